@@ -1,0 +1,43 @@
+"""Segment huge microscopy and satellite images with points and boxes, in napari, Jupyter or a script.
+
+>>> import napari_sam as ns
+>>> predictor = ns.Predictor()                            # doctest: +SKIP
+>>> predictor.set_image("cells.ome.zarr")                 # doctest: +SKIP
+>>> mask = predictor.predict(points=[(120, 340)]).mask    # doctest: +SKIP
+
+Importing this package is quick: torch, napari and Qt come only with what needs them.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from napari_sam.engine.prediction import Prediction
+    from napari_sam.engine.prompts import MaskPrompt
+    from napari_sam.io.image import open_image
+    from napari_sam.predictor import Predictor
+
+__version__ = "0.1.0"
+__all__ = ["MaskPrompt", "Prediction", "Predictor", "open_image"]
+
+_HOMES = {
+    "MaskPrompt": "napari_sam.engine.prompts",
+    "Prediction": "napari_sam.engine.prediction",
+    "Predictor": "napari_sam.predictor",
+    "open_image": "napari_sam.io.image",
+    "errors": "",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "errors":
+        return import_module("napari_sam.errors")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted([*__all__, "__version__", "errors"])

@@ -1,0 +1,235 @@
+"""Windows: the square a network sees, laid on the image at a magnification that suits the prompt.
+
+Window sides form a ladder, a factor of the square root of two apart, and windows of one side lie on a grid half a
+window apart, so that an embedding computed once is found again.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_sam.engine.prompts import Prompt
+
+_RATIO = math.sqrt(2.0)
+_CONTEXT = 2.5  # side of the window over the long side of the object, at least
+_MAGNIFY = 8.0  # more than this a window is never magnified
+_OVERVIEW = 2.0  # an image of up to this many window sides is seen whole when nothing tells the object's size
+
+
+@dataclass(frozen=True)
+class Window:
+    """The region of the image that fills the network's square.
+
+    Attributes
+    ----------
+    bbox : (int, int, int, int)
+        (y0, x0, y1, x1) in level-0 pixels, half-open, inside the image.
+    img_size : int
+        Side of the network's input, in pixels; the long side of `bbox` is scaled to it.
+    """
+
+    bbox: tuple[int, int, int, int]
+    img_size: int
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in level-0 pixels."""
+        y0, x0, y1, x1 = self.bbox
+        return y1 - y0, x1 - x0
+
+    @property
+    def network_shape(self) -> tuple[int, int]:
+        """Height and width of the region in the network's input, in pixels; the rest is padding.
+
+        >>> Window((0, 0, 303, 384), 1024).network_shape
+        (808, 1024)
+        """
+        h, w = self.shape
+        scale = self.img_size / max(h, w)
+        return max(1, int(h * scale + 0.5)), max(1, int(w * scale + 0.5))
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Pixels of the network's input per level-0 pixel, along y and x."""
+        (h, w), (nh, nw) = self.shape, self.network_shape
+        return nh / h, nw / w
+
+    def to_network(self, yx: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(P, 2) level-0 coordinates to the network's frame, the way SAM's ResizeLongestSide scales them."""
+        out: NDArray[np.float64] = (yx - np.array(self.bbox[:2])) * np.array(self.scale)
+        return out
+
+    def from_network(self, yx: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Centres of network pixels (P, 2) in level-0 coordinates (pixel centres are integers)."""
+        out: NDArray[np.float64] = (yx + 0.5) / np.array(self.scale) - 0.5 + np.array(self.bbox[:2])
+        return out
+
+    def holds(self, extent: tuple[float, float, float, float]) -> bool:
+        """Whether (y0, x0, y1, x1) lies inside."""
+        y0, x0, y1, x1 = self.bbox
+        return extent[0] >= y0 - 0.5 and extent[1] >= x0 - 0.5 and extent[2] <= y1 and extent[3] <= x1
+
+    def inner_sides(self, image_shape: tuple[int, int]) -> tuple[bool, bool, bool, bool]:
+        """Whether the image goes on beyond the top, left, bottom and right side."""
+        y0, x0, y1, x1 = self.bbox
+        return y0 > 0, x0 > 0, y1 < image_shape[0], x1 < image_shape[1]
+
+
+@dataclass(frozen=True)
+class Hints:
+    """What is known of the object's size besides the prompts.
+
+    Attributes
+    ----------
+    diameter_px : float or None
+        Diameter of a typical object that the user gave, level-0 pixels.
+    view_px : float or None
+        Long side of the region that the viewer shows, level-0 pixels.
+    last_px : float or None
+        Long side of the last accepted object, level-0 pixels.
+    """
+
+    diameter_px: float | None = None
+    view_px: float | None = None
+    last_px: float | None = None
+
+
+def ladder_side(wanted: float, img_size: int) -> int:
+    """The smallest side of the ladder that is at least `wanted`, but never magnified beyond the limit.
+
+    Parameters
+    ----------
+    wanted : float
+        In level-0 pixels.
+    img_size : int
+        Side of the network's input: the rung that is neither magnified nor reduced.
+
+    Examples
+    --------
+    >>> ladder_side(513, 512), ladder_side(1000, 512), ladder_side(3, 512)
+    (724, 1024, 64)
+    """
+    rung = math.ceil(math.log(max(wanted, 1e-6) / img_size, _RATIO) - 1e-9)
+    lowest = math.ceil(math.log(1 / _MAGNIFY, _RATIO) - 1e-9)
+    return round(img_size * _RATIO ** max(rung, lowest))
+
+
+def grid_window(centre: tuple[float, float], side: int, image_shape: tuple[int, int], img_size: int) -> Window:
+    """The window of the half-overlapping grid whose middle is nearest to `centre`.
+
+    Parameters
+    ----------
+    centre : (float, float)
+        (y, x), level-0 pixels.
+    side : int
+        Side of the window, level-0 pixels.
+    image_shape : (int, int)
+        Windows are moved inwards at the image's border, and cut where the image is smaller.
+    img_size : int
+        Side of the network's input.
+
+    Examples
+    --------
+    >>> grid_window((1000, 1300), 512, (4000, 4000), 512).bbox
+    (768, 1024, 1280, 1536)
+    >>> grid_window((3999, 5), 512, (4000, 4000), 512).bbox
+    (3488, 0, 4000, 512)
+    """
+    spans = []
+    for middle, size in zip(centre, image_shape, strict=True):
+        step = side / 2
+        start = round(round((middle - side / 2) / step) * step)
+        start = max(0, min(start, size - side))
+        spans.append((start, min(start + side, size)))
+    (y0, y1), (x0, x1) = spans
+    return Window((y0, x0, y1, x1), img_size)
+
+
+def whole_window(image_shape: tuple[int, int], img_size: int) -> Window:
+    """The window that shows the whole image, as the reference SAM feeds it."""
+    return Window((0, 0, image_shape[0], image_shape[1]), img_size)
+
+
+def choose_window(prompt: Prompt, image_shape: tuple[int, int], img_size: int, hints: Hints) -> Window:
+    """The window for a prompt: the object well inside, everything prompted in it.
+
+    An image no larger than the network's input is always seen whole. Otherwise the size comes from the prompt's own
+    extent, the user's diameter, the view, or the last accepted object, in this order.
+
+    Parameters
+    ----------
+    prompt : Prompt
+        What was asked.
+    image_shape : (int, int)
+        Height and width of level 0.
+    img_size : int
+        Side of the network's input.
+    hints : Hints
+        What else is known.
+
+    Returns
+    -------
+    Window
+    """
+    long_side = max(image_shape)
+    if long_side <= img_size:
+        return whole_window(image_shape, img_size)
+    if prompt.window is not None and prompt.window.holds(prompt.extent):
+        return prompt.window
+    side = _wanted_side(prompt, long_side, img_size, hints)
+    y0, x0, y1, x1 = prompt.extent
+    while True:
+        side = ladder_side(side, img_size)
+        if side >= long_side:
+            return whole_window(image_shape, img_size)
+        window = grid_window(((y0 + y1) / 2, (x0 + x1) / 2), side, image_shape, img_size)
+        if window.holds(prompt.extent):
+            return window
+        side = side + 1
+
+
+def _wanted_side(prompt: Prompt, long_side: int, img_size: int, hints: Hints) -> float:
+    """Side of the window that the object's presumed size asks for, level-0 pixels."""
+    if prompt.box is not None or prompt.mask is not None:
+        return _CONTEXT * prompt.object_px
+    least = _CONTEXT * prompt.object_px  # several points: the object is at least as large as their spread
+    if hints.diameter_px:
+        return max(least, _CONTEXT * hints.diameter_px)
+    if hints.view_px:
+        return max(least, min(hints.view_px, _OVERVIEW * img_size))
+    if hints.last_px:
+        return max(least, _CONTEXT * hints.last_px)
+    return max(least, long_side if long_side <= _OVERVIEW * img_size else img_size)
+
+
+def coarser_window(window: Window, found: tuple[int, int, int, int], image_shape: tuple[int, int]) -> Window | None:
+    """The next window for a mask that is cut by its window's border.
+
+    Parameters
+    ----------
+    window : Window
+        Where the mask was found.
+    found : (int, int, int, int)
+        Bounding box of the mask, level-0 pixels.
+    image_shape : (int, int)
+        Height and width of level 0.
+
+    Returns
+    -------
+    Window or None
+        Twice the side, centred on what was found; None if the window is the whole image already.
+    """
+    if max(window.shape) >= max(image_shape):
+        return None
+    side = ladder_side(2 * max(window.shape), window.img_size)
+    if side >= max(image_shape):
+        return whole_window(image_shape, window.img_size)
+    y0, x0, y1, x1 = found
+    return grid_window(((y0 + y1) / 2, (x0 + x1) / 2), side, image_shape, window.img_size)

@@ -1,0 +1,52 @@
+"""Every error a user can mend, in one tree: the message names the value and the remedy.
+
+`NapariSamError`, `ModelError`, `UnknownModelError`, `CheckpointError`, `DownloadError`, `DeviceError` and
+`TrainingError` come from `src_models.errors`, the lowest room; the rest is here.
+"""
+
+from __future__ import annotations
+
+from src_models.errors import (
+    CheckpointError,
+    DeviceError,
+    DownloadError,
+    ModelError,
+    NapariSamError,
+    TrainingError,
+    UnknownModelError,
+)
+
+__all__ = [
+    "CancelledError",
+    "CheckpointError",
+    "DeviceError",
+    "DownloadError",
+    "ImageError",
+    "LabelsError",
+    "ModelError",
+    "NapariSamError",
+    "NoImageError",
+    "PromptError",
+    "TrainingError",
+    "UnknownModelError",
+]
+
+
+class ImageError(NapariSamError, ValueError):
+    """An image cannot be opened or read."""
+
+
+class NoImageError(NapariSamError, RuntimeError):
+    """A prediction was asked for before an image was set."""
+
+
+class PromptError(NapariSamError, ValueError):
+    """A prompt is empty, not finite, or outside the image."""
+
+
+class LabelsError(NapariSamError, ValueError):
+    """Labels cannot take the object as asked."""
+
+
+class CancelledError(NapariSamError):
+    """The work was cancelled; what was finished is kept."""

@@ -1,0 +1,1 @@
+"""The protocols and metrics of the Segment Anything paper."""

@@ -1,0 +1,16 @@
+"""Sample data for napari's File menu."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_sam import samples
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def nuclei() -> list[tuple[NDArray[np.uint8], dict[str, Any], str]]:
+    """Layer data of the nuclei image, as npe2 expects it."""
+    return [(samples.nuclei(), {"name": "nuclei", "contrast_limits": (0, 160)}, "image")]

@@ -1,0 +1,1 @@
+"""The dock widget: signals in, workers out, no numerics."""

@@ -1,0 +1,523 @@
+"""The SAM dock widget: prompts in, live preview, accept into labels. Signals in, workers out."""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import napari
+from napari.layers import Image as ImageLayer
+from napari.layers import Labels
+from napari.utils.notifications import show_error, show_info
+from qtpy.QtCore import QTimer
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+
+from napari_sam.engine.windows import Hints
+from napari_sam.errors import ImageError, LabelsError, NapariSamError
+from napari_sam.io.image import Image, image_from_layer
+from napari_sam.layers.labels import LabelsWriter
+from napari_sam.layers.prompt_layers import (
+    BACKGROUND,
+    FOREGROUND,
+    PREVIEW_NAME,
+    PromptLayers,
+    current_plane,
+    masks_of,
+)
+from napari_sam.widgets.controls import Controls
+from napari_sam.widgets.session import Answer, EngineSession
+from napari_sam.widgets.worker import EngineThread, Outcome
+from src_models.registry import is_cached, model_info, model_names
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from qtpy.QtGui import QCloseEvent
+
+_DEBOUNCE_MS = 40  # drags and multi-point changes come as bursts of events
+_NEW_LABELS = "new layer"
+_OPEN_FILE = "checkpoint file…"
+
+
+class PromptWidget(QWidget):
+    """Segment the objects of an image layer by points and boxes.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        The window it belongs to; napari passes it by this name.
+    """
+
+    def __init__(self, napari_viewer: napari.Viewer) -> None:
+        super().__init__()
+        self.viewer = viewer = napari_viewer
+        self.controls = Controls()
+        QVBoxLayout(self).addWidget(self.controls)
+        self.session = EngineSession()
+        self.thread = EngineThread(self)
+        self.layers: PromptLayers | None = None
+        self.writer: LabelsWriter | None = None
+        self.answer: Answer | None = None
+        self._candidate = 0
+        self._changing = False
+        self._last_px: float | None = None
+        self._activity: Any = None
+        self._milliseconds: float | None = None
+        self._timer = QTimer(self)
+        self._timer.setSingleShot(True)
+        self._timer.setInterval(_DEBOUNCE_MS)
+        self._timer.timeout.connect(self._ask)
+        self._connect_controls()
+        self._bind_keys()
+        for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
+            event.connect(self._on_layers_changed)
+        viewer.dims.events.current_step.connect(self._on_plane_changed)
+        self._fill_models()
+        self._on_layers_changed()
+        self._use_tool(FOREGROUND)
+
+    # ---- what the user does -------------------------------------------------------------------------------
+
+    def accept(self) -> None:
+        """Write what is previewed into the labels layer and get ready for the next object."""
+        if self.answer is None or self.layers is None:
+            show_info("Nothing to accept yet: click an object first.")
+            return
+        try:
+            writer = self._writer_for_image()
+            candidate = None if len(self.answer.predictions) > 1 else self._candidate
+            for prediction in self.answer.predictions:
+                writer.commit(prediction, self.answer.plane, self.controls.overlap.currentData(), candidate)
+        except LabelsError as error:
+            show_error(str(error))
+            self._refresh()
+            return
+        y0, x0, y1, x1 = self.answer.predictions[-1].bbox
+        self._last_px = float(max(y1 - y0, x1 - x0))
+        self.clear()
+
+    def clear(self) -> None:
+        """Remove all prompts and the preview."""
+        self.thread.cancel("predict")
+        self._timer.stop()
+        self.answer = None
+        if self.layers is not None:
+            self.layers.clear()
+        self._refresh()
+
+    def undo(self) -> None:
+        """Take the last accepted object back."""
+        if self.writer is None or self.writer.undo() is None:
+            show_info("Nothing to undo.")
+        self._refresh()
+
+    def redo(self) -> None:
+        """Write the object that was taken back."""
+        if self.writer is None or self.writer.redo() is None:
+            show_info("Nothing to redo.")
+        self._refresh()
+
+    def next_candidate(self, step: int = 1) -> None:
+        """Show another of the masks of an ambiguous prompt."""
+        if self.answer is None or len(self.answer.predictions) != 1:
+            return
+        self._candidate = (self._candidate + step) % len(self.answer.predictions[0].masks)
+        self._show()
+
+    def segment_all(self) -> None:
+        """Ask for every box as an object of its own."""
+        self.controls.batch.setChecked(True)
+        self._ask()
+
+    def cancel(self) -> None:
+        """Stop what the engine is doing."""
+        self.thread.cancel()
+        self._end_progress()
+        self._refresh()
+
+    # ---- wiring -------------------------------------------------------------------------------------------
+
+    def _connect_controls(self) -> None:
+        c = self.controls
+        c.image.currentIndexChanged.connect(self._on_image_chosen)
+        c.model.activated.connect(self._on_model_chosen)
+        c.labels.currentIndexChanged.connect(self._on_labels_chosen)
+        c.foreground.clicked.connect(lambda: self._use_tool(FOREGROUND))
+        c.background.clicked.connect(lambda: self._use_tool(BACKGROUND))
+        c.box.clicked.connect(lambda: self._use_tool("box"))
+        c.batch.toggled.connect(lambda: self._timer.start())
+        c.diameter.valueChanged.connect(lambda: self._timer.start())
+        c.segment.clicked.connect(self.segment_all)
+        c.previous.clicked.connect(lambda: self.next_candidate(-1))
+        c.following.clicked.connect(lambda: self.next_candidate())
+        c.accept.clicked.connect(self.accept)
+        c.clear.clicked.connect(self.clear)
+        c.undo.clicked.connect(self.undo)
+        c.redo.clicked.connect(self.redo)
+        c.cancel.clicked.connect(self.cancel)
+        self.thread.started.connect(self._on_started)
+        self.thread.finished.connect(self._on_finished)
+
+    def _keys(self) -> dict[str, Callable[[], None]]:
+        return {
+            "F": lambda: self._use_tool(FOREGROUND),
+            "B": lambda: self._use_tool(BACKGROUND),
+            "T": self._toggle_kind,
+            "R": lambda: self._use_tool("box"),
+            "N": self.next_candidate,
+            "Shift-N": lambda: self.next_candidate(-1),
+            "C": self.accept,
+            "Shift-C": self.clear,
+            "Shift-S": self.segment_all,
+            "Control-Z": self.undo,
+            "Control-Shift-Z": self.redo,
+        }
+
+    def _bind_keys(self, layer: Any = None) -> None:
+        """Bind the keys to the window, or to one of our layers, whose own keys would win otherwise."""
+        for key, action in self._keys().items():
+            (self.viewer if layer is None else layer).bind_key(
+                key, lambda _, action=action: action(), overwrite=True
+            )
+
+    def _on_layers_changed(self, event: Any = None) -> None:
+        """Offer the image and labels layers there are; react to the loss of ours."""
+        if self._changing:
+            return
+        layers = list(self.viewer.layers)
+        if self.layers is not None and self.layers.image not in layers:
+            self._drop_layers()
+        ours = self.layers
+        if ours is not None and any(x not in layers for x in (ours.points, ours.shapes, ours.preview)):
+            self._drop_layers()
+        if self.writer is not None and self.writer.layer not in layers:
+            self.writer = None
+        images = [x for x in layers if isinstance(x, ImageLayer)]
+        labels = [x for x in layers if isinstance(x, Labels) and x.name != PREVIEW_NAME]
+        _refill(self.controls.image, [(x.name, x) for x in images])
+        _refill(self.controls.labels, [(_NEW_LABELS, None), *((x.name, x) for x in labels)])
+        if self.layers is None:
+            self._on_image_chosen()
+        self._refresh()
+
+    @contextmanager
+    def _own_change(self) -> Iterator[None]:
+        """Ignore the layer list's events while we change it ourselves."""
+        self._changing, before = True, self._changing
+        try:
+            yield
+        finally:
+            self._changing = before
+
+    def _on_image_chosen(self) -> None:
+        """Put prompt layers on the chosen image and start looking at it."""
+        image = self.controls.image.currentData()
+        if image is None or (self.layers is not None and self.layers.image is image):
+            self._refresh()
+            return
+        self._drop_layers()
+        try:
+            current_plane(self.viewer, image)
+            with self._own_change():
+                self.layers = PromptLayers.create(self.viewer, image)
+        except ImageError as error:
+            show_error(str(error))
+            return
+        self._last_px = None
+        for layer in (self.layers.points, self.layers.shapes, self.layers.preview):
+            self._bind_keys(layer)
+        self.layers.points.events.data.connect(self._on_prompt)
+        self.layers.shapes.events.data.connect(self._on_prompt)
+        if not image.rgb:
+            image.events.contrast_limits.connect(self._on_contrast)
+        self.writer = None
+        self.controls.labels.setCurrentIndex(0)
+        self._use_tool(FOREGROUND)
+        self._prefetch()
+
+    def _drop_layers(self) -> None:
+        """Forget the prompt layers, and take those that are left out of the window."""
+        ours, self.layers = self.layers, None
+        self.answer = None
+        self.thread.cancel("predict")
+        if ours is None:
+            return
+        ours.points.events.data.disconnect(self._on_prompt)
+        ours.shapes.events.data.disconnect(self._on_prompt)
+        if not ours.image.rgb:
+            ours.image.events.contrast_limits.disconnect(self._on_contrast)
+        with self._own_change():
+            for layer in (ours.points, ours.shapes, ours.preview):
+                if layer in self.viewer.layers:
+                    self.viewer.layers.remove(layer)
+
+    def _on_labels_chosen(self) -> None:
+        """Write to another labels layer from now on."""
+        chosen = self.controls.labels.currentData()
+        if self.writer is not None and self.writer.layer is not chosen:
+            self.writer = None
+        if self.writer is None and chosen is not None and self.layers is not None:
+            try:
+                self.writer = LabelsWriter(chosen, self.layers.image)
+            except LabelsError as error:
+                show_error(str(error))
+                self.controls.labels.setCurrentIndex(0)
+        self._refresh()
+
+    def _writer_for_image(self) -> LabelsWriter:
+        """The writer in use; a new labels layer if none was chosen."""
+        if self.writer is None and self.layers is not None:
+            writer = LabelsWriter.create(self.layers.image)
+            with self._own_change():
+                index = self.viewer.layers.index(self.layers.preview)
+                self.viewer.layers.insert(index, writer.layer)
+                self.viewer.layers.selection.active = self._active_prompt_layer()
+            self.writer = writer
+            self._on_layers_changed()
+            with _silent(self.controls.labels):
+                self.controls.labels.setCurrentIndex(self.controls.labels.findText(writer.layer.name))
+        if self.writer is None:
+            raise LabelsError("no image: choose an image layer first")
+        return self.writer
+
+    def _fill_models(self) -> None:
+        items: list[tuple[str, Any]] = []
+        for name in model_names():
+            info = model_info(name)
+            size = f", {info.size_bytes / 1e6:.0f} MB" if info.size_bytes else ""
+            items.append((name if is_cached(info) else f"{name} (download{size})", name))
+        _refill(self.controls.model, [*items, (_OPEN_FILE, _OPEN_FILE)])
+
+    def _on_model_chosen(self) -> None:
+        """Load another network; a running answer is dropped, prompts stay."""
+        chosen = self.controls.model.currentData()
+        if chosen == _OPEN_FILE:
+            path, _ = QFileDialog.getOpenFileName(self, "Open a SAM checkpoint", "", "Checkpoints (*.pth *.pt *.safetensors)")
+            if not path:
+                self.controls.model.setCurrentIndex(self.controls.model.findData(self.session.model))
+                return
+            self.controls.model.insertItem(0, Path(path).name, path)
+            self.controls.model.setCurrentIndex(0)
+            chosen = path
+        self.set_model(chosen)
+
+    def set_model(self, model: str) -> None:
+        """Use another model, by name or path."""
+        self.thread.cancel()
+        self.answer = None
+        if self.layers is not None:
+            self.layers.clear_preview()
+        self.session.model = model
+        self._prefetch()
+        self._timer.start()
+        self._refresh()
+
+    # ---- prompts to the engine ----------------------------------------------------------------------------
+
+    def _on_prompt(self, event: Any) -> None:
+        if str(getattr(event, "action", "")).endswith(("ing", "ING")):
+            return  # napari tells about every change twice: before and after
+        self._timer.start()
+
+    def _on_contrast(self) -> None:
+        if self.layers is not None and self.layers.prompts(self._plane() or (), False):
+            self._timer.start()
+
+    def _on_plane_changed(self) -> None:
+        """Another time point or depth: prompts belong to their plane."""
+        if self.layers is None or self.layers.image.ndim == 2:
+            return
+        self.answer = None
+        self.layers.clear_preview()
+        self._timer.start()
+
+    def _plane(self) -> tuple[int, ...] | None:
+        """The plane that is shown; None, with a notification, if it is no plane of the image."""
+        if self.layers is None:
+            return None
+        try:
+            return current_plane(self.viewer, self.layers.image)
+        except ImageError as error:
+            show_error(str(error))
+            return None
+
+    def _source(self, plane: tuple[int, ...]) -> Image:
+        assert self.layers is not None
+        return image_from_layer(self.layers.image, plane)
+
+    def _hints(self) -> Hints:
+        """What the user and the view say about the object's size."""
+        assert self.layers is not None
+        image = self.layers.image
+        (top, left), (bottom, right) = image.corner_pixels[:, -2:]
+        factor = image.downsample_factors[image.data_level][-1] if image.multiscale else 1.0
+        view = max(bottom - top, right - left) * float(factor)
+        return Hints(float(self.controls.diameter.value()) or None, float(view) or None, self._last_px)
+
+    def _ask(self) -> None:
+        """Send what is drawn to the engine, or drop the preview when nothing is."""
+        plane = self._plane()
+        if self.layers is None or plane is None:
+            return
+        batch = self.controls.batch.isChecked()
+        asks = self.layers.prompts(plane, batch)
+        if not asks:
+            self.thread.cancel("predict")
+            self.answer = None
+            self.layers.clear_preview()
+            self._refresh()
+            return
+        try:
+            source = self._source(plane)
+        except NapariSamError as error:
+            show_error(str(error))
+            return
+        job = self.session.predict_job(source, plane, asks, self._hints())
+        self.thread.submit("predict", job)
+
+    def _prefetch(self) -> None:
+        """Load the model and embed what is in view before the first click."""
+        plane = self._plane()
+        if self.layers is None or plane is None:
+            return
+        try:
+            job = self.session.prefetch_job(self._source(plane), self._hints())
+        except NapariSamError as error:
+            show_error(str(error))
+            return
+        self.thread.submit("prepare", job)
+
+    def _on_started(self, kind: str) -> None:
+        text = "Loading the model and looking at the image" if kind == "prepare" else "Segmenting"
+        if self._activity is None:
+            self._activity = napari.utils.progress(total=0, desc=f"SAM: {text}")
+        self.controls.show_progress(text)
+        self._refresh()
+
+    def _end_progress(self) -> None:
+        if self._activity is not None:
+            self._activity.close()
+            self._activity = None
+        self.controls.show_progress(None)
+
+    def _on_finished(self, outcome: Outcome) -> None:
+        self._end_progress()
+        if isinstance(outcome.error, NapariSamError):
+            show_error(str(outcome.error))
+        elif outcome.error is not None:
+            self._refresh()
+            raise outcome.error
+        elif isinstance(outcome.value, Answer) and self.layers is not None:
+            self.answer, self._milliseconds = outcome.value, outcome.milliseconds
+            self._candidate = self.answer.predictions[0].best
+            self._show()
+        self._refresh()
+
+    def _show(self) -> None:
+        """Show the answer, or the chosen candidate of it, on the preview layer."""
+        if self.answer is None or self.layers is None:
+            return
+        one = self._candidate if len(self.answer.predictions) == 1 else None
+        self.layers.show(masks_of(self.answer.predictions, one), self.answer.plane)
+        self._refresh()
+
+    # ---- tools and what the dock says -----------------------------------------------------------------------
+
+    def _use_tool(self, tool: str) -> None:
+        """Make the canvas take foreground points, background points or boxes."""
+        button = {FOREGROUND: self.controls.foreground, BACKGROUND: self.controls.background}
+        button.get(tool, self.controls.box).setChecked(True)
+        if self.layers is None:
+            return
+        if tool == "box":
+            self.viewer.layers.selection.active = self.layers.shapes
+            self.layers.shapes.mode = "add_rectangle"
+        else:
+            self.viewer.layers.selection.active = self.layers.points
+            self.layers.points.mode = "add"
+            self.layers.set_kind(tool)
+        self._refresh()
+
+    def _toggle_kind(self) -> None:
+        if self.layers is not None:
+            self._use_tool(BACKGROUND if self.layers.kind == FOREGROUND else FOREGROUND)
+
+    def _active_prompt_layer(self) -> Any:
+        assert self.layers is not None
+        return self.layers.shapes if self.controls.box.isChecked() else self.layers.points
+
+    def _refresh(self) -> None:
+        """Say what to do next and how the engine stands; enable what can be done."""
+        c = self.controls
+        c.next_step.setText(self._next_step())
+        single = self.answer is not None and len(self.answer.predictions) == 1
+        for button in (c.previous, c.following):
+            button.setEnabled(single)
+        c.candidate.setText(self._candidate_text())
+        c.accept.setEnabled(self.answer is not None)
+        c.clear.setEnabled(self.layers is not None)
+        c.undo.setEnabled(self.writer is not None and self.writer.can_undo)
+        c.redo.setEnabled(self.writer is not None and self.writer.can_redo)
+        c.segment.setEnabled(self.layers is not None)
+        c.status.setText(self.session.describe(self.answer, self._milliseconds))
+
+    def _next_step(self) -> str:
+        if self.layers is None:
+            return "1. Open an image: drop a file here, or File → Open Sample → SAM for huge images."
+        if self.answer is None:
+            target = "boxes around objects" if self.controls.box.isChecked() else "an object in the image"
+            return f"2. {'Drag' if self.controls.box.isChecked() else 'Click'} {target}."
+        count = len(self.answer.predictions)
+        if count > 1:
+            return f"3. Press C to accept all {count} objects, or draw more boxes."
+        return "3. Press C to accept, N for another mask, or click where it is wrong (B: background)."
+
+    def _candidate_text(self) -> str:
+        if self.answer is None:
+            return "no mask yet"
+        if len(self.answer.predictions) > 1:
+            return f"{len(self.answer.predictions)} objects"
+        prediction = self.answer.predictions[0]
+        score = float(prediction.predicted_iou[self._candidate])
+        return f"mask {self._candidate + 1} of {len(prediction.masks)}  ·  score {score:.2f}"
+
+    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
+        """Let go of the window's events and the worker."""
+        self.shutdown()
+        super().closeEvent(event)
+
+    def shutdown(self) -> None:
+        """Stop the worker and unbind everything; the layers stay."""
+        self.thread.close()
+        self._timer.stop()
+        self._end_progress()
+        self.viewer.layers.events.inserted.disconnect(self._on_layers_changed)
+        self.viewer.layers.events.removed.disconnect(self._on_layers_changed)
+        self.viewer.dims.events.current_step.disconnect(self._on_plane_changed)
+        for key in self._keys():
+            self.viewer.bind_key(key, None, overwrite=True)
+
+
+def _refill(combo: Any, items: list[tuple[str, Any]]) -> None:
+    """Replace a combo box's items and keep the choice if it is still there."""
+    before = combo.currentData()
+    with _silent(combo):
+        combo.clear()
+        for text, data in items:
+            combo.addItem(text, data)
+        index = next((i for i, (_, data) in enumerate(items) if data is before), 0)
+        combo.setCurrentIndex(index if items else -1)
+
+
+class _silent:  # noqa: N801 - reads as a verb: with _silent(combo)
+    """Block a Qt object's signals for a while."""
+
+    def __init__(self, widget: Any) -> None:
+        self._widget = widget
+
+    def __enter__(self) -> None:
+        self._widget.blockSignals(True)
+
+    def __exit__(self, *_: object) -> None:
+        self._widget.blockSignals(False)

@@ -1,0 +1,129 @@
+"""The engine as the widget uses it: a model that may change, an image that may change, jobs for the worker."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from napari_sam.engine.cache import EmbeddingCache
+from napari_sam.engine.predictor import WindowPredictor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_sam.engine.prediction import Prediction
+    from napari_sam.engine.windows import Hints, Window
+    from napari_sam.io.image import Image
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What the engine found for what was drawn.
+
+    Attributes
+    ----------
+    predictions : list of Prediction
+        One per object.
+    plane : tuple of int
+        Index along the image's leading axes.
+    """
+
+    predictions: list[Prediction]
+    plane: tuple[int, ...]
+
+
+class EngineSession:
+    """A predictor that is loaded when first needed and follows the widget's choice of model.
+
+    Attributes
+    ----------
+    model : str
+        Name or path of the model to use.
+    """
+
+    def __init__(self, model: str = "default") -> None:
+        self.model = model
+        self._cache = EmbeddingCache()
+        self._loaded: tuple[str, WindowPredictor] | None = None
+        self._lock = threading.Lock()
+        self._known: dict[Any, Prediction] = {}
+        self._known_for: Any = None
+        self._looked_at: Window | None = None
+
+    @property
+    def predictor(self) -> WindowPredictor | None:
+        """The predictor in use, once it is loaded."""
+        return self._loaded[1] if self._loaded is not None and self._loaded[0] == self.model else None
+
+    def predict_job(
+        self, image: Image, plane: tuple[int, ...], asks: list[dict[str, Any]], hints: Hints
+    ) -> Callable[[Callable[[], bool]], Answer]:
+        """A job for the worker that answers prompts; boxes answered before are not asked again."""
+        model = self.model
+
+        def job(cancelled: Callable[[], bool]) -> Answer:
+            predictor = self._ready(model, image)
+            scope = (model, image.identity, image.contrast_limits, plane, hints)
+            if scope != self._known_for:
+                self._known, self._known_for = {}, scope
+            if len(asks) == 1:
+                predictions = predictor.predict_many(asks, hints=hints, cancelled=cancelled)
+            else:
+                keys = [_key(ask) or i for i, ask in enumerate(asks)]
+                new = {k: a for k, a in zip(keys, asks, strict=True) if k not in self._known}
+                found = predictor.predict_many(list(new.values()), hints=hints, cancelled=cancelled)
+                answers = self._known | dict(zip(new, found, strict=True))
+                predictions = [answers[k] for k in keys]
+                self._known = {k: p for k, p in answers.items() if not isinstance(k, int)}
+            self._looked_at = predictions[0].window
+            return Answer(predictions, plane)
+
+        return job
+
+    def prefetch_job(self, image: Image, hints: Hints) -> Callable[[Callable[[], bool]], None]:
+        """A job for the worker that loads the model and embeds the middle of the image."""
+        model = self.model
+
+        def job(cancelled: Callable[[], bool]) -> None:
+            predictor = self._ready(model, image)
+            h, w = image.shape
+            window = predictor.window_for(hints, points=[(h / 2, w / 2)])
+            predictor.embed(window, cancelled)
+            self._looked_at = window
+
+        return job
+
+    def describe(self, answer: Answer | None, milliseconds: float | None) -> str:
+        """One line on model, device, window, embedding and speed."""
+        predictor = self.predictor
+        if predictor is None:
+            return f"{self.model}: not loaded yet"
+        precision = str(predictor.runner.dtype).removeprefix("torch.")
+        parts = [f"{self.model} on {predictor.device}, {precision}"]
+        if answer is not None:
+            window = answer.predictions[0].window
+            parts.append(f"window {max(window.shape)} px at {max(window.scale):.2g}x")
+            if milliseconds is not None:
+                parts.append(f"answered in {milliseconds:.0f} ms")
+        seen = self._looked_at is not None and predictor.is_embedded(self._looked_at)
+        parts.append(f"embedding {'ready' if seen else 'not yet'} ({self._cache.size_bytes / 2**20:.0f} MiB kept)")
+        return " · ".join(parts)
+
+    def _ready(self, model: str, image: Image) -> WindowPredictor:
+        """The predictor for a model, looking at an image; runs in the worker only."""
+        with self._lock:
+            if self._loaded is None or self._loaded[0] != model:
+                self._loaded = (model, WindowPredictor(model, cache=self._cache))
+            predictor = self._loaded[1]
+            predictor.set_source(image)
+            return predictor
+
+
+def _key(ask: dict[str, Any]) -> Any:
+    """Something hashable that tells prompts apart; None if they cannot be told apart cheaply."""
+    if "mask" in ask:
+        return None
+    points = ask.get("points")
+    drawn = None if points is None else (points.tobytes(), ask["point_labels"].tobytes())
+    return ask["box"], drawn

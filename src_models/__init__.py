@@ -1,0 +1,31 @@
+"""Segment Anything networks: SAM ViT-B/L/H, MobileSAM's TinyViT, and the default model of napari-sam-xl.
+
+Importing this package loads nothing; torch comes with the first name that needs it.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from src_models.checkpoints import load_sam
+    from src_models.sam import Sam, build_sam
+
+__all__ = ["Sam", "build_sam", "load_sam"]
+
+_HOMES = {
+    "Sam": "src_models.sam",
+    "build_sam": "src_models.sam",
+    "load_sam": "src_models.checkpoints",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

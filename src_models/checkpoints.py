@@ -1,0 +1,275 @@
+"""Networks from files and to files: by name or path, in safetensors or as the official programs do."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import save_file
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
+
+from src_models.download import fetch_model
+from src_models.errors import CheckpointError, DeviceError
+from src_models.integrity import file_digest
+from src_models.registry import ModelInfo, model_info, model_names
+from src_models.sam import Sam, build_sam
+from src_models.state_dicts import check_fit, detect_kind, read_state
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+_SUFFIXES = frozenset({".pth", ".pt", ".safetensors", ".ckpt", ".bin"})
+_DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+
+
+class _EmptyOnMeta(TorchFunctionMode):
+    """Give uninitialised tensors no memory, so that building a network costs neither time nor space.
+
+    Layers make their weights with `torch.empty` and then draw random numbers, which does nothing on the meta
+    device. Everything computed, such as the index tables in buffers that no checkpoint holds, stays real;
+    with ``torch.device("meta")`` those would be lost.
+    """
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = dict(kwargs or {})
+        if func is torch.empty:
+            kwargs["device"] = "meta"
+        return func(*args, **kwargs)
+
+
+def load_sam(
+    source: str | os.PathLike[str] = "default",
+    device: str | torch.device = "cpu",
+    progress: Callable[[int, int | None], None] | None = None,
+    *,
+    cancelled: Callable[[], bool] | None = None,
+) -> Sam:
+    """Load a network with trained weights, in evaluation mode and float32.
+
+    Parameters
+    ----------
+    source : str or path
+        A registered name (downloaded once, hash checked each time), or a checkpoint file of SAM, MobileSAM,
+        micro-sam or this package. A name wins over a file of the same name; write ``./name`` for the file.
+    device : str or torch.device
+        Where its weights go.
+    progress : callable, optional
+        Called with bytes so far and in all (None if unknown) while downloading.
+    cancelled : callable, optional
+        Asked while downloading; True stops it.
+
+    Returns
+    -------
+    Sam
+        Its `kind` is the architecture, found from the file.
+
+    Raises
+    ------
+    UnknownModelError
+        If `source` is neither a name nor looks like a path.
+    CheckpointError
+        If the file is missing, damaged, unsafe, not what was published, or of another architecture.
+    DownloadError
+        If the weights cannot be fetched; `DownloadCancelledError` if `cancelled` said so.
+    DeviceError
+        If there is no such device.
+    """
+    where = _usable_device(device)
+    info = _registered(source)
+    path = (
+        Path(source).expanduser()
+        if info is None
+        else fetch_model(info, progress=progress, cancelled=cancelled)
+    )
+    state = read_state(path)
+    kind = detect_kind(state, path)
+    if info is not None and kind != info.kind:
+        raise CheckpointError(f"{path} holds {kind}, not {info.kind}; delete it to get {info.name} again")
+    return _filled(kind, state, path, where)
+
+
+def save_sam(
+    net: Sam,
+    path: str | os.PathLike[str],
+    dtype: torch.dtype | None = None,
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Save a network as safetensors, all at once or not at all.
+
+    Parameters
+    ----------
+    net : Sam
+        Not fused for inference.
+    path : str or path
+        Its folder is made; a file there is replaced.
+    dtype : torch.dtype, optional
+        Precision of the weights in the file, to make it smaller. Statistics of batch normalisation and the
+        frequencies of the positional encoding, a few kB, stay as they are: small variances would not survive.
+    metadata : mapping of str to str, optional
+        For the file's header, besides the network's kind.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be written, the network is fused, or a weight is too large for `dtype`.
+    """
+    if dtype is not None and dtype not in _DTYPES:
+        raise CheckpointError(f"cannot save weights as {dtype}; choose float32, float16 or bfloat16")
+    target = Path(path)
+    state = _plain_state(net, target)
+    for name, _ in net.named_parameters():
+        state[name] = _narrowed(state[name], dtype, name)
+    header = {"format": "pt", "kind": net.kind} | dict(metadata or {})
+    wrong = [key for key, value in header.items() if not isinstance(value, str)]
+    if wrong:
+        raise CheckpointError(f"metadata {wrong[0]!r} is {header[wrong[0]]!r}; safetensors take text only")
+    with _replacing(target) as temporary:
+        save_file(state, temporary, header)
+
+
+def save_official(net: Sam, path: str | os.PathLike[str]) -> None:
+    """Save a network as the official programs do: ``torch.save`` of the bare state dict.
+
+    Parameters
+    ----------
+    net : Sam
+        Not fused for inference. Of kind ViT or TinyViT, other programs can load the file unchanged.
+    path : str or path
+        Its folder is made; a file there is replaced.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be written, or the network is fused.
+    """
+    target = Path(path)
+    state = _plain_state(net, target)
+    with _replacing(target) as temporary, temporary.open("wb") as file:
+        torch.save(state, file)
+
+
+def checkpoint_sha256(path: str | os.PathLike[str]) -> str:
+    """SHA-256 of a file, in hexadecimal digits; read in pieces.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be read.
+    """
+    return file_digest(Path(path))
+
+
+def weights_fingerprint(net: nn.Module) -> str:
+    """SHA-256 of a network's state dict: names, types, shapes and values, wherever they are in memory.
+
+    Two networks of equal fingerprint compute the same; use it as a key where no checkpoint file exists.
+
+    Parameters
+    ----------
+    net : nn.Module
+        On any device.
+
+    Returns
+    -------
+    str
+        Hexadecimal digits.
+    """
+    digest = hashlib.sha256()
+    for name, value in sorted(net.state_dict().items()):
+        digest.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        flat = value.detach().cpu().contiguous().reshape(-1)
+        digest.update(memoryview(flat.view(torch.uint8).numpy()))
+    return digest.hexdigest()
+
+
+def _registered(source: str | os.PathLike[str]) -> ModelInfo | None:
+    """Look up a name; None for what is meant as a path."""
+    if not isinstance(source, str):
+        return None
+    if source in model_names():
+        return model_info(source)
+    path = Path(source)
+    if source and (
+        len(path.parts) > 1 or path.suffix.lower() in _SUFFIXES or os.path.exists(path.expanduser())
+    ):
+        return None
+    return model_info(source)  # raises, naming what there is
+
+
+def _usable_device(device: str | torch.device) -> torch.device:
+    try:
+        where = torch.device(device)
+        if where.type != "meta":
+            torch.empty(0, device=where)  # asks the driver
+    except (RuntimeError, AssertionError, NotImplementedError) as err:
+        reason = str(err).splitlines()[0]
+        raise DeviceError(f"device {str(device)!r} cannot be used here ({reason}); use 'cpu'") from err
+    return where
+
+
+def _hollow(kind: str) -> Sam:
+    """Build a network whose weights have no memory yet, but whose constants are real."""
+    with _EmptyOnMeta():
+        return build_sam(kind)
+
+
+def _filled(kind: str, state: Mapping[str, Tensor], path: Path, device: torch.device) -> Sam:
+    net = _hollow(kind)
+    own = net.state_dict()
+    check_fit(state, own, kind, path)
+    # Copies, since a file that is changed or taken away under a mapped network kills the process.
+    weights = {
+        name: state[name].to(device, value.dtype, copy=True).contiguous() for name, value in own.items()
+    }
+    net.load_state_dict(weights, assign=True)
+    return net.to(device).eval()
+
+
+def _plain_state(net: Sam, path: Path) -> dict[str, Tensor]:
+    """Copy the state dict, if it is one that can be loaded again."""
+    state = {
+        name: value.detach().to("cpu", copy=True).contiguous() for name, value in net.state_dict().items()
+    }
+    own = _hollow(net.kind).state_dict()
+    if changed := sorted(own.keys() ^ state.keys()):
+        raise CheckpointError(
+            f"cannot save {path}: the network's keys are not those of {net.kind} any more ({changed[0]}); "
+            f"save it before it is fused for inference"
+        )
+    return state
+
+
+def _narrowed(value: Tensor, dtype: torch.dtype | None, name: str) -> Tensor:
+    if dtype is None or not value.is_floating_point():
+        return value
+    reach = max(abs(float(end)) for end in value.aminmax())
+    if reach > torch.finfo(dtype).max:
+        raise CheckpointError(f"{name} reaches {reach:.3g}, too large for {dtype}; use bfloat16")
+    return value.to(dtype)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary file that gets the name `path` if all goes well, and vanishes otherwise."""
+    # Not by `tempfile`, whose files only their owner may read.
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield temporary
+        with temporary.open("r+b") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except (OSError, SafetensorError, RuntimeError) as err:
+        raise CheckpointError(f"cannot write {path}: {str(err).splitlines()[0]}") from err
+    finally:
+        with suppress(OSError):
+            temporary.unlink(missing_ok=True)

@@ -1,0 +1,104 @@
+"""Small layers that several of the networks share."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+
+class LayerNorm2d(nn.Module):
+    """Layer normalisation over the channels of an image, one pixel at a time.
+
+    Parameters
+    ----------
+    channels : int
+        Number of channels C of the (B, C, H, W) input.
+    eps : float
+        Added to the variance; SAM uses 1e-6.
+    """
+
+    def __init__(self, channels: int, eps: float = 1e-6) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(channels))
+        self.bias = nn.Parameter(torch.zeros(channels))
+        self.eps = eps
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise `x` (B, C, H, W); channels-last in memory is fastest."""
+        normed = F.layer_norm(
+            x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, self.eps
+        )
+        return normed.permute(0, 3, 1, 2)  # (B, C, H, W)
+
+
+class MLP(nn.Module):
+    """Linear layers with ReLU between them (keys ``layers.N``), none after the last."""
+
+    def __init__(self, width_in: int, width: int, width_out: int, depth: int) -> None:
+        super().__init__()
+        widths = [width_in, *[width] * (depth - 1), width_out]
+        self.layers = nn.ModuleList(
+            nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True)
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., width_in) to (..., width_out)."""
+        for layer in self.layers[:-1]:
+            x = F.relu(layer(x))
+        out: Tensor = self.layers[-1](x)
+        return out
+
+
+class ConvNorm(nn.Module):
+    """A bias-free convolution and its batch normalisation (keys ``c`` and ``bn``)."""
+
+    def __init__(
+        self,
+        width_in: int,
+        width_out: int,
+        kernel: int = 1,
+        stride: int = 1,
+        *,
+        groups: int = 1,
+        eps: float = 1e-5,
+    ) -> None:
+        super().__init__()
+        self.c = nn.Conv2d(
+            width_in, width_out, kernel, stride, kernel // 2, groups=groups, bias=False
+        )
+        self.bn: nn.Module = nn.BatchNorm2d(width_out, eps=eps)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Convolve and normalise (B, width_in, H, W)."""
+        out: Tensor = self.bn(self.c(x))
+        return out
+
+    def fuse(self) -> None:
+        """Fold the normalisation into the convolution, in place; for inference only."""
+        if isinstance(self.bn, nn.BatchNorm2d):
+            self.c = fuse_conv_bn_eval(self.c, self.bn)
+            self.bn = nn.Identity()
+
+
+class DropPath(nn.Module):
+    """Stochastic depth: leave out a residual branch for some samples while training.
+
+    Parameters
+    ----------
+    rate : float
+        Probability that the branch of one sample is left out; the others are scaled by 1 / (1 - rate), so that
+        the expectation stays (Huang et al., 2016, "Deep Networks with Stochastic Depth").
+    """
+
+    def __init__(self, rate: float = 0.0) -> None:
+        super().__init__()
+        self.rate = rate
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Return `x`, or zero for a random share of its first axis in training."""
+        if self.rate == 0.0 or not self.training:
+            return x
+        keep = x.new_empty((x.shape[0],) + (1,) * (x.ndim - 1)).bernoulli_(1.0 - self.rate)
+        return x * keep / (1.0 - self.rate)

@@ -1,0 +1,205 @@
+"""Run a network for inference: the right device, the right precision, folded normalisations."""
+
+from __future__ import annotations
+
+import copy
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from src_models.errors import DeviceError
+from src_models.layers import ConvNorm
+from src_models.mask_decoder import DecodedMasks
+from src_models.prompt_encoder import pad_prompts
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from src_models.sam import Sam
+
+_PRECISIONS = {
+    "float32": torch.float32,
+    "fp32": torch.float32,
+    "bfloat16": torch.bfloat16,
+    "bf16": torch.bfloat16,
+    "float16": torch.float16,
+    "fp16": torch.float16,
+}
+_DECODE_BATCH = 8  # objects decoded together on a CPU: their image tokens stay in the cache
+
+
+def choose_device(device: str = "auto") -> torch.device:
+    """The device to run on.
+
+    Parameters
+    ----------
+    device : str
+        "auto" (CUDA, then Apple's MPS, then the CPU) or a torch device such as "cuda:1".
+
+    Raises
+    ------
+    DeviceError
+        If there is no such device here.
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError as error:
+        raise DeviceError(f"device {device!r}: use 'auto', 'cpu', 'cuda' or 'mps'") from error
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not present.get(chosen.type, False):
+        raise DeviceError(f"device {device!r} is not present here; use 'auto' or 'cpu'")
+    return chosen
+
+
+def choose_precision(precision: str, device: torch.device, kind: str) -> torch.dtype:
+    """The number format of the matrix products.
+
+    Parameters
+    ----------
+    precision : str
+        "auto", "float32", "bfloat16" or "float16". Auto takes bfloat16 where the hardware multiplies it fast
+        (CUDA from Ampere on, CPUs with AMX or AVX-512 BF16), else float32.
+    device : torch.device
+        Where it runs.
+    kind : str
+        Architecture. ViT-H overflows in float16 (segment-anything issue 540), so it is refused there.
+
+    Raises
+    ------
+    DeviceError
+        If the precision is unknown or unsafe.
+    """
+    if precision == "auto":
+        if device.type == "cuda":
+            return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
+        fast = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+        return torch.bfloat16 if fast else torch.float32
+    if precision not in _PRECISIONS:
+        raise DeviceError(f"precision {precision!r}: use 'auto', 'float32', 'bfloat16' or 'float16'")
+    dtype = _PRECISIONS[precision]
+    if dtype is torch.float16 and (kind == "vit_h" or device.type == "cpu"):
+        reason = "overflows in ViT-H" if kind == "vit_h" else "is slow on a CPU"
+        raise DeviceError(f"precision 'float16' {reason}; use 'bfloat16' or 'float32'")
+    return dtype
+
+
+class Runner:
+    """A network ready for inference.
+
+    Parameters
+    ----------
+    net : Sam
+        The network; it is not changed.
+    device : str
+        As `choose_device`.
+    precision : str
+        As `choose_precision`.
+    """
+
+    def __init__(self, net: Sam, device: str = "auto", precision: str = "auto") -> None:
+        self.kind = net.kind
+        self.device = choose_device(device)
+        self.dtype = choose_precision(precision, self.device, net.kind)
+        self.img_size = net.img_size
+        self.net = copy.deepcopy(net).eval().requires_grad_(False)
+        for module in self.net.image_encoder.modules():
+            if isinstance(module, ConvNorm):
+                module.fuse()
+        self.net.to(self.device, memory_format=torch.channels_last)
+        self._pe: dict[tuple[int, int], Tensor] = {}
+
+    def encode(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
+        """Embed RGB images.
+
+        Parameters
+        ----------
+        images : sequence of ndarray of uint8
+            (h, w, 3), none larger than the network's input; smaller ones are padded as SAM pads.
+
+        Returns
+        -------
+        Tensor
+            (B, 256, H, W) in the runner's precision.
+        """
+        with torch.inference_mode(), self._autocast():
+            tensors = [torch.from_numpy(np.array(i)).to(self.device) for i in images]
+            batch = torch.cat([self.net.preprocess(t.permute(2, 0, 1)[None]) for t in tensors])
+            embedding: Tensor = self.net.image_encoder(batch.contiguous(memory_format=torch.channels_last))
+            return embedding.to(self.dtype)
+
+    def decode(
+        self,
+        embedding: Tensor,
+        prompts: Sequence[tuple[NDArray[np.float32], NDArray[np.int64]]],
+        masks: Sequence[NDArray[np.float32] | None] | None = None,
+        multimask: bool = True,
+    ) -> DecodedMasks:
+        """Answer N prompts on one image.
+
+        Parameters
+        ----------
+        embedding : Tensor
+            (1, 256, h, w).
+        prompts : sequence of (ndarray, ndarray)
+            (P, 2) coordinates x, y and (P,) labels of each object; numbers of prompts may differ.
+        masks : sequence of ndarray, optional
+            (4h, 4w) low-res logits of an earlier prediction, or None, for each object.
+        multimask : bool
+            Three masks per object, or one.
+
+        Returns
+        -------
+        DecodedMasks
+            float32, on the CPU: logits (N, M, 4h, 4w) and predicted IoU (N, M).
+        """
+        size = len(prompts) if self.device.type != "cpu" else _DECODE_BATCH
+        parts = []
+        for start in range(0, len(prompts), size):
+            stop = min(start + size, len(prompts))
+            some = None if masks is None else masks[start:stop]
+            parts.append(self._decode(embedding, prompts[start:stop], some, multimask))
+        return DecodedMasks(
+            torch.cat([p.logits for p in parts]), torch.cat([p.predicted_iou for p in parts])
+        )
+
+    def _decode(
+        self,
+        embedding: Tensor,
+        prompts: Sequence[tuple[NDArray[np.float32], NDArray[np.int64]]],
+        masks: Sequence[NDArray[np.float32] | None] | None,
+        multimask: bool,
+    ) -> DecodedMasks:
+        pairs = [(torch.from_numpy(c), torch.from_numpy(v)) for c, v in prompts]
+        coords, labels = (t.to(self.device) for t in pad_prompts(pairs))
+        shape = (embedding.shape[-2], embedding.shape[-1])
+        fed, has = self._mask_batch(masks, shape)
+        with torch.inference_mode(), self._autocast():
+            if shape not in self._pe:
+                self._pe[shape] = self.net.prompt_encoder.dense_pe(shape)
+            prompt = self.net.prompt_encoder(coords, labels, fed, shape, has)
+            decoded = self.net.mask_decoder(
+                embedding.to(self.dtype), self._pe[shape], prompt.tokens, prompt.dense, prompt.valid, multimask
+            )
+            return DecodedMasks(decoded.logits.float().cpu(), decoded.predicted_iou.float().cpu())
+
+    def _mask_batch(
+        self, masks: Sequence[NDArray[np.float32] | None] | None, shape: tuple[int, int]
+    ) -> tuple[Tensor | None, Tensor | None]:
+        """Stack mask prompts; objects without one get zeros and are marked."""
+        if masks is None or all(m is None for m in masks):
+            return None, None
+        blank = np.zeros((4 * shape[0], 4 * shape[1]), np.float32)
+        stacked = np.stack([blank if m is None else m for m in masks])[:, None]
+        has = torch.tensor([m is not None for m in masks], device=self.device)
+        return torch.from_numpy(stacked).to(self.device), None if bool(has.all()) else has
+
+    def _autocast(self) -> torch.autocast:
+        return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32)

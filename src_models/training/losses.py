@@ -1,0 +1,115 @@
+"""Losses of promptable segmentation, as in section A of the Segment Anything paper."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+if TYPE_CHECKING:
+    from src_models.training.config import TrainConfig
+
+
+def focal_loss(logits: Tensor, target: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
+    """Focal loss, averaged over the pixels of each mask.
+
+    Parameters
+    ----------
+    logits : Tensor
+        (..., H, W).
+    target : Tensor
+        (..., H, W) in [0, 1].
+    alpha : float
+        Weight of the foreground; negative for none.
+    gamma : float
+        Focusing; 0 gives weighted cross-entropy.
+
+    Returns
+    -------
+    Tensor
+        (...). Source: Lin et al., 2017, eq. 5.
+
+    Examples
+    --------
+    At probability 1/2 and target 1 the loss is 0.25 * 0.5 ** 2 * ln 2:
+
+    >>> float(focal_loss(torch.zeros(1, 1), torch.ones(1, 1)))  # doctest: +ELLIPSIS
+    0.0433...
+    """
+    bce = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    p = torch.sigmoid(logits)
+    wrong = p + target - 2 * p * target
+    weight = alpha * target + (1 - alpha) * (1 - target) if alpha >= 0 else 1.0
+    return (weight * wrong.pow(gamma) * bce).mean((-2, -1))
+
+
+def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
+    """One minus the soft Dice coefficient of each mask, smoothed by 1.
+
+    Source: Milletari et al., 2016, with SAM 2's smoothing. Shapes as in `focal_loss`.
+
+    Examples
+    --------
+    Probabilities of 1/2 on two pixels, one of them foreground: 1 - (2 * 0.5 + 1) / (1 + 1 + 1):
+
+    >>> float(dice_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])))  # doctest: +ELLIPSIS
+    0.3333...
+    """
+    p = torch.sigmoid(logits)
+    both = (p * target).sum((-2, -1))
+    return 1 - (2 * both + 1) / (p.sum((-2, -1)) + target.sum((-2, -1)) + 1)
+
+
+def mask_iou(logits: Tensor, target: Tensor) -> Tensor:
+    """Intersection over union of thresholded masks, (...); 1 where both are empty.
+
+    >>> float(mask_iou(torch.tensor([[1.0, 1.0, -1.0]]), torch.tensor([[1.0, 0.0, 0.0]])))
+    0.5
+    """
+    a, b = logits > 0, target > 0.5
+    both = (a & b).sum((-2, -1)).float()
+    either = (a | b).sum((-2, -1)).float()
+    return torch.where(either > 0, both / either.clamp(min=1), torch.ones_like(both))
+
+
+def prompt_loss(
+    logits: Tensor, predicted_iou: Tensor, target: Tensor, several: Tensor, config: TrainConfig
+) -> tuple[Tensor, Tensor]:
+    """Loss of N prompts whose four masks were all decoded.
+
+    Of the three masks of an ambiguous prompt only the best is trained, plus a small share of the others so that
+    none dies. The single mask is trained most where there is more than one prompt.
+
+    Parameters
+    ----------
+    logits : Tensor
+        (N, 4, H, W); index 0 is the single mask.
+    predicted_iou : Tensor
+        (N, 4).
+    target : Tensor
+        (N, H, W) in [0, 1].
+    several : Tensor
+        (N,) bool: the prompt is a box or more than one point.
+    config : TrainConfig
+        Weights.
+
+    Returns
+    -------
+    loss : Tensor
+        Scalar.
+    iou : Tensor
+        (N, 4) true IoU of the masks.
+    """
+    target4 = target[:, None].expand_as(logits)
+    pixel = F.binary_cross_entropy_with_logits(logits, target4, reduction="none").mean((-2, -1))
+    if config.focal > 0:
+        pixel = (1 - config.focal) * pixel + config.focal * focal_loss(logits, target4)
+    each = config.pixel_weight * pixel + config.dice_weight * dice_loss(logits, target4)  # (N, 4)
+    best = each[:, 1:].min(1).values
+    multi = best + 0.05 * each[:, 1:].mean(1)
+    single = each[:, 0] * torch.where(several, 1.0, 0.3)
+    iou = mask_iou(logits.detach(), target4)
+    quality = (predicted_iou - iou).square().mean(1)
+    return (multi + single + config.iou_weight * quality).mean(), iou
