@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _STABILITY_OFFSET = 1.0
 MASK_THRESHOLD = 0.0
+_CHUNK_PIXELS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,11 @@ def upsample_masks(
         centres = (np.arange(first - low, last - low) + 0.5) * scale - 0.5
         spans.append((first, last, centres))
     (top, bottom, rows), (left, right, cols) = spans
-    masks = _interpolate(_interpolate(logits, rows, axis=1), cols, axis=2) > MASK_THRESHOLD
+    masks = np.empty((len(logits), bottom - top, right - left), bool)
+    some = max(1, _CHUNK_PIXELS // (len(logits) * (right - left)))
+    for start in range(0, bottom - top, some):  # a large object's logits are never held at full resolution
+        strip = _interpolate(logits, rows[start : start + some], axis=1)
+        masks[:, start : start + some] = _interpolate(strip, cols, axis=2) > MASK_THRESHOLD
     return _tighten(masks, (top, left, bottom, right))
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from napari_sam.engine.windows import Window
 
 _TOP_LEFT, _BOTTOM_RIGHT = 2, 3
+_LARGEST_PX = 16_384  # masks are held in memory at full resolution
 _MASK_LOGIT = 8.0  # a drawn region, as the logits of a network that is sure
 
 
@@ -162,6 +163,8 @@ def parse_prompt(
     napari_sam.errors.PromptError: point (3, 12) lies outside the image of shape (10, 10)
     """
     yx, labels = _points(shape, points, point_labels)
+    if len(yx) > 1 and np.ptp(yx, axis=0).max() > _LARGEST_PX:
+        raise PromptError(f"points {np.ptp(yx, axis=0).max():.0f} px apart: one object may span {_LARGEST_PX} px")
     parsed_box = None if box is None else _box(shape, box)
     region, logits, window = _mask(mask)
     if not len(yx) and parsed_box is None and region is None and logits is None:
@@ -210,7 +213,10 @@ def _box(shape: tuple[int, int], box: Sequence[float]) -> tuple[float, float, fl
         raise PromptError(f"box ({y0:g}, {x0:g}, {y1:g}, {x1:g}) is empty: y1 must exceed y0 and x1 exceed x0")
     if y1 <= 0 or x1 <= 0 or y0 >= shape[0] or x0 >= shape[1]:
         raise PromptError(f"box ({y0:g}, {x0:g}, {y1:g}, {x1:g}) lies outside the image of shape {shape}")
-    return max(y0, 0.0), max(x0, 0.0), min(y1, float(shape[0])), min(x1, float(shape[1]))
+    box = max(y0, 0.0), max(x0, 0.0), min(y1, float(shape[0])), min(x1, float(shape[1]))
+    if max(box[2] - box[0], box[3] - box[1]) > _LARGEST_PX:
+        raise PromptError(f"box {box} is larger than {_LARGEST_PX} px: prompt a downsampled copy of the image")
+    return box
 
 
 def _mask(mask: Any) -> tuple[MaskPrompt | None, NDArray[np.float32] | None, Window | None]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 _RATIO = math.sqrt(2.0)
 _CONTEXT = 2.5  # side of the window over the long side of the object, at least
 _MAGNIFY = 8.0  # more than this a window is never magnified
+_LARGEST_PX = 8192  # an object cut by its window is followed up to windows of this side: its mask is held in memory
 _OVERVIEW = 2.0  # an image of up to this many window sides is seen whole when nothing tells the object's size
 
 
@@ -224,11 +225,14 @@ def coarser_window(window: Window, found: tuple[int, int, int, int], image_shape
     Returns
     -------
     Window or None
-        Twice the side, centred on what was found; None if the window is the whole image already.
+        Twice the side, centred on what was found; None if the window is the whole image already, or so large
+        that the mask could not be held.
     """
     if max(window.shape) >= max(image_shape):
         return None
     side = ladder_side(2 * max(window.shape), window.img_size)
+    if min(side, max(image_shape)) > _LARGEST_PX:
+        return None
     if side >= max(image_shape):
         return whole_window(image_shape, window.img_size)
     y0, x0, y1, x1 = found

@@ -293,10 +293,7 @@ def _open_tiff(path: Path) -> Image:
         tiff = tifffile.TiffFile(path)
         series = tiff.series[0]
         axes = series.axes.lower()
-        arrays = []
-        for level in series.levels:
-            opened = zarr.open(level.aszarr(), mode="r")
-            arrays.append(opened)
+        arrays = [zarr.open_array(series.aszarr(level=i), mode="r") for i in range(len(series.levels))]
         crs, transform = _geotiff(tiff.pages[0])
     except (tifffile.TiffFileError, OSError, ValueError, IndexError, KeyError, TypeError) as error:
         raise ImageError(f"{path}: not a readable TIFF ({error}); check that the file is complete") from error

@@ -198,6 +198,8 @@ def without(state: State) -> State:
     return {name: value for name, value in state.items() if name != "mask_decoder.iou_token.weight"}
 
 
+COUNT = "image_encoder.patch_embed.seq.0.bn.num_batches_tracked"
+
 MISFITS: dict[str, tuple[Any, str]] = {
     "missing": (without, r"1 keys are missing \(mask_decoder.iou_token.weight\)"),
     "unexpected": (lambda s: {**s, "mask_decoder.hf_token.weight": torch.ones(1)}, "unexpected .*hf_token"),
@@ -209,6 +211,7 @@ MISFITS: dict[str, tuple[Any, str]] = {
         lambda s: {**s, "mask_decoder.iou_token.weight": torch.ones(1, 256) * 1j},
         "wrong type .*complex64",
     ),
+    "complex count": (lambda s: {**s, COUNT: torch.tensor(1j)}, "wrong type .*complex64"),
     "integer": (
         lambda s: {**s, "mask_decoder.iou_token.weight": torch.ones(1, 256).int()},
         "wrong type .*int32",

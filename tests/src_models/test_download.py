@@ -215,7 +215,7 @@ fetch(sys.argv[1], pathlib.Path(sys.argv[2]), Expected(int(sys.argv[3]), sys.arg
 
 def start_process(server: Server, target: Path) -> subprocess.Popen[bytes]:
     args = [server.url, str(target), str(EXPECTED.size_bytes), str(EXPECTED.sha256)]
-    return subprocess.Popen([sys.executable, "-c", FETCH, *args])  # noqa: S603 -- our own code
+    return subprocess.Popen([sys.executable, "-c", FETCH, *args])
 
 
 def wait_for_bytes(path: Path, count: int) -> None:

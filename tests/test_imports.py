@@ -1,0 +1,33 @@
+"""What importing costs, and what it drags in."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.mark.parametrize("package", ["napari_sam", "src_models", "src_models.registry"])
+def test_import_is_light(package):
+    code = f"import sys, {package}; print([m for m in ('torch', 'napari', 'qtpy', 'zarr') if m in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_the_engine_needs_no_gui():
+    code = (
+        "import sys; sys.modules['napari'] = sys.modules['qtpy'] = None\n"
+        "from napari_sam import Predictor, open_image\n"
+        "import napari_sam.evaluation.points, napari_sam.cli"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def test_public_names_resolve():
+    import napari_sam
+
+    for name in napari_sam.__all__:
+        assert getattr(napari_sam, name) is not None
+    with pytest.raises(AttributeError, match="nonsense"):
+        napari_sam.nonsense  # noqa: B018
