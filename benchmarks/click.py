@@ -54,7 +54,7 @@ def main(arguments: list[str] | None = None) -> None:
     timing.say("\n" + timing.table(rows))
     for name, known in facts.items():
         timing.say(f"{name}: {known}")
-    path = timing.write_json("click", rows, found, quick=options.quick, scenes=facts)
+    path = timing.write_json("click", rows, found, partial=options.quick, scenes=facts)
     timing.say(f"wrote {path}")
 
 
@@ -130,9 +130,7 @@ def _seconds(function: Callable[[], Any]) -> float:
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few repetitions: does it run, not how fast")
     parser.add_argument("--clicks", type=int, default=200, help="further clicks per image (200)")
     return parser.parse_args(arguments)

@@ -71,9 +71,7 @@ def synthetic_image(side: int = 1024, seed: int = 0) -> NDArray[np.uint8]:
     return np.round((image - low) * (255 / (high - low))).astype(np.uint8)
 
 
-def synthetic_cells(
-    side: int = 4096, pitch: int = 96, seed: int = 0
-) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+def synthetic_cells(side: int = 4096, pitch: int = 96, seed: int = 0) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
     """Draw bright discs on a grey image (side, side); returns also their centres (N, 2) as (y, x)."""
     rng = np.random.default_rng(seed)
     image = rng.normal(30, 6, (side, side)).astype(np.float32)

@@ -58,9 +58,7 @@ class NaiveMLP(nn.Module):
 
     def __init__(self, width_in: int, width: int, width_out: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(
-            [nn.Linear(width_in, width), nn.Linear(width, width), nn.Linear(width, width_out)]
-        )
+        self.layers = nn.ModuleList([nn.Linear(width_in, width), nn.Linear(width, width), nn.Linear(width, width_out)])
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., width_in) to (..., width_out)."""
@@ -267,9 +265,7 @@ class NaiveTwoWayBlock(nn.Module):
         self.norm4 = nn.LayerNorm(width)
         self.cross_attn_image_to_token = NaiveCross(width, width // 2)
 
-    def forward(
-        self, tokens: Tensor, image: Tensor, token_pe: Tensor, image_pe: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, tokens: Tensor, image: Tensor, token_pe: Tensor, image_pe: Tensor) -> tuple[Tensor, Tensor]:
         """Update tokens (N, T, C) and image (N, L, C)."""
         if self.first:
             tokens = self.self_attn(tokens, tokens, tokens)
@@ -320,9 +316,7 @@ class NaiveDecoder(nn.Module):
             nn.ConvTranspose2d(width // 4, width // 8, 2, 2),
             nn.GELU(),
         )
-        self.output_hypernetworks_mlps = nn.ModuleList(
-            NaiveMLP(width, width, width // 8) for _ in range(_MASK_TOKENS)
-        )
+        self.output_hypernetworks_mlps = nn.ModuleList(NaiveMLP(width, width, width // 8) for _ in range(_MASK_TOKENS))
         self.iou_prediction_head = NaiveMLP(width, 256, _MASK_TOKENS)
 
     def forward(self, embedding: Tensor, pe: Tensor, tokens: Tensor, dense: Tensor) -> tuple[Tensor, Tensor]:
@@ -334,9 +328,7 @@ class NaiveDecoder(nn.Module):
         shape = image.shape
         tokens, image = self.transformer(image, torch.repeat_interleave(pe, n, dim=0), tokens)
         upscaled = self.output_upscaling(image.transpose(1, 2).reshape(shape))  # (N, 32, 4h, 4w)
-        weights = torch.stack(
-            [mlp(tokens[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1
-        )
+        weights = torch.stack([mlp(tokens[:, 1 + i]) for i, mlp in enumerate(self.output_hypernetworks_mlps)], dim=1)
         logits = (weights @ upscaled.flatten(2)).view(n, _MASK_TOKENS, *upscaled.shape[-2:])
         return logits[:, 1:], self.iou_prediction_head(tokens[:, 0])[:, 1:]
 
@@ -377,9 +369,7 @@ class NaiveSam(nn.Module):
         return self.mask_decoder(embedding, self.prompt_encoder.dense_pe(), tokens, dense)
 
     @torch.no_grad()
-    def masks(
-        self, embedding: Tensor, points: NDArray[np.float64], shape: tuple[int, int]
-    ) -> NDArray[np.bool_]:
+    def masks(self, embedding: Tensor, points: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.bool_]:
         """Full-resolution masks (N, 3, H, W), one foreground point (y, x) per object in image pixels."""
         size = self._input_size(shape)
         scaled = points * (np.array(size) / np.array(shape))

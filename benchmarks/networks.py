@@ -61,7 +61,8 @@ def main(arguments: list[str] | None = None) -> None:
     timing.say("\n" + timing.table(report.rows))
     for what, value in report.agreement.items():
         timing.say(f"{what}: {value:.4g}")
-    path = timing.write_json("networks", report.rows, found, quick=options.quick, agreement=report.agreement)
+    partial = options.quick or len(options.only) < len(SECTIONS)
+    path = timing.write_json("networks", report.rows, found, partial=partial, agreement=report.agreement)
     timing.say(f"wrote {path}")
 
 
@@ -158,10 +159,7 @@ def _decode_rows(count: int, times: dict[str, timing.Timing]) -> list[Row]:
 def _encode_ours(report: Report, case: str, net: Sam, image: NDArray[np.uint8], quick: bool) -> None:
     runners = [Runner(net, "cpu"), Runner(net, "cpu", "float32")]
     names = [f"ours auto ({_name(runners[0])})", "ours float32"]
-    variants = {
-        name: lambda runner=runner: runner.encode([image])
-        for name, runner in zip(names, runners, strict=True)
-    }
+    variants = {name: lambda runner=runner: runner.encode([image]) for name, runner in zip(names, runners, strict=True)}
     times, _ = timing.interleave(variants, 2 if quick else 11)
     report.rows += [timing.row(case, name, times[name]) for name in names]
 
@@ -208,13 +206,9 @@ SECTIONS: dict[str, Callable[[Report, bool], None]] = {
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="few repetitions: does it run, not how fast")
-    parser.add_argument(
-        "--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="some sections only"
-    )
+    parser.add_argument("--only", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="some sections only")
     return parser.parse_args(arguments)
 
 

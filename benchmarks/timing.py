@@ -181,13 +181,11 @@ def align(lines: Sequence[Sequence[str]]) -> str:
     return "\n".join(padded) + "\n"
 
 
-def write_json(name: str, rows: Iterable[Row], found: Mapping[str, Any], **more: Any) -> Path:
-    """Write a result file into `RESULTS` and return its path."""
+def write_json(name: str, rows: Iterable[Row], found: Mapping[str, Any], *, partial: bool, **more: Any) -> Path:
+    """Write a result file into `RESULTS`, under another name for a `partial` run; returns its path."""
     RESULTS.mkdir(parents=True, exist_ok=True)
-    path = RESULTS / f"{name}.json"
-    path.write_text(
-        json.dumps({"machine": found, **more, "rows": [asdict(r) for r in rows]}, indent=1) + "\n"
-    )
+    path = RESULTS / f"{name}{'-partial' if partial else ''}.json"
+    path.write_text(json.dumps({"machine": found, **more, "rows": [asdict(r) for r in rows]}, indent=1) + "\n")
     return path
 
 

@@ -133,7 +133,11 @@ def _segment(args: argparse.Namespace) -> Any:
     if args.output is not None:
         rendered, origin = render_labels(predictions, image.shape, args.crop)
         write_labels(args.output, rendered, origin)
-    return {"image": args.image, "output": None if args.output is None else str(args.output), "objects": objects}
+    return {
+        "image": args.image,
+        "output": None if args.output is None else str(args.output),
+        "objects": objects,
+    }
 
 
 def _info(args: argparse.Namespace) -> Any:

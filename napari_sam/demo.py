@@ -40,7 +40,9 @@ def run_demo(out: Path, headless: bool = False) -> dict[str, Any]:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise NapariSamError(f"{out}: cannot be created: {error}; give another folder with --out") from error
-    display = bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform in ("win32", "darwin"))
+    display = bool(
+        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform in ("win32", "darwin")
+    )
     return _in_window(out) if display and not headless else _headless(out)
 
 
@@ -74,6 +76,7 @@ def _in_window(out: Path) -> dict[str, Any]:
     from qtpy.QtWidgets import QApplication  # noqa: PLC0415
 
     from napari_sam.io.masks import write_labels  # noqa: PLC0415
+    from napari_sam.layers.prompt_layers import POINTS_NAME  # noqa: PLC0415
     from napari_sam.layers.samples import nuclei  # noqa: PLC0415
     from napari_sam.widgets.prompt_widget import PromptWidget  # noqa: PLC0415
 
@@ -95,7 +98,7 @@ def _in_window(out: Path) -> dict[str, Any]:
     times = []
     for i, click in enumerate(CLICKS):
         began = time.perf_counter()
-        widget.layers.points.add([click])
+        viewer.layers[POINTS_NAME].add([click])
         wait_for(lambda: widget.answer is not None)
         times.append(time.perf_counter() - began)
         if i + 1 < len(CLICKS):
@@ -104,9 +107,10 @@ def _in_window(out: Path) -> dict[str, Any]:
     wait_for(lambda: time.monotonic() > pause)
     viewer.screenshot(str(out / "screenshot.png"), canvas_only=False, flash=False)
     widget.accept()
-    labels = np.asarray(widget.writer.layer.data)
+    written = viewer.layers["nuclei objects"]
+    labels = np.asarray(written.data)
     write_labels(out / "labels.tif", labels)
-    widget.writer.layer.features.to_csv(out / "objects.csv", index=False)
+    written.features.to_csv(out / "objects.csv", index=False)
     result = {
         "mode": "window",
         "folder": str(out),

@@ -85,11 +85,7 @@ def load_sam(
     """
     where = _usable_device(device)
     info = _registered(source)
-    path = (
-        Path(source).expanduser()
-        if info is None
-        else fetch_model(info, progress=progress, cancelled=cancelled)
-    )
+    path = Path(source).expanduser() if info is None else fetch_model(info, progress=progress, cancelled=cancelled)
     state = read_state(path)
     kind = detect_kind(state, path)
     if info is not None and kind != info.kind:
@@ -198,9 +194,7 @@ def _registered(source: str | os.PathLike[str]) -> ModelInfo | None:
     if source in model_names():
         return model_info(source)
     path = Path(source)
-    if source and (
-        len(path.parts) > 1 or path.suffix.lower() in _SUFFIXES or os.path.exists(path.expanduser())
-    ):
+    if source and (len(path.parts) > 1 or path.suffix.lower() in _SUFFIXES or os.path.exists(path.expanduser())):
         return None
     return model_info(source)  # raises, naming what there is
 
@@ -227,18 +221,14 @@ def _filled(kind: str, state: Mapping[str, Tensor], path: Path, device: torch.de
     own = net.state_dict()
     check_fit(state, own, kind, path)
     # Copies, since a file that is changed or taken away under a mapped network kills the process.
-    weights = {
-        name: state[name].to(device, value.dtype, copy=True).contiguous() for name, value in own.items()
-    }
+    weights = {name: state[name].to(device, value.dtype, copy=True).contiguous() for name, value in own.items()}
     net.load_state_dict(weights, assign=True)
     return net.to(device).eval()
 
 
 def _plain_state(net: Sam, path: Path) -> dict[str, Tensor]:
     """Copy the state dict, if it is one that can be loaded again."""
-    state = {
-        name: value.detach().to("cpu", copy=True).contiguous() for name, value in net.state_dict().items()
-    }
+    state = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in net.state_dict().items()}
     own = _hollow(net.kind).state_dict()
     if changed := sorted(own.keys() ^ state.keys()):
         raise CheckpointError(

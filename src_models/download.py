@@ -135,8 +135,7 @@ class _Download:
                 raise self._disk_full() from err
             problem = "is not writable" if err.errno in _FORBIDDEN else f"cannot be used ({err.strerror})"
             raise DownloadError(
-                f"cannot save {self.target.name}: {folder} {problem}; "
-                f"set NAPARI_SAM_CACHE to a folder you may write to"
+                f"cannot save {self.target.name}: {folder} {problem}; set NAPARI_SAM_CACHE to a folder you may write to"
             ) from err
 
     def _transfer(self) -> None:
@@ -212,9 +211,7 @@ class _Download:
         resumed = response.status == http.HTTPStatus.PARTIAL_CONTENT
         if not resumed and response.status != http.HTTPStatus.OK:
             raise self._failure(f"the server answered HTTP {response.status} without the file")
-        first, total = (
-            content_range(response) if resumed else (0, integer(response.headers["Content-Length"]))
-        )
+        first, total = content_range(response) if resumed else (0, integer(response.headers["Content-Length"]))
         entity = Entity.of(self.url, response, total)
         if self.expected.size_bytes is not None and total not in (None, self.expected.size_bytes):
             raise self._failure(f"the server's file has {total} bytes, not {self.expected.size_bytes}")
@@ -396,9 +393,7 @@ def fetch_model(
     if info.url is not None:
         return fetch(info.url, info.path, info.expected, progress=progress, cancelled=cancelled)
     if not info.path.is_file():
-        raise CheckpointError(
-            f"{info.path} is missing, though it comes with the package; reinstall napari-sam-xl"
-        )
+        raise CheckpointError(f"{info.path} is missing, though it comes with the package; reinstall napari-sam-xl")
     verify_file(info.path, info.expected)
     return info.path
 

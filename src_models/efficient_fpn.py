@@ -43,7 +43,7 @@ class InvertedResidual(nn.Module):
         """Map (B, C, H, W) to (B, width, H / stride, W / stride)."""
         y = x if self.expand is None else F.relu6(self.expand(x))
         y = self.project(F.relu6(self.depthwise(y)))
-        return x + y if self.residual else y
+        return torch.add(x, y) if self.residual else y
 
 
 class EfficientFPN(nn.Module):
@@ -67,9 +67,7 @@ class EfficientFPN(nn.Module):
         for expansion, width, repeats, stride, kernel in _STAGES:
             blocks = []
             for i in range(repeats):
-                blocks.append(
-                    InvertedResidual(width_in, width, expansion, stride if i == 0 else 1, kernel)
-                )
+                blocks.append(InvertedResidual(width_in, width, expansion, stride if i == 0 else 1, kernel))
                 width_in = width
             self.stages.append(nn.Sequential(*blocks))
         self.detail2 = nn.Conv2d(16 * 16, _PYRAMID, 1)  # stride 2 by space to depth
@@ -106,9 +104,7 @@ class EfficientFPN(nn.Module):
         top = self.lateral32(s32) + F.adaptive_avg_pool2d(self.lateral32(s32), 1)  # global context
         y = self.lateral16(s16) + F.interpolate(top, scale_factor=2.0, mode="nearest")
         y = y + self.smooth16(y)
-        y = self.lateral8(s8) + F.interpolate(
-            y, scale_factor=2.0, mode="bilinear", align_corners=False
-        )
+        y = self.lateral8(s8) + F.interpolate(y, scale_factor=2.0, mode="bilinear", align_corners=False)
         y = y + self.detail4(F.pixel_unshuffle(s4, 2)) + self.detail2(F.pixel_unshuffle(s2, 4))
         y = y + self.smooth8(y)
         out: Tensor = self.neck(y)
@@ -123,7 +119,7 @@ class EfficientFPN(nn.Module):
             State dict with keys ``_conv_stem``, ``_bn0``, ``_blocks.N._expand_conv`` and so on.
         """
         own = self.state_dict()
-        blocks = [block for stage in self.stages for block in stage]
+        blocks = [block for stage in self.stages for block in stage.children()]
         names = {id(block): name for name, block in self.named_modules()}
         pairs = [("stem", "_conv_stem", "_bn0")]
         for i, block in enumerate(blocks):

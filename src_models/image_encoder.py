@@ -213,7 +213,5 @@ class ImageEncoderViT(nn.Module):
         """Position embedding (1, h, w, C); resized when the input is not `img_size` on a side."""
         if (h, w) == tuple(self.pos_embed.shape[1:3]):
             return self.pos_embed
-        resized = F.interpolate(
-            self.pos_embed.permute(0, 3, 1, 2), size=(h, w), mode="bilinear", align_corners=False
-        )
+        resized = F.interpolate(self.pos_embed.permute(0, 3, 1, 2), size=(h, w), mode="bilinear", align_corners=False)
         return resized.permute(0, 2, 3, 1)

@@ -72,9 +72,7 @@ def new_hasher(algorithm: Algorithm) -> Hasher:
     return cast("Hasher", xxhash.xxh128())
 
 
-def file_digest(
-    path: Path, algorithm: Algorithm = "sha256", on_chunk: Callable[[], None] | None = None
-) -> str:
+def file_digest(path: Path, algorithm: Algorithm = "sha256", on_chunk: Callable[[], None] | None = None) -> str:
     """Hash a file without holding it in memory.
 
     Parameters

@@ -27,9 +27,7 @@ class LayerNorm2d(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Normalise `x` (B, C, H, W); channels-last in memory is fastest."""
-        normed = F.layer_norm(
-            x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, self.eps
-        )
+        normed = F.layer_norm(x.permute(0, 2, 3, 1), self.weight.shape, self.weight, self.bias, self.eps)
         return normed.permute(0, 3, 1, 2)  # (B, C, H, W)
 
 
@@ -39,9 +37,7 @@ class MLP(nn.Module):
     def __init__(self, width_in: int, width: int, width_out: int, depth: int) -> None:
         super().__init__()
         widths = [width_in, *[width] * (depth - 1), width_out]
-        self.layers = nn.ModuleList(
-            nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True)
-        )
+        self.layers = nn.ModuleList(nn.Linear(a, b) for a, b in zip(widths[:-1], widths[1:], strict=True))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (..., width_in) to (..., width_out)."""
@@ -65,9 +61,7 @@ class ConvNorm(nn.Module):
         eps: float = 1e-5,
     ) -> None:
         super().__init__()
-        self.c = nn.Conv2d(
-            width_in, width_out, kernel, stride, kernel // 2, groups=groups, bias=False
-        )
+        self.c = nn.Conv2d(width_in, width_out, kernel, stride, kernel // 2, groups=groups, bias=False)
         self.bn: nn.Module = nn.BatchNorm2d(width_out, eps=eps)
 
     def forward(self, x: Tensor) -> Tensor:

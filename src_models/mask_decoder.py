@@ -9,6 +9,7 @@ masks that somebody wants are upsampled.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -117,10 +118,7 @@ def project_together(x: Tensor, pe: Tensor, with_pe: list[nn.Linear], plain: nn.
     layers = [*with_pe, plain]
     out = F.linear(x, torch.cat([layer.weight for layer in layers]))
     parts = list(out.split([layer.out_features for layer in layers], dim=-1))
-    shifted = [
-        part + F.linear(pe, layer.weight, layer.bias)
-        for part, layer in zip(parts, with_pe, strict=False)
-    ]
+    shifted = [part + F.linear(pe, layer.weight, layer.bias) for part, layer in zip(parts, with_pe, strict=False)]
     return [*shifted, parts[-1] + plain.bias]
 
 
@@ -163,9 +161,7 @@ class TwoWayBlock(nn.Module):
             q = tokens + token_pe
             tokens = self.norm1(tokens + self.self_attn(q, q, tokens, mask))
         to_image, to_token = self.cross_attn_token_to_image, self.cross_attn_image_to_token
-        k, image_q, v = project_together(
-            image, image_pe, [to_image.k_proj, to_token.q_proj], to_image.v_proj
-        )
+        k, image_q, v = project_together(image, image_pe, [to_image.k_proj, to_token.q_proj], to_image.v_proj)
         q = to_image.q_proj(tokens + token_pe)
         tokens = self.norm2(tokens + to_image.attend(q, k, v))
         tokens = self.norm3(tokens + self.mlp(tokens))
@@ -183,9 +179,7 @@ class TwoWayTransformer(nn.Module):
         self.final_attn_token_to_image = Attention(width, width // 2)
         self.norm_final_attn = nn.LayerNorm(width)
 
-    def forward(
-        self, image: Tensor, image_pe: Tensor, tokens: Tensor, mask: Tensor | None
-    ) -> tuple[Tensor, Tensor]:
+    def forward(self, image: Tensor, image_pe: Tensor, tokens: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """Run all blocks on image (1 or N, L, C) and tokens (N, T, C)."""
         token_pe = tokens
         for layer in self.layers:
@@ -217,9 +211,7 @@ class MaskDecoder(nn.Module):
             nn.ConvTranspose2d(width // 4, width // 8, 2, 2),
             nn.GELU(),
         )
-        self.output_hypernetworks_mlps = nn.ModuleList(
-            MLP(width, width, width // 8, 3) for _ in range(_MASKS)
-        )
+        self.output_hypernetworks_mlps = nn.ModuleList(MLP(width, width, width // 8, 3) for _ in range(_MASKS))
         self.iou_prediction_head = MLP(width, 256, _MASKS, 3)
 
     def forward(
@@ -275,7 +267,7 @@ class MaskDecoder(nn.Module):
     def upscale(self, state: DecodedTokens, chosen: slice) -> Tensor:
         """Low-res logits (N, M, 4h, 4w) of the chosen mask tokens."""
         h, w = state.shape
-        first, norm, second = (self.output_upscaling[i] for i in (0, 1, 3))
+        first, norm, second = (cast("Any", self.output_upscaling[i]) for i in (0, 1, 3))
         # A 2 x 2 transposed convolution of stride 2 is a matrix product that makes four pixels of each.
         y = F.linear(state.image, _as_matrix(first.weight), first.bias.repeat(4))
         y = y.unflatten(-1, (4, -1))  # (N, h*w, 4, C/4)

@@ -109,12 +109,13 @@ class ClickMap(nn.Module):
                 maps.append((rows[..., :, None] * cols[..., None, :]).amax(1))  # (N, H, W)
         maps.append(self._boxes(coords, labels, x, y))
         drawn = torch.stack(maps, dim=1)
-        out: Tensor = self.seq(drawn.to(self.seq[0].weight.dtype))
+        out: Tensor = self.seq(drawn.to(next(self.seq.parameters()).dtype))
         return out
 
     @staticmethod
     def _boxes(coords: Tensor, labels: Tensor, x: Tensor, y: Tensor) -> Tensor:
         """(N, H, W): 1 inside a prompt's box, 0 elsewhere and where there is none."""
+
         def corner(label: int, axis: int) -> Tensor:
             chosen = (labels == label).to(coords.dtype)
             return (coords[..., axis] * chosen).sum(1, keepdim=True)  # (N, 1)
@@ -140,9 +141,7 @@ class PromptEncoder(nn.Module):
         Add the dense `ClickMap` of the default model.
     """
 
-    def __init__(
-        self, img_size: int = 1024, stride: int = 16, width: int = 256, click_map: bool = False
-    ) -> None:
+    def __init__(self, img_size: int = 1024, stride: int = 16, width: int = 256, click_map: bool = False) -> None:
         super().__init__()
         self.img_size = img_size
         self.stride = stride
@@ -218,10 +217,8 @@ class PromptEncoder(nn.Module):
     def _tokens(self, coords: Tensor, labels: Tensor) -> Tensor:
         """Positional encoding plus the embedding of the label; (N, P, 256)."""
         pe = self.pe_layer((coords + 0.5) / self.img_size)
-        tokens = pe * (labels >= 0)[..., None]
-        table = torch.cat(
-            [self.not_a_point_embed.weight, *(e.weight for e in self.point_embeddings)]
-        )
+        tokens: Tensor = pe * (labels >= 0)[..., None]
+        table = torch.cat([self.not_a_point_embed.weight, *self.point_embeddings.parameters()])
         return tokens + table[(labels + 1).clamp(min=0)]
 
     def _dense_masks(self, masks: Tensor | None, has_mask: Tensor | None) -> Tensor:

@@ -130,15 +130,9 @@ _MODELS = (
         description="Segment Anything, huge size",
         filename="sam_vit_h_4b8939.pth",
     ),
-    _micro_sam(
-        "vit_t_lm", f"{_EBI}/faithful-chicken/1.1/files/vit_t.pt", "72ec5074774761a6e5c05a08942f981e", _LM
-    ),
-    _micro_sam(
-        "vit_b_lm", f"{_EBI}/diplomatic-bug/1.2/files/vit_b.pt", "fe9252a29f3f4ea53c15a06de471e186", _LM
-    ),
-    _micro_sam(
-        "vit_l_lm", f"{_EBI}/idealistic-rat/1.2/files/vit_l.pt", "017f20677997d628426dec80a8018f9d", _LM
-    ),
+    _micro_sam("vit_t_lm", f"{_EBI}/faithful-chicken/1.1/files/vit_t.pt", "72ec5074774761a6e5c05a08942f981e", _LM),
+    _micro_sam("vit_b_lm", f"{_EBI}/diplomatic-bug/1.2/files/vit_b.pt", "fe9252a29f3f4ea53c15a06de471e186", _LM),
+    _micro_sam("vit_l_lm", f"{_EBI}/idealistic-rat/1.2/files/vit_l.pt", "017f20677997d628426dec80a8018f9d", _LM),
     _micro_sam(
         "vit_t_em_organelles",
         f"{_EBI}/greedy-whale/1/files/vit_t.pt",

@@ -113,7 +113,7 @@ class Runner:
         for module in self.net.image_encoder.modules():
             if isinstance(module, ConvNorm):
                 module.fuse()
-        self.net.to(self.device, memory_format=torch.channels_last)
+        self.net.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self._pe: dict[tuple[int, int], Tensor] = {}
 
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
@@ -166,9 +166,7 @@ class Runner:
             stop = min(start + size, len(prompts))
             some = None if masks is None else masks[start:stop]
             parts.append(self._decode(embedding, prompts[start:stop], some, multimask))
-        return DecodedMasks(
-            torch.cat([p.logits for p in parts]), torch.cat([p.predicted_iou for p in parts])
-        )
+        return DecodedMasks(torch.cat([p.logits for p in parts]), torch.cat([p.predicted_iou for p in parts]))
 
     def _decode(
         self,
@@ -186,7 +184,12 @@ class Runner:
                 self._pe[shape] = self.net.prompt_encoder.dense_pe(shape)
             prompt = self.net.prompt_encoder(coords, labels, fed, shape, has)
             decoded = self.net.mask_decoder(
-                embedding.to(self.dtype), self._pe[shape], prompt.tokens, prompt.dense, prompt.valid, multimask
+                embedding.to(self.dtype),
+                self._pe[shape],
+                prompt.tokens,
+                prompt.dense,
+                prompt.valid,
+                multimask,
             )
             return DecodedMasks(decoded.logits.float().cpu(), decoded.predicted_iou.float().cpu())
 

@@ -77,9 +77,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
         return _bare(_read_pickle(path, mmap=True), path)
     if head.startswith(b"\x80"):  # the format of torch before 1.6
         return _bare(_read_pickle(path, mmap=False), path)
-    raise CheckpointError(
-        f"{path} is not a checkpoint: {_guess(head)}; give a .safetensors, .pth or .pt file"
-    )
+    raise CheckpointError(f"{path} is not a checkpoint: {_guess(head)}; give a .safetensors, .pth or .pt file")
 
 
 def detect_kind(state: Mapping[str, Tensor], path: Path) -> str:
@@ -108,9 +106,7 @@ def detect_kind(state: Mapping[str, Tensor], path: Path) -> str:
             f"merge them into the network where it was trained, and save its state dict"
         )
     if any(key.startswith("image_encoder.trunk.") for key in state):
-        raise CheckpointError(
-            f"{path} is a SAM 2 checkpoint, which is not supported; supported are {_SUPPORTED}"
-        )
+        raise CheckpointError(f"{path} is a SAM 2 checkpoint, which is not supported; supported are {_SUPPORTED}")
     if _VIT in state:
         width = state[_VIT].shape[0] if state[_VIT].ndim else 0
         if width in _VIT_WIDTHS:
@@ -193,9 +189,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError, KeyError) as err:  # KeyError: a type torch does not have
-        raise CheckpointError(
-            f"{path} is damaged or cut short ({_line(err)}); copy or download it again"
-        ) from err
+        raise CheckpointError(f"{path} is damaged or cut short ({_line(err)}); copy or download it again") from err
 
 
 def _check_zip(path: Path) -> None:
@@ -204,17 +198,11 @@ def _check_zip(path: Path) -> None:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as err:
-        raise CheckpointError(
-            f"{path} is damaged or cut short ({_line(err)}); copy or download it again"
-        ) from err
+        raise CheckpointError(f"{path} is damaged or cut short ({_line(err)}); copy or download it again") from err
     if not any(entry.filename.endswith("data.pkl") for entry in entries):
-        raise CheckpointError(
-            f"{path} is a zip archive without a checkpoint in it; unpack it and give the file inside"
-        )
+        raise CheckpointError(f"{path} is a zip archive without a checkpoint in it; unpack it and give the file inside")
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        raise CheckpointError(
-            f"{path} is a compressed archive, which torch.save does not write; save it again"
-        )
+        raise CheckpointError(f"{path} is a compressed archive, which torch.save does not write; save it again")
 
 
 def _read_pickle(path: Path, *, mmap: bool) -> Any:
@@ -224,15 +212,11 @@ def _read_pickle(path: Path, *, mmap: bool) -> Any:
     except pickle.UnpicklingError as err:
         raise CheckpointError(_refused(path, str(err))) from err
     except _UNREADABLE as err:
-        raise CheckpointError(
-            f"{path} is damaged or cut short ({_line(err)}); copy or download it again"
-        ) from err
+        raise CheckpointError(f"{path} is damaged or cut short ({_line(err)}); copy or download it again") from err
 
 
 def _refused(path: Path, message: str) -> str:
-    found = re.search(r"GLOBAL ([\w.]+)", message) or re.search(
-        r"`?([\w.]+)`? was not an allowed global", message
-    )
+    found = re.search(r"GLOBAL ([\w.]+)", message) or re.search(r"`?([\w.]+)`? was not an allowed global", message)
     if found is None and "nsupported" not in message:
         return f"{path} is damaged or not a checkpoint of torch; copy or download it again"
     what = f" ({found[1]})" if found else ""
@@ -251,18 +235,14 @@ def _bare(content: Any, path: Path) -> dict[str, Tensor]:
             break
         content = content[wrapped[0]]
     if not isinstance(content, Mapping):
-        raise CheckpointError(
-            f"{path} holds a {type(content).__name__}, not a state dict; save model.state_dict()"
-        )
+        raise CheckpointError(f"{path} holds a {type(content).__name__}, not a state dict; save model.state_dict()")
     state: dict[str, Tensor] = {}
     for key, value in content.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             continue
         name = _strip(key)
         if name in state:
-            raise CheckpointError(
-                f"{path} has {name} twice, with and without a prefix; save one network only"
-            )
+            raise CheckpointError(f"{path} has {name} twice, with and without a prefix; save one network only")
         if not _CONSTANT.search(name):
             state[name] = value
     if not state:

@@ -20,9 +20,7 @@ class Stem(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.seq = nn.Sequential(
-            ConvNorm(3, width // 2, 3, 2), nn.GELU(), ConvNorm(width // 2, width, 3, 2)
-        )
+        self.seq = nn.Sequential(ConvNorm(3, width // 2, 3, 2), nn.GELU(), ConvNorm(width // 2, width, 3, 2))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, 3, H, W) to (B, C, H / 4, W / 4)."""
@@ -134,9 +132,7 @@ class Stage(nn.Module):
         self.attends = index > 0
         width, depth = _WIDTHS[index], _DEPTHS[index]
         if self.attends:
-            self.blocks = nn.ModuleList(
-                TinyViTBlock(width, _HEADS[index], _WINDOWS[index]) for _ in range(depth)
-            )
+            self.blocks = nn.ModuleList(TinyViTBlock(width, _HEADS[index], _WINDOWS[index]) for _ in range(depth))
         else:
             self.blocks = nn.ModuleList(MBConv(width) for _ in range(depth))
         if index + 1 < len(_WIDTHS):

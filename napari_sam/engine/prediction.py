@@ -91,12 +91,10 @@ def stability_scores(logits: NDArray[np.float32]) -> NDArray[np.float32]:
     """
     strict = np.count_nonzero(logits > MASK_THRESHOLD + _STABILITY_OFFSET, axis=(1, 2))
     loose = np.count_nonzero(logits > MASK_THRESHOLD - _STABILITY_OFFSET, axis=(1, 2))
-    return (strict / np.maximum(loose, 1)).astype(np.float32)
+    return np.asarray(strict / np.maximum(loose, 1), dtype=np.float32)
 
 
-def upsample_masks(
-    logits: NDArray[np.float32], window: Window
-) -> tuple[NDArray[np.bool_], tuple[int, int, int, int]]:
+def upsample_masks(logits: NDArray[np.float32], window: Window) -> tuple[NDArray[np.bool_], tuple[int, int, int, int]]:
     """Masks in level-0 pixels from low-res logits, computing only the region where something is foreground.
 
     Parameters
@@ -123,7 +121,7 @@ def upsample_masks(
     side = logits.shape[-1]
     cell = window.img_size / side  # pixels of the network's input per logit
     used = tuple(min(side, -(-n // max(1, round(cell))) + 1) for n in window.network_shape)
-    inside = (logits[:, : used[0], : used[1]] > MASK_THRESHOLD).any(0)
+    inside: NDArray[np.bool_] = np.any(logits[:, : used[0], : used[1]] > MASK_THRESHOLD, axis=0)
     if not inside.any():
         return np.zeros((len(logits), 1, 1), bool), (y0, x0, y0 + 1, x0 + 1)
     spans = []
@@ -163,7 +161,7 @@ def _tighten(
     masks: NDArray[np.bool_], bbox: tuple[int, int, int, int]
 ) -> tuple[NDArray[np.bool_], tuple[int, int, int, int]]:
     """Cut masks (M, h, w) to what they contain."""
-    anywhere = masks.any(0)
+    anywhere: NDArray[np.bool_] = np.any(masks, axis=0)
     rows, cols = np.flatnonzero(anywhere.any(1)), np.flatnonzero(anywhere.any(0))
     if not len(rows):
         return np.zeros((len(masks), 1, 1), bool), (bbox[0], bbox[1], bbox[0] + 1, bbox[1] + 1)

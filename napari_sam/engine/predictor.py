@@ -158,7 +158,7 @@ class WindowPredictor:
         CancelledError
             If `cancelled` said so.
         """
-        ask = dict(points=points, point_labels=point_labels, box=box, mask=mask)
+        ask = {"points": points, "point_labels": point_labels, "box": box, "mask": mask}
         return self.predict_many([ask], multimask, hints=hints, cancelled=cancelled)[0]
 
     def predict_many(
@@ -199,9 +199,7 @@ class WindowPredictor:
         hints = hints or Hints()
         parsed = [self._parse(i, ask, image.shape, len(prompts)) for i, ask in enumerate(prompts)]
         windows = [choose_window(p, image.shape, self.img_size, hints) for p in parsed]
-        tasks = [
-            _Task(i, p, w, (max(w.shape),)) for i, (p, w) in enumerate(zip(parsed, windows, strict=True))
-        ]
+        tasks = [_Task(i, p, w, (max(w.shape),)) for i, (p, w) in enumerate(zip(parsed, windows, strict=True))]
         done: dict[int, Prediction] = {}
         while tasks:
             group = [t for t in tasks if t.window == tasks[0].window]
@@ -270,9 +268,7 @@ class WindowPredictor:
         except PromptError as error:
             raise (PromptError(f"prompt {index}: {error}") if total > 1 else error) from None
 
-    def _decode(
-        self, group: list[_Task], multimask: bool, cancelled: Callable[[], bool] | None
-    ) -> list[Prediction]:
+    def _decode(self, group: list[_Task], multimask: bool, cancelled: Callable[[], bool] | None) -> list[Prediction]:
         """Answer prompts that share a window."""
         window = group[0].window
         embedding = self.embed(window, cancelled)
@@ -290,14 +286,10 @@ class WindowPredictor:
         decoded = self.runner.decode(embedding, coords, masks, multimask)
         return [
             self._prediction(task, logits, iou)
-            for task, logits, iou in zip(
-                group, decoded.logits.numpy(), decoded.predicted_iou.numpy(), strict=True
-            )
+            for task, logits, iou in zip(group, decoded.logits.numpy(), decoded.predicted_iou.numpy(), strict=True)
         ]
 
-    def _prediction(
-        self, task: _Task, logits: NDArray[np.float32], predicted_iou: NDArray[np.float32]
-    ) -> Prediction:
+    def _prediction(self, task: _Task, logits: NDArray[np.float32], predicted_iou: NDArray[np.float32]) -> Prediction:
         masks, bbox = upsample_masks(logits, task.window)
         return Prediction(
             masks=masks,

@@ -186,6 +186,12 @@ def _points(
         if labels.size:
             raise PromptError(f"{labels.size} point labels but no points")
         return np.zeros((0, 2)), np.zeros(0, np.int64)
+    _check_points(shape, yx, labels)
+    return yx, labels.astype(np.int64)
+
+
+def _check_points(shape: tuple[int, int], yx: NDArray[np.float64], labels: NDArray[np.float64]) -> None:
+    """Refuse points and labels that mean nothing in an image of `shape`."""
     if yx.ndim != 2 or yx.shape[1] != 2:
         raise PromptError(f"points of shape {yx.shape}: give a list of (y, x)")
     if labels.shape != (len(yx),):
@@ -198,7 +204,6 @@ def _points(
     for label in labels:
         if label not in (0, 1):
             raise PromptError(f"point label {label:g}: use 1 for foreground and 0 for background")
-    return yx, labels.astype(np.int64)
 
 
 def _box(shape: tuple[int, int], box: Sequence[float]) -> tuple[float, float, float, float]:

@@ -46,8 +46,6 @@ class ImageSource(Protocol):
     @property
     def levels(self) -> Sequence[tuple[int, int]]: ...  # noqa: D102
 
-    def read(
-        self, level: int, y0: int, x0: int, y1: int, x1: int, step: int = 1
-    ) -> NDArray[np.generic]:
+    def read(self, level: int, y0: int, x0: int, y1: int, x1: int, step: int = 1) -> NDArray[np.generic]:
         """Read (h, w, channels) pixels of a scale level, every `step`-th."""
         ...

@@ -125,9 +125,7 @@ def score_image(
     for _ in range(clicks - 1):
         asks = [_next(ask, p, *t) for ask, p, t in zip(asks, rounds[-1], truths, strict=True)]
         rounds.append(predictor.predict_many(asks))
-    boxes = predictor.predict_many(
-        [{"box": (y, x, y + t.shape[0], x + t.shape[1])} for t, (y, x) in truths]
-    )
+    boxes = predictor.predict_many([{"box": (y, x, y + t.shape[0], x + t.shape[1])} for t, (y, x) in truths])
     scores = []
     for i, (truth, origin) in enumerate(truths):
         curve = tuple(box_iou(r[i], r[i].best, truth, origin) for r in rounds)
@@ -188,7 +186,12 @@ class FolderScore:
 
 
 def score_folder(
-    predictor: Predictor, folder: Path, name: str, clicks: int = 3, per_image: int = 20, max_images: int = 1000
+    predictor: Predictor,
+    folder: Path,
+    name: str,
+    clicks: int = 3,
+    per_image: int = 20,
+    max_images: int = 1000,
 ) -> FolderScore:
     """Evaluate a folder of image/label pairs.
 
@@ -217,9 +220,7 @@ def score_folder(
         scores += score_image(predictor, path, labels, clicks, [int(v) for v in some])
     table = np.array([[*s.click, s.oracle, s.box, s.confidence_error] for s in scores])
     mean = table.mean(0)
-    return FolderScore(
-        name, len(scores), tuple(float(v) for v in mean[:clicks]), *(float(v) for v in mean[clicks:])
-    )
+    return FolderScore(name, len(scores), tuple(float(v) for v in mean[:clicks]), *(float(v) for v in mean[clicks:]))
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -78,16 +78,15 @@ class Image:
     @property
     def dtype(self) -> np.dtype[np.generic]:
         """Of the pixels."""
-        return np.dtype(self.arrays[0].dtype)
+        found: np.dtype[np.generic] = np.dtype(self.arrays[0].dtype)
+        return found
 
     @property
     def channels(self) -> int:
         """Number of channels that `read` returns."""
         return len(self.selected)
 
-    def read(
-        self, level: int, y0: int, x0: int, y1: int, x1: int, step: int = 1
-    ) -> NDArray[np.generic]:
+    def read(self, level: int, y0: int, x0: int, y1: int, x1: int, step: int = 1) -> NDArray[np.generic]:
         """Read a region of a scale level.
 
         Parameters
@@ -271,12 +270,16 @@ def _open_picture(path: Path) -> Image:
 
     try:
         with PillowImage.open(path) as picture:
-            if picture.mode in ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV"):
-                picture = picture.convert("RGB")
-            elif picture.mode == "1":
-                picture = picture.convert("L")
-            array = np.asarray(picture)
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, PillowImage.DecompressionBombError) as error:
+            plain = {"P": "RGB", "PA": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "1": "L"}
+            mode = plain.get(picture.mode, picture.mode)
+            array = np.asarray(picture if mode == picture.mode else picture.convert(mode))
+    except (
+        UnidentifiedImageError,
+        OSError,
+        SyntaxError,
+        ValueError,
+        PillowImage.DecompressionBombError,
+    ) as error:
         raise ImageError(f"{path}: not a readable image ({error}); give TIFF, zarr, PNG or JPEG") from error
     if array.ndim == 3 and array.shape[2] == 2:  # grey and alpha
         array = array[..., 0]

@@ -47,8 +47,8 @@ def render_labels(
         If the image is too large for a dense label image.
     """
     boxes = np.array([p.bbox for p in predictions])
-    top, left = (boxes[:, :2].min(0) if crop else (0, 0))
-    bottom, right = (boxes[:, 2:].max(0) if crop else shape)
+    top, left = boxes[:, :2].min(0) if crop else (0, 0)
+    bottom, right = boxes[:, 2:].max(0) if crop else shape
     if int(bottom - top) * int(right - left) > _MAX_PIXELS:
         raise LabelsError(f"labels of shape {(int(bottom - top), int(right - left))} are too large; use --crop")
     labels = np.zeros((bottom - top, right - left), np.uint32)

@@ -102,7 +102,11 @@ class LabelsWriter:
         return bool(self._undone)
 
     def commit(
-        self, prediction: Prediction, plane: tuple[int, ...], overlap: str = "keep", candidate: int | None = None
+        self,
+        prediction: Prediction,
+        plane: tuple[int, ...],
+        overlap: str = "keep",
+        candidate: int | None = None,
     ) -> int:
         """Write an object as the next id.
 
@@ -137,7 +141,11 @@ class LabelsWriter:
             )
         chosen = prediction.best if candidate is None else candidate
         rows, cols = np.nonzero(prediction.masks[chosen])
-        index = (*(np.full(len(rows), p) for p in plane), rows + prediction.bbox[0], cols + prediction.bbox[1])
+        index = (
+            *(np.full(len(rows), p) for p in plane),
+            rows + prediction.bbox[0],
+            cols + prediction.bbox[1],
+        )
         before = np.asarray(data[index])
         if overlap == "keep":
             free = before == 0
@@ -195,9 +203,7 @@ def image_plane_shape(image: ImageLayer) -> tuple[int, ...]:
     return shape[:-1] if image.rgb else shape
 
 
-def _record(
-    label: int, prediction: Prediction, chosen: int, plane: tuple[int, ...], area: int
-) -> dict[str, Any]:
+def _record(label: int, prediction: Prediction, chosen: int, plane: tuple[int, ...], area: int) -> dict[str, Any]:
     """What is kept of an accepted object: enough to list it and to ask for it again."""
     prompt = prediction.prompt
     return {

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels, Points, Shapes
+from napari.utils.colormaps import CyclicLabelColormap
 from skimage.draw import polygon2mask
 
 from napari_sam.engine.prompts import MaskPrompt
@@ -25,6 +26,12 @@ PREVIEW_NAME = "SAM preview"
 FOREGROUND, BACKGROUND = "foreground", "background"
 _COLOURS = ["#2dd4bf", "#f43f5e"]  # told apart by the colour-blind, too; the symbol differs as well
 _SYMBOLS = {FOREGROUND: "disc", BACKGROUND: "x"}
+_PREVIEW_COLOURS = [
+    (0.0, 0.85, 1.0, 1.0),
+    (0.65, 1.0, 0.2, 1.0),
+    (1.0, 0.45, 0.9, 1.0),
+    (1.0, 0.8, 0.1, 1.0),
+]  # brighter than napari's label colours, so that a preview is never taken for an accepted object
 _MIN_BOX_PX = 1.0
 
 
@@ -78,7 +85,7 @@ class PromptLayers:
             opacity=0.55,
             **placed,
         )
-        preview.contour = 0
+        preview.colormap = CyclicLabelColormap(colors=np.array([*_PREVIEW_COLOURS]), background_value=0)
         shapes = Shapes(
             ndim=ndim, name=SHAPES_NAME, edge_color="#facc15", face_color="#00000000", edge_width=1, **placed
         )
@@ -203,9 +210,7 @@ class PromptLayers:
         return int(h), int(w)
 
 
-def shape_prompt(
-    yx: NDArray[np.float64], kind: str, image_shape: tuple[int, int]
-) -> dict[str, Any] | None:
+def shape_prompt(yx: NDArray[np.float64], kind: str, image_shape: tuple[int, int]) -> dict[str, Any] | None:
     """A drawn shape as a prompt: a rectangle is its box, any other area its box and a mask.
 
     Parameters

@@ -15,7 +15,7 @@ from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_sam.engine.windows import Hints
 from napari_sam.errors import ImageError, LabelsError, NapariSamError
-from napari_sam.io.image import Image, image_from_layer
+from napari_sam.io.image import image_from_layer
 from napari_sam.layers.labels import LabelsWriter
 from napari_sam.layers.prompt_layers import (
     BACKGROUND,
@@ -68,6 +68,9 @@ class PromptWidget(QWidget):
         self._timer.setSingleShot(True)
         self._timer.setInterval(_DEBOUNCE_MS)
         self._timer.timeout.connect(self._ask)
+        self._select_soon = QTimer(self)
+        self._select_soon.setSingleShot(True)
+        self._select_soon.timeout.connect(lambda: self._use_tool(FOREGROUND))
         self._connect_controls()
         self._bind_keys()
         for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
@@ -132,6 +135,7 @@ class PromptWidget(QWidget):
 
     def cancel(self) -> None:
         """Stop what the engine is doing."""
+        self._timer.stop()
         self.thread.cancel()
         self._end_progress()
         self._refresh()
@@ -177,9 +181,7 @@ class PromptWidget(QWidget):
     def _bind_keys(self, layer: Any = None) -> None:
         """Bind the keys to the window, or to one of our layers, whose own keys would win otherwise."""
         for key, action in self._keys().items():
-            (self.viewer if layer is None else layer).bind_key(
-                key, lambda _, action=action: action(), overwrite=True
-            )
+            (self.viewer if layer is None else layer).bind_key(key, lambda _, action=action: action(), overwrite=True)
 
     def _on_layers_changed(self, event: Any = None) -> None:
         """Offer the image and labels layers there are; react to the loss of ours."""
@@ -233,7 +235,8 @@ class PromptWidget(QWidget):
             image.events.contrast_limits.connect(self._on_contrast)
         self.writer = None
         self.controls.labels.setCurrentIndex(0)
-        self._use_tool(FOREGROUND)
+        # napari selects a layer it has just added only after telling us of it, so ours is selected a moment later.
+        self._select_soon.start()
         self._prefetch()
 
     def _drop_layers(self) -> None:
@@ -267,12 +270,13 @@ class PromptWidget(QWidget):
 
     def _writer_for_image(self) -> LabelsWriter:
         """The writer in use; a new labels layer if none was chosen."""
-        if self.writer is None and self.layers is not None:
-            writer = LabelsWriter.create(self.layers.image)
+        ours = self.layers
+        if self.writer is None and ours is not None:
+            writer = LabelsWriter.create(ours.image)
             with self._own_change():
-                index = self.viewer.layers.index(self.layers.preview)
+                index = self.viewer.layers.index(ours.preview)
                 self.viewer.layers.insert(index, writer.layer)
-                self.viewer.layers.selection.active = self._active_prompt_layer()
+                self.viewer.layers.selection.active = ours.shapes if self.controls.box.isChecked() else ours.points
             self.writer = writer
             self._on_layers_changed()
             with _silent(self.controls.labels):
@@ -293,7 +297,9 @@ class PromptWidget(QWidget):
         """Load another network; a running answer is dropped, prompts stay."""
         chosen = self.controls.model.currentData()
         if chosen == _OPEN_FILE:
-            path, _ = QFileDialog.getOpenFileName(self, "Open a SAM checkpoint", "", "Checkpoints (*.pth *.pt *.safetensors)")
+            path, _ = QFileDialog.getOpenFileName(
+                self, "Open a SAM checkpoint", "", "Checkpoints (*.pth *.pt *.safetensors)"
+            )
             if not path:
                 self.controls.model.setCurrentIndex(self.controls.model.findData(self.session.model))
                 return
@@ -342,14 +348,9 @@ class PromptWidget(QWidget):
             show_error(str(error))
             return None
 
-    def _source(self, plane: tuple[int, ...]) -> Image:
-        assert self.layers is not None
-        return image_from_layer(self.layers.image, plane)
-
-    def _hints(self) -> Hints:
+    def _hints(self, layers: PromptLayers) -> Hints:
         """What the user and the view say about the object's size."""
-        assert self.layers is not None
-        image = self.layers.image
+        image = layers.image
         (top, left), (bottom, right) = image.corner_pixels[:, -2:]
         factor = image.downsample_factors[image.data_level][-1] if image.multiscale else 1.0
         view = max(bottom - top, right - left) * float(factor)
@@ -369,11 +370,11 @@ class PromptWidget(QWidget):
             self._refresh()
             return
         try:
-            source = self._source(plane)
+            source = image_from_layer(self.layers.image, plane)
         except NapariSamError as error:
             show_error(str(error))
             return
-        job = self.session.predict_job(source, plane, asks, self._hints())
+        job = self.session.predict_job(source, plane, asks, self._hints(self.layers))
         self.thread.submit("predict", job)
 
     def _prefetch(self) -> None:
@@ -382,7 +383,7 @@ class PromptWidget(QWidget):
         if self.layers is None or plane is None:
             return
         try:
-            job = self.session.prefetch_job(self._source(plane), self._hints())
+            job = self.session.prefetch_job(image_from_layer(self.layers.image, plane), self._hints(self.layers))
         except NapariSamError as error:
             show_error(str(error))
             return
@@ -443,10 +444,6 @@ class PromptWidget(QWidget):
         if self.layers is not None:
             self._use_tool(BACKGROUND if self.layers.kind == FOREGROUND else FOREGROUND)
 
-    def _active_prompt_layer(self) -> Any:
-        assert self.layers is not None
-        return self.layers.shapes if self.controls.box.isChecked() else self.layers.points
-
     def _refresh(self) -> None:
         """Say what to do next and how the engine stands; enable what can be done."""
         c = self.controls
@@ -482,7 +479,7 @@ class PromptWidget(QWidget):
         score = float(prediction.predicted_iou[self._candidate])
         return f"mask {self._candidate + 1} of {len(prediction.masks)}  ·  score {score:.2f}"
 
-    def closeEvent(self, event: QCloseEvent) -> None:  # noqa: N802 - Qt's name
+    def closeEvent(self, event: QCloseEvent) -> None:
         """Let go of the window's events and the worker."""
         self.shutdown()
         super().closeEvent(event)
@@ -491,6 +488,7 @@ class PromptWidget(QWidget):
         """Stop the worker and unbind everything; the layers stay."""
         self.thread.close()
         self._timer.stop()
+        self._select_soon.stop()
         self._end_progress()
         self.viewer.layers.events.inserted.disconnect(self._on_layers_changed)
         self.viewer.layers.events.removed.disconnect(self._on_layers_changed)
@@ -510,7 +508,7 @@ def _refill(combo: Any, items: list[tuple[str, Any]]) -> None:
         combo.setCurrentIndex(index if items else -1)
 
 
-class _silent:  # noqa: N801 - reads as a verb: with _silent(combo)
+class _silent:
     """Block a Qt object's signals for a while."""
 
     def __init__(self, widget: Any) -> None:

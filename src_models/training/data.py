@@ -157,9 +157,7 @@ class CropSampler:
         Side of the network's input: an image that fits is scaled to it before it is cropped.
     """
 
-    def __init__(
-        self, folders: Sequence[tuple[float, list[Pair]]], config: TrainConfig, img_size: int
-    ) -> None:
+    def __init__(self, folders: Sequence[tuple[float, list[Pair]]], config: TrainConfig, img_size: int) -> None:
         self._sets = [pairs for _, pairs in folders]
         weights = np.array([w for w, _ in folders] + [config.synthetic_weight], dtype=float)
         self._chances = weights / weights.sum()
@@ -182,9 +180,7 @@ class CropSampler:
             if masks is not None:
                 return Crop(augment(image, rng), masks, labels)
 
-    def _window(
-        self, pair: Pair, side: int, rng: np.random.Generator
-    ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    def _window(self, pair: Pair, side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         """Cut a window around a random object, at the scale of the whole image or of the object."""
         h, w = pair.labels.shape
         y0, x0, y1, x1 = pair.boxes[int(rng.integers(len(pair.boxes)))]

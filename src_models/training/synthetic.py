@@ -93,9 +93,7 @@ def _fields(side: int, rng: np.random.Generator) -> NDArray[np.int32]:
     return np.where(drop[labels], 0, labels).astype(np.int32)
 
 
-def _texture(
-    side: int, textures: Sequence[NDArray[np.uint8]], rng: np.random.Generator
-) -> NDArray[np.float32]:
+def _texture(side: int, textures: Sequence[NDArray[np.uint8]], rng: np.random.Generator) -> NDArray[np.float32]:
     """(side, side, 3) colour in about [0, 1]: procedural, or a piece of a real image."""
     if textures and rng.random() < 0.4:
         source = textures[int(rng.integers(len(textures)))]

@@ -56,9 +56,12 @@ class DenseHead(nn.Module):
         edge = torch.zeros_like(inside)
         edge[:, 1:] = torch.maximum(edge[:, 1:], (labels[:, 1:] != labels[:, :-1]).float())
         edge[:, :, 1:] = torch.maximum(edge[:, :, 1:], (labels[:, :, 1:] != labels[:, :, :-1]).float())
-        size = embedding.shape[-2:]
+        size = (embedding.shape[-2], embedding.shape[-1])
         target = torch.stack(
-            [F.adaptive_avg_pool2d(inside[:, None], size)[:, 0], F.adaptive_max_pool2d(edge[:, None], size)[:, 0]],
+            [
+                F.adaptive_avg_pool2d(inside[:, None], size)[:, 0],
+                F.adaptive_max_pool2d(edge[:, None], size)[:, 0],
+            ],
             dim=1,
         )
         return F.binary_cross_entropy_with_logits(self.seq(embedding).float(), target)
@@ -67,9 +70,7 @@ class DenseHead(nn.Module):
 class Prompted:
     """A batch of objects with the prompts each has been given so far."""
 
-    def __init__(
-        self, crops: list[Crop], rng: np.random.Generator, stride: int, cell: tuple[int, int]
-    ) -> None:
+    def __init__(self, crops: list[Crop], rng: np.random.Generator, stride: int, cell: tuple[int, int]) -> None:
         self.cell = cell  # (y, x) of the crop in the network's square, in cells of the embedding
         self.offset = torch.tensor([cell[1], cell[0]]) * float(stride)  # the same in pixels, x, y
         self.pitch = pitch = stride // 4
@@ -109,7 +110,7 @@ class Prompted:
         """Coordinates (N, T, 2) as x, y in the network's frame and labels (N, T)."""
         items = []
         for points, box in zip(self.points, self.boxes, strict=True):
-            xy = [[x, y] for y, x, _ in points]
+            xy: list[list[float]] = [[x, y] for y, x, _ in points]
             labels = [label for _, _, label in points]
             if box is not None:
                 xy += [[box[1], box[0]], [box[3], box[2]]]
@@ -138,7 +139,7 @@ class Trainer:
         torch.manual_seed(config.seed)
         self.net = self._start()
         self.dense = DenseHead()
-        self.net.to(memory_format=torch.channels_last)
+        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.average = copy.deepcopy(self.net).requires_grad_(False)
         size = self.net.img_size
         if config.crop_px > size or config.crop_px % 32:
@@ -147,7 +148,10 @@ class Trainer:
         self.sampler = CropSampler(folders, config, size)
         backbone, rest = self._groups()
         self.optimizer = torch.optim.AdamW(
-            [{"params": rest, "peak": config.learning_rate}, {"params": backbone, "peak": config.backbone_rate}],
+            [
+                {"params": rest, "peak": config.learning_rate},
+                {"params": backbone, "peak": config.backbone_rate},
+            ],
             lr=config.learning_rate,
             betas=(0.9, 0.98),
             weight_decay=config.weight_decay,
@@ -169,7 +173,8 @@ class Trainer:
 
     def _groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
         """Parameters of a pre-trained backbone, and all others."""
-        backbone, rest = [], list(self.dense.parameters())
+        backbone: list[nn.Parameter] = []
+        rest = list(self.dense.parameters())
         for name, parameter in self.net.named_parameters():
             inside = name.startswith(("image_encoder.stem", "image_encoder.stages"))
             (backbone if inside else rest).append(parameter)
@@ -235,9 +240,7 @@ class Trainer:
             "iou_several": _mean(iou[:, 0][~first]),
         }
 
-    def _decode(
-        self, embedding: Tensor, batch: Prompted, which: np.ndarray
-    ) -> tuple[Tensor, Tensor]:
+    def _decode(self, embedding: Tensor, batch: Prompted, which: np.ndarray) -> tuple[Tensor, Tensor]:
         """All four masks and predicted IoUs of the objects `which`."""
         coords, labels = batch.tokens()
         chosen = torch.from_numpy(which)

@@ -264,9 +264,7 @@ def test_pickle_that_runs_code_is_refused_unrun(tmp_path: Path, legacy: bool) ->
 
 def test_pickled_network_gets_the_remedy(tmp_path: Path) -> None:
     torch.save(torch.nn.Linear(2, 2), tmp_path / "net.pth")
-    with pytest.raises(
-        CheckpointError, match=r"Python objects \(torch.nn.modules.linear.Linear\).*state_dict\(\)"
-    ):
+    with pytest.raises(CheckpointError, match=r"Python objects \(torch.nn.modules.linear.Linear\).*state_dict\(\)"):
         load_sam(tmp_path / "net.pth")
 
 
@@ -306,9 +304,7 @@ def test_truncated_file_is_named(tmp_path: Path, writer: str, share: float) -> N
         load_sam(path)
 
 
-@pytest.mark.parametrize(
-    "content", [[1, 2], torch.ones(3), {"a": 1}, {"model": {"b": "c"}}, {3: torch.ones(1)}]
-)
+@pytest.mark.parametrize("content", [[1, 2], torch.ones(3), {"a": 1}, {"model": {"b": "c"}}, {3: torch.ones(1)}])
 def test_pickle_without_a_state_dict_is_refused(tmp_path: Path, content: object) -> None:
     torch.save(content, tmp_path / "a.pth")
     with pytest.raises(CheckpointError, match=r"a.pth holds .*save model.state_dict\(\)"):
@@ -369,9 +365,7 @@ def test_unusable_device_is_named_before_anything_is_read(device: str) -> None:
 
 
 @pytest.fixture
-def published(
-    tiny_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[registry.ModelInfo]:
+def published(tiny_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[registry.ModelInfo]:
     """The tiny network as a registered model, on a server of this machine."""
     monkeypatch.setenv("NO_PROXY", "*")
     monkeypatch.setenv("NAPARI_SAM_CACHE", str(tmp_path / "cache"))
@@ -449,9 +443,7 @@ def test_official_file_is_a_bare_state_dict(tiny: Sam, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("save", [save_sam, save_official])
-def test_failed_save_leaves_the_old_file(
-    tiny: Sam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save: Any
-) -> None:
+def test_failed_save_leaves_the_old_file(tiny: Sam, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save: Any) -> None:
     path = tmp_path / "a.safetensors"
     path.write_bytes(b"old")
 

@@ -332,9 +332,7 @@ def test_wrong_bytes_are_thrown_away(server: Server, target: Path) -> None:
     assert left_over(target) == set()
 
 
-@pytest.mark.parametrize(
-    "lie", [Act(declared=999_999), Act(content=CONTENT[:-1]), Act(content=CONTENT + b"!")]
-)
+@pytest.mark.parametrize("lie", [Act(declared=999_999), Act(content=CONTENT[:-1]), Act(content=CONTENT + b"!")])
 def test_other_length_is_refused_before_a_byte_is_read(server: Server, target: Path, lie: Act) -> None:
     server.usual = lie
     with pytest.raises(DownloadError, match=r"the server's file has \d+ bytes, not 1000000"):
@@ -400,9 +398,7 @@ def test_redirect_is_followed_and_resumed(server: Server, target: Path) -> None:
 
 
 @pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://127.0.0.1/x", "/weights.pth"])
-def test_redirect_out_of_the_web_or_in_circles_is_refused(
-    server: Server, target: Path, location: str
-) -> None:
+def test_redirect_out_of_the_web_or_in_circles_is_refused(server: Server, target: Path, location: str) -> None:
     server.usual = Act(status=302, location=location)
     with pytest.raises(DownloadError, match=r"not allowed|not an http|infinite loop"):
         fetch(server.url, target, EXPECTED, policy=FAST)
@@ -415,9 +411,7 @@ def test_redirect_to_an_unencrypted_address_is_refused(tmp_path: Path) -> None:
         web._WebOnly().redirect_request(secure, body, 302, "", None, "http://example.org/b")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(
-    "url", ["file:///etc/passwd", "ftp://host/x", "data:,x", "http:///x", "x.pth", "http://["]
-)
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://host/x", "data:,x", "http:///x", "x.pth", "http://["])
 def test_address_outside_the_web_is_refused(target: Path, url: str) -> None:
     with pytest.raises(DownloadError, match="not an http or https address"):
         fetch(url, target)
@@ -449,13 +443,9 @@ def test_machine_without_network_is_told_at_once(target: Path, monkeypatch: pyte
         fetch("https://example.org/weights.pth", target, policy=RetryPolicy(backoff_s=1000))
 
 
-def test_full_disk_is_found_before_it_is_full(
-    server: Server, target: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_full_disk_is_found_before_it_is_full(server: Server, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=999_999))
-    with pytest.raises(
-        DownloadError, match=r"no space left .*1000000 bytes needed, 999999 free.*NAPARI_SAM_CACHE"
-    ):
+    with pytest.raises(DownloadError, match=r"no space left .*1000000 bytes needed, 999999 free.*NAPARI_SAM_CACHE"):
         fetch(server.url, target, EXPECTED, policy=FAST)
 
 
@@ -535,9 +525,7 @@ def test_missing_xxhash_is_told_before_the_download(
     assert not server.asked
 
 
-def test_registered_model_goes_to_the_cache(
-    server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_registered_model_goes_to_the_cache(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NAPARI_SAM_CACHE", str(tmp_path))
     info = ModelInfo("m", "vit_t", server.url, len(CONTENT), EXPECTED.sha256, "MIT", "", "m.pt")
     assert fetch_model(info) == tmp_path / "m.pt"

@@ -81,7 +81,12 @@ def test_large_networks_have_the_official_keys(shared, kind):
 
 @pytest.mark.parametrize(
     ("kind", "keys", "parameters"),
-    [("vit_b", 314, 93_735_472), ("vit_l", 482, 312_342_832), ("vit_h", 594, 641_090_608), ("vit_t", 439, 10_130_092)],
+    [
+        ("vit_b", 314, 93_735_472),
+        ("vit_l", 482, 312_342_832),
+        ("vit_h", 594, 641_090_608),
+        ("vit_t", 439, 10_130_092),
+    ],
 )
 def test_sizes_are_the_published_ones(kind, keys, parameters):
     with torch.device("meta"):
@@ -135,9 +140,7 @@ def _decode(heads, items, **keywords):
     coords, labels = pad_prompts(items)
     with torch.inference_mode():
         prompt = encoder(coords, labels, shape=(16, 16))
-        return decoder(
-            embedding, encoder.dense_pe((16, 16)), prompt.tokens, prompt.dense, prompt.valid, **keywords
-        )
+        return decoder(embedding, encoder.dense_pe((16, 16)), prompt.tokens, prompt.dense, prompt.valid, **keywords)
 
 
 def test_padding_of_shorter_prompts_changes_nothing(heads):
@@ -182,9 +185,7 @@ def test_upscaling_by_products_equals_transposed_convolutions(heads):
     coords, labels = pad_prompts([(torch.tensor([[20.0, 30.0]]), torch.tensor([1]))])
     prompt = encoder(coords, labels, shape=(16, 16))
     with torch.inference_mode():
-        state = decoder.decode_tokens(
-            embedding, encoder.dense_pe((16, 16)), prompt.tokens, prompt.dense, prompt.valid
-        )
+        state = decoder.decode_tokens(embedding, encoder.dense_pe((16, 16)), prompt.tokens, prompt.dense, prompt.valid)
         up = decoder.output_upscaling(state.image.transpose(1, 2).reshape(1, 256, 16, 16))
         weights = decoder.output_hypernetworks_mlps[0](state.mask_tokens[:, 0])
         want = torch.einsum("nc,nchw->nhw", weights, up)
@@ -204,7 +205,10 @@ def test_a_mask_prompt_counts_only_where_it_is_given(heads):
 def test_a_crop_sees_the_same_prompts_as_its_place_in_the_square(heads):
     encoder, _, _ = heads
     coords, labels = torch.tensor([[[70.0, 90.0]]]), torch.tensor([[1]])
-    whole, crop = encoder(coords, labels, shape=(16, 16)), encoder(coords, labels, shape=(8, 8), origin=(8, 4))
+    whole, crop = (
+        encoder(coords, labels, shape=(16, 16)),
+        encoder(coords, labels, shape=(8, 8), origin=(8, 4)),
+    )
     torch.testing.assert_close(crop.dense, whole.dense[:, :, 8:, 4:12], atol=1e-5, rtol=1e-4)
     pe = encoder.dense_pe((16, 16))[:, :, 8:, 4:12]
     torch.testing.assert_close(encoder.dense_pe((8, 8), (8, 4)), pe)

@@ -65,9 +65,7 @@ def test_info_cannot_be_changed() -> None:
         model_info("vit_b").sha256 = "0"  # type: ignore[misc]
 
 
-@pytest.mark.parametrize(
-    ("typo", "meant"), [("vit-b-lm", "vit_b_lm"), ("ViT-B", "vit_b"), ("defualt", "default")]
-)
+@pytest.mark.parametrize(("typo", "meant"), [("vit-b-lm", "vit_b_lm"), ("ViT-B", "vit_b"), ("defualt", "default")])
 def test_unknown_name_gets_the_close_ones_and_the_list(typo: str, meant: str) -> None:
     with pytest.raises(UnknownModelError) as caught:
         model_info(typo)

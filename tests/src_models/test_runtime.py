@@ -40,9 +40,7 @@ def test_many_prompts_equal_one_at_a_time(net, image):
     embedding = runner.encode([image])
     rng = np.random.default_rng(1)
     counts = rng.integers(1, 5, 11)  # more than one decoding batch, of different lengths
-    prompts = [
-        (rng.uniform(0, 300, (n, 2)).astype(np.float32), rng.integers(0, 2, n).astype(np.int64)) for n in counts
-    ]
+    prompts = [(rng.uniform(0, 300, (n, 2)).astype(np.float32), rng.integers(0, 2, n).astype(np.int64)) for n in counts]
     masks = [None if i % 2 else rng.normal(size=(256, 256)).astype(np.float32) for i in range(len(counts))]
     together = runner.decode(embedding, prompts, masks)
     for i in (0, 3, 10):

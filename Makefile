@@ -1,0 +1,41 @@
+# Every target sets up what it needs on a machine with git, make and Python >= 3.11.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SYSTEM := xvfb libgl1 libgl1-mesa-dri libegl1 libxkbcommon-x11-0 libdbus-1-3 libxcb-cursor0 libxcb-icccm4 \
+	libxcb-image0 libxcb-keysyms1 libxcb-randr0 libxcb-render-util0 libxcb-xinerama0 libxcb-shape0 libxcb-xfixes0
+WINDOW = $(shell test -n "$$DISPLAY" -o -z "$$(command -v xvfb-run)" || echo xvfb-run -a -s '"-screen 0 1600x1000x24"')
+
+.PHONY: install demo test lint bench clean
+
+install: $(VENV)/.installed
+
+$(VENV)/.installed: pyproject.toml constraints.txt
+	@if command -v apt-get >/dev/null && ! command -v xvfb-run >/dev/null; then \
+		if [ "$$(id -u)" = 0 ]; then apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
+			apt-get install -y -qq python3-venv $(SYSTEM) >/dev/null; \
+		else echo "For windows and tests, run once: sudo apt-get install $(SYSTEM)"; fi; fi
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[test]'
+	@touch $@
+
+demo: install  ## segment the sample image: in a window where there is a display, headless where there is none
+	$(BIN)/napari-sam demo --out demo
+
+test: install
+	$(WINDOW) $(BIN)/python -m pytest
+
+lint: install
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: install
+	$(BIN)/python -m benchmarks.networks
+	$(BIN)/python -m benchmarks.click
+
+clean:
+	rm -rf $(VENV) build dist demo .mypy_cache .ruff_cache .pytest_cache

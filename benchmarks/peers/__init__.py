@@ -1,0 +1,1 @@
+"""Comparison with other implementations of SAM, each in its own process and environment."""
