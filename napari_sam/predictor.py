@@ -16,7 +16,7 @@ class Predictor(WindowPredictor):
 
     Parameters
     ----------
-    model, device, precision, cache
+    model, device, precision, cache, tidy
         As in `napari_sam.engine.predictor.WindowPredictor`.
 
     Examples

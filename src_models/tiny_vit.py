@@ -61,7 +61,7 @@ class PatchMerging(nn.Module):
 
 
 class BiasedAttention(nn.Module):
-    """Self-attention within a window, with one learned bias per head and absolute offset (\\|dy\\|, \\|dx\\|)."""
+    """Self-attention within a window, with one learned bias per head and absolute offset (dy, dx)."""
 
     bias_index: Tensor
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import ndimage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -155,6 +156,40 @@ def _interpolate(values: NDArray[np.float32], at: NDArray[np.float64], axis: int
     b += a
     out: NDArray[np.float32] = b
     return out
+
+
+def tidy_mask(mask: NDArray[np.bool_], seeds: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Drop specks and fill holes: what a person who clicked one object would do by hand.
+
+    Parameters
+    ----------
+    mask : ndarray of bool
+        (h, w).
+    seeds : ndarray of float
+        (P, 2) foreground points as (y, x) in the mask's pixels; some may lie outside.
+
+    Returns
+    -------
+    ndarray of bool
+        The 4-connected parts that hold a seed, or the largest part if none does, with their holes filled.
+
+    Examples
+    --------
+    >>> mask = np.array([[1, 1, 1, 0, 1], [1, 0, 1, 0, 0], [1, 1, 1, 0, 0]], bool)
+    >>> tidy_mask(mask, np.array([[0.0, 0.0]])).astype(int).tolist()
+    [[1, 1, 1, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 0, 0]]
+    """
+    parts, count = ndimage.label(mask)
+    if count > 1:
+        at = np.round(seeds).astype(np.int64)
+        at = at[((at >= 0) & (at < mask.shape)).all(1)]
+        kept = np.unique(parts[at[:, 0], at[:, 1]])
+        kept = kept[kept > 0]
+        if not len(kept):
+            kept = np.array([np.bincount(parts.ravel())[1:].argmax() + 1])
+        mask = np.isin(parts, kept)
+    filled: NDArray[np.bool_] = ndimage.binary_fill_holes(mask)
+    return filled
 
 
 def _tighten(

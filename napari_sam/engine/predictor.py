@@ -11,7 +11,7 @@ from PIL import Image
 
 from napari_sam.engine.cache import EmbeddingCache
 from napari_sam.engine.normalisation import Normalisation, decide
-from napari_sam.engine.prediction import Prediction, mask_bbox, stability_scores, upsample_masks
+from napari_sam.engine.prediction import Prediction, mask_bbox, stability_scores, tidy_mask, upsample_masks
 from napari_sam.engine.prompts import Prompt, parse_prompt
 from napari_sam.engine.windows import Hints, Window, choose_window, coarser_window
 from napari_sam.errors import CancelledError, NoImageError, PromptError
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from napari_sam.engine.sources import ImageSource
 
+_TIDY_LIMIT_PX = 1 << 24
 _READ_LIMIT = 2  # a region is read at most this much finer than the network sees it, along each axis
 
 
@@ -54,6 +55,9 @@ class WindowPredictor:
         "auto", "float32", "bfloat16" or "float16".
     cache : EmbeddingCache or int, optional
         Where embeddings are kept, or its limit in bytes; 1 GiB in memory by default.
+    tidy : bool, optional
+        Drop specks and fill holes in masks (`tidy_mask`). By default only the built-in model's masks are tidied;
+        those of SAM checkpoints stay exactly as the reference gives them.
 
     Raises
     ------
@@ -71,11 +75,14 @@ class WindowPredictor:
         device: str = "auto",
         precision: str = "auto",
         cache: EmbeddingCache | int | None = None,
+        *,
+        tidy: bool | None = None,
     ) -> None:
         net = model if isinstance(model, Sam) else load_sam(model)
         self.model = model.kind if isinstance(model, Sam) else str(model)
         self.runner = Runner(net, device, precision)
         self.cache = cache if isinstance(cache, EmbeddingCache) else _new_cache(cache)
+        self.tidy = net.kind == "default" if tidy is None else tidy
         self._weights = weights_fingerprint(net)
         self._image: ImageSource | None = None
         self._normalisation = Normalisation()
@@ -291,6 +298,9 @@ class WindowPredictor:
 
     def _prediction(self, task: _Task, logits: NDArray[np.float32], predicted_iou: NDArray[np.float32]) -> Prediction:
         masks, bbox = upsample_masks(logits, task.window)
+        if self.tidy and masks[0].size <= _TIDY_LIMIT_PX:
+            seeds = task.prompt.points[task.prompt.point_labels == 1] - bbox[:2]
+            masks = np.stack([tidy_mask(mask, seeds) for mask in masks])
         return Prediction(
             masks=masks,
             bbox=bbox,

@@ -43,7 +43,7 @@ def augment(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
     if rng.random() < 0.2:
         x = ndimage.gaussian_filter(x, (s := float(rng.uniform(0.4, 1.6)), s, 0))
     if rng.random() < 0.3:
-        noise = rng.standard_normal(x.shape[:2] + (1 if rng.random() < 0.5 else 3,), dtype=np.float32)
+        noise = rng.standard_normal((*x.shape[:2], 1 if rng.random() < 0.5 else 3), dtype=np.float32)
         x = x + noise * np.float32(rng.uniform(0.01, 0.08))
     out: NDArray[np.uint8] = (np.clip(x, 0, 1) * 255 + 0.5).astype(np.uint8)
     return out

@@ -191,7 +191,7 @@ def test_a_prompt_before_an_image_says_what_to_do(default_predictor):
 
 def test_a_bad_prompt_among_many_is_named_and_nothing_is_computed(perfect):
     perfect.set_image(np.zeros((50, 50), np.uint8))
-    with pytest.raises(PromptError, match="prompt 1: .*outside"):
+    with pytest.raises(PromptError, match=r"prompt 1: .*outside"):
         perfect.predict_many([{"points": [(1, 1)]}, {"points": [(99, 1)]}])
     with pytest.raises(PromptError, match="'pionts'"):
         perfect.predict_many([{"pionts": [(1, 1)]}])

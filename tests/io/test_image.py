@@ -102,7 +102,7 @@ def test_channels_are_chosen_and_alpha_is_dropped(rng):
     assert open_image(np.zeros((9, 9, 4), np.uint8)).channels == 3
     with pytest.raises(ImageError, match="channels 0 to 4"):
         open_image(five, channels=(0, 1, 7))
-    with pytest.raises(ImageError, match="three .* or one"):
+    with pytest.raises(ImageError, match=r"three .* or one"):
         open_image(five, channels=(0, 1))
 
 

@@ -283,12 +283,6 @@ def test_without_an_image_the_dock_says_what_to_do(window):
     assert any("Nothing to undo" in e for e in window.errors)
 
 
-@pytest.mark.filterwarnings("ignore::numpy.exceptions.ComplexWarning")
-def test_a_complex_image_is_a_notification(window):
-    window.show(np.ones((30, 30), complex))
-    assert any("complex" in e for e in window.errors)
-
-
 def test_the_status_tells_the_engines_state(window, nuclei):
     layer = window.show(nuclei[0])
     assert "embedding ready" in window.widget.controls.status.text()
