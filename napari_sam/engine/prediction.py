@@ -6,10 +6,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from scipy import ndimage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from napari_sam.engine.prompts import Prompt
     from napari_sam.engine.windows import Window
@@ -135,27 +137,24 @@ def upsample_masks(logits: NDArray[np.float32], window: Window) -> tuple[NDArray
         spans.append((first, last, centres))
     (top, bottom, rows), (left, right, cols) = spans
     masks = np.empty((len(logits), bottom - top, right - left), bool)
+    values = torch.from_numpy(logits)
     some = max(1, _CHUNK_PIXELS // (len(logits) * (right - left)))
     for start in range(0, bottom - top, some):  # a large object's logits are never held at full resolution
-        strip = _interpolate(logits, rows[start : start + some], axis=1)
-        masks[:, start : start + some] = _interpolate(strip, cols, axis=2) > MASK_THRESHOLD
+        strip = _interpolate(values, rows[start : start + some], axis=1)
+        masks[:, start : start + some] = (_interpolate(strip, cols, axis=2) > MASK_THRESHOLD).numpy()
     return _tighten(masks, (top, left, bottom, right))
 
 
-def _interpolate(values: NDArray[np.float32], at: NDArray[np.float64], axis: int) -> NDArray[np.float32]:
+def _interpolate(values: Tensor, at: NDArray[np.float64], axis: int) -> Tensor:
     """Linear interpolation along an axis at fractional positions, held constant beyond the ends."""
     size = values.shape[axis]
     at = np.clip(at, 0, size - 1)
     low = np.minimum(at.astype(np.int64), max(size - 2, 0))
-    share = (at - low).astype(np.float32)
-    share = share.reshape([-1 if i == axis else 1 for i in range(values.ndim)])
-    a = values.take(low, axis=axis)
-    b = values.take(np.minimum(low + 1, size - 1), axis=axis)
-    b -= a
-    b *= share
-    b += a
-    out: NDArray[np.float32] = b
-    return out
+    share = torch.from_numpy((at - low).astype(np.float32))
+    share = share.view([-1 if i == axis else 1 for i in range(values.ndim)])
+    a = values.index_select(axis, torch.from_numpy(low))
+    b = values.index_select(axis, torch.from_numpy(np.minimum(low + 1, size - 1)))
+    return torch.lerp(a, b, share)
 
 
 def tidy_mask(mask: NDArray[np.bool_], seeds: NDArray[np.float64]) -> NDArray[np.bool_]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import threading
+import weakref
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 _SPATIAL = "yx"
 _CHANNEL_NAMES = "cs"  # tifffile calls interleaved samples S
 _serial = itertools.count()
+_layer_data: weakref.WeakKeyDictionary[Any, tuple[Any, int]] = weakref.WeakKeyDictionary()
 
 
 @dataclass
@@ -118,12 +120,15 @@ class Image:
                 index.append(slice(y0, y1, step))
             elif axis == "x":
                 index.append(slice(x0, x1, step))
-            else:
-                index.append(slice(None) if axis in _CHANNEL_NAMES else next(rest))
+            elif axis in _CHANNEL_NAMES:
+                index.append(slice(None))
+            else:  # coarser levels may have fewer planes, too
+                count, finest = self.arrays[level].shape[len(index)], self.arrays[0].shape[len(index)]
+                index.append(min(count - 1, next(rest) * count // finest))
         try:
             with self._lock:
                 block = np.asarray(self.arrays[level][tuple(index)])
-        except (OSError, ValueError, RuntimeError) as error:
+        except (OSError, ValueError, RuntimeError, IndexError) as error:
             raise ImageError(f"{self.identity}: level {level} cannot be read: {error}") from error
         kept = [a for a in self.array_axes if a in _SPATIAL or a in _CHANNEL_NAMES]
         if len(kept) == 2:
@@ -197,7 +202,7 @@ def image_from_layer(layer: Any, plane: Sequence[int] = ()) -> Image:
     image = Image(
         arrays,
         axes,
-        f"layer-{id(layer.data)}-{index}",
+        f"layer-{_pixels_of(layer)}-{index}",
         _default_channels(arrays[0].shape[-1] if layer.rgb else 1),
         plane=index,
         scale=(float(layer.scale[-2]), float(layer.scale[-1])),
@@ -205,6 +210,14 @@ def image_from_layer(layer: Any, plane: Sequence[int] = ()) -> Image:
     )
     _check(image)
     return image
+
+
+def _pixels_of(layer: Any) -> int:
+    """A number for the data a layer holds now; other data, even at the same address, gets another."""
+    held = _layer_data.get(layer)
+    if held is None or held[0] is not layer.data:
+        held = _layer_data[layer] = (layer.data, next(_serial))
+    return held[1]
 
 
 def _is_layer(source: Any) -> bool:

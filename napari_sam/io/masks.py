@@ -137,6 +137,7 @@ def overlay(rgb: NDArray[np.uint8], labels: NDArray[np.integer[Any]]) -> NDArray
     from skimage.segmentation import mark_boundaries  # noqa: PLC0415
 
     tinted = label2rgb(labels, rgb, alpha=0.35, bg_label=0, saturation=1)
+    tinted[labels == 0] = rgb[labels == 0] / 255  # scikit-image dims the background, too
     lined = mark_boundaries(tinted, labels, color=(1, 0.95, 0.3))
     out: NDArray[np.uint8] = (np.clip(lined, 0, 1) * 255 + 0.5).astype(np.uint8)
     return out

@@ -56,6 +56,9 @@ class LabelsWriter:
             )
         self.layer = layer
         self._top = int(np.max(layer.data)) if layer.data.size else 0
+        self._prior = list(layer.metadata.get("napari_sam", []))  # objects of an earlier writer
+        self._painted = False
+        layer.events.paint.connect(self._on_paint)
         self._done: list[_Change] = []
         self._undone: list[_Change] = []
 
@@ -85,6 +88,9 @@ class LabelsWriter:
             opacity=0.6,
         )
         return cls(layer, image)
+
+    def _on_paint(self) -> None:
+        self._painted = True  # the brush may have taken the next id
 
     @property
     def next_label(self) -> int:
@@ -133,7 +139,10 @@ class LabelsWriter:
         """
         if overlap not in OVERLAPS:
             raise LabelsError(f"overlap {overlap!r}: use one of {', '.join(OVERLAPS)}")
-        data, label = self.layer.data, self.next_label
+        data = self.layer.data
+        if self._painted:
+            self._top, self._painted = max(self._top, int(np.max(data))), False
+        label = self.next_label
         if label > np.iinfo(data.dtype).max:
             raise LabelsError(
                 f"label {label} does not fit the layer's {data.dtype}; convert the layer to uint32 "
@@ -188,7 +197,7 @@ class LabelsWriter:
 
     def _publish(self) -> None:
         """Show the change, and the objects' table as the layer's features."""
-        records = [c.record for c in self._done]
+        records = [*self._prior, *(c.record for c in self._done)]
         self.layer.metadata["napari_sam"] = records
         shown = ("label", "area_px", "predicted_iou", "stability_score")
         table = pd.DataFrame([{k: r[k] for k in shown} for r in records], columns=list(shown))

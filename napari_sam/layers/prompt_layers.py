@@ -33,6 +33,7 @@ _PREVIEW_COLOURS = [
     (1.0, 0.8, 0.1, 1.0),
 ]  # brighter than napari's label colours, so that a preview is never taken for an accepted object
 _MIN_BOX_PX = 1.0
+_LARGEST_AREA_PX = 8192  # beyond this only the box counts: a mask of it would not fit the GUI thread's patience
 
 
 def spatial_ndim(layer: ImageLayer) -> int:
@@ -240,12 +241,12 @@ def shape_prompt(yx: NDArray[np.float64], kind: str, image_shape: tuple[int, int
     if (high - low < _MIN_BOX_PX).any():
         return None
     box = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
-    if kind == "rectangle":
+    if kind == "rectangle" or (high - low).max() > _LARGEST_AREA_PX:
         return {"box": box}
     y0, x0 = (int(v) for v in np.floor(low))
     y1, x1 = (int(v) for v in np.ceil(high))
     if kind == "ellipse":
-        centre, radii = (low + high) / 2, (high - low) / 2
+        centre, radii = (yx.min(0) + yx.max(0) + 1) / 2, np.ptp(yx, axis=0) / 2  # of the whole, uncut ellipse
         y, x = np.mgrid[y0:y1, x0:x1] + 0.5
         inside = ((y - centre[0]) / radii[0]) ** 2 + ((x - centre[1]) / radii[1]) ** 2 <= 1
     else:

@@ -10,7 +10,7 @@ import napari
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QTimer
+from qtpy.QtCore import QEvent, QTimer
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_sam.engine.windows import Hints
@@ -20,7 +20,6 @@ from napari_sam.layers.labels import LabelsWriter
 from napari_sam.layers.prompt_layers import (
     BACKGROUND,
     FOREGROUND,
-    PREVIEW_NAME,
     PromptLayers,
     current_plane,
     masks_of,
@@ -34,6 +33,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from qtpy.QtGui import QCloseEvent
+
+    from napari_sam.engine.prediction import Prediction
 
 _DEBOUNCE_MS = 40  # drags and multi-point changes come as bursts of events
 _NEW_LABELS = "new layer"
@@ -50,6 +51,7 @@ class PromptWidget(QWidget):
     """
 
     def __init__(self, napari_viewer: napari.Viewer) -> None:
+        self._docked = self._ended = False  # asked for by the events of construction
         super().__init__()
         self.viewer = viewer = napari_viewer
         self.controls = Controls()
@@ -61,6 +63,7 @@ class PromptWidget(QWidget):
         self.answer: Answer | None = None
         self._candidate = 0
         self._changing = False
+        self._outdated = False  # something was drawn that the preview does not show yet
         self._last_px: float | None = None
         self._activity: Any = None
         self._milliseconds: float | None = None
@@ -73,8 +76,12 @@ class PromptWidget(QWidget):
         self._select_soon.timeout.connect(lambda: self._use_tool(FOREGROUND))
         self._connect_controls()
         self._bind_keys()
-        for event in (viewer.layers.events.inserted, viewer.layers.events.removed):
-            event.connect(self._on_layers_changed)
+        # The layer list must not be changed while napari takes several layers out of it: ours follow a moment later.
+        self._reconcile = QTimer(self)
+        self._reconcile.setSingleShot(True)
+        self._reconcile.timeout.connect(self._on_layers_changed)
+        viewer.layers.events.inserted.connect(self._on_layers_changed)
+        viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_plane_changed)
         self._fill_models()
         self._on_layers_changed()
@@ -87,24 +94,36 @@ class PromptWidget(QWidget):
         if self.answer is None or self.layers is None:
             show_info("Nothing to accept yet: click an object first.")
             return
-        try:
-            writer = self._writer_for_image()
-            candidate = None if len(self.answer.predictions) > 1 else self._candidate
-            for prediction in self.answer.predictions:
-                writer.commit(prediction, self.answer.plane, self.controls.overlap.currentData(), candidate)
-        except LabelsError as error:
-            show_error(str(error))
+        if self._outdated:
+            show_info("Still segmenting your last change: accept it in a moment.")
+            return
+        predictions = self.answer.predictions
+        failed = self._commit(predictions, self.answer.plane, None if len(predictions) > 1 else self._candidate)
+        if failed:
+            show_error("; ".join(failed))
+        if len(failed) == len(predictions):
             self._refresh()
             return
-        y0, x0, y1, x1 = self.answer.predictions[-1].bbox
+        y0, x0, y1, x1 = predictions[-1].bbox
         self._last_px = float(max(y1 - y0, x1 - x0))
         self.clear()
+
+    def _commit(self, predictions: list[Prediction], plane: tuple[int, ...], candidate: int | None) -> list[str]:
+        """Write objects; returns what was wrong with those that could not be written."""
+        failed = []
+        for number, prediction in enumerate(predictions, start=1):
+            try:
+                self._writer_for_image().commit(prediction, plane, self.controls.overlap.currentData(), candidate)
+            except LabelsError as error:
+                failed.append(str(error) if len(predictions) == 1 else f"object {number}: {error}")
+        return failed
 
     def clear(self) -> None:
         """Remove all prompts and the preview."""
         self.thread.cancel("predict")
         self._timer.stop()
-        self.answer = None
+        self._end_progress()
+        self.answer, self._outdated = None, False
         if self.layers is not None:
             self.layers.clear()
         self._refresh()
@@ -137,6 +156,7 @@ class PromptWidget(QWidget):
         """Stop what the engine is doing."""
         self._timer.stop()
         self.thread.cancel()
+        self._outdated = False
         self._end_progress()
         self._refresh()
 
@@ -196,12 +216,16 @@ class PromptWidget(QWidget):
         if self.writer is not None and self.writer.layer not in layers:
             self.writer = None
         images = [x for x in layers if isinstance(x, ImageLayer)]
-        labels = [x for x in layers if isinstance(x, Labels) and x.name != PREVIEW_NAME]
+        labels = [x for x in layers if isinstance(x, Labels) and x is not getattr(ours, "preview", None)]
         _refill(self.controls.image, [(x.name, x) for x in images])
         _refill(self.controls.labels, [(_NEW_LABELS, None), *((x.name, x) for x in labels)])
         if self.layers is None:
             self._on_image_chosen()
         self._refresh()
+
+    def _on_layer_removed(self, event: Any = None) -> None:
+        if not self._changing:
+            self._reconcile.start(0)
 
     @contextmanager
     def _own_change(self) -> Iterator[None]:
@@ -233,6 +257,7 @@ class PromptWidget(QWidget):
         self.layers.shapes.events.data.connect(self._on_prompt)
         if not image.rgb:
             image.events.contrast_limits.connect(self._on_contrast)
+        image.events.data.connect(self._on_new_pixels)
         self.writer = None
         self.controls.labels.setCurrentIndex(0)
         # napari selects a layer it has just added only after telling us of it, so ours is selected a moment later.
@@ -250,6 +275,7 @@ class PromptWidget(QWidget):
         ours.shapes.events.data.disconnect(self._on_prompt)
         if not ours.image.rgb:
             ours.image.events.contrast_limits.disconnect(self._on_contrast)
+        ours.image.events.data.disconnect(self._on_new_pixels)
         with self._own_change():
             for layer in (ours.points, ours.shapes, ours.preview):
                 if layer in self.viewer.layers:
@@ -324,11 +350,18 @@ class PromptWidget(QWidget):
     def _on_prompt(self, event: Any) -> None:
         if str(getattr(event, "action", "")).endswith(("ing", "ING")):
             return  # napari tells about every change twice: before and after
+        self._outdated = True
         self._timer.start()
 
     def _on_contrast(self) -> None:
         if self.layers is not None and self.layers.prompts(self._plane() or (), False):
             self._timer.start()
+
+    def _on_new_pixels(self) -> None:
+        """Other data in the image layer: what was found no longer counts."""
+        self.writer = None
+        self.clear()
+        self._prefetch()
 
     def _on_plane_changed(self) -> None:
         """Another time point or depth: prompts belong to their plane."""
@@ -365,13 +398,15 @@ class PromptWidget(QWidget):
         asks = self.layers.prompts(plane, batch)
         if not asks:
             self.thread.cancel("predict")
-            self.answer = None
+            self._end_progress()
+            self.answer, self._outdated = None, False
             self.layers.clear_preview()
             self._refresh()
             return
         try:
             source = image_from_layer(self.layers.image, plane)
         except NapariSamError as error:
+            self._outdated = False
             show_error(str(error))
             return
         job = self.session.predict_job(source, plane, asks, self._hints(self.layers))
@@ -403,7 +438,13 @@ class PromptWidget(QWidget):
         self.controls.show_progress(None)
 
     def _on_finished(self, outcome: Outcome) -> None:
-        self._end_progress()
+        if not self.thread.busy:
+            self._end_progress()
+        if not self.thread.is_current(outcome):
+            self._refresh()
+            return
+        if outcome.kind == "predict":
+            self._outdated = self._timer.isActive()
         if isinstance(outcome.error, NapariSamError):
             show_error(str(outcome.error))
         elif outcome.error is not None:
@@ -479,19 +520,32 @@ class PromptWidget(QWidget):
         score = float(prediction.predicted_iou[self._candidate])
         return f"mask {self._candidate + 1} of {len(prediction.masks)}  ·  score {score:.2f}"
 
+    def event(self, event: QEvent) -> bool:
+        """Shut down when napari takes the widget out of its dock, which is how it closes one."""
+        if event.type() == QEvent.Type.ParentChange:
+            if self._docked and self.parent() is None:
+                self.shutdown()
+            self._docked = self.parent() is not None
+        return bool(super().event(event))
+
     def closeEvent(self, event: QCloseEvent) -> None:
         """Let go of the window's events and the worker."""
         self.shutdown()
         super().closeEvent(event)
 
     def shutdown(self) -> None:
-        """Stop the worker and unbind everything; the layers stay."""
+        """Stop the worker, unbind everything and take the prompt layers away; labels stay."""
+        if self._ended:
+            return
+        self._ended = True
         self.thread.close()
         self._timer.stop()
         self._select_soon.stop()
         self._end_progress()
         self.viewer.layers.events.inserted.disconnect(self._on_layers_changed)
-        self.viewer.layers.events.removed.disconnect(self._on_layers_changed)
+        self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
+        self._reconcile.stop()
+        self._drop_layers()
         self.viewer.dims.events.current_step.disconnect(self._on_plane_changed)
         for key in self._keys():
             self.viewer.bind_key(key, None, overwrite=True)

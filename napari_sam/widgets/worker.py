@@ -30,12 +30,15 @@ class Outcome:
         What it raised.
     milliseconds : float
         How long it ran.
+    serial : int
+        Number of the job.
     """
 
     kind: str
     value: Any
     error: BaseException | None
     milliseconds: float
+    serial: int
 
 
 class EngineThread(QObject):
@@ -48,7 +51,7 @@ class EngineThread(QObject):
     started : str
         Kind of the job that begins.
     finished : Outcome
-        A job that was not superseded has ended; emitted in the GUI thread.
+        A job has ended; emitted in the GUI thread. Ask `is_current` whether its result still counts.
     """
 
     started = Signal(str)
@@ -67,6 +70,10 @@ class EngineThread(QObject):
     def busy(self) -> bool:
         """Whether anything runs or waits."""
         return self._pending > 0
+
+    def is_current(self, outcome: Outcome) -> bool:
+        """Whether a job was neither superseded nor cancelled since; asked in the GUI thread."""
+        return self._newest.get(outcome.kind) == outcome.serial
 
     def submit(self, kind: str, job: Callable[[Callable[[], bool]], Any]) -> None:
         """Queue a job, and drop the earlier ones of its kind.
@@ -111,11 +118,11 @@ class EngineThread(QObject):
                 self.started.emit(kind)
                 value = job(stale)
         except CancelledError:
-            return
+            pass
         except Exception as caught:  # noqa: BLE001 - raised again in the GUI thread, where napari reports it
             error = caught
         finally:
             with self._lock:
                 self._pending -= 1
-        if not stale():
-            self.finished.emit(Outcome(kind, value, error, 1e3 * (time.perf_counter() - began)))
+        if not self._closed:
+            self.finished.emit(Outcome(kind, value, error, 1e3 * (time.perf_counter() - began), serial))

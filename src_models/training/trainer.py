@@ -223,7 +223,9 @@ class Trainer:
         dense = self.dense.loss(embedding.float(), labels)
         total = loss + config.dense_weight * dense
         if not torch.isfinite(total):
-            raise TrainingError(f"step {self.step}: the loss is {float(total.detach())}; lower learning_rate and resume")
+            raise TrainingError(
+                f"step {self.step}: the loss is {float(total.detach())}; lower learning_rate and resume"
+            )
         self.optimizer.zero_grad(set_to_none=True)
         total.backward()
         parameters = [p for g in self.optimizer.param_groups for p in g["params"]]

@@ -255,3 +255,32 @@ def test_records_are_enough_to_ask_again(writer):
     assert record["points"] == [[1.0, 2.0]]
     assert record["point_labels"] == [1]
     assert record["model"] == "test"
+
+
+def test_a_painted_label_is_not_given_again(writer):
+    writer.commit(_prediction(np.ones((5, 5), bool)), ())
+    writer.layer.selected_label = 2
+    writer.layer.paint((30, 30), 2)
+    assert writer.commit(_prediction(np.ones((5, 5), bool), (10, 10)), ()) == 3
+
+
+def test_a_new_writer_keeps_the_earlier_objects_table(viewer, writer):
+    writer.commit(_prediction(np.ones((5, 5), bool)), ())
+    again = LabelsWriter(writer.layer, viewer.layers["cells"])
+    again.commit(_prediction(np.ones((5, 5), bool), (10, 10)), ())
+    assert writer.layer.features["index"].tolist() == [1, 2]
+
+
+def test_coarser_levels_with_fewer_planes_are_read_at_the_same_depth(viewer):
+    fine = np.arange(8)[:, None, None] * np.ones((1, 40, 50), np.uint8)
+    layer = viewer.add_image([fine, fine[::2, ::2, ::2]], multiscale=True)
+    image = image_from_layer(layer, (6,))
+    assert image.read(0, 0, 0, 1, 1).item() == image.read(1, 0, 0, 1, 1).item() == 6
+
+
+def test_other_data_in_a_layer_is_another_image(viewer):
+    layer = viewer.add_image(np.zeros((9, 9)))
+    first = image_from_layer(layer).identity
+    assert image_from_layer(layer).identity == first
+    layer.data = np.ones((9, 9))
+    assert image_from_layer(layer).identity != first

@@ -304,3 +304,72 @@ def test_the_sample_opens_from_the_menu(make_napari_viewer):
     viewer = make_napari_viewer()
     (layer,) = viewer.open_sample("napari-sam-xl", "nuclei")
     assert layer.data.shape == (512, 640)
+
+
+def test_all_layers_may_be_removed_at_once(window, nuclei):
+    window.show(nuclei[0])
+    window.viewer.layers.clear()  # must end, though ours are remade when one is lost
+    window.settle()
+    assert list(window.viewer.layers) == []
+    window.show(nuclei[0])
+    window.viewer.layers.selection = set(window.viewer.layers)
+    window.viewer.layers.remove_selected()
+    window.settle()
+    assert list(window.viewer.layers) == []
+
+
+def test_one_bad_object_does_not_hold_up_the_others(window, nuclei):
+    image, truth = nuclei
+    layer = window.show(image)
+    window.key("R")
+    window.widget.controls.batch.setChecked(True)
+    for yx in (A, A, C):
+        window.ask(lambda yx=yx: window.drag(layer, *_box_of(truth, yx)))
+    window.key("C")
+    assert window.labels().max() == 2  # the second box is the first again
+    assert any("object 2" in e and "wholly under" in e for e in window.errors)
+    assert window.widget.answer is None
+
+
+def test_an_answer_that_is_outdated_is_not_accepted(window, nuclei, monkeypatch):
+    layer = window.show(nuclei[0])
+    window.ask(lambda: window.click(layer, A))
+    Slow(monkeypatch, 0.5)
+    window.click(layer, (135, 190))
+    window.key("C")
+    assert any("last change" in e for e in window.errors)
+    assert window.widget.writer is None
+    window.settle()
+    window.key("C")
+    assert window.labels().max() == 1
+
+
+def test_closing_the_dock_lets_go_of_everything(window, nuclei):
+    window.show(nuclei[0])
+    window.viewer.window.remove_dock_widget(window.widget)
+    window.qtbot.wait(50)
+    assert [x.name for x in window.viewer.layers] == ["Image"] or len(window.viewer.layers) == 1
+    assert window.widget.thread._closed
+    window.viewer.layers.clear()
+    assert list(window.viewer.layers) == []
+
+
+def test_clearing_ends_the_progress(window, nuclei, monkeypatch):
+    layer = window.show(nuclei[0])
+    Slow(monkeypatch, 0.5)
+    window.click(layer, A)
+    window.wait(lambda: window.widget.controls.progress.isVisible())
+    window.key("C", "ShiftModifier")
+    window.settle(300)
+    assert not window.widget.controls.progress.isVisible()
+    assert window.widget.answer is None
+
+
+def test_new_pixels_in_the_layer_are_looked_at_again(window, nuclei):
+    layer = window.show(nuclei[0])
+    first = window.ask(lambda: window.click(layer, A)).predictions[0]
+    layer.data = np.ascontiguousarray(nuclei[0][::-1])
+    window.settle()
+    assert window.widget.answer is None
+    second = window.ask(lambda: window.click(layer, A)).predictions[0]
+    assert first.masks.shape != second.masks.shape or (first.masks != second.masks).any()
