@@ -114,6 +114,8 @@ class Runner:
             if isinstance(module, ConvNorm):
                 module.fuse()
         self.net.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        # Whole in the low precision: autocast would copy every normalised tensor to and fro.
+        self.net.mask_decoder.to(self.dtype)
         self._pe: dict[tuple[int, int], Tensor] = {}
 
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
@@ -179,15 +181,15 @@ class Runner:
         coords, labels = (t.to(self.device) for t in pad_prompts(pairs))
         shape = (embedding.shape[-2], embedding.shape[-1])
         fed, has = self._mask_batch(masks, shape)
-        with torch.inference_mode(), self._autocast():
+        with torch.inference_mode():
             if shape not in self._pe:
-                self._pe[shape] = self.net.prompt_encoder.dense_pe(shape)
+                self._pe[shape] = self.net.prompt_encoder.dense_pe(shape).to(self.dtype)
             prompt = self.net.prompt_encoder(coords, labels, fed, shape, has)
             decoded = self.net.mask_decoder(
                 embedding.to(self.dtype),
                 self._pe[shape],
-                prompt.tokens,
-                prompt.dense,
+                prompt.tokens.to(self.dtype),
+                prompt.dense.to(self.dtype),
                 prompt.valid,
                 multimask,
             )

@@ -137,11 +137,11 @@ def upsample_masks(logits: NDArray[np.float32], window: Window) -> tuple[NDArray
         spans.append((first, last, centres))
     (top, bottom, rows), (left, right, cols) = spans
     masks = np.empty((len(logits), bottom - top, right - left), bool)
-    values = torch.from_numpy(logits)
+    values = _interpolate(torch.from_numpy(logits), cols, axis=2)  # columns first, while there are few rows
     some = max(1, _CHUNK_PIXELS // (len(logits) * (right - left)))
     for start in range(0, bottom - top, some):  # a large object's logits are never held at full resolution
         strip = _interpolate(values, rows[start : start + some], axis=1)
-        masks[:, start : start + some] = (_interpolate(strip, cols, axis=2) > MASK_THRESHOLD).numpy()
+        masks[:, start : start + some] = (strip > MASK_THRESHOLD).numpy()
     return _tighten(masks, (top, left, bottom, right))
 
 
