@@ -75,7 +75,7 @@ class LabelsWriter:
         if int(np.prod(shape, dtype=np.int64)) > _MAX_PIXELS:
             raise LabelsError(
                 f"an image of shape {shape} is too large for a labels layer in memory; crop it, or use the "
-                f"command line (napari-sam segment), which writes only the object's region"
+                f"command line (napari-sam segment --crop), which writes only the object's region"
             )
         layer = Labels(
             np.zeros(shape, np.uint32),

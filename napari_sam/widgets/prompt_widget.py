@@ -10,7 +10,7 @@ import napari
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QEvent, QTimer
+from qtpy.QtCore import QEvent, QSignalBlocker, QTimer
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_sam.engine.windows import Hints
@@ -305,7 +305,7 @@ class PromptWidget(QWidget):
                 self.viewer.layers.selection.active = ours.shapes if self.controls.box.isChecked() else ours.points
             self.writer = writer
             self._on_layers_changed()
-            with _silent(self.controls.labels):
+            with QSignalBlocker(self.controls.labels):
                 self.controls.labels.setCurrentIndex(self.controls.labels.findText(writer.layer.name))
         if self.writer is None:
             raise LabelsError("no image: choose an image layer first")
@@ -554,22 +554,9 @@ class PromptWidget(QWidget):
 def _refill(combo: Any, items: list[tuple[str, Any]]) -> None:
     """Replace a combo box's items and keep the choice if it is still there."""
     before = combo.currentData()
-    with _silent(combo):
+    with QSignalBlocker(combo):
         combo.clear()
         for text, data in items:
             combo.addItem(text, data)
         index = next((i for i, (_, data) in enumerate(items) if data is before), 0)
         combo.setCurrentIndex(index if items else -1)
-
-
-class _silent:
-    """Block a Qt object's signals for a while."""
-
-    def __init__(self, widget: Any) -> None:
-        self._widget = widget
-
-    def __enter__(self) -> None:
-        self._widget.blockSignals(True)
-
-    def __exit__(self, *_: object) -> None:
-        self._widget.blockSignals(False)
