@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
+from collections.abc import Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,15 +17,17 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from src_models.download import fetch_model
-from src_models.errors import CheckpointError, DeviceError
+from src_models.errors import CheckpointError, DeviceError, UnknownModelError
 from src_models.integrity import file_digest
 from src_models.registry import ModelInfo, model_info, model_names
 from src_models.sam import Sam, build_sam
 from src_models.state_dicts import check_fit, detect_kind, read_state
+from src_models.unetr import UnetrDecoder, unetr_from_state
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
+_DENSE = "dense_decoder."  # keys of a decoder that official programs do not know
 _SUFFIXES = frozenset({".pth", ".pt", ".safetensors", ".ckpt", ".bin"})
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -93,6 +96,60 @@ def load_sam(
     return _filled(kind, state, path, where)
 
 
+def load_dense_decoder(
+    source: str | os.PathLike[str],
+    device: str | torch.device = "cpu",
+    progress: Callable[[int, int | None], None] | None = None,
+    *,
+    cancelled: Callable[[], bool] | None = None,
+) -> UnetrDecoder:
+    """Load an instance decoder of micro-sam, in evaluation mode and float32.
+
+    It fits only the network that it was trained with: load that by the same name, or from the same file.
+
+    Parameters
+    ----------
+    source : str or path
+        A registered model of micro-sam, such as "vit_b_lm" (downloaded once, hash checked each time), or a file:
+        a decoder alone (``*_decoder.pt``), or a checkpoint of training or export that has it as ``decoder_state``.
+    device : str or torch.device
+        Where its weights go.
+    progress : callable, optional
+        Called with bytes so far and in all (None if unknown) while downloading.
+    cancelled : callable, optional
+        Asked while downloading; True stops it.
+
+    Returns
+    -------
+    UnetrDecoder
+        With bilinear or transposed upsampling, found from the file.
+
+    Raises
+    ------
+    UnknownModelError
+        If `source` is neither a name nor looks like a path, or micro-sam published no decoder for it.
+    CheckpointError
+        If the file is missing, damaged, unsafe, not what was published, or of something else.
+    DownloadError
+        If the weights cannot be fetched; `DownloadCancelledError` if `cancelled` said so.
+    DeviceError
+        If there is no such device.
+    """
+    where = _usable_device(device)
+    info = _registered(source)
+    if info is None:
+        path = Path(source).expanduser()
+    elif info.decoder is None:
+        having = ", ".join(name for name in model_names() if model_info(name).decoder is not None)
+        raise UnknownModelError(
+            f"micro-sam published no instance decoder for {info.name!r}; "
+            f"choose one of {having}, or give the path of a decoder"
+        )
+    else:
+        path = fetch_model(info.decoder, progress=progress, cancelled=cancelled)
+    return unetr_from_state(_decoder_state(path), path, where)
+
+
 def save_sam(
     net: Sam,
     path: str | os.PathLike[str],
@@ -128,7 +185,7 @@ def save_sam(
     wrong = [key for key, value in header.items() if not isinstance(value, str)]
     if wrong:
         raise CheckpointError(f"metadata {wrong[0]!r} is {header[wrong[0]]!r}; safetensors take text only")
-    with _replacing(target) as temporary:
+    with replacing(target) as temporary:
         save_file(state, temporary, header)
 
 
@@ -138,7 +195,8 @@ def save_official(net: Sam, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     net : Sam
-        Not fused for inference. Of kind ViT or TinyViT, other programs can load the file unchanged.
+        Not fused for inference. Of kind ViT or TinyViT, other programs can load the file unchanged; a dense
+        decoder of ours is left out, since none of them knows it.
     path : str or path
         Its folder is made; a file there is replaced.
 
@@ -148,8 +206,8 @@ def save_official(net: Sam, path: str | os.PathLike[str]) -> None:
         If the file cannot be written, or the network is fused.
     """
     target = Path(path)
-    state = _plain_state(net, target)
-    with _replacing(target) as temporary, temporary.open("wb") as file:
+    state = {k: v for k, v in _plain_state(net, target).items() if not k.startswith(_DENSE)}
+    with replacing(target) as temporary, temporary.open("wb") as file:
         torch.save(state, file)
 
 
@@ -199,6 +257,19 @@ def _registered(source: str | os.PathLike[str]) -> ModelInfo | None:
     return model_info(source)  # raises, naming what there is
 
 
+def _decoder_state(path: Path) -> dict[str, Tensor]:
+    """Read an instance decoder that has its file for itself, or shares it with a network."""
+    state = read_state(path)
+    with path.open("rb") as file:
+        zipped = file.read(4) == b"PK\x03\x04"
+    if zipped and any(key.startswith("image_encoder.") for key in state):
+        # `read_state` has checked the same file, so that this is a mapping and nothing in it is refused.
+        part = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("decoder_state")
+        if isinstance(part, Mapping) and part:
+            return {key: value for key, value in part.items() if isinstance(key, str) and isinstance(value, Tensor)}
+    return state
+
+
 def _usable_device(device: str | torch.device) -> torch.device:
     try:
         where = torch.device(device)
@@ -210,14 +281,14 @@ def _usable_device(device: str | torch.device) -> torch.device:
     return where
 
 
-def _hollow(kind: str) -> Sam:
+def _hollow(kind: str, dense: bool) -> Sam:
     """Build a network whose weights have no memory yet, but whose constants are real."""
     with _EmptyOnMeta():
-        return build_sam(kind)
+        return build_sam(kind, dense)
 
 
 def _filled(kind: str, state: Mapping[str, Tensor], path: Path, device: torch.device) -> Sam:
-    net = _hollow(kind)
+    net = _hollow(kind, any(key.startswith(_DENSE) for key in state))
     own = net.state_dict()
     check_fit(state, own, kind, path)
     # Copies, since a file that is changed or taken away under a mapped network kills the process.
@@ -229,7 +300,7 @@ def _filled(kind: str, state: Mapping[str, Tensor], path: Path, device: torch.de
 def _plain_state(net: Sam, path: Path) -> dict[str, Tensor]:
     """Copy the state dict, if it is one that can be loaded again."""
     state = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in net.state_dict().items()}
-    own = _hollow(net.kind).state_dict()
+    own = _hollow(net.kind, net.dense_decoder is not None).state_dict()
     if changed := sorted(own.keys() ^ state.keys()):
         raise CheckpointError(
             f"cannot save {path}: the network's keys are not those of {net.kind} any more ({changed[0]}); "
@@ -247,14 +318,37 @@ def _narrowed(value: Tensor, dtype: torch.dtype | None, name: str) -> Tensor:
     return value.to(dtype)
 
 
+def _umask() -> int:
+    """The process's file mode mask, which can only be read by setting it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
 @contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary file that gets the name `path` if all goes well, and vanishes otherwise."""
-    # Not by `tempfile`, whose files only their owner may read.
+def replacing(path: Path) -> Iterator[Path]:
+    """Give a temporary file that gets the name `path` if all goes well, and vanishes otherwise.
+
+    Parameters
+    ----------
+    path : Path
+        Its folder is made; a file there is replaced at the end, all at once.
+
+    Yields
+    ------
+    Path
+        The file to write, readable by those whom the user's umask lets.
+
+    Raises
+    ------
+    CheckpointError
+        If it cannot be written.
+    """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
+        temporary.chmod(0o666 & ~_umask())  # safetensors leaves files that only their owner may read
         with temporary.open("r+b") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from src_models.layers import ConvNorm, LayerNorm2d
+from src_models.layers import ConvNorm, DepthwiseConv2d, LayerNorm2d
 
 _BN_EPS = 1e-3
 # (expansion, width, repeats, stride, kernel) of each stage
@@ -87,7 +87,7 @@ class EfficientFPN(nn.Module):
     @staticmethod
     def _mix() -> nn.Sequential:
         return nn.Sequential(
-            nn.Conv2d(_PYRAMID, _PYRAMID, 5, padding=2, groups=_PYRAMID),
+            DepthwiseConv2d(_PYRAMID, 5),
             LayerNorm2d(_PYRAMID),
             nn.Conv2d(_PYRAMID, _PYRAMID, 1),
             nn.GELU(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -49,6 +50,44 @@ class MLP(nn.Module):
         return out
 
 
+def depthwise(x: Tensor, kernel: Tensor, bias: Tensor | None, conv: nn.Conv2d) -> Tensor:
+    """Convolve each channel by itself, in the precision whose gradient is fast.
+
+    oneDNN's bfloat16 gradient of large or strided depth-wise kernels is up to ten times slower than its float32 one.
+
+    Parameters
+    ----------
+    x : Tensor
+        (B, C, H, W), channels last in memory.
+    kernel : Tensor
+        (C, 1, k, k).
+    bias : Tensor or None
+        (C,).
+    conv : nn.Conv2d
+        Gives stride and padding.
+    """
+
+    def run(x: Tensor) -> Tensor:
+        return F.conv2d(x, kernel, bias, conv.stride, conv.padding, groups=conv.groups)
+
+    slow = conv.kernel_size[0] > 3 or conv.stride[0] > 1
+    if not (slow and torch.is_grad_enabled() and x.device.type == "cpu" and torch.is_autocast_enabled("cpu")):
+        return run(x)
+    with torch.autocast("cpu", enabled=False):
+        return run(x.float()).to(x.dtype)
+
+
+class DepthwiseConv2d(nn.Conv2d):
+    """A stride-1 convolution of each channel by itself, size kept."""
+
+    def __init__(self, width: int, kernel: int) -> None:
+        super().__init__(width, width, kernel, padding=kernel // 2, groups=width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, H, W) to the same shape."""
+        return depthwise(x, self.weight, self.bias, self)
+
+
 class ConvNorm(nn.Module):
     """A bias-free convolution and its batch normalisation (keys ``c`` and ``bn``)."""
 
@@ -68,8 +107,24 @@ class ConvNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Convolve and normalise (B, width_in, H, W)."""
+        if isinstance(self.bn, nn.BatchNorm2d) and not self.bn.training and torch.is_grad_enabled():
+            return self._folded(x, self.bn)
         out: Tensor = self.bn(self.c(x))
         return out
+
+    def _folded(self, x: Tensor, norm: nn.BatchNorm2d) -> Tensor:
+        """Convolve with the fixed normalisation folded into the kernel, differentiably: one pass instead of two."""
+        mean, variance = cast("Tensor", norm.running_mean), cast("Tensor", norm.running_var)
+        gain = norm.weight * torch.rsqrt(variance + norm.eps)
+        bias = norm.bias - mean * gain
+        kernel, conv = self.c.weight * gain[:, None, None, None], self.c
+        if conv.kernel_size == (1, 1) and conv.stride == (1, 1):  # a matrix product has the faster gradient
+            return F.linear(x.permute(0, 2, 3, 1), kernel[:, :, 0, 0], bias).permute(0, 3, 1, 2)
+        return (
+            depthwise(x, kernel, bias, conv)
+            if conv.groups > 1
+            else F.conv2d(x, kernel, bias, conv.stride, conv.padding)
+        )
 
     def fuse(self) -> None:
         """Fold the normalisation into the convolution, in place; for inference only."""

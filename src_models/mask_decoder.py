@@ -8,6 +8,7 @@ masks that somebody wants are upsampled.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -18,6 +19,7 @@ from torch.nn import functional as F
 from src_models.layers import MLP, LayerNorm2d
 
 _HEADS = 8
+_FEW = 64  # tokens of a prompt, as against those of the image
 _MASKS = 4  # the single mask, then three for an ambiguous prompt
 
 
@@ -84,6 +86,9 @@ class Attention(nn.Module):
         Tensor
             (N, L_queries, width).
         """
+        if q.device.type == "cpu" and min(q.shape[1], k.shape[1]) <= _FEW < max(q.shape[1], k.shape[1]):
+            packed: Tensor = self.out_proj(packed_attention(q, k, v, mask))
+            return packed
         n = max(q.shape[0], k.shape[0])
         heads = [x.view(x.shape[0], x.shape[1], _HEADS, -1).transpose(1, 2) for x in (q, k, v)]
         q, k, v = (x.expand(n, -1, -1, -1) for x in heads)  # (N, nh, L, hs)
@@ -94,6 +99,50 @@ class Attention(nn.Module):
     def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
         """Project (N, L, width) inputs and attend; `mask` as in `attend`."""
         return self.attend(self.q_proj(q), self.k_proj(k), self.v_proj(v), mask)
+
+
+def packed_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
+    """Multi-head attention between a few tokens and many, without ever splitting the many into heads.
+
+    The few tokens are laid out block-diagonally, one row per token and head with zeros outside the head's
+    channels, so that all heads are one matrix product with the many tokens as they lie in memory. That costs
+    eight times the multiplications of a tiny product and saves its transpositions: about twice as fast on a
+    CPU as `scaled_dot_product_attention`, four times with its gradient.
+
+    Parameters
+    ----------
+    q, k, v, mask : Tensor
+        As `Attention.attend`.
+
+    Returns
+    -------
+    Tensor
+        (N, L_queries, inner), heads side by side.
+    """
+    inner = q.shape[-1]
+    scale = (inner // _HEADS) ** -0.5
+    blocks = torch.eye(_HEADS, dtype=q.dtype).repeat_interleave(inner // _HEADS, dim=1)  # (nh, inner)
+    n = max(q.shape[0], k.shape[0])
+    if k.shape[1] > q.shape[1]:  # few queries
+        spread = ((q * scale)[:, :, None] * blocks).flatten(1, 2)  # (N, Lq * nh, inner)
+        scores = _product(spread, k.transpose(1, 2), n)  # (N, Lq * nh, Lk)
+        if mask is not None:
+            scores = scores.masked_fill(~mask[:, 0], -math.inf)
+        out = _product(scores.softmax(-1), v, n)
+        return (out.view(n, q.shape[1], _HEADS, inner) * blocks).sum(2)
+    keys = ((k * scale)[:, :, None] * blocks).flatten(1, 2)  # (N, Lk * nh, inner)
+    scores = _product(q, keys.transpose(1, 2), n).view(n, q.shape[1], k.shape[1], _HEADS)
+    if mask is not None:
+        scores = scores.masked_fill(~mask[:, 0, 0, None, :, None], -math.inf)
+    values = (v[:, :, None] * blocks).flatten(1, 2)
+    return _product(scores.softmax(2).flatten(2), values, n)
+
+
+def _product(a: Tensor, b: Tensor, n: int) -> Tensor:
+    """Batched matrix product, (n, L, K) by (n, K, M), where either may be one for all."""
+    if a.shape[0] == n and b.shape[0] == 1:
+        return a @ b[0]
+    return torch.bmm(a.expand(n, -1, -1), b.expand(n, -1, -1))
 
 
 def project_together(x: Tensor, pe: Tensor, with_pe: list[nn.Linear], plain: nn.Linear) -> list[Tensor]:

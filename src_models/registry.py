@@ -27,8 +27,8 @@ class ModelInfo:
     ----------
     name : str
         As `load_sam` takes it.
-    kind : {"default", "vit_t", "vit_b", "vit_l", "vit_h"}
-        Architecture, as `build_sam` takes it.
+    kind : {"default", "vit_t", "vit_b", "vit_l", "vit_h", "unetr"}
+        Architecture, as `build_sam` takes it; "unetr" for a `decoder`.
     url : str or None
         Where it is published; None if it comes with this package.
     size_bytes : int or None
@@ -43,6 +43,9 @@ class ModelInfo:
         Name of the file on this machine.
     xxh128 : str or None
         The hash that micro-sam publishes instead of a sha256.
+    decoder : ModelInfo or None
+        The instance decoder that is published with it in a file of its own, of kind "unetr"; `load_dense_decoder`
+        takes it by the name of this model.
     """
 
     name: str
@@ -54,6 +57,7 @@ class ModelInfo:
     description: str
     filename: str
     xxh128: str | None = None
+    decoder: ModelInfo | None = None
 
     @property
     def expected(self) -> Expected:
@@ -68,10 +72,25 @@ class ModelInfo:
         return weights_dir() / self.filename
 
 
-def _micro_sam(name: str, url: str, xxh128: str, subject: str, licence: str = "CC-BY-4.0") -> ModelInfo:
-    kind = name[:5]
-    description = f"micro-sam: {kind} finetuned on {subject}"
-    return ModelInfo(name, kind, url, None, None, licence, description, f"{name}.pt", xxh128)
+def _micro_sam(
+    name: str, urls: tuple[str, str], xxh128: tuple[str, str], subject: str, licence: str = "CC-BY-4.0"
+) -> ModelInfo:
+    """A model of micro-sam and its instance decoder; two addresses and two hashes, in this order."""
+    kind, name_d = name[:5], f"{name}_decoder"
+    about = f"micro-sam: instance decoder of {name}"
+    decoder = ModelInfo(name_d, "unetr", urls[1], None, None, licence, about, f"{name_d}.pt", xxh128[1])
+    about = f"micro-sam: {kind} finetuned on {subject}"
+    return ModelInfo(name, kind, urls[0], None, None, licence, about, f"{name}.pt", xxh128[0], decoder)
+
+
+def _ebi(name: str, folder: str, xxh128: tuple[str, str], subject: str) -> ModelInfo:
+    stem = f"{_EBI}/{folder}/files/{name[:5]}"
+    return _micro_sam(name, (f"{stem}.pt", f"{stem}_decoder.pt"), xxh128, subject)
+
+
+def _gwdg(name: str, shares: tuple[str, str], xxh128: tuple[str, str]) -> ModelInfo:
+    urls = f"{_GWDG}/{shares[0]}/download", f"{_GWDG}/{shares[1]}/download"
+    return _micro_sam(name, urls, xxh128, _HISTO, _UNSTATED)
 
 
 _LM = "cells and nuclei in light microscopy"
@@ -130,47 +149,56 @@ _MODELS = (
         description="Segment Anything, huge size",
         filename="sam_vit_h_4b8939.pth",
     ),
-    _micro_sam("vit_t_lm", f"{_EBI}/faithful-chicken/1.1/files/vit_t.pt", "72ec5074774761a6e5c05a08942f981e", _LM),
-    _micro_sam("vit_b_lm", f"{_EBI}/diplomatic-bug/1.2/files/vit_b.pt", "fe9252a29f3f4ea53c15a06de471e186", _LM),
-    _micro_sam("vit_l_lm", f"{_EBI}/idealistic-rat/1.2/files/vit_l.pt", "017f20677997d628426dec80a8018f9d", _LM),
-    _micro_sam(
+    _ebi(
+        "vit_t_lm",
+        "faithful-chicken/1.1",
+        ("72ec5074774761a6e5c05a08942f981e", "3e914a5f397b0312cdd36813031f8823"),
+        _LM,
+    ),
+    _ebi(
+        "vit_b_lm",
+        "diplomatic-bug/1.2",
+        ("fe9252a29f3f4ea53c15a06de471e186", "708b15ac620e235f90bb38612c4929ba"),
+        _LM,
+    ),
+    _ebi(
+        "vit_l_lm",
+        "idealistic-rat/1.2",
+        ("017f20677997d628426dec80a8018f9d", "2faeafa03819dfe03e7c46a44aaac64a"),
+        _LM,
+    ),
+    _ebi(
         "vit_t_em_organelles",
-        f"{_EBI}/greedy-whale/1/files/vit_t.pt",
-        "253474720c497cce605e57c9b1d18fd9",
+        "greedy-whale/1",
+        ("253474720c497cce605e57c9b1d18fd9", "8f897c7bb93174a4d1638827c4dd6f44"),
         _EM,
     ),
-    _micro_sam(
+    _ebi(
         "vit_b_em_organelles",
-        f"{_EBI}/noisy-ox/1.2/files/vit_b.pt",
-        "f3bf2ed83d691456bae2c3f9a05fb438",
+        "noisy-ox/1.2",
+        ("f3bf2ed83d691456bae2c3f9a05fb438", "bb6398956a6b0132c26b631c14f95ce2"),
         _EM,
     ),
-    _micro_sam(
+    _ebi(
         "vit_l_em_organelles",
-        f"{_EBI}/humorous-crab/1.2/files/vit_l.pt",
-        "810b084b6e51acdbf760a993d8619f2d",
+        "humorous-crab/1.2",
+        ("810b084b6e51acdbf760a993d8619f2d", "334877640bfdaaabce533e3252a17294"),
         _EM,
     ),
-    _micro_sam(
+    _gwdg(
         "vit_b_histopathology",
-        f"{_GWDG}/sBB4H8CTmIoBZsQ/download",
-        "ffd1a2cd84570458b257bd95fdd8f974",
-        _HISTO,
-        _UNSTATED,
+        ("sBB4H8CTmIoBZsQ", "KO9AWqynI7SFOBj"),
+        ("ffd1a2cd84570458b257bd95fdd8f974", "6a66194dcb6e36199cbee2214ecf7213"),
     ),
-    _micro_sam(
+    _gwdg(
         "vit_l_histopathology",
-        f"{_GWDG}/IZgnn1cpBq2PHod/download",
-        "b591833c89754271023e901281dee3f2",
-        _HISTO,
-        _UNSTATED,
+        ("IZgnn1cpBq2PHod", "oIs6VSmkOp7XrKF"),
+        ("b591833c89754271023e901281dee3f2", "46aab7765d4400e039772d5a50b55c04"),
     ),
-    _micro_sam(
+    _gwdg(
         "vit_h_histopathology",
-        f"{_GWDG}/L7AcvVz7DoWJ2RZ/download",
-        "bd1856dafc156a43fb3aa705f1a6e92e",
-        _HISTO,
-        _UNSTATED,
+        ("L7AcvVz7DoWJ2RZ", "1qAKxy5H0jgwZvM"),
+        ("bd1856dafc156a43fb3aa705f1a6e92e", "3ed9f87e46ad5e16935bd8d722c8dc47"),
     ),
 )
 

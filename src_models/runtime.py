@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from src_models.errors import DeviceError
 from src_models.layers import ConvNorm
@@ -136,6 +136,40 @@ class Runner:
             batch = torch.cat([self.net.preprocess(t.permute(2, 0, 1)[None]) for t in tensors])
             embedding: Tensor = self.net.image_encoder(batch.contiguous(memory_format=torch.channels_last))
             return embedding.to(self.dtype)
+
+    @property
+    def has_dense(self) -> bool:
+        """Whether the network finds all objects of a window at once."""
+        return self.net.dense_decoder is not None
+
+    def attach_dense(self, decoder: nn.Module) -> None:
+        """Use micro-sam's decoder for this network, which its files keep apart."""
+        self.net.dense_decoder = decoder.eval().requires_grad_(False).to(self.device)
+
+    def dense(self, embedding: Tensor) -> Tensor:
+        """Dense maps of a window.
+
+        Parameters
+        ----------
+        embedding : Tensor
+            (1, 256, h, w).
+
+        Returns
+        -------
+        Tensor
+            float32, on the CPU: (3, H, W) in [0, 1], padding included; channels as in `src_models.dense_decoder`.
+
+        Raises
+        ------
+        DeviceError
+            If the network has no dense decoder.
+        """
+        decoder = self.net.dense_decoder
+        if decoder is None:
+            raise DeviceError(f"{self.kind} has no dense decoder")
+        with torch.inference_mode(), self._autocast():
+            maps: Tensor = decoder(embedding.contiguous(memory_format=torch.channels_last))
+            return maps[0].float().cpu()
 
     def decode(
         self,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from src_models.dense_decoder import DenseDecoder
 from src_models.efficient_fpn import EfficientFPN
 from src_models.errors import UnknownModelError
 from src_models.image_encoder import ImageEncoderViT, ViTConfig
@@ -34,6 +35,8 @@ class Sam(nn.Module):
         The decoder.
     kind : str
         Name of the architecture, as `build_sam` takes it.
+    dense_decoder : DenseDecoder, optional
+        Finds all objects of a window at once; the default model has one.
     """
 
     pixel_mean: Tensor
@@ -45,11 +48,13 @@ class Sam(nn.Module):
         prompt_encoder: PromptEncoder,
         mask_decoder: MaskDecoder,
         kind: str,
+        dense_decoder: DenseDecoder | None = None,
     ) -> None:
         super().__init__()
         self.image_encoder = image_encoder
         self.prompt_encoder = prompt_encoder
         self.mask_decoder = mask_decoder
+        self.dense_decoder: nn.Module | None = dense_decoder
         self.kind = kind
         self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
@@ -125,7 +130,7 @@ def _vit_t() -> Sam:
 def _default() -> Sam:
     encoder = EfficientFPN()
     prompts = PromptEncoder(encoder.img_size, encoder.stride, click_map=True)
-    return Sam(encoder, prompts, MaskDecoder(), "default")
+    return Sam(encoder, prompts, MaskDecoder(), "default", DenseDecoder())
 
 
 BUILDERS: dict[str, Callable[[], Sam]] = {
@@ -137,13 +142,15 @@ BUILDERS: dict[str, Callable[[], Sam]] = {
 }
 
 
-def build_sam(kind: str = "default") -> Sam:
+def build_sam(kind: str = "default", dense: bool | None = None) -> Sam:
     """Build a network with fresh weights, in evaluation mode.
 
     Parameters
     ----------
     kind : {"default", "vit_t", "vit_b", "vit_l", "vit_h"}
         Architecture; ``vit_t`` is MobileSAM's.
+    dense : bool, optional
+        With a `DenseDecoder`; by default only the default model has one.
 
     Raises
     ------
@@ -152,4 +159,7 @@ def build_sam(kind: str = "default") -> Sam:
     """
     if kind not in BUILDERS:
         raise UnknownModelError(f"unknown architecture {kind!r}; choose one of {', '.join(BUILDERS)}")
-    return BUILDERS[kind]().eval()
+    net = BUILDERS[kind]()
+    if dense is not None and dense != (net.dense_decoder is not None):
+        net.dense_decoder = DenseDecoder() if dense else None
+    return net.eval()

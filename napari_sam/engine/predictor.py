@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
+from torch.nn import functional as F
 
 from napari_sam.engine.cache import EmbeddingCache
+from napari_sam.engine.instances import WatershedSettings, blend, check_region, cover, dense_side, seeded_watershed
 from napari_sam.engine.normalisation import Normalisation, decide
 from napari_sam.engine.prediction import Prediction, mask_bbox, stability_scores, tidy_mask, upsample_masks
 from napari_sam.engine.prompts import Prompt, parse_prompt
 from napari_sam.engine.windows import Hints, Window, choose_window, coarser_window
-from napari_sam.errors import CancelledError, NoImageError, PromptError
-from src_models.checkpoints import load_sam, weights_fingerprint
+from napari_sam.errors import CancelledError, CheckpointError, NoImageError, PromptError, UnknownModelError
+from src_models.checkpoints import load_dense_decoder, load_sam, weights_fingerprint
 from src_models.runtime import Runner
 from src_models.sam import Sam
 
@@ -220,6 +222,81 @@ class WindowPredictor:
             if progress is not None:
                 progress(len(done), len(prompts))
         return [done[i] for i in range(len(prompts))]
+
+    def instances(
+        self,
+        region: tuple[int, int, int, int] | None = None,
+        *,
+        diameter_px: float | None = None,
+        settings: WatershedSettings | None = None,
+        progress: Callable[[int, int], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> NDArray[np.int32]:
+        """Find all objects of a region at once, by the model's dense decoder and a seeded watershed.
+
+        Parameters
+        ----------
+        region : (int, int, int, int), optional
+            (y0, x0, y1, x1) in level-0 pixels, half-open; the whole image by default.
+        diameter_px : float, optional
+            Typical diameter of the objects, level-0 pixels: large objects are looked for at a coarser level,
+            small ones magnified. Without it the image is seen at full resolution.
+        settings : WatershedSettings, optional
+            Thresholds and smoothing.
+        progress : callable, optional
+            Called with windows done and their number.
+        cancelled : callable, optional
+            Asked between windows; when it returns True the work stops.
+
+        Returns
+        -------
+        ndarray of int32
+            (y1 - y0, x1 - x0), 0 is background, objects from 1.
+
+        Raises
+        ------
+        NoImageError
+            If no image was set.
+        PromptError
+            If the region lies outside the image, is too large to hold, or the model has no dense decoder.
+        CancelledError
+            If `cancelled` said so.
+        """
+        shape = self.image.shape
+        bbox = check_region(region, shape)
+        side = dense_side(diameter_px, self.img_size, shape)
+        windows = cover(bbox, shape, side, self.img_size)
+        maps = blend(windows, lambda window: self.dense_maps(window, cancelled), bbox, progress)
+        return seeded_watershed(maps, settings or WatershedSettings())
+
+    def dense_maps(self, window: Window, cancelled: Callable[[], bool] | None = None) -> NDArray[np.float32]:
+        """Foreground, distance to the centre and to the boundary of a window: (3, h, w) in level-0 pixels.
+
+        Raises
+        ------
+        PromptError
+            If the model has no dense decoder.
+        ModelError
+            If micro-sam's decoder for it cannot be downloaded or read.
+        CancelledError
+            If `cancelled` said so.
+        """
+        if not self.runner.has_dense:
+            self._fetch_dense()
+        maps = self.runner.dense(self.embed(window, cancelled))
+        rows, cols = (max(1, round(n * maps.shape[1] / self.img_size)) for n in window.network_shape)
+        resized = F.interpolate(maps[None, :, :rows, :cols], size=window.shape, mode="bilinear", align_corners=False)
+        out: NDArray[np.float32] = resized[0].numpy()
+        return out
+
+    def _fetch_dense(self) -> None:
+        """Get the decoder that micro-sam publishes beside a model."""
+        try:
+            self.runner.attach_dense(load_dense_decoder(self.model))
+        except (CheckpointError, UnknownModelError) as error:
+            raise PromptError(
+                f"model {self.model!r} has no dense decoder; use 'default', or a micro-sam model that has one"
+            ) from error
 
     def embed(self, window: Window, cancelled: Callable[[], bool] | None = None) -> Tensor:
         """The embedding of a window, from the cache or computed now; (1, 256, h, w)."""

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_sam.errors import ImageError
-from src_models.training.data import read_array
+from src_models.training.datasets import read_picture
 from src_models.training.prompts import correction, deepest_point
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -60,7 +60,7 @@ def labelled_images(folder: Path) -> Iterator[tuple[Path, NDArray[np.int32]]]:
         name = path.name.removesuffix(".labels.tif")
         images = sorted(folder.glob(f"{name}.image.*"))
         if images:
-            yield images[0], read_array(path).astype(np.int32)
+            yield images[0], read_picture(path, indices=True).astype(np.int32)
 
 
 def box_iou(prediction: Prediction, index: int, truth: NDArray[np.bool_], origin: tuple[int, int]) -> float:
@@ -223,36 +223,28 @@ def score_folder(
     return FolderScore(name, len(scores), tuple(float(v) for v in mean[:clicks]), *(float(v) for v in mean[clicks:]))
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """``python -m napari_sam.evaluation.points DATA --split dev``: the table of the README and the model card."""
-    import argparse  # noqa: PLC0415
-    import sys  # noqa: PLC0415
+def data_sets(root: Path, split: str, only: Sequence[str] | None = None) -> list[tuple[str, Path]]:
+    """Names and folders of the data sets under a root, laid out as DATASET/SPLIT/NAME.image.*, NAME.labels.tif.
 
-    from napari_sam.predictor import Predictor as Opened  # noqa: PLC0415
+    Parameters
+    ----------
+    root : Path
+        Folder of data sets, or one folder of pairs.
+    split : str
+        Such as "dev".
+    only : sequence of str, optional
+        Names to keep.
 
-    parser = argparse.ArgumentParser(description=main.__doc__)
-    parser.add_argument("data", type=Path, help="folder of DATASET/SPLIT/NAME.image.*, NAME.labels.tif")
-    parser.add_argument("--split", default="dev")
-    parser.add_argument("--model", default="default")
-    parser.add_argument("--precision", default="auto")
-    parser.add_argument("--per-image", type=int, default=20)
-    parser.add_argument("--max-images", type=int, default=1000)
-    parser.add_argument("--only", nargs="*", default=None, help="data sets to evaluate")
-    args = parser.parse_args(argv)
-    predictor = Opened(args.model, precision=args.precision)
-    rows = []
-    sys.stdout.write(f"{'data set':<18}{'n':>6}{'1 click':>9}{'oracle':>9}{'3 clicks':>9}{'box':>9}{'conf.err':>9}\n")
-    for folder in sorted(args.data.glob(f"*/{args.split}")):
-        name = folder.parent.name
-        if (args.only and name not in args.only) or not any(folder.glob("*.labels.tif")):
-            continue
-        s = score_folder(predictor, folder, name, 3, args.per_image, args.max_images)
-        rows.append([s.click[0], s.oracle, s.click[2], s.box, s.confidence_error])
-        sys.stdout.write(f"{name:<18}{s.objects:>6}" + "".join(f"{v:>9.3f}" for v in rows[-1]) + "\n")
-        sys.stdout.flush()
-    mean = np.mean(rows, axis=0)
-    sys.stdout.write(f"{'mean':<18}{len(rows):>6}" + "".join(f"{v:>9.3f}" for v in mean) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+    Raises
+    ------
+    ImageError
+        If there is none, or one asked for is not there.
+    """
+    if any(root.glob("*.labels.tif")):
+        return [(root.name, root)]
+    found = [(f.parent.name, f) for f in sorted(root.glob(f"*/{split}")) if any(f.glob("*.labels.tif"))]
+    if not found:
+        raise ImageError(f"{root}: no DATASET/{split}/NAME.labels.tif; give the folder that holds the data sets")
+    if missing := sorted(set(only or ()) - {name for name, _ in found}):
+        raise ImageError(f"data set {missing[0]!r} is not under {root}; there are {', '.join(n for n, _ in found)}")
+    return [(name, folder) for name, folder in found if not only or name in only]

@@ -5,10 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image
 from scipy import ndimage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+
+PADDING = (124, 116, 104)
+"""Colour outside the image, RGB: the mean, which normalisation makes zero."""
 
 
 def augment(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -58,3 +63,26 @@ def dihedral(
     if rng.random() < 0.5:
         image, labels = image[:, ::-1], labels[:, ::-1]
     return np.ascontiguousarray(image), np.ascontiguousarray(labels)
+
+
+def turn(
+    image: NDArray[np.uint8], labels: NDArray[np.int32], side: int, rng: np.random.Generator
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Turn image and labels by any angle and keep the middle.
+
+    Parameters
+    ----------
+    image : ndarray of uint8
+        (S, S, 3), S at least `side` times the square root of two if no corner shall be empty.
+    labels : ndarray of int32
+        (S, S).
+    side : int
+        Height and width of what is kept.
+    rng : numpy.random.Generator
+        Draws the angle.
+    """
+    angle, start = float(rng.uniform(0, 90)), (image.shape[0] - side) // 2
+    keep = (slice(start, start + side),) * 2
+    turned = Image.fromarray(image).rotate(angle, Image.Resampling.BILINEAR, fillcolor=PADDING)
+    cut = Image.fromarray(labels).rotate(angle, Image.Resampling.NEAREST)
+    return np.asarray(turned)[keep].copy(), np.asarray(cut, dtype=np.int32)[keep].copy()

@@ -1,46 +1,28 @@
-"""Training data: folders of image/label pairs, and the crops a network sees of them."""
+"""Labelled images, and the crops of them that a network is trained on."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
-from fnmatch import fnmatch
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-import tifffile
 from PIL import Image
 
-from src_models.errors import TrainingError
-from src_models.training.augment import augment, dihedral
+from src_models.training.augment import PADDING, augment, dihedral, turn
+from src_models.training.dense import dense_target
 from src_models.training.synthetic import synthetic_sample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from src_models.training.config import FolderConfig, TrainConfig
+    from src_models.training.config import TrainConfig
 
+_TURNED = 0.25  # share of the crops that are turned by an angle that is no multiple of 90 degrees
 _MIN_OBJECT_PX = 40  # visible pixels of the crop; less is not an object a person would click
-
-
-def read_array(path: Path) -> NDArray[np.generic]:
-    """Read a TIFF or any image that Pillow reads.
-
-    Raises
-    ------
-    TrainingError
-        If the file is not an image.
-    """
-    try:
-        if path.suffix.lower() in (".tif", ".tiff"):
-            return np.asarray(tifffile.imread(path))
-        with Image.open(path) as image:
-            return np.asarray(image)
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"{path}: cannot be read as an image: {error}") from error
 
 
 def to_rgb8(array: NDArray[np.generic]) -> NDArray[np.uint8]:
@@ -78,22 +60,6 @@ class Pair:
     image: NDArray[np.uint8]
     labels: NDArray[np.int32]
 
-    @classmethod
-    def read(cls, image_path: Path, labels_path: Path) -> Pair:
-        """Decode a pair from disk.
-
-        Raises
-        ------
-        TrainingError
-            If the shapes differ or the labels are not integers.
-        """
-        image, labels = to_rgb8(read_array(image_path)), read_array(labels_path)
-        if labels.shape != image.shape[:2]:
-            raise TrainingError(f"{labels_path}: shape {labels.shape} is not its image's {image.shape[:2]}")
-        if not np.issubdtype(labels.dtype, np.integer):
-            raise TrainingError(f"{labels_path}: labels are {labels.dtype}; save them as integers")
-        return cls(image_path.name.split(".image")[0], image, labels.astype(np.int32))
-
     @cached_property
     def boxes(self) -> NDArray[np.int64]:
         """(n, 4) boxes (y0, x0, y1, x1), half-open, of the objects present."""
@@ -101,28 +67,6 @@ class Pair:
 
         found = [s for s in ndimage.find_objects(self.labels) if s is not None]
         return np.array([[s[0].start, s[1].start, s[0].stop, s[1].stop] for s in found]).reshape(-1, 4)
-
-
-def read_folder(root: Path, config: FolderConfig) -> list[Pair]:
-    """All pairs ``NAME.image.*`` and ``NAME.labels.tif`` of a folder that have objects.
-
-    Raises
-    ------
-    TrainingError
-        If the folder holds no usable pair.
-    """
-    folder = root / config.path
-    pairs = []
-    for labels_path in sorted(folder.glob("*.labels.tif")):
-        name = labels_path.name.removesuffix(".labels.tif")
-        images = sorted(folder.glob(f"{name}.image.*"))
-        if images and any(fnmatch(name, pattern) for pattern in config.include):
-            pair = Pair.read(images[0], labels_path)
-            if len(pair.boxes):
-                pairs.append(pair)
-    if not pairs:
-        raise TrainingError(f"{folder}: no pair NAME.image.* and NAME.labels.tif with objects")
-    return pairs
 
 
 @dataclass(frozen=True)
@@ -137,11 +81,14 @@ class Crop:
         (N, S, S), one object each.
     labels : ndarray of int32
         (S, S), all objects.
+    dense : ndarray of float32 or None
+        (3, S / pitch, S / pitch) target of the dense decoder, if it is trained.
     """
 
     image: NDArray[np.uint8]
     masks: NDArray[np.bool_]
     labels: NDArray[np.int32]
+    dense: NDArray[np.float32] | None = None
 
 
 class CropSampler:
@@ -155,11 +102,23 @@ class CropSampler:
         Crop size, objects per image, share of synthetic images.
     img_size : int
         Side of the network's input: an image that fits is scaled to it before it is cropped.
+    pitch : int
+        Pixels of the input per pixel of the dense decoder's target; 0 for no target.
+    plain : bool
+        No synthetic images and no change of appearance, for validation.
     """
 
-    def __init__(self, folders: Sequence[tuple[float, list[Pair]]], config: TrainConfig, img_size: int) -> None:
+    def __init__(
+        self,
+        folders: Sequence[tuple[float, Sequence[Pair]]],
+        config: TrainConfig,
+        img_size: int,
+        pitch: int = 0,
+        plain: bool = False,
+    ) -> None:
+        self._pitch, self._plain = pitch, plain
         self._sets = [pairs for _, pairs in folders]
-        weights = np.array([w for w, _ in folders] + [config.synthetic_weight], dtype=float)
+        weights = np.array([w for w, _ in folders] + [0.0 if plain else config.synthetic_weight], dtype=float)
         self._chances = weights / weights.sum()
         self._config = config
         self._img_size = img_size
@@ -174,21 +133,42 @@ class CropSampler:
                 image, labels = synthetic_sample(side, rng, self._textures)
             else:
                 pairs = self._sets[which]
-                image, labels = self._window(pairs[int(rng.integers(len(pairs)))], side, rng)
-            image, labels = dihedral(image, labels, rng)
+                pair = pairs[int(rng.integers(len(pairs)))]
+                if self._config.crops == "jitter":
+                    image, labels = self._cut(pair, side, self._jitter(pair, rng), rng)
+                elif not self._plain and rng.random() < _TURNED:  # cut generously, turn by any angle, keep the middle
+                    large = math.ceil(side * math.sqrt(2))
+                    image, labels = turn(*self._cut(pair, large, self._zoom(pair, side, rng), rng), side, rng)
+                else:
+                    image, labels = self._cut(pair, side, self._zoom(pair, side, rng), rng)
+            if not self._plain:
+                image, labels = dihedral(image, labels, rng)
             masks = self._objects(labels, rng)
             if masks is not None:
-                return Crop(augment(image, rng), masks, labels)
+                dense = dense_target(labels, self._pitch) if self._pitch else None
+                return Crop(image if self._plain else augment(image, rng), masks, labels, dense)
 
-    def _window(self, pair: Pair, side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-        """Cut a window around a random object, at the scale of the whole image or of the object."""
-        h, w = pair.labels.shape
-        y0, x0, y1, x1 = pair.boxes[int(rng.integers(len(pair.boxes)))]
+    def _zoom(self, pair: Pair, side: int, rng: np.random.Generator) -> tuple[float, NDArray[np.int64]]:
+        """Scale of the crop and the box of the object it shows, as the engine's windows would have it."""
+        box = pair.boxes[int(rng.integers(len(pair.boxes)))]
+        extent = float(max(box[2] - box[0], box[3] - box[1]))
         if rng.random() < 0.45:
-            zoom = self._img_size / max(h, w) * np.exp(rng.normal(0, 0.25))
+            zoom = self._img_size / max(pair.labels.shape) * np.exp(rng.normal(0, 0.25))
         else:  # the object takes a chosen share of the crop
-            zoom = np.exp(rng.uniform(np.log(0.10), np.log(0.85))) * side / max(y1 - y0, x1 - x0)
-        zoom = float(np.clip(zoom, 0.2, 8.0))
+            zoom = np.exp(rng.uniform(np.log(0.10), np.log(0.85))) * side / extent
+        return float(np.clip(zoom, 0.2, 8.0)), box
+
+    def _jitter(self, pair: Pair, rng: np.random.Generator) -> tuple[float, NDArray[np.int64]]:
+        """Large-scale jitter: the whole image fits the network's input 0.1 to 2 times."""
+        box = pair.boxes[int(rng.integers(len(pair.boxes)))]
+        return float(self._img_size / max(pair.labels.shape) * rng.uniform(0.1, 2.0)), box
+
+    def _cut(
+        self, pair: Pair, side: int, where: tuple[float, NDArray[np.int64]], rng: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        """Cut a square of `side` pixels around an object, at a scale."""
+        h, w = pair.labels.shape
+        zoom, (y0, x0, y1, x1) = where
         span = side / zoom  # of the crop, in image pixels
         corner = []
         for low, high, size in ((y0, y1, h), (x0, x1, w)):
@@ -202,7 +182,7 @@ class CropSampler:
         shown = np.asarray(Image.fromarray(pair.image).resize(size_px, Image.Resampling.BILINEAR, box=box))
         cut = Image.fromarray(pair.labels).resize(size_px, Image.Resampling.NEAREST, box=box)
         image = np.empty((side, side, 3), np.uint8)
-        image[:] = np.array([124, 116, 104], np.uint8)  # the normalised padding is zero
+        image[:] = PADDING
         labels = np.zeros((side, side), np.int32)
         image[: size_px[1], : size_px[0]] = shown
         labels[: size_px[1], : size_px[0]] = np.asarray(cut)

@@ -79,8 +79,10 @@ def prompt_loss(
 ) -> tuple[Tensor, Tensor]:
     """Loss of N prompts whose four masks were all decoded.
 
-    Of the three masks of an ambiguous prompt only the best is trained, plus a small share of the others so that
-    none dies. The single mask is trained most where there is more than one prompt.
+    By the paper's recipe one mask of each prompt is trained: the single one where there is more than one prompt,
+    else the one of the three whose loss is least (Kirillov et al., 2023, appendix A, "Losses and training"). The
+    quick recipe trains the best of three for every prompt, plus a small share of the others so that none dies, and
+    the single mask too, most where there is more than one prompt.
 
     Parameters
     ----------
@@ -91,25 +93,33 @@ def prompt_loss(
     target : Tensor
         (N, H, W) in [0, 1].
     several : Tensor
-        (N,) bool: the prompt is a box or more than one point.
+        (N,) bool: the single mask answers.
     config : TrainConfig
-        Weights.
+        Recipe and weights.
 
     Returns
     -------
     loss : Tensor
-        Scalar.
+        Scalar, the mean over prompts.
     iou : Tensor
         (N, 4) true IoU of the masks.
     """
     target4 = target[:, None].expand_as(logits)
-    pixel = F.binary_cross_entropy_with_logits(logits, target4, reduction="none").mean((-2, -1))
+    each = config.dice_weight * dice_loss(logits, target4)  # (N, 4)
+    if config.focal < 1:
+        pixel = F.binary_cross_entropy_with_logits(logits, target4, reduction="none").mean((-2, -1))
+        each = each + config.pixel_weight * (1 - config.focal) * pixel
     if config.focal > 0:
-        pixel = (1 - config.focal) * pixel + config.focal * focal_loss(logits, target4)
-    each = config.pixel_weight * pixel + config.dice_weight * dice_loss(logits, target4)  # (N, 4)
-    best = each[:, 1:].min(1).values
-    multi = best + 0.05 * each[:, 1:].mean(1)
-    single = each[:, 0] * torch.where(several, 1.0, 0.3)
+        each = each + config.pixel_weight * config.focal * focal_loss(logits, target4)
     iou = mask_iou(logits.detach(), target4)
-    quality = (predicted_iou - iou).square().mean(1)
+    wrong = (predicted_iou - iou).square()
+    if config.recipe == "paper":
+        chosen = torch.where(several, 0, 1 + each[:, 1:].argmin(1))[:, None]
+        quality = wrong.mean(1) if config.iou_all else wrong.gather(1, chosen)[:, 0]
+        return (each.gather(1, chosen)[:, 0] + config.iou_weight * quality).mean(), iou
+    best = each[:, 1:].min(1)
+    chosen = torch.where(several, 0, 1 + best.indices)[:, None]
+    quality = wrong.mean(1) if config.iou_all else wrong.gather(1, chosen)[:, 0]
+    multi = best.values + 0.05 * each[:, 1:].mean(1)
+    single = each[:, 0] * torch.where(several, 1.0, 0.3)
     return (multi + single + config.iou_weight * quality).mean(), iou

@@ -1,7 +1,8 @@
-"""Synthetic images with exact masks: blobs, polygons and fields, with texture, shading and overlap.
+"""Synthetic images with exact masks, in the styles of microscopy and aerial images, and of anything closed.
 
-They widen what a small network has seen: any closed region that differs from its surroundings in brightness, colour
-or texture can be the object. Textures may be borrowed from real images, whose masks are not used.
+They widen what a small network has seen: looks, sizes, crowding and clutter vary far more than in the real images.
+Labels are what is visible: later objects lie on top, distractors and background are 0. Textures may be borrowed from
+real images, whose masks are not used.
 """
 
 from __future__ import annotations
@@ -12,29 +13,18 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from src_models.training.synthetic_aerial import buildings, fields
+from src_models.training.synthetic_em import particles
+from src_models.training.synthetic_micro import cells, nuclei
+from src_models.training.synthetic_parts import camera, lit, log_uniform, mosaic, smooth_noise, tidy
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-
-def smooth_noise(side: int, scale: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Noise of one spatial scale, (side, side), zero mean and unit variance.
-
-    Parameters
-    ----------
-    side : int
-        In pixels.
-    scale : float
-        Size of the grains, in pixels.
-    rng : numpy.random.Generator
-        Source of the noise.
-    """
-    small = max(2, int(side / max(scale, 1.0)) + 2)
-    grain = rng.standard_normal((small, small)).astype(np.float32)
-    noise = np.asarray(Image.fromarray(grain).resize((side, side), Image.Resampling.BICUBIC))
-    out: NDArray[np.float32] = (noise - noise.mean()) / (noise.std() + 1e-6)
-    return out
+STYLES = ("nuclei", "cells", "particles", "fields", "buildings", "shapes")
+_CHANCES = (0.22, 0.22, 0.18, 0.12, 0.12, 0.14)
 
 
 def _outline(kind: int, radius: float, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -43,7 +33,8 @@ def _outline(kind: int, radius: float, rng: np.random.Generator) -> NDArray[np.f
         half = radius * np.array([1.0, rng.uniform(0.3, 1.0)])
         corners = np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]]) * half
     elif kind == 1:
-        angles = np.sort(rng.uniform(0, 2 * np.pi, int(rng.integers(3, 9))))
+        n = int(rng.integers(3, 9))
+        angles = (np.arange(n) + rng.uniform(-0.4, 0.4, n)) * 2 * np.pi / n
         corners = np.stack([np.sin(angles), np.cos(angles)], 1) * radius
     else:
         angles = np.linspace(0, 2 * np.pi, 48, endpoint=False)
@@ -59,11 +50,11 @@ def _outline(kind: int, radius: float, rng: np.random.Generator) -> NDArray[np.f
     return out
 
 
-def _shapes(side: int, rng: np.random.Generator) -> NDArray[np.int32]:
+def _scattered(side: int, rng: np.random.Generator) -> NDArray[np.int32]:
     """Label image of scattered shapes of one size class; later ones lie on top."""
     canvas = Image.new("I", (side, side))
     draw = ImageDraw.Draw(canvas)
-    size = float(np.exp(rng.uniform(np.log(side / 20), np.log(side / 3))))
+    size = log_uniform(rng, side / 25, side / 3)
     kind = int(rng.integers(4))
     count = int(np.clip(rng.uniform(0.1, 0.7) * (side / (2 * size)) ** 2, 1, 60))
     for label in range(1, count + 1):
@@ -72,42 +63,54 @@ def _shapes(side: int, rng: np.random.Generator) -> NDArray[np.int32]:
     return np.asarray(canvas, dtype=np.int32)
 
 
-def _fields(side: int, rng: np.random.Generator) -> NDArray[np.int32]:
-    """Label image that tiles the plane (Voronoi cells of a warped lattice), with some cells left out."""
-    pitch = side / rng.uniform(2, 9)
-    n = int(side / pitch) + 2
-    seeds = (np.stack(np.meshgrid(np.arange(n), np.arange(n)), -1).reshape(-1, 2) - 0.5) * pitch
-    seeds += rng.normal(0, rng.uniform(0.05, 0.3) * pitch, seeds.shape)
-    yx = np.stack(np.meshgrid(np.arange(side), np.arange(side), indexing="ij"), -1).astype(np.float32)
-    yx += np.stack([smooth_noise(side, pitch, rng) for _ in range(2)], -1) * rng.uniform(0, 0.08) * pitch
-    distance = np.full((side, side), np.inf, np.float32)
-    labels = np.zeros((side, side), np.int32)
-    for i, (y, x) in enumerate(seeds):
-        d = (yx[..., 0] - y) ** 2 + (yx[..., 1] - x) ** 2
-        closer = d < distance
-        distance[closer], labels[closer] = d[closer], i + 1
-    if rng.random() < 0.7:  # a gap between cells
-        inner = ndimage.minimum_filter(labels, 3) == ndimage.maximum_filter(labels, 3)
-        labels = np.where(inner, labels, 0)
-    drop = rng.random(len(seeds) + 1) < rng.uniform(0, 0.4)
-    return np.where(drop[labels], 0, labels).astype(np.int32)
+def _tiling(side: int, rng: np.random.Generator) -> NDArray[np.int32]:
+    """Label image that tiles the plane, maybe with gaps between the cells and cells left out."""
+    labels, gap = mosaic(side, side / rng.uniform(2, 9), rng, rng.uniform(0.05, 0.4), rng.uniform(0, 0.15))
+    keep = rng.random(int(labels.max()) + 1) > rng.uniform(0, 0.4)
+    return np.where(keep[labels] & (gap > rng.choice([-1, 1, 2])), labels, 0).astype(np.int32)
 
 
-def _texture(side: int, textures: Sequence[NDArray[np.uint8]], rng: np.random.Generator) -> NDArray[np.float32]:
-    """(side, side, 3) colour in about [0, 1]: procedural, or a piece of a real image."""
+def _texture(
+    shape: tuple[int, int], textures: Sequence[NDArray[np.uint8]], rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """(h, w, 3) colour in about [0, 1]: procedural, or a piece of a real image."""
+    h, w = shape
     if textures and rng.random() < 0.4:
         source = textures[int(rng.integers(len(textures)))]
-        span = min(*source.shape[:2], int(side * rng.uniform(0.3, 1.0)))
+        span = max(1, min(*source.shape[:2], int(max(h, w) * rng.uniform(0.3, 1.0))))
         y, x = (int(rng.integers(0, n - span + 1)) for n in source.shape[:2])
-        piece = Image.fromarray(source[y : y + span, x : x + span]).resize((side, side))
-        return np.asarray(piece, dtype=np.float32) / 255.0
-    base = rng.uniform(0, 1, 3).astype(np.float32) if rng.random() < 0.6 else np.float32(rng.random())
-    grain = smooth_noise(side, float(np.exp(rng.uniform(0, np.log(40)))), rng)[..., None]
-    return np.broadcast_to(base, (side, side, 3)) + grain * np.float32(rng.choice([0.0, 0.03, 0.1]))
+        piece = Image.fromarray(source[y : y + span, x : x + span]).resize((w, h), Image.Resampling.BILINEAR)
+        return np.asarray(piece, dtype=np.float32) * np.float32(1 / 255)
+    base = rng.uniform(0, 1, 3).astype(np.float32) if rng.random() < 0.6 else np.full(3, rng.random(), np.float32)
+    strength = np.float32(rng.choice([0.0, 0.03, 0.1]))
+    grain = smooth_noise(max(h, w), log_uniform(rng, 1, 40), rng)[:h, :w, None]
+    return base + grain * strength
+
+
+def _shapes(
+    side: int, rng: np.random.Generator, textures: Sequence[NDArray[np.uint8]]
+) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Any closed region that differs from its surroundings in brightness, colour or texture."""
+    tiled = rng.random() < 0.3
+    labels = tidy(_tiling(side, rng) if tiled else _scattered(side, rng), split=tiled)
+    image = _texture((side, side), textures, rng).copy()
+    alike = rng.random() < 0.6  # objects of one look, or each its own
+    look = _texture((side, side), textures, rng)
+    shift = rng.normal(0, 0.07, size=int(labels.max()) + 1).astype(np.float32)
+    for label, box in enumerate(ndimage.find_objects(labels), 1):
+        inside = labels[box] == label
+        own = look[box] if alike else _texture(inside.shape, textures, rng)
+        image[box][inside] = own[inside] + shift[label]
+    if rng.random() < 0.4:  # a rim, brighter or darker, as membranes and halos make
+        edge = ndimage.maximum_filter(labels, 3) != ndimage.minimum_filter(labels, 3)
+        image[edge] += np.float32(rng.normal(0, 0.3))
+    if rng.random() < 0.4:
+        image = lit(image, rng, 0.3)
+    return camera(image, rng, 1.5, 0.08, 0.1), labels
 
 
 def synthetic_sample(
-    side: int, rng: np.random.Generator, textures: Sequence[NDArray[np.uint8]] = ()
+    side: int, rng: np.random.Generator, textures: Sequence[NDArray[np.uint8]] = (), style: str | None = None
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """Make one image and its labels.
 
@@ -118,32 +121,27 @@ def synthetic_sample(
     rng : numpy.random.Generator
         The same state gives the same image.
     textures : sequence of ndarray of uint8
-        (H, W, 3) images to borrow textures from.
+        (H, W, 3) images to borrow textures from; used by the style 'shapes'.
+    style : str, optional
+        One of `STYLES`; drawn at random if not given.
 
     Returns
     -------
     image : ndarray of uint8
         (side, side, 3).
     labels : ndarray of int32
-        (side, side), 0 is background.
+        (side, side), 0 is background; the objects are numbered from 1 without gaps, and there is at least one.
+
+    Raises
+    ------
+    ValueError
+        If `style` is not one of `STYLES`.
     """
-    labels = _fields(side, rng) if rng.random() < 0.3 else _shapes(side, rng)
-    image = _texture(side, textures, rng).copy()
-    alike = rng.random() < 0.6  # objects of one look, or each its own
-    look = _texture(side, textures, rng)
-    shift = rng.normal(0, 0.07, size=int(labels.max()) + 1).astype(np.float32)
-    for label in range(1, int(labels.max()) + 1):
-        inside = labels == label
-        if not inside.any():
-            continue
-        own = look if alike else _texture(side, textures, rng)
-        image[inside] = own[inside] + shift[label]
-    if rng.random() < 0.4:  # a rim, brighter or darker, as membranes and halos make
-        edge = ndimage.morphological_gradient(labels, 3) > 0
-        image[edge] += np.float32(rng.normal(0, 0.3))
-    if rng.random() < 0.4:  # uneven illumination
-        image *= 1 + 0.25 * smooth_noise(side, side / 2, rng)[..., None]
-    blur = float(rng.uniform(0, 1.5))
-    image = ndimage.gaussian_filter(image, (blur, blur, 0))
-    image += rng.standard_normal(image.shape).astype(np.float32) * np.float32(rng.uniform(0, 0.06))
-    return (np.clip(image, 0, 1) * 255).astype(np.uint8), labels
+    if style is not None and style not in STYLES:
+        raise ValueError(f"style {style!r} is not one of {', '.join(STYLES)}")
+    painters = {"nuclei": nuclei, "cells": cells, "particles": particles, "fields": fields, "buildings": buildings}
+    while True:
+        name = style or str(rng.choice(STYLES, p=_CHANCES))
+        image, labels = painters[name](side, rng) if name in painters else _shapes(side, rng, textures)
+        if labels.any():
+            return image, labels

