@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sam import __version__
-from napari_sam.errors import NapariSamError, PromptError, TrainingError
+from napari_sam.cli_training import add_training
+from napari_sam.errors import NapariSamError, PromptError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -81,52 +82,13 @@ def _parser() -> argparse.ArgumentParser:
     about.add_argument("name")
     about.set_defaults(run=_models_info)
 
-    _add_training(commands, common)
+    add_training(commands, common)
 
     demo = commands.add_parser("demo", parents=[common], help="segment the sample image, in a window if possible")
     demo.add_argument("--out", type=Path, default=Path("demo"), help="folder for labels, table and screenshot")
     demo.add_argument("--headless", action="store_true", help="open no window")
     demo.set_defaults(run=_demo)
     return parser
-
-
-def _add_training(commands: Any, common: argparse.ArgumentParser) -> None:
-    """The commands that make models and measure them."""
-    train = commands.add_parser(
-        "train", parents=[common], help="train or fine-tune a model", description="Train or fine-tune a model."
-    )
-    pretrain = commands.add_parser("pretrain", parents=[common], help="pre-train an image encoder without labels")
-    for command, run in ((train, _train), (pretrain, _pretrain)):
-        command.add_argument("config", type=Path, nargs="?", help="TOML file; see docs/training.md")
-        command.add_argument("--config", type=Path, dest="config_option", metavar="CONFIG", help="the same, by name")
-        command.add_argument(
-            "--data", type=Path, default=Path(), metavar="ROOT", help="folder that the config's paths are relative to"
-        )
-        command.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of checkpoints and logs")
-        command.add_argument("--resume", action="store_true", help="go on with the run in RUN; fail if there is none")
-        command.add_argument("--steps", type=int, default=None, help="instead of the config's")
-        command.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-        command.set_defaults(run=run)
-
-    evaluate = commands.add_parser("evaluate", help="measure a model on labelled images")
-    protocols = evaluate.add_subparsers(dest="protocol", required=True, metavar="PROTOCOL")
-    for name, run, what in (
-        ("points", _evaluate_points, "clicks and boxes, by SAM's protocol"),
-        ("dense", _evaluate_dense, "all objects at once, by the dense decoder"),
-    ):
-        protocol = protocols.add_parser(name, parents=[common], help=what, description=what)
-        protocol.add_argument(
-            "data", type=Path, help="folder of NAME.image.*, NAME.labels.tif, or of DATASET/SPLIT/ with such pairs"
-        )
-        protocol.add_argument("--split", default="dev", help="dev by default")
-        protocol.add_argument("--only", nargs="*", default=None, metavar="DATASET", help="data sets to evaluate")
-        protocol.add_argument("--model", default="default", help="name or checkpoint file")
-        protocol.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-        protocol.add_argument("--precision", default="auto", help="auto, float32, bfloat16 or float16")
-        protocol.add_argument("--max-images", type=int, default=1000, help="images per data set, evenly spread")
-        if name == "points":
-            protocol.add_argument("--per-image", type=int, default=20, help="objects per image, evenly spread")
-        protocol.set_defaults(run=run)
 
 
 def _floats(count: int) -> Any:
@@ -200,133 +162,6 @@ def _info(args: argparse.Namespace) -> Any:
         "black": list(normalisation.low) or [0],
         "white": list(normalisation.high) or [255],
     }
-
-
-def _config_of(args: argparse.Namespace) -> Path:
-    """The configuration file, given by place or by name; checks that a run to resume is there."""
-    given = [c for c in (args.config, args.config_option) if c is not None]
-    if len(given) != 1:
-        raise TrainingError("give one configuration file: napari-sam train CONFIG.toml --data ROOT --out RUN")
-    if args.resume and not (args.out / "state.pt").exists():
-        raise TrainingError(f"{args.out}: no state.pt to resume; leave out --resume to start a new run")
-    config: Path = given[0]
-    return config
-
-
-def _with_steps(config: Any, steps: int | None) -> Any:
-    """The configuration with another number of steps."""
-    import dataclasses  # noqa: PLC0415
-
-    return config if steps is None else dataclasses.replace(config, steps=steps)
-
-
-def _report(step: int, steps: int, values: Mapping[str, float]) -> None:
-    """One line of progress, written over the last one."""
-    shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-    sys.stderr.write(f"\rstep {step}/{steps}  {shown}   ")
-    if step == steps:
-        sys.stderr.write("\n")
-    sys.stderr.flush()
-
-
-def _train(args: argparse.Namespace) -> Any:
-    from src_models.training.config import TrainConfig  # noqa: PLC0415
-    from src_models.training.trainer import Trainer  # noqa: PLC0415
-
-    config = _with_steps(TrainConfig.from_toml(_config_of(args)), args.steps)
-    trainer = Trainer(config, args.data, args.out, args.device)
-    for reason in trainer.skipped:
-        sys.stderr.write(f"left out: {reason}\n")
-    try:
-        trainer.run(_report)
-    except KeyboardInterrupt:
-        sys.stderr.write(f"\ninterrupted; the same command goes on from {args.out / 'state.pt'}\n")
-        raise
-    best = args.out / "best.safetensors"
-    return {
-        "model": str(args.out / "model.safetensors"),
-        "best": str(best) if best.exists() else None,
-        "steps": trainer.step,
-        "left out": len(trainer.skipped),
-    }
-
-
-def _pretrain(args: argparse.Namespace) -> Any:
-    from src_models.training.pretrain import pretrain  # noqa: PLC0415
-    from src_models.training.pretrain_config import PretrainConfig  # noqa: PLC0415
-
-    config = _with_steps(PretrainConfig.from_toml(_config_of(args)), args.steps)
-    result = pretrain(config, args.data, args.out, device=args.device, progress=_report)
-    for path, reason in result.skipped.items():
-        sys.stderr.write(f"left out: {path}: {reason}\n")
-    return {
-        "model": str(result.model),
-        "steps": result.step,
-        "loss": round(result.loss, 4),
-        "images": result.images,
-        "left out": len(result.skipped),
-    }
-
-
-def _evaluate_points(args: argparse.Namespace) -> Any:
-    from napari_sam.evaluation.points import data_sets, score_folder  # noqa: PLC0415
-    from napari_sam.predictor import Predictor  # noqa: PLC0415
-
-    sets = data_sets(args.data, args.split, args.only)
-    predictor = Predictor(args.model, args.device, args.precision)
-    rows: dict[str, dict[str, float]] = {}
-    for name, folder in sets:
-        s = score_folder(predictor, folder, name, 3, args.per_image, args.max_images)
-        rows[name] = {
-            "objects": s.objects,
-            "1 click": s.click[0],
-            "oracle": s.oracle,
-            "3 clicks": s.click[2],
-            "box": s.box,
-            "iou error": s.confidence_error,
-        }
-        _show_row(args, name, rows[name], first=len(rows) == 1)
-    return _with_mean(args, rows)
-
-
-def _evaluate_dense(args: argparse.Namespace) -> Any:
-    from napari_sam.evaluation.dense import score_dense  # noqa: PLC0415
-    from napari_sam.evaluation.points import data_sets  # noqa: PLC0415
-    from napari_sam.predictor import Predictor  # noqa: PLC0415
-
-    sets = data_sets(args.data, args.split, args.only)
-    predictor = Predictor(args.model, args.device, args.precision)
-    rows: dict[str, dict[str, float]] = {}
-    for name, folder in sets:
-        s = score_dense(predictor, folder, name, args.max_images)
-        rows[name] = {"images": s.images, "objects": s.objects, "mSA": s.msa, "SA50": s.sa50, "SA75": s.sa75}
-        _show_row(args, name, rows[name], first=len(rows) == 1)
-    return _with_mean(args, rows)
-
-
-def _show_row(args: argparse.Namespace, name: str, row: Mapping[str, float], first: bool) -> None:
-    """Print a row of a table as soon as it is known, unless the result is to be JSON."""
-    if args.json:
-        return
-    if first:
-        sys.stdout.write(f"{'data set':<20}" + "".join(f"{column:>11}" for column in row) + "\n")
-    cells = (f"{value:>11.3f}" if isinstance(value, float) else f"{value:>11}" for value in row.values())
-    sys.stdout.write(f"{name:<20}" + "".join(cells) + "\n")
-    sys.stdout.flush()
-
-
-def _with_mean(args: argparse.Namespace, rows: dict[str, dict[str, float]]) -> Any:
-    """All rows and the mean over data sets; None if they have been printed."""
-    columns = list(next(iter(rows.values())))
-    counts = [c for c in columns if all(isinstance(row[c], int) for row in rows.values())]
-    mean: dict[str, float] = {
-        c: sum(row[c] for row in rows.values()) / (1 if c in counts else len(rows)) for c in columns
-    }
-    mean |= {c: int(mean[c]) for c in counts}
-    if args.json:
-        return {"model": args.model, "data sets": rows, "mean": mean}
-    _show_row(args, "mean", mean, first=False)
-    return None
 
 
 def _models_list(args: argparse.Namespace) -> Any:

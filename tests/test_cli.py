@@ -89,3 +89,88 @@ def test_the_demo_leaves_labels_table_and_picture(tmp_path, capsys):
     assert tifffile.imread(tmp_path / "d" / "labels.tif").max() == 6
     for name in ("objects.csv", "screenshot.png"):
         assert (tmp_path / "d" / name).stat().st_size > 100
+
+
+@pytest.fixture
+def data(tmp_path):
+    """A data set of two images, and configurations of one step."""
+    from src_models.training.synthetic import synthetic_sample
+
+    folder = tmp_path / "data" / "cells" / "dev"
+    folder.mkdir(parents=True)
+    for i in range(2):
+        image, labels = synthetic_sample(96, np.random.default_rng(i), style="nuclei")
+        tifffile.imwrite(folder / f"s{i}.image.tif", image)
+        tifffile.imwrite(folder / f"s{i}.labels.tif", labels.astype(np.uint16))
+    (tmp_path / "train.toml").write_text(
+        'start = ""\nsteps = 1\nbatch = 1\nobjects = 1\ncrop_px = 64\npicture_every = 1\n'
+        '[[folders]]\npath = "cells/dev"\n'
+    )
+    (tmp_path / "mae.toml").write_text('steps = 1\nbatch = 1\ncrop_px = 64\nimages = ["cells"]\n')
+    return tmp_path
+
+
+def test_training_from_the_command_line(data, capsys):
+    run = data / "run"
+    common = ["--data", str(data / "data"), "--out", str(run), "--device", "cpu"]
+    config = str(data / "train.toml")
+    assert main(["train", config, *common, "--resume"]) == 2
+    assert "no state.pt to resume" in capsys.readouterr().err
+    assert main(["train", "--config", config, *common, "--json"]) == 0
+    streams = capsys.readouterr()
+    assert json.loads(streams.out)["steps"] == 1
+    assert "step 1/1" in streams.err
+    assert main(["train", config, *common, "--resume", "--steps", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["steps"] == 2
+    image = str(data / "data" / "cells" / "dev" / "s0.image.tif")
+    assert main(["segment", image, "--point", "40,40", "--model", str(run / "model.safetensors")]) == 0
+    assert main(["train", *common]) == 2
+    assert "one configuration file or recipe" in capsys.readouterr().err
+
+
+def test_pretraining_from_the_command_line(data, capsys):
+    arguments = ["pretrain", str(data / "mae.toml"), "--data", str(data / "data"), "--out", str(data / "mae")]
+    assert main([*arguments, "--device", "cpu", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert result["steps"] == 1
+    assert result["images"] == 2
+    assert (data / "mae" / "model.safetensors").exists()
+
+
+def test_evaluating_from_the_command_line(data, capsys):
+    assert main(["evaluate", "points", str(data / "data"), "--per-image", "2", "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    row = result["data sets"]["cells"]
+    assert row["objects"] == 4
+    assert row["oracle"] >= row["1 click"] >= 0
+    assert result["mean"] == row  # one data set
+    folder = str(data / "data" / "cells" / "dev")
+    assert main(["evaluate", "points", folder, "--per-image", "1"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["data", "set", "objects", "1", "click", "oracle", "3", "clicks", "box", "iou", "error"]
+    assert lines[-1].split()[0] == "mean"
+
+
+def test_evaluating_all_objects_from_the_command_line(data, capsys):
+    assert main(["evaluate", "dense", str(data / "data"), "--max-images", "1", "--json"]) == 0
+    row = json.loads(capsys.readouterr().out)["data sets"]["cells"]
+    assert row["images"] == 1
+    assert 0 <= row["mSA"] <= row["SA50"] <= 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["evaluate", "points", "DATA", "--only", "fields"], "there are cells"),
+        (["evaluate", "points", "DATA", "--split", "test"], "DATASET/test"),
+        (["evaluate", "dense", "DATA/nothing"], "give the folder"),
+        (["train", "finetun", "--out", "DATA/run"], "there are default-1, default-2, default-3, finetune, paper"),
+        (["train", "DATA/none.toml", "--out", "DATA/run"], "cannot be read as TOML"),
+        (["train", "DATA/none.toml", "--out", "DATA/run", "--device", "abacus"], "cannot be read as TOML"),
+    ],
+)
+def test_training_and_evaluating_name_what_is_wrong(data, capsys, arguments, words):
+    assert main([a.replace("DATA", str(data / "data")) for a in arguments]) == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert err.count("\n") == 1

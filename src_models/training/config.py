@@ -5,13 +5,12 @@ from __future__ import annotations
 import dataclasses
 import tomllib
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 from src_models.errors import TrainingError
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
+_RECIPES = Path(__file__).with_name("recipes")
 _CHOICES = {
     "recipe": ("quick", "paper"),
     "schedule": ("cosine", "steps"),
@@ -183,6 +182,27 @@ class TrainConfig:
         }
         config: TrainConfig = dataclasses.replace(checked(cls, raw, path), **tables)
         return config
+
+
+def recipe_names() -> tuple[str, ...]:
+    """Names of the configurations that come with the package."""
+    return tuple(sorted(p.stem for p in _RECIPES.glob("*.toml")))
+
+
+def find_config(name: Path) -> Path:
+    """A configuration file: a path, or the name of one that comes with the package.
+
+    Raises
+    ------
+    TrainingError
+        If it is neither.
+    """
+    shipped = _RECIPES / f"{name}.toml"
+    if name.exists() or name.suffix:
+        return name
+    if not shipped.exists():
+        raise TrainingError(f"{name}: no such file, and no recipe of that name; there are {', '.join(recipe_names())}")
+    return shipped
 
 
 def read_toml(path: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -56,11 +55,6 @@ def _set_drop_path(net: Sam, rate: float) -> None:
         raise TrainingError(f"drop_path {rate}: {net.kind} has no stochastic depth; set it to 0")
     for i, branch in enumerate(branches):
         branch.rate = rate * i / max(len(branches) - 1, 1)
-
-
-def default_config_path() -> Path:
-    """The configuration that made the shipped model."""
-    return Path(__file__).with_name("default.toml")
 
 
 def _imagenet_weights() -> dict[str, Tensor]:

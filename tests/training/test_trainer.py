@@ -209,7 +209,7 @@ def test_a_full_disk_keeps_the_checkpoint(tmp_path, tiny, monkeypatch):
     monkeypatch.setattr("src_models.training.trainer.torch.save", full)
     monkeypatch.setattr("src_models.training.trainer.save_sam", lambda *a, **k: None)
     trainer.step = 1
-    with pytest.raises(TrainingError, match="No space left on device.*make room"):
+    with pytest.raises(TrainingError, match=r"No space left on device.*make room"):
         trainer.save()
     assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == kept
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from src_models.errors import TrainingError
 from src_models.training.augment import augment, dihedral, turn
-from src_models.training.config import TrainConfig
+from src_models.training.config import TrainConfig, find_config, recipe_names
 from src_models.training.data import CropSampler, Pair
 from src_models.training.losses import dice_loss, focal_loss, mask_iou, prompt_loss
 from src_models.training.prompts import correction, deepest_point, noisy_box, random_point
@@ -158,13 +160,13 @@ def test_an_integer_may_stand_for_a_number(tmp_path):
     assert config.freeze == ("image_encoder",)
 
 
-def test_the_shipped_configuration_is_valid():
-    from pathlib import Path
-
-    import src_models
-
-    path = Path(src_models.__file__).parent / "training" / "default.toml"
-    assert {f.path.split("/")[0] for f in TrainConfig.from_toml(path).folders} <= {
+@pytest.mark.parametrize("name", [n for n in recipe_names() if n != "pretrain"])
+def test_the_recipes_are_valid(name):
+    config = TrainConfig.from_toml(find_config(Path(name)))
+    if name == "paper":
+        assert (config.pixel_weight, config.dice_weight, config.focal) == (20, 1, 1)
+        assert (config.batch * config.accumulate, config.weight_decay, config.beta2) == (128, 0.1, 0.999)
+    assert {f.path.split("/")[0] for f in config.folders if name.startswith("default")} <= {
         "dsb2018",
         "emps",
         "axon_sem",
