@@ -16,7 +16,8 @@ import numpy as np
 from benchmarks import timing
 from benchmarks.fixtures import synthetic_cells
 from napari_sam import Predictor
-from napari_sam.engine.instances import WatershedSettings, blend, cover, seeded_watershed
+from napari_sam.engine.instances import blend, cover
+from src_models.instances import WatershedSettings, seeded_watershed
 
 
 def main(arguments: list[str] | None = None) -> None:

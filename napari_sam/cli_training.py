@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import signal
 import sys
+import threading
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +13,7 @@ from napari_sam.errors import TrainingError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
 
 def add_training(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -88,6 +91,27 @@ def _report(step: int, steps: int, values: Mapping[str, float]) -> None:
     sys.stderr.flush()
 
 
+@contextmanager
+def _interruptible() -> Iterator[Callable[[], bool]]:
+    """Let Ctrl+C save and stop after the step at hand; a second one stops at once."""
+    asked: list[int] = []
+
+    def stop(number: int, frame: object) -> None:
+        asked.append(number)
+        signal.signal(signal.SIGINT, before)
+        sys.stderr.write("\nsaving and stopping; the same command goes on from here\n")
+
+    before = signal.getsignal(signal.SIGINT)
+    usual = threading.current_thread() is threading.main_thread()  # signals can be handled nowhere else
+    if usual:
+        signal.signal(signal.SIGINT, stop)
+    try:
+        yield lambda: bool(asked)
+    finally:
+        if usual:
+            signal.signal(signal.SIGINT, before)
+
+
 def _train(args: argparse.Namespace) -> Any:
     from src_models.training.config import TrainConfig  # noqa: PLC0415
     from src_models.training.trainer import Trainer  # noqa: PLC0415
@@ -96,11 +120,8 @@ def _train(args: argparse.Namespace) -> Any:
     trainer = Trainer(config, args.data, args.out, args.device)
     for reason in trainer.skipped:
         sys.stderr.write(f"left out: {reason}\n")
-    try:
-        trainer.run(_report)
-    except KeyboardInterrupt:
-        sys.stderr.write(f"\ninterrupted; the same command goes on from {args.out / 'state.pt'}\n")
-        raise
+    with _interruptible() as cancelled:
+        trainer.run(_report, cancelled)
     best = args.out / "best.safetensors"
     return {
         "model": str(args.out / "model.safetensors"),
@@ -115,7 +136,8 @@ def _pretrain(args: argparse.Namespace) -> Any:
     from src_models.training.pretrain_config import PretrainConfig  # noqa: PLC0415
 
     config = _with_steps(PretrainConfig.from_toml(_config_of(args)), args.steps)
-    result = pretrain(config, args.data, args.out, device=args.device, progress=_report)
+    with _interruptible() as cancelled:
+        result = pretrain(config, args.data, args.out, device=args.device, progress=_report, cancelled=cancelled)
     for path, reason in result.skipped.items():
         sys.stderr.write(f"left out: {path}: {reason}\n")
     return {

@@ -1,7 +1,7 @@
 """Every error a user can mend, in one tree: the message names the value and the remedy.
 
-`NapariSamError`, `ModelError`, `UnknownModelError`, `CheckpointError`, `DownloadError`, `DeviceError` and
-`TrainingError` come from `src_models.errors`, the lowest room; the rest is here.
+`NapariSamError`, `ModelError`, `UnknownModelError`, `CheckpointError`, `DownloadError`, `DeviceError`,
+`SettingsError` and `TrainingError` come from `src_models.errors`, the lowest room; the rest is here.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from src_models.errors import (
     DownloadError,
     ModelError,
     NapariSamError,
+    SettingsError,
     TrainingError,
     UnknownModelError,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "NapariSamError",
     "NoImageError",
     "PromptError",
+    "SettingsError",
     "TrainingError",
     "UnknownModelError",
 ]

@@ -29,5 +29,9 @@ class DeviceError(ModelError, ValueError):
     """The device or precision is unknown or not present on this machine."""
 
 
+class SettingsError(NapariSamError, ValueError):
+    """A threshold or a size lies where it means nothing."""
+
+
 class TrainingError(NapariSamError, ValueError):
     """Training data or a training configuration cannot be used."""

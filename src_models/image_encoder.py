@@ -45,7 +45,7 @@ class PatchEmbed(nn.Module):
         return out.permute(0, 2, 3, 1)
 
 
-def relative_positions(size: int, table: Tensor) -> Tensor:
+def relative_positions(size: int, table: Tensor, cropped: bool = False) -> Tensor:
     """Look up the relative position embedding of every (query, key) pair along one axis.
 
     Parameters
@@ -55,6 +55,8 @@ def relative_positions(size: int, table: Tensor) -> Tensor:
     table : Tensor
         (L, C) learned embeddings of the offsets -(L - 1) / 2 ... (L - 1) / 2; resized linearly when L is not
         2 * size - 1.
+    cropped : bool
+        The axis is a part of the one that was learned: its short offsets are taken as they are, not resized.
 
     Returns
     -------
@@ -66,8 +68,12 @@ def relative_positions(size: int, table: Tensor) -> Tensor:
     >>> relative_positions(2, torch.tensor([[-1.0], [0.0], [1.0]]))[..., 0]
     tensor([[ 0., -1.],
             [ 1.,  0.]])
+    >>> relative_positions(1, torch.tensor([[-1.0], [5.0], [1.0]]), cropped=True)
+    tensor([[[5.]]])
     """
     wanted = 2 * size - 1
+    if cropped and table.shape[0] > wanted:
+        table = table[(table.shape[0] - wanted) // 2 :][:wanted]
     if table.shape[0] != wanted:
         table = F.interpolate(table.T[None], size=wanted, mode="linear")[0].T
     positions = torch.arange(size, device=table.device)
@@ -85,13 +91,13 @@ class Attention(nn.Module):
         self.rel_pos_h = nn.Parameter(torch.zeros(2 * grid - 1, width // heads))
         self.rel_pos_w = nn.Parameter(torch.zeros(2 * grid - 1, width // heads))
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Attend within each grid of `x` (B, H, W, C)."""
+    def forward(self, x: Tensor, cropped: bool = False) -> Tensor:
+        """Attend within each grid of `x` (B, H, W, C); a `cropped` one keeps the whole grid's distances."""
         b, h, w, c = x.shape
         qkv = self.qkv(x).view(b, h * w, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         q, k, v = qkv.unbind(0)  # (B, nh, H*W, hs)
-        rel_h = relative_positions(h, self.rel_pos_h).to(q.dtype)
-        rel_w = relative_positions(w, self.rel_pos_w).to(q.dtype)
+        rel_h = relative_positions(h, self.rel_pos_h, cropped).to(q.dtype)
+        rel_w = relative_positions(w, self.rel_pos_w, cropped).to(q.dtype)
         grid_q = q.reshape(b, self.heads, h, w, -1)
         rows = h if h * w <= 1024 else _QUERY_ROWS
         parts = []
@@ -155,14 +161,14 @@ class Block(nn.Module):
         self.mlp = MLPBlock(config.width, 4 * config.width)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, H, W, C) to the same shape."""
+    def forward(self, x: Tensor, cropped: bool = False) -> Tensor:
+        """Map (B, H, W, C) to the same shape; `cropped` as in `Attention.forward`."""
         y = self.norm1(x)
         if self.window:
             shape = (x.shape[1], x.shape[2])
             y = from_windows(self.attn(to_windows(y, self.window)), self.window, shape)
         else:
-            y = self.attn(y)
+            y = self.attn(y, cropped)
         x = x + self.drop_path(y)
         out: Tensor = x + self.drop_path(self.mlp(self.norm2(x)))
         return out
@@ -200,12 +206,20 @@ class ImageEncoderViT(nn.Module):
             LayerNorm2d(out),
         )
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, 3, H, W), normalised, to the embedding (B, 256, H / 16, W / 16)."""
+    def forward(self, x: Tensor, origin: tuple[int, int] | None = None) -> Tensor:
+        """Map (B, 3, H, W), normalised, to the embedding (B, 256, H / 16, W / 16).
+
+        A smaller input than `img_size` is a smaller image, whose positions are those of a whole one, resized; with
+        `origin` (y, x), in patches, it is a crop of a whole one that lies there.
+        """
         x = self.patch_embed(x)
-        x = x + self._positions(x.shape[1], x.shape[2])
+        h, w = x.shape[1], x.shape[2]
+        if origin is None:
+            x = x + self._positions(h, w)
+        else:
+            x = x + self.pos_embed[:, origin[0] : origin[0] + h, origin[1] : origin[1] + w]
         for block in self.blocks:
-            x = block(x)
+            x = block(x, origin is not None)
         out: Tensor = self.neck(x.permute(0, 3, 1, 2))
         return out
 

@@ -53,8 +53,9 @@ class RandomFourierPE(nn.Module):
 
     def forward(self, unit_xy: Tensor) -> Tensor:
         """Encode coordinates in [0, 1], (..., 2) as x, y, to (..., 2 * width)."""
-        phase = (2 * unit_xy - 1) @ self.positional_encoding_gaussian_matrix
-        phase = 2 * math.pi * phase
+        # Never in a low precision: it would move every prompt by up to a pixel.
+        with torch.autocast(unit_xy.device.type, enabled=False):
+            phase = 2 * math.pi * ((2 * unit_xy.float() - 1) @ self.positional_encoding_gaussian_matrix.float())
         return torch.cat([phase.sin(), phase.cos()], dim=-1)
 
 

@@ -73,6 +73,15 @@ class Sam(nn.Module):
         h, w = x.shape[-2:]
         return nn.functional.pad(x, (0, self.img_size - w, 0, self.img_size - h))
 
+    def encode_crop(self, crop: Tensor, cell: tuple[int, int]) -> Tensor:
+        """Embed a part of the network's square, normalised, (B, 3, H, W), that lies at `cell` (y, x) of its grid."""
+        encoder = self.image_encoder
+        whole = crop.shape[-2:] == (self.img_size, self.img_size)
+        if isinstance(encoder, ImageEncoderViT) and not whole:
+            return encoder(crop, cell)  # type: ignore[no-any-return]
+        out: Tensor = encoder(crop)
+        return out
+
     def decode(
         self,
         embedding: Tensor,

@@ -128,6 +128,22 @@ def test_training_from_the_command_line(data, capsys):
     assert "one configuration file or recipe" in capsys.readouterr().err
 
 
+def test_ctrl_c_saves_and_the_same_command_goes_on(data, capsys, monkeypatch):
+    import signal
+
+    from napari_sam import cli_training
+
+    monkeypatch.setattr(cli_training, "_report", lambda step, steps, values: signal.raise_signal(signal.SIGINT))
+    arguments = ["train", str(data / "train.toml"), "--data", str(data / "data"), "--out", str(data / "run")]
+    arguments += ["--device", "cpu", "--steps", "50", "--json"]
+    assert main(arguments) == 0
+    streams = capsys.readouterr()
+    assert "the same command goes on from here" in streams.err
+    assert json.loads(streams.out)["steps"] == 1
+    assert (data / "run" / "state.pt").exists()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_pretraining_from_the_command_line(data, capsys):
     arguments = ["pretrain", str(data / "mae.toml"), "--data", str(data / "data"), "--out", str(data / "mae")]
     assert main([*arguments, "--device", "cpu", "--json"]) == 0
@@ -158,19 +174,38 @@ def test_evaluating_all_objects_from_the_command_line(data, capsys):
     assert 0 <= row["mSA"] <= row["SA50"] <= 1
 
 
+def _bad_pair(folder, labels, image=True):
+    folder.mkdir(parents=True)
+    tifffile.imwrite(folder / "x.labels.tif", labels)
+    if image:
+        tifffile.imwrite(folder / "x.image.tif", np.zeros((96, 96), np.uint8))
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["evaluate", "points", "DATA", "--only", "fields"], "there are cells"),
         (["evaluate", "points", "DATA", "--split", "test"], "DATASET/test"),
         (["evaluate", "dense", "DATA/nothing"], "give the folder"),
+        (["evaluate", "points", "BAD/shape"], "labels of shape (9, 9)"),
+        (["evaluate", "dense", "BAD/shape"], "labels of shape (9, 9)"),
+        (["evaluate", "points", "BAD/float"], "save them as integers"),
+        (["evaluate", "points", "BAD/empty"], "no object of at least 16 px"),
+        (["evaluate", "dense", "BAD/alone"], "no image NAME.image.*"),
         (["train", "finetun", "--out", "DATA/run"], "there are default-1, default-2, default-3, finetune, paper"),
         (["train", "DATA/none.toml", "--out", "DATA/run"], "cannot be read as TOML"),
         (["train", "DATA/none.toml", "--out", "DATA/run", "--device", "abacus"], "cannot be read as TOML"),
     ],
 )
 def test_training_and_evaluating_name_what_is_wrong(data, capsys, arguments, words):
-    assert main([a.replace("DATA", str(data / "data")) for a in arguments]) == 2
+    for name, labels in (("shape", np.ones((9, 9), np.uint8)), ("float", np.ones((96, 96), np.float32))):
+        _bad_pair(data / "bad" / name, labels)
+    _bad_pair(data / "bad" / "empty", np.zeros((96, 96), np.uint8))
+    _bad_pair(data / "bad" / "alone", np.ones((96, 96), np.uint8), image=False)
+    places = {"DATA": str(data / "data"), "BAD": str(data / "bad")}
+    for word, place in places.items():
+        arguments = [a.replace(word, place) for a in arguments]
+    assert main(arguments) == 2
     err = capsys.readouterr().err
     assert words in err
     assert err.count("\n") == 1

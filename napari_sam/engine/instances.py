@@ -1,16 +1,13 @@
-"""All objects of a region at once: dense maps, blended over overlapping windows, and a seeded watershed."""
+"""All objects of a region at once: dense maps, blended over overlapping windows."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
 
 from napari_sam.engine.windows import Window, ladder_side, whole_window
 from napari_sam.errors import PromptError
-from src_models.dense_decoder import BOUNDARY, CENTRE, FOREGROUND
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,44 +17,6 @@ if TYPE_CHECKING:
 _NATURAL_PX = 48.0  # diameter of an object, in pixels of the network's input, that the dense decoder sees best
 _MOST_PX = 1 << 27  # of a region whose maps are held in memory: about 3 GB with the watershed
 _TAPER = 0.05  # a window's weight at its very border, against 1 in its middle
-
-
-@dataclass(frozen=True)
-class WatershedSettings:
-    """How dense maps become objects.
-
-    Attributes
-    ----------
-    foreground : float
-        Objects are where the foreground exceeds it.
-    centre, boundary : float
-        Seeds are connected parts of the foreground where the distance to the centre and that to the boundary are
-        below these: higher joins, lower splits.
-    foreground_sigma_px, sigma_px : float
-        Gaussians on the foreground and on the distances, in pixels of the maps.
-    min_area_px : int
-        Smaller objects are dropped.
-
-    Notes
-    -----
-    The steps are those of micro-sam's automatic instance segmentation (Archit et al., 2025).
-    """
-
-    foreground: float = 0.5
-    centre: float = 0.5
-    boundary: float = 0.5
-    foreground_sigma_px: float = 0.0
-    sigma_px: float = 1.0
-    min_area_px: int = 0
-
-    def __post_init__(self) -> None:
-        """Refuse what no map can reach."""
-        for name in ("foreground", "centre", "boundary"):
-            if not 0 < getattr(self, name) < 1:
-                raise PromptError(f"{name} {getattr(self, name)}: give a share between 0 and 1")
-        for name in ("foreground_sigma_px", "sigma_px", "min_area_px"):
-            if getattr(self, name) < 0:
-                raise PromptError(f"{name} {getattr(self, name)}: cannot be negative")
 
 
 def check_region(region: tuple[int, int, int, int] | None, image_shape: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -78,51 +37,6 @@ def check_region(region: tuple[int, int, int, int] | None, image_shape: tuple[in
             f"region of {height} x {width} pixels: more than {_MOST_PX} at once; give a smaller region=(y0, x0, y1, x1)"
         )
     return bbox
-
-
-def seeded_watershed(maps: NDArray[np.float32], settings: WatershedSettings) -> NDArray[np.int32]:
-    """Objects of dense maps.
-
-    Parameters
-    ----------
-    maps : ndarray of float32
-        (3, H, W) foreground, distance to the centre, distance to the boundary, each in [0, 1].
-    settings : WatershedSettings
-        Thresholds and smoothing.
-
-    Returns
-    -------
-    ndarray of int32
-        (H, W), 0 is background, objects from 1 without gaps.
-
-    Examples
-    --------
-    >>> maps = np.ones((3, 5, 9), np.float32)
-    >>> maps[0, :, 4] = 0
-    >>> maps[1:, 2, [2, 6]] = 0
-    >>> seeded_watershed(maps, WatershedSettings(sigma_px=0.0))[2].tolist()
-    [1, 1, 1, 1, 0, 2, 2, 2, 2]
-    """
-    from skimage.segmentation import watershed  # noqa: PLC0415 - slow to import
-
-    foreground, centre, boundary = (np.asarray(maps[i], np.float32) for i in (FOREGROUND, CENTRE, BOUNDARY))
-    if settings.foreground_sigma_px > 0:
-        foreground = ndimage.gaussian_filter(foreground, settings.foreground_sigma_px)
-    if settings.sigma_px > 0:
-        centre = ndimage.gaussian_filter(centre, settings.sigma_px)
-        boundary = ndimage.gaussian_filter(boundary, settings.sigma_px)
-    inside = foreground > settings.foreground
-    seeds, count = ndimage.label(
-        inside & (centre < settings.centre) & (boundary < settings.boundary), structure=np.ones((3, 3))
-    )
-    if not count:
-        return np.zeros(inside.shape, np.int32)
-    labels: NDArray[np.int32] = watershed(boundary, markers=seeds, mask=inside).astype(np.int32)
-    areas = np.bincount(labels.ravel())
-    kept = areas >= max(settings.min_area_px, 1)
-    kept[0] = False
-    numbers = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
-    return numbers[labels]
 
 
 def cover(bbox: tuple[int, int, int, int], image_shape: tuple[int, int], side: int, img_size: int) -> list[Window]:

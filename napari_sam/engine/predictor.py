@@ -7,17 +7,21 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from PIL import Image
 from torch.nn import functional as F
 
 from napari_sam.engine.cache import EmbeddingCache
-from napari_sam.engine.instances import WatershedSettings, blend, check_region, cover, dense_side, seeded_watershed
+from napari_sam.engine.instances import blend, check_region, cover, dense_side
 from napari_sam.engine.normalisation import Normalisation, decide
 from napari_sam.engine.prediction import Prediction, mask_bbox, stability_scores, tidy_mask, upsample_masks
 from napari_sam.engine.prompts import Prompt, parse_prompt
 from napari_sam.engine.windows import Hints, Window, choose_window, coarser_window
 from napari_sam.errors import CancelledError, CheckpointError, NoImageError, PromptError, UnknownModelError
 from src_models.checkpoints import load_dense_decoder, load_sam, weights_fingerprint
+from src_models.dense_decoder import DenseDecoder
+from src_models.instances import HYPOTHESIS_LOGIT, WatershedSettings, hypothesis, seeded_watershed
+from src_models.registry import model_names
 from src_models.runtime import Runner
 from src_models.sam import Sam
 
@@ -60,6 +64,9 @@ class WindowPredictor:
     tidy : bool, optional
         Drop specks and fill holes in masks (`tidy_mask`). By default only the built-in model's masks are tidied;
         those of SAM checkpoints stay exactly as the reference gives them.
+    hypotheses : bool, optional
+        Show the mask decoder the object that the dense decoder sees under a prompt, as a rough mask. By default
+        where the model was trained for it.
 
     Raises
     ------
@@ -79,12 +86,14 @@ class WindowPredictor:
         cache: EmbeddingCache | int | None = None,
         *,
         tidy: bool | None = None,
+        hypotheses: bool | None = None,
     ) -> None:
         net = model if isinstance(model, Sam) else load_sam(model)
         self.model = model.kind if isinstance(model, Sam) else str(model)
         self.runner = Runner(net, device, precision)
         self.cache = cache if isinstance(cache, EmbeddingCache) else _new_cache(cache)
         self.tidy = net.kind == "default" if tidy is None else tidy
+        self.hypotheses = isinstance(net.dense_decoder, DenseDecoder) if hypotheses is None else hypotheses
         self._weights = weights_fingerprint(net)
         self._image: ImageSource | None = None
         self._normalisation = Normalisation()
@@ -283,7 +292,7 @@ class WindowPredictor:
         """
         if not self.runner.has_dense:
             self._fetch_dense()
-        maps = self.runner.dense(self.embed(window, cancelled))
+        maps = self.runner.dense(self._embedding(window, cancelled))
         rows, cols = (max(1, round(n * maps.shape[1] / self.img_size)) for n in window.network_shape)
         resized = F.interpolate(maps[None, :, :rows, :cols], size=window.shape, mode="bilinear", align_corners=False)
         out: NDArray[np.float32] = resized[0].numpy()
@@ -291,15 +300,40 @@ class WindowPredictor:
 
     def _fetch_dense(self) -> None:
         """Get the decoder that micro-sam publishes beside a model."""
-        try:
-            self.runner.attach_dense(load_dense_decoder(self.model))
-        except (CheckpointError, UnknownModelError) as error:
-            raise PromptError(
-                f"model {self.model!r} has no dense decoder; use 'default', or a micro-sam model that has one"
-            ) from error
+        missing = f"model {self.model!r} has no dense decoder; use 'default', or a micro-sam model that has one"
+        with self._lock:
+            if self.runner.has_dense:  # another thread was first
+                return
+            try:
+                self.runner.attach_dense(load_dense_decoder(self.model))
+            except UnknownModelError as error:
+                raise PromptError(missing) from error
+            except CheckpointError as error:
+                if self.model in model_names():
+                    raise  # what was downloaded is damaged
+                raise PromptError(missing) from error
 
     def embed(self, window: Window, cancelled: Callable[[], bool] | None = None) -> Tensor:
-        """The embedding of a window, from the cache or computed now; (1, 256, h, w)."""
+        """The embedding of a window, from the cache or computed now, with all that a prompt there needs.
+
+        Parameters
+        ----------
+        window : Window
+            Where.
+        cancelled : callable, optional
+            As in `predict`.
+
+        Returns
+        -------
+        Tensor
+            (1, 256, h, w).
+        """
+        embedding = self._embedding(window, cancelled)
+        if self.hypotheses:
+            self._objects(window, embedding)
+        return embedding
+
+    def _embedding(self, window: Window, cancelled: Callable[[], bool] | None) -> Tensor:
         key = self._key(window)
         found = self.cache.get(key)
         if found is not None:
@@ -360,6 +394,9 @@ class WindowPredictor:
             raise CancelledError("decoding was cancelled")
         side = 4 * embedding.shape[-1]
         masks = [task.prompt.mask_logits(window, side) for task in group]
+        if self.hypotheses:
+            objects = self._objects(window, embedding)
+            masks = [self._suggested(t, objects, side) if m is None else m for t, m in zip(group, masks, strict=True)]
         for task in group:
             logits = task.prompt.logits
             if logits is not None and logits.shape[-1] != side:
@@ -372,6 +409,34 @@ class WindowPredictor:
             self._prediction(task, logits, iou)
             for task, logits, iou in zip(group, decoded.logits.numpy(), decoded.predicted_iou.numpy(), strict=True)
         ]
+
+    def _objects(self, window: Window, embedding: Tensor) -> NDArray[np.int32]:
+        """What the dense decoder sees in a window: labels (H, W) in the network's frame, 0 in the padding."""
+        key = (*self._key(window), "objects")
+        found = self.cache.get(key)
+        if found is not None:
+            return found.numpy()
+        maps = self.runner.dense(embedding).numpy()
+        rows, cols = (max(1, round(n * maps.shape[1] / self.img_size)) for n in window.network_shape)
+        labels = np.zeros(maps.shape[1:], np.int32)
+        labels[:rows, :cols] = seeded_watershed(maps[:, :rows, :cols], WatershedSettings())
+        self.cache.put(key, torch.from_numpy(labels))
+        return labels
+
+    def _suggested(self, task: _Task, objects: NDArray[np.int32], side: int) -> NDArray[np.float32] | None:
+        """The object under a prompt as (side, side) low-res logits, if there is one."""
+        prompt, window = task.prompt, task.window
+        pitch = self.img_size / objects.shape[1]  # pixels of the network's input per pixel of the objects
+        corners = None if prompt.box is None else window.to_network(np.array(prompt.box).reshape(2, 2)) / pitch
+        points = window.to_network(prompt.points) / pitch if len(prompt.points) else prompt.points
+        box = None if corners is None else tuple(corners.ravel().tolist())
+        found = hypothesis(objects, points, prompt.point_labels, box)
+        if found is None:
+            return None
+        if len(found) != side:  # micro-sam's decoder answers at the input's resolution
+            at = ((np.arange(side) + 0.5) * len(found) / side).astype(np.int64)
+            found = found[np.ix_(at, at)]
+        return np.where(found, HYPOTHESIS_LOGIT, -HYPOTHESIS_LOGIT).astype(np.float32)
 
     def _prediction(self, task: _Task, logits: NDArray[np.float32], predicted_iou: NDArray[np.float32]) -> Prediction:
         masks, bbox = upsample_masks(logits, task.window)

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_sam.errors import ImageError
 from napari_sam.evaluation.matching import match
 from napari_sam.evaluation.points import labelled_images
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_sam.engine.instances import WatershedSettings
     from napari_sam.predictor import Predictor
+    from src_models.instances import WatershedSettings
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,12 @@ def score_dense(
     for i in np.unique(np.linspace(0, len(pairs) - 1, min(max_images, len(pairs))).astype(int)):
         path, labels = pairs[i]
         predictor.set_image(path)
+        if labels.shape != predictor.image.shape:
+            raise ImageError(f"labels of shape {labels.shape} for {path} of shape {predictor.image.shape}: must be one")
         m = match(labels, predictor.instances(settings=settings))
         rows.append((m.mean_accuracy(), m.accuracy(0.5), m.accuracy(0.75), m.true))
+    if not rows:
+        raise ImageError(f"{folder}: no image NAME.image.* beside the labels")
     mean = np.mean(rows, axis=0)
     objects = sum(row[3] for row in rows)
     return DenseScore(name, len(rows), objects, float(mean[0]), float(mean[1]), float(mean[2]))

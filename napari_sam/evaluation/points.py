@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_sam.errors import ImageError
-from src_models.training.datasets import read_picture
+from src_models.training.datasets import checked_labels, read_picture
 from src_models.training.prompts import correction, deepest_point
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -52,6 +52,8 @@ def labelled_images(folder: Path) -> Iterator[tuple[Path, NDArray[np.int32]]]:
     ------
     ImageError
         If the folder has no such pair.
+    TrainingError
+        If labels cannot be read, are not integers, or are negative.
     """
     found = sorted(folder.glob("*.labels.tif"))
     if not found:
@@ -60,7 +62,7 @@ def labelled_images(folder: Path) -> Iterator[tuple[Path, NDArray[np.int32]]]:
         name = path.name.removesuffix(".labels.tif")
         images = sorted(folder.glob(f"{name}.image.*"))
         if images:
-            yield images[0], read_picture(path, indices=True).astype(np.int32)
+            yield images[0], checked_labels(read_picture(path, indices=True), str(path))
 
 
 def box_iou(prediction: Prediction, index: int, truth: NDArray[np.bool_], origin: tuple[int, int]) -> float:
@@ -108,6 +110,9 @@ def score_image(
     from scipy import ndimage  # noqa: PLC0415 - slow to import, and only evaluation needs it
 
     predictor.set_image(image)
+    if labels.shape != predictor.image.shape:
+        name = image if isinstance(image, Path) else "the image"
+        raise ImageError(f"labels of shape {labels.shape} for {name} of shape {predictor.image.shape}: must be one")
     truths = []
     for label, box in enumerate(ndimage.find_objects(labels), start=1):
         if box is not None and (objects is None or label in objects):
@@ -218,6 +223,8 @@ def score_folder(
         ids = ids[ids > 0]
         some = ids[np.unique(np.linspace(0, len(ids) - 1, min(per_image, len(ids))).astype(int))]
         scores += score_image(predictor, path, labels, clicks, [int(v) for v in some])
+    if not scores:
+        raise ImageError(f"{folder}: no object of at least {_MIN_AREA_PX} px in {len(pairs)} label images")
     table = np.array([[*s.click, s.oracle, s.box, s.confidence_error] for s in scores])
     mean = table.mean(0)
     return FolderScore(name, len(scores), tuple(float(v) for v in mean[:clicks]), *(float(v) for v in mean[clicks:]))

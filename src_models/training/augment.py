@@ -51,6 +51,7 @@ def augment(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
         noise = rng.standard_normal((*x.shape[:2], 1 if rng.random() < 0.5 else 3), dtype=np.float32)
         x = x + noise * np.float32(rng.uniform(0.01, 0.08))
     out: NDArray[np.uint8] = (np.clip(x, 0, 1) * 255 + 0.5).astype(np.uint8)
+    out[(image == np.array(PADDING, np.uint8)).all(-1)] = PADDING  # what lies outside the image is always the same
     return out
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import tomllib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +18,7 @@ _CHOICES = {
     "crops": ("window", "jitter"),
 }
 _POSITIVE = ("steps", "batch", "objects", "crop_px", "accumulate", "save_every", "learning_rate", "workers")
-_SHARES = ("ema", "focal", "drop_path")
+_SHARES = ("ema", "focal", "hypotheses", "augment")
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,13 @@ class FolderConfig:
     weight: float = 1.0
     include: tuple[str, ...] = ("*",)
     channels: tuple[int, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be drawn from."""
+        if not isinstance(self.path, str):
+            raise TrainingError(f"path {self.path!r}: must be a text")
+        if not 0 <= self.weight < math.inf:
+            raise TrainingError(f"weight {self.weight!r} of {self.path}: must not be below zero")
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,8 @@ class TrainConfig:
         Beginnings of names of parameters that stay as they are, such as "image_encoder".
     warmup_steps : int
         Steps of linear warm-up.
+    augment : float
+        Share of the crops that are turned, mirrored and changed in appearance. The paper has none but its jitter.
     schedule : {"cosine", "steps"}
         The learning rate's way down: to zero, or by ten after 2/3 and after 96.3 % of the steps as in the paper.
     weight_decay : float
@@ -97,6 +107,8 @@ class TrainConfig:
         Share of focal against binary cross-entropy in the pixel loss; the paper's recipe is 1.
     pixel_weight, dice_weight, iou_weight, dense_weight : float
         Weights of the losses; the paper's are 20, 1, 1, and 0 for the dense decoder, which it has not.
+    hypotheses : float
+        Share of the prompts that are shown the object which the dense decoder sees there, as a mask prompt.
     iou_all : bool
         Train the predicted IoU of all masks, not only of the one whose mask is trained.
     bf16 : bool
@@ -134,6 +146,7 @@ class TrainConfig:
     drop_path: float = 0.0
     freeze: tuple[str, ...] = ()
     warmup_steps: int = 150
+    augment: float = 1.0
     schedule: str = "cosine"
     weight_decay: float = 0.03
     beta2: float = 0.98
@@ -144,6 +157,7 @@ class TrainConfig:
     dice_weight: float = 1.0
     iou_weight: float = 1.0
     dense_weight: float = 0.5
+    hypotheses: float = 0.0
     iou_all: bool = True
     bf16: bool = True
     compile: bool = False
@@ -163,9 +177,25 @@ class TrainConfig:
         for name in _POSITIVE:
             if getattr(self, name) <= 0:
                 raise TrainingError(f"{name} {getattr(self, name)!r}: must be above zero")
+        for name, (met, wanted) in self._conditions().items():
+            if not met:
+                raise TrainingError(f"{name} {getattr(self, name)!r}: {wanted}")
         for name in _SHARES:
             if not 0 <= getattr(self, name) <= 1:
                 raise TrainingError(f"{name} {getattr(self, name)!r}: must lie between 0 and 1")
+
+    def _conditions(self) -> dict[str, tuple[bool, str]]:
+        """What must hold of single values, and how to say so."""
+        rates = ("learning_rate", "backbone_rate")
+        table = {name: (0 < getattr(self, name) < math.inf, "must be above zero") for name in rates}
+        weights = ("weight_decay", "synthetic_weight", "pixel_weight", "dice_weight", "iou_weight", "dense_weight")
+        table |= {name: (0 <= getattr(self, name) < math.inf, "must not be below zero") for name in weights}
+        table["layer_decay"] = (0 < self.layer_decay <= 1, "must be above 0 and at most 1")
+        table["drop_path"] = (0 <= self.drop_path < 1, "must be at least 0 and below 1")
+        table["beta2"] = (0 <= self.beta2 < 1, "must be at least 0 and below 1")
+        table["seed"] = (self.seed >= 0, "must not be below zero")
+        table["freeze"] = (all(isinstance(name, str) for name in self.freeze), "must be a list of texts")
+        return table
 
     @classmethod
     def from_toml(cls, path: Path) -> TrainConfig:

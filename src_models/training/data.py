@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from src_models.errors import TrainingError
 from src_models.training.augment import PADDING, augment, dihedral, turn
 from src_models.training.dense import dense_target
 from src_models.training.synthetic import synthetic_sample
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from src_models.training.config import TrainConfig
 
 _TURNED = 0.25  # share of the crops that are turned by an angle that is no multiple of 90 degrees
+_TRIES = 300
 _MIN_OBJECT_PX = 40  # visible pixels of the crop; less is not an object a person would click
 
 
@@ -125,9 +127,17 @@ class CropSampler:
         self._textures = [p.image for pairs in self._sets for p in pairs[:20] if min(p.labels.shape) > 64]
 
     def draw(self, rng: np.random.Generator, crop_px: int | None = None) -> Crop:
-        """One crop with at least one object."""
+        """One crop with at least one object.
+
+        Raises
+        ------
+        TrainingError
+            If no crop of many shows an object of a size that can be learned.
+        """
         side = crop_px or self._config.crop_px
-        while True:
+        share = 0.0 if self._plain else self._config.augment
+        varied = share == 1 or (share > 0 and rng.random() < share)
+        for _ in range(_TRIES):
             which = int(rng.choice(len(self._chances), p=self._chances))
             if which == len(self._sets):
                 image, labels = synthetic_sample(side, rng, self._textures)
@@ -136,17 +146,21 @@ class CropSampler:
                 pair = pairs[int(rng.integers(len(pairs)))]
                 if self._config.crops == "jitter":
                     image, labels = self._cut(pair, side, self._jitter(pair, rng), rng)
-                elif not self._plain and rng.random() < _TURNED:  # cut generously, turn by any angle, keep the middle
+                elif varied and rng.random() < _TURNED:  # cut generously, turn by any angle, keep the middle
                     large = math.ceil(side * math.sqrt(2))
                     image, labels = turn(*self._cut(pair, large, self._zoom(pair, side, rng), rng), side, rng)
                 else:
                     image, labels = self._cut(pair, side, self._zoom(pair, side, rng), rng)
-            if not self._plain:
+            if varied:
                 image, labels = dihedral(image, labels, rng)
             masks = self._objects(labels, rng)
             if masks is not None:
                 dense = dense_target(labels, self._pitch) if self._pitch else None
-                return Crop(image if self._plain else augment(image, rng), masks, labels, dense)
+                return Crop(augment(image, rng) if varied else image, masks, labels, dense)
+        raise TrainingError(
+            f"none of {_TRIES} crops of {side} x {side} px shows an object of {_MIN_OBJECT_PX} px to 90 % of the crop; "
+            f"use a larger crop_px, or smaller images"
+        )
 
     def _zoom(self, pair: Pair, side: int, rng: np.random.Generator) -> tuple[float, NDArray[np.int64]]:
         """Scale of the crop and the box of the object it shows, as the engine's windows would have it."""
@@ -156,7 +170,7 @@ class CropSampler:
             zoom = self._img_size / max(pair.labels.shape) * np.exp(rng.normal(0, 0.25))
         else:  # the object takes a chosen share of the crop
             zoom = np.exp(rng.uniform(np.log(0.10), np.log(0.85))) * side / extent
-        return float(np.clip(zoom, 0.2, 8.0)), box
+        return float(np.clip(zoom, min(0.2, 0.85 * side / extent), 8.0)), box
 
     def _jitter(self, pair: Pair, rng: np.random.Generator) -> tuple[float, NDArray[np.int64]]:
         """Large-scale jitter: the whole image fits the network's input 0.1 to 2 times."""
@@ -176,11 +190,15 @@ class CropSampler:
             corner.append(float(np.clip(middle - span / 2, 0, max(size - span, 0))))
         top, left = corner
         height, width = min(span, h - top), min(span, w - left)
-        box = (left, top, left + width, top + height)
         size_px = (max(1, round(width * zoom)), max(1, round(height * zoom)))
         size_px = (min(size_px[0], side), min(size_px[1], side))
-        shown = np.asarray(Image.fromarray(pair.image).resize(size_px, Image.Resampling.BILINEAR, box=box))
-        cut = Image.fromarray(pair.labels).resize(size_px, Image.Resampling.NEAREST, box=box)
+        # Only the part that is shown becomes a Pillow image, which copies it.
+        margin = math.ceil(2 / zoom) + 1  # what the resampling filter reaches
+        y, x = max(int(top) - margin, 0), max(int(left) - margin, 0)
+        part = (slice(y, math.ceil(top + height) + margin), slice(x, math.ceil(left + width) + margin))
+        box = (left - x, top - y, left - x + width, top - y + height)
+        shown = np.asarray(Image.fromarray(pair.image[part]).resize(size_px, Image.Resampling.BILINEAR, box=box))
+        cut = Image.fromarray(pair.labels[part]).resize(size_px, Image.Resampling.NEAREST, box=box)
         image = np.empty((side, side, 3), np.uint8)
         image[:] = PADDING
         labels = np.zeros((side, side), np.int32)

@@ -32,10 +32,11 @@ if TYPE_CHECKING:
     Channels = tuple[int, ...] | None
 
 _MAX_PX = 1 << 28  # of one image; its RGB and its labels then take 1.75 GiB
+_MAX_TOTAL_PX = 1 << 31  # of a data set, which is held in memory: 14 GiB
 _MAX_CHANNELS = 4  # a file or a chunk holds at most so many times _MAX_PX values
 _TIFF = (".tif", ".tiff")
 _PICTURES = (*_TIFF, ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".jp2")
-_LABELS_END = (".labels", "_cp_masks", "_masks", "_mask")
+LABELS_END = (".labels", "_cp_masks", "_masks", "_mask")
 _IMAGE_END = (".image", "_img")
 _NEITHER_END = ("_flows", "_cp_output")  # what Cellpose leaves beside its masks
 _COLOURS = {"P": "RGBA", "PA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "1": "L"}
@@ -107,8 +108,9 @@ def read_dataset(path: Path, include: tuple[str, ...] = ("*",), channels: tuple[
     TrainingError
         If something there cannot be read or is not what it must be: an image and its labels differ in shape, labels
         are not integers or are negative, an image has more than 2^28 pixels (PNG, JPEG: 179 million, Pillow's
-        limit), a name has two images, or the JSON is not COCO; or if nothing usable is there. Left out, with a
-        reason, are images without objects or without labels, and labels without an image.
+        limit), all images together more than 2^31, a name has two images, or the JSON is not COCO; or if nothing
+        usable is there. Left out, with a reason, are images without objects or without labels, and labels without
+        an image.
     """
     path = Path(path).expanduser()
     if channels is not None and len(channels) not in (1, 3):
@@ -121,10 +123,15 @@ def read_dataset(path: Path, include: tuple[str, ...] = ("*",), channels: tuple[
         samples = _read_coco(path, include, channels)
     else:
         raise TrainingError(f"{path}: not a training data set; give a folder of pairs, a COCO .json or an OME-Zarr")
-    pairs, skipped = [], []
+    pairs, skipped, pixels = [], [], 0
     for sample in samples:
         if isinstance(sample, Pair):
             pairs.append(sample)
+            pixels += sample.labels.size
+            if pixels > _MAX_TOTAL_PX:
+                raise TrainingError(
+                    f"{path}: more than {_MAX_TOTAL_PX} pixels in all; choose some of it with include = [...]"
+                )
         else:
             skipped.append(sample)
     if not pairs and not skipped:
@@ -171,9 +178,9 @@ def _folder_files(folder: Path) -> tuple[defaultdict[str, list[Path]], defaultdi
                 files[name].append(path)
         return images, labels
     for name, path in _pictures(folder):
-        ending = next(e for e in (*_LABELS_END, *_IMAGE_END, *_NEITHER_END, "") if name.endswith(e))
+        ending = next(e for e in (*LABELS_END, *_IMAGE_END, *_NEITHER_END, "") if name.endswith(e))
         if ending not in _NEITHER_END:
-            (labels if ending in _LABELS_END else images)[name.removesuffix(ending)].append(path)
+            (labels if ending in LABELS_END else images)[name.removesuffix(ending)].append(path)
     return images, labels
 
 
@@ -371,7 +378,7 @@ def _sample(
     name: str, where: str, raw: NDArray[np.generic], read_image: Callable[[tuple[int, ...]], NDArray[np.uint8]]
 ) -> Pair | str:
     """A pair, or why there is none; the image is read only if there are objects."""
-    labels = _checked_labels(raw, where)
+    labels = checked_labels(raw, where)
     if not labels.any():
         return f"{name}: no objects"
     image = read_image(labels.shape)
@@ -380,7 +387,7 @@ def _sample(
     return Pair(name, image, labels)
 
 
-def _checked_labels(raw: NDArray[Any], where: str) -> NDArray[np.int32]:
+def checked_labels(raw: NDArray[Any], where: str) -> NDArray[np.int32]:
     """Labels as int32, renumbered from 1 where they are far larger than their number."""
     if raw.dtype.kind not in "bui":
         raise TrainingError(f"{where}: labels are {raw.dtype}; save them as integers")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import copy
 import math
+import os
 import pickle
 import time
+import zlib
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
@@ -27,7 +29,7 @@ from src_models.training.start import starting_network
 from src_models.training.unlabelled import UnlabelledImages, find_images
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Generator, Mapping, Sequence
     from pathlib import Path
 
     from src_models.sam import Sam
@@ -96,7 +98,9 @@ class Pretrainer:
             out.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise TrainingError(f"{out}: cannot be made: {error.strerror}; choose another folder") from error
-        self.images = UnlabelledImages(find_images(data_root, config.images), config.augment)
+        paths = find_images(data_root, config.images, without=out)
+        self.images = UnlabelledImages(paths, config.augment)
+        self.data = _fingerprint(data_root, paths)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.net = starting_network(TrainConfig(kind=config.kind, start=config.start, dense_weight=0.0))
@@ -194,6 +198,7 @@ class Pretrainer:
             "pretext": self.pretext.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "config": asdict(self.config),
+            "data": self.data,
         }
         save_sam(self._for_use(), self.model_path)
         with replacing(self.out / "state.pt") as temporary:
@@ -218,6 +223,8 @@ class Pretrainer:
                     raise TrainingError(
                         f"{path} is of a run with {name} = {then!r}, not {own!r}; set it so, or choose another folder"
                     )
+            if state["data"] != self.data:
+                raise TrainingError(f"{path} is of a run with other images; choose another folder")
             self.net.load_state_dict(state["net"])
             self.pretext.load_state_dict(state["pretext"])
             self.optimizer.load_state_dict(state["optimizer"])
@@ -380,3 +387,9 @@ def pretrain(
 
 def _batch_norms(net: Sam) -> list[nn.BatchNorm2d]:
     return [module for module in net.image_encoder.modules() if isinstance(module, nn.BatchNorm2d)]
+
+
+def _fingerprint(root: Path, paths: Sequence[Path]) -> int:
+    """CRC-32 over the names and sizes of all images, in order; none is read."""
+    text = "\n".join(f"{os.path.relpath(path, root)} {path.stat().st_size}" for path in paths)
+    return zlib.crc32(text.encode())

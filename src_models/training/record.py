@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from src_models.checkpoints import replacing
+from src_models.errors import CheckpointError, TrainingError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,13 +20,22 @@ _TRUTH, _PREDICTED, _CLICKS = (255, 220, 0), (0, 200, 255), {1: (0, 255, 0), 0: 
 
 
 def append_row(path: Path, row: dict[str, float]) -> None:
-    """Add a row to a CSV table, with a header if it is new."""
+    """Add a row to a CSV table, with a header if it is new.
+
+    Raises
+    ------
+    TrainingError
+        If there is no room.
+    """
     new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.DictWriter(file, list(row))
-        if new:
-            writer.writeheader()
-        writer.writerow(row)
+    try:
+        with path.open("a", newline="") as file:
+            writer = csv.DictWriter(file, list(row))
+            if new:
+                writer.writeheader()
+            writer.writerow(row)
+    except OSError as error:
+        raise TrainingError(f"{path}: cannot be written ({error.strerror}); make room and run again") from error
 
 
 def drop_rows_after(path: Path, step: int) -> None:
@@ -77,6 +87,15 @@ def picture(
 
 
 def save_sheet(path: Path, pictures: list[NDArray[np.uint8]]) -> None:
-    """Write pictures of one size side by side, as PNG."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(np.concatenate(pictures, axis=1)).save(path)
+    """Write pictures of one size side by side, as PNG.
+
+    Raises
+    ------
+    TrainingError
+        If there is no room.
+    """
+    try:
+        with replacing(path) as temporary:
+            Image.fromarray(np.concatenate(pictures, axis=1)).save(temporary, "PNG")
+    except CheckpointError as error:
+        raise TrainingError(f"{error}; make room and run again") from error

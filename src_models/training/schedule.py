@@ -46,22 +46,25 @@ def parameter_groups(net: Sam, config: TrainConfig) -> list[dict[str, Any]]:
         if not any(name.startswith(start) for name in names):
             raise TrainingError(f"freeze {start!r} fits no parameter; such as {names[0]!r}")
     layers = 1 + max((int(m[1]) for m in map(_LAYER.match, names) if m), default=0)
-    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
+    groups: dict[tuple[bool, int, bool], list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():
         frozen = name.startswith(config.freeze) if config.freeze else False
         if frozen or (name.startswith("dense_decoder.") and config.dense_weight == 0):
             parameter.requires_grad_(False)
             continue
-        decay = config.weight_decay if parameter.ndim > 1 else 0.0
-        rate = _peak(name, config) * config.layer_decay ** _distance(name, layers)
-        groups.setdefault((rate, decay), []).append(parameter)
+        # Keyed by place, not by rate: a run that is resumed with other rates has the same groups.
+        key = (name.startswith(_BACKBONE), _distance(name, layers), parameter.ndim > 1)
+        groups.setdefault(key, []).append(parameter)
     if not groups:
         raise TrainingError(f"freeze {list(config.freeze)}: nothing is left to learn")
-    return [{"params": p, "peak": rate, "weight_decay": decay} for (rate, decay), p in groups.items()]
-
-
-def _peak(name: str, config: TrainConfig) -> float:
-    return config.backbone_rate if name.startswith(_BACKBONE) else config.learning_rate
+    return [
+        {
+            "params": parameters,
+            "peak": (config.backbone_rate if backbone else config.learning_rate) * config.layer_decay**distance,
+            "weight_decay": config.weight_decay if matrix else 0.0,
+        }
+        for (backbone, distance, matrix), parameters in groups.items()
+    ]
 
 
 def _distance(name: str, layers: int) -> int:

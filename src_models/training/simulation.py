@@ -9,10 +9,15 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from src_models.instances import HYPOTHESIS_LOGIT, hypothesis
 from src_models.prompt_encoder import BOTTOM_RIGHT, TOP_LEFT, pad_prompts
 from src_models.training.prompts import correction, deepest_point, noisy_box, random_point
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
     from src_models.training.data import Crop
 
 PAPER_ROUNDS = 11
@@ -74,12 +79,34 @@ class Prompted:
 
         In the paper that is more than one prompt; the quick recipe counts a box too, which is hardly ambiguous.
         """
-        return torch.tensor(
-            [
-                len(p) + (b is not None) + bool(m) > 1 or (b is not None and not self.paper)
-                for p, b, m in zip(self.points, self.boxes, self.fed, strict=True)
-            ]
-        )
+        prompts = zip(self.points, self.boxes, self.fed.tolist(), strict=True)
+        if self.paper:
+            return torch.tensor([len(p) + (b is not None) + m > 1 for p, b, m in prompts])
+        return torch.tensor([b is not None or len(p) > 1 for p, b, _ in prompts])
+
+    def suggest(self, labels: Sequence[NDArray[np.int32]], chance: float) -> None:
+        """Show some objects' prompts the object that the dense decoder sees there, as their mask prompt.
+
+        Parameters
+        ----------
+        labels : sequence of ndarray of int32
+            (S / pitch, S / pitch) of each crop, from `seeded_watershed`.
+        chance : float
+            Probability for each object whose prompt points at one.
+        """
+        size = labels[0].shape
+        for i, image in enumerate(self.image_index.tolist()):
+            if self.rng.random() >= chance:
+                continue
+            points = np.array([p[:2] for p in self.points[i]], float).reshape(-1, 2) / self.pitch
+            box = self.boxes[i]
+            small = None if box is None else tuple(v / self.pitch for v in box)
+            found = hypothesis(labels[image], points, [p[2] for p in self.points[i]], small)
+            if found is not None:
+                if self.logits is None:
+                    self.logits = torch.zeros(len(self.truth), 1, *size)
+                self.logits[i, 0] = torch.from_numpy(np.where(found, HYPOTHESIS_LOGIT, -HYPOTHESIS_LOGIT))
+                self.fed[i] = True
 
     def rounds_before(self) -> np.ndarray:
         """(N,) rounds of corrections that the quick recipe makes before the one it trains."""
@@ -109,12 +136,12 @@ class Prompted:
         if self.logits is None:
             self.logits = torch.zeros(len(self.truth), 1, *logits.shape[-2:])
         masks = F.interpolate(logits[:, None].float(), scale_factor=self.pitch, mode="bilinear")[:, 0] > 0
-        for i, mask, low in zip(which, masks.numpy(), logits, strict=True):
+        for i, mask, low in zip(which, masks.cpu().numpy(), logits.float().cpu(), strict=True):
             if click:
                 source = self.rng if self.paper or self.rng.random() < 0.5 else None
                 self.points[i].append(correction(mask, self.truth[i], source))
             if self.paper or self.rng.random() < 0.8:
-                self.logits[i, 0], self.fed[i] = low.float().clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT), True
+                self.logits[i, 0], self.fed[i] = low.clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT), True
 
     def tokens(self) -> tuple[Tensor, Tensor]:
         """Coordinates (N, T, 2) as x, y in the network's frame and labels (N, T)."""

@@ -30,7 +30,7 @@ def starting_network(config: TrainConfig) -> Sam:
     """
     dense = config.dense_weight > 0
     if config.start in ("", "imagenet"):
-        net = build_sam(config.kind, dense or None)
+        net = build_sam(config.kind, dense)
         if config.start == "imagenet":
             encoder = net.image_encoder
             if not isinstance(encoder, EfficientFPN):

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 
 from src_models.checkpoints import replacing, save_sam
 from src_models.errors import CheckpointError, TrainingError
+from src_models.instances import WatershedSettings, seeded_watershed
 from src_models.runtime import choose_device
 from src_models.training.data import Crop, CropSampler
 from src_models.training.datasets import read_dataset
@@ -29,7 +30,7 @@ from src_models.training.start import starting_network
 from src_models.training.validation import Validation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Generator, Iterator
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -128,13 +129,15 @@ class Trainer:
         # Batch statistics of small batches hurt: normalisation keeps its running values throughout.
         _set_mode(self.net)
         log = self.out / "log.csv"
-        drop_rows_after(log, self.step)
+        for table in (log, self.out / "validation.csv"):
+            drop_rows_after(table, self.step)
         started, seen = time.perf_counter(), self.step
-        for crops in self._batches():
+        batches = self._batches()
+        while self.step < config.steps:
             if cancelled is not None and cancelled():
                 self.save()
-                return
-            values = self.train_step(crops)
+                break
+            values = self.train_step(batches)
             self.step += 1
             if self.step % _LOG_EVERY == 0:
                 rate = (self.step - seen) / (time.perf_counter() - started)
@@ -145,14 +148,15 @@ class Trainer:
                 self.save()
             if progress is not None:
                 progress(self.step, config.steps, values)
+        batches.close()
 
-    def train_step(self, crops: list[Crop]) -> dict[str, float]:
+    def train_step(self, batches: Iterator[list[Crop]]) -> dict[str, float]:
         """One optimiser step; returns what to log.
 
         Parameters
         ----------
-        crops : list of Crop
-            As many as the batch times the accumulated backward passes.
+        batches : iterator of list of Crop
+            Gives the crops of each backward pass; as many are taken as are accumulated.
 
         Raises
         ------
@@ -167,9 +171,11 @@ class Trainer:
         values: dict[str, float] = {}
         for part in range(config.accumulate):
             rng = np.random.default_rng([config.seed, 1, self.step, part])
-            values = self._backward(crops[part * config.batch : (part + 1) * config.batch], rng)
+            values = self._backward(next(batches), rng)
         parameters = [p for g in self.optimizer.param_groups for p in g["params"]]
-        nn.utils.clip_grad_norm_(parameters, 1.0)
+        norm = nn.utils.clip_grad_norm_(parameters, 1.0)
+        if not torch.isfinite(norm):
+            raise TrainingError(self._diverged(f"the gradient is {float(norm)}"))
         self.optimizer.step()
         self._average()
         return values
@@ -184,28 +190,46 @@ class Trainer:
         batch = Prompted(crops, rng, net.prompt_encoder.stride, cell, config.recipe)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16):
             with torch.set_grad_enabled(self.encoder_learns):
-                embedding = net.image_encoder(images)
-            leaf = embedding.detach().requires_grad_(self.encoder_learns)
+                embedding = net.encode_crop(images, cell)
+            leaf = self._cut(embedding)
+            seen = self._dense(leaf, crops, batch) if self.dense else {}
             values = self._paper_rounds(leaf, batch) if batch.paper else self._quick_rounds(leaf, batch)
-            if self.dense:
-                target = torch.from_numpy(np.stack([c.dense for c in crops if c.dense is not None])).to(self.device)
-                dense = dense_loss(cast("DenseDecoder", net.dense_decoder).logits(leaf).float(), target)
-                self._descend(config.dense_weight * dense)
-                values["dense"] = round(float(dense.detach()), 4)
-        if self.encoder_learns and leaf.grad is not None:
+            values |= seen
+        if leaf.is_leaf and leaf.grad is not None:
             embedding.backward(leaf.grad)
         if config.picture_every and (self.step + 1) % config.picture_every == 0:
             self._draw(leaf.detach(), crops, batch)
         return values
 
+    def _cut(self, embedding: Tensor) -> Tensor:
+        """The embedding without the encoder behind it, which gathers the gradients of all rounds."""
+        return embedding.detach().requires_grad_(self.encoder_learns)
+
+    def _dense(self, embedding: Tensor, crops: list[Crop], batch: Prompted) -> dict[str, float]:
+        """Train the dense decoder, and let the prompts know what it sees."""
+        logits = cast("DenseDecoder", self.net.dense_decoder).logits(embedding).float()
+        target = torch.from_numpy(np.stack([c.dense for c in crops if c.dense is not None])).to(self.device)
+        with torch.autocast(self.device.type, enabled=False):
+            loss = dense_loss(logits, target)
+        self._descend(self.config.dense_weight * loss)
+        if self.config.hypotheses > 0:
+            maps = torch.sigmoid(logits.detach()).cpu().numpy()
+            batch.suggest([seeded_watershed(m, WatershedSettings()) for m in maps], self.config.hypotheses)
+        return {"dense": round(float(loss.detach()), 4)}
+
     def _descend(self, loss: Tensor) -> None:
         """Differentiate a part of the loss."""
         if not torch.isfinite(loss):
-            raise TrainingError(
-                f"step {self.step}: the loss is {float(loss.detach())}; lower learning_rate and resume from "
-                f"{self.out / 'state.pt'}, which is untouched"
-            )
-        (loss / self.config.accumulate).backward()
+            raise TrainingError(self._diverged(f"the loss is {float(loss.detach())}"))
+        if loss.requires_grad:  # not where all that the loss depends on is frozen
+            (loss / self.config.accumulate).backward()
+
+    def _diverged(self, what: str) -> str:
+        config = self.config
+        return (
+            f"step {self.step}: {what}; lower learning_rate ({config.learning_rate}) and run again, which goes on from "
+            f"the last checkpoint in {self.out}"
+        )
 
     def _paper_rounds(self, embedding: Tensor, batch: Prompted) -> dict[str, float]:
         """Eleven rounds for every object, each with its loss (Kirillov et al., 2023, appendix A)."""
@@ -223,7 +247,7 @@ class Trainer:
             values |= {"iou_1click" if i == 0 else "iou_several": _mean(picked)}
             if i + 1 < len(rounds):
                 shown = logits.detach().gather(1, best[..., None, None].expand(-1, -1, *logits.shape[-2:]))[:, 0]
-                batch.answer(everything, shown.float().cpu(), click=rounds[i + 1])
+                batch.answer(everything, shown, click=rounds[i + 1])
         return values
 
     def _quick_rounds(self, embedding: Tensor, batch: Prompted) -> dict[str, float]:
@@ -260,11 +284,11 @@ class Trainer:
             return run(embedding[image], pe, prompt.tokens, prompt.dense, prompt.valid)
 
     def _shown(self, embedding: Tensor, batch: Prompted, which: np.ndarray) -> Tensor:
-        """(n, S / pitch, S / pitch) logits, on the CPU, of the mask that a user would see of each object."""
+        """(n, S / pitch, S / pitch) logits of the mask that a user would see of each object."""
         logits, predicted = self._decode(embedding, batch, which, grad=False)
         several = batch.several[torch.from_numpy(which)].to(self.device)
         best = torch.where(several, 0, 1 + predicted[:, 1:].argmax(1))
-        return logits[torch.arange(len(which), device=self.device), best].float().cpu()
+        return logits[torch.arange(len(which), device=self.device), best].float()
 
     def _masks(
         self, embedding: Tensor, pe: Tensor, tokens: Tensor, dense: Tensor, valid: Tensor | None
@@ -285,7 +309,7 @@ class Trainer:
         which = np.arange(0, len(batch.truth), each)[:8]
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
             shown = self._shown(embedding, batch, which)
-        masks = (F.interpolate(shown[:, None], scale_factor=batch.pitch, mode="bilinear")[:, 0] > 0).numpy()
+        masks = (F.interpolate(shown[:, None], scale_factor=batch.pitch, mode="bilinear")[:, 0] > 0).cpu().numpy()
         sheet = [
             picture(crops[k].image, batch.truth[i], mask, batch.points[i])
             for k, (i, mask) in enumerate(zip(which, masks, strict=True))
@@ -300,22 +324,23 @@ class Trainer:
         append_row(self.out / "validation.csv", {"step": self.step, **values})
         if values["iou_1click"] > self.best:
             self.best = values["iou_1click"]
-            save_sam(self.average, self.out / "best.safetensors", metadata={"step": str(self.step)})
+            self._save_net(self.out / "best.safetensors")
 
-    def _batches(self) -> Iterator[list[Crop]]:
+    def _batches(self) -> Generator[list[Crop], None, None]:
         """Batches drawn ahead in threads; batch k is the same whenever the run is resumed."""
-        first, config = self.step, self.config
+        config = self.config
+        first, last = self.step * config.accumulate, config.steps * config.accumulate  # backward passes
 
-        def draw(step: int) -> list[Crop]:
-            rng = np.random.default_rng([config.seed, 0, step])
-            return [self.sampler.draw(rng) for _ in range(config.batch * config.accumulate)]
+        def draw(index: int) -> list[Crop]:
+            rng = np.random.default_rng([config.seed, 0, index])
+            return [self.sampler.draw(rng) for _ in range(config.batch)]
 
         pool = ThreadPoolExecutor(config.workers, thread_name_prefix="crops")
         waiting: deque[Future[list[Crop]]] = deque()
         try:
-            for step in range(first, config.steps):
-                while len(waiting) <= config.workers + _PREFETCH and step + len(waiting) < config.steps:
-                    waiting.append(pool.submit(draw, step + len(waiting)))
+            for index in range(first, last):
+                while len(waiting) <= config.workers + _PREFETCH and index + len(waiting) < last:
+                    waiting.append(pool.submit(draw, index + len(waiting)))
                 yield waiting.popleft().result()
         finally:
             pool.shutdown(wait=False, cancel_futures=True)
@@ -337,14 +362,21 @@ class Trainer:
             "config": _plain(self.config),
             "data": self.data,
         }
+        self._save_net(self.out / "model.safetensors")
         try:
-            save_sam(self.average, self.out / "model.safetensors", metadata={"step": str(self.step)})
             with replacing(self.out / "state.pt") as temporary:
                 torch.save(state, temporary)
         except CheckpointError as error:
-            raise TrainingError(
-                f"step {self.step}: {error}; the checkpoint before is whole: make room and run the same command again"
-            ) from error
+            raise TrainingError(self._unsaved(error)) from error
+
+    def _save_net(self, path: Path) -> None:
+        try:
+            save_sam(self.average, path, metadata={"step": str(self.step)})
+        except CheckpointError as error:
+            raise TrainingError(self._unsaved(error)) from error
+
+    def _unsaved(self, error: CheckpointError) -> str:
+        return f"step {self.step}: {error}; the checkpoint before is whole: make room and run the same command again"
 
     def resume(self) -> None:
         """Go on from the last checkpoint in the output folder, if there is one.
@@ -360,6 +392,9 @@ class Trainer:
         try:
             state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
             then, now = state["config"], _plain(self.config)
+            missing = {"data", "net", "average", "optimizer", "step", "best"} - set(state)
+            if missing:
+                raise KeyError(f"no {min(missing)}")
         except Exception as error:  # torch raises many kinds for a damaged file
             raise TrainingError(f"{path}: cannot be read ({str(error).splitlines()[0]}); move it away") from error
         for key in sorted(set(then) | set(now)):

@@ -18,7 +18,7 @@ from PIL import Image
 from src_models.errors import TrainingError
 from src_models.training.augment import augment, dihedral
 from src_models.training.data import to_rgb8
-from src_models.training.datasets import read_picture
+from src_models.training.datasets import LABELS_END, read_picture
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,7 +51,7 @@ _UNREADABLE = (
 )
 
 
-def find_images(root: Path, places: Sequence[str]) -> list[Path]:
+def find_images(root: Path, places: Sequence[str], without: Path | None = None) -> list[Path]:
     """All image files of some folders and patterns.
 
     Parameters
@@ -60,12 +60,14 @@ def find_images(root: Path, places: Sequence[str]) -> list[Path]:
         What relative places are relative to.
     places : sequence of str
         Folders (with all below them), files, or patterns such as ``"plates/**/*_dapi.tif"``.
+    without : Path, optional
+        A folder to pass over, such as that of the run, whose pictures are no data.
 
     Returns
     -------
     list of Path
-        Sorted, each once. Label images of this package's data folders (``NAME.labels.tif``) and hidden files
-        are left out.
+        Sorted, each once. Label images (``NAME.labels.tif``, ``NAME_masks.png``, folders ``labels`` and ``masks``)
+        and hidden files are left out.
 
     Raises
     ------
@@ -79,7 +81,7 @@ def find_images(root: Path, places: Sequence[str]) -> list[Path]:
         where = root / Path(place).expanduser()
         matches = [where] if where.exists() else [Path(name) for name in glob(str(where), recursive=True)]
         files = {file for match in matches for file in (match.rglob("*") if match.is_dir() else [match])}
-        images = {file for file in files if _is_image(file)}
+        images = {file for file in files if _is_image(file) and not _inside(file, without)}
         if not images:
             raise TrainingError(f"images {place!r}: no file of {', '.join(SUFFIXES)} at {where}; check the path")
         found |= images
@@ -237,10 +239,15 @@ class UnlabelledImages:
             return planes
 
 
+def _inside(file: Path, folder: Path | None) -> bool:
+    return folder is not None and folder.resolve() in file.resolve().parents
+
+
 def _is_image(path: Path) -> bool:
     name = path.name.lower()
     stem, _, _ = name.rpartition(".")
-    return name.endswith(SUFFIXES) and not stem.endswith(".labels") and name[0] != "." and path.is_file()
+    labels = stem.endswith(LABELS_END) or path.parent.name in ("labels", "masks")
+    return name.endswith(SUFFIXES) and not labels and name[0] != "." and path.is_file()
 
 
 def _size(planes: list[NDArray[np.uint8]]) -> int:

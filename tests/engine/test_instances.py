@@ -9,15 +9,14 @@ from scipy import ndimage
 
 from napari_sam import Predictor
 from napari_sam.engine.instances import (
-    WatershedSettings,
     blend,
     check_region,
     cover,
     dense_side,
-    seeded_watershed,
 )
 from napari_sam.engine.windows import grid_window
-from napari_sam.errors import CancelledError, PromptError
+from napari_sam.errors import CancelledError, PromptError, SettingsError
+from src_models.instances import WatershedSettings, hypothesis, seeded_watershed
 from src_models.sam import build_sam
 from src_models.training.dense import dense_target
 
@@ -58,7 +57,7 @@ def test_nothing_there_is_no_object():
 
 @pytest.mark.parametrize("bad", [{"foreground": 1.0}, {"centre": 0}, {"sigma_px": -1}, {"min_area_px": -5}])
 def test_settings_that_mean_nothing_are_refused(bad):
-    with pytest.raises(PromptError, match=next(iter(bad))):
+    with pytest.raises(SettingsError, match=next(iter(bad))):
         WatershedSettings(**bad)
 
 
@@ -148,3 +147,68 @@ def test_a_model_without_a_dense_decoder_is_named():
     predictor.set_image(np.zeros((40, 40), np.uint8))
     with pytest.raises(PromptError, match="no dense decoder"):
         predictor.instances()
+
+
+@pytest.fixture
+def perfect():
+    """A predictor whose dense decoder sees bright objects perfectly, on an image of two squares."""
+    net = build_sam("default")
+    net.image_encoder.forward = lambda x: torch.nn.functional.avg_pool2d(x[:, :1], 8).expand(-1, 256, -1, -1).sigmoid()
+    net.dense_decoder = _Perfect()
+    predictor = Predictor(net, device="cpu", precision="float32", hypotheses=True)
+    image = np.zeros((256, 256), np.uint8)
+    image[40:104, 40:104], image[160:224, 160:224] = 250, 250
+    predictor.set_image(image)
+    return predictor
+
+
+def _shown(predictor, monkeypatch, **ask):
+    """The mask prompt that the mask decoder gets for an ask."""
+    seen = []
+    decode = predictor.runner.decode
+
+    def spy(embedding, prompts, masks=None, multimask=True):
+        seen.append(masks)
+        return decode(embedding, prompts, masks, multimask)
+
+    monkeypatch.setattr(predictor.runner, "decode", spy)
+    predictor.predict(**ask)
+    monkeypatch.undo()
+    return seen[0][0]
+
+
+def test_a_click_shows_the_mask_decoder_the_object_under_it(perfect, monkeypatch):
+    first = _shown(perfect, monkeypatch, points=[(70, 70)])
+    # The image is seen twice as large, and low-res logits lie every second pixel of that: one per image pixel.
+    inside = (np.arange(256) >= 40) & (np.arange(256) < 104)
+    wanted = np.where(np.outer(inside, inside), 8.0, -8.0)
+    np.testing.assert_array_equal(first, wanted)
+
+
+def test_what_does_not_fit_an_object_is_asked_plainly(perfect, monkeypatch):
+    assert _shown(perfect, monkeypatch, points=[(130, 130)]) is None  # background
+    assert _shown(perfect, monkeypatch, points=[(70, 70), (190, 190)]) is None  # two objects
+    assert _shown(perfect, monkeypatch, points=[(70, 70), (80, 80)], point_labels=[1, 0]) is None
+    assert _shown(perfect, monkeypatch, box=(30, 30, 240, 240)) is None  # much larger than any
+    assert _shown(perfect, monkeypatch, box=(38, 38, 108, 108)) is not None
+    assert _shown(perfect, monkeypatch, points=[(70, 70), (200, 200)], point_labels=[1, 0]) is not None
+
+
+def test_an_earlier_prediction_goes_before_the_dense_decoders_guess(perfect, monkeypatch):
+    earlier = perfect.predict(points=[(70, 70)])
+    shown = _shown(perfect, monkeypatch, points=[(70, 70), (100, 100)], mask=earlier)
+    np.testing.assert_array_equal(shown, earlier.low_res_logits[earlier.best])
+
+
+def test_only_models_trained_for_it_guess():
+    assert not Predictor(build_sam("default", dense=False), device="cpu").hypotheses
+    assert not Predictor(build_sam("vit_t"), device="cpu").hypotheses
+
+
+def test_boxes_and_points_that_disagree_have_no_hypothesis():
+    labels = np.zeros((20, 40), np.int32)
+    labels[2:18, 2:18], labels[2:18, 22:38] = 1, 2
+    assert hypothesis(labels, [(10, 30)], [1], box=(1, 1, 19, 19)) is None
+    assert hypothesis(labels, [(10, 10)], [1], box=(1, 1, 19, 19)).sum() == 256
+    assert hypothesis(labels, [(500, 500)], [1]) is None  # clipped into the background
+    assert hypothesis(np.zeros((4, 4), np.int32), [], [], box=(0, 0, 4, 4)) is None

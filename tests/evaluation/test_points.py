@@ -19,6 +19,10 @@ class Oracle:
     def __init__(self, labels):
         self.labels = labels
 
+    @property
+    def image(self):
+        return self.labels  # of the image's shape, which is all that is asked
+
     def set_image(self, image):
         self.asked = []
 

@@ -57,6 +57,30 @@ def test_folding_a_fixed_normalisation_changes_nothing(kernel, stride, depthwise
         torch.testing.assert_close(layer(x), plain)
 
 
+def test_a_vits_crop_keeps_the_positions_of_the_whole():
+    """With every learned position but the crop's own spoiled, a crop is embedded as before."""
+    from src_models.image_encoder import ImageEncoderViT, ViTConfig
+
+    torch.manual_seed(0)
+    config = ViTConfig(width=32, depth=2, heads=2, global_blocks=(1,), img_size=128, window=3)
+    encoder = ImageEncoderViT(config).eval()
+    for parameter in encoder.parameters():
+        parameter.data.normal_(0, 0.3)
+    x = torch.randn(1, 3, 64, 48)
+    with torch.no_grad():
+        before = encoder(x, (2, 3))
+        kept = encoder.pos_embed[:, 2:6, 3:6].clone()
+        encoder.pos_embed.normal_()
+        encoder.pos_embed[:, 2:6, 3:6] = kept
+        for table, size in ((encoder.blocks[1].attn.rel_pos_h, 4), (encoder.blocks[1].attn.rel_pos_w, 3)):
+            middle = len(table) // 2
+            near = table[middle - size + 1 : middle + size].clone()
+            table.normal_()
+            table[middle - size + 1 : middle + size] = near
+        torch.testing.assert_close(encoder(x, (2, 3)), before)
+        assert not torch.allclose(encoder(x), before, atol=1e-2)
+
+
 def test_depthwise_convolution_keeps_its_type_in_mixed_precision():
     layer, plain = DepthwiseConv2d(8, 5), torch.nn.Conv2d(8, 8, 5, padding=2, groups=8)
     plain.load_state_dict(layer.state_dict())

@@ -14,7 +14,7 @@ from PIL import Image
 from src_models.errors import TrainingError
 from src_models.training import datasets
 from src_models.training.coco import decompress, object_mask, render
-from src_models.training.data import Pair, to_rgb8
+from src_models.training.data import to_rgb8
 from src_models.training.datasets import read_dataset
 
 SHAPE = (6, 8)
@@ -207,15 +207,6 @@ class TestFolder:
         assert len(pair.boxes) == 3
         if not image.endswith("jpg"):
             np.testing.assert_array_equal(pair.image, _image())
-
-    def test_as_the_trainer_read_it_before(self, tmp_path):
-        _save(tmp_path / "a.image.tif", _image(dtype=np.uint16) * 200)
-        _save(tmp_path / "a.labels.tif", _labels())
-        want = Pair.read(tmp_path / "a.image.tif", tmp_path / "a.labels.tif")
-        got = read_dataset(tmp_path).pairs[0]
-        assert got.name == want.name
-        np.testing.assert_array_equal(got.image, want.image)
-        np.testing.assert_array_equal(got.labels, want.labels)
 
     @pytest.mark.parametrize("dtype", [np.uint8, np.int8, np.uint16, np.int16, np.uint32, np.int32, np.int64, ">u2"])
     def test_integer_labels(self, tmp_path, dtype):

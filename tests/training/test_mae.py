@@ -373,9 +373,9 @@ def test_the_product_is_a_network_to_start_training_from(folder):
     config = _config("default", steps=1, seed=5)
     result = pretrain(config, folder, folder / "run")
     state = torch.load(folder / "run" / "state.pt", weights_only=True)["net"]
-    net = starting_network(TrainConfig(kind="default", start=str(result.model)))
+    net = starting_network(TrainConfig(kind="default", start=str(result.model), dense_weight=0.0))
     torch.manual_seed(5)
-    fresh = build_sam("default")
+    fresh = build_sam("default", dense=False)
     for name, value in net.named_parameters():
         assert torch.equal(value, state[name])
         if not name.startswith("image_encoder."):
@@ -609,3 +609,11 @@ def test_no_half_written_files_are_left(small, folder):
     pretrain(_config("small", steps=2, save_every=1, picture_every=1), folder, folder / "run")
     names = {path.name for path in (folder / "run").rglob("*") if path.is_file()}
     assert names == {"model.safetensors", "state.pt", "log.csv", "0000001.png", "0000002.png"}
+
+
+def test_label_images_and_the_runs_own_pictures_are_no_data(tmp_path):
+    for name in ("a.png", "a_masks.png", "labels/a.png", "runs/mae/pictures/000500.png", "b.labels.tif"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("L", (32, 32)).save(tmp_path / name)
+    found = find_images(tmp_path, ["."], without=tmp_path / "runs" / "mae")
+    assert [p.relative_to(tmp_path).as_posix() for p in found] == ["a.png"]

@@ -57,7 +57,10 @@ def _final(folder):
 
 @pytest.mark.parametrize("recipe", ["quick", "paper"])
 def test_a_killed_run_goes_on_to_the_same_result(tmp_path, tiny, recipe):
-    config = dataclasses.replace(tiny, recipe=recipe, steps=3 if recipe == "quick" else 2)
+    """Also with stochastic crops, hypotheses and accumulated batches."""
+    config = dataclasses.replace(tiny, recipe=recipe, steps=3 if recipe == "quick" else 2, hypotheses=0.5)
+    if recipe == "quick":
+        config = dataclasses.replace(config, accumulate=2, augment=0.5)
     Trainer(config, tmp_path, tmp_path / "whole").run()
     Trainer(config, tmp_path, tmp_path / "cut").run(cancelled=_stop_at(1))
     assert _final(tmp_path / "cut")["step"] == 1
@@ -90,12 +93,34 @@ def test_a_run_learns_one_crop(tmp_path, tiny):
     losses = []
     for _ in range(12):
         trainer.step = 5  # the same prompts each time
-        losses.append(trainer.train_step(crops)["loss"])
+        losses.append(trainer.train_step(iter([crops]))["loss"])
     assert np.mean(losses[-3:]) < 0.8 * losses[0]
 
 
+@pytest.mark.parametrize("recipe", ["quick", "paper"])
+def test_the_encoders_gradient_is_that_of_all_losses_at_once(tmp_path, tiny, recipe, monkeypatch):
+    """The embedding is cut off and differentiated once; that must be what one backward pass would give."""
+    config = dataclasses.replace(tiny, recipe=recipe, dense_weight=0.7)
+    trainer = Trainer(config, tmp_path, tmp_path / "run")
+    crops = [trainer.sampler.draw(np.random.default_rng(0))]
+    weight = trainer.net.image_encoder.neck[0].weight
+
+    trainer._backward(crops, np.random.default_rng(4))
+    cut = weight.grad.clone()
+    trainer.optimizer.zero_grad(set_to_none=True)
+
+    losses = []
+    monkeypatch.setattr(trainer, "_descend", losses.append)
+    monkeypatch.setattr(trainer, "_cut", lambda embedding: embedding)
+    trainer._backward(crops, np.random.default_rng(4))
+    assert len(losses) == (2 if recipe == "quick" else 12)
+    sum(losses).backward()
+    torch.testing.assert_close(cut, weight.grad, rtol=1e-3, atol=1e-6)
+    assert float(cut.abs().max()) > 0
+
+
 def test_accumulated_batches_have_the_gradient_of_their_mean(tmp_path, tiny):
-    config = dataclasses.replace(tiny, dense_weight=1.0, accumulate=2)
+    config = dataclasses.replace(tiny, dense_weight=1.0)
     trainer = Trainer(config, tmp_path, tmp_path / "a")
     crops = [trainer.sampler.draw(np.random.default_rng(i)) for i in range(2)]
     wanted = {}
@@ -104,7 +129,8 @@ def test_accumulated_batches_have_the_gradient_of_their_mean(tmp_path, tiny):
         trainer._backward([crop], np.random.default_rng([config.seed, 1, 0, part]))
         for name, parameter in trainer.net.named_parameters():
             if parameter.grad is not None:
-                wanted[name] = wanted.get(name, 0) + parameter.grad
+                wanted[name] = wanted.get(name, 0) + parameter.grad / 2
+    trainer.config = dataclasses.replace(config, accumulate=2)
     trainer.optimizer.zero_grad(set_to_none=True)
     for part, crop in enumerate(crops):
         trainer._backward([crop], np.random.default_rng([config.seed, 1, 0, part]))
@@ -113,19 +139,26 @@ def test_accumulated_batches_have_the_gradient_of_their_mean(tmp_path, tiny):
             torch.testing.assert_close(parameter.grad, wanted[name])
 
 
-def test_what_is_frozen_stays(tmp_path, tiny):
-    config = dataclasses.replace(tiny, freeze=("image_encoder", "prompt_encoder"), steps=1, weight_decay=0.1)
+_PARTS = ("image_encoder", "prompt_encoder", "mask_decoder", "dense_decoder")
+
+
+@pytest.mark.parametrize("frozen", [*((p,) for p in _PARTS), *(tuple(q for q in _PARTS if q != p) for p in _PARTS)])
+def test_what_is_frozen_stays(tmp_path, tiny, frozen):
+    config = dataclasses.replace(tiny, freeze=frozen, steps=1, weight_decay=0.1)
     trainer = Trainer(config, tmp_path, tmp_path / "run")
     before = {k: v.clone() for k, v in trainer.net.state_dict().items()}
     trainer.run()
     after = trainer.net.state_dict()
     moved = {k.split(".")[0] for k, v in after.items() if not torch.equal(v, before[k])}
-    assert moved == {"mask_decoder", "dense_decoder"}
+    assert moved == set(_PARTS) - set(frozen)
+
+
+def test_freezing_what_is_not_there_or_everything_is_refused(tmp_path, tiny):
+    config = tiny
     with pytest.raises(TrainingError, match="image_encodr"):
         Trainer(dataclasses.replace(config, freeze=("image_encodr",)), tmp_path, tmp_path / "x")
-    everything = ("image_encoder", "prompt_encoder", "mask_decoder", "dense_decoder")
     with pytest.raises(TrainingError, match="nothing is left"):
-        Trainer(dataclasses.replace(config, freeze=everything), tmp_path, tmp_path / "x")
+        Trainer(dataclasses.replace(config, freeze=_PARTS), tmp_path, tmp_path / "x")
 
 
 def test_layer_decay_by_hand():
@@ -168,9 +201,8 @@ def test_tiny_vit_trains_by_the_papers_recipe(tmp_path, tiny):
         steps=1,
     )
     trainer = Trainer(config, tmp_path, tmp_path / "run")
-    before = trainer.net.image_encoder.patch_embed.seq[0].c.weight.clone()
     trainer.run()
-    assert not torch.equal(before, trainer.net.image_encoder.patch_embed.seq[0].c.weight)
+    assert float(trainer.net.image_encoder.patch_embed.seq[0].c.weight.grad.abs().max()) > 0
     assert load_sam(tmp_path / "run" / "model.safetensors").kind == "vit_t"
 
 
@@ -192,9 +224,25 @@ def test_a_loss_that_is_not_finite_keeps_the_checkpoint(tmp_path, tiny):
     with torch.no_grad():
         trainer.net.mask_decoder.iou_token.weight.fill_(float("nan"))
     with pytest.raises(TrainingError, match="lower learning_rate"):
-        trainer.train_step(next(iter(trainer._batches())))
+        trainer.train_step(trainer._batches())
     assert (tmp_path / "run" / "model.safetensors").read_bytes() == kept
-    Trainer(dataclasses.replace(tiny, learning_rate=1e-4), tmp_path, tmp_path / "run").resume()  # as it advises
+
+
+def test_a_gradient_that_is_not_finite_changes_nothing(tmp_path, tiny):
+    trainer = Trainer(tiny, tmp_path, tmp_path / "run")
+    before = {k: v.clone() for k, v in trainer.net.state_dict().items()}
+    trainer.net.mask_decoder.iou_token.weight.register_hook(lambda grad: grad * float("inf"))
+    with pytest.raises(TrainingError, match="the gradient is"):
+        trainer.train_step(trainer._batches())
+    assert all(torch.equal(v, before[k]) for k, v in trainer.net.state_dict().items())
+
+
+def test_a_run_goes_on_with_the_lower_rate_that_the_error_asks_for(tmp_path, tiny):
+    Trainer(tiny, tmp_path, tmp_path / "run").save()
+    for rate in (tiny.backbone_rate, 1e-4):
+        trainer = Trainer(dataclasses.replace(tiny, learning_rate=rate), tmp_path, tmp_path / "run")
+        trainer.resume()
+        assert {g["peak"] for g in trainer.optimizer.param_groups} == {rate, tiny.backbone_rate}
 
 
 def test_a_full_disk_keeps_the_checkpoint(tmp_path, tiny, monkeypatch):
@@ -207,8 +255,12 @@ def test_a_full_disk_keeps_the_checkpoint(tmp_path, tiny, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("src_models.training.trainer.torch.save", full)
-    monkeypatch.setattr("src_models.training.trainer.save_sam", lambda *a, **k: None)
     trainer.step = 1
+    with pytest.raises(TrainingError, match=r"No space left on device.*make room"):
+        trainer.save()
+    assert (tmp_path / "run" / "state.pt").read_bytes() == kept["state.pt"]
+    monkeypatch.setattr("src_models.checkpoints.save_file", lambda state, path, header: full(state, path))
+    kept = {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()}
     with pytest.raises(TrainingError, match=r"No space left on device.*make room"):
         trainer.save()
     assert {p.name: p.read_bytes() for p in (tmp_path / "run").iterdir()} == kept
@@ -257,6 +309,30 @@ def test_images_without_objects_are_left_out_with_a_reason(tmp_path, tiny):
     trainer = Trainer(tiny, tmp_path, tmp_path / "run")
     assert len(trainer.skipped) == 1
     assert trainer.skipped[0].startswith("d: s1")
+
+
+def test_steps_after_the_last_checkpoint_are_done_again(tmp_path, tiny):
+    """As after SIGKILL: nothing of them is left but rows of the table."""
+    config = dataclasses.replace(tiny, steps=3, save_every=1)
+    trainer = Trainer(config, tmp_path, tmp_path / "cut")
+    trainer.run(cancelled=_stop_at(2))
+    trainer.train_step(trainer._batches())  # lost
+    Trainer(config, tmp_path, tmp_path / "cut").run()
+    Trainer(config, tmp_path, tmp_path / "whole").run()
+    whole, cut = _final(tmp_path / "whole"), _final(tmp_path / "cut")
+    assert all(torch.equal(v, cut["net"][k]) for k, v in whole["net"].items())
+
+
+def test_stochastic_depth_is_the_same_after_resuming(tmp_path):
+    """Its noise comes from the step's number, not from how long the process has lived."""
+    config = TrainConfig(kind="vit_b", start="", drop_path=0.4, dense_weight=0, steps=4)
+    layer = starting_network(config).image_encoder.blocks[11].drop_path.train()
+    draws = []
+    for _ in range(2):
+        torch.manual_seed(hash((config.seed, 3)) % 2**63)
+        draws.append(layer(torch.ones(64, 1)))
+    assert torch.equal(*draws)
+    assert 0.2 < float((draws[0] == 0).float().mean()) < 0.6
 
 
 def test_a_failure_while_drawing_reaches_the_caller(tmp_path, tiny, monkeypatch):
