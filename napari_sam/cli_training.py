@@ -26,17 +26,18 @@ def add_training(commands: Any, common: argparse.ArgumentParser) -> None:
     common : argparse.ArgumentParser
         Arguments of every command.
     """
-    train = commands.add_parser(
-        "train", parents=[common], help="train or fine-tune a model", description="Train or fine-tune a model."
-    )
-    pretrain = commands.add_parser("pretrain", parents=[common], help="pre-train an image encoder without labels")
-    for command, run in ((train, _train), (pretrain, _pretrain)):
-        command.add_argument("config", type=Path, nargs="?", help="TOML file, or a recipe's name (docs/training.md)")
-        command.add_argument("--config", type=Path, dest="config_option", metavar="CONFIG", help="the same, by name")
-        command.add_argument(
-            "--data", type=Path, default=Path(), metavar="ROOT", help="folder that the config's paths are relative to"
+    for name, run, what in (
+        ("train", _train, "train or fine-tune a model"),
+        ("pretrain", _pretrain, "pre-train an image encoder without labels"),
+    ):
+        command = commands.add_parser(
+            name, parents=[common], help=what, description=f"{what.capitalize()}. Ctrl+C saves and stops."
         )
-        command.add_argument("--out", type=Path, required=True, metavar="RUN", help="folder of checkpoints and logs")
+        command.add_argument("config", type=Path, nargs="?", help=f"TOML file, or a recipe: {_recipes(name)}")
+        command.add_argument("--config", type=Path, dest="config_option", metavar="CONFIG", help="the same, by name")
+        command.add_argument("--show", action="store_true", help="print the configuration and do nothing")
+        command.add_argument("--data", type=Path, metavar="ROOT", help="folder that the config's paths are relative to")
+        command.add_argument("--out", type=Path, metavar="RUN", help="folder of checkpoints and logs")
         command.add_argument("--resume", action="store_true", help="go on with the run in RUN; fail if there is none")
         command.add_argument("--steps", type=int, default=None, help="instead of the config's")
         command.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
@@ -50,7 +51,7 @@ def add_training(commands: Any, common: argparse.ArgumentParser) -> None:
     ):
         protocol = protocols.add_parser(name, parents=[common], help=what, description=what)
         protocol.add_argument(
-            "data", type=Path, help="folder of NAME.image.*, NAME.labels.tif, or of DATASET/SPLIT/ with such pairs"
+            "data", type=Path, help="a data set as for training, or a folder of DATASET/SPLIT/NAME.labels.tif"
         )
         protocol.add_argument("--split", default="dev", help="dev by default")
         protocol.add_argument("--only", nargs="*", default=None, metavar="DATASET", help="data sets to evaluate")
@@ -63,16 +64,30 @@ def add_training(commands: Any, common: argparse.ArgumentParser) -> None:
         protocol.set_defaults(run=run)
 
 
+def _recipes(command: str) -> str:
+    """Names of the configurations for a command, without importing torch."""
+    from src_models.training.config import recipe_names  # noqa: PLC0415
+
+    return ", ".join(recipe_names(command == "pretrain"))
+
+
 def _config_of(args: argparse.Namespace) -> Path:
-    """The configuration file, given by place or by name; checks that a run to resume is there."""
+    """The configuration file, given by place or by name; checks that all else is given too."""
     from src_models.training.config import find_config  # noqa: PLC0415
 
     given = [c for c in (args.config, args.config_option) if c is not None]
     if len(given) != 1:
-        raise TrainingError("give one configuration file or recipe: napari-sam train finetune --data ROOT --out RUN")
+        raise TrainingError(f"give one configuration file, or a recipe: {_recipes(args.command)}")
+    path = find_config(given[0], args.command == "pretrain")
+    if args.show:
+        return path
+    missing = [name for name in ("data", "out") if getattr(args, name) is None]
+    if missing:
+        what = {"data": "--data FOLDER, which holds the images", "out": "--out FOLDER, for what comes of it"}
+        raise TrainingError(f"give {what[missing[0]]}")
     if args.resume and not (args.out / "state.pt").exists():
         raise TrainingError(f"{args.out}: no state.pt to resume; leave out --resume to start a new run")
-    return find_config(given[0])
+    return path
 
 
 def _with_steps(config: Any, steps: int | None) -> Any:
@@ -93,33 +108,48 @@ def _report(step: int, steps: int, values: Mapping[str, float]) -> None:
 
 @contextmanager
 def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Let Ctrl+C save and stop after the step at hand; a second one stops at once."""
+    """Let Ctrl+C, or a scheduler's SIGTERM, save and stop after the step at hand; a second one stops at once.
+
+    Raises KeyboardInterrupt at the end if one came, so that the command fails and a script does not go on.
+    """
     asked: list[int] = []
 
     def stop(number: int, frame: object) -> None:
         asked.append(number)
-        signal.signal(signal.SIGINT, before)
+        signal.signal(number, before[number])
         sys.stderr.write("\nsaving and stopping; the same command goes on from here\n")
 
-    before = signal.getsignal(signal.SIGINT)
     usual = threading.current_thread() is threading.main_thread()  # signals can be handled nowhere else
-    if usual:
-        signal.signal(signal.SIGINT, stop)
+    before = {int(n): signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)} if usual else {}
+    for number in before:
+        signal.signal(number, stop)
     try:
         yield lambda: bool(asked)
     finally:
-        if usual:
-            signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if asked:
+        raise KeyboardInterrupt
+
+
+def _shown(path: Path) -> None:
+    sys.stdout.write(f"# {path}\n{path.read_text()}")
 
 
 def _train(args: argparse.Namespace) -> Any:
     from src_models.training.config import TrainConfig  # noqa: PLC0415
     from src_models.training.trainer import Trainer  # noqa: PLC0415
 
-    config = _with_steps(TrainConfig.from_toml(_config_of(args)), args.steps)
+    path = _config_of(args)
+    config = _with_steps(TrainConfig.from_toml(path), args.steps)
+    if args.show:
+        return _shown(path)
     trainer = Trainer(config, args.data, args.out, args.device)
     for reason in trainer.skipped:
-        sys.stderr.write(f"left out: {reason}\n")
+        sys.stderr.write(f"note: {reason}\n")
+    first = trainer.resume()
+    if first >= config.steps:
+        sys.stderr.write(f"the run in {args.out} is at step {first} already; raise --steps to go on\n")
     with _interruptible() as cancelled:
         trainer.run(_report, cancelled)
     best = args.out / "best.safetensors"
@@ -127,7 +157,7 @@ def _train(args: argparse.Namespace) -> Any:
         "model": str(args.out / "model.safetensors"),
         "best": str(best) if best.exists() else None,
         "steps": trainer.step,
-        "left out": len(trainer.skipped),
+        "notes on the data": len(trainer.skipped),
     }
 
 
@@ -135,7 +165,10 @@ def _pretrain(args: argparse.Namespace) -> Any:
     from src_models.training.pretrain import pretrain  # noqa: PLC0415
     from src_models.training.pretrain_config import PretrainConfig  # noqa: PLC0415
 
-    config = _with_steps(PretrainConfig.from_toml(_config_of(args)), args.steps)
+    path = _config_of(args)
+    config = _with_steps(PretrainConfig.from_toml(path), args.steps)
+    if args.show:
+        return _shown(path)
     with _interruptible() as cancelled:
         result = pretrain(config, args.data, args.out, device=args.device, progress=_report, cancelled=cancelled)
     for path, reason in result.skipped.items():

@@ -125,7 +125,36 @@ def test_training_from_the_command_line(data, capsys):
     image = str(data / "data" / "cells" / "dev" / "s0.image.tif")
     assert main(["segment", image, "--point", "40,40", "--model", str(run / "model.safetensors")]) == 0
     assert main(["train", *common]) == 2
-    assert "one configuration file or recipe" in capsys.readouterr().err
+    assert "one configuration file, or a recipe: default-1" in capsys.readouterr().err
+
+
+def test_recipes_can_be_shown_and_are_not_mixed_up(capsys):
+    assert main(["train", "paper", "--show"]) == 0
+    assert 'recipe = "paper"' in capsys.readouterr().out
+    assert main(["pretrain", "pretrain", "--show"]) == 0
+    assert "mask_ratio" in capsys.readouterr().out
+    for arguments, words in (
+        (["train", "pretrain", "--out", "x", "--data", "."], "a recipe for 'napari-sam pretrain'"),
+        (["pretrain", "paper", "--out", "x", "--data", "."], "a recipe for 'napari-sam train'"),
+        (["train", "finetune", "--out", "x"], "give --data FOLDER"),
+        (["train", "finetune", "--data", "."], "give --out FOLDER"),
+    ):
+        assert main(arguments) == 2
+        assert words in capsys.readouterr().err
+
+
+def test_evaluate_takes_what_training_takes(tmp_path, capsys):
+    from PIL import Image
+
+    from src_models.training.synthetic import synthetic_sample
+
+    for folder in ("images", "masks"):
+        (tmp_path / folder).mkdir()
+    image, labels = synthetic_sample(96, np.random.default_rng(0), style="nuclei")
+    Image.fromarray(image).save(tmp_path / "images" / "a.png")
+    Image.fromarray(labels.astype(np.uint8)).save(tmp_path / "masks" / "a.png")
+    assert main(["evaluate", "points", str(tmp_path), "--per-image", "2", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["mean"]["objects"] == 2
 
 
 def test_ctrl_c_saves_and_the_same_command_goes_on(data, capsys, monkeypatch):
@@ -136,12 +165,14 @@ def test_ctrl_c_saves_and_the_same_command_goes_on(data, capsys, monkeypatch):
     monkeypatch.setattr(cli_training, "_report", lambda step, steps, values: signal.raise_signal(signal.SIGINT))
     arguments = ["train", str(data / "train.toml"), "--data", str(data / "data"), "--out", str(data / "run")]
     arguments += ["--device", "cpu", "--steps", "50", "--json"]
-    assert main(arguments) == 0
-    streams = capsys.readouterr()
-    assert "the same command goes on from here" in streams.err
-    assert json.loads(streams.out)["steps"] == 1
-    assert (data / "run" / "state.pt").exists()
+    assert main(arguments) == 130  # so that a script does not go on as if all was done
+    assert "the same command goes on from here" in capsys.readouterr().err
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    monkeypatch.undo()
+    assert main([*arguments[:-3], "--steps", "1", "--json"]) == 0
+    streams = capsys.readouterr()
+    assert "at step 1 already" in streams.err
+    assert json.loads(streams.out)["steps"] == 1
 
 
 def test_pretraining_from_the_command_line(data, capsys):
@@ -193,8 +224,8 @@ def _bad_pair(folder, labels, image=True):
         (["evaluate", "points", "BAD/empty"], "no object of at least 16 px"),
         (["evaluate", "dense", "BAD/alone"], "no image NAME.image.*"),
         (["train", "finetun", "--out", "DATA/run"], "there are default-1, default-2, default-3, finetune, paper"),
-        (["train", "DATA/none.toml", "--out", "DATA/run"], "cannot be read as TOML"),
-        (["train", "DATA/none.toml", "--out", "DATA/run", "--device", "abacus"], "cannot be read as TOML"),
+        (["train", "DATA/none.toml", "--data", "DATA", "--out", "DATA/run"], "no such file"),
+        (["train", "finetune", "--data", "DATA/cells/dev", "--out", "DATA/run", "--device", "abacus"], "abacus"),
     ],
 )
 def test_training_and_evaluating_name_what_is_wrong(data, capsys, arguments, words):

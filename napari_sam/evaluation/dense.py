@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -12,8 +13,6 @@ from napari_sam.evaluation.matching import match
 from napari_sam.evaluation.points import labelled_images
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from napari_sam.predictor import Predictor
     from src_models.instances import WatershedSettings
 
@@ -70,7 +69,8 @@ def score_dense(
         path, labels = pairs[i]
         predictor.set_image(path)
         if labels.shape != predictor.image.shape:
-            raise ImageError(f"labels of shape {labels.shape} for {path} of shape {predictor.image.shape}: must be one")
+            what = path if isinstance(path, Path) else f"image {i}"
+            raise ImageError(f"labels of shape {labels.shape} for {what} of shape {predictor.image.shape}: must be one")
         m = match(labels, predictor.instances(settings=settings))
         rows.append((m.mean_accuracy(), m.accuracy(0.5), m.accuracy(0.75), m.true))
     if not rows:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.errors import ImageError
-from src_models.training.datasets import checked_labels, read_picture
+from src_models.training.datasets import checked_labels, looks_like_dataset, read_dataset, read_picture
 from src_models.training.prompts import correction, deepest_point
 
 if TYPE_CHECKING:
@@ -45,19 +45,20 @@ class ObjectScore:
     confidence_error: float
 
 
-def labelled_images(folder: Path) -> Iterator[tuple[Path, NDArray[np.int32]]]:
-    """Paths of a folder's images ``NAME.image.*`` with the labels of ``NAME.labels.tif``.
+def labelled_images(folder: Path) -> Iterator[tuple[Path | NDArray[np.uint8], NDArray[np.int32]]]:
+    """Images of a data set with their labels.
+
+    Of a folder of ``NAME.image.*`` and ``NAME.labels.tif``, images are given as paths, so that each is seen at its
+    own depth; of all else that `read_dataset` reads, as (H, W, 3) arrays of 8 bits.
 
     Raises
     ------
-    ImageError
-        If the folder has no such pair.
     TrainingError
-        If labels cannot be read, are not integers, or are negative.
+        If there is no such pair, or labels cannot be read, are not integers, or are negative.
     """
     found = sorted(folder.glob("*.labels.tif"))
     if not found:
-        raise ImageError(f"{folder}: no NAME.labels.tif beside NAME.image.*")
+        yield from ((pair.image, pair.labels) for pair in read_dataset(folder).pairs)
     for path in found:
         name = path.name.removesuffix(".labels.tif")
         images = sorted(folder.glob(f"{name}.image.*"))
@@ -236,7 +237,7 @@ def data_sets(root: Path, split: str, only: Sequence[str] | None = None) -> list
     Parameters
     ----------
     root : Path
-        Folder of data sets, or one folder of pairs.
+        Folder of data sets, or one data set of any kind that `read_dataset` reads.
     split : str
         Such as "dev".
     only : sequence of str, optional
@@ -250,6 +251,8 @@ def data_sets(root: Path, split: str, only: Sequence[str] | None = None) -> list
     if any(root.glob("*.labels.tif")):
         return [(root.name, root)]
     found = [(f.parent.name, f) for f in sorted(root.glob(f"*/{split}")) if any(f.glob("*.labels.tif"))]
+    if not found and looks_like_dataset(root):
+        return [(root.name, root)]
     if not found:
         raise ImageError(f"{root}: no DATASET/{split}/NAME.labels.tif; give the folder that holds the data sets")
     if missing := sorted(set(only or ()) - {name for name, _ in found}):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import math
 import tomllib
 from dataclasses import dataclass, field
@@ -124,7 +125,8 @@ class TrainConfig:
     picture_every : int
         Steps between pictures of predictions; 0 for none.
     validate_every : int
-        Steps between evaluations of the averaged weights on `validation`; 0 for none. The best so far is kept.
+        Steps between evaluations of the averaged weights on `validation`; 0 for every checkpoint. The best so far
+        is kept.
     folders : tuple of FolderConfig
         The data.
     validation : tuple of FolderConfig
@@ -214,25 +216,28 @@ class TrainConfig:
         return config
 
 
-def recipe_names() -> tuple[str, ...]:
-    """Names of the configurations that come with the package."""
-    return tuple(sorted(p.stem for p in _RECIPES.glob("*.toml")))
+def recipe_names(pretraining: bool = False) -> tuple[str, ...]:
+    """Names of the configurations that come with the package, for training or for pre-training."""
+    return tuple(sorted(p.stem for p in _RECIPES.glob("*.toml") if p.stem.startswith("pretrain") == pretraining))
 
 
-def find_config(name: Path) -> Path:
+def find_config(name: Path, pretraining: bool = False) -> Path:
     """A configuration file: a path, or the name of one that comes with the package.
 
     Raises
     ------
     TrainingError
-        If it is neither.
+        If it is neither, or a recipe for the other kind of run.
     """
-    shipped = _RECIPES / f"{name}.toml"
     if name.exists() or name.suffix:
         return name
-    if not shipped.exists():
-        raise TrainingError(f"{name}: no such file, and no recipe of that name; there are {', '.join(recipe_names())}")
-    return shipped
+    if str(name) in recipe_names(not pretraining):
+        command = "train" if pretraining else "pretrain"
+        raise TrainingError(f"{name} is a recipe for 'napari-sam {command}'")
+    if str(name) not in recipe_names(pretraining):
+        known = ", ".join(recipe_names(pretraining))
+        raise TrainingError(f"{name}: no such file, and no recipe of that name; there are {known}")
+    return _RECIPES / f"{name}.toml"
 
 
 def read_toml(path: Path) -> dict[str, Any]:
@@ -245,6 +250,8 @@ def read_toml(path: Path) -> dict[str, Any]:
     """
     try:
         return tomllib.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise TrainingError(f"{path}: no such file") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise TrainingError(f"{path}: cannot be read as TOML: {error}") from error
 
@@ -268,7 +275,9 @@ def checked(kind: type[Any], raw: dict[str, Any], path: Path) -> Any:
     """
     fields = {f.name: f for f in dataclasses.fields(kind)}
     if unknown := sorted(set(raw) - set(fields)):
-        raise TrainingError(f"{path}: unknown key {unknown[0]!r}; known: {', '.join(sorted(fields))}")
+        close = difflib.get_close_matches(unknown[0], fields, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(fields))}"
+        raise TrainingError(f"{path}: unknown key {unknown[0]!r}; {hint}")
     values = {}
     for name, value in raw.items():
         default = fields[name].default

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tifffile
 from PIL import Image
+from scipy import ndimage
 
 from src_models.errors import TrainingError
 from src_models.training.coco import CocoImage, read_coco, render
@@ -123,23 +124,52 @@ def read_dataset(path: Path, include: tuple[str, ...] = ("*",), channels: tuple[
         samples = _read_coco(path, include, channels)
     else:
         raise TrainingError(f"{path}: not a training data set; give a folder of pairs, a COCO .json or an OME-Zarr")
-    pairs, skipped, pixels = [], [], 0
-    for sample in samples:
-        if isinstance(sample, Pair):
-            pairs.append(sample)
-            pixels += sample.labels.size
-            if pixels > _MAX_TOTAL_PX:
-                raise TrainingError(
-                    f"{path}: more than {_MAX_TOTAL_PX} pixels in all; choose some of it with include = [...]"
-                )
-        else:
-            skipped.append(sample)
+    pairs, skipped = _gathered(samples, path)
     if not pairs and not skipped:
         raise TrainingError(f"{path}: no sample matches include {include}; give patterns of its names")
     if not pairs:
         more = f" and {len(skipped) - 3} more" if len(skipped) > 3 else ""
         raise TrainingError(f"{path}: nothing to train on ({'; '.join(skipped[:3])}{more}); label some objects")
     return Dataset(path.resolve().name, tuple(pairs), tuple(skipped))
+
+
+def _gathered(samples: Iterator[Pair | str], path: Path) -> tuple[list[Pair], list[str]]:
+    """Samples, and notes on them and on what was left out."""
+    pairs: list[Pair] = []
+    notes: list[str] = []
+    pixels = 0
+    for sample in samples:
+        if isinstance(sample, str):
+            notes.append(sample)
+            continue
+        pairs.append(sample)
+        pixels += sample.labels.size
+        if pixels > _MAX_TOTAL_PX:
+            raise TrainingError(f"{path}: more than {_MAX_TOTAL_PX} pixels in all; choose some with include = [...]")
+        if (parts := _one_object_in_parts(sample)) > 2:
+            notes.append(
+                f"{sample.name}: kept, but its only label falls into {parts} parts; if those are objects, give "
+                f"each its own number (skimage.measure.label)"
+            )
+    return pairs, notes
+
+
+def looks_like_dataset(path: Path) -> bool:
+    """Whether a path could be a data set: a JSON file, an OME-Zarr, or a folder with pictures or ``images``."""
+    if path.is_file():
+        return path.suffix.lower() == ".json"
+    if not path.is_dir():
+        return False
+    return _is_zarr(path) or (path / "images").is_dir() or any(_is_picture(p) for p in path.iterdir())
+
+
+def _is_picture(path: Path) -> bool:
+    return path.suffix.lower() in _PICTURES and path.is_file()
+
+
+def _one_object_in_parts(pair: Pair) -> int:
+    """Into how many parts the only label of an image falls; 1 where there are several labels."""
+    return int(ndimage.label(pair.labels)[1]) if pair.labels.max() == 1 else 1
 
 
 def _read_folder(folder: Path, include: tuple[str, ...], channels: Channels) -> Iterator[Pair | str]:

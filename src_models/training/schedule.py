@@ -44,7 +44,8 @@ def parameter_groups(net: Sam, config: TrainConfig) -> list[dict[str, Any]]:
     names = [name for name, _ in net.named_parameters()]
     for start in config.freeze:
         if not any(name.startswith(start) for name in names):
-            raise TrainingError(f"freeze {start!r} fits no parameter; such as {names[0]!r}")
+            parts = sorted({name.split(".")[0] for name in names})
+            raise TrainingError(f"freeze {start!r} fits no parameter; the network's parts are {', '.join(parts)}")
     layers = 1 + max((int(m[1]) for m in map(_LAYER.match, names) if m), default=0)
     groups: dict[tuple[bool, int, bool], list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():

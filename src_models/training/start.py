@@ -41,7 +41,9 @@ def starting_network(config: TrainConfig) -> Sam:
     else:
         net = load_sam(config.start)
         if net.kind != config.kind:
-            raise TrainingError(f"start {config.start!r} holds {net.kind}; set kind = {net.kind!r}")
+            raise TrainingError(
+                f"start {config.start!r} is a network of kind {net.kind!r}, but kind = {config.kind!r}; make them one"
+            )
         if dense and net.dense_decoder is None:
             net.dense_decoder = build_sam("default").dense_decoder
     _set_drop_path(net, config.drop_path)

@@ -101,7 +101,10 @@ class Trainer:
 
     def _read(self, root: Path, config: FolderConfig) -> tuple[Pair, ...]:
         """Read a data set, and remember what was left out of it."""
-        found = read_dataset(root / config.path, config.include, config.channels or None)
+        path = root / config.path
+        if not path.exists():
+            raise TrainingError(f"data set {config.path!r}: no {path}; paths are relative to the data root (--data)")
+        found = read_dataset(path, config.include, config.channels or None)
         self.skipped += tuple(f"{config.path}: {reason}" for reason in found.skipped)
         return found.pairs
 
@@ -142,8 +145,8 @@ class Trainer:
             if self.step % _LOG_EVERY == 0:
                 rate = (self.step - seen) / (time.perf_counter() - started)
                 append_row(log, {"step": self.step, **values, "steps_per_s": round(rate, 3)})
-            if config.validate_every and self.step % config.validate_every == 0:
-                self._validate()
+            if self.validation is not None and self.step % (config.validate_every or config.save_every) == 0:
+                self._validate(self.validation)
             if self.step % config.save_every == 0 or self.step == config.steps:
                 self.save()
             if progress is not None:
@@ -316,11 +319,9 @@ class Trainer:
         ]
         save_sheet(self.out / "pictures" / f"{self.step + 1:06d}.png", sheet)
 
-    def _validate(self) -> None:
+    def _validate(self, validation: Validation) -> None:
         """Evaluate the averaged weights, and keep them if none before were better."""
-        if self.validation is None:
-            return
-        values = self.validation.score(self.average)
+        values = validation.score(self.average)
         append_row(self.out / "validation.csv", {"step": self.step, **values})
         if values["iou_1click"] > self.best:
             self.best = values["iou_1click"]
@@ -378,8 +379,8 @@ class Trainer:
     def _unsaved(self, error: CheckpointError) -> str:
         return f"step {self.step}: {error}; the checkpoint before is whole: make room and run the same command again"
 
-    def resume(self) -> None:
-        """Go on from the last checkpoint in the output folder, if there is one.
+    def resume(self) -> int:
+        """Go on from the last checkpoint in the output folder, if there is one; returns the steps done.
 
         Raises
         ------
@@ -388,7 +389,7 @@ class Trainer:
         """
         path = self.out / "state.pt"
         if not path.exists():
-            return
+            return self.step
         try:
             state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
             then, now = state["config"], _plain(self.config)
@@ -414,6 +415,7 @@ class Trainer:
         for group, peak in zip(self.optimizer.param_groups, peaks, strict=True):
             group["peak"] = peak
         self.step, self.best = int(state["step"]), float(state["best"])
+        return self.step
 
 
 def _set_mode(net: nn.Module) -> None:
