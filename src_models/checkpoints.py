@@ -281,7 +281,7 @@ def _usable_device(device: str | torch.device) -> torch.device:
     return where
 
 
-def _hollow(kind: str, dense: bool) -> Sam:
+def _hollow(kind: str, dense: bool | None = None) -> Sam:
     """Build a network whose weights have no memory yet, but whose constants are real."""
     with _EmptyOnMeta():
         return build_sam(kind, dense)

@@ -51,6 +51,7 @@ def perfect(default_predictor):
     predictor = Predictor.__new__(Predictor)
     predictor.__dict__.update(default_predictor.__dict__)
     predictor.runner, predictor._lock = PerfectRunner(), threading.RLock()
+    predictor.hypotheses = False
     from napari_sam.engine.cache import EmbeddingCache
 
     predictor.cache = EmbeddingCache()

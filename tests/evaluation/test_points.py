@@ -9,7 +9,7 @@ import tifffile
 from napari_sam.engine.prediction import Prediction
 from napari_sam.engine.prompts import Prompt
 from napari_sam.engine.windows import whole_window
-from napari_sam.errors import ImageError
+from napari_sam.errors import TrainingError
 from napari_sam.evaluation.points import box_iou, score_folder, score_image
 
 
@@ -98,7 +98,7 @@ def test_a_folder_is_averaged(tmp_path, labels):
 
 
 def test_an_empty_folder_is_named(tmp_path):
-    with pytest.raises(ImageError, match=str(tmp_path)):
+    with pytest.raises(TrainingError, match=str(tmp_path)):
         score_folder(Oracle(np.zeros((2, 2))), tmp_path, "none")
 
 
