@@ -56,13 +56,13 @@ def measure(config: TrainConfig, device: torch.device, steps: int) -> tuple[floa
             [trainer.sampler.draw(np.random.default_rng([step, i])) for i in range(config.batch)] for step in range(4)
         ]
         for batch in crops[:2]:
-            trainer.train_step(batch)
+            trainer.train_step(iter([batch]))
         with FlopCounterMode(display=False) as counter:
-            trainer.train_step(crops[0])
+            trainer.train_step(iter(crops[:1]))
         _wait(device)
         started = time.perf_counter()
         for step in range(steps):
-            trainer.train_step(crops[step % len(crops)])
+            trainer.train_step(iter([crops[step % len(crops)]]))
         _wait(device)
         return steps / (time.perf_counter() - started), float(counter.get_total_flops())
 

@@ -34,7 +34,7 @@ _LORA = re.compile(r"(^|\.)(w_[ab]_linear|lora_[ab]|qkv_proj)", re.IGNORECASE)
 _CONSTANT = re.compile(r"(^|\.)(pixel_mean|pixel_std|attention_bias_idxs)$")
 _SUPPORTED = "SAM (ViT-B, L, H), MobileSAM, micro-sam and napari-sam-xl's own"
 # What torch's unpickler is seen to raise on damaged or hostile bytes.
-_UNREADABLE = (
+UNREADABLE = (
     RuntimeError,
     EOFError,
     OSError,
@@ -47,6 +47,7 @@ _UNREADABLE = (
     OverflowError,
     MemoryError,
     struct.error,
+    pickle.UnpicklingError,
 )
 
 
@@ -211,7 +212,7 @@ def _read_pickle(path: Path, *, mmap: bool) -> Any:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as err:
         raise CheckpointError(_refused(path, str(err))) from err
-    except _UNREADABLE as err:
+    except UNREADABLE as err:
         raise CheckpointError(f"{path} is damaged or cut short ({_line(err)}); copy or download it again") from err
 
 

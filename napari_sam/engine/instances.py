@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _NATURAL_PX = 48.0  # diameter of an object, in pixels of the network's input, that the dense decoder sees best
-_MOST_PX = 1 << 27  # of a region whose maps are held in memory: about 3 GB with the watershed
+_MOST_PX = 1 << 26  # of a region held in memory: maps, smoothed copies and the watershed take some 45 bytes each
 _TAPER = 0.05  # a window's weight at its very border, against 1 in its middle
 
 

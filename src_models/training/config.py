@@ -18,7 +18,7 @@ _CHOICES = {
     "schedule": ("cosine", "steps"),
     "crops": ("window", "jitter"),
 }
-_POSITIVE = ("steps", "batch", "objects", "crop_px", "accumulate", "save_every", "learning_rate", "workers")
+_POSITIVE = ("steps", "batch", "objects", "crop_px", "accumulate", "save_every", "workers")
 _SHARES = ("ema", "focal", "hypotheses", "augment")
 
 

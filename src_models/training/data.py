@@ -126,7 +126,7 @@ class CropSampler:
         self._img_size = img_size
         self._textures = [p.image for pairs in self._sets for p in pairs[:20] if min(p.labels.shape) > 64]
 
-    def draw(self, rng: np.random.Generator, crop_px: int | None = None) -> Crop:
+    def draw(self, rng: np.random.Generator) -> Crop:
         """One crop with at least one object.
 
         Raises
@@ -134,7 +134,7 @@ class CropSampler:
         TrainingError
             If no crop of many shows an object of a size that can be learned.
         """
-        side = crop_px or self._config.crop_px
+        side = self._config.crop_px
         share = 0.0 if self._plain else self._config.augment
         varied = share == 1 or (share > 0 and rng.random() < share)
         for _ in range(_TRIES):

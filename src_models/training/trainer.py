@@ -19,6 +19,7 @@ from src_models.checkpoints import replacing, save_sam
 from src_models.errors import CheckpointError, TrainingError
 from src_models.instances import WatershedSettings, seeded_watershed
 from src_models.runtime import choose_device
+from src_models.state_dicts import UNREADABLE
 from src_models.training.data import Crop, CropSampler
 from src_models.training.datasets import read_dataset
 from src_models.training.dense import dense_loss
@@ -42,8 +43,7 @@ _PREFETCH = 4
 _LOG_EVERY = 20
 # What may differ when a run goes on: how long it is, how fast it learns, and what it reports.
 _MAY_CHANGE = frozenset(
-    {"steps", "learning_rate", "backbone_rate", "save_every", "picture_every", "validate_every", "validation"}
-    | {"compile", "workers"}
+    "steps learning_rate backbone_rate save_every picture_every validate_every validation compile workers".split()
 )
 
 
@@ -64,7 +64,7 @@ class Trainer:
     Raises
     ------
     TrainingError
-        If the data cannot be used, the configuration does not fit the network, or the folder holds another run.
+        If the data cannot be used, or the configuration does not fit the network.
     """
 
     def __init__(self, config: TrainConfig, data_root: Path, out: Path, device: str = "cpu") -> None:
@@ -92,9 +92,9 @@ class Trainer:
         if config.validate_every and not held_out:
             raise TrainingError("validate_every is set, but there is no validation data; add [[validation]]")
         self.validation = Validation(held_out, config, size) if held_out else None
-        self.groups = parameter_groups(self.net, config)
+        groups = parameter_groups(self.net, config)
         self.average = copy.deepcopy(self.net).requires_grad_(False)
-        self.optimizer = torch.optim.AdamW(self.groups, lr=config.learning_rate, betas=(0.9, config.beta2))
+        self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, config.beta2))
         self.encoder_learns = any(p.requires_grad for p in self.net.image_encoder.parameters())
         self._with_gradient = torch.compile(self._masks) if config.compile else self._masks
         self.step, self.best = 0, float("-inf")
@@ -388,7 +388,7 @@ class Trainer:
             If it belongs to another configuration or other data, or cannot be read.
         """
         path = self.out / "state.pt"
-        if not path.exists():
+        if self.step or not path.exists():  # done before, or nothing to do
             return self.step
         try:
             state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
@@ -396,8 +396,9 @@ class Trainer:
             missing = {"data", "net", "average", "optimizer", "step", "best"} - set(state)
             if missing:
                 raise KeyError(f"no {min(missing)}")
-        except Exception as error:  # torch raises many kinds for a damaged file
-            raise TrainingError(f"{path}: cannot be read ({str(error).splitlines()[0]}); move it away") from error
+        except UNREADABLE as error:
+            reason = next(iter(str(error).splitlines()), type(error).__name__)
+            raise TrainingError(f"{path}: cannot be read ({reason}); move it away") from error
         for key in sorted(set(then) | set(now)):
             if key not in _MAY_CHANGE and then.get(key) != now.get(key):
                 raise TrainingError(

@@ -288,7 +288,10 @@ def test_resuming_with_other_data_is_refused(tmp_path, tiny):
 
 def test_a_damaged_state_is_named(tmp_path, tiny):
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "state.pt").write_bytes(b"no checkpoint")
+    for damage in (b"no checkpoint", b""):
+        (tmp_path / "run" / "state.pt").write_bytes(damage)
+        with pytest.raises(TrainingError, match=r"state\.pt: cannot be read.*move it away"):
+            Trainer(tiny, tmp_path, tmp_path / "run").resume()
     with pytest.raises(TrainingError, match=r"state\.pt: cannot be read.*move it away"):
         Trainer(tiny, tmp_path, tmp_path / "run").resume()
 
