@@ -29,6 +29,8 @@ __all__ = [
     "NoImageError",
     "PromptError",
     "SettingsError",
+    "StoreError",
+    "StoreLockedError",
     "TrainingError",
     "UnknownModelError",
 ]
@@ -48,6 +50,14 @@ class PromptError(NapariSamError, ValueError):
 
 class LabelsError(NapariSamError, ValueError):
     """Labels cannot take the object as asked."""
+
+
+class StoreError(NapariSamError, OSError):
+    """A label or embedding store on disk cannot be read or written; what was committed is still there."""
+
+
+class StoreLockedError(StoreError):
+    """Another process writes to this store."""
 
 
 class CancelledError(NapariSamError):

@@ -1,0 +1,301 @@
+"""The pixels of a label store: an NGFF 0.5 label image with its pyramid, rewritten only where touched."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import tensorstore as ts
+
+from napari_sam.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+CHUNK_PX, SHARD_PX = 256, 2048
+_COARSEST_PX = 1024  # the pyramid ends at a level no larger than this
+_CACHE_BYTES = 64 << 20
+_MAX_READ_PX = 1 << 29
+_NGFF = "0.5"
+_LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
+
+Box = tuple[int, int, int, int]
+
+
+class LabelArray:
+    """One scale level, read from disk when indexed.
+
+    Has what numpy, napari and Dask ask of an array: ``shape``, ``dtype``, ``ndim``, ``chunks``, indexing.
+
+    Parameters
+    ----------
+    store : tensorstore.TensorStore
+        Of uint32.
+    name : str
+        For messages.
+    """
+
+    def __init__(self, store: Any, name: str) -> None:
+        self._store = store
+        self.name = name
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the whole level."""
+        return tuple(int(n) for n in self._store.shape)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of pixels."""
+        return int(np.prod(self.shape, dtype=np.int64))
+
+    @property
+    def dtype(self) -> np.dtype[np.uint32]:
+        """Always uint32."""
+        return np.dtype(np.uint32)
+
+    @property
+    def chunks(self) -> tuple[int, ...]:
+        """What is read at once."""
+        return tuple(int(n) for n in self._store.chunk_layout.read_chunk.shape)
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __getitem__(self, index: Any) -> NDArray[np.uint32]:
+        """Read a part.
+
+        Raises
+        ------
+        StoreError
+            If the file is damaged or gone, or the part is too large for memory.
+        """
+        try:
+            part = self._store[index]
+            if part.rank and int(np.prod(part.shape, dtype=np.int64)) > _MAX_READ_PX:
+                raise StoreError(
+                    f"{self.name}: a part of shape {tuple(part.shape)} is too large; read it piece by piece"
+                )
+            out: NDArray[np.uint32] = np.asarray(part.read().result())[()]  # a number for a single pixel
+        except (ValueError, OSError, RuntimeError) as error:
+            if isinstance(error, StoreError):
+                raise
+            if isinstance(error, IndexError):
+                raise
+            raise damaged(self.name, error) from error
+        return out
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
+        """All of it, as numpy asks."""
+        whole = self[...]
+        return whole if dtype is None else whole.astype(dtype)
+
+    def write(self, index: tuple[Any, ...], values: NDArray[np.uint32]) -> Any:
+        """Begin to write a part; the future's `result` waits for it."""
+        return self._store[index].write(values)
+
+
+def damaged(name: str, error: BaseException) -> StoreError:
+    """The error for an array that cannot be read or written."""
+    text = " ".join(str(error).split())
+    return StoreError(
+        f"{name}: {text[:300]}; if the disk is full or read-only, mend that and try again; if a file is damaged, "
+        "LabelStore.rebuild() draws it again from the journal"
+    )
+
+
+def level_shapes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
+    """Shapes of the scale levels: y and x halve, rounded up, until the long side is at most 1024 pixels.
+
+    >>> level_shapes((5000, 3001))
+    [(5000, 3001), (2500, 1501), (1250, 751), (625, 376)]
+    """
+    shapes = [shape]
+    while max(shapes[-1][-2:]) > _COARSEST_PX:
+        *leading, h, w = shapes[-1]
+        shapes.append((*leading, -(-h // 2), -(-w // 2)))
+    return shapes
+
+
+class LabelPyramid:
+    """The scale levels of one label store.
+
+    Level k holds every 2 ** k-th pixel of level 0, so that a change can be drawn into all levels from its own
+    pixels, without reading any.
+
+    Parameters
+    ----------
+    folder : Path
+        The zarr group.
+    writable : bool
+        Open for writing.
+    """
+
+    def __init__(self, folder: Path, writable: bool) -> None:
+        self.folder = folder
+        context = ts.Context({"cache_pool": {"total_bytes_limit": _CACHE_BYTES}})
+        self.levels: list[LabelArray] = []
+        for path in _dataset_paths(folder):
+            spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{folder / path}{os.sep}"}}
+            # The only writer keeps what it has read; readers look again each time.
+            spec["recheck_cached_data"] = "open" if writable else True  # type: ignore[assignment]
+            try:
+                opened = ts.open(spec, context=context, open=True, read=True, write=writable).result()
+            except (ValueError, OSError, RuntimeError) as error:
+                raise damaged(str(folder / path), error) from error
+            if opened.dtype != ts.uint32:
+                raise StoreError(f"{folder / path}: dtype {opened.dtype.name} is not uint32; this is not a label store")
+            self.levels.append(LabelArray(opened, str(folder / path)))
+
+    @classmethod
+    def create(cls, folder: Path, shape: tuple[int, ...], axes: str, scale: tuple[float, float]) -> None:
+        """Write the group's metadata and its empty levels; no pixel is stored until one is drawn.
+
+        Raises
+        ------
+        StoreError
+            If the folder cannot be written.
+        """
+        shapes = level_shapes(shape)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            for k, level in enumerate(shapes):
+                path = f"{folder / str(k)}{os.sep}"
+                spec = {
+                    "driver": "zarr3",
+                    "kvstore": {"driver": "file", "path": path},
+                    "metadata": _array_metadata(level, axes),
+                }
+                ts.open(spec, create=True).result()
+            _write_json(folder / "zarr.json", _group_metadata(shapes, axes, scale))
+        except (OSError, ValueError, RuntimeError) as error:
+            raise StoreError(f"{folder}: cannot be created: {error}; choose a folder you may write to") from error
+        _register(folder)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of level 0."""
+        return self.levels[0].shape
+
+    def read(self, plane: tuple[int, ...], box: Box, level: int = 0) -> NDArray[np.uint32]:
+        """Pixels of a box of a level, in that level's pixels."""
+        y0, x0, y1, x1 = box
+        return self.levels[level][(*plane, slice(y0, y1), slice(x0, x1))]
+
+    def draw(self, plane: tuple[int, ...], box: Box, labels: NDArray[np.uint32]) -> None:
+        """Write a box of level 0 and what coarser levels show of it; returns when it is on disk.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written.
+        """
+        y0, x0, _, _ = box
+        futures = []
+        try:
+            for k, level in enumerate(self.levels):
+                step = 2**k
+                top, left = -(-y0 // step), -(-x0 // step)
+                part = labels[top * step - y0 :: step, left * step - x0 :: step]
+                if part.size:
+                    at = (*plane, slice(top, top + part.shape[0]), slice(left, left + part.shape[1]))
+                    futures.append(level.write(at, part))
+            for future in futures:
+                future.result()
+        except (ValueError, OSError, RuntimeError) as error:
+            raise damaged(str(self.folder), error) from error
+
+
+def _array_metadata(shape: tuple[int, ...], axes: str) -> dict[str, Any]:
+    """Zarr v3: shards of 2048, chunks of 256, so that a change rewrites little and a view reads little."""
+    leading = [1] * (len(shape) - 2)
+    inner = [_LITTLE, {"name": "zstd", "configuration": {"level": 1, "checksum": True}}]
+    sharding = {
+        "chunk_shape": [*leading, CHUNK_PX, CHUNK_PX],
+        "codecs": inner,
+        "index_codecs": [_LITTLE, {"name": "crc32c"}],
+    }
+    return {
+        "shape": list(shape),
+        "data_type": "uint32",
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [*leading, SHARD_PX, SHARD_PX]}},
+        "codecs": [{"name": "sharding_indexed", "configuration": sharding}],
+        "fill_value": 0,
+        "dimension_names": list(axes),
+    }
+
+
+def _group_metadata(shapes: list[tuple[int, ...]], axes: str, scale: tuple[float, float]) -> dict[str, Any]:
+    """NGFF 0.5 multiscales of a label image."""
+    kinds = {"t": "time", "c": "channel"}
+    datasets = []
+    for k in range(len(shapes)):
+        factors = [1.0] * (len(axes) - 2) + [scale[0] * 2**k, scale[1] * 2**k]
+        datasets.append({"path": str(k), "coordinateTransformations": [{"type": "scale", "scale": factors}]})
+    multiscale = {
+        "name": "labels",
+        "axes": [{"name": a, "type": kinds.get(a, "space")} for a in axes],
+        "datasets": datasets,
+        "type": "nearest",
+    }
+    ome = {"version": _NGFF, "multiscales": [multiscale], "image-label": {"source": {"image": "../../"}}}
+    return {"zarr_format": 3, "node_type": "group", "attributes": {"ome": ome}}
+
+
+def _dataset_paths(folder: Path) -> list[str]:
+    """Paths of the levels, from the group's metadata."""
+    try:
+        attributes = json.loads((folder / "zarr.json").read_text())["attributes"]
+        return [str(d["path"]) for d in attributes["ome"]["multiscales"][0]["datasets"]]
+    except FileNotFoundError as error:
+        raise StoreError(f"{folder}: there is no label store here; use LabelStore.create") from error
+    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise StoreError(f"{folder}/zarr.json is damaged ({error!r}); restore it from a backup") from error
+
+
+def _register(folder: Path) -> None:
+    """Name a store that lies in the "labels" group of an OME-Zarr image there, as NGFF wants it."""
+    parent = folder.parent
+    if parent.name != "labels" or not (parent.parent / "zarr.json").is_file():
+        return
+    path = parent / "zarr.json"
+    group: dict[str, Any] = {"zarr_format": 3, "node_type": "group"}
+    if path.is_file():
+        group = json.loads(path.read_text())
+    ome = group.setdefault("attributes", {}).setdefault("ome", {"version": _NGFF})
+    ome["labels"] = sorted({*ome.get("labels", []), folder.name})
+    _write_json(path, group)
+
+
+def _write_json(path: Path, content: dict[str, Any]) -> None:
+    """Replace a file as a whole."""
+    partial = path.with_name(path.name + ".partial")
+    with partial.open("w") as file:
+        json.dump(content, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+
+
+def blocks(box: Box, side: int = SHARD_PX * 2) -> Sequence[Box]:
+    """Cut a box along a grid that falls on shard borders, so that no piece is too large for memory.
+
+    >>> blocks((0, 4000, 10, 5000))
+    [(0, 4000, 10, 4096), (0, 4096, 10, 5000)]
+    """
+    y0, x0, y1, x1 = box
+    rows = [y0, *range((y0 // side + 1) * side, y1, side), y1]
+    cols = [x0, *range((x0 // side + 1) * side, x1, side), x1]
+    pairs = [(a, b) for a in itertools.pairwise(rows) for b in itertools.pairwise(cols)]
+    return [(top, left, bottom, right) for (top, bottom), (left, right) in pairs]

@@ -1,0 +1,335 @@
+"""Labels on disk that survive anything: an NGFF label image drawn from a journal of every change."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sam.errors import LabelsError
+from napari_sam.io.label_edits import Edit, box_of, inside, intersection, plane_of
+from napari_sam.io.records import prediction_record
+from napari_sam.io.store_base import StoreBase
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from napari_sam.engine.prediction import Prediction
+    from napari_sam.io.label_arrays import Box
+
+OVERLAPS = ("keep", "replace", "erase")
+_LARGEST_LABEL = np.iinfo(np.uint32).max
+_SPLIT_PX = 1 << 26
+
+
+class LabelStore(StoreBase):
+    """Objects of one image: a uint32 label image of any size, an object table, and unlimited undo.
+
+    Every change is written to the journal before its pixels are drawn, so that what a method has returned is never
+    lost; opening draws what a crash left undone. One process may write, any number may read.
+
+    Use `create` or `open`; close it, or use it in a ``with`` statement.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> folder = tempfile.mkdtemp()
+    >>> with LabelStore.create(f"{folder}/cells.ome.zarr", shape=(100, 100)) as labels:
+    ...     changed = labels.paint(np.full((4, 5), 1), (10, 20))
+    ...     labels.table()[["label", "area_px", "y0", "x0"]].values.tolist(), labels.array[12, 22]
+    ([[1, 20, 10, 20]], np.uint32(1))
+    """
+
+    def commit(
+        self,
+        prediction: Prediction,
+        label: int | None = None,
+        overlap: str = "keep",
+        category: str | None = None,
+        *,
+        plane: tuple[int, ...] = (),
+        candidate: int | None = None,
+    ) -> int:
+        """Write an object.
+
+        Parameters
+        ----------
+        prediction : Prediction
+            What was found.
+        label : int, optional
+            Its id; the next free one by default. An object that has this id already gets this mask instead of its
+            own.
+        overlap : {"keep", "replace", "erase"}
+            Where it meets other objects they keep their pixels, or it takes them. "erase" writes no object: the
+            pixels under the mask become background, those of object `label` only if one is given.
+        category : str, optional
+            What kind of object it is.
+        plane : tuple of int
+            Index along the leading axes of a store that has some.
+        candidate : int, optional
+            Which of the masks; the best by default.
+
+        Returns
+        -------
+        int
+            The object's id; with "erase", `label` or 0.
+
+        Raises
+        ------
+        LabelsError
+            If an argument means nothing, or not a single pixel would change.
+        StoreError
+            If it cannot be written. If the message says that the change is in the journal, it is not lost.
+        """
+        if overlap not in OVERLAPS:
+            raise LabelsError(f"overlap {overlap!r}: use one of {', '.join(OVERLAPS)}")
+        chosen = prediction.best if candidate is None else candidate
+        if not 0 <= chosen < len(prediction.masks):
+            raise LabelsError(f"candidate {chosen}: the prediction has masks 0 to {len(prediction.masks) - 1}")
+        if label is not None:
+            _check_label(label)
+        with self._writing():
+            record = {**prediction_record(prediction, chosen), "overlap": overlap, "category": category}
+            edit = self._edit("commit", record, plane)
+            mask, box = self._clipped(prediction.masks[chosen], prediction.bbox)
+            if overlap == "erase":
+                self._erase_mask(edit, mask, box, label)
+                self._write(edit.finish())
+                return label or 0
+            number = int(label or self.next_label)
+            _check_label(number)
+            if label is not None:
+                self._clear(edit, [label])
+            edit.change.record["label"] = number
+
+            def paint(labels: NDArray[np.uint32], part: Box) -> NDArray[np.uint32]:
+                here = mask[inside(part, box)]
+                free = here if overlap == "replace" else here & ((labels == 0) | (labels == number))
+                return np.where(free, np.uint32(number), labels)
+
+            if not edit.paint(box, paint) and not edit.change.patches:
+                reason = "is empty" if not mask.any() else "lies wholly under other objects; let the new object win"
+                raise LabelsError(f"the mask {reason}")
+            details = {key: record[key] for key in ("predicted_iou", "stability_score", "model", "category")}
+            self._write(edit.finish({number: details}))
+            return number
+
+    def erase(self, label: int) -> None:
+        """Take an object out.
+
+        Raises
+        ------
+        LabelsError
+            If there is none of this id.
+        """
+        with self._writing():
+            row = self.object(label)
+            edit = self._edit("erase", {"label": int(label)}, plane_of(row))
+            self._clear(edit, [int(label)])
+            self._write(edit.finish())
+
+    def paint(
+        self, labels: ArrayLike, origin: tuple[int, int], *, plane: tuple[int, ...] = (), kind: str = "paint"
+    ) -> int:
+        """Replace the labels of a region, as a brush, an eraser or another program does.
+
+        Parameters
+        ----------
+        labels : array_like of int
+            (h, w), 0 is background. Ids that are new become objects.
+        origin : (int, int)
+            (y, x) of its first pixel.
+        plane : tuple of int
+            Index along the leading axes.
+        kind : str
+            What the history calls it.
+
+        Returns
+        -------
+        int
+            Number of pixels that changed; nothing is written if there is none.
+
+        Raises
+        ------
+        LabelsError
+            If the region lies outside the image, or its values are not ids.
+        """
+        values = _checked_values(labels)
+        box = (int(origin[0]), int(origin[1]), int(origin[0]) + values.shape[0], int(origin[1]) + values.shape[1])
+        if intersection(box, self._whole()) != box:
+            raise LabelsError(f"region {box} lies outside the image of shape {self.shape[-2:]}")
+        with self._writing():
+            edit = self._edit(kind, {}, plane)
+            changed = edit.paint(box, lambda _, part: values[inside(part, box)])
+            if changed:
+                self._write(edit.finish())
+            return changed
+
+    def merge(self, labels: Sequence[int], into: int | None = None) -> int:
+        """Make several objects one.
+
+        Parameters
+        ----------
+        labels : sequence of int
+            Two or more ids, on one plane.
+        into : int, optional
+            Which of them stays; the smallest by default.
+
+        Returns
+        -------
+        int
+            The id that stays.
+
+        Raises
+        ------
+        LabelsError
+            If there are fewer than two, or one of them does not exist.
+        """
+        wanted = sorted({int(v) for v in labels})
+        target = wanted[0] if into is None and wanted else into
+        if len(wanted) < 2 or target not in wanted:
+            raise LabelsError(f"merge {wanted} into {into}: give two ids or more, and one of them to stay")
+        with self._writing():
+            planes = {self.object(label)["plane"] for label in wanted}
+            if len(planes) > 1:
+                raise LabelsError(f"objects {wanted} lie on different planes; merge those of one plane")
+            edit = self._edit("merge", {"labels": wanted, "into": target}, plane_of(self.object(wanted[0])))
+            for label in wanted:
+                if label != target:
+                    self._recolour(edit, label, target)
+            self._write(edit.finish())
+            return int(target)
+
+    def relabel(self, old: int, new: int) -> None:
+        """Give an object another id.
+
+        Raises
+        ------
+        LabelsError
+            If there is no object `old`, or there is one `new` already.
+        """
+        _check_label(new)
+        with self._writing():
+            row = self.object(old)
+            if self._journal.objects([int(new)]):
+                raise LabelsError(f"object {new} exists already; merge them, or choose another id")
+            edit = self._edit("relabel", {"label": int(old), "new": int(new)}, plane_of(row))
+            self._recolour(edit, int(old), int(new))
+            kept = ("category", "predicted_iou", "stability_score", "model", "created")
+            self._write(edit.finish({int(new): {key: row[key] for key in kept}}))
+
+    def split(self, label: int, points: ArrayLike | None = None) -> list[int]:
+        """Cut an object into several.
+
+        Parameters
+        ----------
+        label : int
+            Its id, which the largest part keeps.
+        points : array_like, optional
+            (P, 2) as (y, x): one in each part; the cut runs along the narrowest places between them. Without
+            points its separate pieces become objects.
+
+        Returns
+        -------
+        list of int
+            Ids of the parts, largest first.
+
+        Raises
+        ------
+        LabelsError
+            If it is one piece, or fewer than two points lie on it.
+        """
+        with self._writing():
+            row = self.object(label)
+            box = box_of(row)
+            if (box[2] - box[0]) * (box[3] - box[1]) > _SPLIT_PX:
+                raise LabelsError(f"object {label} in box {box} is too large to split; paint the cut with the eraser")
+            edit = self._edit("split", {"label": int(label)}, plane_of(row))
+            parts = _parts(edit.read(box) == label, None if points is None else np.asarray(points, float) - box[:2])
+            sizes = np.bincount(parts.ravel())[1:]
+            if len(sizes) < 2:
+                raise LabelsError(f"object {label} is one piece; give two or more points (y, x) on its parts")
+            order = np.argsort(-sizes, kind="stable") + 1
+            ids = [int(label), *range(self.next_label, self.next_label + len(order) - 1)]
+            _check_label(ids[-1])
+            numbers = np.zeros(len(sizes) + 1, np.uint32)
+            numbers[order] = ids
+            edit.change.record |= {"parts": ids}
+            edit.paint(
+                box, lambda now, part: np.where(parts[inside(part, box)] > 0, numbers[parts[inside(part, box)]], now)
+            )
+            kept = {key: row[key] for key in ("category", "model")}
+            self._write(edit.finish(dict.fromkeys(ids[1:], kept)))
+            return ids
+
+    def set_category(self, label: int, category: str | None) -> None:
+        """Say what kind of object one is; None for unknown."""
+        with self._writing():
+            row = self.object(label)
+            edit = self._edit("category", {"label": int(label), "category": category}, plane_of(row))
+            self._write(edit.finish({int(label): {"category": category}}))
+
+    def _clear(self, edit: Edit, labels: list[int]) -> None:
+        """Make existing objects background."""
+        for label, row in self._journal.objects(labels).items():
+            if plane_of(row) != edit.plane:
+                raise LabelsError(f"object {label} lies on plane {row['plane']}; choose another id for this plane")
+            self._recolour(edit, label, 0)
+
+    def _recolour(self, edit: Edit, old: int, new: int) -> None:
+        box = box_of(self.object(old))
+        edit.paint(box, lambda labels, _: np.where(labels == old, np.uint32(new), labels))
+
+    def _erase_mask(self, edit: Edit, mask: NDArray[np.bool_], box: Box, label: int | None) -> None:
+        def paint(labels: NDArray[np.uint32], part: Box) -> NDArray[np.uint32]:
+            here = mask[inside(part, box)]
+            return np.where(here & ((labels == label) | (label is None)), np.uint32(0), labels)
+
+        if not edit.paint(box, paint):
+            raise LabelsError("there is no object under the mask to erase from")
+
+    def _clipped(self, mask: NDArray[np.bool_], bbox: Box) -> tuple[NDArray[np.bool_], Box]:
+        """A mask and its box without what lies outside the image."""
+        box = intersection(tuple(int(v) for v in bbox), self._whole())  # type: ignore[arg-type]
+        if box is None:
+            raise LabelsError(f"the mask in box {bbox} lies outside the image of shape {self.shape[-2:]}")
+        return np.asarray(mask, bool)[inside(box, bbox)], box
+
+
+def _checked_values(labels: ArrayLike) -> NDArray[np.uint32]:
+    values = np.asarray(labels)
+    if values.ndim != 2 or not values.size or values.dtype.kind not in "biu":
+        raise LabelsError(f"labels of shape {values.shape} and dtype {values.dtype}: give (h, w) of whole numbers")
+    if int(values.min()) < 0 or int(values.max()) > _LARGEST_LABEL:
+        raise LabelsError(f"labels from {values.min()} to {values.max()}: ids lie between 0 and {_LARGEST_LABEL}")
+    return values.astype(np.uint32)
+
+
+def _check_label(label: int) -> None:
+    if isinstance(label, bool) or int(label) != label or not 0 < label <= _LARGEST_LABEL:
+        raise LabelsError(f"label {label!r}: ids are whole numbers from 1 to {_LARGEST_LABEL}")
+
+
+def _parts(mask: NDArray[np.bool_], points: NDArray[np.float64] | None) -> NDArray[np.int32]:
+    """Number the parts of a mask from 1: its pieces, or what lies nearest each point across the narrowest places."""
+    from scipy import ndimage  # noqa: PLC0415 - slow to import
+
+    if points is None:
+        pieces, _ = ndimage.label(mask, np.ones((3, 3)))
+        out: NDArray[np.int32] = pieces
+        return out
+    from skimage.segmentation import watershed  # noqa: PLC0415 - slow to import
+
+    at = np.round(np.atleast_2d(points)).astype(np.int64)
+    seeds = np.zeros(mask.shape, np.int32)
+    for number, (y, x) in enumerate(at, start=1):
+        if not (0 <= y < mask.shape[0] and 0 <= x < mask.shape[1] and mask[y, x]):
+            raise LabelsError(f"point {number} does not lie on the object; give points on each of its parts")
+        seeds[y, x] = number
+    depth = ndimage.distance_transform_edt(mask)
+    parts: NDArray[np.int32] = watershed(-depth, seeds, mask=mask).astype(np.int32)
+    loose = mask & (parts == 0)  # pieces without a point stay with the first
+    parts[loose] = 1
+    return parts

@@ -1,0 +1,88 @@
+"""Label images and masks as compressed runs, the form in which the journal keeps them."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sam.errors import StoreError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_HEADER = struct.Struct("<III")  # height, width, number of runs
+_LEVEL = 1  # of zlib: runs are short already
+
+
+def encode_labels(labels: NDArray[np.integer[Any]]) -> bytes:
+    """A label image as runs of equal values in row-major order, compressed.
+
+    Parameters
+    ----------
+    labels : ndarray of int
+        (h, w), at least one pixel, values from 0 to 2 ** 32 - 1.
+
+    Returns
+    -------
+    bytes
+
+    Examples
+    --------
+    >>> decode_labels(encode_labels(np.array([[0, 7], [7, 7]])))
+    array([[0, 7],
+           [7, 7]], dtype=uint32)
+    """
+    flat = np.ascontiguousarray(labels, np.uint32).ravel()
+    starts = np.concatenate(([0], np.flatnonzero(flat[1:] != flat[:-1]) + 1)).astype(np.uint32)
+    lengths = np.diff(np.append(starts, np.uint32(flat.size)))
+    body = lengths.astype("<u4").tobytes() + flat[starts].astype("<u4").tobytes()
+    return _HEADER.pack(*labels.shape, len(starts)) + zlib.compress(body, _LEVEL)
+
+
+def decode_labels(blob: bytes) -> NDArray[np.uint32]:
+    """The label image (h, w) that `encode_labels` wrote.
+
+    Raises
+    ------
+    StoreError
+        If the bytes are damaged.
+    """
+    try:
+        height, width, count = _HEADER.unpack_from(blob)
+        body = np.frombuffer(zlib.decompress(blob[_HEADER.size :]), "<u4")
+        lengths, values = body[:count], body[count:]
+        if len(values) != count or int(lengths.sum(dtype=np.int64)) != height * width:
+            raise ValueError(f"{count} runs do not fill {height} x {width} pixels")
+        out: NDArray[np.uint32] = np.repeat(values.astype(np.uint32), lengths).reshape(height, width)
+    except (struct.error, zlib.error, ValueError) as error:
+        raise StoreError(
+            f"runs of {len(blob)} bytes are damaged: {error}; restore the journal from a backup"
+        ) from error
+    return out
+
+
+def encode_mask(mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """A mask as COCO's uncompressed run lengths: column-major, the first run is background.
+
+    >>> encode_mask(np.array([[False, True], [True, True]]))
+    {'size': [2, 2], 'counts': [1, 3]}
+    """
+    flat = np.asarray(mask, bool).ravel(order="F")
+    edges = np.flatnonzero(np.diff(flat)) + 1
+    bounds = np.concatenate(([0], edges, [flat.size]))
+    counts = np.diff(bounds).tolist()
+    if flat.size and flat[0]:
+        counts.insert(0, 0)
+    return {"size": [int(n) for n in mask.shape], "counts": counts}
+
+
+def decode_mask(runs: dict[str, Any]) -> NDArray[np.bool_]:
+    """The mask (h, w) of COCO's uncompressed run lengths."""
+    height, width = runs["size"]
+    counts = np.asarray(runs["counts"], np.int64)
+    values = np.arange(len(counts)) % 2 == 1
+    out: NDArray[np.bool_] = np.repeat(values, counts).reshape((height, width), order="F")
+    return out
