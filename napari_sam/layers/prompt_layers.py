@@ -79,7 +79,7 @@ class PromptLayers:
     def create(cls, viewer: ViewerModel, image: ImageLayer) -> PromptLayers:
         """Add the three layers above the image, ready to click on."""
         ndim = spatial_ndim(image)
-        placed = _placement(image)
+        placed = placement(image)
         preview = Labels(
             np.zeros((1,) * ndim, np.uint16),
             name=PREVIEW_NAME,
@@ -153,7 +153,7 @@ class PromptLayers:
         for number, (mask, (y0, x0, y1, x1)) in enumerate(masks, start=1):
             crop[y0 - top : y1 - top, x0 - left : x1 - left][mask] = number
         self.preview.data = crop[(None,) * len(plane)]
-        self.preview.translate = _translate_to(self.image, (*plane, top, left))
+        self.preview.translate = translate_to(self.image, (*plane, top, left))
 
     def prompts(self, plane: tuple[int, ...], one_per_box: bool) -> list[dict[str, Any]]:
         """What was drawn on a plane, as keywords of `Predictor.predict`.
@@ -263,7 +263,7 @@ def _with_points(ask: dict[str, Any], yx: NDArray[np.float64], labels: NDArray[n
     return {**ask, "points": yx[inside], "point_labels": labels[inside]} if inside.any() else ask
 
 
-def _placement(image: ImageLayer) -> dict[str, Any]:
+def placement(image: ImageLayer) -> dict[str, Any]:
     """Transform keywords that lay a layer exactly on an image layer."""
     return {
         "scale": image.scale,
@@ -274,7 +274,7 @@ def _placement(image: ImageLayer) -> dict[str, Any]:
     }
 
 
-def _translate_to(image: ImageLayer, origin: tuple[int, ...]) -> NDArray[np.float64]:
+def translate_to(image: ImageLayer, origin: tuple[int, ...]) -> NDArray[np.float64]:
     """Translation of a crop that starts at `origin` of the image's data."""
     zero = np.array(image.data_to_world([0.0] * len(origin)))
     moved = np.array(image.data_to_world(list(origin))) - zero

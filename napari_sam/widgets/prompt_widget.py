@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import napari
+import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels
 from napari.utils.notifications import show_error, show_info
@@ -14,9 +15,8 @@ from qtpy.QtCore import QEvent, QSignalBlocker, QTimer
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_sam.engine.windows import Hints
-from napari_sam.errors import ImageError, LabelsError, NapariSamError
+from napari_sam.errors import ImageError, LabelsError, NapariSamError, StoreError
 from napari_sam.io.image import image_from_layer
-from napari_sam.layers.labels import LabelsWriter
 from napari_sam.layers.prompt_layers import (
     BACKGROUND,
     FOREGROUND,
@@ -25,6 +25,7 @@ from napari_sam.layers.prompt_layers import (
     masks_of,
 )
 from napari_sam.widgets.controls import Controls
+from napari_sam.widgets.label_target import LabelTarget
 from napari_sam.widgets.session import Answer, EngineSession
 from napari_sam.widgets.worker import EngineThread, Outcome
 from src_models.registry import is_cached, model_info, model_names
@@ -37,7 +38,8 @@ if TYPE_CHECKING:
     from napari_sam.engine.prediction import Prediction
 
 _DEBOUNCE_MS = 40  # drags and multi-point changes come as bursts of events
-_NEW_LABELS = "new layer"
+_VIEW_MS = 60  # a pan or zoom comes as a burst of events, too
+_STROKE_MS = 300
 _OPEN_FILE = "checkpoint file…"
 
 
@@ -59,7 +61,6 @@ class PromptWidget(QWidget):
         self.session = EngineSession()
         self.thread = EngineThread(self)
         self.layers: PromptLayers | None = None
-        self.writer: LabelsWriter | None = None
         self.answer: Answer | None = None
         self._candidate = 0
         self._changing = False
@@ -67,25 +68,30 @@ class PromptWidget(QWidget):
         self._last_px: float | None = None
         self._activity: Any = None
         self._milliseconds: float | None = None
-        self._timer = QTimer(self)
-        self._timer.setSingleShot(True)
-        self._timer.setInterval(_DEBOUNCE_MS)
-        self._timer.timeout.connect(self._ask)
-        self._select_soon = QTimer(self)
-        self._select_soon.setSingleShot(True)
-        self._select_soon.timeout.connect(lambda: self._use_tool(FOREGROUND))
+        self._timer = _single_shot(self, _DEBOUNCE_MS, self._ask)
+        self._select_soon = _single_shot(self, 0, lambda: self._use_tool(FOREGROUND))
+        self.target = LabelTarget(
+            viewer, self.controls, lambda text: show_error(text), self._own_change, self._bind_keys
+        )
+        self._view_timer = _single_shot(self, _VIEW_MS, self._on_view_moved)
+        self._stroke_timer = _single_shot(self, _STROKE_MS, self._on_stroke)
+        self.target.on_edited = self._stroke_timer.start
         self._connect_controls()
         self._bind_keys()
         # The layer list must not be changed while napari takes several layers out of it: ours follow a moment later.
-        self._reconcile = QTimer(self)
-        self._reconcile.setSingleShot(True)
-        self._reconcile.timeout.connect(self._on_layers_changed)
+        self._reconcile = _single_shot(self, 0, self._on_layers_changed)
         viewer.layers.events.inserted.connect(self._on_layers_changed)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_plane_changed)
+        _camera(viewer).events.connect(self._on_camera)
         self._fill_models()
         self._on_layers_changed()
         self._use_tool(FOREGROUND)
+
+    @property
+    def writer(self) -> Any:
+        """What accepted objects are written with; None before the first."""
+        return self.target.writer
 
     # ---- what the user does -------------------------------------------------------------------------------
 
@@ -113,8 +119,8 @@ class PromptWidget(QWidget):
         failed = []
         for number, prediction in enumerate(predictions, start=1):
             try:
-                self._writer_for_image().commit(prediction, plane, self.controls.overlap.currentData(), candidate)
-            except LabelsError as error:
+                self.target.ready().commit(prediction, plane, self.controls.overlap.currentData(), candidate)
+            except (LabelsError, StoreError) as error:
                 failed.append(str(error) if len(predictions) == 1 else f"object {number}: {error}")
         return failed
 
@@ -130,14 +136,18 @@ class PromptWidget(QWidget):
 
     def undo(self) -> None:
         """Take the last accepted object back."""
-        if self.writer is None or self.writer.undo() is None:
-            show_info("Nothing to undo.")
-        self._refresh()
+        self._step("undo")
 
     def redo(self) -> None:
         """Write the object that was taken back."""
-        if self.writer is None or self.writer.redo() is None:
-            show_info("Nothing to redo.")
+        self._step("redo")
+
+    def _step(self, name: str) -> None:
+        try:
+            if self.writer is None or getattr(self.writer, name)() is None:
+                show_info(f"Nothing to {name}.")
+        except NapariSamError as error:
+            show_error(str(error))
         self._refresh()
 
     def next_candidate(self, step: int = 1) -> None:
@@ -213,19 +223,17 @@ class PromptWidget(QWidget):
         ours = self.layers
         if ours is not None and any(x not in layers for x in (ours.points, ours.shapes, ours.preview)):
             self._drop_layers()
-        if self.writer is not None and self.writer.layer not in layers:
-            self.writer = None
+        self.target.layers_changed()
         images = [x for x in layers if isinstance(x, ImageLayer)]
-        labels = [x for x in layers if isinstance(x, Labels) and x is not getattr(ours, "preview", None)]
         _refill(self.controls.image, [(x.name, x) for x in images])
-        _refill(self.controls.labels, [(_NEW_LABELS, None), *((x.name, x) for x in labels)])
+        self.target.fill([x for x in layers if isinstance(x, Labels) and x is not getattr(ours, "preview", None)])
         if self.layers is None:
             self._on_image_chosen()
         self._refresh()
 
     def _on_layer_removed(self, event: Any = None) -> None:
         if not self._changing:
-            self._reconcile.start(0)
+            self._reconcile.start()
 
     @contextmanager
     def _own_change(self) -> Iterator[None]:
@@ -258,8 +266,8 @@ class PromptWidget(QWidget):
         if not image.rgb:
             image.events.contrast_limits.connect(self._on_contrast)
         image.events.data.connect(self._on_new_pixels)
-        self.writer = None
-        self.controls.labels.setCurrentIndex(0)
+        self.target.set_image(image)
+        self._view_timer.start()
         # napari selects a layer it has just added only after telling us of it, so ours is selected a moment later.
         self._select_soon.start()
         self._prefetch()
@@ -282,34 +290,24 @@ class PromptWidget(QWidget):
                     self.viewer.layers.remove(layer)
 
     def _on_labels_chosen(self) -> None:
-        """Write to another labels layer from now on."""
-        chosen = self.controls.labels.currentData()
-        if self.writer is not None and self.writer.layer is not chosen:
-            self.writer = None
-        if self.writer is None and chosen is not None and self.layers is not None:
-            try:
-                self.writer = LabelsWriter(chosen, self.layers.image)
-            except LabelsError as error:
-                show_error(str(error))
-                self.controls.labels.setCurrentIndex(0)
+        """Write to another store or labels layer from now on."""
+        self.target.choose()
+        self._view_timer.start()
         self._refresh()
 
-    def _writer_for_image(self) -> LabelsWriter:
-        """The writer in use; a new labels layer if none was chosen."""
-        ours = self.layers
-        if self.writer is None and ours is not None:
-            writer = LabelsWriter.create(ours.image)
-            with self._own_change():
-                index = self.viewer.layers.index(ours.preview)
-                self.viewer.layers.insert(index, writer.layer)
-                self.viewer.layers.selection.active = ours.shapes if self.controls.box.isChecked() else ours.points
-            self.writer = writer
-            self._on_layers_changed()
-            with QSignalBlocker(self.controls.labels):
-                self.controls.labels.setCurrentIndex(self.controls.labels.findText(writer.layer.name))
-        if self.writer is None:
-            raise LabelsError("no image: choose an image layer first")
-        return self.writer
+    def _on_camera(self) -> None:
+        self._view_timer.start()
+
+    def _on_view_moved(self) -> None:
+        """Another part of the image is in view: make it editable, and look at it before somebody clicks."""
+        plane = self._plane() if self.layers is not None else None
+        if self.layers is not None and plane is not None:
+            self.target.follow(self._view(self.layers.image), plane)
+
+    def _on_stroke(self) -> None:
+        """Something was drawn by hand."""
+        self.target.flush()
+        self._refresh()
 
     def _fill_models(self) -> None:
         items: list[tuple[str, Any]] = []
@@ -359,7 +357,7 @@ class PromptWidget(QWidget):
 
     def _on_new_pixels(self) -> None:
         """Other data in the image layer: what was found no longer counts."""
-        self.writer = None
+        self.target.set_image(None if self.layers is None else self.layers.image)
         self.clear()
         self._prefetch()
 
@@ -383,11 +381,17 @@ class PromptWidget(QWidget):
 
     def _hints(self, layers: PromptLayers) -> Hints:
         """What the user and the view say about the object's size."""
-        image = layers.image
-        (top, left), (bottom, right) = image.corner_pixels[:, -2:]
-        factor = image.downsample_factors[image.data_level][-1] if image.multiscale else 1.0
-        view = max(bottom - top, right - left) * float(factor)
-        return Hints(float(self.controls.diameter.value()) or None, float(view) or None, self._last_px)
+        y0, x0, y1, x1 = self._view(layers.image)
+        view = float(max(y1 - y0, x1 - x0))
+        return Hints(float(self.controls.diameter.value()) or None, view or None, self._last_px)
+
+    def _view(self, image: ImageLayer) -> tuple[int, int, int, int]:
+        """(y0, x0, y1, x1) of what the window shows of an image, level-0 pixels."""
+        corners = image.corner_pixels[:, -2:]
+        if image.multiscale:
+            corners = corners * np.asarray(image.downsample_factors[image.data_level])[-2:]
+        (y0, x0), (y1, x1) = corners.astype(int).tolist()
+        return y0, x0, y1, x1
 
     def _ask(self) -> None:
         """Send what is drawn to the engine, or drop the preview when nothing is."""
@@ -545,6 +549,10 @@ class PromptWidget(QWidget):
         self.viewer.layers.events.inserted.disconnect(self._on_layers_changed)
         self.viewer.layers.events.removed.disconnect(self._on_layer_removed)
         self._reconcile.stop()
+        self._view_timer.stop()
+        self._stroke_timer.stop()
+        _camera(self.viewer).events.disconnect(self._on_camera)
+        self.target.drop(keep_layers=True)
         self._drop_layers()
         self.viewer.dims.events.current_step.disconnect(self._on_plane_changed)
         for key in self._keys():
@@ -560,3 +568,21 @@ def _refill(combo: Any, items: list[tuple[str, Any]]) -> None:
             combo.addItem(text, data)
         index = next((i for i, (_, data) in enumerate(items) if data is before), 0)
         combo.setCurrentIndex(index if items else -1)
+
+
+def _single_shot(parent: QWidget, milliseconds: int, action: Callable[[], None]) -> QTimer:
+    """A timer that calls `action` once, so long after it was last started."""
+    timer = QTimer(parent)
+    timer.setSingleShot(True)
+    timer.setInterval(milliseconds)
+    timer.timeout.connect(action)
+    return timer
+
+
+def _report(text: str) -> None:
+    show_error(text)  # looked up at each call
+
+
+def _camera(viewer: napari.Viewer) -> Any:
+    """The 2-D camera, which napari 0.9 has moved."""
+    return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera

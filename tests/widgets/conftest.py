@@ -94,11 +94,12 @@ class Window:
 
 
 @pytest.fixture
-def window(make_napari_viewer, qtbot, monkeypatch):
+def window(make_napari_viewer, qtbot, monkeypatch, tmp_path):
     """A window; errors shown to the user are collected in `window.errors`."""
     from napari_sam.widgets import prompt_widget
 
     errors = []
+    monkeypatch.setenv("NAPARI_SAM_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(prompt_widget, "show_error", errors.append)
     monkeypatch.setattr(prompt_widget, "show_info", errors.append)
     made = Window(make_napari_viewer(show=True), qtbot)

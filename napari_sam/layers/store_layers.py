@@ -1,0 +1,276 @@
+"""A label store in a napari window: a picture of all labels, and a layer to draw on where one looks closely.
+
+napari cannot edit multiscale labels and loads single-scale ones whole. So a store that is larger than 4096 x 4096
+pixels is shown by two layers, of which one is visible at a time: from afar the store's pyramid, read-only; close by
+an editable copy of what is in view. Every stroke is journaled when it ends.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Labels
+
+from napari_sam.errors import LabelsError, StoreError
+from napari_sam.io.label_edits import inside, intersection
+from napari_sam.io.label_store import LabelStore
+from napari_sam.layers.labels import image_plane_shape
+from napari_sam.layers.prompt_layers import placement, translate_to
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from napari.layers import Image as ImageLayer
+    from numpy.typing import NDArray
+
+    from napari_sam.engine.prediction import Prediction
+    from napari_sam.io.label_arrays import Box
+
+EDIT_PX = 4096
+_MOST_FEATURES = 5000
+
+
+class StoreWriter:
+    """Write objects into a label store, and show it.
+
+    Parameters
+    ----------
+    store : LabelStore
+        Open for writing; `close` closes it.
+    image : napari.layers.Image
+        What the labels belong to.
+    report : callable
+        Called with a message when a stroke could not be written.
+
+    Raises
+    ------
+    LabelsError
+        If the store does not fit the image.
+    """
+
+    def __init__(self, store: LabelStore, image: ImageLayer, report: Callable[[str], None]) -> None:
+        shape = image_plane_shape(image)
+        if store.shape != shape:
+            raise LabelsError(f"{store.path}: labels of shape {store.shape} do not fit the image {shape}; choose 'new'")
+        self.store, self.image, self._report = store, image, report
+        self.whole = int(np.prod(shape, dtype=np.int64)) <= EDIT_PX**2
+        self._plane: tuple[int, ...] = (0,) * (len(shape) - 2)
+        self._region: Box = (0, 0, shape[-2], shape[-1]) if self.whole else (0, 0, 1, 1)
+        self._closed = False
+        placed = placement(image)
+        data = store.array[...] if self.whole else np.zeros((1,) * len(shape), np.uint32)
+        name = f"{image.name} objects"
+        self.edit = Labels(data, name=name, opacity=0.6, metadata={"napari_sam": {"store": str(store.path)}}, **placed)
+        self.display: Labels | None = None
+        if not self.whole:
+            self.display = Labels(store.levels, multiscale=True, name=f"{name}, all", opacity=0.6, **placed)
+            self.edit.visible = False
+        self._snapshot = data.copy()
+        self.edit.events.paint.connect(self._on_paint)
+        self.edit.bind_key("M", lambda _: self._new_label(), overwrite=True)
+        store.on_drawn(self._on_drawn)
+        self._publish()
+
+    @classmethod
+    def open(cls, path: Path, image: ImageLayer, report: Callable[[str], None], source: Any = None) -> StoreWriter:
+        """The writer of a store that lies at `path`, or of a new one.
+
+        Parameters
+        ----------
+        path : Path
+            The store's folder.
+        image : napari.layers.Image
+            What is labelled.
+        report : callable
+            As above.
+        source : Image, optional
+            The image as the engine reads it; a new store keeps its name, scale and place on the map.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be opened or made, or another process writes to it.
+        LabelsError
+            If it does not fit the image.
+        """
+        shape = image_plane_shape(image)
+        store = LabelStore.open(path) if path.exists() else LabelStore.create(path, like=source, shape=shape)
+        try:
+            return cls(store, image, report)
+        except LabelsError:
+            store.close()
+            raise
+
+    @property
+    def layers(self) -> list[Labels]:
+        """The layers to show, bottom first."""
+        return [self.edit] if self.display is None else [self.display, self.edit]
+
+    @property
+    def layer(self) -> Labels:
+        """The layer that shows the labels now."""
+        return self.edit if self.display is None or self.edit.visible else self.display
+
+    @property
+    def region(self) -> Box:
+        """(y0, x0, y1, x1) of what can be drawn on, level-0 pixels."""
+        return self._region
+
+    @property
+    def next_label(self) -> int:
+        """Id of the next object."""
+        return self.store.next_label
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is something to undo."""
+        return not self._closed and self.store.can_undo
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is something to redo."""
+        return not self._closed and self.store.can_redo
+
+    def commit(
+        self,
+        prediction: Prediction,
+        plane: tuple[int, ...],
+        overlap: str = "keep",
+        candidate: int | None = None,
+    ) -> int:
+        """Write an object; see `LabelStore.commit`."""
+        self.flush()
+        label = self.store.commit(prediction, overlap=overlap, plane=plane, candidate=candidate)
+        self._publish()
+        return label
+
+    def undo(self) -> dict[str, Any] | None:
+        """Take the last change back, a stroke or an object; returns its record, or None."""
+        self.flush()
+        record = self.store.undo()
+        self._publish()
+        return record
+
+    def redo(self) -> dict[str, Any] | None:
+        """Make it again; returns its record, or None."""
+        self.flush()
+        record = self.store.redo()
+        self._publish()
+        return record
+
+    def flush(self) -> None:
+        """Journal what was drawn on the edit layer since the last time.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written; it is tried again with the next change.
+        """
+        if self._closed:
+            return
+        differs = self.edit.data != self._snapshot
+        planes = {tuple(int(i) for i in at) for at in np.argwhere(differs.any((-2, -1)))} if differs.any() else set()
+        for plane in sorted(planes):
+            rows, cols = (np.flatnonzero(differs[plane].any(axis)) for axis in (1, 0))
+            cut = (slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1))
+            origin = (self._region[0] + int(rows[0]), self._region[1] + int(cols[0]))
+            values = np.asarray(self.edit.data)[plane][cut].copy()
+            self.store.paint(values, origin, plane=plane if self.whole else self._plane)
+            self._snapshot[plane][cut] = values
+        if planes:
+            self._publish()
+
+    def move_to(self, view: Box, plane: tuple[int, ...]) -> None:
+        """Follow the view: make what is seen editable where one looks closely.
+
+        Parameters
+        ----------
+        view : (int, int, int, int)
+            (y0, x0, y1, x1) of what the window shows, level-0 pixels.
+        plane : tuple of int
+            Index along the leading axes.
+        """
+        if self.whole or self._closed or self.display is None:
+            return
+        near = max(view[2] - view[0], view[3] - view[1]) <= EDIT_PX
+        if near:
+            shown = intersection(view, (0, 0, self.store.shape[-2], self.store.shape[-1]))
+            if shown is None:
+                return
+            if plane != self._plane or intersection(shown, self._region) != shown:
+                self.flush()
+                self._load(_grown(shown, self.store.shape[-2:]), plane)
+        if near != self.edit.visible:
+            was = self.layer.visible
+            self.edit.visible, self.display.visible = (was, False) if near else (False, was)
+            if not near:
+                self.display.refresh()
+
+    def close(self) -> None:
+        """Journal the last strokes and close the store; the layers stay, read-only."""
+        if self._closed:
+            return
+        try:
+            self.flush()
+        except StoreError as error:
+            self._report(str(error))
+        self._closed = True
+        self.edit.events.paint.disconnect(self._on_paint)
+        self.edit.editable = False
+        self.store.close()
+
+    def _load(self, region: Box, plane: tuple[int, ...]) -> None:
+        """Put a region of the store onto the edit layer."""
+        data = self.store.read(region, plane=plane)[(None,) * len(plane)]
+        self._region, self._plane = region, plane
+        self._snapshot = data.copy()
+        self.edit.data = data
+        self.edit.translate = translate_to(self.image, (*plane, *region[:2]))
+
+    def _on_paint(self) -> None:
+        try:
+            self.flush()
+        except (StoreError, LabelsError) as error:
+            self._report(str(error))
+
+    def _on_drawn(self, plane: tuple[int, ...], box: Box) -> None:
+        """Show what the store has just written."""
+        part = intersection(box, self._region)
+        if part is None or self._closed or (not self.whole and plane != self._plane):
+            return
+        at: tuple[Any, ...] = (*(plane if self.whole else (0,) * len(plane)), *inside(part, self._region))
+        values: NDArray[np.uint32] = self.store.read(part, plane=plane)
+        self.edit.data[at] = values
+        self._snapshot[at] = values
+
+    def _new_label(self) -> None:
+        """Let the brush draw a new object; napari's own would take an id that exists outside the view."""
+        self.edit.selected_label = self.next_label
+
+    def _publish(self) -> None:
+        """Show the change, and the table of a small store as the layer's features."""
+        if self._closed:
+            return
+        self._new_label()
+        if self.whole and len(self.store) <= _MOST_FEATURES:
+            shown = ["label", "area_px", "category", "predicted_iou", "stability_score"]
+            self.edit.features = self.store.table()[shown].rename(columns={"label": "index"})
+        for layer in self.layers:
+            if layer.visible:
+                layer.refresh()
+
+
+def _grown(view: Box, shape: tuple[int, ...]) -> Box:
+    """A region around the view, twice its size where that is not too large, so that a small move needs no reading.
+
+    >>> _grown((1000, 1000, 2000, 3000), (100_000, 100_000))
+    (500, 0, 2500, 4000)
+    """
+    spans = []
+    for low, high, size in zip(view[:2], view[2:], shape, strict=True):
+        room = max(0, min((high - low) // 2, (EDIT_PX - (high - low)) // 2))
+        spans.append((max(0, low - room), min(size, high + room)))
+    (y0, y1), (x0, x1) = spans
+    return y0, x0, y1, x1

@@ -1,0 +1,220 @@
+"""Where accepted objects go: the image's own label store, another one, or a labels layer of the user's."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from napari.layers import Labels
+from qtpy.QtCore import QSignalBlocker
+from qtpy.QtWidgets import QFileDialog
+
+from napari_sam.errors import ImageError, LabelsError, NapariSamError, StoreError
+from napari_sam.io.image import image_from_layer
+from napari_sam.io.store_paths import store_path
+from napari_sam.layers.labels import LabelsWriter, image_plane_shape
+from napari_sam.layers.store_layers import StoreWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
+
+    import napari
+    from napari.layers import Image as ImageLayer
+    from napari.layers import Layer
+
+    from napari_sam.io.label_arrays import Box
+    from napari_sam.widgets.controls import Controls
+
+    Writer = LabelsWriter | StoreWriter
+
+_OWN, _OPEN = "own store", "open a store"
+
+
+class LabelTarget:
+    """The choice under "Write to", and the writer behind it.
+
+    Parameters
+    ----------
+    viewer : napari.Viewer
+        The window.
+    controls : Controls
+        Whose ``labels`` box it fills.
+    report : callable
+        Called with a message for the user.
+    own_change : callable
+        A context in which changes of the layer list are ours.
+    bind : callable
+        Called with each layer that can be drawn on, to give it our keys.
+    """
+
+    def __init__(
+        self,
+        viewer: napari.Viewer,
+        controls: Controls,
+        report: Callable[[str], None],
+        own_change: Callable[[], AbstractContextManager[None]],
+        bind: Callable[[Layer], None],
+    ) -> None:
+        self._viewer, self._controls, self._report = viewer, controls, report
+        self._own_change, self._bind = own_change, bind
+        self.image: ImageLayer | None = None
+        self.writer: Writer | None = None
+        self._path: Path | None = None
+
+    @property
+    def store_path(self) -> Path | None:
+        """Folder of the store in use, if it is one."""
+        return self.writer.store.path if isinstance(self.writer, StoreWriter) else None
+
+    def set_image(self, image: ImageLayer | None) -> None:
+        """Another image: let go of the writer; objects that were saved for this image are shown at once."""
+        self.drop()
+        self.image = image
+        self._path = None
+        if image is None:
+            return
+        try:
+            source = image_from_layer(image)
+        except ImageError:
+            return  # said where the image is looked at
+        planes = int(np.prod(image_plane_shape(image)[:-2], dtype=np.int64))
+        self._path = store_path(image.name, getattr(source, "uri", None), planes)
+        if self._path.exists():
+            self._open(self._path)
+
+    def layers_changed(self) -> None:
+        """Layers came or went: offer those there are, let go of a writer whose layer was removed."""
+        present = list(self._viewer.layers)
+        if self.writer is not None and any(x not in present for x in self._layers()):
+            self.drop()
+
+    def fill(self, layers: Sequence[Layer]) -> None:
+        """Offer the labels layers of the window."""
+        combo = self._controls.labels
+        own = [(x.name, x) for x in layers if isinstance(x, Labels) and x not in self._store_layers()]
+        items: list[tuple[str, Any]] = [(self._own_text(), _OWN), *own, ("open a label store…", _OPEN)]
+        with QSignalBlocker(combo):
+            combo.clear()
+            for text, data in items:
+                combo.addItem(text, data)
+            chosen = self.writer.layer if isinstance(self.writer, LabelsWriter) else _OWN
+            combo.setCurrentIndex(next((i for i, (_, data) in enumerate(items) if data is chosen), 0))
+        path = self.store_path
+        combo.setToolTip(f"Saved as you go in {path}" if path else "Where accepted objects are written")
+
+    def choose(self) -> None:
+        """Write to what the user has chosen from now on."""
+        chosen = self._controls.labels.currentData()
+        if chosen == _OPEN:
+            folder = QFileDialog.getExistingDirectory(self._controls, "Open a label store (.ome.zarr)")
+            if folder:
+                self.drop()
+                self._open(Path(folder))
+        elif chosen == _OWN:
+            if not isinstance(self.writer, StoreWriter):
+                self.drop()
+                if self._path is not None and self._path.exists():
+                    self._open(self._path)
+        elif chosen is not None and self.image is not None:
+            self.drop()
+            try:
+                self.writer = LabelsWriter(chosen, self.image)
+            except LabelsError as error:
+                self._report(str(error))
+        self.fill(list(self._viewer.layers))
+
+    def ready(self) -> Writer:
+        """The writer in use; the image's own store is made if nothing was chosen.
+
+        Raises
+        ------
+        LabelsError, StoreError
+            If there is no image, or the store cannot be made.
+        """
+        if self.image is None or self._path is None:
+            raise LabelsError("no image: choose an image layer first")
+        if self.writer is None:
+            self._show(StoreWriter.open(self._path, self.image, self._report, image_from_layer(self.image)))
+        if self.writer is None:
+            raise StoreError(f"{self._path}: the label store could not be shown")
+        return self.writer
+
+    def follow(self, view: Box | None, plane: tuple[int, ...]) -> None:
+        """The view moved."""
+        if isinstance(self.writer, StoreWriter) and view is not None:
+            try:
+                self.writer.move_to(view, plane)
+            except NapariSamError as error:
+                self._report(str(error))
+
+    def flush(self) -> None:
+        """Journal what was drawn."""
+        if isinstance(self.writer, StoreWriter):
+            try:
+                self.writer.flush()
+            except NapariSamError as error:
+                self._report(str(error))
+
+    def drop(self, keep_layers: bool = False) -> None:
+        """Let go of the writer; a store is closed, and its layers taken out of the window unless they are kept."""
+        writer, self.writer = self.writer, None
+        if not isinstance(writer, StoreWriter):
+            return
+        writer.edit.events.set_data.disconnect(self._on_edited)
+        writer.close()
+        if keep_layers:
+            return
+        with self._own_change():
+            for layer in writer.layers:
+                if layer in self._viewer.layers:
+                    self._viewer.layers.remove(layer)
+
+    on_edited: Callable[[], None] | None = None
+    """Called whenever something may have been drawn on the edit layer."""
+
+    def _on_edited(self) -> None:
+        if self.on_edited is not None:
+            self.on_edited()
+
+    def _open(self, path: Path) -> None:
+        if self.image is None:
+            return
+        try:
+            self._show(StoreWriter.open(path, self.image, self._report))
+        except NapariSamError as error:
+            self._report(str(error))
+
+    def _show(self, writer: StoreWriter) -> None:
+        """Put a store's layers right above the image, below the prompts, and keep the tool in hand."""
+        active = self._viewer.layers.selection.active
+        with self._own_change():
+            for layer in writer.layers:
+                self._viewer.layers.insert(self._viewer.layers.index(self.image) + 1, layer)
+            if len(writer.layers) == 2:  # inserted one after the other at the same place
+                self._viewer.layers.move(self._viewer.layers.index(writer.edit), self._above(writer))
+            self._viewer.layers.selection.active = active
+        writer.edit.events.set_data.connect(self._on_edited)
+        self._bind(writer.edit)
+        self.writer = writer
+        self.fill(list(self._viewer.layers))
+
+    def _above(self, writer: StoreWriter) -> int:
+        display = writer.display
+        return int(self._viewer.layers.index(display)) + 1 if display is not None else 0
+
+    def _own_text(self) -> str:
+        if isinstance(self.writer, StoreWriter):
+            return f"{self.writer.store.path.name} ({len(self.writer.store)} objects)"
+        if self._path is None:
+            return "new label store"
+        return f"{'' if self._path.exists() else 'new '}{self._path.name}"
+
+    def _store_layers(self) -> list[Labels]:
+        return self.writer.layers if isinstance(self.writer, StoreWriter) else []
+
+    def _layers(self) -> list[Labels]:
+        if self.writer is None:
+            return []
+        return self.writer.layers if isinstance(self.writer, StoreWriter) else [self.writer.layer]

@@ -1,0 +1,141 @@
+"""The dock over an image of 100 000 x 100 000 pixels: objects, brush and undo with napari's own tools."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import zarr
+from napari.layers import Labels
+
+from napari_sam.io.label_store import LabelStore
+
+SIDE = 100_000
+AT = 51_000  # where the picture with nuclei lies
+HERE = (122, 182)  # a nucleus of the sample
+
+
+@pytest.fixture
+def huge(tmp_path, nuclei):
+    """A pyramid on disk, empty but for the nuclei sample near its middle."""
+    picture = np.asarray(nuclei[0])
+    picture = picture if picture.ndim == 2 else picture[..., 0]
+    levels = []
+    for k in range(8):
+        n = -(-SIDE >> k)
+        level = zarr.create_array(
+            tmp_path / "image" / str(k), shape=(n, n), chunks=(512, 512), dtype=np.uint8, fill_value=0
+        )
+        part = picture[:: 2**k, :: 2**k]
+        start = AT >> k
+        level[start : start + part.shape[0], start : start + part.shape[1]] = part
+        levels.append(level)
+    return levels
+
+
+def look_at(window, centre, zoom):
+    camera = window.viewer.scene.camera
+    camera.center, camera.zoom = (0, *centre), zoom
+    window.qtbot.wait(400)
+    window.settle()
+
+
+def open_at_nucleus(window, huge):
+    layer = window.show(huge, multiscale=True, contrast_limits=(0, 255), name="slide")
+    look_at(window, (AT + 260, AT + 320), 1.0)
+    return layer
+
+
+def test_click_accept_and_undo_close_by(window, huge, nuclei):
+    truth = nuclei[1]
+    layer = open_at_nucleus(window, huge)
+    yx = (AT + HERE[0], AT + HERE[1])
+    window.ask(lambda: window.click(layer, yx))
+    window.key("C")
+    writer = window.widget.writer
+    y0, x0, y1, x1 = writer.region
+    assert y0 <= yx[0] < y1
+    assert (y1 - y0) * (x1 - x0) <= 4096**2
+    found = writer.store.read((AT, AT, AT + truth.shape[0], AT + truth.shape[1])) == 1
+    wanted = truth == truth[HERE]
+    assert (found & wanted).sum() / (found | wanted).sum() > 0.7
+    assert writer.edit.visible
+    assert not writer.display.visible
+    assert writer.edit.data[yx[0] - y0, yx[1] - x0] == 1
+    window.key("Z", "ControlModifier")
+    assert len(writer.store) == 0
+    assert not writer.edit.data.any()
+    assert window.errors == []
+
+
+def test_a_stroke_of_the_brush_is_journaled_and_undone(window, huge):
+    layer = open_at_nucleus(window, huge)
+    window.ask(lambda: window.click(layer, (AT + HERE[0], AT + HERE[1])))
+    window.key("C")
+    writer = window.widget.writer
+    window.viewer.layers.selection.active = writer.edit
+    writer.edit.mode = "paint"
+    writer.edit.brush_size = 20
+    window.qtbot.wait(100)
+    window.drag(layer, (AT + 350, AT + 60), (AT + 350, AT + 160))
+    window.qtbot.wait(600)
+    assert writer.store.history().kind.tolist() == ["commit", "paint"]
+    row = writer.store.object(2)
+    assert row["y0"] < AT + 350 < row["y1"]
+    assert 1500 < row["area_px"] < 3000
+    window.key("Z", "ControlModifier")
+    assert len(writer.store) == 1
+    assert not (writer.edit.data == 2).any()
+    assert window.errors == []
+
+
+def test_from_afar_all_objects_show_and_close_by_they_can_be_edited_again(window, huge):
+    layer = open_at_nucleus(window, huge)
+    window.ask(lambda: window.click(layer, (AT + HERE[0], AT + HERE[1])))
+    window.key("C")
+    writer = window.widget.writer
+    look_at(window, (SIDE / 2, SIDE / 2), 0.008)
+    assert writer.display.visible
+    assert not writer.edit.visible
+    look_at(window, (AT + 9000, AT + 9000), 1.0)
+    assert writer.edit.visible
+    assert not writer.edit.data.any()
+    look_at(window, (AT + 260, AT + 320), 1.0)
+    assert (writer.edit.data == 1).any()
+    assert writer.edit.data.nbytes <= 4 * 4096**2
+
+
+def test_objects_are_there_again_when_the_file_is_opened_again(window, tmp_path, nuclei):
+    from napari_sam.layers.readers import get_reader
+
+    picture = np.asarray(nuclei[0])
+    source = tmp_path / "cells.zarr"
+    zarr.create_array(source, shape=picture.shape, chunks=(256, *picture.shape[1:]), dtype=picture.dtype)[...] = picture
+    data = get_reader(str(source))(str(source))[0]
+    layer = window.show(data[0], **data[1])
+    window.ask(lambda: window.click(layer, HERE))
+    window.key("C")
+    path = window.widget.writer.store.path
+    assert path == tmp_path / "cells.labels.ome.zarr"
+    window.viewer.layers.remove(layer)
+    window.settle()
+    assert not [x for x in window.viewer.layers if isinstance(x, Labels)]
+    LabelStore.open(path).close()  # it was let go of
+    window.show(data[0], **data[1])
+    assert len(window.widget.writer.store) == 1
+    assert "1 objects" in window.widget.controls.labels.currentText()
+    assert (np.asarray(window.widget.writer.layer.data) == 1).any()
+    assert window.errors == []
+
+
+def test_a_store_that_another_process_writes_to_is_named(window, tmp_path, nuclei):
+    layer = window.show(nuclei[0])
+    window.ask(lambda: window.click(layer, HERE))
+    path = tmp_path / "busy.ome.zarr"
+    held = LabelStore.create(path, shape=nuclei[0].shape[:2])
+    window.widget.target._open(path)
+    assert "writes to it" in window.errors[-1]
+    held.close()
+    window.widget.target._open(path)
+    window.key("C")
+    assert len(window.widget.writer.store) == 1
+    assert window.widget.writer.store.path == path
