@@ -62,10 +62,11 @@ class StoreWriter:
         placed = placement(image)
         data = store.array[...] if self.whole else np.zeros((1,) * len(shape), np.uint32)
         name = f"{image.name} objects"
-        self.edit = Labels(data, name=name, opacity=0.6, metadata={"napari_sam": {"store": str(store.path)}}, **placed)
+        placed |= {"opacity": 0.6, "metadata": {"napari_sam": {"store": str(store.path)}}}
+        self.edit = Labels(data, name=name, **placed)
         self.display: Labels | None = None
         if not self.whole:
-            self.display = Labels(store.levels, multiscale=True, name=f"{name}, all", opacity=0.6, **placed)
+            self.display = Labels(store.levels, multiscale=True, name=f"{name}, all", **placed)
             self.edit.visible = False
         self._snapshot = data.copy()
         self.edit.events.paint.connect(self._on_paint)

@@ -50,9 +50,12 @@ class Controls(QWidget):
         self.foreground = _button("● Object  (F)", "Click points that belong to the object", checkable=True)
         self.background = _button("✕ Background  (B)", "Click points that do not belong to it", checkable=True)
         self.box = _button("▭ Box  (R)", "Drag a box around the object", checkable=True)
+        self.brush = _button(
+            "✎ Brush  (D)", "Draw or erase on the accepted objects with napari's own tools", checkable=True
+        )
         self.tools = QButtonGroup(self)
         self.tools.setExclusive(True)
-        for tool in (self.foreground, self.background, self.box):
+        for tool in (self.foreground, self.background, self.box, self.brush):
             self.tools.addButton(tool)
         self.batch = QCheckBox("One object per box")
         self.batch.setToolTip("Draw many boxes, then segment and accept them all at once")
@@ -65,6 +68,7 @@ class Controls(QWidget):
         self.clear = _button("Clear  (Shift+C)", "Remove all points and boxes")
         self.undo = _button("Undo  (Ctrl+Z)", "Take the last accepted object back")
         self.redo = _button("Redo  (Ctrl+Shift+Z)", "Write it again")
+        self.export = _button("Export…", "Write all objects as GeoJSON, COCO, TIFF, table, script …")
         self.progress = QProgressBar()
         self.progress.setTextVisible(True)
         self.cancel = _button("Cancel", "Stop what the engine is doing")
@@ -94,11 +98,13 @@ class Controls(QWidget):
         actions.addWidget(self.clear, 0, 1)
         actions.addWidget(self.undo, 1, 0)
         actions.addWidget(self.redo, 1, 1)
+        actions.addWidget(self.export, 2, 0, 1, 2)
         self.accept.setStyleSheet("QPushButton { font-weight: bold; padding: 6px; }")
         layout = QVBoxLayout(self)
         layout.addWidget(self.next_step)
         layout.addLayout(form)
-        layout.addLayout(_row((self.foreground, self.background, self.box)))
+        layout.addLayout(_row((self.foreground, self.background)))
+        layout.addLayout(_row((self.box, self.brush)))
         layout.addLayout(_row((self.batch, self.segment)))
         layout.addLayout(_row((self.previous, self.candidate, self.following), stretch=1))
         layout.addLayout(actions)

@@ -70,7 +70,7 @@ class LabelTarget:
 
     def set_image(self, image: ImageLayer | None) -> None:
         """Another image: let go of the writer; objects that were saved for this image are shown at once."""
-        self.drop()
+        self.drop(keep_layers=image is None)
         self.image = image
         self._path = None
         if image is None:
@@ -103,6 +103,10 @@ class LabelTarget:
             combo.setCurrentIndex(next((i for i, (_, data) in enumerate(items) if data is chosen), 0))
         path = self.store_path
         combo.setToolTip(f"Saved as you go in {path}" if path else "Where accepted objects are written")
+
+    def count(self) -> None:
+        """Say how many objects there are."""
+        self._controls.labels.setItemText(0, self._own_text())
 
     def choose(self) -> None:
         """Write to what the user has chosen from now on."""
@@ -173,6 +177,8 @@ class LabelTarget:
 
     on_edited: Callable[[], None] | None = None
     """Called whenever something may have been drawn on the edit layer."""
+    on_shown: Callable[[], None] | None = None
+    """Called when a store is shown, to tell it with `follow` what is in view."""
 
     def _on_edited(self) -> None:
         if self.on_edited is not None:
@@ -189,7 +195,11 @@ class LabelTarget:
     def _show(self, writer: StoreWriter) -> None:
         """Put a store's layers right above the image, below the prompts, and keep the tool in hand."""
         active = self._viewer.layers.selection.active
+        mark = writer.edit.metadata["napari_sam"]
+        stale = [x for x in self._viewer.layers if isinstance(x, Labels) and x.metadata.get("napari_sam") == mark]
         with self._own_change():
+            for layer in stale:  # left over from when the image was closed
+                self._viewer.layers.remove(layer)
             for layer in writer.layers:
                 self._viewer.layers.insert(self._viewer.layers.index(self.image) + 1, layer)
             if len(writer.layers) == 2:  # inserted one after the other at the same place
@@ -199,6 +209,8 @@ class LabelTarget:
         self._bind(writer.edit)
         self.writer = writer
         self.fill(list(self._viewer.layers))
+        if self.on_shown is not None:
+            self.on_shown()
 
     def _above(self, writer: StoreWriter) -> int:
         display = writer.display
@@ -206,7 +218,8 @@ class LabelTarget:
 
     def _own_text(self) -> str:
         if isinstance(self.writer, StoreWriter):
-            return f"{self.writer.store.path.name} ({len(self.writer.store)} objects)"
+            count = len(self.writer.store)
+            return f"{count} object{'' if count == 1 else 's'} in {self.writer.store.path.name}"
         if self._path is None:
             return "new label store"
         return f"{'' if self._path.exists() else 'new '}{self._path.name}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from napari_sam.layers.prompt_layers import (
     current_plane,
     masks_of,
 )
+from napari_sam.layers.store_layers import StoreWriter
 from napari_sam.widgets.controls import Controls
 from napari_sam.widgets.label_target import LabelTarget
 from napari_sam.widgets.session import Answer, EngineSession
@@ -41,6 +42,11 @@ _DEBOUNCE_MS = 40  # drags and multi-point changes come as bursts of events
 _VIEW_MS = 60  # a pan or zoom comes as a burst of events, too
 _STROKE_MS = 300
 _OPEN_FILE = "checkpoint file…"
+_DOING = {"prepare": "Loading the model and looking at the image", "export": "Exporting"}
+_EXPORTS = (
+    "GeoJSON (*.geojson);;COCO (*.json);;Label image (*.tif);;Table (*.csv);;ImageJ ROIs (*.zip);;"
+    "OME-Zarr (*.ome.zarr);;Python script (*.py)"
+)
 
 
 class PromptWidget(QWidget):
@@ -75,7 +81,7 @@ class PromptWidget(QWidget):
         )
         self._view_timer = _single_shot(self, _VIEW_MS, self._on_view_moved)
         self._stroke_timer = _single_shot(self, _STROKE_MS, self._on_stroke)
-        self.target.on_edited = self._stroke_timer.start
+        self.target.on_edited, self.target.on_shown = self._stroke_timer.start, self._on_view_moved
         self._connect_controls()
         self._bind_keys()
         # The layer list must not be changed while napari takes several layers out of it: ours follow a moment later.
@@ -113,6 +119,7 @@ class PromptWidget(QWidget):
         y0, x0, y1, x1 = predictions[-1].bbox
         self._last_px = float(max(y1 - y0, x1 - x0))
         self.clear()
+        self._view_timer.start()  # the next object is looked for at this size
 
     def _commit(self, predictions: list[Prediction], plane: tuple[int, ...], candidate: int | None) -> list[str]:
         """Write objects; returns what was wrong with those that could not be written."""
@@ -162,6 +169,25 @@ class PromptWidget(QWidget):
         self.controls.batch.setChecked(True)
         self._ask()
 
+    def export(self) -> None:
+        """Ask for a file and write all objects into it."""
+        path, _ = QFileDialog.getSaveFileName(self, "Export all objects", "objects.geojson", _EXPORTS)
+        if path:
+            self.export_to(path)
+
+    def export_to(self, path: str) -> None:
+        """Write all objects into a file; its ending says the format."""
+        if not isinstance(self.writer, StoreWriter):
+            show_info("Accept an object first: there is no label store to export yet.")
+            return
+        self.target.flush()
+        store = self.writer.store
+
+        def job(cancelled: Callable[[], bool]) -> str:
+            return f"Exported {len(store)} objects to {store.export(path, cancelled=cancelled)}"
+
+        self.thread.submit("export", job)
+
     def cancel(self) -> None:
         """Stop what the engine is doing."""
         self._timer.stop()
@@ -180,6 +206,8 @@ class PromptWidget(QWidget):
         c.foreground.clicked.connect(lambda: self._use_tool(FOREGROUND))
         c.background.clicked.connect(lambda: self._use_tool(BACKGROUND))
         c.box.clicked.connect(lambda: self._use_tool("box"))
+        c.brush.clicked.connect(lambda: self._use_tool("brush"))
+        c.export.clicked.connect(self.export)
         c.batch.toggled.connect(lambda: self._timer.start())
         c.diameter.valueChanged.connect(lambda: self._timer.start())
         c.segment.clicked.connect(self.segment_all)
@@ -199,6 +227,7 @@ class PromptWidget(QWidget):
             "B": lambda: self._use_tool(BACKGROUND),
             "T": self._toggle_kind,
             "R": lambda: self._use_tool("box"),
+            "D": lambda: self._use_tool("brush"),
             "N": self.next_candidate,
             "Shift-N": lambda: self.next_candidate(-1),
             "C": self.accept,
@@ -220,6 +249,7 @@ class PromptWidget(QWidget):
         layers = list(self.viewer.layers)
         if self.layers is not None and self.layers.image not in layers:
             self._drop_layers()
+            self.target.set_image(None)
         ours = self.layers
         if ours is not None and any(x not in layers for x in (ours.points, ours.shapes, ours.preview)):
             self._drop_layers()
@@ -301,8 +331,13 @@ class PromptWidget(QWidget):
     def _on_view_moved(self) -> None:
         """Another part of the image is in view: make it editable, and look at it before somebody clicks."""
         plane = self._plane() if self.layers is not None else None
-        if self.layers is not None and plane is not None:
-            self.target.follow(self._view(self.layers.image), plane)
+        if self.layers is None or plane is None:
+            return
+        view = self._view(self.layers.image)
+        self.target.follow(view, plane)
+        with suppress(ImageError):  # said when the image is asked
+            source = image_from_layer(self.layers.image, plane)
+            self.session.look_at(source, view, self._cursor(self.layers.image), self._hints(self.layers))
 
     def _on_stroke(self) -> None:
         """Something was drawn by hand."""
@@ -393,6 +428,11 @@ class PromptWidget(QWidget):
         (y0, x0), (y1, x1) = corners.astype(int).tolist()
         return y0, x0, y1, x1
 
+    def _cursor(self, image: ImageLayer) -> tuple[float, float]:
+        """(y, x) under the mouse, level-0 pixels."""
+        y, x = image.world_to_data(self.viewer.cursor.position)[-2:]
+        return float(y), float(x)
+
     def _ask(self) -> None:
         """Send what is drawn to the engine, or drop the preview when nothing is."""
         plane = self._plane()
@@ -429,7 +469,7 @@ class PromptWidget(QWidget):
         self.thread.submit("prepare", job)
 
     def _on_started(self, kind: str) -> None:
-        text = "Loading the model and looking at the image" if kind == "prepare" else "Segmenting"
+        text = _DOING.get(kind, "Segmenting")
         if self._activity is None:
             self._activity = napari.utils.progress(total=0, desc=f"SAM: {text}")
         self.controls.show_progress(text)
@@ -447,6 +487,8 @@ class PromptWidget(QWidget):
         if not self.thread.is_current(outcome):
             self._refresh()
             return
+        if outcome.kind == "prepare":
+            self._view_timer.start()
         if outcome.kind == "predict":
             self._outdated = self._timer.isActive()
         if isinstance(outcome.error, NapariSamError):
@@ -454,6 +496,8 @@ class PromptWidget(QWidget):
         elif outcome.error is not None:
             self._refresh()
             raise outcome.error
+        elif outcome.kind == "export" and outcome.value is not None:
+            show_info(str(outcome.value))
         elif isinstance(outcome.value, Answer) and self.layers is not None:
             self.answer, self._milliseconds = outcome.value, outcome.milliseconds
             self._candidate = self.answer.predictions[0].best
@@ -472,18 +516,33 @@ class PromptWidget(QWidget):
 
     def _use_tool(self, tool: str) -> None:
         """Make the canvas take foreground points, background points or boxes."""
-        button = {FOREGROUND: self.controls.foreground, BACKGROUND: self.controls.background}
-        button.get(tool, self.controls.box).setChecked(True)
+        c = self.controls
+        {FOREGROUND: c.foreground, BACKGROUND: c.background, "brush": c.brush}.get(tool, c.box).setChecked(True)
         if self.layers is None:
             return
         if tool == "box":
             self.viewer.layers.selection.active = self.layers.shapes
             self.layers.shapes.mode = "add_rectangle"
+        elif tool == "brush":
+            self._take_brush()
         else:
             self.viewer.layers.selection.active = self.layers.points
             self.layers.points.mode = "add"
             self.layers.set_kind(tool)
         self._refresh()
+
+    def _take_brush(self) -> None:
+        """Make the canvas draw on the accepted objects."""
+        try:
+            layer = self.target.ready().layer
+        except NapariSamError as error:
+            show_error(str(error))
+            return
+        if not layer.editable:
+            show_info("Zoom in to draw: what you see is too large to edit at once.")
+            return
+        self.viewer.layers.selection.active = layer
+        layer.mode = "paint"
 
     def _toggle_kind(self) -> None:
         if self.layers is not None:
@@ -502,11 +561,16 @@ class PromptWidget(QWidget):
         c.undo.setEnabled(self.writer is not None and self.writer.can_undo)
         c.redo.setEnabled(self.writer is not None and self.writer.can_redo)
         c.segment.setEnabled(self.layers is not None)
+        c.brush.setEnabled(self.layers is not None)
+        c.export.setEnabled(self.target.store_path is not None)
+        self.target.count()
         c.status.setText(self.session.describe(self.answer, self._milliseconds))
 
     def _next_step(self) -> str:
         if self.layers is None:
             return "1. Open an image: drop a file here, or File → Open Sample → SAM for huge images."
+        if self.controls.brush.isChecked() and self.answer is None:
+            return "Draw with the brush (1: eraser, 2: brush, 4: fill, M: new object), or press F to click again."
         if self.answer is None:
             target = "boxes around objects" if self.controls.box.isChecked() else "an object in the image"
             return f"2. {'Drag' if self.controls.box.isChecked() else 'Click'} {target}."
@@ -543,6 +607,7 @@ class PromptWidget(QWidget):
             return
         self._ended = True
         self.thread.close()
+        self.session.close()
         self._timer.stop()
         self._select_soon.stop()
         self._end_progress()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sam.engine.cache import EmbeddingCache
 from napari_sam.engine.predictor import WindowPredictor
+from napari_sam.engine.prefetch import Prefetcher
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from napari_sam.engine.prediction import Prediction
     from napari_sam.engine.windows import Hints, Window
     from napari_sam.io.image import Image
+
+_AHEAD, _AHEAD_OF_LARGE = {"default": 16, "vit_t": 9}, 2  # windows in view that are embedded before a click
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ class EngineSession:
         self._known: dict[Any, Prediction] = {}
         self._known_for: Any = None
         self._looked_at: Window | None = None
+        self._prefetcher: Prefetcher | None = None
+        self._prepared: Any = None
 
     @property
     def predictor(self) -> WindowPredictor | None:
@@ -94,6 +99,24 @@ class EngineSession:
 
         return job
 
+    def look_at(
+        self, image: Image, view: tuple[int, int, int, int], cursor: tuple[float, float] | None, hints: Hints
+    ) -> None:
+        """Embed what is in view while nobody clicks, nearest to the cursor first; returns at once.
+
+        Does nothing before the model is loaded and has seen the image.
+        """
+        prefetcher = self._prefetcher
+        if prefetcher is not None and self.predictor is prefetcher.predictor and image.identity == self._prepared:
+            prefetcher.update(view, cursor, hints)
+
+    def close(self) -> None:
+        """Stop working in the background."""
+        with self._lock:
+            if self._prefetcher is not None:
+                self._prefetcher.close()
+                self._prefetcher = None
+
     def describe(self, answer: Answer | None, milliseconds: float | None) -> str:
         """One line on model, device, window, embedding and speed."""
         predictor = self.predictor
@@ -115,8 +138,14 @@ class EngineSession:
         with self._lock:
             if self._loaded is None or self._loaded[0] != model:
                 self._loaded = (model, WindowPredictor(model, cache=self._cache))
+                if self._prefetcher is not None:
+                    self._prefetcher.close()
+                self._prefetcher = Prefetcher(self._loaded[1], _AHEAD.get(model, _AHEAD_OF_LARGE))
             predictor = self._loaded[1]
+            if image.identity != self._prepared and self._prefetcher is not None:
+                self._prefetcher.clear()
             predictor.set_source(image)
+            self._prepared = image.identity
             return predictor
 
 

@@ -76,7 +76,7 @@ def test_a_stroke_of_the_brush_is_journaled_and_undone(window, huge):
     writer.edit.mode = "paint"
     writer.edit.brush_size = 20
     window.qtbot.wait(100)
-    window.drag(layer, (AT + 350, AT + 60), (AT + 350, AT + 160))
+    window.drag(layer, (AT + 350, AT + 220), (AT + 350, AT + 320))
     window.qtbot.wait(600)
     assert writer.store.history().kind.tolist() == ["commit", "paint"]
     row = writer.store.object(2)
@@ -118,11 +118,13 @@ def test_objects_are_there_again_when_the_file_is_opened_again(window, tmp_path,
     assert path == tmp_path / "cells.labels.ome.zarr"
     window.viewer.layers.remove(layer)
     window.settle()
-    assert not [x for x in window.viewer.layers if isinstance(x, Labels)]
+    (kept,) = [x for x in window.viewer.layers if isinstance(x, Labels)]
+    assert not kept.editable
     LabelStore.open(path).close()  # it was let go of
     window.show(data[0], **data[1])
     assert len(window.widget.writer.store) == 1
-    assert "1 objects" in window.widget.controls.labels.currentText()
+    assert kept not in window.viewer.layers  # it would hide behind the same objects, shown anew
+    assert "1 object " in window.widget.controls.labels.currentText()
     assert (np.asarray(window.widget.writer.layer.data) == 1).any()
     assert window.errors == []
 

@@ -187,12 +187,12 @@ class Slow:
     def __init__(self, monkeypatch, seconds):
         self.count, original = 0, WindowPredictor.embed
 
-        def embed(predictor, window, cancelled=None):
+        def embed(predictor, window, cancelled=None, **kwargs):
             self.count += 1
             limit = time.monotonic() + seconds
             while time.monotonic() < limit:
                 time.sleep(0.01)
-            return original(predictor, window, cancelled)
+            return original(predictor, window, cancelled, **kwargs)
 
         monkeypatch.setattr(WindowPredictor, "embed", embed)
 
