@@ -17,12 +17,14 @@ if TYPE_CHECKING:
     from napari_sam.engine.prediction import Prediction
     from napari_sam.engine.prompts import MaskPrompt
     from napari_sam.io.image import open_image
+    from napari_sam.io.label_store import LabelStore
     from napari_sam.predictor import Predictor
 
 __version__ = "0.1.0"
-__all__ = ["MaskPrompt", "Prediction", "Predictor", "open_image"]
+__all__ = ["LabelStore", "MaskPrompt", "Prediction", "Predictor", "open_image"]
 
 _HOMES = {
+    "LabelStore": "napari_sam.io.label_store",
     "MaskPrompt": "napari_sam.engine.prompts",
     "Prediction": "napari_sam.engine.prediction",
     "Predictor": "napari_sam.predictor",

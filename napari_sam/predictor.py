@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 from napari_sam.engine.predictor import WindowPredictor
+from napari_sam.io.embedding_store import ZarrEmbeddingStore
 from napari_sam.io.image import open_image
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
+
+    from napari_sam.engine.cache import EmbeddingCache, EmbeddingStore
+    from src_models.sam import Sam
 
 
 class Predictor(WindowPredictor):
@@ -16,8 +22,14 @@ class Predictor(WindowPredictor):
 
     Parameters
     ----------
-    model, device, precision, cache, tidy
+    model, device, precision
         As in `napari_sam.engine.predictor.WindowPredictor`.
+    cache : str, Path, int, EmbeddingCache or EmbeddingStore, optional
+        A folder keeps embeddings on disk, 32 GiB of them at most, for this and other processes (another limit:
+        `ZarrEmbeddingStore(folder, limit_bytes)`); a number is the limit of the memory in bytes. By default 1 GiB in
+        memory and nothing on disk. Arrays in memory have no name that lasts, so theirs never go to disk.
+    tidy, hypotheses
+        As in `WindowPredictor`.
 
     Examples
     --------
@@ -30,6 +42,19 @@ class Predictor(WindowPredictor):
     >>> p.masks.shape[0], p.predicted_iou.shape
     (3, (3,))
     """
+
+    def __init__(
+        self,
+        model: str | Path | Sam = "default",
+        device: str = "auto",
+        precision: str = "auto",
+        cache: EmbeddingCache | EmbeddingStore | str | os.PathLike[str] | int | None = None,
+        *,
+        tidy: bool | None = None,
+        hypotheses: bool | None = None,
+    ) -> None:
+        kept = ZarrEmbeddingStore(cache) if isinstance(cache, str | os.PathLike) else cache
+        super().__init__(model, device, precision, kept, tidy=tidy, hypotheses=hypotheses)
 
     def set_image(self, source: Any, channels: Sequence[int] | None = None) -> None:
         """Choose the image.

@@ -37,9 +37,10 @@ class Normalisation:
         """
         if self.low:
             low, high = np.array(self.low, np.float32), np.array(self.high, np.float32)
-            x = pixels.astype(np.float32)
-            span = np.where(high > low, high - low, 1.0)
-            x = np.nan_to_num((x - low) * (255.0 / span), nan=0.0, posinf=255.0, neginf=0.0)
+            with np.errstate(over="ignore", invalid="ignore"):  # huge values become infinite, and those are mended
+                x = pixels.astype(np.float32)
+                span = np.where(high > low, high - low, 1.0)
+                x = np.nan_to_num((x - low) * (255.0 / span), nan=0.0, posinf=255.0, neginf=0.0)
             pixels = np.clip(x + 0.5, 0, 255).astype(np.uint8)
         rgb = pixels[..., :3] if pixels.shape[-1] >= 3 else pixels[..., :1]
         out: NDArray[np.uint8] = np.ascontiguousarray(np.broadcast_to(rgb, (*rgb.shape[:2], 3)), dtype=np.uint8)
@@ -55,11 +56,12 @@ def decide(image: ImageSource) -> Normalisation:
     Parameters
     ----------
     image : ImageSource
-        At most about 1024 x 1024 of its pixels are read.
+        At most about 1024 x 1024 of the pixels of its coarsest level are read, or what its ``sample()`` gives.
 
     Returns
     -------
     Normalisation
+        Where no sampled pixel is finite, black is 0 and white 1.
     """
     channels = min(image.channels, 3) if image.channels >= 3 else 1
     if image.contrast_limits is not None:
@@ -71,10 +73,8 @@ def decide(image: ImageSource) -> Normalisation:
         return Normalisation()
     if image.dtype == np.bool_:
         return Normalisation((0.0,) * channels, (1.0,) * channels)
-    level = len(image.levels) - 1
-    h, w = image.levels[level]
-    step = max(1, max(h, w) // _SAMPLE_PX)
-    sample = image.read(level, 0, 0, h, w, step)[..., :channels].astype(np.float32).reshape(-1, channels)
+    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is left out
+        sample = _sample(image)[:, :channels].astype(np.float32)
     lows, highs = [], []
     for values in sample.T:
         finite = values[np.isfinite(values)]
@@ -82,3 +82,14 @@ def decide(image: ImageSource) -> Normalisation:
         lows.append(float(low))
         highs.append(float(high))
     return Normalisation(tuple(lows), tuple(highs))
+
+
+def _sample(image: ImageSource) -> NDArray[np.generic]:
+    """Pixels from all over an image, (n, channels): its own choice of them, or some of its coarsest level."""
+    own = getattr(image, "sample", None)
+    if own is not None:
+        sample: NDArray[np.generic] = own()
+        return sample
+    level = len(image.levels) - 1
+    h, w = image.levels[level]
+    return image.read(level, 0, 0, h, w, max(1, max(h, w) // _SAMPLE_PX)).reshape(-1, image.channels)

@@ -2,23 +2,51 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 from scipy import ndimage
 
+from napari_sam.engine.normalisation import Normalisation
+from napari_sam.engine.rendering import MASK_THRESHOLD, LogitField, LogitGrid, render
+from napari_sam.engine.windows import Hints
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
-    from torch import Tensor
 
     from napari_sam.engine.prompts import Prompt
     from napari_sam.engine.windows import Window
 
+LARGE_PX = 1 << 24
+"""Masks whose common crop has more pixels are computed when asked for."""
+
 _STABILITY_OFFSET = 1.0
-MASK_THRESHOLD = 0.0
-_CHUNK_PIXELS = 1 << 22
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What decided an answer besides the prompt: enough to get the same one again.
+
+    Attributes
+    ----------
+    hints : Hints
+        What was known of the object's size.
+    multimask : bool
+        Three masks, or one.
+    refine : bool or None
+        As in `Predictor.predict`.
+    normalisation : Normalisation
+        Which values were black and white.
+    """
+
+    hints: Hints = field(default_factory=Hints)
+    multimask: bool = True
+    refine: bool | None = None
+    normalisation: Normalisation = field(default_factory=Normalisation)
 
 
 @dataclass(frozen=True)
@@ -42,11 +70,14 @@ class Prediction:
     window : Window
         Where the network looked.
     levels : tuple of int
-        Sides of the windows that were asked, in level-0 pixels; the last gave the answer.
+        Sides of the windows that were asked, in level-0 pixels, in this order. The last gave the outline: it is
+        smaller than `window` where the outline was refined.
     model : str
         Name of the model.
     prompt : Prompt
         What was asked.
+    asked : Asked
+        What else decided the answer.
     """
 
     masks: NDArray[np.bool_]
@@ -59,19 +90,66 @@ class Prediction:
     levels: tuple[int, ...]
     model: str
     prompt: Prompt
+    asked: Asked = field(default_factory=Asked)
+
+    @property
+    def count(self) -> int:
+        """Number of masks, without computing them."""
+        return len(self.predicted_iou)
 
     @property
     def mask(self) -> NDArray[np.bool_]:
         """The best mask, (h, w)."""
-        out: NDArray[np.bool_] = self.masks[self.best]
+        return self.mask_at(self.best)
+
+    def mask_at(self, index: int) -> NDArray[np.bool_]:
+        """One of the masks, (h, w); of a large object without computing the others."""
+        out: NDArray[np.bool_] = self.masks[index]
         return out
 
     def full_mask(self, shape: tuple[int, int], index: int | None = None) -> NDArray[np.bool_]:
         """A mask in an array of the image's shape; for small images only."""
         out = np.zeros(shape, bool)
         y0, x0, y1, x1 = self.bbox
-        out[y0:y1, x0:x1] = self.masks[self.best if index is None else index]
+        out[y0:y1, x0:x1] = self.mask_at(self.best if index is None else index)
         return out
+
+
+class LargePrediction(Prediction):
+    """The answer to a prompt on an object of more than 16 million pixels: masks are computed when asked for.
+
+    Parameters
+    ----------
+    parts : sequence of LogitField
+        One for each mask.
+    bbox, **answer
+        As in `Prediction`; `bbox` is up to two low-res logits larger than the masks, and holds the best one.
+
+    Notes
+    -----
+    `mask` takes one byte for each pixel of `bbox`, at most 256 MiB, and is kept once computed; `masks` takes that for
+    each of the masks.
+    """
+
+    parts: Sequence[LogitField]
+
+    def __init__(self, parts: Sequence[LogitField], bbox: tuple[int, int, int, int], **answer: Any) -> None:
+        wanted = {one.name for one in fields(Prediction)} - {"masks", "bbox"}
+        if set(answer) != wanted:
+            raise TypeError(f"give {', '.join(sorted(wanted))}")
+        for name, value in {**answer, "parts": parts, "bbox": bbox}.items():
+            object.__setattr__(self, name, value)  # frozen
+
+    @cached_property
+    def masks(self) -> NDArray[np.bool_]:  # type: ignore[override]  # noqa: D102 - as in Prediction
+        return np.stack([self.mask_at(i) for i in range(len(self.parts))])
+
+    @cached_property
+    def mask(self) -> NDArray[np.bool_]:  # noqa: D102 - as in Prediction
+        return render(self.parts[self.best], self.bbox)
+
+    def mask_at(self, index: int) -> NDArray[np.bool_]:  # noqa: D102 - as in Prediction
+        return self.mask if index == self.best else render(self.parts[index], self.bbox)
 
 
 def stability_scores(logits: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -120,41 +198,48 @@ def upsample_masks(logits: NDArray[np.float32], window: Window) -> tuple[NDArray
     Bilinear interpolation of logits with pixel centres aligned, then the threshold: what SAM's two resizings
     amount to, in one.
     """
-    y0, x0, y1, x1 = window.bbox
-    side = logits.shape[-1]
-    cell = window.img_size / side  # pixels of the network's input per logit
-    used = tuple(min(side, -(-n // max(1, round(cell))) + 1) for n in window.network_shape)
-    inside: NDArray[np.bool_] = np.any(logits[:, : used[0], : used[1]] > MASK_THRESHOLD, axis=0)
-    if not inside.any():
-        return np.zeros((len(logits), 1, 1), bool), (y0, x0, y0 + 1, x0 + 1)
-    spans = []
-    for axis, (low, high) in enumerate(((y0, y1), (x0, x1))):
-        hits = np.flatnonzero(inside.any(1 - axis))
-        scale = window.scale[axis] / cell  # logits per level-0 pixel
-        first = max(low, low + int(np.floor((hits[0] - 0.5) / scale)) - 1)
-        last = min(high, low + int(np.ceil((hits[-1] + 1.5) / scale)) + 1)
-        centres = (np.arange(first - low, last - low) + 0.5) * scale - 0.5
-        spans.append((first, last, centres))
-    (top, bottom, rows), (left, right, cols) = spans
-    masks = np.empty((len(logits), bottom - top, right - left), bool)
-    values = _interpolate(torch.from_numpy(logits), cols, axis=2)  # columns first, while there are few rows
-    some = max(1, _CHUNK_PIXELS // (len(logits) * (right - left)))
-    for start in range(0, bottom - top, some):  # a large object's logits are never held at full resolution
-        strip = _interpolate(values, rows[start : start + some], axis=1)
-        masks[:, start : start + some] = (strip > MASK_THRESHOLD).numpy()
-    return _tighten(masks, (top, left, bottom, right))
+    return render_masks([LogitGrid(one, window) for one in logits], window)
 
 
-def _interpolate(values: Tensor, at: NDArray[np.float64], axis: int) -> Tensor:
-    """Linear interpolation along an axis at fractional positions, held constant beyond the ends."""
-    size = values.shape[axis]
-    at = np.clip(at, 0, size - 1)
-    low = np.minimum(at.astype(np.int64), max(size - 2, 0))
-    share = torch.from_numpy((at - low).astype(np.float32))
-    share = share.view([-1 if i == axis else 1 for i in range(values.ndim)])
-    a = values.index_select(axis, torch.from_numpy(low))
-    b = values.index_select(axis, torch.from_numpy(np.minimum(low + 1, size - 1)))
-    return torch.lerp(a, b, share)
+def render_masks(
+    fields: Sequence[LogitField], window: Window, seeds: NDArray[np.float64] | None = None
+) -> tuple[NDArray[np.bool_], tuple[int, int, int, int]]:
+    """Masks of several fields as one array, tight around them all.
+
+    Parameters
+    ----------
+    fields : sequence of LogitField
+        One for each mask.
+    window : Window
+        Where they lie; empty masks give one pixel of background at its corner.
+    seeds : ndarray of float, optional
+        (P, 2) foreground points, level-0 pixels: masks are tidied with them (`tidy_mask`).
+
+    Returns
+    -------
+    masks : ndarray of bool
+        (M, h, w).
+    bbox : (int, int, int, int)
+        (y0, x0, y1, x1), level-0 pixels, half-open. With `seeds`, tight around the masks before they are tidied.
+    """
+    region = common_span(fields)
+    if region is None:
+        y0, x0 = window.bbox[:2]
+        return np.zeros((len(fields), 1, 1), bool), (y0, x0, y0 + 1, x0 + 1)
+    masks, bbox = _tighten(np.stack([render(one, region) for one in fields]), region)
+    if seeds is not None:
+        masks = np.stack([tidy_mask(mask, seeds - bbox[:2]) for mask in masks])
+    return masks, bbox
+
+
+def common_span(fields: Sequence[LogitField]) -> tuple[int, int, int, int] | None:
+    """The region outside of which no field is foreground; None if none is anywhere."""
+    spans = [span for span in (field.span() for field in fields) if span is not None]
+    if not spans:
+        return None
+    corners = np.array(spans)
+    (y0, x0), (y1, x1) = corners[:, :2].min(0).tolist(), corners[:, 2:].max(0).tolist()
+    return y0, x0, y1, x1
 
 
 def tidy_mask(mask: NDArray[np.bool_], seeds: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -202,12 +287,3 @@ def _tighten(
     y0, y1, x0, x1 = rows[0], rows[-1] + 1, cols[0], cols[-1] + 1
     cut = np.ascontiguousarray(masks[:, y0:y1, x0:x1])
     return cut, (bbox[0] + int(y0), bbox[1] + int(x0), bbox[0] + int(y1), bbox[1] + int(x1))
-
-
-def mask_bbox(mask: NDArray[np.bool_], origin: tuple[int, int]) -> tuple[int, int, int, int] | None:
-    """(y0, x0, y1, x1) of a mask that lies at `origin`, half-open; None if it is empty."""
-    rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    if not len(rows):
-        return None
-    y, x = origin
-    return y + int(rows[0]), x + int(cols[0]), y + int(rows[-1]) + 1, x + int(cols[-1]) + 1

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import threading
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,16 +13,18 @@ import torch
 from PIL import Image
 from torch.nn import functional as F
 
-from napari_sam.engine.cache import EmbeddingCache
+from napari_sam.engine.answering import Answering
+from napari_sam.engine.cache import EmbeddingCache, EmbeddingKey, EmbeddingStore
 from napari_sam.engine.instances import blend, check_region, cover, dense_side
 from napari_sam.engine.normalisation import Normalisation, decide
-from napari_sam.engine.prediction import Prediction, mask_bbox, stability_scores, tidy_mask, upsample_masks
+from napari_sam.engine.prediction import Asked
 from napari_sam.engine.prompts import Prompt, parse_prompt
-from napari_sam.engine.windows import Hints, Window, choose_window, coarser_window
+from napari_sam.engine.turns import Turns
+from napari_sam.engine.windows import Hints, Window, choose_window, source_region
 from napari_sam.errors import CancelledError, CheckpointError, NoImageError, PromptError, UnknownModelError
 from src_models.checkpoints import load_dense_decoder, load_sam, weights_fingerprint
 from src_models.dense_decoder import DenseDecoder
-from src_models.instances import HYPOTHESIS_LOGIT, WatershedSettings, hypothesis, seeded_watershed
+from src_models.instances import HYPOTHESES, WatershedSettings, seeded_watershed
 from src_models.registry import model_names
 from src_models.runtime import Runner
 from src_models.sam import Sam
@@ -32,23 +36,13 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
     from torch import Tensor
 
+    from napari_sam.engine.prediction import Prediction
     from napari_sam.engine.sources import ImageSource
 
-_TIDY_LIMIT_PX = 1 << 24
-_READ_LIMIT = 2  # a region is read at most this much finer than the network sees it, along each axis
+_OBJECTS = f"objects-{hashlib.sha256(repr(HYPOTHESES).encode()).hexdigest()[:8]}"
 
 
-@dataclass(frozen=True)
-class _Task:
-    """One object on its way: where it stands in the caller's list, its prompt, its windows so far."""
-
-    index: int
-    prompt: Prompt
-    window: Window
-    levels: tuple[int, ...]
-
-
-class WindowPredictor:
+class WindowPredictor(Answering):
     """Segment objects of one image by prompts.
 
     Parameters
@@ -59,8 +53,9 @@ class WindowPredictor:
         "auto", "cpu", "cuda" or "mps".
     precision : str
         "auto", "float32", "bfloat16" or "float16".
-    cache : EmbeddingCache or int, optional
-        Where embeddings are kept, or its limit in bytes; 1 GiB in memory by default.
+    cache : EmbeddingCache, EmbeddingStore or int, optional
+        Where embeddings are kept: a cache, a store beneath one of 1 GiB in memory, or the limit of the memory in
+        bytes; 1 GiB and no store by default.
     tidy : bool, optional
         Drop specks and fill holes in masks (`tidy_mask`). By default only the built-in model's masks are tidied;
         those of SAM checkpoints stay exactly as the reference gives them.
@@ -83,7 +78,7 @@ class WindowPredictor:
         model: str | Path | Sam = "default",
         device: str = "auto",
         precision: str = "auto",
-        cache: EmbeddingCache | int | None = None,
+        cache: EmbeddingCache | EmbeddingStore | int | None = None,
         *,
         tidy: bool | None = None,
         hypotheses: bool | None = None,
@@ -91,13 +86,15 @@ class WindowPredictor:
         net = model if isinstance(model, Sam) else load_sam(model)
         self.model = model.kind if isinstance(model, Sam) else str(model)
         self.runner = Runner(net, device, precision)
-        self.cache = cache if isinstance(cache, EmbeddingCache) else _new_cache(cache)
+        self.cache = _new_cache(cache)
         self.tidy = net.kind == "default" if tidy is None else tidy
         self.hypotheses = isinstance(net.dense_decoder, DenseDecoder) if hypotheses is None else hypotheses
         self._weights = weights_fingerprint(net)
+        self._dense_in_weights = net.dense_decoder is not None
         self._image: ImageSource | None = None
         self._normalisation = Normalisation()
         self._lock = threading.RLock()
+        self.turns = Turns()
 
     @property
     def img_size(self) -> int:
@@ -142,6 +139,7 @@ class WindowPredictor:
         multimask: bool = True,
         *,
         hints: Hints | None = None,
+        refine: bool | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Prediction:
         """Segment one object.
@@ -160,6 +158,10 @@ class WindowPredictor:
             Three masks for an ambiguous prompt, or one.
         hints : Hints, optional
             What else is known of the object's size.
+        refine : bool, optional
+            Whether the outline of a mask from a coarse window is improved with windows at a finer level, at most 16.
+            By default where the object was larger than the window first chosen for it; True for every window coarser
+            than full resolution.
         cancelled : callable, optional
             Asked between the steps; when it returns True the work stops.
 
@@ -172,12 +174,12 @@ class WindowPredictor:
         NoImageError
             If no image was set.
         PromptError
-            If the prompt is empty, not finite or outside the image.
+            If the prompt is empty, not finite or outside the image, or its object spans more than 16384 x 16384 px.
         CancelledError
             If `cancelled` said so.
         """
         ask = {"points": points, "point_labels": point_labels, "box": box, "mask": mask}
-        return self.predict_many([ask], multimask, hints=hints, cancelled=cancelled)[0]
+        return self.predict_many([ask], multimask, hints=hints, refine=refine, cancelled=cancelled)[0]
 
     def predict_many(
         self,
@@ -185,6 +187,7 @@ class WindowPredictor:
         multimask: bool = True,
         *,
         hints: Hints | None = None,
+        refine: bool | None = None,
         progress: Callable[[int, int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> list[Prediction]:
@@ -197,6 +200,8 @@ class WindowPredictor:
         multimask : bool
             Three masks per object, or one.
         hints : Hints, optional
+            As in `predict`.
+        refine : bool, optional
             As in `predict`.
         progress : callable, optional
             Called with objects done and their total.
@@ -215,22 +220,13 @@ class WindowPredictor:
         """
         image = self.image
         hints = hints or Hints()
+        asked = Asked(hints, multimask, refine, self._normalisation)
         parsed = [self._parse(i, ask, image.shape, len(prompts)) for i, ask in enumerate(prompts)]
-        windows = [choose_window(p, image.shape, self.img_size, hints) for p in parsed]
-        tasks = [_Task(i, p, w, (max(w.shape),)) for i, (p, w) in enumerate(zip(parsed, windows, strict=True))]
-        done: dict[int, Prediction] = {}
-        while tasks:
-            group = [t for t in tasks if t.window == tasks[0].window]
-            tasks = [t for t in tasks if t.window != tasks[0].window]
-            for task, prediction in zip(group, self._decode(group, multimask, cancelled), strict=True):
-                again = self._coarser(task, prediction)
-                if again is None:
-                    done[task.index] = prediction
-                else:
-                    tasks.append(again)
-            if progress is not None:
-                progress(len(done), len(prompts))
-        return [done[i] for i in range(len(prompts))]
+        tasks = []
+        for i, (ask, prompt) in enumerate(zip(prompts, parsed, strict=True)):
+            window = choose_window(prompt, image.shape, self.img_size, hints)
+            tasks.append(self._task(i, prompt, window, ask.get("mask"), asked))
+        return self._answers(tasks, multimask, progress, cancelled)
 
     def instances(
         self,
@@ -276,7 +272,7 @@ class WindowPredictor:
         side = dense_side(diameter_px, self.img_size, shape)
         windows = cover(bbox, shape, side, self.img_size)
         maps = blend(windows, lambda window: self.dense_maps(window, cancelled), bbox, progress)
-        return seeded_watershed(maps, settings or WatershedSettings())
+        return seeded_watershed(maps, settings or WatershedSettings(), side / self.img_size)
 
     def dense_maps(self, window: Window, cancelled: Callable[[], bool] | None = None) -> NDArray[np.float32]:
         """Foreground, distance to the centre and to the boundary of a window: (3, h, w) in level-0 pixels.
@@ -313,7 +309,7 @@ class WindowPredictor:
                     raise  # what was downloaded is damaged
                 raise PromptError(missing) from error
 
-    def embed(self, window: Window, cancelled: Callable[[], bool] | None = None) -> Tensor:
+    def embed(self, window: Window, cancelled: Callable[[], bool] | None = None, *, background: bool = False) -> Tensor:
         """The embedding of a window, from the cache or computed now, with all that a prompt there needs.
 
         Parameters
@@ -322,35 +318,56 @@ class WindowPredictor:
             Where.
         cancelled : callable, optional
             As in `predict`.
+        background : bool
+            Let everything else have its turn first.
 
         Returns
         -------
         Tensor
             (1, 256, h, w).
         """
-        embedding = self._embedding(window, cancelled)
+        embedding = self._embedding(window, cancelled, background=background)
         if self.hypotheses:
-            self._objects(window, embedding)
+            with self.turns.background(cancelled) if background else nullcontext():
+                self._objects(window, embedding)
         return embedding
 
-    def _embedding(self, window: Window, cancelled: Callable[[], bool] | None) -> Tensor:
-        key = self._key(window)
-        found = self.cache.get(key)
+    def prepare(self, window: Window) -> tuple[EmbeddingKey, NDArray[np.uint8]]:
+        """Read a window for encoding: the key of its embedding, and its `pixels`.
+
+        Raises
+        ------
+        CancelledError
+            If another image or normalisation was set meanwhile.
+        """
+        key = self.key(window)
+        pixels = self.pixels(window)
+        if self.key(window) != key:
+            raise CancelledError("another image was set while a window was read")
+        return key, pixels
+
+    def _embedding(self, window: Window, cancelled: Callable[[], bool] | None, *, background: bool = False) -> Tensor:
+        key = self.key(window)
+        found = self.cache.get(key, self.runner.device, self.runner.dtype)
         if found is not None:
             return found
-        with self._lock:
-            found = self.cache.get(key)  # another thread may have been first
-            if found is not None:
-                return found
-            if cancelled is not None and cancelled():
-                raise CancelledError("encoding was cancelled")
-            embedding = self.runner.encode([self.pixels(window)])
-            self.cache.put(key, embedding)
-            return embedding
+        if cancelled is not None and cancelled():
+            raise CancelledError("encoding was cancelled")
+        with nullcontext() if background else self.turns.hold():
+            key, pixels = self.prepare(window)  # before the turn begins: a slow source must not keep a click waiting
+            with self.turns.background(cancelled) if background else self.turns:
+                found = self.cache.get(key, self.runner.device, self.runner.dtype)
+                if found is not None:  # another thread was first
+                    return found
+                if cancelled is not None and cancelled():
+                    raise CancelledError("encoding was cancelled")
+                embedding = self.runner.encode([pixels])
+                self.cache.put(key, embedding)
+                return embedding
 
     def is_embedded(self, window: Window) -> bool:
         """Whether a prompt on this window needs no encoding."""
-        return self._key(window) in self.cache
+        return self.key(window) in self.cache
 
     def window_for(self, hints: Hints | None = None, **ask: Any) -> Window:
         """The window that `predict` would choose for a prompt, given as its keywords."""
@@ -360,22 +377,27 @@ class WindowPredictor:
     def pixels(self, window: Window) -> NDArray[np.uint8]:
         """What the network sees of a window: (h, w, 3) RGB, scaled, not yet padded."""
         image = self.image
-        level, step = _best_level(image.levels, window)
-        factors = [image.shape[i] / image.levels[level][i] for i in (0, 1)]
-        y0, x0, y1, x1 = window.bbox
-        h, w = image.levels[level]
-        top, left = int(y0 / factors[0]), int(x0 / factors[1])
-        bottom = min(h, max(top + 1, round(y1 / factors[0])))
-        right = min(w, max(left + 1, round(x1 / factors[1])))
-        raw = image.read(level, top, left, bottom, right, step)
+        level, region, step = source_region(image.levels, window)
+        raw = image.read(level, *region, step)
         rgb = self._normalisation.apply(raw)
         nh, nw = window.network_shape
         if rgb.shape[:2] == (nh, nw):
             return rgb
         return np.asarray(Image.fromarray(rgb).resize((nw, nh), Image.Resampling.BILINEAR))
 
-    def _key(self, window: Window) -> tuple[Any, ...]:
-        return (self.image.identity, self._weights, str(self.runner.dtype), self._normalisation, window)
+    def key(self, window: Window) -> EmbeddingKey:
+        """What the embedding of a window is called in the cache."""
+        with self._lock:  # of one image, not half of the next
+            image, normalisation = self.image, self._normalisation
+        return EmbeddingKey(
+            image=image.identity,
+            image_shape=image.shape,
+            weights=self._weights,
+            precision=str(self.runner.dtype).removeprefix("torch."),
+            normalisation=normalisation,
+            window=window,
+            persistent=bool(getattr(image, "persistent", False)),
+        )
 
     def _parse(self, index: int, ask: Mapping[str, Any], shape: tuple[int, int], total: int) -> Prompt:
         unknown = sorted(set(ask) - {"points", "point_labels", "box", "mask"})
@@ -386,107 +408,34 @@ class WindowPredictor:
         except PromptError as error:
             raise (PromptError(f"prompt {index}: {error}") if total > 1 else error) from None
 
-    def _decode(self, group: list[_Task], multimask: bool, cancelled: Callable[[], bool] | None) -> list[Prediction]:
-        """Answer prompts that share a window."""
-        window = group[0].window
-        embedding = self.embed(window, cancelled)
-        if cancelled is not None and cancelled():
-            raise CancelledError("decoding was cancelled")
-        side = 4 * embedding.shape[-1]
-        masks = [task.prompt.mask_logits(window, side) for task in group]
-        if self.hypotheses:
-            objects = self._objects(window, embedding)
-            masks = [self._suggested(t, objects, side) if m is None else m for t, m in zip(group, masks, strict=True)]
-        for task in group:
-            logits = task.prompt.logits
-            if logits is not None and logits.shape[-1] != side:
-                raise PromptError(
-                    f"mask prompt of shape {logits.shape}: this model's low-res logits are {side} x {side}"
-                )
-        coords = [task.prompt.in_window(window) for task in group]
-        decoded = self.runner.decode(embedding, coords, masks, multimask)
-        return [
-            self._prediction(task, logits, iou)
-            for task, logits, iou in zip(group, decoded.logits.numpy(), decoded.predicted_iou.numpy(), strict=True)
-        ]
-
     def _objects(self, window: Window, embedding: Tensor) -> NDArray[np.int32]:
         """What the dense decoder sees in a window: labels (H, W) in the network's frame, 0 in the padding."""
-        key = (*self._key(window), "objects")
+        key = self.objects_key(self.key(window))
         found = self.cache.get(key)
         if found is not None:
             return found.numpy()
+        labels = self.find_objects(window, embedding)
+        if self.cache.holds(self.key(window), embedding):  # not when another image was set meanwhile
+            self.cache.put(key, torch.from_numpy(labels))
+        return labels
+
+    def objects_key(self, key: EmbeddingKey) -> EmbeddingKey:
+        """What the objects seen in an embedding are called in the cache."""
+        objects = key.of(_OBJECTS)
+        return objects if self._dense_in_weights else replace(objects, persistent=False)  # no key names the decoder
+
+    def find_objects(self, window: Window, embedding: Tensor) -> NDArray[np.int32]:
+        """Labels (H, W) of what the dense decoder sees, in the network's frame; 0 in the padding."""
         maps = self.runner.dense(embedding).numpy()
         rows, cols = (max(1, round(n * maps.shape[1] / self.img_size)) for n in window.network_shape)
         labels = np.zeros(maps.shape[1:], np.int32)
-        labels[:rows, :cols] = seeded_watershed(maps[:, :rows, :cols], WatershedSettings())
-        self.cache.put(key, torch.from_numpy(labels))
+        labels[:rows, :cols] = seeded_watershed(maps[:, :rows, :cols], HYPOTHESES, maps.shape[1] / self.img_size)
         return labels
 
-    def _suggested(self, task: _Task, objects: NDArray[np.int32], side: int) -> NDArray[np.float32] | None:
-        """The object under a prompt as (side, side) low-res logits, if there is one."""
-        prompt, window = task.prompt, task.window
-        pitch = self.img_size / objects.shape[1]  # pixels of the network's input per pixel of the objects
-        corners = None if prompt.box is None else window.to_network(np.array(prompt.box).reshape(2, 2)) / pitch
-        points = window.to_network(prompt.points) / pitch if len(prompt.points) else prompt.points
-        box = None if corners is None else tuple(corners.ravel().tolist())
-        found = hypothesis(objects, points, prompt.point_labels, box)
-        if found is None:
-            return None
-        if len(found) != side:  # micro-sam's decoder answers at the input's resolution
-            at = ((np.arange(side) + 0.5) * len(found) / side).astype(np.int64)
-            found = found[np.ix_(at, at)]
-        return np.where(found, HYPOTHESIS_LOGIT, -HYPOTHESIS_LOGIT).astype(np.float32)
 
-    def _prediction(self, task: _Task, logits: NDArray[np.float32], predicted_iou: NDArray[np.float32]) -> Prediction:
-        masks, bbox = upsample_masks(logits, task.window)
-        if self.tidy and masks[0].size <= _TIDY_LIMIT_PX:
-            seeds = task.prompt.points[task.prompt.point_labels == 1] - bbox[:2]
-            masks = np.stack([tidy_mask(mask, seeds) for mask in masks])
-        return Prediction(
-            masks=masks,
-            bbox=bbox,
-            predicted_iou=predicted_iou,
-            stability_score=stability_scores(logits),
-            low_res_logits=logits,
-            best=int(predicted_iou.argmax()),
-            window=task.window,
-            levels=task.levels,
-            model=self.model,
-            prompt=task.prompt,
-        )
-
-    def _coarser(self, task: _Task, prediction: Prediction) -> _Task | None:
-        """The same question one level coarser, if the window cut the best mask; else None."""
-        if task.prompt.logits is not None:
-            return None  # the mask prompt belongs to this window
-        found = mask_bbox(prediction.mask, prediction.bbox[:2])
-        if found is None:
-            return None
-        y0, x0, y1, x1 = task.window.bbox
-        top, left, bottom, right = task.window.inner_sides(self.image.shape)
-        cut = (
-            (top and found[0] <= y0)
-            or (left and found[1] <= x0)
-            or (bottom and found[2] >= y1)
-            or (right and found[3] >= x1)
-        )
-        window = coarser_window(task.window, found, self.image.shape) if cut else None
-        if window is None or not window.holds(task.prompt.extent):
-            return None
-        return _Task(task.index, task.prompt, window, (*task.levels, max(window.shape)))
-
-
-def _new_cache(limit_bytes: int | None) -> EmbeddingCache:
-    return EmbeddingCache() if limit_bytes is None else EmbeddingCache(limit_bytes)
-
-
-def _best_level(levels: Sequence[tuple[int, int]], window: Window) -> tuple[int, int]:
-    """The coarsest scale level that is at least as fine as the network sees, and a stride for reading it."""
-    wanted = max(window.scale)  # pixels of the network's input per level-0 pixel
-    level = 0
-    for i, shape in enumerate(levels):
-        if max(shape) / max(levels[0]) >= min(wanted, 1.0) * 0.999:
-            level = i
-    finer = (max(levels[level]) / max(levels[0])) / wanted
-    return level, max(1, int(finer / _READ_LIMIT))
+def _new_cache(cache: EmbeddingCache | EmbeddingStore | int | None) -> EmbeddingCache:
+    if isinstance(cache, EmbeddingCache):
+        return cache
+    if cache is None or isinstance(cache, int):
+        return EmbeddingCache() if cache is None else EmbeddingCache(cache)
+    return EmbeddingCache(store=cache)

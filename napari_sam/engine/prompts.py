@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam.engine.windows import LARGEST_MASK_PX
 from napari_sam.errors import PromptError
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from napari_sam.engine.windows import Window
 
 _TOP_LEFT, _BOTTOM_RIGHT = 2, 3
-_LARGEST_PX = 16_384  # masks are held in memory at full resolution
 _MASK_LOGIT = 8.0  # a drawn region, as the logits of a network that is sure
 
 
@@ -163,8 +163,6 @@ def parse_prompt(
     napari_sam.errors.PromptError: point (3, 12) lies outside the image of shape (10, 10)
     """
     yx, labels = _points(shape, points, point_labels)
-    if len(yx) > 1 and np.ptp(yx, axis=0).max() > _LARGEST_PX:
-        raise PromptError(f"points {np.ptp(yx, axis=0).max():.0f} px apart: one object may span {_LARGEST_PX} px")
     parsed_box = None if box is None else _box(shape, box)
     region, logits, window = _mask(mask)
     if not len(yx) and parsed_box is None and region is None and logits is None:
@@ -219,8 +217,11 @@ def _box(shape: tuple[int, int], box: Sequence[float]) -> tuple[float, float, fl
     if y1 <= 0 or x1 <= 0 or y0 >= shape[0] or x0 >= shape[1]:
         raise PromptError(f"box ({y0:g}, {x0:g}, {y1:g}, {x1:g}) lies outside the image of shape {shape}")
     box = max(y0, 0.0), max(x0, 0.0), min(y1, float(shape[0])), min(x1, float(shape[1]))
-    if max(box[2] - box[0], box[3] - box[1]) > _LARGEST_PX:
-        raise PromptError(f"box {box} is larger than {_LARGEST_PX} px: prompt a downsampled copy of the image")
+    if (box[2] - box[0]) * (box[3] - box[1]) > LARGEST_MASK_PX:
+        raise PromptError(
+            f"box {box} spans more than {LARGEST_MASK_PX} px (16384 x 16384), the largest mask there is: draw a "
+            "smaller one, or open a coarser scale level of the image"
+        )
     return box
 
 

@@ -29,6 +29,11 @@ class ImageSource(Protocol):
         Shape of every scale level, finest first.
     contrast_limits : tuple of (float, float) or None
         Values shown as black and white, if somebody chose them.
+    persistent : bool, optional
+        Whether `identity` means the same pixels in another process, as a file's does and an array's does not. Only
+        then are embeddings kept on disk; taken as False where a source does not say.
+    uri : str or None, optional
+        Address of the file, None for arrays in memory.
     """
 
     identity: str

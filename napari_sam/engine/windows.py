@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import NDArray
 
     from napari_sam.engine.prompts import Prompt
@@ -20,7 +22,11 @@ if TYPE_CHECKING:
 _RATIO = math.sqrt(2.0)
 _CONTEXT = 4.0  # side of the window over the long side of the object, at least (dev split: 4 beats 2.5 with boxes)
 _MAGNIFY = 8.0  # more than this a window is never magnified
-_LARGEST_PX = 8192  # an object cut by its window is followed up to windows of this side: its mask is held in memory
+_CUT_PX = 2.0  # a mask that comes so near to its window's border, in pixels of the network's input, may go on beyond
+_READ_LIMIT = 2  # a region is read at most this much finer than the network sees it, along each axis
+
+LARGEST_MASK_PX = 1 << 28
+"""Pixels that the crop of one mask may have: 16384 x 16384, 256 MiB."""
 
 
 @dataclass(frozen=True)
@@ -184,15 +190,36 @@ def choose_window(prompt: Prompt, image_shape: tuple[int, int], img_size: int, h
     if prompt.window is not None and prompt.window.holds(prompt.extent):
         return prompt.window
     side = _wanted_side(prompt, img_size, hints)
-    y0, x0, y1, x1 = prompt.extent
+    y0, x0, y1, x1 = extent = prompt.extent
+    earlier = _earlier_extent(prompt)
+    if earlier is not None:  # what was found is asked about, too
+        y0, x0, y1, x1 = extent = (min(y0, earlier[0]), min(x0, earlier[1]), max(y1, earlier[2]), max(x1, earlier[3]))
+        side = max(side, _CONTEXT * max(earlier[2] - earlier[0], earlier[3] - earlier[1]))
     while True:
         side = ladder_side(side, img_size)
         if side >= long_side:
             return whole_window(image_shape, img_size)
         window = grid_window(((y0 + y1) / 2, (x0 + x1) / 2), side, image_shape, img_size)
-        if window.holds(prompt.extent):
+        if window.holds(extent):
             return window
         side = side + 1
+
+
+def _earlier_extent(prompt: Prompt) -> tuple[float, float, float, float] | None:
+    """(y0, x0, y1, x1) of an earlier prediction's mask, level-0 pixels; None without one."""
+    if prompt.logits is None or prompt.window is None:
+        return None
+    window, cell = prompt.window, prompt.window.img_size / prompt.logits.shape[-1]
+    spans = []
+    for axis in (0, 1):
+        used = math.ceil(window.network_shape[axis] / cell)
+        hits = np.flatnonzero(np.atleast_1d(np.any(prompt.logits > 0, axis=1 - axis))[:used])
+        if not len(hits):
+            return None
+        low, high = (n * cell / window.scale[axis] + window.bbox[axis] for n in (hits[0], hits[-1] + 1))
+        spans.append((low, min(high, float(window.bbox[axis + 2]))))
+    (y0, y1), (x0, x1) = spans
+    return y0, x0, y1, x1
 
 
 def _wanted_side(prompt: Prompt, img_size: int, hints: Hints) -> float:
@@ -209,30 +236,97 @@ def _wanted_side(prompt: Prompt, img_size: int, hints: Hints) -> float:
     return max(least, img_size)  # full resolution
 
 
-def coarser_window(window: Window, found: tuple[int, int, int, int], image_shape: tuple[int, int]) -> Window | None:
+def cut_by(logits: NDArray[np.float32], window: Window, image_shape: tuple[int, int]) -> bool:
+    """Whether a mask reaches its window's border, or comes within two network pixels of it, where the image goes on.
+
+    Parameters
+    ----------
+    logits : ndarray of float32
+        (H, W) low-res logits of the mask in the window's frame.
+    window : Window
+        Where it was found.
+    image_shape : (int, int)
+        Height and width of level 0.
+    """
+    cell = window.img_size / logits.shape[-1]
+    rows, cols = (min(len(logits), math.ceil(n / cell)) for n in window.network_shape)
+    near = max(1, int(_CUT_PX / cell + 0.5))  # rows of logits whose middle is that near
+    seen = logits[:rows, :cols] > 0
+    sides = (seen[:near], seen[:, :near], seen[-near:], seen[:, -near:])
+    return any(goes_on and bool(s.any()) for goes_on, s in zip(window.inner_sides(image_shape), sides, strict=True))
+
+
+def coarser_window(
+    window: Window, found: tuple[float, float, float, float], shape: tuple[int, int], factor: float = 2.0
+) -> Window | None:
     """The next window for a mask that is cut by its window's border.
 
     Parameters
     ----------
     window : Window
         Where the mask was found.
-    found : (int, int, int, int)
-        Bounding box of the mask, level-0 pixels.
-    image_shape : (int, int)
+    found : (float, float, float, float)
+        Bounding box of the mask and its prompts, level-0 pixels.
+    shape : (int, int)
         Height and width of level 0.
+    factor : float
+        Its side over that of `window`.
 
     Returns
     -------
     Window or None
-        Twice the side, centred on what was found; None if the window is the whole image already, or so large
-        that the mask could not be held.
+        Twice the side, centred on what was found, which it holds if `window` does; None if the window is the
+        whole image already.
+
+    Examples
+    --------
+    >>> coarser_window(Window((0, 512, 512, 1024), 512), (10, 512, 300, 900), (4000, 4000)).bbox
+    (0, 0, 1024, 1024)
     """
-    if max(window.shape) >= max(image_shape):
+    if max(window.shape) >= max(shape):
         return None
-    side = ladder_side(2 * max(window.shape), window.img_size)
-    if min(side, max(image_shape)) > _LARGEST_PX:
-        return None
-    if side >= max(image_shape):
-        return whole_window(image_shape, window.img_size)
+    side = ladder_side(factor * max(window.shape), window.img_size)
+    if side >= max(shape):
+        return whole_window(shape, window.img_size)
     y0, x0, y1, x1 = found
-    return grid_window(((y0 + y1) / 2, (x0 + x1) / 2), side, image_shape, window.img_size)
+    return grid_window(((y0 + y1) / 2, (x0 + x1) / 2), side, shape, window.img_size)
+
+
+def source_region(levels: Sequence[tuple[int, int]], window: Window) -> tuple[int, tuple[int, int, int, int], int]:
+    """What to read for a window: the coarsest scale level that is at least as fine as the network sees it.
+
+    Parameters
+    ----------
+    levels : sequence of (int, int)
+        Shape of every scale level, finest first.
+    window : Window
+        Where.
+
+    Returns
+    -------
+    level : int
+        Which scale level.
+    region : (int, int, int, int)
+        (y0, x0, y1, x1) in that level's pixels. Where each level is half the size of the one before, it has at most
+        twice as many pixels as the network's input.
+    step : int
+        Read every `step`-th pixel, where the level is many times finer than need be.
+
+    Examples
+    --------
+    >>> source_region([(4096, 4096), (2048, 2048)], Window((1024, 2048, 2048, 3072), 512))
+    (1, (512, 1024, 1024, 1536), 1)
+    """
+    wanted = max(window.scale)  # pixels of the network's input per level-0 pixel
+    level = 0
+    for i, shape in enumerate(levels):
+        if max(shape) / max(levels[0]) >= min(wanted, 1.0) * 0.999:
+            level = i
+    finer = (max(levels[level]) / max(levels[0])) / wanted
+    factors = [levels[0][i] / levels[level][i] for i in (0, 1)]
+    y0, x0, y1, x1 = window.bbox
+    h, w = levels[level]
+    top, left = int(y0 / factors[0]), int(x0 / factors[1])
+    bottom = min(h, max(top + 1, round(y1 / factors[0])))
+    right = min(w, max(left + 1, round(x1 / factors[1])))
+    return level, (top, left, bottom, right), max(1, int(finer / _READ_LIMIT))

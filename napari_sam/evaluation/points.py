@@ -72,7 +72,7 @@ def box_iou(prediction: Prediction, index: int, truth: NDArray[np.bool_], origin
     ty0, tx0 = origin
     ty1, tx1 = ty0 + truth.shape[0], tx0 + truth.shape[1]
     top, left, bottom, right = max(y0, ty0), max(x0, tx0), min(y1, ty1), min(x1, tx1)
-    mask = prediction.masks[index]
+    mask = prediction.mask_at(index)
     both = 0
     if bottom > top and right > left:
         a = mask[top - y0 : bottom - y0, left - x0 : right - x0]
@@ -129,7 +129,7 @@ def score_image(
     first = predictor.predict_many(asks)
     rounds = [first]
     for _ in range(clicks - 1):
-        asks = [_next(ask, p, *t) for ask, p, t in zip(asks, rounds[-1], truths, strict=True)]
+        asks = [next_prompt(ask, p, *t) for ask, p, t in zip(asks, rounds[-1], truths, strict=True)]
         rounds.append(predictor.predict_many(asks))
     boxes = predictor.predict_many([{"box": (y, x, y + t.shape[0], x + t.shape[1])} for t, (y, x) in truths])
     scores = []
@@ -148,7 +148,7 @@ def score_image(
     return scores
 
 
-def _next(
+def next_prompt(
     ask: dict[str, Any], prediction: Prediction, truth: NDArray[np.bool_], origin: tuple[int, int]
 ) -> dict[str, Any]:
     """Add the click that SAM's evaluation would make next, and the mask so far."""

@@ -12,7 +12,8 @@ from napari_sam.io.records import prediction_record
 from napari_sam.io.store_base import StoreBase
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -86,14 +87,15 @@ class LabelStore(StoreBase):
         if overlap not in OVERLAPS:
             raise LabelsError(f"overlap {overlap!r}: use one of {', '.join(OVERLAPS)}")
         chosen = prediction.best if candidate is None else candidate
-        if not 0 <= chosen < len(prediction.masks):
-            raise LabelsError(f"candidate {chosen}: the prediction has masks 0 to {len(prediction.masks) - 1}")
+        if not 0 <= chosen < prediction.count:
+            raise LabelsError(f"candidate {chosen}: the prediction has masks 0 to {prediction.count - 1}")
         if label is not None:
             _check_label(label)
         with self._writing():
-            record = {**prediction_record(prediction, chosen), "overlap": overlap, "category": category}
+            found = prediction.mask_at(chosen)
+            record = {**prediction_record(prediction, chosen, found), "overlap": overlap, "category": category}
             edit = self._edit("commit", record, plane)
-            mask, box = self._clipped(prediction.masks[chosen], prediction.bbox)
+            mask, box = self._clipped(found, prediction.bbox)
             if overlap == "erase":
                 self._erase_mask(edit, mask, box, label)
                 self._write(edit.finish())
@@ -270,6 +272,59 @@ class LabelStore(StoreBase):
             row = self.object(label)
             edit = self._edit("category", {"label": int(label), "category": category}, plane_of(row))
             self._write(edit.finish({int(label): {"category": category}}))
+
+    def export(
+        self,
+        path: str | Path,
+        *,
+        format: str | None = None,  # noqa: A002 - the plainest word
+        labels: Sequence[int] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Path:
+        """Write objects to a file that other programs read, piece by piece, however large the image is.
+
+        Parameters
+        ----------
+        path : str or Path
+            The ending says how: ``.geojson`` (polygons along the pixels' edges; longitude and latitude if the image
+            has a CRS, else pixels, as QuPath reads them), ``.gpkg`` (the same in the image's CRS), ``.json`` (COCO),
+            ``.csv`` and ``.parquet`` (table with centroids), ``.tif`` and ``.ome.tif`` (label image with scale
+            levels), ``.png`` (small images), ``.zip`` (ImageJ ROIs), ``.zarr`` (NGFF 0.5 without the journal). A
+            file that is there is replaced once the new one is whole; a folder is not.
+        format : str, optional
+            "geojson", "geojson-pixels" (pixels even with a CRS), "gpkg", "coco", "csv", "parquet", "tiff",
+            "ome-tiff", "png", "roi" or "zarr", where the ending does not say it.
+        labels : sequence of int, optional
+            Ids; all objects by default.
+        progress : callable, optional
+            Called with steps done and their number.
+        cancelled : callable, optional
+            Asked at each step whether to stop.
+
+        Returns
+        -------
+        Path
+            Of what was written.
+
+        Raises
+        ------
+        LabelsError
+            If the ending is unknown, the labels do not fit the format, a package is missing, or the file cannot be
+            written.
+        StoreError
+            If pixels of the store are missing or damaged.
+        CancelledError
+            If `cancelled` said so. After any error the path is as it was before.
+        """
+        from napari_sam.io.export import export_labels  # noqa: PLC0415 - exports know stores
+
+        if self.writable:
+            with self._writing():
+                pass  # draws what a full disk left undrawn
+        return export_labels(
+            self, self._journal, path, format=format, labels=labels, progress=progress, cancelled=cancelled
+        )
 
     def _clear(self, edit: Edit, labels: list[int]) -> None:
         """Make existing objects background."""

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import base64
 import zlib
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam.engine.prediction import Prediction, upsample_masks
+from napari_sam.engine.prompts import Prompt
+from napari_sam.engine.windows import Window
 from napari_sam.io.runs import encode_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_sam.engine.prediction import Prediction
-    from napari_sam.engine.prompts import Prompt
+_MOST_PX = 1 << 24
 
 
-def prediction_record(prediction: Prediction, candidate: int) -> dict[str, Any]:
-    """A prediction as JSON: prompts, model, window, scores and the whole mask as runs.
+def prediction_record(prediction: Prediction, candidate: int, mask: NDArray[np.bool_]) -> dict[str, Any]:
+    """A prediction as JSON: prompts and settings, model, window, scores and the whole mask as runs.
 
     Parameters
     ----------
@@ -26,19 +29,25 @@ def prediction_record(prediction: Prediction, candidate: int) -> dict[str, Any]:
         The answer.
     candidate : int
         Which of its masks was taken.
+    mask : ndarray of bool
+        (h, w), that mask; of one of more than 16 million pixels no runs are kept.
     """
+    asked = prediction.asked
     return {
         "prompt": prompt_record(prediction.prompt),
         "model": prediction.model,
         "window": [int(v) for v in prediction.window.bbox],
         "levels": [int(v) for v in prediction.levels],
-        "multimask": len(prediction.masks) > 1,
+        "multimask": asked.multimask,
+        "refine": asked.refine,
+        "hints": asdict(asked.hints),
+        "normalisation": {"low": list(asked.normalisation.low), "high": list(asked.normalisation.high)},
         "candidate": int(candidate),
         "best": int(prediction.best),
         "predicted_iou": float(prediction.predicted_iou[candidate]),
         "stability_score": float(prediction.stability_score[candidate]),
         "bbox": [int(v) for v in prediction.bbox],
-        "mask": encode_mask(prediction.masks[candidate]),
+        "mask": encode_mask(mask) if mask.size <= _MOST_PX else None,
     }
 
 
@@ -54,7 +63,7 @@ def prompt_record(prompt: Prompt) -> dict[str, Any]:
         record["mask"] = {"runs": encode_mask(prompt.mask.mask), "bbox": [int(v) for v in prompt.mask.bbox]}
     if prompt.logits is not None and prompt.window is not None:
         record["logits"] = pack_logits(prompt.logits)
-        record["logits_window"] = [int(v) for v in prompt.window.bbox]
+        record["earlier"] = {"bbox": [int(v) for v in prompt.window.bbox], "img_size": prompt.window.img_size}
     return record
 
 
@@ -76,3 +85,21 @@ def unpack_logits(text: str) -> NDArray[np.float32]:
     raw = zlib.decompress(base64.b64decode(data))
     out: NDArray[np.float32] = np.frombuffer(raw, "<f2").astype(np.float32).reshape(height, width)
     return out
+
+
+def earlier_prediction(text: str, window: dict[str, Any]) -> Prediction:
+    """An earlier prediction as a mask prompt, from what `prompt_record` kept of it.
+
+    Parameters
+    ----------
+    text : str
+        Its logits, by `pack_logits`.
+    window : dict
+        ``bbox`` and ``img_size`` of where they belong.
+    """
+    logits = unpack_logits(text)
+    y0, x0, y1, x1 = window["bbox"]
+    place = Window((y0, x0, y1, x1), window["img_size"])
+    masks, bbox = upsample_masks(logits[None], place)
+    one = np.ones(1, np.float32)
+    return Prediction(masks, bbox, one, one, logits[None], 0, place, (max(place.shape),), "", Prompt())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import struct
 import zlib
 from typing import TYPE_CHECKING, Any
@@ -86,3 +87,8 @@ def decode_mask(runs: dict[str, Any]) -> NDArray[np.bool_]:
     values = np.arange(len(counts)) % 2 == 1
     out: NDArray[np.bool_] = np.repeat(values, counts).reshape((height, width), order="F")
     return out
+
+
+def labels_from_text(text: str) -> NDArray[np.uint32]:
+    """The label image (h, w) in base64 of what `encode_labels` wrote, as scripts hold it."""
+    return decode_labels(base64.b64decode(text))

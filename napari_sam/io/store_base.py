@@ -268,6 +268,14 @@ class StoreBase:
         table["record"] = [json.loads(r) for r in table["record"]]
         return table
 
+    def rows_of(self, sql: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """Rows of a SELECT on the journal, whose tables are described in `napari_sam.io.journal`."""
+        return self._journal.query(sql, values)
+
+    def patches_of(self, op: int) -> Iterator[Patch]:
+        """Pixels that a change of the history wrote, before and after."""
+        return self._journal.patches(op)
+
     def on_drawn(self, listener: Callable[[tuple[int, ...], Box], None]) -> None:
         """Call `listener` with plane and box (level-0 pixels) whenever pixels were changed."""
         self._listeners.append(listener)

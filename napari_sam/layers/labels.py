@@ -149,7 +149,7 @@ class LabelsWriter:
                 "(right click, Convert data type) or choose 'new'"
             )
         chosen = prediction.best if candidate is None else candidate
-        rows, cols = np.nonzero(prediction.masks[chosen])
+        rows, cols = np.nonzero(prediction.mask_at(chosen))
         index = (
             *(np.full(len(rows), p) for p in plane),
             rows + prediction.bbox[0],

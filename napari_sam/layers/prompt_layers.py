@@ -285,4 +285,4 @@ def translate_to(image: ImageLayer, origin: tuple[int, ...]) -> NDArray[np.float
 
 def masks_of(predictions: list[Prediction], candidate: int | None = None) -> list[tuple[Any, Any]]:
     """Masks and boxes to show: the best of each prediction, or its candidate."""
-    return [(p.masks[p.best if candidate is None else candidate], p.bbox) for p in predictions]
+    return [(p.mask_at(p.best if candidate is None else candidate), p.bbox) for p in predictions]

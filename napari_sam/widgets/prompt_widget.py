@@ -161,7 +161,7 @@ class PromptWidget(QWidget):
         """Show another of the masks of an ambiguous prompt."""
         if self.answer is None or len(self.answer.predictions) != 1:
             return
-        self._candidate = (self._candidate + step) % len(self.answer.predictions[0].masks)
+        self._candidate = (self._candidate + step) % self.answer.predictions[0].count
         self._show()
 
     def segment_all(self) -> None:
@@ -586,7 +586,7 @@ class PromptWidget(QWidget):
             return f"{len(self.answer.predictions)} objects"
         prediction = self.answer.predictions[0]
         score = float(prediction.predicted_iou[self._candidate])
-        return f"mask {self._candidate + 1} of {len(prediction.masks)}  ·  score {score:.2f}"
+        return f"mask {self._candidate + 1} of {prediction.count}  ·  score {score:.2f}"
 
     def event(self, event: QEvent) -> bool:
         """Shut down when napari takes the widget out of its dock, which is how it closes one."""

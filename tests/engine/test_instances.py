@@ -47,6 +47,13 @@ def test_small_objects_are_dropped_and_numbers_have_no_gaps():
     assert found[40, 40] == 1
 
 
+def test_sizes_are_as_the_network_sees_them():
+    maps = dense_target(_discs((60, 60), [(15, 15)], 5), 1)  # 81 pixels
+    for scale, kept in ((1.0, True), (2.0, False)):  # on a map twice as fine as the network's input: 20 of its pixels
+        found = seeded_watershed(maps, WatershedSettings(min_area_px=50, sigma_px=0.0), scale)
+        assert found.any() == kept
+
+
 def test_nothing_there_is_no_object():
     maps = np.ones((3, 20, 30), np.float32)
     maps[0] = 0
@@ -167,9 +174,9 @@ def _shown(predictor, monkeypatch, **ask):
     seen = []
     decode = predictor.runner.decode
 
-    def spy(embedding, prompts, masks=None, multimask=True):
+    def spy(embedding, prompts, masks=None, multimask=True, *rest):
         seen.append(masks)
-        return decode(embedding, prompts, masks, multimask)
+        return decode(embedding, prompts, masks, multimask, *rest)
 
     monkeypatch.setattr(predictor.runner, "decode", spy)
     predictor.predict(**ask)

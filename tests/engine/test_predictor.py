@@ -33,7 +33,7 @@ class PerfectRunner:
         padded[: image.shape[0], : image.shape[1]] = image
         return torch.nn.functional.pixel_unshuffle(padded.view(1, 1, 512, 512), 8)  # (1, 64, 64, 64)
 
-    def decode(self, embedding, prompts, masks=None, multimask=True):
+    def decode(self, embedding, prompts, masks=None, multimask=True, network_shape=None):
         ids = torch.nn.functional.pixel_shuffle(embedding, 8)[0, 0]
         low = ids[::2, ::2]
         out = []
@@ -110,10 +110,11 @@ def test_only_a_window_of_a_huge_image_is_read(perfect):
     assert Huge.read == 512 * 512
 
 
-def test_an_object_without_end_is_followed_to_a_bound(perfect):
+def test_an_object_too_large_for_a_mask_is_refused_with_the_limit_and_the_remedy(perfect):
     perfect.set_image(np.broadcast_to(np.zeros(1, np.uint8), (60_000, 60_000)))
-    p = perfect.predict(points=[(30_000, 30_000)])
-    assert p.levels == (512, 1024, 2048, 4096, 8192)
+    with pytest.raises(PromptError, match=r"object at \(30000, 30000\) spans 32768 x 32768 .*16384.*background point"):
+        perfect.predict(points=[(30_000, 30_000)])
+    assert perfect.runner.encoded == 7  # 512, 1024 ... 32768
 
 
 def test_mask_pixels_are_those_of_a_direct_interpolation(rng):

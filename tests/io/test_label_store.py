@@ -8,7 +8,6 @@ import sqlite3
 import subprocess
 import sys
 import textwrap
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,6 +15,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from napari_sam.engine.prediction import Prediction
 from napari_sam.engine.prompts import Prompt
 from napari_sam.engine.windows import Window
 from napari_sam.errors import LabelsError, StoreError, StoreLockedError
@@ -28,15 +28,16 @@ def predicted(mask, origin=(0, 0)):
     """A prediction of one mask, as far as a store looks at it."""
     mask = np.asarray(mask, bool)
     y, x = origin
-    return SimpleNamespace(
+    return Prediction(
         masks=mask[None],
         bbox=(y, x, y + mask.shape[0], x + mask.shape[1]),
-        best=0,
         predicted_iou=np.array([0.9], np.float32),
         stability_score=np.array([0.8], np.float32),
-        model="default",
+        low_res_logits=np.zeros((1, 4, 4), np.float32),
+        best=0,
         window=Window((0, 0, 64, 64), 64),
         levels=(64,),
+        model="default",
         prompt=Prompt(points=np.array([[1.0, 2.0]]), point_labels=np.array([1])),
     )
 
@@ -369,7 +370,8 @@ def test_a_writer_killed_at_50_random_moments_loses_nothing_it_has_acknowledged(
     import inspect
     import time
 
-    helper = "import numpy as np\nfrom types import SimpleNamespace\nfrom napari_sam.engine.prompts import Prompt\n"
+    helper = "import numpy as np\nfrom napari_sam.engine.prediction import Prediction\n"
+    helper += "from napari_sam.engine.prompts import Prompt\n"
     helper += "from napari_sam.engine.windows import Window\n\n\n" + inspect.getsource(predicted)
     (tmp_path / "helpers_of_the_killed.py").write_text(helper)
     store = tmp_path / "s"

@@ -1,0 +1,130 @@
+"""A label store's history as a Python script that makes the same objects again."""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+from napari_sam import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_sam.io.label_store import LabelStore
+
+_HEAD = '''"""Makes the objects of {name} again: {count} changes, written by napari-sam-xl {version}.
+
+Usage: python {script} [IMAGE [OUT.ome.zarr]]
+"""
+
+import sys
+
+import numpy as np
+
+import napari_sam as ns
+from napari_sam.engine.normalisation import Normalisation
+from napari_sam.engine.prompts import MaskPrompt
+from napari_sam.engine.windows import Hints, Window
+from napari_sam.io.records import earlier_prediction
+from napari_sam.io.runs import decode_mask, labels_from_text
+
+image = ns.open_image(sys.argv[1] if len(sys.argv) > 1 else {image!r})
+labels = ns.LabelStore.create(sys.argv[2] if len(sys.argv) > 2 else {out!r}, like=image, shape={shape!r})
+'''
+
+
+def to_script(store: LabelStore, name: str = "replay.py") -> str:
+    """Every change that stands, as Python: prompts are asked again, drawings are repeated, undone changes left out.
+
+    Parameters
+    ----------
+    store : LabelStore
+        What to replay.
+    name : str
+        What the script's usage calls it.
+
+    Returns
+    -------
+    str
+        A program; it takes the image and the store to make as optional arguments.
+    """
+    image = store.meta("image") or {}
+    ops = [
+        (int(op), str(kind), json.loads(record))
+        for op, kind, record in store.rows_of("SELECT id, kind, record FROM ops WHERE state = 'done' ORDER BY id")
+    ]
+    out = store.path.name
+    values = {
+        "name": out,
+        "count": len(ops),
+        "version": __version__,
+        "script": name,
+        "image": image.get("uri") or "IMAGE",
+        "out": out.removesuffix(".ome.zarr") + "-replayed.ome.zarr",
+        "shape": store.shape,
+    }
+    lines = [_HEAD.format(**values)]
+    models: list[str] = []
+    now: tuple[str, str] | None = None
+    for op, kind, record in ops:
+        if kind == "commit":
+            wanted = (record["model"], _normalisation(record["normalisation"]))
+            if wanted[0] not in models:
+                models.append(wanted[0])
+                lines.append(f"predictor_{len(models) - 1} = ns.Predictor({wanted[0]!r})\n")
+            predictor = f"predictor_{models.index(wanted[0])}"
+            if wanted != now:
+                lines.append(f"{predictor}.set_source(image, {wanted[1]})\n")
+                now = wanted
+            lines += _commit(record, predictor, _plane(store, op))
+        else:
+            lines += _other(store, op, kind, record)
+    lines.append("\nprint(labels.table().to_string())\nlabels.close()\n")
+    return "".join(lines)
+
+
+def _commit(record: dict[str, Any], predictor: str, plane: tuple[int, ...]) -> Iterator[str]:
+    prompt = record["prompt"]
+    arguments = [f"{key}={prompt[key]!r}" for key in ("points", "point_labels") if key in prompt]
+    if "box" in prompt:
+        arguments.append(f"box={tuple(prompt['box'])!r}")
+    if "mask" in prompt:
+        mask = prompt["mask"]
+        arguments.append(f"mask=MaskPrompt(decode_mask({mask['runs']!r}), {tuple(mask['bbox'])!r})")
+    elif "logits" in prompt:
+        arguments.append(f"mask=earlier_prediction({prompt['logits']!r}, {prompt['earlier']!r})")
+    hints = ", ".join(f"{key}={value!r}" for key, value in record["hints"].items() if value)
+    arguments.append(f"multimask={record['multimask']!r}")
+    if hints:
+        arguments.append(f"hints=Hints({hints})")
+    if record["refine"] is not None:
+        arguments.append(f"refine={record['refine']!r}")
+    yield f"p = {predictor}.predict({', '.join(arguments)})\n"
+    label = record.get("label")
+    rest = f"label={label!r}, overlap={record['overlap']!r}, category={record['category']!r}"
+    yield f"labels.commit(p, {rest}, candidate={record['candidate']!r}{f', plane={plane!r}' if plane else ''})\n"
+
+
+def _other(store: LabelStore, op: int, kind: str, record: dict[str, Any]) -> Iterator[str]:
+    calls = {
+        "erase": "labels.erase({label!r})\n",
+        "merge": "labels.merge({labels!r}, into={into!r})\n",
+        "relabel": "labels.relabel({label!r}, {new!r})\n",
+        "category": "labels.set_category({label!r}, {category!r})\n",
+    }
+    if kind in calls:
+        yield calls[kind].format(**record)
+        return
+    for patch in store.patches_of(op):  # drawn by hand, or cut along a line: exactly these pixels
+        text = base64.b64encode(patch.after).decode()
+        plane = f", plane={patch.plane!r}" if patch.plane else ""
+        yield f"labels.paint(labels_from_text({text!r}), {patch.box[:2]!r}, kind={kind!r}{plane})\n"
+
+
+def _normalisation(record: dict[str, Any]) -> str:
+    return f"Normalisation({tuple(record['low'])!r}, {tuple(record['high'])!r})"
+
+
+def _plane(store: LabelStore, op: int) -> tuple[int, ...]:
+    return next((patch.plane for patch in store.patches_of(op)), ())

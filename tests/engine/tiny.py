@@ -1,0 +1,77 @@
+"""A predictor with a network of no size, for tests of what is around the network.
+
+Run as a script, ``tiny.py IMAGE FOLDER [SECONDS]``, it precomputes an image, each window taking a while.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+
+import numpy as np
+import torch
+
+from napari_sam.engine.cache import EmbeddingCache
+from napari_sam.engine.normalisation import Normalisation
+from napari_sam.engine.turns import Turns
+from napari_sam.predictor import Predictor
+from src_models.mask_decoder import DecodedMasks
+
+
+class TinyRunner:
+    """Encodes a window as the means and extremes of its cells: (1, 3, 16, 16)."""
+
+    kind, img_size, device = "tiny", 64, torch.device("cpu")
+    has_dense = True
+
+    def __init__(self, dtype=torch.float32, seconds=0.0):
+        self.dtype, self.seconds, self.encoded = dtype, seconds, 0
+
+    def encode(self, images):
+        time.sleep(self.seconds)
+        self.encoded += len(images)
+        out = []
+        for image in images:
+            padded = torch.zeros(1, 1, 64, 64)
+            padded[0, 0, : image.shape[0], : image.shape[1]] = torch.from_numpy(image[..., 0].astype(np.float32))
+            pooled = [torch.nn.functional.avg_pool2d(padded, 4) / 7]
+            pooled += [s * torch.nn.functional.max_pool2d(s * padded, 4) for s in (1, -1)]
+            out.append(torch.cat(pooled, 1))
+        return torch.cat(out).to(self.dtype)
+
+    def dense(self, embedding):
+        grey = embedding[0, :1].float() / embedding.float().abs().max().clamp(min=1)
+        return torch.cat([grey, 1 - grey, 1 - grey])
+
+    def decode(self, embedding, prompts, masks=None, multimask=True, *_):
+        count = 3 if multimask else 1
+        logits = torch.full((len(prompts), count, 64, 64), -9.0)
+        logits[..., 30:34, 30:34] = 9.0  # never cut by the window
+        return DecodedMasks(logits, torch.full((len(prompts), count), 0.9))
+
+
+class TinyPredictor(Predictor):
+    """The engine around `TinyRunner`."""
+
+    def __init__(self, store=None, weights="tiny", hypotheses=False, **runner):
+        self.model, self.runner = "tiny", TinyRunner(**runner)
+        self.cache = EmbeddingCache(store=store)
+        self.tidy, self.hypotheses = False, hypotheses
+        self._weights, self._dense_in_weights = weights, True
+        self._image, self._normalisation = None, Normalisation()
+        self._lock, self.turns = threading.RLock(), Turns()
+
+
+def main(image, folder, seconds="0"):
+    from napari_sam.engine.precompute import precompute
+    from napari_sam.io.embedding_store import ZarrEmbeddingStore
+
+    predictor = TinyPredictor(ZarrEmbeddingStore(folder), hypotheses=True, seconds=float(seconds))
+    predictor.set_image(image)
+    report = precompute(predictor, progress=lambda done, _: print(done, flush=True))
+    print("encoded", report.encoded)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
