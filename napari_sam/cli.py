@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sam import __version__
+from napari_sam.cli_export import add_export
+from napari_sam.cli_images import add_images
+from napari_sam.cli_precompute import add_precompute
 from napari_sam.cli_training import add_training
 from napari_sam.errors import NapariSamError, PromptError
 
@@ -82,6 +85,9 @@ def _parser() -> argparse.ArgumentParser:
     about.add_argument("name")
     about.set_defaults(run=_models_info)
 
+    add_images(commands, common)
+    add_export(commands, common)
+    add_precompute(commands, common)
     add_training(commands, common)
 
     demo = commands.add_parser("demo", parents=[common], help="segment the sample image, in a window if possible")
@@ -156,11 +162,14 @@ def _info(args: argparse.Namespace) -> Any:
         "file axes": image.array_axes,
         "channels": list(image.selected),
         "levels": [list(level) for level in image.levels],
+        "levels of the file": len(image.arrays),
+        "chunk": list(image.chunk),
         "pixel size": list(image.scale),
         "crs": image.crs,
         "transform": None if image.transform is None else list(image.transform),
         "black": list(normalisation.low) or [0],
         "white": list(normalisation.high) or [255],
+        "advice": image.advice,
     }
 
 

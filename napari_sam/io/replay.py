@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import base64
 import json
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
-
-from napari_sam import __version__
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,7 +57,7 @@ def to_script(store: LabelStore, name: str = "replay.py") -> str:
     values = {
         "name": out,
         "count": len(ops),
-        "version": __version__,
+        "version": version("napari-sam-xl"),
         "script": name,
         "image": image.get("uri") or "IMAGE",
         "out": out.removesuffix(".ome.zarr") + "-replayed.ome.zarr",

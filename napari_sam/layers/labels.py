@@ -50,6 +50,9 @@ class LabelsWriter:
         shape = image_plane_shape(image)
         if layer.multiscale:
             raise LabelsError(f"labels layer {layer.name!r} is multiscale, which napari cannot edit; choose 'new'")
+        if not isinstance(layer.data, np.ndarray):
+            kind = type(layer.data).__name__
+            raise LabelsError(f"labels layer {layer.name!r} is a {kind}, not held in memory; choose the label store")
         if tuple(layer.data.shape) != shape:
             raise LabelsError(
                 f"labels layer {layer.name!r} has shape {tuple(layer.data.shape)}, the image {shape}; choose 'new'"

@@ -297,10 +297,18 @@ class PromptWidget(QWidget):
             image.events.contrast_limits.connect(self._on_contrast)
         image.events.data.connect(self._on_new_pixels)
         self.target.set_image(image)
+        self._advise(image)
         self._view_timer.start()
         # napari selects a layer it has just added only after telling us of it, so ours is selected a moment later.
         self._select_soon.start()
         self._prefetch()
+
+    def _advise(self, image: ImageLayer) -> None:
+        """Say once if the image's file is too slow to work with."""
+        with suppress(ImageError):  # said when the image is asked
+            advice = image_from_layer(image).advice
+            if advice:
+                show_info(f"{image.name}: {advice}")
 
     def _drop_layers(self) -> None:
         """Forget the prompt layers, and take those that are left out of the window."""

@@ -1,0 +1,76 @@
+"""Coarser pixels from finer ones, the same everywhere: virtual levels, overviews, transcoded pyramids."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+def halve(block: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Mean of every 2 x 2 pixels.
+
+    Parameters
+    ----------
+    block : ndarray
+        (h, w, c) of bool, integers or floats. An odd last row or column counts twice.
+
+    Returns
+    -------
+    ndarray
+        (ceil(h / 2), ceil(w / 2), c) of the same dtype. Integers are rounded, halves up. Not-a-number is left out of
+        the mean, unless all four are.
+
+    Examples
+    --------
+    >>> halve(np.array([[1, 2, 9], [3, 4, 9]], np.uint8)[..., None])[..., 0]
+    array([[3, 9]], dtype=uint8)
+    """
+    h, w = block.shape[:2]
+    if h % 2 or w % 2:
+        block = np.pad(block, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge")
+    parts = [block[i::2, j::2] for i in (0, 1) for j in (0, 1)]
+    kind, size = block.dtype.kind, block.dtype.itemsize
+    if kind == "f":
+        return _mean_of_floats(parts, block.dtype)
+    if size == 8:  # the sum of four could overflow
+        quarters = sum(np.right_shift(part, 2) for part in parts)
+        rests = sum(np.bitwise_and(part, 3) for part in parts)
+        return np.asarray(quarters + np.right_shift(rests + 2, 2), dtype=block.dtype)
+    wide = np.dtype(np.uint16 if size == 1 and kind in "bu" else np.int64 if size == 4 else np.int32)
+    total = parts[0].astype(wide)
+    for part in parts[1:]:
+        total += part
+    total += 2
+    total >>= 2
+    return total.astype(block.dtype)
+
+
+def _mean_of_floats(parts: list[NDArray[np.generic]], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
+    wide = np.promote_types(dtype, np.float32)
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = parts[0].astype(wide) / 4
+        for part in parts[1:]:
+            total += part.astype(wide) / 4  # a quarter first: four large values do not overflow
+        if np.isnan(total).any():
+            stack = np.stack(parts).astype(wide)
+            valid = ~np.isnan(stack)
+            counts = valid.sum(0)
+            mean = np.where(valid, stack, 0).sum(0) / np.maximum(counts, 1)
+            total = np.where(counts > 0, mean, np.nan)
+        out: NDArray[np.generic] = total.astype(dtype)
+    return out
+
+
+def pool(block: NDArray[np.generic], factor: int) -> NDArray[np.generic]:
+    """`halve` as often as `factor`, a power of two, says.
+
+    >>> pool(np.arange(16, dtype=np.uint8).reshape(4, 4, 1), 4).ravel()
+    array([8], dtype=uint8)
+    """
+    while factor > 1:
+        block, factor = halve(block), factor // 2
+    return block

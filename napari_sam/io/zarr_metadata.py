@@ -1,0 +1,124 @@
+"""Zarr metadata, read and judged before any library may act on it.
+
+A zarr array names its own codecs, and one of them (pickle) runs what it reads. So arrays are let through by a list
+of what is known to be harmless, and sizes that nothing could hold are refused by number.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import Any
+
+from napari_sam.errors import ImageError
+
+_V2_DTYPE = re.compile(r"[<>|]?(b1|[iu][1248]|f[248]|c8|c16)")
+_V3_DTYPE = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)|complex(64|128)")
+_V2_CODECS = re.compile(
+    r"blosc|zlib|gzip|bz2|zstd|lz4|lzma|delta|shuffle|fixedscaleoffset|astype|bitround|packbits|quantize"
+    r"|crc32c?|adler32|fletcher32|jenkins_lookup3|imagecodecs_\w+"
+)
+_V3_CODECS = re.compile(r"bytes|endian|transpose|gzip|zstd|blosc|crc32c|sharding_indexed")
+_CHUNK_BYTES = 1 << 30
+_INDEX_ENTRIES = 1 << 24
+_NESTING = 4
+
+
+def check_array(name: str, meta: dict[str, Any]) -> None:
+    """Refuse an array whose metadata asks for what is unsafe, unknown or too large.
+
+    Parameters
+    ----------
+    name : str
+        Path or URL, for messages.
+    meta : dict
+        Content of ``zarr.json`` or ``.zarray``.
+
+    Raises
+    ------
+    ImageError
+        It names the codec, dtype or size, and the remedy.
+    """
+    try:
+        if meta.get("zarr_format") == 2:
+            _check_v2(name, meta)
+        elif meta.get("zarr_format") == 3:
+            _check_v3(name, meta)
+        else:
+            raise ImageError(f"{name}: zarr_format {meta.get('zarr_format')!r}; write it as zarr 2 or 3")
+    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+        raise ImageError(f"{name}: broken zarr metadata, {error!r} is missing or wrong; write it again") from error
+
+
+def _check_v2(name: str, meta: dict[str, Any]) -> None:
+    dtype = meta["dtype"]
+    if not isinstance(dtype, str) or not _V2_DTYPE.fullmatch(dtype):
+        _refuse_dtype(name, dtype)
+    codecs = [*(meta.get("filters") or []), *([meta["compressor"]] if meta.get("compressor") else [])]
+    for codec in codecs:
+        _check_codec(name, codec["id"], _V2_CODECS)
+    itemsize = int(re.findall(r"\d+", dtype)[-1])
+    _check_sizes(name, meta["shape"], meta["chunks"], itemsize)
+
+
+def _check_v3(name: str, meta: dict[str, Any]) -> None:
+    dtype = meta["data_type"]
+    if not isinstance(dtype, str) or not _V3_DTYPE.fullmatch(dtype):
+        _refuse_dtype(name, dtype)
+    if meta["chunk_grid"]["name"] != "regular":
+        raise ImageError(f"{name}: chunk grid {meta['chunk_grid']['name']!r}; write it with regular chunks")
+    bits = re.findall(r"\d+", dtype)
+    itemsize = int(bits[0]) // 8 if bits else 1
+    chunks = meta["chunk_grid"]["configuration"]["chunk_shape"]
+    inner = _check_v3_codecs(name, meta["codecs"], chunks, _NESTING)
+    _check_sizes(name, meta["shape"], inner, itemsize)
+    _check_lengths(name, meta["shape"], chunks)
+
+
+def _check_v3_codecs(name: str, codecs: list[Any], chunks: list[int], depth: int) -> list[int]:
+    """Check codecs, also those within shards; returns the shape of what is decoded at once."""
+    if depth == 0:
+        raise ImageError(f"{name}: shards within shards within shards; write it with chunks in shards")
+    for codec in codecs:
+        kind = codec if isinstance(codec, str) else codec["name"]
+        if kind.startswith("numcodecs."):
+            _check_codec(name, kind.removeprefix("numcodecs."), _V2_CODECS)
+        else:
+            _check_codec(name, kind, _V3_CODECS)
+        if kind == "sharding_indexed":
+            settings = codec["configuration"]
+            inner = settings["chunk_shape"]
+            _check_lengths(name, chunks, inner)
+            entries = math.prod(-(-a // b) for a, b in zip(chunks, inner, strict=True))
+            if entries > _INDEX_ENTRIES:
+                raise ImageError(f"{name}: {entries} chunks in one shard; write it with at most {_INDEX_ENTRIES}")
+            _check_v3_codecs(name, settings.get("index_codecs") or [], [], depth - 1)
+            return _check_v3_codecs(name, settings["codecs"], inner, depth - 1)
+    return chunks
+
+
+def _check_codec(name: str, codec: Any, known: re.Pattern[str]) -> None:
+    if not isinstance(codec, str) or not known.fullmatch(codec):
+        reason = "would run code from the file" if codec == "pickle" else "is not known to be safe"
+        raise ImageError(f"{name}: codec {codec!r} {reason}; write it again with zstd or blosc")
+
+
+def _refuse_dtype(name: str, dtype: Any) -> None:
+    kind = "object dtype" if dtype in ("|O", "O", "object") else "dtype"
+    raise ImageError(f"{name}: {kind} {dtype!r} is not a picture; convert it to numbers")
+
+
+def _check_lengths(name: str, shape: list[int], chunks: list[int]) -> None:
+    whole = all(isinstance(n, int) and not isinstance(n, bool) for n in [*shape, *chunks])
+    if not whole or len(shape) != len(chunks) or min([0, *shape]) < 0 or min([1, *chunks]) < 1:
+        raise ImageError(f"{name}: shape {shape} in chunks of {chunks} makes no sense; write it again")
+    if any(n >= 1 << 62 for n in [*shape, *chunks]):
+        raise ImageError(f"{name}: shape {shape} in chunks of {chunks} is beyond 64 bits; write it again")
+
+
+def _check_sizes(name: str, shape: list[int], chunks: list[int], itemsize: int) -> None:
+    """What is capped is what one read must decode, not what is declared: a shape costs nothing."""
+    _check_lengths(name, shape, chunks)
+    size = math.prod(chunks) * itemsize
+    if size > _CHUNK_BYTES:
+        raise ImageError(f"{name}: chunks of {chunks} take {size / 2**30:.3g} GiB each; write it in smaller chunks")

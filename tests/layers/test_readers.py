@@ -1,0 +1,137 @@
+"""Readers: what we claim, how it looks in napari, and that SAM finds the file behind a layer."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+from napari.components import ViewerModel
+
+from napari_sam import open_image
+from napari_sam.io.image import image_from_layer
+from napari_sam.io.lazy_image import Image
+from napari_sam.io.transcode import transcode
+from napari_sam.layers.readers import ShownLevel, get_reader
+
+
+@pytest.fixture
+def slide(tmp_path, rng):
+    """A colour slide with levels, as path and pixels."""
+    picture = rng.integers(0, 255, (1200, 1500, 3), dtype=np.uint8)
+    with tifffile.TiffWriter(tmp_path / "slide.tif") as writer:
+        writer.write(picture, subifds=1, photometric="rgb", tile=(256, 256), compression="zlib")
+        writer.write(picture[::2, ::2], subfiletype=1, photometric="rgb", tile=(256, 256), compression="zlib")
+    return str(tmp_path / "slide.tif"), picture
+
+
+def _added(path):
+    viewer = ViewerModel()
+    return [viewer.add_image(data, **keywords) for data, keywords, _ in get_reader(path)(path)]
+
+
+def test_only_what_we_read_better_is_claimed(tmp_path, slide, rng):
+    tifffile.imwrite(tmp_path / "small.tif", np.zeros((30, 30), np.uint8))
+    (tmp_path / "text.tif").write_text("no image")
+    (tmp_path / "folder").mkdir()
+    labels = zarr.create_group(tmp_path / "labels.zarr")
+    labels.attrs["ome"] = {"image-label": {}, "multiscales": [{}]}
+    zarr.save_array(str(tmp_path / "a.zarr"), np.zeros((30, 30), np.uint8))
+    claimed = [slide[0], str(tmp_path / "a.zarr")]
+    left = [str(tmp_path / n) for n in ("small.tif", "text.tif", "folder", "labels.zarr", "missing.tif", "a.png")]
+    assert all(get_reader(path) for path in claimed)
+    assert not any(get_reader(path) for path in [*left, claimed])
+
+
+def test_a_slide_is_one_lazy_layer_in_colour(slide, monkeypatch):
+    path, picture = slide
+    regions = []
+    read = Image.read
+    monkeypatch.setattr(Image, "read", lambda self, *a: regions.append(a) or read(self, *a))
+    (layer,) = _added(path)
+    assert (layer.rgb, layer.multiscale) == (True, True)
+    assert [tuple(s) for s in layer.data.shapes] == [(1200, 1500, 3), (600, 750, 3)]
+    assert not any(a[0] == 0 for a in regions)  # the finest level is not touched
+    np.testing.assert_array_equal(layer.data[0][10:20, 30:50], picture[10:20, 30:50])
+
+
+def test_sam_reads_the_file_behind_a_layer(slide):
+    path, picture = slide
+    (layer,) = _added(path)
+    image, direct = image_from_layer(layer), open_image(path)
+    assert (image.identity, image.persistent, image.uri) == (direct.identity, True, direct.uri)
+    np.testing.assert_array_equal(image.read(0, 5, 6, 70, 80), picture[5:70, 6:80])
+
+
+def test_other_data_in_the_layer_are_not_taken_for_the_file(slide):
+    path, picture = slide
+    (layer,) = _added(path)
+    viewer = ViewerModel()
+    copy = viewer.add_image(255 - picture, rgb=True, metadata=layer.metadata)
+    assert not image_from_layer(copy).persistent
+
+
+def test_channels_planes_and_pixel_size(tmp_path, rng):
+    stack = rng.integers(0, 60_000, (3, 2, 700, 800), dtype=np.uint16)
+    meta = {"axes": "ZCYX", "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.5}
+    tifffile.imwrite(tmp_path / "s.ome.tif", stack, metadata=meta, photometric="minisblack")
+    transcode(tmp_path / "s.ome.tif", tmp_path / "s.ome.zarr")
+    layers = _added(str(tmp_path / "s.ome.zarr"))
+    assert [layer.name for layer in layers] == ["s channel 0", "s channel 1"]
+    assert tuple(layers[1].scale) == (1.0, 0.5, 0.25)
+    assert layers[1].data.shapes[0] == (3, 700, 800)
+    np.testing.assert_array_equal(layers[1].data[0][2, 5:50, ::7], stack[2, 1, 5:50, ::7])
+    image = image_from_layer(layers[1], (2,))
+    np.testing.assert_array_equal(image.read(0, 5, 6, 70, 80)[..., 0], stack[2, 1, 5:70, 6:80])
+    assert image.identity == open_image(tmp_path / "s.ome.zarr").with_plane((2,), (1,)).identity
+
+
+def test_a_place_on_the_ground_comes_as_metadata_and_pixel_size(tmp_path):
+    tags = [
+        (33550, "d", 3, (10.0, 20.0, 0.0), True),
+        (33922, "d", 6, (0, 0, 0, 500_000.0, 6_000_000.0, 0), True),
+        (34735, "H", 8, (1, 1, 0, 1, 3072, 0, 1, 32632), True),
+    ]
+    tifffile.imwrite(tmp_path / "g.tif", np.zeros((40, 50), np.uint8), extratags=tags)
+    (layer,) = _added(str(tmp_path / "g.tif"))
+    assert tuple(layer.scale) == (20.0, 10.0)
+    assert tuple(layer.translate) == (0.0, 0.0)  # float32 on the screen cannot hold map coordinates
+    assert layer.metadata["geo"]["crs"] == "EPSG:32632"
+    assert layer.metadata["geo"]["transform"] == (10.0, 0.0, 500_000.0, 0.0, -20.0, 6_000_000.0)
+    assert layer.metadata["napari_sam"]["source"] == str(tmp_path / "g.tif")
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        np.s_[1],
+        np.s_[-1, 5:20, 7],
+        np.s_[..., 3:9],
+        np.s_[:, 2:30:3, 4:40:5],
+        np.s_[0:2, ::2, ::2],
+        np.s_[2, 10:10, :],
+        np.s_[np.int64(1), slice(0, np.int64(9)), slice(None)],
+    ],
+)
+def test_a_shown_level_is_indexed_like_numpy(rng, index):
+    stack = rng.integers(0, 255, (3, 60, 70), dtype=np.uint8)
+    level = ShownLevel(Image([stack], "zyx", "a", (0,), (0,)), 0, rgb=False)
+    assert (level.shape, level.ndim, level.size, len(level)) == (stack.shape, 3, stack.size, 3)
+    np.testing.assert_array_equal(level[index], stack[index])
+    np.testing.assert_array_equal(np.asarray(level), stack)
+
+
+def test_an_index_outside_is_refused(rng):
+    level = ShownLevel(Image([np.zeros((6, 7))], "yx", "a", (0,)), 0, rgb=False)
+    for index in (np.s_[6], np.s_[0, -8], np.s_[0, 0, 0]):
+        with pytest.raises(IndexError):
+            level[index]
+
+
+def test_napari_finds_the_reader(slide):
+    import npe2
+
+    manager = npe2.PluginManager.instance()
+    manager.discover()
+    commands = [r.command for r in manager.iter_compatible_readers([slide[0]])]
+    assert "napari-sam-xl.read_image" in commands
