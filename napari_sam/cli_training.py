@@ -43,6 +43,16 @@ def add_training(commands: Any, common: argparse.ArgumentParser) -> None:
         command.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
         command.set_defaults(run=run)
 
+    calibrate = commands.add_parser("calibrate", parents=[common], help="fit a model's predicted IoU to known masks")
+    calibrate.add_argument("config", type=Path, help=f"TOML file or recipe that names the folders: {_recipes('train')}")
+    calibrate.add_argument("--data", type=Path, required=True, metavar="ROOT", help="folder that its paths are in")
+    calibrate.add_argument("--model", default="default", help="name or checkpoint file")
+    calibrate.add_argument("--out", type=Path, required=True, metavar="FILE", help="the calibrated checkpoint")
+    calibrate.add_argument("--max-images", type=int, default=10, help="images per data set, evenly spread")
+    calibrate.add_argument("--per-image", type=int, default=6, help="objects per image, evenly spread")
+    calibrate.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
+    calibrate.set_defaults(run=_calibrate)
+
     evaluate = commands.add_parser("evaluate", help="measure a model on labelled images")
     protocols = evaluate.add_subparsers(dest="protocol", required=True, metavar="PROTOCOL")
     for name, run, what in (
@@ -180,6 +190,27 @@ def _pretrain(args: argparse.Namespace) -> Any:
         "images": result.images,
         "left out": len(result.skipped),
     }
+
+
+def _calibrate(args: argparse.Namespace) -> Any:
+    from napari_sam.evaluation.calibration import calibrate  # noqa: PLC0415
+    from src_models.training.config import TrainConfig, find_config  # noqa: PLC0415
+
+    def report(name: str, count: int) -> None:
+        sys.stderr.write(f"{name}: {count} answers\n")
+
+    folders = TrainConfig.from_toml(find_config(args.config)).folders
+    answers = calibrate(
+        args.model,
+        args.data,
+        folders,
+        args.out,
+        images=args.max_images,
+        per_image=args.per_image,
+        device=args.device,
+        progress=report,
+    )
+    return {"model": str(args.out), "answers": answers}
 
 
 def _evaluate_points(args: argparse.Namespace) -> Any:

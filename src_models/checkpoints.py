@@ -19,6 +19,7 @@ from torch.overrides import TorchFunctionMode
 from src_models.download import fetch_model
 from src_models.errors import CheckpointError, DeviceError, UnknownModelError
 from src_models.integrity import file_digest
+from src_models.quality import QualityHead
 from src_models.registry import ModelInfo, model_info, model_names
 from src_models.sam import Sam, build_sam
 from src_models.state_dicts import check_fit, detect_kind, read_state
@@ -27,7 +28,7 @@ from src_models.unetr import UnetrDecoder, unetr_from_state
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_DENSE = "dense_decoder."  # keys of a decoder that official programs do not know
+_DENSE, _QUALITY = "dense_decoder.", "quality_head."  # keys of parts that official programs do not know
 _SUFFIXES = frozenset({".pth", ".pt", ".safetensors", ".ckpt", ".bin"})
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -196,7 +197,7 @@ def save_official(net: Sam, path: str | os.PathLike[str]) -> None:
     ----------
     net : Sam
         Not fused for inference. Of kind ViT or TinyViT, other programs can load the file unchanged; a dense
-        decoder of ours is left out, since none of them knows it.
+        decoder and a quality head of ours are left out, since none of them knows them.
     path : str or path
         Its folder is made; a file there is replaced.
 
@@ -206,7 +207,7 @@ def save_official(net: Sam, path: str | os.PathLike[str]) -> None:
         If the file cannot be written, or the network is fused.
     """
     target = Path(path)
-    state = {k: v for k, v in _plain_state(net, target).items() if not k.startswith(_DENSE)}
+    state = {k: v for k, v in _plain_state(net, target).items() if not k.startswith((_DENSE, _QUALITY))}
     with replacing(target) as temporary, temporary.open("wb") as file:
         torch.save(state, file)
 
@@ -281,14 +282,16 @@ def _usable_device(device: str | torch.device) -> torch.device:
     return where
 
 
-def _hollow(kind: str, dense: bool | None = None) -> Sam:
+def _hollow(kind: str, dense: bool | None = None, quality: bool = False) -> Sam:
     """Build a network whose weights have no memory yet, but whose constants are real."""
     with _EmptyOnMeta():
-        return build_sam(kind, dense)
+        net = build_sam(kind, dense)
+        net.quality_head = QualityHead().eval() if quality else None
+        return net
 
 
 def _filled(kind: str, state: Mapping[str, Tensor], path: Path, device: torch.device) -> Sam:
-    net = _hollow(kind, any(key.startswith(_DENSE) for key in state))
+    net = _hollow(kind, *(any(key.startswith(part) for key in state) for part in (_DENSE, _QUALITY)))
     own = net.state_dict()
     check_fit(state, own, kind, path)
     # Copies, since a file that is changed or taken away under a mapped network kills the process.
@@ -300,7 +303,7 @@ def _filled(kind: str, state: Mapping[str, Tensor], path: Path, device: torch.de
 def _plain_state(net: Sam, path: Path) -> dict[str, Tensor]:
     """Copy the state dict, if it is one that can be loaded again."""
     state = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in net.state_dict().items()}
-    own = _hollow(net.kind, net.dense_decoder is not None).state_dict()
+    own = _hollow(net.kind, net.dense_decoder is not None, net.quality_head is not None).state_dict()
     if changed := sorted(own.keys() ^ state.keys()):
         raise CheckpointError(
             f"cannot save {path}: the network's keys are not those of {net.kind} any more ({changed[0]}); "

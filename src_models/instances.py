@@ -34,20 +34,22 @@ class WatershedSettings:
         Seeds are connected parts of the foreground where the distance to the centre and that to the boundary are
         below these: higher joins, lower splits.
     foreground_sigma_px, sigma_px : float
-        Gaussians on the foreground and on the distances, in pixels of the maps.
+        Gaussians on the foreground and on the distances, in pixels of the network's input.
     min_area_px : int
-        Smaller objects are dropped.
+        Smaller objects are dropped; in pixels of the network's input.
 
     Notes
     -----
-    The steps are those of micro-sam's automatic instance segmentation (Archit et al., 2025).
+    Sizes are as the network sees them, since noise in the maps is of its scale and not of the image's: the same
+    settings serve an image that is magnified for the network and one that is reduced. The steps are those of
+    micro-sam's automatic instance segmentation (Archit et al., 2025).
     """
 
     foreground: float = 0.5
-    centre: float = 0.5
+    centre: float = 0.4
     boundary: float = 0.5
     foreground_sigma_px: float = 0.0
-    sigma_px: float = 1.0
+    sigma_px: float = 2.0
     min_area_px: int = 0
 
     def __post_init__(self) -> None:
@@ -60,7 +62,11 @@ class WatershedSettings:
                 raise SettingsError(f"{name} {getattr(self, name)}: cannot be negative")
 
 
-def seeded_watershed(maps: NDArray[np.float32], settings: WatershedSettings) -> NDArray[np.int32]:
+HYPOTHESES = WatershedSettings(centre=0.5)
+"""How the objects are found that the mask decoder is shown; a model is trained and used with the same."""
+
+
+def seeded_watershed(maps: NDArray[np.float32], settings: WatershedSettings, scale: float = 1.0) -> NDArray[np.int32]:
     """Objects of dense maps.
 
     Parameters
@@ -69,6 +75,8 @@ def seeded_watershed(maps: NDArray[np.float32], settings: WatershedSettings) -> 
         (3, H, W) foreground, distance to the centre, distance to the boundary, each in [0, 1].
     settings : WatershedSettings
         Thresholds and smoothing.
+    scale : float
+        Pixels of `maps` per pixel of the network's input, to which the settings' sizes refer.
 
     Returns
     -------
@@ -87,10 +95,10 @@ def seeded_watershed(maps: NDArray[np.float32], settings: WatershedSettings) -> 
 
     foreground, centre, boundary = (np.asarray(maps[i], np.float32) for i in (FOREGROUND, CENTRE, BOUNDARY))
     if settings.foreground_sigma_px > 0:
-        foreground = ndimage.gaussian_filter(foreground, settings.foreground_sigma_px)
+        foreground = ndimage.gaussian_filter(foreground, settings.foreground_sigma_px * scale)
     if settings.sigma_px > 0:
-        centre = ndimage.gaussian_filter(centre, settings.sigma_px)
-        boundary = ndimage.gaussian_filter(boundary, settings.sigma_px)
+        centre = ndimage.gaussian_filter(centre, settings.sigma_px * scale)
+        boundary = ndimage.gaussian_filter(boundary, settings.sigma_px * scale)
     inside = foreground > settings.foreground
     seeds, count = ndimage.label(
         inside & (centre < settings.centre) & (boundary < settings.boundary), structure=np.ones((3, 3))
@@ -99,7 +107,7 @@ def seeded_watershed(maps: NDArray[np.float32], settings: WatershedSettings) -> 
         return np.zeros(inside.shape, np.int32)
     labels: NDArray[np.int32] = watershed(boundary, markers=seeds, mask=inside).astype(np.int32)
     areas = np.bincount(labels.ravel())
-    kept = areas >= max(settings.min_area_px, 1)
+    kept = areas >= max(settings.min_area_px * scale**2, 1)
     kept[0] = False
     numbers = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
     return numbers[labels]

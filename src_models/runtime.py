@@ -13,6 +13,7 @@ from src_models.errors import DeviceError
 from src_models.layers import ConvNorm
 from src_models.mask_decoder import DecodedMasks
 from src_models.prompt_encoder import pad_prompts
+from src_models.quality import Asked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -177,6 +178,7 @@ class Runner:
         prompts: Sequence[tuple[NDArray[np.float32], NDArray[np.int64]]],
         masks: Sequence[NDArray[np.float32] | None] | None = None,
         multimask: bool = True,
+        network_shape: tuple[int, int] | None = None,
     ) -> DecodedMasks:
         """Answer N prompts on one image.
 
@@ -190,18 +192,23 @@ class Runner:
             (4h, 4w) low-res logits of an earlier prediction, or None, for each object.
         multimask : bool
             Three masks per object, or one.
+        network_shape : (int, int), optional
+            Height and width of the image in the network's input, without its padding; all of it by default. Only a
+            quality head asks.
 
         Returns
         -------
         DecodedMasks
-            float32, on the CPU: logits (N, M, 4h, 4w) and predicted IoU (N, M).
+            float32, on the CPU: logits (N, M, 4h, 4w) and predicted IoU (N, M), judged by the quality head where
+            the network has one.
         """
+        shape = network_shape or (self.img_size, self.img_size)
         size = len(prompts) if self.device.type != "cpu" else _DECODE_BATCH
         parts = []
         for start in range(0, len(prompts), size):
             stop = min(start + size, len(prompts))
             some = None if masks is None else masks[start:stop]
-            parts.append(self._decode(embedding, prompts[start:stop], some, multimask))
+            parts.append(self._decode(embedding, prompts[start:stop], some, multimask, shape))
         return DecodedMasks(torch.cat([p.logits for p in parts]), torch.cat([p.predicted_iou for p in parts]))
 
     def _decode(
@@ -210,6 +217,7 @@ class Runner:
         prompts: Sequence[tuple[NDArray[np.float32], NDArray[np.int64]]],
         masks: Sequence[NDArray[np.float32] | None] | None,
         multimask: bool,
+        network_shape: tuple[int, int],
     ) -> DecodedMasks:
         pairs = [(torch.from_numpy(c), torch.from_numpy(v)) for c, v in prompts]
         coords, labels = (t.to(self.device) for t in pad_prompts(pairs))
@@ -227,7 +235,12 @@ class Runner:
                 prompt.valid,
                 multimask,
             )
-            return DecodedMasks(decoded.logits.float().cpu(), decoded.predicted_iou.float().cpu())
+            judged = decoded.predicted_iou.float()
+            if self.net.quality_head is not None:
+                used = tuple(-(-n * decoded.logits.shape[-1] // self.img_size) for n in network_shape)
+                asked = Asked(coords, labels, fed, has, (used[0], used[1]))
+                judged = self.net.quality_head.judge(decoded, asked, self.img_size)
+            return DecodedMasks(decoded.logits.float().cpu(), judged.cpu())
 
     def _mask_batch(
         self, masks: Sequence[NDArray[np.float32] | None] | None, shape: tuple[int, int]

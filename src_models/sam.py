@@ -18,6 +18,8 @@ from src_models.tiny_vit import TinyViT
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from src_models.quality import QualityHead
+
 PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
 
@@ -37,6 +39,11 @@ class Sam(nn.Module):
         Name of the architecture, as `build_sam` takes it.
     dense_decoder : DenseDecoder, optional
         Finds all objects of a window at once; the default model has one.
+
+    Attributes
+    ----------
+    quality_head : QualityHead or None
+        Judges masks by themselves, in place of the decoder's predicted IoU; only a calibrated checkpoint has one.
     """
 
     pixel_mean: Tensor
@@ -55,6 +62,7 @@ class Sam(nn.Module):
         self.prompt_encoder = prompt_encoder
         self.mask_decoder = mask_decoder
         self.dense_decoder: nn.Module | None = dense_decoder
+        self.quality_head: QualityHead | None = None
         self.kind = kind
         self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)

@@ -44,6 +44,7 @@ def starting_network(config: TrainConfig) -> Sam:
             raise TrainingError(
                 f"start {config.start!r} is a network of kind {net.kind!r}, but kind = {config.kind!r}; make them one"
             )
+        net.quality_head = None  # fitted to the masks of the network as it was
         if dense and net.dense_decoder is None:
             net.dense_decoder = build_sam("default").dense_decoder
     _set_drop_path(net, config.drop_path)

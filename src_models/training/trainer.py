@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from src_models.checkpoints import replacing, save_sam
 from src_models.errors import CheckpointError, TrainingError
-from src_models.instances import WatershedSettings, seeded_watershed
+from src_models.instances import HYPOTHESES, seeded_watershed
 from src_models.runtime import choose_device
 from src_models.state_dicts import UNREADABLE
 from src_models.training.data import Crop, CropSampler
@@ -217,7 +217,9 @@ class Trainer:
         self._descend(self.config.dense_weight * loss)
         if self.config.hypotheses > 0:
             maps = torch.sigmoid(logits.detach()).cpu().numpy()
-            batch.suggest([seeded_watershed(m, WatershedSettings()) for m in maps], self.config.hypotheses)
+            scale = maps.shape[-1] / self.config.crop_px
+            seen = [seeded_watershed(m, HYPOTHESES, scale) for m in maps]
+            batch.suggest(seen, self.config.hypotheses)
         return {"dense": round(float(loss.detach()), 4)}
 
     def _descend(self, loss: Tensor) -> None:
