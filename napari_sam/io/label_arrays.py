@@ -159,7 +159,9 @@ class LabelPyramid:
             self.levels.append(LabelArray(opened, str(folder / path)))
 
     @classmethod
-    def create(cls, folder: Path, shape: tuple[int, ...], axes: str, scale: tuple[float, float]) -> None:
+    def create(
+        cls, folder: Path, shape: tuple[int, ...], axes: str, scale: tuple[float, float], uri: str | None = None
+    ) -> None:
         """Write the group's metadata and its empty levels; no pixel is stored until one is drawn.
 
         Raises
@@ -168,6 +170,7 @@ class LabelPyramid:
             If the folder cannot be written.
         """
         shapes = level_shapes(shape)
+        source = "../../" if _image_of(folder) is not None else _relative(uri, folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for k, level in enumerate(shapes):
@@ -178,7 +181,7 @@ class LabelPyramid:
                     "metadata": _array_metadata(level, axes),
                 }
                 ts.open(spec, create=True).result()
-            _write_json(folder / "zarr.json", _group_metadata(shapes, axes, scale))
+            _write_json(folder / "zarr.json", _group_metadata(shapes, axes, scale, source))
         except (OSError, ValueError, RuntimeError) as error:
             raise StoreError(f"{folder}: cannot be created: {error}; choose a folder you may write to") from error
         _register(folder)
@@ -236,7 +239,9 @@ def _array_metadata(shape: tuple[int, ...], axes: str) -> dict[str, Any]:
     }
 
 
-def _group_metadata(shapes: list[tuple[int, ...]], axes: str, scale: tuple[float, float]) -> dict[str, Any]:
+def _group_metadata(
+    shapes: list[tuple[int, ...]], axes: str, scale: tuple[float, float], source: str | None
+) -> dict[str, Any]:
     """NGFF 0.5 multiscales of a label image."""
     kinds = {"t": "time", "c": "channel"}
     datasets = []
@@ -249,7 +254,11 @@ def _group_metadata(shapes: list[tuple[int, ...]], axes: str, scale: tuple[float
         "datasets": datasets,
         "type": "nearest",
     }
-    ome = {"version": _NGFF, "multiscales": [multiscale], "image-label": {"source": {"image": "../../"}}}
+    ome = {
+        "version": _NGFF,
+        "multiscales": [multiscale],
+        "image-label": {"source": {"image": source}} if source else {},
+    }
     return {"zarr_format": 3, "node_type": "group", "attributes": {"ome": ome}}
 
 
@@ -264,12 +273,27 @@ def _dataset_paths(folder: Path) -> list[str]:
         raise StoreError(f"{folder}/zarr.json is damaged ({error!r}); restore it from a backup") from error
 
 
+def _image_of(folder: Path) -> Path | None:
+    """The OME-Zarr image in whose "labels" group a store lies."""
+    image = folder.parent.parent
+    return image if folder.parent.name == "labels" and (image / "zarr.json").is_file() else None
+
+
+def _relative(uri: str | None, folder: Path) -> str | None:
+    """An image's path as seen from a store, so that both can be moved together; an address as it is."""
+    if uri is None or "://" in uri:
+        return uri
+    try:
+        return os.path.relpath(uri, folder)
+    except ValueError:  # another drive
+        return uri
+
+
 def _register(folder: Path) -> None:
     """Name a store that lies in the "labels" group of an OME-Zarr image there, as NGFF wants it."""
-    parent = folder.parent
-    if parent.name != "labels" or not (parent.parent / "zarr.json").is_file():
+    if _image_of(folder) is None:
         return
-    path = parent / "zarr.json"
+    path = folder.parent / "zarr.json"
     group: dict[str, Any] = {"zarr_format": 3, "node_type": "group"}
     if path.is_file():
         group = json.loads(path.read_text())

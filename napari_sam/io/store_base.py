@@ -112,7 +112,7 @@ class StoreBase:
                 raise StoreError(f"{path}: exists already; use LabelStore.open, or overwrite=True")
             _delete(path)
         axes = "tczyx"[-len(shape) :]
-        LabelPyramid.create(path, shape, axes, scale)
+        LabelPyramid.create(path.absolute(), shape, axes, scale, getattr(like, "uri", None))
         image = None if like is None else {"identity": like.identity, "uri": getattr(like, "uri", None)}
         meta = {"shape": list(shape), "scale": list(scale), "axes": axes, "image": image, "created": time.time()}
         if like is not None:

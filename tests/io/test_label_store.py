@@ -586,3 +586,15 @@ def test_zarr_python_reads_the_same_pixels(labels):
     group = zarr.open(labels.path, mode="r")
     np.testing.assert_array_equal(group["0"][...], labels.array[...])
     assert group.attrs["ome"]["version"] == "0.5"
+
+
+@pytest.mark.parametrize("shape", [(3000, 2500), (2, 3, 300, 200)])
+def test_the_metadata_are_valid_ngff(tmp_path, shape):
+    import zarr
+    from ome_zarr_models.v05.image_label import ImageLabel
+
+    LabelStore.create(tmp_path / "s", shape=shape, scale=(0.5, 0.25)).close()
+    label = ImageLabel.from_zarr(zarr.open_group(tmp_path / "s", mode="r"))
+    (multiscale,) = label.attributes.ome.multiscales
+    assert multiscale.datasets[0].coordinateTransformations[0].scale[-2:] == [0.5, 0.25]
+    assert len(multiscale.datasets) == (3 if len(shape) == 2 else 1)

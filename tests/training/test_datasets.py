@@ -830,3 +830,19 @@ def test_zarr_is_imported_only_for_zarr(tmp_path):
     )
     done = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_label_store_is_a_dataset_with_the_image_it_was_made_for(tmp_path):
+    from skimage.io import imsave
+
+    from napari_sam.io.image import open_image
+    from napari_sam.io.label_store import LabelStore
+
+    picture = np.random.default_rng(0).integers(0, 255, (80, 90)).astype(np.uint8)
+    imsave(tmp_path / "cells.png", picture, check_contrast=False)
+    with LabelStore.create(tmp_path / "cells.labels.ome.zarr", like=open_image(tmp_path / "cells.png")) as store:
+        store.paint(np.full((20, 20), 5), (10, 30))
+    dataset = read_dataset(tmp_path / "cells.labels.ome.zarr")
+    (pair,) = dataset.pairs
+    np.testing.assert_array_equal(pair.image[..., 0], picture)
+    assert (pair.labels > 0).sum() == 400
