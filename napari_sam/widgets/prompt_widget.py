@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import napari
-import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels
 from napari.utils.notifications import show_error, show_info
@@ -26,8 +25,10 @@ from napari_sam.layers.prompt_layers import (
 )
 from napari_sam.layers.store_layers import StoreWriter
 from napari_sam.widgets.controls import Controls
+from napari_sam.widgets.guide import candidate_text, next_step
 from napari_sam.widgets.label_target import LabelTarget
 from napari_sam.widgets.session import Answer, EngineSession
+from napari_sam.widgets.view import camera, under_mouse, visible_box
 from napari_sam.widgets.worker import EngineThread, Outcome
 from src_models.registry import is_cached, model_info, model_names
 
@@ -89,7 +90,7 @@ class PromptWidget(QWidget):
         viewer.layers.events.inserted.connect(self._on_layers_changed)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_plane_changed)
-        _camera(viewer).events.connect(self._on_camera)
+        camera(viewer).events.connect(self._on_camera)
         self._fill_models()
         self._on_layers_changed()
         self._use_tool(FOREGROUND)
@@ -341,11 +342,12 @@ class PromptWidget(QWidget):
         plane = self._plane() if self.layers is not None else None
         if self.layers is None or plane is None:
             return
-        view = self._view(self.layers.image)
+        image = self.layers.image
+        view = visible_box(image)
         self.target.follow(view, plane)
         with suppress(ImageError):  # said when the image is asked
-            source = image_from_layer(self.layers.image, plane)
-            self.session.look_at(source, view, self._cursor(self.layers.image), self._hints(self.layers))
+            source = image_from_layer(image, plane)
+            self.session.look_at(source, view, under_mouse(self.viewer, image), self._hints(image))
 
     def _on_stroke(self) -> None:
         """Something was drawn by hand."""
@@ -422,24 +424,11 @@ class PromptWidget(QWidget):
             show_error(str(error))
             return None
 
-    def _hints(self, layers: PromptLayers) -> Hints:
+    def _hints(self, image: ImageLayer) -> Hints:
         """What the user and the view say about the object's size."""
-        y0, x0, y1, x1 = self._view(layers.image)
+        y0, x0, y1, x1 = visible_box(image)
         view = float(max(y1 - y0, x1 - x0))
         return Hints(float(self.controls.diameter.value()) or None, view or None, self._last_px)
-
-    def _view(self, image: ImageLayer) -> tuple[int, int, int, int]:
-        """(y0, x0, y1, x1) of what the window shows of an image, level-0 pixels."""
-        corners = image.corner_pixels[:, -2:]
-        if image.multiscale:
-            corners = corners * np.asarray(image.downsample_factors[image.data_level])[-2:]
-        (y0, x0), (y1, x1) = corners.astype(int).tolist()
-        return y0, x0, y1, x1
-
-    def _cursor(self, image: ImageLayer) -> tuple[float, float]:
-        """(y, x) under the mouse, level-0 pixels."""
-        y, x = image.world_to_data(self.viewer.cursor.position)[-2:]
-        return float(y), float(x)
 
     def _ask(self) -> None:
         """Send what is drawn to the engine, or drop the preview when nothing is."""
@@ -461,7 +450,7 @@ class PromptWidget(QWidget):
             self._outdated = False
             show_error(str(error))
             return
-        job = self.session.predict_job(source, plane, asks, self._hints(self.layers))
+        job = self.session.predict_job(source, plane, asks, self._hints(self.layers.image))
         self.thread.submit("predict", job)
 
     def _prefetch(self) -> None:
@@ -470,7 +459,7 @@ class PromptWidget(QWidget):
         if self.layers is None or plane is None:
             return
         try:
-            job = self.session.prefetch_job(image_from_layer(self.layers.image, plane), self._hints(self.layers))
+            job = self.session.prefetch_job(image_from_layer(self.layers.image, plane), self._hints(self.layers.image))
         except NapariSamError as error:
             show_error(str(error))
             return
@@ -559,11 +548,12 @@ class PromptWidget(QWidget):
     def _refresh(self) -> None:
         """Say what to do next and how the engine stands; enable what can be done."""
         c = self.controls
-        c.next_step.setText(self._next_step())
+        tool = "brush" if c.brush.isChecked() else "box" if c.box.isChecked() else "point"
+        c.next_step.setText(next_step(self.layers is not None, self.answer, tool))
         single = self.answer is not None and len(self.answer.predictions) == 1
         for button in (c.previous, c.following):
             button.setEnabled(single)
-        c.candidate.setText(self._candidate_text())
+        c.candidate.setText(candidate_text(self.answer, self._candidate))
         c.accept.setEnabled(self.answer is not None)
         c.clear.setEnabled(self.layers is not None)
         c.undo.setEnabled(self.writer is not None and self.writer.can_undo)
@@ -572,29 +562,9 @@ class PromptWidget(QWidget):
         c.brush.setEnabled(self.layers is not None)
         c.export.setEnabled(self.target.store_path is not None)
         self.target.count()
-        c.status.setText(self.session.describe(self.answer, self._milliseconds))
-
-    def _next_step(self) -> str:
-        if self.layers is None:
-            return "1. Open an image: drop a file here, or File → Open Sample → SAM for huge images."
-        if self.controls.brush.isChecked() and self.answer is None:
-            return "Draw with the brush (1: eraser, 2: brush, 4: fill, M: new object), or press F to click again."
-        if self.answer is None:
-            target = "boxes around objects" if self.controls.box.isChecked() else "an object in the image"
-            return f"2. {'Drag' if self.controls.box.isChecked() else 'Click'} {target}."
-        count = len(self.answer.predictions)
-        if count > 1:
-            return f"3. Press C to accept all {count} objects, or draw more boxes."
-        return "3. Press C to accept, N for another mask, or click where it is wrong (B: background)."
-
-    def _candidate_text(self) -> str:
-        if self.answer is None:
-            return "no mask yet"
-        if len(self.answer.predictions) > 1:
-            return f"{len(self.answer.predictions)} objects"
-        prediction = self.answer.predictions[0]
-        score = float(prediction.predicted_iou[self._candidate])
-        return f"mask {self._candidate + 1} of {prediction.count}  ·  score {score:.2f}"
+        saved = self.target.store_path
+        said = self.session.describe(self.answer, self._milliseconds)
+        c.status.setText(said if saved is None else f"{said} · objects saved in {saved}")
 
     def event(self, event: QEvent) -> bool:
         """Shut down when napari takes the widget out of its dock, which is how it closes one."""
@@ -624,7 +594,7 @@ class PromptWidget(QWidget):
         self._reconcile.stop()
         self._view_timer.stop()
         self._stroke_timer.stop()
-        _camera(self.viewer).events.disconnect(self._on_camera)
+        camera(self.viewer).events.disconnect(self._on_camera)
         self.target.drop(keep_layers=True)
         self._drop_layers()
         self.viewer.dims.events.current_step.disconnect(self._on_plane_changed)
@@ -654,8 +624,3 @@ def _single_shot(parent: QWidget, milliseconds: int, action: Callable[[], None])
 
 def _report(text: str) -> None:
     show_error(text)  # looked up at each call
-
-
-def _camera(viewer: napari.Viewer) -> Any:
-    """The 2-D camera, which napari 0.9 has moved."""
-    return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera

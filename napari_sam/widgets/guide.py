@@ -1,0 +1,44 @@
+"""What the dock says: the next step, and how good the mask is."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from napari_sam.widgets.session import Answer
+
+
+def next_step(has_image: bool, answer: Answer | None, tool: str) -> str:
+    """What to do next.
+
+    Parameters
+    ----------
+    has_image : bool
+        Whether there is an image to segment.
+    answer : Answer or None
+        What is previewed.
+    tool : {"point", "box", "brush"}
+        What is in hand.
+    """
+    if not has_image:
+        return "1. Open an image: drop a file here, or File → Open Sample → SAM for huge images."
+    if answer is None:
+        return {
+            "brush": "Draw with the brush (1: eraser, 2: brush, 4: fill, M: new object), or press F to click again.",
+            "box": "2. Drag boxes around objects.",
+        }.get(tool, "2. Click an object in the image.")
+    count = len(answer.predictions)
+    if count > 1:
+        return f"3. Press C to accept all {count} objects, or draw more boxes."
+    return "3. Press C to accept, N for another mask, or click where it is wrong (B: background)."
+
+
+def candidate_text(answer: Answer | None, candidate: int) -> str:
+    """Which of the masks is shown, and its score."""
+    if answer is None:
+        return "no mask yet"
+    if len(answer.predictions) > 1:
+        return f"{len(answer.predictions)} objects"
+    prediction = answer.predictions[0]
+    score = float(prediction.predicted_iou[candidate])
+    return f"mask {candidate + 1} of {prediction.count}  ·  score {score:.2f}"
