@@ -41,12 +41,19 @@ class Asked:
         As in `Predictor.predict`.
     normalisation : Normalisation
         Which values were black and white.
+    image_shape : (int, int) or None
+        Height and width of the image, level-0 pixels.
+    plane, channels : tuple of int
+        Which plane of a stack and which channels were looked at, where the image says it.
     """
 
     hints: Hints = field(default_factory=Hints)
     multimask: bool = True
     refine: bool | None = None
     normalisation: Normalisation = field(default_factory=Normalisation)
+    image_shape: tuple[int, int] | None = None
+    plane: tuple[int, ...] = ()
+    channels: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -220,7 +220,8 @@ class WindowPredictor(Answering):
         """
         image = self.image
         hints = hints or Hints()
-        asked = Asked(hints, multimask, refine, self._normalisation)
+        place = (tuple(getattr(image, "plane", ())), tuple(getattr(image, "selected", ())))
+        asked = Asked(hints, multimask, refine, self._normalisation, image.shape, *place)
         parsed = [self._parse(i, ask, image.shape, len(prompts)) for i, ask in enumerate(prompts)]
         tasks = []
         for i, (ask, prompt) in enumerate(zip(prompts, parsed, strict=True)):

@@ -9,12 +9,13 @@ import threading
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 from napari_sam.errors import StoreError
 from napari_sam.io.runs import decode_labels
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     import numpy as np
@@ -132,7 +133,7 @@ class Journal:
             db = _connect(path, "rwc")
             with db:
                 db.executescript(f"BEGIN; {_SCHEMA}")
-                entries = {"format": FORMAT, "next_label": 1, "rendered": 0, **meta}
+                entries = {"format": FORMAT, "next_label": 1, "rendered": 0, "objects": 0, **meta}
                 db.executemany("INSERT INTO meta VALUES (?, ?)", [(k, json.dumps(v)) for k, v in entries.items()])
             db.close()
         except sqlite3.Error as error:
@@ -217,7 +218,14 @@ class Journal:
         now = time.time()
         with self._transaction() as db:
             db.execute("UPDATE ops SET state = ? WHERE state = ?", (DROPPED, UNDONE))
-            values = (change.kind, DONE, now, change.next_before, change.next_after, json.dumps(change.record))
+            values = (
+                change.kind,
+                DONE,
+                now,
+                change.next_before,
+                change.next_after,
+                json.dumps(change.record, default=_plain),
+            )
             op = db.execute(
                 "INSERT INTO ops (kind, state, time, next_before, next_after, record) VALUES (?, ?, ?, ?, ?, ?)", values
             ).lastrowid
@@ -231,6 +239,7 @@ class Journal:
             table = [(op, label, _dumped(before), _dumped(after)) for label, (before, after) in change.rows.items()]
             db.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", table)
             _apply_rows(db, {label: after for label, (_, after) in change.rows.items()})
+            _count(db, change.rows.values())
             seq = _logged(db, op, "do", now, change.next_after, rendered)
         return int(op or 0), seq
 
@@ -241,6 +250,7 @@ class Journal:
             db.execute("UPDATE ops SET state = ? WHERE id = ?", (UNDONE if back else DONE, op))
             rows = db.execute("SELECT label, before, after FROM rows WHERE op = ?", (op,)).fetchall()
             _apply_rows(db, {label: _loaded(before if back else after) for label, before, after in rows})
+            _count(db, [(after, before) if back else (before, after) for _, before, after in rows])
             before, after = db.execute("SELECT next_before, next_after FROM ops WHERE id = ?", (op,)).fetchone()
             return _logged(db, op, "undo" if back else "redo", now, before if back else after, rendered)
 
@@ -266,13 +276,20 @@ class Journal:
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
-    uri = f"{path.resolve().as_uri()}?mode={mode}"
+    place = path.absolute().as_posix()
+    uri = f"file://{quote(place if place.startswith('/') else '/' + place)}?mode={mode}"  # network drives, too
     try:
         db = _open(uri)
         db.execute("PRAGMA schema_version").fetchone()
-    except sqlite3.OperationalError:
+    except sqlite3.OperationalError as error:
         if mode != "ro":
             raise
+        log = path.with_name(path.name + "-wal")
+        if log.is_file() and log.stat().st_size:
+            raise StoreError(
+                f"{path}: has changes that only a writer can fold in, and its folder is read-only; open it once where "
+                "it may be written, or copy the whole folder to such a place"
+            ) from error
         db = _open(f"{uri}&immutable=1")  # a folder in which nothing may be written, not even SQLite's own index
     if mode != "ro":
         db.execute("PRAGMA journal_mode = WAL")  # falls back by itself where the file system cannot
@@ -301,8 +318,22 @@ def _apply_rows(db: sqlite3.Connection, rows: dict[int, Row | None]) -> None:
     db.executemany(f"INSERT OR REPLACE INTO objects VALUES ({marks})", kept)  # noqa: S608 - only question marks
 
 
+def _count(db: sqlite3.Connection, rows: Iterable[tuple[Any, Any]]) -> None:
+    """Keep the number of objects, given rows (before, after)."""
+    more = sum((after is not None) - (before is not None) for before, after in rows)
+    if more:
+        db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + ? WHERE key = 'objects'", (more,))
+
+
+def _plain(value: Any) -> Any:
+    """A numpy number as Python's own, for JSON."""
+    if hasattr(value, "item"):
+        return value.item()
+    raise TypeError(f"{type(value).__name__} cannot be kept in the journal")
+
+
 def _dumped(row: Row | None) -> str | None:
-    return None if row is None else json.dumps(row)
+    return None if row is None else json.dumps(row, default=_plain)
 
 
 def _loaded(text: str | None) -> Row | None:
@@ -310,11 +341,16 @@ def _loaded(text: str | None) -> Row | None:
 
 
 def _failed(path: Path, error: sqlite3.Error) -> StoreError:
-    text = str(error)
-    if "full" in text or "readonly" in text or "read-only" in text or "unable to open" in text:
-        remedy = "free space on the disk, or make it writable, and try again; nothing that was committed is lost"
-    elif "locked" in text:
+    if isinstance(error, sqlite3.ProgrammingError):
+        return StoreError(f"{path}: the store is closed; open it again")
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        remedy = "the file is damaged; restore it from a backup"
+    elif code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         remedy = "another program holds the file; close it and try again"
     else:
-        remedy = "the file is damaged; restore it from a backup"
-    return StoreError(f"{path}: {text}; {remedy}")
+        remedy = (
+            "see that there is room (free space, quota) and that the file may be written, then try again; "
+            "nothing that was committed is lost"
+        )
+    return StoreError(f"{path}: {error}; {remedy}")

@@ -91,8 +91,8 @@ class LabelArray:
         except (ValueError, OSError, RuntimeError) as error:
             if isinstance(error, StoreError):
                 raise
-            if isinstance(error, IndexError):
-                raise
+            if "OUT_OF_RANGE" in str(error):
+                raise IndexError(f"{index} reaches beyond the shape {self.shape} of {self.name}") from None
             raise damaged(self.name, error) from error
         return out
 
@@ -111,7 +111,7 @@ def damaged(name: str, error: BaseException) -> StoreError:
     text = " ".join(str(error).split())
     return StoreError(
         f"{name}: {text[:300]}; if the disk is full or read-only, mend that and try again; if a file is damaged, "
-        "LabelStore.rebuild() draws it again from the journal"
+        "LabelStore.repair(path) draws it again from the journal"
     )
 
 
@@ -148,8 +148,6 @@ class LabelPyramid:
         self.levels: list[LabelArray] = []
         for path in _dataset_paths(folder):
             spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{folder / path}{os.sep}"}}
-            # The only writer keeps what it has read; readers look again each time.
-            spec["recheck_cached_data"] = "open" if writable else True  # type: ignore[assignment]
             try:
                 opened = ts.open(spec, context=context, open=True, read=True, write=writable).result()
             except (ValueError, OSError, RuntimeError) as error:
@@ -184,7 +182,6 @@ class LabelPyramid:
             _write_json(folder / "zarr.json", _group_metadata(shapes, axes, scale, source))
         except (OSError, ValueError, RuntimeError) as error:
             raise StoreError(f"{folder}: cannot be created: {error}; choose a folder you may write to") from error
-        _register(folder)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -289,7 +286,7 @@ def _relative(uri: str | None, folder: Path) -> str | None:
         return uri
 
 
-def _register(folder: Path) -> None:
+def register(folder: Path) -> None:
     """Name a store that lies in the "labels" group of an OME-Zarr image there, as NGFF wants it."""
     if _image_of(folder) is None:
         return

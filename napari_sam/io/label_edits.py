@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam.errors import LabelsError
 from napari_sam.io.journal import Change, Patch
 from napari_sam.io.label_arrays import blocks
 from napari_sam.io.runs import encode_labels
@@ -21,7 +22,9 @@ if TYPE_CHECKING:
 
     Paint = Callable[[NDArray[np.uint32], Box], NDArray[np.uint32]]
 
-_TIGHTEN_PX = 1 << 26  # an object that lost pixels keeps its old box if that is larger
+LARGEST_LABEL = int(np.iinfo(np.uint32).max)
+_STRIP_PX = 256  # an object's box is found again in strips of this width
+_KEPT_PX = 1 << 25  # changed pixels that are held decoded, for objects that several parts of a change touch
 
 
 class Edit:
@@ -47,19 +50,21 @@ class Edit:
         self._pyramid = pyramid
         self._journal = journal
         self.plane = plane
-        next_label = int(journal.meta("next_label"))
+        next_label = next_free(journal)
         self.change = Change(kind, record, next_label, next_label)
         self._delta: dict[int, int] = {}
-        self._lost: set[int] = set()
+        self._lost: dict[int, Box] = {}
+        self._decoded: list[NDArray[np.uint32] | None] = []
         self._gained: dict[int, Box] = {}
 
     def read(self, box: Box) -> NDArray[np.uint32]:
         """Pixels of a box as this change leaves them so far."""
         labels = self._pyramid.read(self.plane, box).copy()
-        for patch in self.change.patches:
+        for patch, kept in zip(self.change.patches, self._decoded, strict=True):
             overlap = intersection(box, patch.box)
             if overlap is not None:
-                labels[inside(overlap, box)] = patch.labels(after=True)[inside(overlap, patch.box)]
+                after = patch.labels(after=True) if kept is None else kept
+                labels[inside(overlap, box)] = after[inside(overlap, patch.box)]
         return labels
 
     def paint(self, box: Box, paint: Paint) -> int:
@@ -97,14 +102,14 @@ class Edit:
         y0, x0 = part[0] + int(rows[0]), part[1] + int(cols[0])
         box = (y0, x0, y0 + before.shape[0], x0 + before.shape[1])
         self.change.patches.append(Patch(self.plane, box, encode_labels(before), encode_labels(after)))
-        for label, count, _ in boxes_of(np.where(differs, before, 0)):
+        kept = sum(part.size for part in self._decoded if part is not None)
+        self._decoded.append(after.copy() if kept + after.size <= _KEPT_PX else None)
+        for label, count, found in boxes_of(np.where(differs, before, 0)):
             self._delta[label] = self._delta.get(label, 0) - count
-            self._lost.add(label)
+            _grow(self._lost, label, found, (y0, x0))
         for label, count, found in boxes_of(np.where(differs, after, 0)):
             self._delta[label] = self._delta.get(label, 0) + count
-            grown = (found[0] + y0, found[1] + x0, found[2] + y0, found[3] + x0)
-            known = self._gained.get(label)
-            self._gained[label] = grown if known is None else union(known, grown)
+            _grow(self._gained, label, found, (y0, x0))
         return int(differs.sum())
 
     def finish(self, details: dict[int, Row] | None = None) -> Change:
@@ -120,12 +125,18 @@ class Edit:
         known = self._journal.objects(labels)
         for label in labels:
             before = known.get(label)
+            if before is not None and before["plane"] != _text(self.plane):
+                raise LabelsError(
+                    f"object {label} lies on plane {before['plane']}, and an object belongs to one; draw with a new "
+                    f"id such as {self.change.next_before} (M in napari)"
+                )
             after = self._row(label, before)
             if after is not None:
                 after |= details.get(label, {})
             if after != before:
                 self.change.rows[label] = (before, after)
-            self.change.next_after = max(self.change.next_after, label + 1 if after is not None else 0)
+            if after is not None and label < LARGEST_LABEL:
+                self.change.next_after = max(self.change.next_after, label + 1)
         return self.change
 
     def _row(self, label: int, before: Row | None) -> Row | None:
@@ -142,12 +153,43 @@ class Edit:
         box = (before["y0"], before["x0"], before["y1"], before["x1"])
         if gained is not None:
             box = union(box, gained)
-        if label in self._lost and (box[2] - box[0]) * (box[3] - box[1]) <= _TIGHTEN_PX:
-            found = next((b for v, _, b in boxes_of(np.where(self.read(box) == label, label, 0)) if v == label), None)
-            if found is not None:
-                box = (found[0] + box[0], found[1] + box[1], found[2] + box[0], found[3] + box[1])
+        if label in self._lost:
+            box = self._shrunk(label, box, self._lost[label])
         y0, x0, y1, x1 = box
         return {**before, "area_px": area, "y0": y0, "x0": x0, "y1": y1, "x1": x1}
+
+    def _shrunk(self, label: int, box: Box, lost: Box) -> Box:
+        """The box of an object that lost pixels, read in strips from the sides that the loss touches."""
+        sides = list(box)
+        for side in range(4):
+            if lost[side] != box[side]:
+                continue
+            axis, far = side % 2, side >= 2
+            while sides[axis] < sides[axis + 2]:
+                strip = list(sides)
+                if far:
+                    strip[axis] = max(sides[axis], sides[axis + 2] - _STRIP_PX)
+                else:
+                    strip[axis + 2] = min(sides[axis + 2], sides[axis] + _STRIP_PX)
+                found = (self.read((strip[0], strip[1], strip[2], strip[3])) == label).any(1 - axis)
+                at = np.flatnonzero(found)
+                if len(at):
+                    sides[side] = strip[axis] + int(at[-1] + 1 if far else at[0])
+                    break
+                sides[side] = strip[axis] if far else strip[axis + 2]
+        return sides[0], sides[1], sides[2], sides[3]
+
+
+def next_free(journal: Journal) -> int:
+    """Id of the next object: one more than the highest so far, or the lowest that is free."""
+    label = int(journal.meta("next_label"))
+    if not journal.objects([label]):
+        return label
+    gap = (
+        "SELECT label + 1 FROM objects AS a WHERE NOT EXISTS "
+        "(SELECT 1 FROM objects AS b WHERE b.label = a.label + 1) ORDER BY label LIMIT 1"
+    )
+    return int(journal.query(gap)[0][0])
 
 
 def boxes_of(labels: NDArray[Any]) -> list[tuple[int, int, Box]]:
@@ -174,6 +216,13 @@ def boxes_of(labels: NDArray[Any]) -> list[tuple[int, int, Box]]:
     high = (np.maximum.reduceat(y, first) + 1, np.maximum.reduceat(x + lengths, first))
     table = np.stack([values[first].astype(np.int64), counts, *low, *high], axis=1).tolist()
     return [(v, n, (y0, x0, y1, x1)) for v, n, y0, x0, y1, x1 in table]
+
+
+def _grow(boxes: dict[int, Box], label: int, found: Box, origin: tuple[int, int]) -> None:
+    """Add a box, found in an array that begins at `origin`, to an object's."""
+    y, x = origin
+    moved = (found[0] + y, found[1] + x, found[2] + y, found[3] + x)
+    boxes[label] = union(boxes[label], moved) if label in boxes else moved
 
 
 def union(a: Box, b: Box) -> Box:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.errors import LabelsError
-from napari_sam.io.label_edits import Edit, box_of, inside, intersection, plane_of
+from napari_sam.io.label_edits import LARGEST_LABEL, Edit, box_of, inside, intersection, plane_of
 from napari_sam.io.records import prediction_record
 from napari_sam.io.store_base import StoreBase
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_sam.io.label_arrays import Box
 
 OVERLAPS = ("keep", "replace", "erase")
-_LARGEST_LABEL = np.iinfo(np.uint32).max
+_OWN_KINDS = ("commit", "erase", "merge", "relabel", "category", "split")
 _SPLIT_PX = 1 << 26
 
 
@@ -84,16 +84,11 @@ class LabelStore(StoreBase):
         StoreError
             If it cannot be written. If the message says that the change is in the journal, it is not lost.
         """
-        if overlap not in OVERLAPS:
-            raise LabelsError(f"overlap {overlap!r}: use one of {', '.join(OVERLAPS)}")
-        chosen = prediction.best if candidate is None else candidate
-        if not 0 <= chosen < prediction.count:
-            raise LabelsError(f"candidate {chosen}: the prediction has masks 0 to {prediction.count - 1}")
-        if label is not None:
-            _check_label(label)
+        chosen = self._checked(prediction, label, overlap, candidate)
         with self._writing():
             found = prediction.mask_at(chosen)
             record = {**prediction_record(prediction, chosen, found), "overlap": overlap, "category": category}
+            record["label"] = label
             edit = self._edit("commit", record, plane)
             mask, box = self._clipped(found, prediction.bbox)
             if overlap == "erase":
@@ -111,12 +106,34 @@ class LabelStore(StoreBase):
                 free = here if overlap == "replace" else here & ((labels == 0) | (labels == number))
                 return np.where(free, np.uint32(number), labels)
 
-            if not edit.paint(box, paint) and not edit.change.patches:
-                reason = "is empty" if not mask.any() else "lies wholly under other objects; let the new object win"
-                raise LabelsError(f"the mask {reason}")
+            edit.paint(box, paint)
+            if not (edit.read(box) == number).any() or not edit.change.patches:
+                under = 'lies wholly under other objects; let the new object win (overlap="replace")'
+                raise LabelsError(f"the mask {under if mask.any() else 'is empty'}")
             details = {key: record[key] for key in ("predicted_iou", "stability_score", "model", "category")}
+            if category is None and label is not None:
+                del details["category"]  # what is known of the object stays
             self._write(edit.finish({number: details}))
             return number
+
+    def _checked(self, prediction: Prediction, label: int | None, overlap: str, candidate: int | None) -> int:
+        """Which mask to write, if the arguments of `commit` mean something."""
+        if not hasattr(prediction, "low_res_logits"):
+            raise LabelsError(f"{type(prediction).__name__} is not a Prediction; use paint() for labels of your own")
+        if overlap not in OVERLAPS:
+            raise LabelsError(f"overlap {overlap!r}: use one of {', '.join(OVERLAPS)}")
+        chosen = prediction.best if candidate is None else candidate
+        if not 0 <= chosen < prediction.count:
+            raise LabelsError(f"candidate {chosen}: the prediction has masks 0 to {prediction.count - 1}")
+        if label is not None:
+            _check_label(label)
+        seen = prediction.asked.image_shape
+        if seen is not None and tuple(seen) != self.shape[-2:]:
+            raise LabelsError(
+                f"the prediction is of an image of shape {tuple(seen)}, these labels are of one of {self.shape[-2:]}; "
+                "make a store for that image"
+            )
+        return chosen
 
     def erase(self, label: int) -> None:
         """Take an object out.
@@ -162,6 +179,8 @@ class LabelStore(StoreBase):
         box = (int(origin[0]), int(origin[1]), int(origin[0]) + values.shape[0], int(origin[1]) + values.shape[1])
         if intersection(box, self._whole()) != box:
             raise LabelsError(f"region {box} lies outside the image of shape {self.shape[-2:]}")
+        if kind in _OWN_KINDS:
+            raise LabelsError(f"kind {kind!r}: that is what the store calls its own changes; choose another word")
         with self._writing():
             edit = self._edit(kind, {}, plane)
             changed = edit.paint(box, lambda _, part: values[inside(part, box)])
@@ -190,9 +209,9 @@ class LabelStore(StoreBase):
             If there are fewer than two, or one of them does not exist.
         """
         wanted = sorted({int(v) for v in labels})
-        target = wanted[0] if into is None and wanted else into
+        target = int(into) if into is not None else wanted[0] if wanted else 0
         if len(wanted) < 2 or target not in wanted:
-            raise LabelsError(f"merge {wanted} into {into}: give two ids or more, and one of them to stay")
+            raise LabelsError(f"cannot merge {wanted}: give two ids or more, and one of them to stay (into={into})")
         with self._writing():
             planes = {self.object(label)["plane"] for label in wanted}
             if len(planes) > 1:
@@ -251,6 +270,8 @@ class LabelStore(StoreBase):
             edit = self._edit("split", {"label": int(label)}, plane_of(row))
             parts = _parts(edit.read(box) == label, None if points is None else np.asarray(points, float) - box[:2])
             sizes = np.bincount(parts.ravel())[1:]
+            if len(sizes) > 1 and not sizes.all():
+                raise LabelsError(f"two of the points {np.asarray(points).tolist()} fall on one pixel; move one")
             if len(sizes) < 2:
                 raise LabelsError(f"object {label} is one piece; give two or more points (y, x) on its parts")
             order = np.argsort(-sizes, kind="stable") + 1
@@ -258,7 +279,7 @@ class LabelStore(StoreBase):
             _check_label(ids[-1])
             numbers = np.zeros(len(sizes) + 1, np.uint32)
             numbers[order] = ids
-            edit.change.record |= {"parts": ids}
+            edit.change.record |= {"parts": ids, "category": row["category"]}
             edit.paint(
                 box, lambda now, part: np.where(parts[inside(part, box)] > 0, numbers[parts[inside(part, box)]], now)
             )
@@ -357,14 +378,14 @@ def _checked_values(labels: ArrayLike) -> NDArray[np.uint32]:
     values = np.asarray(labels)
     if values.ndim != 2 or not values.size or values.dtype.kind not in "biu":
         raise LabelsError(f"labels of shape {values.shape} and dtype {values.dtype}: give (h, w) of whole numbers")
-    if int(values.min()) < 0 or int(values.max()) > _LARGEST_LABEL:
-        raise LabelsError(f"labels from {values.min()} to {values.max()}: ids lie between 0 and {_LARGEST_LABEL}")
+    if int(values.min()) < 0 or int(values.max()) > LARGEST_LABEL:
+        raise LabelsError(f"labels from {values.min()} to {values.max()}: ids lie between 0 and {LARGEST_LABEL}")
     return values.astype(np.uint32)
 
 
 def _check_label(label: int) -> None:
-    if isinstance(label, bool) or int(label) != label or not 0 < label <= _LARGEST_LABEL:
-        raise LabelsError(f"label {label!r}: ids are whole numbers from 1 to {_LARGEST_LABEL}")
+    if isinstance(label, bool) or int(label) != label or not 0 < label <= LARGEST_LABEL:
+        raise LabelsError(f"label {label!r}: ids are whole numbers from 1 to {LARGEST_LABEL}")
 
 
 def _parts(mask: NDArray[np.bool_], points: NDArray[np.float64] | None) -> NDArray[np.int32]:
@@ -384,7 +405,9 @@ def _parts(mask: NDArray[np.bool_], points: NDArray[np.float64] | None) -> NDArr
             raise LabelsError(f"point {number} does not lie on the object; give points on each of its parts")
         seeds[y, x] = number
     depth = ndimage.distance_transform_edt(mask)
-    parts: NDArray[np.int32] = watershed(-depth, seeds, mask=mask).astype(np.int32)
+    # Seeds flood only as high as the neck between them; a disc without one is halved by nearness to the points.
+    near = ndimage.distance_transform_edt(seeds == 0)
+    parts: NDArray[np.int32] = watershed(near - depth, seeds, mask=mask).astype(np.int32)
     loose = mask & (parts == 0)  # pieces without a point stay with the first
     parts[loose] = 1
     return parts

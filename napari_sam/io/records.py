@@ -41,6 +41,8 @@ def prediction_record(prediction: Prediction, candidate: int, mask: NDArray[np.b
         "multimask": asked.multimask,
         "refine": asked.refine,
         "hints": asdict(asked.hints),
+        "plane": list(asked.plane),
+        "channels": list(asked.channels),
         "normalisation": {"low": list(asked.normalisation.low), "high": list(asked.normalisation.high)},
         "candidate": int(candidate),
         "best": int(prediction.best),

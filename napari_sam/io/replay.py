@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
+
+from napari_sam.errors import LabelsError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from napari_sam.io.export_job import Job
     from napari_sam.io.label_store import LabelStore
 
 _HEAD = '''"""Makes the objects of {name} again: {count} changes, written by napari-sam-xl {version}.
@@ -28,8 +32,12 @@ from napari_sam.engine.windows import Hints, Window
 from napari_sam.io.records import earlier_prediction
 from napari_sam.io.runs import decode_mask, labels_from_text
 
-image = ns.open_image(sys.argv[1] if len(sys.argv) > 1 else {image!r})
-labels = ns.LabelStore.create(sys.argv[2] if len(sys.argv) > 2 else {out!r}, like=image, shape={shape!r})
+out = sys.argv[2] if len(sys.argv) > 2 else {out!r}
+try:
+    image = ns.open_image(sys.argv[1] if len(sys.argv) > 1 else {image!r})
+    labels = ns.LabelStore.create(out, like=image, shape={shape!r})
+except ns.errors.NapariSamError as error:
+    sys.exit(f"{{error}} (usage: python {script} [IMAGE [OUT.ome.zarr]])")
 '''
 
 
@@ -49,16 +57,16 @@ def to_script(store: LabelStore, name: str = "replay.py") -> str:
         A program; it takes the image and the store to make as optional arguments.
     """
     image = store.meta("image") or {}
-    ops = [
+    ops: list[tuple[int, str, dict[str, Any]]] = [
         (int(op), str(kind), json.loads(record))
         for op, kind, record in store.rows_of("SELECT id, kind, record FROM ops WHERE state = 'done' ORDER BY id")
     ]
     out = store.path.name
     values = {
-        "name": out,
+        "name": _plain(out),
         "count": len(ops),
         "version": version("napari-sam-xl"),
-        "script": name,
+        "script": _plain(name),
         "image": image.get("uri") or "IMAGE",
         "out": out.removesuffix(".ome.zarr") + "-replayed.ome.zarr",
         "shape": store.shape,
@@ -67,20 +75,38 @@ def to_script(store: LabelStore, name: str = "replay.py") -> str:
     models: list[str] = []
     now: tuple[str, str] | None = None
     for op, kind, record in ops:
-        if kind == "commit":
-            wanted = (record["model"], _normalisation(record["normalisation"]))
-            if wanted[0] not in models:
-                models.append(wanted[0])
-                lines.append(f"predictor_{len(models) - 1} = ns.Predictor({wanted[0]!r})\n")
-            predictor = f"predictor_{models.index(wanted[0])}"
-            if wanted != now:
-                lines.append(f"{predictor}.set_source(image, {wanted[1]})\n")
-                now = wanted
-            lines += _commit(record, predictor, _plane(store, op))
-        else:
+        if kind != "commit":
             lines += _other(store, op, kind, record)
+            continue
+        if record["model"] not in models:
+            models.append(record["model"])
+            lines.append(f"predictor_{len(models) - 1} = ns.Predictor({record['model']!r})\n")
+        predictor = f"predictor_{models.index(record['model'])}"
+        seen = (
+            f"image.with_plane({tuple(record['plane'])!r}, {tuple(record['channels'])!r})"
+            if record["channels"]
+            else "image"
+        )
+        source = f"{predictor}.set_source({seen}, {_normalisation(record['normalisation'])})\n"
+        if (predictor, source) != now:
+            lines.append(source)
+            now = (predictor, source)
+        lines += _commit(record, predictor, _plane(store, op))
     lines.append("\nprint(labels.table().to_string())\nlabels.close()\n")
     return "".join(lines)
+
+
+def write_script(job: Job) -> None:
+    """The export that `to_script` makes; of all objects, since changes touch several.
+
+    Raises
+    ------
+    LabelsError
+        If only some objects are asked for.
+    """
+    if job.labels is not None:
+        raise LabelsError(f"{job.path}: a script makes all objects again; export some of them in another format")
+    job.partial.write_text(to_script(job.store, job.path.name), encoding="utf-8")
 
 
 def _commit(record: dict[str, Any], predictor: str, plane: tuple[int, ...]) -> Iterator[str]:
@@ -118,7 +144,16 @@ def _other(store: LabelStore, op: int, kind: str, record: dict[str, Any]) -> Ite
     for patch in store.patches_of(op):  # drawn by hand, or cut along a line: exactly these pixels
         text = base64.b64encode(patch.after).decode()
         plane = f", plane={patch.plane!r}" if patch.plane else ""
-        yield f"labels.paint(labels_from_text({text!r}), {patch.box[:2]!r}, kind={kind!r}{plane})\n"
+        what = "cut" if kind == "split" else kind
+        yield f"labels.paint(labels_from_text({text!r}), {patch.box[:2]!r}, kind={what!r}{plane})\n"
+    if kind == "split" and record.get("category") is not None:
+        for label in record["parts"][1:]:
+            yield f"labels.set_category({label!r}, {record['category']!r})\n"
+
+
+def _plain(name: str) -> str:
+    """A name that may stand in a docstring."""
+    return re.sub(r"[^\w .()+-]", "_", name)
 
 
 def _normalisation(record: dict[str, Any]) -> str:

@@ -9,13 +9,14 @@ import shutil
 import socket
 import threading
 import time
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from napari_sam.errors import LabelsError, StoreError, StoreLockedError
 from napari_sam.io.journal import DONE, UNDONE, Journal
-from napari_sam.io.label_arrays import LabelArray, LabelPyramid
-from napari_sam.io.label_edits import Edit, box_of, plane_of
+from napari_sam.io.label_arrays import LabelArray, LabelPyramid, level_shapes, register
+from napari_sam.io.label_edits import Edit, box_of, next_free, plane_of
 from src_models.locking import FileLock
 
 if TYPE_CHECKING:
@@ -37,8 +38,9 @@ class StoreBase:
     """Files, history and tables of a `LabelStore`, which adds the changes a user can make."""
 
     def __init__(self, path: Path, writable: bool) -> None:
-        self.path = path
+        self.path = path = path.absolute()
         self.writable = writable
+        self._pid = os.getpid()
         self._mutex = threading.RLock()
         self._lock: FileLock | None = None
         self._closed = False
@@ -49,6 +51,7 @@ class StoreBase:
             raise StoreError(f"{path}: the journal is missing, so this is not a label store, or not a whole one")
         if writable:
             self._lock = _hold(path)
+            self._unlock = weakref.finalize(self, _let_go, self._lock, self._pid)
         try:
             self._journal = Journal(path / _JOURNAL, writable)
             self._pyramid = LabelPyramid(path, writable)
@@ -103,7 +106,8 @@ class StoreBase:
         LabelsError
             If the shape means nothing.
         """
-        path = Path(path).expanduser()
+        path = Path(path).expanduser().absolute()
+        like = _as_image(like)
         if like is not None:
             shape, scale = shape or tuple(like.shape), tuple(like.scale)
         shape = _checked_shape(shape)
@@ -112,12 +116,62 @@ class StoreBase:
                 raise StoreError(f"{path}: exists already; use LabelStore.open, or overwrite=True")
             _delete(path)
         axes = "tczyx"[-len(shape) :]
-        LabelPyramid.create(path.absolute(), shape, axes, scale, getattr(like, "uri", None))
         image = None if like is None else {"identity": like.identity, "uri": getattr(like, "uri", None)}
         meta = {"shape": list(shape), "scale": list(scale), "axes": axes, "image": image, "created": time.time()}
         if like is not None:
-            meta |= {"crs": like.crs, "transform": None if like.transform is None else list(like.transform)}
-        Journal.create(path / _JOURNAL, meta)
+            meta |= {
+                "unit": getattr(like, "unit", None),
+                "crs": like.crs,
+                "transform": None if like.transform is None else list(like.transform),
+            }
+        begun = path.with_name(f".{path.name}.{os.getpid()}.partial")  # never half a store under its own name
+        shutil.rmtree(begun, ignore_errors=True)  # of an earlier try
+        try:
+            LabelPyramid.create(begun, shape, axes, scale, getattr(like, "uri", None))
+            Journal.create(begun / _JOURNAL, meta)
+            begun.replace(path)
+        except StoreError:
+            raise
+        except OSError as error:
+            raise StoreError(f"{path}: cannot be created: {error}; choose a folder you may write to") from error
+        finally:
+            shutil.rmtree(begun, ignore_errors=True)
+        register(path)
+        return cls(path, writable=True)
+
+    @classmethod
+    def repair(cls, path: str | Path) -> Self:
+        """Open a store whose pixel files are damaged or missing: they are all drawn again from the journal.
+
+        Parameters
+        ----------
+        path : str or Path
+            Its folder.
+
+        Returns
+        -------
+        LabelStore
+            Open for writing.
+
+        Raises
+        ------
+        StoreError
+            If the journal is missing or damaged.
+        StoreLockedError
+            If another process writes to it.
+        """
+        path = Path(path).expanduser().absolute()
+        if not (path / _JOURNAL).is_file():
+            raise StoreError(f"{path}: the journal is missing, so there is nothing to draw from")
+        lock = _hold(path)
+        try:
+            journal = Journal(path / _JOURNAL, writable=True)
+            try:
+                _reset_pixels(path, journal)
+            finally:
+                journal.close()
+        finally:
+            lock.release()
         return cls(path, writable=True)
 
     @classmethod
@@ -148,6 +202,7 @@ class StoreBase:
         if mode not in ("r", "r+"):
             raise LabelsError(f"mode {mode!r}: use 'r+' to write or 'r' to read")
         store = cls(Path(path).expanduser(), mode == "r+")
+        like = _as_image(like)
         if like is not None and tuple(like.shape) != store.shape[-2:]:
             store.close()
             raise StoreError(f"{path}: labels of shape {store.shape[-2:]} do not fit the image {tuple(like.shape)}")
@@ -158,17 +213,17 @@ class StoreBase:
         with self._mutex:
             if self._closed:
                 return
-            if self.writable:
+            if self.writable and self._pid == os.getpid():
                 with contextlib.suppress(StoreError):  # only saves the next opening some drawing
                     self._journal.set_rendered(self._rendered)
             self._release()
 
     def _release(self) -> None:
         self._closed = True
-        if hasattr(self, "_journal"):
+        if hasattr(self, "_journal") and self._pid == os.getpid():  # a forked child must not touch its parent's
             self._journal.close()
         if self._lock is not None:
-            self._lock.release()
+            self._unlock()
             self._lock = None
 
     def __enter__(self) -> Self:
@@ -202,8 +257,8 @@ class StoreBase:
 
     @property
     def next_label(self) -> int:
-        """Id of the next object."""
-        return int(self._journal.meta("next_label"))
+        """Id of the next object: one more than the highest so far, or the lowest that is free."""
+        return next_free(self._journal)
 
     @property
     def can_undo(self) -> bool:
@@ -217,7 +272,7 @@ class StoreBase:
 
     def __len__(self) -> int:
         """Number of objects."""
-        return int(self._journal.query("SELECT count(*) FROM objects")[0][0])
+        return int(self._journal.meta("objects"))
 
     def meta(self, key: str) -> Any:
         """What the store knows of its image: "image", "crs", "transform", "axes"."""
@@ -297,13 +352,14 @@ class StoreBase:
             Called with changes drawn and their number.
         """
         with self._writing(catch_up=False):
-            levels = [Path(level.name) for level in self._pyramid.levels]
-            for folder in levels:
-                shutil.rmtree(folder / "c", ignore_errors=True)
+            self._rendered = 0
+            _reset_pixels(self.path, self._journal)
             self._pyramid = LabelPyramid(self.path, writable=True)
             ops = [op for (op,) in self._journal.query("SELECT id FROM ops WHERE state = ? ORDER BY id", (DONE,))]
             for done, op in enumerate(ops, start=1):
-                self._draw(list(self._journal.patches(op)), back=False)
+                patches = list(self._journal.patches(op))
+                self._draw(patches, back=False)
+                self._tell(patches)
                 if progress is not None:
                     progress(done, len(ops))
             self._rendered = int(self._journal.query("SELECT coalesce(max(seq), 0) FROM log")[0][0])
@@ -317,6 +373,10 @@ class StoreBase:
         with self._mutex:
             if self._closed:
                 raise StoreError(f"{self.path}: the store is closed; open it again")
+            if self._pid != os.getpid():
+                raise StoreError(
+                    f"{self.path}: was opened by process {self._pid}, of which this is a fork; open it here"
+                )
             if not self.writable:
                 raise StoreError(f'{self.path}: opened for reading; use LabelStore.open(path, "r+")')
             if catch_up:
@@ -339,8 +399,11 @@ class StoreBase:
             if found is None:
                 return None
             op, record = found
+            patches = list(self._journal.patches(op))
+            for patch in patches:
+                patch.labels(after=not back)  # a damaged one is found before anything is written
             seq = self._journal.step(op, back, self._rendered)
-            self._draw_logged(seq, list(self._journal.patches(op)), back)
+            self._draw_logged(seq, patches, back)
             return record
 
     def _draw_logged(self, seq: int, patches: list[Patch], back: bool) -> None:
@@ -352,11 +415,15 @@ class StoreBase:
                 "the next change, or when the store is opened again"
             ) from error
         self._rendered = seq
+        self._tell(patches)
 
     def _draw(self, patches: list[Patch], back: bool) -> None:
         """Write the pixels of one change, the last first when it is taken back."""
         for patch in reversed(patches) if back else patches:
             self._pyramid.draw(patch.plane, patch.box, patch.labels(after=not back))
+
+    def _tell(self, patches: list[Patch]) -> None:
+        """Tell listeners what was drawn."""
         for patch in patches:
             for listener in self._listeners:
                 listener(patch.plane, patch.box)
@@ -364,8 +431,10 @@ class StoreBase:
     def _catch_up(self) -> None:
         """Draw what the journal has and the pixels may not."""
         for seq, op, action in self._journal.undrawn(self._rendered):
-            self._draw(list(self._journal.patches(op)), back=action == "undo")
+            patches = list(self._journal.patches(op))
+            self._draw(patches, back=action == "undo")
             self._rendered = seq
+            self._tell(patches)
 
     def _whole(self) -> Box:
         return (0, 0, self.shape[-2], self.shape[-1])
@@ -386,7 +455,9 @@ def _hold(path: Path) -> FileLock:
         who = "another process"
         with contextlib.suppress(OSError, ValueError, KeyError):
             holder = json.loads((path / _HOLDER).read_text())
-            who = f"process {holder['pid']} on {holder['host']}, since {holder['since']}"
+            mine = holder["pid"] == os.getpid() and holder["host"] == socket.gethostname()
+            who = "this process" if mine else f"process {holder['pid']} on {holder['host']}"
+            who += f", since {holder['since']},"
         raise StoreLockedError(f"{path}: {who} writes to it; close it there, or open it with mode 'r'")
 
     lock = FileLock(path / _LOCK)
@@ -406,13 +477,39 @@ def _delete(path: Path) -> None:
     """Delete a label store, and nothing else."""
     if not (path / _JOURNAL).is_file():
         raise StoreError(f"{path}: is not a label store, so it is not overwritten; choose another path")
-    lock = _hold(path)
+    _hold(path).release()  # nobody writes to it
+    aside = path.with_name(f".{path.name}.{os.getpid()}.deleted")
     try:
-        shutil.rmtree(path)
+        path.replace(aside)
+        shutil.rmtree(aside)
     except OSError as error:
         raise StoreError(f"{path}: cannot be deleted: {error}") from error
-    finally:
+
+
+def _reset_pixels(path: Path, journal: Journal) -> None:
+    """Make the pixels empty again, their metadata too, so that opening draws everything from the journal."""
+    journal.set_rendered(0)
+    shape = tuple(int(n) for n in journal.meta("shape"))
+    for k in range(len(level_shapes(shape))):
+        shutil.rmtree(path / str(k), ignore_errors=True)
+    y, x = journal.meta("scale")
+    image = journal.meta("image") or {}
+    LabelPyramid.create(path, shape, journal.meta("axes"), (y, x), image.get("uri"))
+
+
+def _let_go(lock: FileLock, pid: int) -> None:
+    """Give a writer's lock back; a forked child leaves it to its parent."""
+    if pid == os.getpid():
         lock.release()
+
+
+def _as_image(like: Any) -> Any:
+    """What `like` may be: an opened image, or whatever `open_image` opens."""
+    if like is None or all(hasattr(like, name) for name in ("shape", "scale", "identity")):
+        return like
+    from napari_sam.io.image import open_image  # noqa: PLC0415 - slow to import
+
+    return open_image(like)
 
 
 def _checked_shape(shape: tuple[int, ...] | None) -> tuple[int, ...]:

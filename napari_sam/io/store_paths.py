@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import re
 import sys
+import tempfile
 import time
 from pathlib import Path
 
 _SUFFIX = ".labels.ome.zarr"
-_ENDINGS = (".ome.zarr", ".ome.tiff", ".ome.tif", ".zarr", ".tiff", ".tif", ".png", ".jpeg", ".jpg")
 
 
 def data_dir() -> Path:
@@ -47,27 +48,31 @@ def store_path(name: str, uri: str | None = None, plane_count: int = 1) -> Path:
 
     Examples
     --------
-    >>> store_path("cells", "/nowhere/cells.ome.tif").name[:6]
-    'cells-'
+    >>> store_path("cells", "/nowhere/cells.ome.tif").name[:14]
+    'cells.ome.tif-'
     """
     kind = "" if plane_count == 1 else ".stack"
     if uri is None:
         stem = _safe(name)
-        path = data_dir() / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}{_SUFFIX}"
-        number = 1
-        while path.exists():
-            number += 1
-            path = data_dir() / f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}-{number}{_SUFFIX}"
-        return path
+        begun = f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"
+        paths = (data_dir() / f"{begun}{'' if n == 1 else f'-{n}'}{_SUFFIX}" for n in itertools.count(1))
+        return next(path for path in paths if not path.exists())
     tail = uri.rstrip("/\\")
-    stem = Path(tail).name
-    ending = next((e for e in _ENDINGS if stem.lower().endswith(e)), "")
-    stem = _safe(stem[: len(stem) - len(ending)])
-    local = Path(tail)
-    if "://" not in uri and local.parent.is_dir() and os.access(local.parent, os.W_OK):
-        return local.parent / f"{stem}{kind}{_SUFFIX}"
+    name = Path(tail).name
+    stem = _safe(name)
     digest = hashlib.sha256(tail.encode()).hexdigest()[:8]
+    local = Path(tail)
+    if "://" not in uri and _may_write(local.parent):
+        return local.parent / f"{stem}{kind if stem == name else f'-{digest}{kind}'}{_SUFFIX}"
     return data_dir() / f"{stem}-{digest}{kind}{_SUFFIX}"
+
+
+def _may_write(folder: Path) -> bool:
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return True
+    except OSError:
+        return False
 
 
 def _safe(name: str) -> str:

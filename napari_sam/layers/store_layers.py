@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_sam.io.label_arrays import Box
 
 EDIT_PX = 4096
-_MOST_FEATURES = 5000
+_MOST_FEATURES = 2000
 
 
 class StoreWriter:
@@ -53,12 +53,16 @@ class StoreWriter:
     def __init__(self, store: LabelStore, image: ImageLayer, report: Callable[[str], None]) -> None:
         shape = image_plane_shape(image)
         if store.shape != shape:
-            raise LabelsError(f"{store.path}: labels of shape {store.shape} do not fit the image {shape}; choose 'new'")
+            raise LabelsError(
+                f"{store.path}: labels of shape {store.shape} do not fit the image {shape}; "
+                "move that folder away, or open another label store"
+            )
         self.store, self.image, self._report = store, image, report
         self.whole = int(np.prod(shape, dtype=np.int64)) <= EDIT_PX**2
         self._plane: tuple[int, ...] = (0,) * (len(shape) - 2)
         self._region: Box = (0, 0, shape[-2], shape[-1]) if self.whole else (0, 0, 1, 1)
         self._closed = False
+        self._offered = 0
         placed = placement(image)
         data = store.array[...] if self.whole else np.zeros((1,) * len(shape), np.uint32)
         name = f"{image.name} objects"
@@ -72,7 +76,8 @@ class StoreWriter:
         self.edit.events.paint.connect(self._on_paint)
         self.edit.bind_key("M", lambda _: self._new_label(), overwrite=True)
         store.on_drawn(self._on_drawn)
-        self._publish()
+        self._new_label()
+        self.describe()
 
     @classmethod
     def open(cls, path: Path, image: ImageLayer, report: Callable[[str], None], source: Any = None) -> StoreWriter:
@@ -171,17 +176,25 @@ class StoreWriter:
         """
         if self._closed:
             return
-        differs = self.edit.data != self._snapshot
+        data = self.edit.data
+        if not isinstance(data, np.ndarray) or data.shape != self._snapshot.shape or data.dtype.kind not in "ui":
+            raise LabelsError(
+                f"layer {self.edit.name!r} holds other data than its store; undo that, or remove the layer"
+            )
+        differs = data != self._snapshot
         planes = {tuple(int(i) for i in at) for at in np.argwhere(differs.any((-2, -1)))} if differs.any() else set()
         for plane in sorted(planes):
             rows, cols = (np.flatnonzero(differs[plane].any(axis)) for axis in (1, 0))
             cut = (slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1))
             origin = (self._region[0] + int(rows[0]), self._region[1] + int(cols[0]))
             values = np.asarray(self.edit.data)[plane][cut].copy()
-            self.store.paint(values, origin, plane=plane if self.whole else self._plane)
+            try:
+                self.store.paint(values, origin, plane=plane if self.whole else self._plane)
+            except LabelsError:  # it can never be written: show what there is
+                data[plane][cut] = self._snapshot[plane][cut]
+                self.edit.refresh()
+                raise
             self._snapshot[plane][cut] = values
-        if planes:
-            self._publish()
 
     def move_to(self, view: Box, plane: tuple[int, ...]) -> None:
         """Follow the view: make what is seen editable where one looks closely.
@@ -207,7 +220,7 @@ class StoreWriter:
             was = self.layer.visible
             self.edit.visible, self.display.visible = (was, False) if near else (False, was)
             if not near:
-                self.display.refresh()
+                self._show_all(self.display)
 
     def close(self) -> None:
         """Journal the last strokes and close the store; the layers stay, read-only."""
@@ -215,12 +228,13 @@ class StoreWriter:
             return
         try:
             self.flush()
-        except StoreError as error:
+        except (StoreError, LabelsError) as error:
             self._report(str(error))
-        self._closed = True
-        self.edit.events.paint.disconnect(self._on_paint)
-        self.edit.editable = False
-        self.store.close()
+        finally:
+            self._closed = True
+            self.edit.events.paint.disconnect(self._on_paint)
+            self.edit.editable = False
+            self.store.close()
 
     def _load(self, region: Box, plane: tuple[int, ...]) -> None:
         """Put a region of the store onto the edit layer."""
@@ -248,19 +262,32 @@ class StoreWriter:
 
     def _new_label(self) -> None:
         """Let the brush draw a new object; napari's own would take an id that exists outside the view."""
-        self.edit.selected_label = self.next_label
+        self._offered = self.edit.selected_label = self.next_label
 
-    def _publish(self) -> None:
-        """Show the change, and the table of a small store as the layer's features."""
-        if self._closed:
-            return
-        self._new_label()
-        if self.whole and len(self.store) <= _MOST_FEATURES:
+    def describe(self) -> None:
+        """Show the table of a small store as the layer's features, which napari tells of what is under the mouse."""
+        if not self._closed and self.whole and len(self.store) <= _MOST_FEATURES:
             shown = ["label", "area_px", "category", "predicted_iou", "stability_score"]
             self.edit.features = self.store.table()[shown].rename(columns={"label": "index"})
-        for layer in self.layers:
-            if layer.visible:
-                layer.refresh()
+
+    def _publish(self) -> None:
+        """Show the change; a brush that was to draw a new object still does, one that corrects an object goes on."""
+        if self._closed:
+            return
+        if self.edit.selected_label == self._offered:
+            self._new_label()
+        if self.edit.visible:
+            self.edit.refresh()
+        elif self.display is not None:
+            self._show_all(self.display)
+
+    @staticmethod
+    def _show_all(display: Labels) -> None:
+        """Show the pyramid as it is now; napari 0.9 keeps the coarsest level from the first time it was shown."""
+        forget = getattr(display, "_reset_thumbnail_level_data", None)
+        if forget is not None:
+            forget()
+        display.refresh()
 
 
 def _grown(view: Box, shape: tuple[int, ...]) -> Box:

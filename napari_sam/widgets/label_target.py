@@ -79,8 +79,9 @@ class LabelTarget:
             source = image_from_layer(image)
         except ImageError:
             return  # said where the image is looked at
+        uri = getattr(source, "uri", None) or getattr(getattr(image, "source", None), "path", None)
         planes = int(np.prod(image_plane_shape(image)[:-2], dtype=np.int64))
-        self._path = store_path(image.name, getattr(source, "uri", None), planes)
+        self._path = store_path(image.name, uri, planes)
         if self._path.exists():
             self._open(self._path)
 
@@ -114,10 +115,9 @@ class LabelTarget:
         if chosen == _OPEN:
             folder = QFileDialog.getExistingDirectory(self._controls, "Open a label store (.ome.zarr)")
             if folder:
-                self.drop()
                 self._open(Path(folder))
         elif chosen == _OWN:
-            if not isinstance(self.writer, StoreWriter):
+            if self.store_path != self._path:
                 self.drop()
                 if self._path is not None and self._path.exists():
                     self._open(self._path)
@@ -153,6 +153,11 @@ class LabelTarget:
             except NapariSamError as error:
                 self._report(str(error))
 
+    def describe(self) -> None:
+        """Show the objects' table on a store's layer."""
+        if isinstance(self.writer, StoreWriter):
+            self.writer.describe()
+
     def flush(self) -> None:
         """Journal what was drawn."""
         if isinstance(self.writer, StoreWriter):
@@ -164,6 +169,8 @@ class LabelTarget:
     def drop(self, keep_layers: bool = False) -> None:
         """Let go of the writer; a store is closed, and its layers taken out of the window unless they are kept."""
         writer, self.writer = self.writer, None
+        if self.on_drop is not None:
+            self.on_drop()
         if not isinstance(writer, StoreWriter):
             return
         writer.edit.events.set_data.disconnect(self._on_edited)
@@ -177,6 +184,8 @@ class LabelTarget:
 
     on_edited: Callable[[], None] | None = None
     """Called whenever something may have been drawn on the edit layer."""
+    on_drop: Callable[[], None] | None = None
+    """Called before a store is closed."""
     on_shown: Callable[[], None] | None = None
     """Called when a store is shown, to tell it with `follow` what is in view."""
 
@@ -185,10 +194,12 @@ class LabelTarget:
             self.on_edited()
 
     def _open(self, path: Path) -> None:
-        if self.image is None:
+        if self.image is None or path.absolute() == self.store_path:
             return
         try:
-            self._show(StoreWriter.open(path, self.image, self._report))
+            writer = StoreWriter.open(path, self.image, self._report)
+            self.drop()
+            self._show(writer)
         except NapariSamError as error:
             self._report(str(error))
 

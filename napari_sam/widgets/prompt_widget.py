@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 _DEBOUNCE_MS = 40  # drags and multi-point changes come as bursts of events
 _VIEW_MS = 60  # a pan or zoom comes as a burst of events, too
-_STROKE_MS = 300
+_STROKE_MS, _TABLE_MS = 300, 800
 _OPEN_FILE = "checkpoint file…"
 _DOING = {"prepare": "Loading the model and looking at the image", "export": "Exporting"}
 _EXPORTS = (
@@ -82,7 +82,9 @@ class PromptWidget(QWidget):
         )
         self._view_timer = _single_shot(self, _VIEW_MS, self._on_view_moved)
         self._stroke_timer = _single_shot(self, _STROKE_MS, self._on_stroke)
+        self._table_timer = _single_shot(self, _TABLE_MS, self.target.describe)
         self.target.on_edited, self.target.on_shown = self._stroke_timer.start, self._on_view_moved
+        self.target.on_drop = lambda: self.thread.cancel("export")
         self._connect_controls()
         self._bind_keys()
         # The layer list must not be changed while napari takes several layers out of it: ours follow a moment later.
@@ -413,6 +415,7 @@ class PromptWidget(QWidget):
         self.answer = None
         self.layers.clear_preview()
         self._timer.start()
+        self._on_view_moved()
 
     def _plane(self) -> tuple[int, ...] | None:
         """The plane that is shown; None, with a notification, if it is no plane of the image."""
@@ -562,6 +565,7 @@ class PromptWidget(QWidget):
         c.brush.setEnabled(self.layers is not None)
         c.export.setEnabled(self.target.store_path is not None)
         self.target.count()
+        self._table_timer.start()
         saved = self.target.store_path
         said = self.session.describe(self.answer, self._milliseconds)
         c.status.setText(said if saved is None else f"{said} · objects saved in {saved}")
@@ -594,6 +598,7 @@ class PromptWidget(QWidget):
         self._reconcile.stop()
         self._view_timer.stop()
         self._stroke_timer.stop()
+        self._table_timer.stop()
         camera(self.viewer).events.disconnect(self._on_camera)
         self.target.drop(keep_layers=True)
         self._drop_layers()

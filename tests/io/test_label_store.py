@@ -453,7 +453,7 @@ def test_missing_and_damaged_files_are_drawn_again_from_the_journal(tmp_path):
     shards[0].write_bytes(shards[0].read_bytes()[:-40])  # a truncated shard
     shards[1].unlink()
     with LabelStore.open(path) as labels:
-        with pytest.raises(StoreError, match="rebuild"):
+        with pytest.raises(StoreError, match="repair"):
             labels.array[...]
         seen = []
         labels.rebuild(lambda done, total: seen.append((done, total)))
@@ -598,3 +598,210 @@ def test_the_metadata_are_valid_ngff(tmp_path, shape):
     (multiscale,) = label.attributes.ome.multiscales
     assert multiscale.datasets[0].coordinateTransformations[0].scale[-2:] == [0.5, 0.25]
     assert len(multiscale.datasets) == (3 if len(shape) == 2 else 1)
+
+
+# ---- found by reviewers ----------------------------------------------------------------------------------------
+
+
+def test_an_id_of_another_plane_is_refused_and_the_object_can_be_erased(tmp_path):
+    with LabelStore.create(tmp_path / "s", shape=(3, 60, 60)) as labels:
+        labels.paint(np.ones((5, 5), int), (0, 0), plane=(0,))
+        with pytest.raises(LabelsError, match="object 1 lies on plane 0"):
+            labels.paint(np.ones((5, 5), int), (50, 50), plane=(2,))
+        labels.erase(1)
+        assert not labels.array[...].any()
+
+
+def test_a_relative_path_stays_where_it_was_when_the_working_folder_changes(tmp_path, monkeypatch):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    monkeypatch.chdir(tmp_path / "a")
+    labels = LabelStore.create("x.ome.zarr", shape=(50, 50))
+    monkeypatch.chdir(tmp_path / "b")
+    labels.paint(np.ones((5, 5), int), (0, 0))
+    labels.close()
+    assert not (tmp_path / "b" / "x.ome.zarr").exists()
+    with LabelStore.open(tmp_path / "a" / "x.ome.zarr", "r") as labels:
+        assert labels.array[0, 0] == 1
+
+
+def test_an_interrupted_rebuild_is_finished_when_the_store_is_opened(tmp_path):
+    with LabelStore.create(tmp_path / "s", shape=(50, 50)) as labels:
+        for i in range(3):
+            labels.commit(predicted(square(5), (i * 10, 0)))
+
+        def stop(*_):
+            raise KeyboardInterrupt
+
+        with pytest.raises(KeyboardInterrupt):
+            labels.rebuild(stop)
+    with LabelStore.open(tmp_path / "s") as labels:
+        assert np.unique(labels.array[...]).tolist() == [0, 1, 2, 3]
+
+
+def test_repair_opens_a_store_whose_level_metadata_are_lost(tmp_path):
+    with LabelStore.create(tmp_path / "s", shape=(3000, 50)) as labels:
+        labels.commit(predicted(square(40)))
+        labels.commit(predicted(square(40), (2000, 0)))
+        labels.undo()
+        before = [level[...] for level in labels.levels]
+    (tmp_path / "s" / "1" / "zarr.json").unlink()
+    with pytest.raises(StoreError, match="repair"):
+        LabelStore.open(tmp_path / "s")
+    with LabelStore.repair(tmp_path / "s") as labels:
+        for level, pixels in zip(labels.levels, before, strict=True):
+            np.testing.assert_array_equal(level[...], pixels)
+        assert labels.can_redo
+
+
+def test_a_store_that_was_half_made_does_not_block_its_name(tmp_path, monkeypatch):
+    from napari_sam.io import store_base
+
+    def fail(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(store_base.Journal, "create", fail)
+        with pytest.raises(KeyboardInterrupt):
+            LabelStore.create(tmp_path / "s", shape=(50, 50))
+    assert not (tmp_path / "s").exists()
+    LabelStore.create(tmp_path / "s", shape=(50, 50)).close()
+
+
+def test_a_forked_child_neither_writes_nor_gives_the_lock_away(tmp_path):
+    code = textwrap.dedent(
+        """
+        import os, sys
+        import numpy as np
+        from napari_sam.io.label_store import LabelStore
+        from napari_sam.errors import StoreError
+        labels = LabelStore.create(sys.argv[1], shape=(50, 50))
+        child = os.fork()
+        if child == 0:
+            try:
+                labels.paint(np.ones((2, 2), int), (0, 0))
+            except StoreError as error:
+                assert "fork" in str(error)
+                labels.close()
+                os._exit(7)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
+        import subprocess
+        said = subprocess.run([sys.executable, "-c", sys.argv[2], sys.argv[1]], capture_output=True, text=True).stdout
+        assert "locked" in said, said
+        labels.paint(np.ones((2, 2), int), (0, 0))
+        """
+    )
+    third = textwrap.dedent(
+        """
+        import sys
+        from napari_sam.errors import StoreLockedError
+        from napari_sam.io.label_store import LabelStore
+        try:
+            LabelStore.open(sys.argv[1])
+        except StoreLockedError:
+            print("locked")
+        """
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "s"), third], check=True)
+
+
+def test_a_store_that_was_forgotten_can_be_opened_again(tmp_path):
+    labels = LabelStore.create(tmp_path / "s", shape=(50, 50))
+    with pytest.raises(StoreLockedError, match="this process"):
+        LabelStore.open(tmp_path / "s")
+    del labels
+    LabelStore.open(tmp_path / "s").close()
+
+
+def test_a_known_label_that_would_vanish_is_refused_and_keeps_its_category(labels):
+    labels.commit(predicted(square(), (0, 0)), category="cell")
+    labels.commit(predicted(square(), (50, 50)))
+    with pytest.raises(LabelsError, match="wholly under other objects"):
+        labels.commit(predicted(square(4), (52, 52)), label=1)
+    labels.commit(predicted(square(4), (100, 100)), label=1)
+    assert labels.object(1)["category"] == "cell"
+
+
+def test_a_listener_that_fails_does_not_hold_up_later_changes(labels):
+    def fail(*_):
+        raise ValueError("a listener's own fault")
+
+    labels.on_drawn(fail)
+    for i in (0, 20):
+        with pytest.raises(ValueError, match="own fault"):
+            labels.commit(predicted(square(), (i, 0)))
+    assert len(labels) == 2
+    assert labels.array[20, 0] == 2
+
+
+def test_a_damaged_change_is_not_undone_and_the_store_still_works(labels):
+    labels.commit(predicted(square()))
+    labels.commit(predicted(square(), (50, 50)))
+    labels._journal._db.execute("UPDATE patches SET before = x'00' WHERE op = 2")
+    with pytest.raises(StoreError, match="damaged"):
+        labels.undo()
+    assert labels.commit(predicted(square(), (90, 90))) == 3
+
+
+def test_the_largest_id_leaves_room_for_the_next_object(labels):
+    labels.paint(np.full((2, 2), 2**32 - 1, np.uint32), (0, 0))
+    assert labels.commit(predicted(square(), (50, 50))) == 1
+    assert labels.commit(predicted(square(), (70, 70))) == 2
+
+
+def test_numpy_numbers_are_kept_in_the_journal(labels):
+    labels.commit(predicted(square()))
+    labels.commit(predicted(square(), (50, 50)))
+    assert labels.merge(labels.table().label, into=labels.table().label[1]) == 2
+
+
+def test_two_points_on_one_pixel_do_not_split(labels):
+    labels.commit(predicted(square()))
+    with pytest.raises(LabelsError, match="one pixel"):
+        labels.split(1, [(5, 5), (5, 5), (5, 9)])
+
+
+def test_a_disc_is_halved_between_two_points(labels):
+    y, x = np.mgrid[:91, :91] - 45
+    labels.commit(predicted(y**2 + x**2 <= 45**2))
+    labels.split(1, [(45, 33), (45, 57)])
+    small, large = sorted(labels.table().area_px)
+    assert small > 0.8 * large
+
+
+def test_a_prediction_of_another_image_is_refused(labels):
+    from dataclasses import replace
+
+    from napari_sam.engine.prediction import Asked
+
+    other = replace(predicted(square()), asked=Asked(image_shape=(512, 512)))
+    with pytest.raises(LabelsError, match=r"image of shape \(512, 512\)"):
+        labels.commit(other)
+    with pytest.raises(LabelsError, match="str is not a Prediction"):
+        labels.commit("x")
+
+
+def test_a_dot_in_a_large_object_leaves_its_box_and_an_edge_moves_it(labels):
+    labels.commit(predicted(np.ones((2000, 1500), bool), (100, 200)))
+    labels.paint(np.zeros((10, 10), int), (900, 900))
+    row = labels.object(1)
+    assert (row["area_px"], row["y0"], row["x0"], row["y1"], row["x1"]) == (2_999_900, 100, 200, 2100, 1700)
+    labels.paint(np.zeros((600, 1500), int), (100, 200))
+    assert labels.object(1)["y0"] == 700
+
+
+def test_beyond_the_border_is_an_index_error_that_names_the_shape(labels):
+    with pytest.raises(IndexError, match=r"\(3000, 2500\)"):
+        labels.array[30000:30300, 0:9]
+
+
+@pytest.mark.parametrize(
+    "names", [("cells.tif", "cells.png"), ("a b.tif", "a_b.tif"), ("x" * 90 + "1", "x" * 90 + "2")]
+)
+def test_different_images_never_share_a_store(tmp_path, names):
+    from napari_sam.io.store_paths import store_path
+
+    paths = {store_path("image", str(tmp_path / name)) for name in names}
+    assert len(paths) == 2
+    assert {path.parent for path in paths} == {tmp_path}

@@ -11,6 +11,7 @@ from skimage.io import imsave
 
 from napari_sam.engine.prompts import MaskPrompt
 from napari_sam.engine.windows import Hints
+from napari_sam.errors import LabelsError
 from napari_sam.io.label_store import LabelStore
 from napari_sam.io.replay import to_script
 from napari_sam.predictor import Predictor
@@ -62,6 +63,9 @@ def test_the_script_names_image_and_changes(tmp_path):
         labels.paint(np.ones((2, 2), int), (3, 4))
         labels.erase(1)
         script = to_script(labels)
+        assert labels.export(tmp_path / "again.py").read_text() == script.replace("replay.py", "again.py")
+        with pytest.raises(LabelsError, match="all objects"):
+            labels.export(tmp_path / "some.py", labels=[1])
     assert "2 changes" in script
     assert "labels.erase(1)" in script
     compile(script, "replay.py", "exec")

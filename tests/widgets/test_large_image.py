@@ -93,9 +93,14 @@ def test_from_afar_all_objects_show_and_close_by_they_can_be_edited_again(window
     window.ask(lambda: window.click(layer, (AT + HERE[0], AT + HERE[1])))
     window.key("C")
     writer = window.widget.writer
-    look_at(window, (SIDE / 2, SIDE / 2), 0.008)
+    look_at(window, (AT + 260, AT + 320), 0.15)
     assert writer.display.visible
     assert not writer.edit.visible
+    with_objects = window.viewer.screenshot(canvas_only=True, flash=False)
+    writer.display.visible = False
+    without = window.viewer.screenshot(canvas_only=True, flash=False)
+    writer.display.visible = True
+    assert 10 < (with_objects != without).any(-1).sum() < 200  # the nucleus, some 7 px across
     look_at(window, (AT + 9000, AT + 9000), 1.0)
     assert writer.edit.visible
     assert not writer.edit.data.any()
@@ -115,7 +120,7 @@ def test_objects_are_there_again_when_the_file_is_opened_again(window, tmp_path,
     window.ask(lambda: window.click(layer, HERE))
     window.key("C")
     path = window.widget.writer.store.path
-    assert path == tmp_path / "cells.labels.ome.zarr"
+    assert path == tmp_path / "cells.zarr.labels.ome.zarr"
     window.viewer.layers.remove(layer)
     window.settle()
     (kept,) = [x for x in window.viewer.layers if isinstance(x, Labels)]
