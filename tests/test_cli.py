@@ -223,7 +223,7 @@ def _bad_pair(folder, labels, image=True):
         (["evaluate", "points", "BAD/float"], "save them as integers"),
         (["evaluate", "points", "BAD/empty"], "no object of at least 16 px"),
         (["evaluate", "dense", "BAD/alone"], "no image NAME.image.*"),
-        (["train", "finetun", "--out", "DATA/run"], "there are default-1, default-2, default-3, default-4, finetune, paper"),
+        (["train", "finetun", "--out", "DATA/run"], "there are default-1, default-2, default-3"),
         (["train", "DATA/none.toml", "--data", "DATA", "--out", "DATA/run"], "no such file"),
         (["train", "finetune", "--data", "DATA/cells/dev", "--out", "DATA/run", "--device", "abacus"], "abacus"),
     ],

@@ -56,7 +56,7 @@ class Asked:
     channels: tuple[int, ...] = ()
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Prediction:
     """The answer to one prompt.
 
@@ -98,6 +98,10 @@ class Prediction:
     model: str
     prompt: Prompt
     asked: Asked = field(default_factory=Asked)
+
+    def __repr__(self) -> str:
+        scores = ", ".join(f"{v:.2f}" for v in self.predicted_iou)
+        return f"<{type(self).__name__} of {self.count} masks in {self.bbox}, predicted IoU {scores}, by {self.model}>"
 
     @property
     def count(self) -> int:

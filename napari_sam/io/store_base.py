@@ -226,6 +226,11 @@ class StoreBase:
             self._unlock()
             self._lock = None
 
+    def __repr__(self) -> str:
+        if self._closed:
+            return f"<LabelStore {self.path}, closed>"
+        return f"<LabelStore {self.path}, {len(self)} objects, {' x '.join(map(str, self.shape))} px>"
+
     def __enter__(self) -> Self:
         return self
 
@@ -399,6 +404,7 @@ class StoreBase:
             if found is None:
                 return None
             op, record = found
+            record.pop("mask", None)  # long; history() has it
             patches = list(self._journal.patches(op))
             for patch in patches:
                 patch.labels(after=not back)  # a damaged one is found before anything is written

@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from napari_sam.widgets.session import Answer
 
 
-def next_step(has_image: bool, answer: Answer | None, tool: str) -> str:
+def next_step(has_image: bool, answer: Answer | None, tool: str, hint: str = "") -> str:
     """What to do next.
 
     Parameters
@@ -19,12 +19,19 @@ def next_step(has_image: bool, answer: Answer | None, tool: str) -> str:
         What is previewed.
     tool : {"point", "box", "brush"}
         What is in hand.
+    hint : {"", "far", "background"}
+        What stands in the way: too much in view to draw on, or only background points so far.
     """
     if not has_image:
         return "1. Open an image: drop a file here, or File → Open Sample → SAM for huge images."
+    if tool == "brush" and hint == "far":
+        return "Zoom in to draw: what you see is too large to edit at once."
+    if tool == "brush":
+        return "Draw with the brush (1: eraser, 2: brush, 4: fill, M: new object), or press F to click again."
+    if answer is None and hint == "background":
+        return "2. A background point needs an object point too: press F and click the object."
     if answer is None:
         return {
-            "brush": "Draw with the brush (1: eraser, 2: brush, 4: fill, M: new object), or press F to click again.",
             "box": "2. Drag boxes around objects.",
         }.get(tool, "2. Click an object in the image.")
     count = len(answer.predictions)

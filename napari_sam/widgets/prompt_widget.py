@@ -552,7 +552,7 @@ class PromptWidget(QWidget):
         """Say what to do next and how the engine stands; enable what can be done."""
         c = self.controls
         tool = "brush" if c.brush.isChecked() else "box" if c.box.isChecked() else "point"
-        c.next_step.setText(next_step(self.layers is not None, self.answer, tool))
+        c.next_step.setText(next_step(self.layers is not None, self.answer, tool, self._hint(tool)))
         single = self.answer is not None and len(self.answer.predictions) == 1
         for button in (c.previous, c.following):
             button.setEnabled(single)
@@ -569,6 +569,13 @@ class PromptWidget(QWidget):
         saved = self.target.store_path
         said = self.session.describe(self.answer, self._milliseconds)
         c.status.setText(said if saved is None else f"{said} · objects saved in {saved}")
+
+    def _hint(self, tool: str) -> str:
+        """What stands in the way of the next step."""
+        if tool == "brush":
+            return "" if self.writer is None or self.writer.layer.editable else "far"
+        points = [] if self.layers is None else self.layers.points.features["kind"]
+        return "background" if len(points) and not (points == FOREGROUND).any() else ""
 
     def event(self, event: QEvent) -> bool:
         """Shut down when napari takes the widget out of its dock, which is how it closes one."""
