@@ -28,6 +28,8 @@ def check_region(region: tuple[int, int, int, int] | None, image_shape: tuple[in
         If it is empty, lies outside, or its maps would not fit into memory.
     """
     y0, x0, y1, x1 = (0, 0, *image_shape) if region is None else region
+    if y1 <= y0 or x1 <= x0:
+        raise PromptError(f"region {region} is empty: y1 must exceed y0 and x1 exceed x0")
     bbox = max(int(y0), 0), max(int(x0), 0), min(int(y1), image_shape[0]), min(int(x1), image_shape[1])
     height, width = bbox[2] - bbox[0], bbox[3] - bbox[1]
     if height <= 0 or width <= 0:

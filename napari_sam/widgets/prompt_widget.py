@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import napari
+import numpy as np
 from napari.layers import Image as ImageLayer
 from napari.layers import Labels
 from napari.utils.notifications import show_error, show_info
@@ -574,7 +575,7 @@ class PromptWidget(QWidget):
         """What stands in the way of the next step."""
         if tool == "brush":
             return "" if self.writer is None or self.writer.layer.editable else "far"
-        points = [] if self.layers is None else self.layers.points.features["kind"]
+        points = np.asarray([] if self.layers is None else self.layers.points.features["kind"])
         return "background" if len(points) and not (points == FOREGROUND).any() else ""
 
     def event(self, event: QEvent) -> bool:
