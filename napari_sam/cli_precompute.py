@@ -24,7 +24,9 @@ def add_precompute(commands: Any, common: argparse.ArgumentParser) -> None:
     about = f"{what.capitalize()}. Ctrl+C stops, nothing is lost: the same command goes on from there."
     command = commands.add_parser("precompute", parents=[common], help=what, description=about)
     command.add_argument("image", help="TIFF, OME-Zarr, PNG, JPEG …")
-    command.add_argument("--cache", type=Path, required=True, metavar="FOLDER", help="where embeddings are kept")
+    command.add_argument(
+        "--cache", type=Path, metavar="FOLDER", help="where embeddings are kept; else where napari looks"
+    )
     command.add_argument("--region", type=_region, metavar="Y0,X0,Y1,X1", help="level-0 pixels; the whole image if not")
     command.add_argument("--diameter", type=float, metavar="PX", help="typical object diameter, as clicks are given it")
     command.add_argument("--channels", type=_ints, metavar="R,G,B", help="channels to look at")
@@ -37,14 +39,14 @@ def add_precompute(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def _precompute(args: argparse.Namespace) -> Any:
     from napari_sam.engine.precompute import precompute  # noqa: PLC0415 - torch comes with the engine
-    from napari_sam.io.embedding_store import ZarrEmbeddingStore  # noqa: PLC0415
+    from napari_sam.io.embedding_store import ZarrEmbeddingStore, default_folder  # noqa: PLC0415
     from napari_sam.io.image import open_image  # noqa: PLC0415
     from napari_sam.predictor import Predictor  # noqa: PLC0415
 
     if not args.limit > 0:
         raise SettingsError(f"--limit {args.limit}: give a positive number of GiB")
     image = open_image(args.image, channels=args.channels)
-    store = ZarrEmbeddingStore(args.cache, int(args.limit * (1 << 30)))
+    store = ZarrEmbeddingStore(args.cache or default_folder(), int(args.limit * (1 << 30)))
     predictor = Predictor(args.model, args.device, args.precision, store)
     predictor.set_image(image)
     try:

@@ -31,6 +31,7 @@ import tensorstore
 import torch
 
 from napari_sam.engine.cache import CacheWarning, EmbeddingKey
+from src_models.registry import weights_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +50,11 @@ _LOOK_AGAIN = 0.1  # share of the limit after which the folder is measured anew:
 _OS_ERROR = "os_error_code"  # in messages of tensorstore, whose errors are all ValueErrors
 # The types a value is written as. Bits of bfloat16 are kept as int16, which every reader of zarr knows.
 _STORED = {torch.float32: "float16", torch.float16: "float16", torch.bfloat16: "int16", torch.int32: "int32"}
+
+
+def default_folder() -> Path:
+    """Folder that `napari-sam precompute` fills and the dock reads, if nobody names another. It need not exist."""
+    return weights_dir() / "embeddings"
 
 
 class ZarrEmbeddingStore:

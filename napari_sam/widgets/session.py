@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sam.engine.cache import EmbeddingCache
 from napari_sam.engine.predictor import WindowPredictor
 from napari_sam.engine.prefetch import Prefetcher
+from napari_sam.io.embedding_store import ZarrEmbeddingStore, default_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,8 @@ class EngineSession:
 
     def __init__(self, model: str = "default") -> None:
         self.model = model
-        self._cache = EmbeddingCache()
+        folder = default_folder()  # only where something was precomputed
+        self._cache = EmbeddingCache(store=ZarrEmbeddingStore(folder) if folder.is_dir() else None)
         self._loaded: tuple[str, WindowPredictor] | None = None
         self._lock = threading.Lock()
         self._known: dict[Any, Prediction] = {}

@@ -12,7 +12,7 @@ from napari_sam import open_image
 from napari_sam.io.image import image_from_layer
 from napari_sam.io.lazy_image import Image
 from napari_sam.io.transcode import transcode
-from napari_sam.layers.readers import ShownLevel, get_reader
+from napari_sam.layers.readers import ShownLevel, get_reader, read_layers
 
 
 @pytest.fixture
@@ -135,3 +135,19 @@ def test_napari_finds_the_reader(slide):
     manager.discover()
     commands = [r.command for r in manager.iter_compatible_readers([slide[0]])]
     assert "napari-sam-xl.read_image" in commands
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_what_was_precomputed_for_a_file_is_found_for_its_layer(tmp_path, dtype):
+    from napari.layers import Image as ImageLayer
+
+    from napari_sam.engine.normalisation import decide
+
+    pixels = (np.random.default_rng(0).random((300, 400)) * 200).astype(dtype)
+    zarr.create_array(tmp_path / "a.zarr", shape=pixels.shape, chunks=(128, 128), dtype=dtype)[...] = pixels
+    ((data, options, _),) = read_layers(str(tmp_path / "a.zarr"))
+    layer = image_from_layer(ImageLayer(data, **options))
+    file = open_image(tmp_path / "a.zarr")
+    assert layer.identity == file.identity
+    assert layer.persistent
+    assert decide(layer) == decide(file)
