@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 SPATIAL = "yx"
 CHANNEL_NAMES = "cs"  # tifffile calls interleaved samples S
+_STORED_PLACES, _STORED_PX = 32, 256
 READ_LIMIT_BYTES = 4 << 30
 EXACT_PX = 1 << 28
 READ_ERRORS = (
@@ -226,10 +227,25 @@ class Image:
 
         slow = getattr(self.arrays[-1], "slow_reason", None) is not None
         pixels = spread_sample(self, limit_px // 16 if slow else limit_px)
+        if len(pixels) and (pixels == pixels[0]).all():  # an image that is empty almost everywhere
+            pixels = np.concatenate([pixels[:1], *self._stored_pixels()])
         if self.nodata is None:
             return pixels
         kept: NDArray[np.generic] = pixels[~np.all(pixels == self.nodata, axis=1)]
         return kept
+
+    def _stored_pixels(self) -> list[NDArray[np.generic]]:
+        """Pixels (n, channels) of places of level 0 that a sparse file stores."""
+        listing = getattr(self.arrays[0], "stored_corners", None)
+        at = [self.array_axes.index(axis) for axis in "yx"]
+        h, w = self.shape
+        found = []
+        for corner in [] if listing is None else listing(_STORED_PLACES):
+            y, x = (int(corner[i]) for i in at)
+            if y < h and x < w:
+                block = self.read(0, y, x, min(h, y + _STORED_PX), min(w, x + _STORED_PX))
+                found.append(block.reshape(-1, block.shape[-1]))
+        return found
 
     def with_plane(self, plane: Sequence[int], selected: Sequence[int]) -> Image:
         """The same file, seen at another plane or in other channels, without coarse levels."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -231,9 +232,36 @@ class TensorStoreArray:
         """Why it is slow to read, if it is."""
         return _large_chunks(self.chunks)
 
+    def stored_corners(self, limit: int) -> list[tuple[int, ...]]:
+        """First elements of some chunks that are stored; none where that cannot be listed."""
+        return _stored_corners(self._store, limit)
+
     def __getitem__(self, index: Any) -> NDArray[np.generic]:
         found: NDArray[np.generic] = self._store[index].read().result(timeout=self._seconds)
         return found
+
+
+_MOST_LISTED = 4096
+
+
+def _stored_corners(store: Any, limit: int) -> list[tuple[int, ...]]:
+    """Where chunks or shards of a local array lie that exist as files: their first elements."""
+    kvstore = store.spec().to_json().get("kvstore", {})
+    if not isinstance(kvstore, dict) or kvstore.get("driver") != "file":
+        return []
+    shape = store.chunk_layout.write_chunk.shape
+    corners: list[tuple[int, ...]] = []
+    listed = 0
+    root = str(kvstore["path"])
+    for folder, _, files in os.walk(root):
+        for name in files:
+            listed += 1
+            numbers = re.findall(r"\d+", os.path.relpath(os.path.join(folder, name), root))
+            if not name.startswith(("zarr.", ".z")) and len(numbers) == len(shape):
+                corners.append(tuple(int(n) * size for n, size in zip(numbers, shape, strict=True)))
+        if listed > _MOST_LISTED:
+            break
+    return corners[:: max(1, len(corners) // limit)][:limit]
 
 
 class ZarrPythonArray:

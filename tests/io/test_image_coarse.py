@@ -11,6 +11,7 @@ import sys
 import numpy as np
 import pytest
 import tifffile
+import zarr
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -249,3 +250,16 @@ def test_a_pyramid_is_continued_only_where_it_ends_too_fine():
     tops = [Counted((8000, 8000), (512, 512)), Counted((4000, 4000), (512, 512))]
     assert open_image(tops).levels == [(8000, 8000), (4000, 4000), (1000, 1000)]
     assert virtual_levels(open_image([*tops, Counted((2000, 2000), (512, 512))])) == []
+
+
+@pytest.mark.parametrize("fmt", [2, 3])
+def test_the_contrast_of_an_almost_empty_image_comes_from_what_is_stored(tmp_path, fmt):
+    from napari_sam.engine.normalisation import decide
+
+    array = zarr.create_array(
+        tmp_path / "a.zarr", shape=(50_000, 50_000), chunks=(512, 512), dtype="uint16", fill_value=0, zarr_format=fmt
+    )
+    array[20_480:21_504, 30_208:31_232] = np.random.default_rng(0).integers(500, 1500, (1024, 1024)).astype("uint16")
+    chosen = decide(open_image(tmp_path / "a.zarr"))
+    assert chosen.low[0] < 600
+    assert 1400 < chosen.high[0] < 1500
