@@ -206,7 +206,13 @@ class StoreWriter:
         plane : tuple of int
             Index along the leading axes.
         """
-        if self.whole or self._closed or self.display is None:
+        if self._closed:
+            return
+        if plane != self._plane:
+            self.flush()
+            self._new_label()  # an object belongs to one plane
+        if self.display is None:
+            self._plane = plane
             return
         near = max(view[2] - view[0], view[3] - view[1]) <= EDIT_PX
         if near:

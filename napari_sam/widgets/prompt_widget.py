@@ -416,7 +416,7 @@ class PromptWidget(QWidget):
         self.answer = None
         self.layers.clear_preview()
         self._timer.start()
-        self._on_view_moved()
+        self._view_timer.start()
 
     def _plane(self) -> tuple[int, ...] | None:
         """The plane that is shown; None, with a notification, if it is no plane of the image."""

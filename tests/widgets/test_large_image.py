@@ -146,3 +146,65 @@ def test_a_store_that_another_process_writes_to_is_named(window, tmp_path, nucle
     window.key("C")
     assert len(window.widget.writer.store) == 1
     assert window.widget.writer.store.path == path
+
+
+def brush_on(window, layer):
+    window.key("D")
+    writer = window.widget.writer
+    writer.edit.brush_size = 20
+    window.qtbot.wait(100)
+    return writer
+
+
+def test_strokes_go_on_with_their_object_until_a_new_one_is_begun(window, huge):
+    layer = open_at_nucleus(window, huge)
+    writer = brush_on(window, layer)
+    for x in (220, 280):
+        window.drag(layer, (AT + 350, AT + x), (AT + 350, AT + x + 80))
+        window.qtbot.wait(500)
+    assert writer.store.table().label.tolist() == [1]
+    window.key("M")
+    window.drag(layer, (AT + 250, AT + 220), (AT + 250, AT + 300))
+    window.qtbot.wait(500)
+    assert writer.store.table().label.tolist() == [1, 2]
+    assert "brush" in window.widget.controls.next_step.text()
+    assert window.errors == []
+
+
+def test_the_labels_of_a_large_stack_follow_the_slider(window, tmp_path):
+    data = zarr.create_array(tmp_path / "s", shape=(3, 6000, 6000), chunks=(1, 512, 512), dtype="u1", fill_value=9)
+    layer = window.show(data, contrast_limits=(0, 255), name="stack")
+    look_at(window, (3000, 3000), 1.0)
+    writer = brush_on(window, layer)
+    window.drag(layer, (0, 3000, 3000), (0, 3000, 3060))
+    window.qtbot.wait(500)
+    window.viewer.dims.set_current_step(0, 2)  # napari begins in the middle
+    window.settle(300)
+    assert not writer.edit.data.any()
+    window.drag(layer, (1, 3050, 3000), (1, 3050, 3060))
+    window.qtbot.wait(500)
+    assert writer.store.table().plane.tolist() == ["1", "2"]
+    window.viewer.dims.set_current_step(0, 1)
+    window.settle(300)
+    assert (writer.edit.data == 1).any()
+    assert window.errors == []
+
+
+def test_objects_are_exported_from_the_dock(window, nuclei, tmp_path):
+    layer = window.show(nuclei[0])
+    window.widget.export_to(str(tmp_path / "none.csv"))
+    assert "Accept an object first" in window.errors.pop()
+    window.ask(lambda: window.click(layer, HERE))
+    window.key("C")
+    window.widget.export_to(str(tmp_path / "objects.csv"))
+    window.settle()
+    assert (tmp_path / "objects.csv").read_text().count("\n") == 2
+    assert "Exported 1 objects" in window.errors.pop()
+
+
+def test_a_background_point_alone_says_what_is_missing(window, nuclei):
+    layer = window.show(nuclei[0])
+    window.key("B")
+    window.click(layer, HERE)
+    window.settle()
+    assert "needs an object point" in window.widget.controls.next_step.text()
