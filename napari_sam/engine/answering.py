@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam.engine.memory import give_back
 from napari_sam.engine.prediction import (
     LARGE_PX,
     Asked,
@@ -145,6 +146,7 @@ class Answering:
                     raise (PromptError(f"prompt {task.index}: {error}") if total > 1 else error) from None
             if progress is not None:
                 progress(len(done), total)
+        give_back(max((_area(p.bbox) for p in done.values()), default=0))
         return [done[i] for i in range(total)]
 
     def _decode(

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 CHUNK_PX, SHARD_PX = 256, 2048
 _COARSEST_PX = 1024  # the pyramid ends at a level no larger than this
-_CACHE_BYTES = 64 << 20
+_CACHE_BYTES = 16 << 20
 _MAX_READ_PX = 1 << 29
 _NGFF = "0.5"
 _LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
@@ -309,7 +309,7 @@ def _write_json(path: Path, content: dict[str, Any]) -> None:
     partial.replace(path)
 
 
-def blocks(box: Box, side: int = SHARD_PX * 2) -> Sequence[Box]:
+def blocks(box: Box, side: int = SHARD_PX) -> Sequence[Box]:
     """Cut a box along a grid that falls on shard borders, so that no piece is too large for memory.
 
     >>> blocks((0, 4000, 10, 5000))

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 LARGEST_LABEL = int(np.iinfo(np.uint32).max)
 _STRIP_PX = 256  # an object's box is found again in strips of this width
-_KEPT_PX = 1 << 25  # changed pixels that are held decoded, for objects that several parts of a change touch
+_KEPT_PX = 1 << 23  # changed pixels that are held decoded, for objects that several parts of a change touch
 
 
 class Edit:
