@@ -47,7 +47,11 @@ def report(done: int, total: int) -> None:
 def _transcode(args: argparse.Namespace) -> Any:
     from napari_sam.io.transcode import transcode  # noqa: PLC0415
 
-    image = transcode(args.image, args.out, codec=args.codec, resume=args.resume, progress=report)
+    try:
+        image = transcode(args.image, args.out, codec=args.codec, resume=args.resume, progress=report)
+    except KeyboardInterrupt:
+        sys.stderr.write("\nwhat was written is kept; the same command with --resume goes on from here\n")
+        raise
     return {"image": args.image, "output": str(args.out), "levels": [list(level) for level in image.levels]}
 
 

@@ -119,12 +119,16 @@ def transcode(
     ImageError
         If the source cannot be read, or has axes that OME-Zarr does not know.
     StoreError
-        If `out` exists already, holds a run of another image, or cannot be written.
+        If `out` is not called .zarr, exists already, holds a run of another image, or cannot be written.
     CancelledError
         If `cancelled` said so.
     """
     if codec not in CODECS:
         raise StoreError(f"codec {codec!r}: choose one of {', '.join(CODECS)}")
+    if out.suffix.lower() != ".zarr":
+        raise StoreError(f"{out}: what is written is a zarr folder; let its name end in .ome.zarr")
+    if not out.absolute().parent.is_dir():
+        raise StoreError(f"{out}: the folder {out.absolute().parent} does not exist; create it first")
     image = open_image(source)
     plan = _plan(image, codec)
     begun = {"unfinished": True, "identity": image.file_identity, "codec": codec}

@@ -176,3 +176,12 @@ def test_an_image_that_vanishes_is_named_and_what_was_written_kept(tmp_path, rng
     with pytest.raises(ImageError, match=r"a\.tif"):
         transcode(image, tmp_path / "a.ome.zarr")
     assert json.loads((tmp_path / "a.ome.zarr" / "zarr.json").read_text())["attributes"]["napari_sam"]["unfinished"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"), [("out.tif", r"end in \.ome\.zarr"), ("no/out.ome.zarr", "create it first")]
+)
+def test_places_that_make_no_sense_are_named_and_nothing_is_written(tmp_path, name, message):
+    with pytest.raises(StoreError, match=message):
+        transcode(np.zeros((9, 9), np.uint8), tmp_path / name)
+    assert not any(tmp_path.iterdir())
