@@ -125,6 +125,11 @@ class StoreWriter:
         return self._region
 
     @property
+    def drawing(self) -> bool:
+        """Whether a stroke has begun and not ended; napari tells of it by itself when it ends."""
+        return bool(getattr(self.edit, "_block_history", False))
+
+    @property
     def next_label(self) -> int:
         """Id of the next object."""
         return self.store.next_label

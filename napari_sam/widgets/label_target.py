@@ -159,8 +159,8 @@ class LabelTarget:
             self.writer.describe()
 
     def flush(self) -> None:
-        """Journal what was drawn."""
-        if isinstance(self.writer, StoreWriter):
+        """Journal what was drawn; a stroke that goes on is left until it ends."""
+        if isinstance(self.writer, StoreWriter) and not self.writer.drawing:
             try:
                 self.writer.flush()
             except NapariSamError as error:

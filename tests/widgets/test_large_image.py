@@ -88,6 +88,25 @@ def test_a_stroke_of_the_brush_is_journaled_and_undone(window, huge):
     assert window.errors == []
 
 
+def test_a_pause_in_a_stroke_does_not_cut_it_in_two(window, huge):
+    from qtpy.QtCore import Qt
+    from qtpy.QtTest import QTest
+
+    layer = open_at_nucleus(window, huge)
+    writer = brush_on(window, layer)
+    native, left, no = window.canvas.native, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
+    spots = [window.at(layer, (AT + 350, AT + x)) for x in (220, 260, 300)]
+    QTest.mouseMove(native, spots[0])
+    QTest.mousePress(native, left, no, spots[0])
+    for spot in spots[1:]:
+        QTest.mouseMove(native, spot)
+        window.qtbot.wait(700)
+    assert len(writer.store.history()) == 0
+    QTest.mouseRelease(native, left, no, spots[-1])
+    window.qtbot.wait(600)
+    assert writer.store.history().kind.tolist() == ["paint"]
+
+
 def test_from_afar_all_objects_show_and_close_by_they_can_be_edited_again(window, huge):
     layer = open_at_nucleus(window, huge)
     window.ask(lambda: window.click(layer, (AT + HERE[0], AT + HERE[1])))
