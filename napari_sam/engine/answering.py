@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -82,7 +83,7 @@ class Doubtful:
     predicted_iou: NDArray[np.float32]
 
 
-class Answering:
+class Answering(ABC):
     """What a predictor does with prompts once their windows are chosen."""
 
     model: str
@@ -91,24 +92,24 @@ class Answering:
     hypotheses: bool
 
     @property
+    @abstractmethod
     def image(self) -> ImageSource:
         """The image that was set."""
-        raise NotImplementedError
 
     @property
     def img_size(self) -> int:
         """Side of the network's input, in pixels."""
         return self.runner.img_size
 
+    @abstractmethod
     def embed(self, window: Window, cancelled: Callable[[], bool] | None = None) -> Tensor:
         """The embedding of a window, with all that a prompt there needs."""
-        raise NotImplementedError
 
-    def _embedding(self, window: Window, cancelled: Callable[[], bool] | None) -> Tensor:
-        raise NotImplementedError
+    @abstractmethod
+    def _embedding(self, window: Window, cancelled: Callable[[], bool] | None) -> Tensor: ...
 
-    def _objects(self, window: Window, embedding: Tensor) -> NDArray[np.int32]:
-        raise NotImplementedError
+    @abstractmethod
+    def _objects(self, window: Window, embedding: Tensor) -> NDArray[np.int32]: ...
 
     def _task(self, index: int, prompt: Prompt, window: Window, earlier: Any, asked: Asked) -> Task:
         """A prompt on its window; `earlier` is what the caller gave as a mask."""

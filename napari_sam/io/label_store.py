@@ -311,11 +311,12 @@ class LabelStore(StoreBase):
             The ending says how: ``.geojson`` (polygons along the pixels' edges; longitude and latitude if the image
             has a CRS, else pixels, as QuPath reads them), ``.gpkg`` (the same in the image's CRS), ``.json`` (COCO),
             ``.csv`` and ``.parquet`` (table with centroids), ``.tif`` and ``.ome.tif`` (label image with scale
-            levels), ``.png`` (small images), ``.zip`` (ImageJ ROIs), ``.zarr`` (NGFF 0.5 without the journal). A
-            file that is there is replaced once the new one is whole; a folder is not.
+            levels), ``.png`` (small images), ``.zip`` (ImageJ ROIs), ``.zarr`` (NGFF 0.5 without the journal), ``.py``
+            (a script that makes the same objects again). A file that is there is replaced once the new one is whole;
+            a folder is not.
         format : str, optional
             "geojson", "geojson-pixels" (pixels even with a CRS), "gpkg", "coco", "csv", "parquet", "tiff",
-            "ome-tiff", "png", "roi" or "zarr", where the ending does not say it.
+            "ome-tiff", "png", "roi", "zarr" or "script", where the ending does not say it.
         labels : sequence of int, optional
             Ids; all objects by default.
         progress : callable, optional

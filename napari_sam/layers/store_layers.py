@@ -233,14 +233,22 @@ class StoreWriter:
             if not near:
                 self._show_all(self.display)
 
-    def close(self) -> None:
-        """Journal the last strokes and close the store; the layers stay, read-only."""
+    def close(self) -> bool:
+        """Journal the last strokes and close the store; the layers stay, read-only.
+
+        Returns
+        -------
+        bool
+            False if strokes could not be written: the edit layer alone has them.
+        """
         if self._closed:
-            return
+            return True
         try:
             self.flush()
+            return True
         except (StoreError, LabelsError) as error:
-            self._report(str(error))
+            self._report(f"{error} (layer {self.edit.name!r} stays open: it alone has your last strokes)")
+            return False
         finally:
             self._closed = True
             self.edit.events.paint.disconnect(self._on_paint)

@@ -174,8 +174,7 @@ class LabelTarget:
         if not isinstance(writer, StoreWriter):
             return
         writer.edit.events.set_data.disconnect(self._on_edited)
-        writer.close()
-        if keep_layers:
+        if not writer.close() or keep_layers:
             return
         with self._own_change():
             for layer in writer.layers:

@@ -227,3 +227,21 @@ def test_a_background_point_alone_says_what_is_missing(window, nuclei):
     window.click(layer, HERE)
     window.settle()
     assert "needs an object point" in window.widget.controls.next_step.text()
+
+
+def test_strokes_that_could_not_be_saved_stay_in_the_window(window, nuclei, monkeypatch):
+    from napari_sam.errors import StoreError
+
+    layer = window.show(nuclei[0])
+    writer = brush_on(window, layer)
+
+    def full(*_, **__):
+        raise StoreError("disk full; free space")
+
+    monkeypatch.setattr(LabelStore, "paint", full)
+    window.drag(layer, (60, 60), (60, 120))
+    window.qtbot.wait(400)
+    window.widget.target.drop()
+    assert writer.edit in window.viewer.layers
+    assert (writer.edit.data == 1).any()
+    assert "last strokes" in window.errors[-1]
