@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 _URL_SCHEMES = ("http", "https", "s3", "gs")
 _JSON_BYTES = 64 << 20
+_JSON_DEPTH = 100  # nested deeper, nothing is metadata, and Python's parser would run into its recursion limit
 _REMOTE_SECONDS = 60
 _REMOTE_CACHE_BYTES = 256 << 20
 _LARGE_CHUNK_PX = 1 << 24
@@ -151,6 +152,7 @@ class ZarrStore:
         if len(text) > _JSON_BYTES:
             raise ImageError(f"{name}: {len(text) >> 20} MiB of metadata; that is no image, write it again")
         try:
+            _check_depth(text)
             found = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise ImageError(f"{name}: broken zarr metadata ({error}); copy or write it again") from error
@@ -284,3 +286,15 @@ class ZarrPythonArray:
 def _large_chunks(chunks: tuple[int, ...]) -> str | None:
     size = int(np.prod([float(n) for n in chunks]))
     return f"each read decodes {size / 1e6:.0f} Mpx, a chunk of {chunks}" if size > _LARGE_CHUNK_PX else None
+
+
+def _check_depth(text: bytes) -> None:
+    """Refuse JSON that is nested too deep, before a parser recurses into it."""
+    if text.count(b"{") + text.count(b"[") <= _JSON_DEPTH:
+        return
+    depth = 0
+    for found in re.finditer(rb'"(?:[^"\\]|\\.)*"|[\[{]|[\]}]', text):
+        sign = found[0]
+        depth += (sign in b"[{") - (sign in b"]}")
+        if depth > _JSON_DEPTH:
+            raise ValueError(f"nested more than {_JSON_DEPTH} deep")
