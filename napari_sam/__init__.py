@@ -16,19 +16,30 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from napari_sam.engine.prediction import Prediction
     from napari_sam.engine.prompts import MaskPrompt
+    from napari_sam.everything import EverythingReport, segment_everything
     from napari_sam.io.image import open_image
     from napari_sam.io.label_store import LabelStore
     from napari_sam.predictor import Predictor
 
 __version__ = "0.1.0"
-__all__ = ["LabelStore", "MaskPrompt", "Prediction", "Predictor", "open_image"]
+__all__ = [
+    "EverythingReport",
+    "LabelStore",
+    "MaskPrompt",
+    "Prediction",
+    "Predictor",
+    "open_image",
+    "segment_everything",
+]
 
 _HOMES = {
+    "EverythingReport": "napari_sam.everything",
     "LabelStore": "napari_sam.io.label_store",
     "MaskPrompt": "napari_sam.engine.prompts",
     "Prediction": "napari_sam.engine.prediction",
     "Predictor": "napari_sam.predictor",
     "open_image": "napari_sam.io.image",
+    "segment_everything": "napari_sam.everything",
     "errors": "",
 }
 

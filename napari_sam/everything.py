@@ -1,0 +1,281 @@
+"""All objects of an image of any size, found, joined and written into a label store."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import tempfile
+import time
+import weakref
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_sam.engine.everything import TileFailure, find_tiles
+from napari_sam.engine.instances import check_region
+from napari_sam.errors import NapariSamError, SettingsError, StoreError
+from napari_sam.everything_job import FinderSpec, Work, choose_factors, choose_method, choose_side, plan_run
+from napari_sam.everything_run import UNFINISHED, Run, Steps, about_run
+from napari_sam.everything_workers import run_on_client, run_on_processes
+from napari_sam.io.image import open_image
+from napari_sam.io.label_store import LabelStore
+from napari_sam.io.lazy_image import Image
+from napari_sam.io.tile_files import TileFiles
+from napari_sam.predictor import Predictor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_sam.engine.finders import Box
+    from napari_sam.engine.grid import GridSettings
+    from napari_sam.engine.predictor import WindowPredictor
+    from src_models.instances import WatershedSettings
+
+
+@dataclass(frozen=True)
+class EverythingReport:
+    """What a run found.
+
+    Attributes
+    ----------
+    method : str
+        "grid" or "dense".
+    objects : int
+        How many objects have pixels.
+    first_label : int
+        Id of the first; those of the run follow.
+    tiles : int
+        How many tiles were looked at, at all factors.
+    failed : list of TileFailure
+        Tiles that could not be done; what they hide can be found later by a run on their region.
+    factors : list of int
+        Level-0 pixels per pixel of the labels as they were found, finest first.
+    seconds : dict of str to float
+        Time for finding, joining and writing, in this call.
+    labels : LabelStore
+        Where the objects are, open for writing.
+    """
+
+    method: str
+    objects: int
+    first_label: int
+    tiles: int
+    failed: list[TileFailure]
+    factors: list[int]
+    seconds: dict[str, float]
+    labels: LabelStore = field(repr=False)
+
+
+def segment_everything(  # noqa: PLR0913 - the public contract
+    image: Any,
+    predictor: WindowPredictor | str | Path = "default",
+    output: LabelStore | str | Path | None = None,
+    method: str = "auto",
+    *,
+    region: Box | None = None,
+    diameter_px: float | None = None,
+    level: int | None = None,
+    grid: GridSettings | None = None,
+    watershed: WatershedSettings | None = None,
+    coarser: bool = True,
+    overlap: str = "keep",
+    category: str | None = None,
+    resume: bool | None = None,
+    client: Any = None,
+    workers: int = 1,
+    progress: Callable[[int, int], None] | None = None,
+    on_tile: Callable[[Box, NDArray[np.uint32]], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> EverythingReport:
+    """Find all objects of an image, however large it is.
+
+    The image is cut into overlapping tiles; objects that neighbouring tiles agree on become one, and are drawn across
+    the border in one piece. What is larger than a tile is looked for at coarser levels. The result does not depend on
+    the order of tiles or the number of workers. Each finished tile is on disk: a run that was cancelled or killed goes
+    on with ``resume=True``, and ends with the same labels.
+
+    Parameters
+    ----------
+    image
+        Whatever `open_image` accepts.
+    predictor : Predictor, str or Path
+        A predictor, whose own image stays as it is, or the name or file of a model.
+    output : LabelStore or path, optional
+        Where the objects go; a store is made at a path where there is none. Without it they go to a temporary store,
+        deleted when the process ends.
+    method : {"auto", "grid", "dense"}
+        Points on a grid, as SAM's automatic mask generator, or the dense decoder. Auto takes dense where the model
+        has such a decoder.
+    region : (int, int, int, int), optional
+        (y0, x0, y1, x1) in level-0 pixels, half-open; the whole image by default.
+    diameter_px : float, optional
+        Typical diameter of the objects, level-0 pixels: decides how far the image is magnified or reduced.
+    level : int, optional
+        Instead: reduce the image 2 ** level times along each axis.
+    grid : GridSettings, optional
+        Of the grid mode.
+    watershed : WatershedSettings, optional
+        Of the dense mode; by default those of the model.
+    coarser : bool
+        Also look at coarser levels, for objects larger than half a window.
+    overlap : {"keep", "replace"}
+        Whether objects that the store has already keep their pixels. With "keep", a found object that is half covered
+        by them is left out.
+    category : str, optional
+        What kind of objects they are.
+    resume : bool, optional
+        True goes on with a run of the same settings that lies unfinished in the output; False drops such a run. By
+        default one is an error, so that nothing is lost.
+    client : distributed.Client, optional
+        Workers of this cluster find the objects; they must reach image, model and output by the same paths.
+    workers : int
+        Without a client: so many processes on this machine; 1 is this process.
+    progress : callable, optional
+        Called with steps done and their number.
+    on_tile : callable, optional
+        Called with the box (level-0 pixels) and labels (h, w) of each tile that was found, with preliminary ids; from
+        other threads. Only at the finest factor.
+    cancelled : callable, optional
+        Asked between the steps; when it returns True the work stops.
+
+    Returns
+    -------
+    EverythingReport
+
+    Raises
+    ------
+    SettingsError
+        If an argument means nothing, or an unfinished run lies in the output.
+    PromptError
+        If the region lies outside the image, or the model cannot do the method.
+    ImageError
+        If the image cannot be opened, or no tile could be read.
+    StoreError
+        If the disk fails; tiles that were done are kept.
+    LabelsError
+        If the ids of the store are used up.
+    CancelledError
+        If `cancelled` said so; tiles that were done are kept.
+
+    Examples
+    --------
+    >>> import napari_sam as ns
+    >>> from napari_sam.samples import nuclei
+    >>> report = ns.segment_everything(nuclei())  # doctest: +SKIP
+    >>> report.labels.table()                       # doctest: +SKIP
+    """
+    if overlap not in ("keep", "replace"):
+        raise SettingsError(f"overlap {overlap!r}: use 'keep' or 'replace'")
+    if workers < 1:
+        raise SettingsError(f"workers {workers}: give 1 or more")
+    source = image if isinstance(image, Image) else open_image(image)
+    own = _predictor_for(predictor, source)
+    chosen = choose_method(method, own)
+    points = 32 if grid is None else grid.points_per_side
+    side, finest = choose_side(chosen, own, diameter_px, level, points)
+    spec = FinderSpec(
+        chosen, side, {} if grid is None else asdict(grid), None if watershed is None else asdict(watershed)
+    )
+    box = check_region(region, source.shape, most_px=None)
+    plan = plan_run(spec, box, source.shape, choose_factors(source.shape, side, finest, coarser))
+    finder = spec.build(own)
+    store = _output(output, source)
+    about = about_run(own, finder, plan, overlap, category)
+    about["call"] = {  # for a script that does it again
+        "method": chosen,
+        "region": list(box),
+        "diameter_px": diameter_px,
+        "level": level,
+        "grid": None if grid is None else asdict(grid),
+        "watershed": spec.watershed,
+        "coarser": coarser,
+        "overlap": overlap,
+        "category": category,
+    }
+    run = Run(store, plan, about, resume)
+    steps = Steps(progress, run, on_tile)
+    times = [time.perf_counter()]
+    try:
+        if not run.merged:
+            if client is None and workers == 1:
+                find_tiles(finder, run.missing(), run.files, steps.found, cancelled)
+            else:
+                work = Work.of(run.files.folder, own, spec, plan)
+                names = [tile.name for _, tile in run.missing()]
+                if client is None:
+                    run_on_processes(work, names, workers, steps.named, cancelled)
+                else:
+                    run_on_client(client, work, names, steps.named, cancelled)
+            run.check_failures()
+        times.append(time.perf_counter())
+        scene = run.join(side)
+        times.append(time.perf_counter())
+        run.write(scene, own.model, category, steps, cancelled)
+        times.append(time.perf_counter())
+    except NapariSamError:
+        if not isinstance(output, LabelStore):
+            store.close()
+        raise
+    run.files.clear()
+    find, joining, write = (float(b - a) for a, b in itertools.pairwise(times))
+    return EverythingReport(
+        chosen,
+        run.objects(),
+        run.first_label,
+        len(plan.tiles),
+        run.failed,
+        plan.factors,
+        {"find": find, "join": joining, "write": write},
+        store,
+    )
+
+
+def unfinished_run(labels: LabelStore | str | Path) -> dict[str, Any] | None:
+    """What lies unfinished in a store: its settings, and ``tiles_done`` of ``tiles``; None if nothing does.
+
+    Parameters
+    ----------
+    labels : LabelStore or path
+        The store.
+    """
+    path = labels.path if isinstance(labels, LabelStore) else Path(labels).expanduser()
+    files = TileFiles(path / UNFINISHED)
+    found = files.described()
+    return None if found is None else {**found["about"], "tiles": found["tiles"], "tiles_done": len(files.done())}
+
+
+def _predictor_for(predictor: WindowPredictor | str | Path, source: Image) -> WindowPredictor:
+    """A predictor for the image, which leaves the caller's as it is."""
+    if isinstance(predictor, str | Path):
+        own: WindowPredictor = Predictor(predictor, cache=64 << 20)
+        own.set_source(source)
+        return own
+    try:
+        held = predictor.image
+    except NapariSamError:
+        held = None
+    own = predictor.sharing()
+    same = held is not None and held.identity == source.identity
+    own.set_source(source, predictor.normalisation if same else None)
+    return own
+
+
+def _output(output: LabelStore | str | Path | None, image: Image) -> LabelStore:
+    """The store to write into."""
+    if isinstance(output, LabelStore):
+        if not output.writable:
+            raise StoreError(f'{output.path}: opened for reading; use LabelStore.open(path, "r+")')
+        store = output
+    elif output is None:
+        folder = tempfile.mkdtemp(prefix="napari-sam-")
+        store = LabelStore.create(Path(folder) / "labels.ome.zarr", like=image)
+        weakref.finalize(store, shutil.rmtree, folder, True)
+    else:
+        path = Path(output).expanduser()
+        store = LabelStore.open(path, like=image) if path.exists() else LabelStore.create(path, like=image)
+    if tuple(store.shape[-2:]) != tuple(image.shape):
+        raise StoreError(f"{store.path}: labels of shape {store.shape[-2:]} do not fit the image {tuple(image.shape)}")
+    return store

@@ -1,0 +1,284 @@
+"""A run of everything-mode on disk: which tiles are there, what failed, what was written, and how far it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import uuid
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sam.engine.everything import TileFailure
+from napari_sam.engine.merging import join
+from napari_sam.engine.scene import Scene, enlarge
+from napari_sam.engine.tiles import to_label_pixels
+from napari_sam.errors import CancelledError, SettingsError, StoreError
+from napari_sam.io.tile_files import TileFiles
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_sam.engine.finders import Box, ObjectFinder
+    from napari_sam.engine.predictor import WindowPredictor
+    from napari_sam.engine.tiles import Tile, TileGrid, TileResult
+    from napari_sam.everything_job import Plan
+    from napari_sam.io.label_store import LabelStore
+
+UNFINISHED = ".everything"
+"""Folder inside a label store in which a run keeps its tiles until it is finished."""
+
+_FIND_STEPS = 9  # of progress, for finding a tile; writing one is a single step
+_THERE = 0.5  # an object that others, written before, cover so far is theirs already
+_MERGED = "merged.npz"
+
+
+class Run:
+    """A run's place on disk: which tiles are there, what failed, and what was written."""
+
+    def __init__(self, store: LabelStore, plan: Plan, about: dict[str, Any], resume: bool | None) -> None:
+        self.store, self.plan = store, plan
+        self.files = TileFiles(store.path / UNFINISHED)
+        self.plane = tuple(about["plane"]) if len(store.shape) > 2 else ()
+        self.overlap = about["overlap"]
+        self.failed: list[TileFailure] = []
+        self.first_label = 0
+        self._lock = threading.Lock()
+        found = self.files.described()
+        if found is not None and resume is False:
+            self.files.clear()
+            found = None
+        if found is None:
+            self.files.clear()
+            self.key = uuid.uuid4().hex
+            self.about = about
+            self.files.describe({"run": self.key, "about": about, "tiles": len(plan.tiles)})
+        else:
+            _check_same(found, about, resume, store.path, len(self.files.done()))
+            self.key, self.about = found["run"], about
+        self.done = self.files.done()
+        self.merged = (self.files.folder / _MERGED).exists()
+
+    def missing(self) -> list[tuple[TileGrid, Tile]]:
+        """Tiles that are not done."""
+        return [(grid, tile) for grid, tile in self.plan.tiles if tile.name not in self.done]
+
+    def fail(self, tile: Tile, reason: str) -> None:
+        """Note that a tile cannot be done."""
+        with self._lock:
+            self.failed.append(TileFailure(tile.core, reason))
+
+    def check_failures(self) -> None:
+        """Raise if not one tile could be done."""
+        self.failed.sort(key=lambda f: f.box)
+        if len(self.failed) == len(self.plan.tiles):
+            raise StoreError(f"not one of {len(self.failed)} tiles could be done; the first: {self.failed[0].reason}")
+
+    def join(self, side: int) -> Scene:
+        """Join the tiles; what stands in the store already is looked at once, also if the run is resumed later."""
+        path = self.files.folder / _MERGED
+        if self.merged:
+            with np.load(path, allow_pickle=False) as held:
+                blocked = [held[f"blocked{k}"] for k in range(len(self.plan.grids))]
+                self.failed = [TileFailure(tuple(box), reason) for box, reason in json.loads(str(held["failed"]))]
+        else:
+            blocked = [self._blocked(grid) for grid in self.plan.grids]
+            failed = json.dumps([(f.box, f.reason) for f in self.failed])
+            begun = path.with_name(f".{path.name}.{os.getpid()}.npz")
+            try:
+                np.savez(begun, failed=np.array(failed), **{f"blocked{k}": b for k, b in enumerate(blocked)})
+                begun.replace(path)
+            except OSError as error:
+                raise StoreError(
+                    f"{path}: cannot be written: {error}; make room, then go on with resume=True"
+                ) from error
+            self.merged = True
+        joined = [join(grid, self.files, held) for grid, held in zip(self.plan.grids, blocked, strict=True)]
+        return Scene(joined, self.files, side)
+
+    def _blocked(self, grid: TileGrid) -> NDArray[np.bool_]:
+        """Which found objects are in the store already, by half of their pixels."""
+        found = []
+        for tile in grid.tiles:
+            table = self.files.table(tile)
+            blocked = np.zeros(len(table), bool)
+            if self.overlap == "keep" and len(table) and self._is_occupied(tile.outer):
+                labels = self.files.labels(tile)
+                there = self._occupied(tile)
+                covered = np.bincount(labels[there], minlength=len(table) + 1)[1:]
+                blocked = covered >= _THERE * np.maximum(table.area, 1)
+            found.append(blocked)
+        return np.concatenate(found) if found else np.zeros(0, bool)
+
+    def _is_occupied(self, box: Box) -> bool:
+        y0, x0, y1, x1 = box
+        sql = "SELECT 1 FROM objects WHERE y0 < ? AND y1 > ? AND x0 < ? AND x1 > ? AND plane = ? LIMIT 1"
+        plane = ",".join(str(p) for p in self.plane)
+        return len(self.store) > 0 and bool(self.store.rows_of(sql, (y1, y0, x1, x0, plane)))
+
+    def _occupied(self, tile: Tile) -> NDArray[np.bool_]:
+        """Where the store has labels, one sample per label pixel of a tile."""
+        f = tile.factor
+        y0, x0, y1, x1 = tile.outer
+        out = np.zeros(tile.shape, bool)
+        rows = max(1, (1 << 24) // max(1, (x1 - x0) * f))  # a coarse tile is read in bands
+        for start in range(0, tile.shape[0], rows):
+            stop = min(tile.shape[0], start + rows)
+            band = self.store.read((y0 + start * f, x0, min(y1, y0 + stop * f), x1), 0, self.plane)
+            out[start:stop] = band[::f, ::f] != 0
+        return out
+
+    def write(
+        self,
+        scene: Scene,
+        model: str,
+        category: str | None,
+        steps: Steps,
+        cancelled: Callable[[], bool] | None,
+    ) -> None:
+        """Write the joined objects, one tile after the other; those that are there stay."""
+        first, written = self._begun()
+        if first is None:
+            first = self.store.begin_run({"run": self.key, **self.about}, scene.count)
+        self.first_label = first
+        self.last_label = first + scene.count - 1
+        iou, stability = scene.scores()
+        grid = self.plan.grids[0]
+        for index, tile in enumerate(grid.tiles):
+            if cancelled is not None and cancelled():
+                raise CancelledError(f"cancelled at {index} of {len(grid.tiles)} tiles written; resume=True goes on")
+            if tile.name not in written:
+                numbers = scene.render(index)
+                values = _to_pixels(numbers, tile)
+                present = np.unique(values[values > 0])
+                details = {
+                    int(n) + first - 1: {
+                        "predicted_iou": float(iou[n - 1]),
+                        "stability_score": float(stability[n - 1]),
+                        "model": model,
+                        "category": category,
+                    }
+                    for n in present
+                }
+                ids = np.where(values > 0, values + (first - 1), 0)
+                record = {"run": self.key, "tile": tile.name}
+                self.store.place(ids, tile.core[:2], record, details, overlap=self.overlap, plane=self.plane)
+            steps.wrote()
+
+    def _begun(self) -> tuple[int | None, set[str]]:
+        """First id of this run and names of the tiles that are written, from the journal."""
+        sql = "SELECT record FROM ops WHERE kind = 'everything' AND state = 'done' AND record LIKE ?"
+        records = [json.loads(r) for (r,) in self.store.rows_of(sql, (f'%"run": "{self.key}"%',))]
+        first = next((r["first_label"] for r in records if "first_label" in r), None)
+        return first, {r["tile"] for r in records if "tile" in r} if first is not None else set()
+
+    def objects(self) -> int:
+        """How many objects of this run have pixels."""
+        sql = "SELECT count(*) FROM objects WHERE label BETWEEN ? AND ?"
+        return int(self.store.rows_of(sql, (self.first_label, self.last_label))[0][0])
+
+
+class Steps:
+    """Tells how far a run is."""
+
+    def __init__(
+        self,
+        progress: Callable[[int, int], None] | None,
+        run: Run,
+        on_tile: Callable[[Box, NDArray[np.uint32]], None] | None,
+    ) -> None:
+        self._progress, self._run, self._on_tile = progress, run, on_tile
+        self._tiles = {tile.name: tile for _, tile in run.plan.tiles}
+        self._finest = run.plan.grids[0].factor
+        self._total = _FIND_STEPS * len(self._tiles) + len(run.plan.grids[0].tiles)
+        self._done = _FIND_STEPS * (len(self._tiles) if run.merged else len(self._tiles.keys() & run.done))
+        self._next_id = 1
+        self._lock = threading.Lock()
+
+    def found(self, tile: Tile, result: TileResult | None, reason: str | None) -> None:
+        """A tile was done, or could not be."""
+        if result is None:
+            self._run.fail(tile, reason or "")
+        else:
+            self._show(tile, result.labels)
+        self._step(_FIND_STEPS)
+
+    def named(self, name: str, reason: str | None) -> None:
+        """A worker has done a tile, or could not."""
+        tile = self._tiles[name]
+        if reason is not None:
+            self._run.fail(tile, reason)
+        elif self._on_tile is not None:
+            self._show(tile, self._run.files.labels(tile))
+        self._step(_FIND_STEPS)
+
+    def wrote(self) -> None:
+        """A tile was written."""
+        self._step(1)
+
+    def _show(self, tile: Tile, labels: NDArray[np.int32]) -> None:
+        """Tell of a tile's objects, with ids that no other tile has been given."""
+        if self._on_tile is None or tile.factor != self._finest:
+            return
+        with self._lock:
+            first, self._next_id = self._next_id, self._next_id + int(labels.max(initial=0))
+        core = _to_pixels(labels[tile.core_slices].astype(np.int64), tile)
+        self._on_tile(tile.core, np.where(core > 0, core + first - 1, 0).astype(np.uint32))
+
+    def _step(self, steps: int) -> None:
+        with self._lock:
+            self._done += steps
+            if self._progress is not None:
+                self._progress(self._done, self._total)
+
+
+def _to_pixels(numbers: NDArray[np.int64], tile: Tile) -> NDArray[np.int64]:
+    """A core's label pixels as level-0 pixels."""
+    f = tile.factor
+    y0, x0, y1, x1 = tile.core
+    top, left = (v * f for v in to_label_pixels(tile.core, f)[:2])
+    large = enlarge(numbers, f)
+    return large[y0 - top : y1 - top, x0 - left : x1 - left]
+
+
+def about_run(
+    predictor: WindowPredictor, finder: ObjectFinder, plan: Plan, overlap: str, category: str | None
+) -> dict[str, Any]:
+    """Everything that the result depends on, as JSON: what must be the same to go on with a run."""
+    image: Any = predictor.image
+    lasting = getattr(image, "persistent", False)
+    about = {
+        "image": image.identity if lasting else f"array of {image.shape} {image.dtype}",
+        "plane": [int(p) for p in getattr(image, "plane", ())],
+        "channels": [int(c) for c in getattr(image, "selected", ())],
+        "normalisation": asdict(predictor.normalisation),
+        "model": predictor.model,
+        "weights": predictor.weights,
+        "method": finder.method,
+        "side": finder.side,
+        "settings": finder.settings(),
+        "region": [int(v) for v in plan.region],
+        "factors": [int(f) for f in plan.factors],
+        "overlap": overlap,
+        "category": category,
+    }
+    as_read: dict[str, Any] = json.loads(json.dumps(about))  # to be compared with what was read
+    return as_read
+
+
+def _check_same(found: dict[str, Any], about: dict[str, Any], resume: bool | None, path: Path, done: int) -> None:
+    """Refuse to mix two runs, or to lose one."""
+    where = f"{path}: an unfinished run lies here, {done} of {found['tiles']} tiles done"
+    if resume is None:
+        raise SettingsError(f"{where}; go on with resume=True (--resume), or drop it with resume=False (--restart)")
+    for key, value in about.items():
+        if found["about"].get(key) != value:
+            raise SettingsError(
+                f"{where}, but with {key} {found['about'].get(key)!r}, now {value!r}; use the same, or "
+                "drop the run with resume=False (--restart)"
+            )
