@@ -7,14 +7,23 @@ import shutil
 import tempfile
 import time
 import weakref
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sam.engine.everything import TileFailure, find_tiles
 from napari_sam.engine.instances import check_region
 from napari_sam.errors import NapariSamError, SettingsError, StoreError
-from napari_sam.everything_job import FinderSpec, Work, choose_factors, choose_method, choose_side, plan_run
+from napari_sam.everything_job import (
+    FinderSpec,
+    Work,
+    choose_factors,
+    choose_method,
+    choose_side,
+    estimate_side,
+    plan_run,
+    split_side,
+)
 from napari_sam.everything_run import UNFINISHED, Run, Steps, about_run
 from napari_sam.everything_workers import run_on_client, run_on_processes
 from napari_sam.io.image import open_image
@@ -78,6 +87,7 @@ def segment_everything(  # noqa: PLR0913 - the public contract
     region: Box | None = None,
     diameter_px: float | None = None,
     level: int | None = None,
+    side: int | None = None,
     grid: GridSettings | None = None,
     watershed: WatershedSettings | None = None,
     coarser: bool = True,
@@ -115,6 +125,9 @@ def segment_everything(  # noqa: PLR0913 - the public contract
         Typical diameter of the objects, level-0 pixels: decides how far the image is magnified or reduced.
     level : int, optional
         Instead: reduce the image 2 ** level times along each axis.
+    side : int, optional
+        Instead: how many level-0 pixels a window of the network shows. Without any of these the dense mode looks at
+        some samples in several magnifications and takes the one it is surest in; the grid mode takes full resolution.
     grid : GridSettings, optional
         Of the grid mode.
     watershed : WatershedSettings, optional
@@ -167,70 +180,99 @@ def segment_everything(  # noqa: PLR0913 - the public contract
     >>> report = ns.segment_everything(nuclei())  # doctest: +SKIP
     >>> report.labels.table()                       # doctest: +SKIP
     """
+    wish = _Wish(method, region, side, diameter_px, level, grid, watershed, coarser, overlap, category)
     if overlap not in ("keep", "replace"):
         raise SettingsError(f"overlap {overlap!r}: use 'keep' or 'replace'")
     if workers < 1:
         raise SettingsError(f"workers {workers}: give 1 or more")
+    if side is not None and (side < 1 or level is not None or diameter_px is not None):
+        raise SettingsError(f"side {side}: give a positive number of level-0 pixels, and neither level nor diameter_px")
     source = image if isinstance(image, Image) else open_image(image)
     own = _predictor_for(predictor, source)
     chosen = choose_method(method, own)
-    points = 32 if grid is None else grid.points_per_side
-    side, finest = choose_side(chosen, own, diameter_px, level, points)
-    spec = FinderSpec(
-        chosen, side, {} if grid is None else asdict(grid), None if watershed is None else asdict(watershed)
-    )
     box = check_region(region, source.shape, most_px=None)
-    plan = plan_run(spec, box, source.shape, choose_factors(source.shape, side, finest, coarser))
-    finder = spec.build(own)
     store = _output(output, source)
-    about = about_run(own, finder, plan, overlap, category)
-    about["call"] = {  # for a script that does it again
-        "method": chosen,
-        "region": list(box),
-        "diameter_px": diameter_px,
-        "level": level,
-        "grid": None if grid is None else asdict(grid),
-        "watershed": spec.watershed,
-        "coarser": coarser,
-        "overlap": overlap,
-        "category": category,
-    }
-    run = Run(store, plan, about, resume)
-    steps = Steps(progress, run, on_tile)
-    times = [time.perf_counter()]
     try:
-        if not run.merged:
-            if client is None and workers == 1:
-                find_tiles(finder, run.missing(), run.files, steps.found, cancelled)
-            else:
-                work = Work.of(run.files.folder, own, spec, plan)
-                names = [tile.name for _, tile in run.missing()]
-                if client is None:
-                    run_on_processes(work, names, workers, steps.named, cancelled)
-                else:
-                    run_on_client(client, work, names, steps.named, cancelled)
-            run.check_failures()
+        job = _Job(own, store, replace(wish, method=chosen, region=box), resume, cancelled)
+        steps = Steps(progress, job.run, on_tile)
+        times = [time.perf_counter()]
+        if not job.run.merged:
+            job.find(client, workers, steps, cancelled)
         times.append(time.perf_counter())
-        scene = run.join(side)
+        scene = job.run.join(job.spec.side)
         times.append(time.perf_counter())
-        run.write(scene, own.model, category, steps, cancelled)
+        job.run.write(scene, own.model, category, steps, cancelled)
         times.append(time.perf_counter())
-    except NapariSamError:
+    except BaseException:
         if not isinstance(output, LabelStore):
             store.close()
         raise
-    run.files.clear()
-    find, joining, write = (float(b - a) for a, b in itertools.pairwise(times))
+    job.run.files.clear()
+    parts = ("find", "join", "write")
+    seconds = {name: b - a for name, (a, b) in zip(parts, itertools.pairwise(times), strict=True)}
+    run, plan = job.run, job.plan
     return EverythingReport(
-        chosen,
-        run.objects(),
-        run.first_label,
-        len(plan.tiles),
-        run.failed,
-        plan.factors,
-        {"find": find, "join": joining, "write": write},
-        store,
+        chosen, run.objects(), run.first_label, len(plan.tiles), run.failed, plan.factors, seconds, store
     )
+
+
+@dataclass(frozen=True)
+class _Wish:
+    """What the caller asked for; as `segment_everything`."""
+
+    method: str
+    region: Box | None
+    side: int | None
+    diameter_px: float | None
+    level: int | None
+    grid: GridSettings | None
+    watershed: WatershedSettings | None
+    coarser: bool
+    overlap: str
+    category: str | None
+
+
+class _Job:
+    """One call: which windows, which tiles, and the run on disk they belong to."""
+
+    def __init__(
+        self,
+        predictor: WindowPredictor,
+        store: LabelStore,
+        wish: _Wish,
+        resume: bool | None,
+        cancelled: Callable[[], bool] | None,
+    ) -> None:
+        self.predictor = predictor
+        shape, box = predictor.image.shape, wish.region or (0, 0, *predictor.image.shape)
+        points = 32 if wish.grid is None else wish.grid.points_per_side
+        shown = wish.side or choose_side(wish.method, predictor, wish.diameter_px, wish.level, points)
+        if shown is None and resume:  # what was seen then is not to be looked for again
+            shown = ((unfinished_run(store) or {}).get("call") or {}).get("side")
+        if shown is None:
+            shown = estimate_side(predictor, box, wish.watershed, cancelled)
+        side, finest = split_side(shown, predictor.img_size)
+        grid = {} if wish.grid is None else asdict(wish.grid)
+        self.spec = FinderSpec(wish.method, side, grid, None if wish.watershed is None else asdict(wish.watershed))
+        self.plan = plan_run(self.spec, box, shape, choose_factors(shape, side, finest, wish.coarser))
+        self.finder = self.spec.build(predictor)
+        about = about_run(predictor, self.finder, self.plan, wish.overlap, wish.category)
+        call = {**asdict(wish), "region": list(box), "side": shown, "diameter_px": None, "level": None}
+        self.run = Run(store, self.plan, {**about, "call": call}, resume)  # the call: for a script that does it again
+
+    def find(self, client: Any, workers: int, steps: Steps, cancelled: Callable[[], bool] | None) -> None:
+        """Find the objects of the tiles that are not done."""
+        run = self.run
+        if client is None and workers == 1:
+            find_tiles(self.finder, run.missing(), run.files, steps.found, cancelled)
+        else:
+            work = Work.of(run.files.folder, self.predictor, self.spec, self.plan)
+            names = [tile.name for _, tile in run.missing()]
+            if client is None:
+                run_on_processes(work, names, workers, steps.named, cancelled)
+            else:
+                run_on_client(client, work, names, steps.named, cancelled)
+        run.check_failures()
 
 
 def unfinished_run(labels: LabelStore | str | Path) -> dict[str, Any] | None:

@@ -7,7 +7,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_sam.engine.dense import DenseFinder
+from napari_sam.engine.dense_scale import estimate_scale
 from napari_sam.engine.everything import find_tile
+from napari_sam.engine.grid import GridFinder, GridSettings
 from napari_sam.engine.instances import dense_side
 from napari_sam.engine.normalisation import Normalisation
 from napari_sam.engine.tiles import plan_tiles
@@ -19,6 +22,8 @@ from napari_sam.predictor import Predictor
 from src_models.instances import WatershedSettings
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_sam.engine.finders import Box, ObjectFinder
     from napari_sam.engine.predictor import WindowPredictor
     from napari_sam.engine.tiles import Tile, TileGrid, TileResult
@@ -78,9 +83,6 @@ class FinderSpec:
 
     def build(self, predictor: WindowPredictor) -> ObjectFinder:
         """The finder itself."""
-        from napari_sam.engine.dense import DenseFinder
-        from napari_sam.engine.grid import GridFinder, GridSettings
-
         if self.method == "grid":
             return GridFinder(predictor, GridSettings(**self.grid), side=self.side)
         settings = None if self.watershed is None else WatershedSettings(**self.watershed)
@@ -108,11 +110,12 @@ def choose_method(method: str, predictor: WindowPredictor) -> str:
 
 def choose_side(
     method: str, predictor: WindowPredictor, diameter_px: float | None, level: int | None, points_per_side: int
-) -> tuple[int, int]:
-    """Level-0 pixels that a window shows at factor 1, and the finest factor.
+) -> int | None:
+    """Level-0 pixels that a window shows.
 
     A given diameter decides; of the grid mode's points two fall on an object along each axis. A given level means full
-    use of the pixels of that level. Otherwise the image is seen at full resolution.
+    use of the pixels of that level. Without either the grid mode sees the image at full resolution, and None says that
+    the dense mode is to look at the image (`estimate_side`).
 
     Raises
     ------
@@ -127,19 +130,32 @@ def choose_side(
         raise SettingsError(f"level {level} and diameter_px {diameter_px}: give one of them")
     size = predictor.img_size
     if level is not None:
-        return size, 1 << level
-    wanted = size
-    if diameter_px is not None:
-        huge = (1 << 30, 1 << 30)
-        wanted = (
-            dense_side(diameter_px, size, huge)
-            if method == "dense"
-            else ladder_side(diameter_px * points_per_side / 2, size)
-        )
+        return size << level
+    if diameter_px is None:
+        return size if method == "grid" else None
+    if method == "grid":
+        return ladder_side(diameter_px * points_per_side / 2, size)
+    return dense_side(diameter_px, size, predictor.image.shape)
+
+
+def estimate_side(
+    predictor: WindowPredictor, region: Box, watershed: WatershedSettings | None, cancelled: Callable[[], bool] | None
+) -> int:
+    """Level-0 pixels that a window shows where the dense decoder is surest of what it finds, by some samples."""
+    found = estimate_scale(predictor, region, settings=watershed, cancelled=cancelled)
+    return predictor.img_size if found is None else found.side
+
+
+def split_side(side: int, img_size: int) -> tuple[int, int]:
+    """A window's side at factor 1, and the factor at which it shows so many level-0 pixels as asked for.
+
+    >>> split_side(512, 512), split_side(300, 512), split_side(1448, 512), split_side(4096, 512)
+    ((512, 1), (300, 1), (724, 2), (512, 8))
+    """
     factor = 1
-    while wanted // factor >= 2 * size:
+    while side // factor >= 2 * img_size:
         factor *= 2
-    return wanted // factor, factor
+    return side // factor, factor
 
 
 def choose_factors(image_shape: tuple[int, int], side: int, finest: int, coarser: bool) -> tuple[int, ...]:

@@ -62,7 +62,8 @@ def bright(monkeypatch):
         return made[-1]
 
     monkeypatch.setattr(FinderSpec, "build", build)
-    monkeypatch.setattr("napari_sam.everything.choose_side", lambda *_: (64, 1))
+    monkeypatch.setattr("napari_sam.everything.choose_side", lambda *_: 64)
+    monkeypatch.setattr("napari_sam.everything.split_side", lambda *_: (64, 1))
     yield made
     bright_fail.now = lambda region: False
 
@@ -292,7 +293,7 @@ def test_partial_results_are_told_while_tiles_are_found(bright, predictor, tmp_p
 
 
 def test_a_reduced_level_still_gives_labels_of_the_full_size(bright, predictor, tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_sam.everything.choose_side", lambda *_: (64, 4))
+    monkeypatch.setattr("napari_sam.everything.split_side", lambda *_: (64, 4))
     image = np.zeros((701, 803), np.uint8)
     yy, xx = np.ogrid[:701, :803]
     for y, x, r in ((100, 120, 40), (400, 330, 90), (640, 700, 60)):
@@ -338,13 +339,14 @@ def test_what_makes_no_sense_is_refused(bright, predictor, tmp_path, options, wo
 def test_sides_and_factors_are_worked_out_from_the_diameter():
     class Fake:
         img_size = 512
+        image = np.zeros((9000, 9000))
 
-    assert choose_side("dense", Fake, None, None, 32) == (512, 1)
-    assert choose_side("dense", Fake, 48, None, 32) == (512, 1)
-    assert choose_side("dense", Fake, 192, None, 32) == (512, 4)
-    assert choose_side("dense", Fake, 24, None, 32) == (256, 1)
-    assert choose_side("grid", Fake, 32, None, 32) == (512, 1)
-    assert choose_side("dense", Fake, None, 3, 32) == (512, 8)
+    assert choose_side("dense", Fake, None, None, 32) is None
+    assert choose_side("grid", Fake, None, None, 32) == 512
+    assert choose_side("dense", Fake, 80, None, 32) == 512
+    assert choose_side("dense", Fake, 320, None, 32) == 2048
+    assert choose_side("grid", Fake, 32, None, 32) == 512
+    assert choose_side("dense", Fake, None, 3, 32) == 4096
     assert choose_factors((512, 512), 512, 1, coarser=True) == (1,)
     assert choose_factors((513, 20), 512, 1, coarser=True) == (1, 4)
     with pytest.raises(SettingsError, match="one of them"):
