@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_sam.io.image import open_image
     from napari_sam.io.label_store import LabelStore
     from napari_sam.predictor import Predictor
+    from napari_sam.prompted import segment_prompts
 
 __version__ = "0.1.0"
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Predictor",
     "open_image",
     "segment_everything",
+    "segment_prompts",
 ]
 
 _HOMES = {
@@ -40,6 +42,7 @@ _HOMES = {
     "Predictor": "napari_sam.predictor",
     "open_image": "napari_sam.io.image",
     "segment_everything": "napari_sam.everything",
+    "segment_prompts": "napari_sam.prompted",
     "errors": "",
 }
 

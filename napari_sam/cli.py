@@ -12,8 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sam import __version__
+from napari_sam.cli_common import (
+    ProgressLine,
+    add_image_options,
+    add_model_options,
+    end_line,
+    floats,
+    join_negative_numbers,
+    open_chosen,
+)
+from napari_sam.cli_everything import add_everything
 from napari_sam.cli_export import add_export
 from napari_sam.cli_images import add_images
+from napari_sam.cli_measure import add_measure
 from napari_sam.cli_precompute import add_precompute
 from napari_sam.cli_training import add_training
 from napari_sam.errors import NapariSamError, PromptError
@@ -24,18 +35,20 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    args = _parser().parse_args(argv)
+    args = _parser().parse_args(join_negative_numbers(sys.argv[1:] if argv is None else argv))
     try:
         result = args.run(args)
     except NapariSamError as error:
+        end_line()
         sys.stderr.write(f"napari-sam: {' '.join(str(error).split())}\n")
         return 2
     except KeyboardInterrupt:
+        end_line()
         sys.stderr.write("napari-sam: interrupted\n")
         return 130
     if result is not None:
         sys.stdout.write(json.dumps(result) + "\n" if args.json else _as_text(result))
-    return 0
+    return int(getattr(args, "status", 0))
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -48,23 +61,21 @@ def _parser() -> argparse.ArgumentParser:
     segment = commands.add_parser("segment", parents=[common], help="segment objects by points and boxes")
     segment.add_argument("image", help="TIFF, OME-Zarr, PNG, JPEG …")
     segment.add_argument(
-        "--point", action="append", default=[], type=_floats(2), metavar="Y,X", help="a point on the object"
+        "--point", action="append", default=[], type=floats(2), metavar="Y,X", help="a point on the object"
     )
     segment.add_argument(
-        "--negative", action="append", default=[], type=_floats(2), metavar="Y,X", help="a point beside it"
+        "--negative", action="append", default=[], type=floats(2), metavar="Y,X", help="a point beside it"
     )
     segment.add_argument(
         "--box",
         action="append",
         default=[],
-        type=_floats(4),
+        type=floats(4),
         metavar="Y0,X0,Y1,X1",
         help="a box around the object; several boxes are several objects",
     )
-    segment.add_argument("--channels", type=_ints, default=None, metavar="R,G,B", help="channels to look at")
-    segment.add_argument("--model", default="default", help="name (see 'models list') or checkpoint file")
-    segment.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    segment.add_argument("--precision", default="auto", help="auto, float32, bfloat16 or float16")
+    add_image_options(segment)
+    add_model_options(segment)
     segment.add_argument("--diameter", type=float, default=None, metavar="PX", help="typical object diameter")
     segment.add_argument("--output", type=Path, default=None, metavar="OUT", help="label image, .tif or .png")
     segment.add_argument("--crop", action="store_true", help="write only the region around the objects")
@@ -86,7 +97,9 @@ def _parser() -> argparse.ArgumentParser:
     about.set_defaults(run=_models_info)
 
     add_images(commands, common)
+    add_everything(commands, common)
     add_export(commands, common)
+    add_measure(commands, common)
     add_precompute(commands, common)
     add_training(commands, common)
 
@@ -97,35 +110,12 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _floats(count: int) -> Any:
-    """A parser of `count` comma-separated numbers."""
-
-    def parse(text: str) -> tuple[float, ...]:
-        try:
-            values = tuple(float(v) for v in text.split(","))
-        except ValueError:
-            values = ()
-        if len(values) != count:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {count} numbers separated by commas")
-        return values
-
-    return parse
-
-
-def _ints(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(v) for v in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not whole numbers separated by commas") from None
-
-
 def _segment(args: argparse.Namespace) -> Any:
     from napari_sam.engine.windows import Hints  # noqa: PLC0415 - torch comes with the engine
-    from napari_sam.io.image import open_image  # noqa: PLC0415
     from napari_sam.io.masks import describe, render_labels, write_labels  # noqa: PLC0415
     from napari_sam.predictor import Predictor  # noqa: PLC0415
 
-    image = open_image(args.image, channels=args.channels)
+    image = open_chosen(args.image, args.channels, args.plane)
     asks: list[dict[str, Any]] = [{"box": box} for box in args.box]
     points = [*args.point, *args.negative]
     if points:
@@ -196,10 +186,11 @@ def _models_fetch(args: argparse.Namespace) -> Any:
     from src_models.download import fetch_model  # noqa: PLC0415
     from src_models.registry import model_info  # noqa: PLC0415
 
+    line = ProgressLine(f"{args.name}: MiB")
+
     def progress(done: int, total: int | None) -> None:
-        share = f"{100 * done // total} %" if total else f"{done >> 20} MiB"
-        sys.stderr.write(f"\r{args.name}: {share}")
-        sys.stderr.flush()
+        if total:
+            line(done >> 20, total >> 20)
 
     info = model_info(args.name)
     paths = [fetch_model(part, progress=progress) for part in (info, info.decoder) if part is not None]
@@ -216,7 +207,7 @@ def _as_text(result: dict[str, Any]) -> str:
     """A result for people: one line per entry, one per object."""
     lines = []
     for key, value in result.items():
-        if key == "objects":
+        if key == "objects" and isinstance(value, list):
             lines += [
                 f"object {o['label']}: {o['area_px']} px in ({o['y0']}, {o['x0']}, {o['y1']}, {o['x1']}), "
                 f"score {o['predicted_iou']:.2f}"

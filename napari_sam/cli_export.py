@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import argparse
-import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from napari_sam.cli_common import ProgressLine, ints
 from napari_sam.errors import StoreError
+
+if TYPE_CHECKING:
+    import argparse
 
 
 def add_export(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -32,21 +34,8 @@ def add_export(commands: Any, common: argparse.ArgumentParser) -> None:
     command.add_argument("labels", metavar="LABELS", help="label store, such as cells.ome.zarr")
     command.add_argument("out", type=Path, metavar="OUT", help="file to write")
     command.add_argument("--format", default=None, help="geojson-pixels and the like, where the ending does not say it")
-    command.add_argument("--objects", type=_ids, default=None, metavar="ID,ID", help="some objects only")
+    command.add_argument("--objects", type=ints, default=None, metavar="ID,ID", help="some objects only")
     command.set_defaults(run=_export)
-
-
-def _ids(text: str) -> list[int]:
-    try:
-        return [int(v) for v in text.split(",")]
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not ids separated by commas") from None
-
-
-def _report(done: int, total: int) -> None:
-    """One line of progress on standard error, written over the last one."""
-    sys.stderr.write(f"\r{100 * done // total} % of {total}" + ("\n" if done == total else ""))
-    sys.stderr.flush()
 
 
 def _export(args: argparse.Namespace) -> Any:
@@ -58,6 +47,6 @@ def _export(args: argparse.Namespace) -> Any:
         store = LabelStore.open(args.labels, "r")
     with store:
         count = len(store) if args.objects is None else len(set(args.objects))
-        path = store.export(args.out, format=args.format, labels=args.objects, progress=_report)
+        path = store.export(args.out, format=args.format, labels=args.objects, progress=ProgressLine("step"))
     files = [path] if path.is_file() else [f for f in path.rglob("*") if f.is_file()]
     return {"output": str(path), "count": count, "bytes": sum(f.stat().st_size for f in files)}

@@ -6,8 +6,12 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_sam.cli_common import ProgressLine
+
 if TYPE_CHECKING:
     import argparse
+
+report = ProgressLine("block")
 
 
 def add_images(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -34,14 +38,6 @@ def add_images(commands: Any, common: argparse.ArgumentParser) -> None:
     command = commands.add_parser("overview", parents=[common], help=what, description=f"{what.capitalize()}.")
     command.add_argument("image", help="path or URL of an image")
     command.set_defaults(run=_overview)
-
-
-def report(done: int, total: int) -> None:
-    """One line of progress on standard error, written over the last one."""
-    sys.stderr.write(f"\r{100 * done // total} % ({done} of {total} blocks)")
-    if done == total:
-        sys.stderr.write("\n")
-    sys.stderr.flush()
 
 
 def _transcode(args: argparse.Namespace) -> Any:

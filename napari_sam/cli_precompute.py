@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from napari_sam.cli_common import ProgressLine, add_image_options, add_model_options, open_chosen, region
 from napari_sam.errors import SettingsError
+
+if TYPE_CHECKING:
+    import argparse
+
+_progress = ProgressLine("window")
 
 
 def add_precompute(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -27,12 +32,10 @@ def add_precompute(commands: Any, common: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--cache", type=Path, metavar="FOLDER", help="where embeddings are kept; else where napari looks"
     )
-    command.add_argument("--region", type=_region, metavar="Y0,X0,Y1,X1", help="level-0 pixels; the whole image if not")
+    command.add_argument("--region", type=region, metavar="Y0,X0,Y1,X1", help="level-0 pixels; the whole image if not")
     command.add_argument("--diameter", type=float, metavar="PX", help="typical object diameter, as clicks are given it")
-    command.add_argument("--channels", type=_ints, metavar="R,G,B", help="channels to look at")
-    command.add_argument("--model", default="default", help="name (see 'models list') or checkpoint file")
-    command.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-    command.add_argument("--precision", default="auto", help="auto, float32, bfloat16 or float16; that of the clicks")
+    add_image_options(command)
+    add_model_options(command)
     command.add_argument("--limit", type=float, default=32.0, metavar="GIB", help="size of the folder at most (32)")
     command.set_defaults(run=_precompute)
 
@@ -40,12 +43,11 @@ def add_precompute(commands: Any, common: argparse.ArgumentParser) -> None:
 def _precompute(args: argparse.Namespace) -> Any:
     from napari_sam.engine.precompute import precompute  # noqa: PLC0415 - torch comes with the engine
     from napari_sam.io.embedding_store import ZarrEmbeddingStore, default_folder  # noqa: PLC0415
-    from napari_sam.io.image import open_image  # noqa: PLC0415
     from napari_sam.predictor import Predictor  # noqa: PLC0415
 
     if not args.limit > 0:
         raise SettingsError(f"--limit {args.limit}: give a positive number of GiB")
-    image = open_image(args.image, channels=args.channels)
+    image = open_chosen(args.image, args.channels, args.plane)
     store = ZarrEmbeddingStore(args.cache or default_folder(), int(args.limit * (1 << 30)))
     predictor = Predictor(args.model, args.device, args.precision, store)
     predictor.set_image(image)
@@ -64,22 +66,3 @@ def _precompute(args: argparse.Namespace) -> Any:
         "window sides": list(report.sides_px),
         "cache bytes": store.size_bytes,
     }
-
-
-def _progress(done: int, total: int) -> None:
-    sys.stderr.write(f"\rwindow {done}/{total}" + ("\n" if done == total else ""))
-    sys.stderr.flush()
-
-
-def _region(text: str) -> tuple[int, ...]:
-    values = _ints(text)
-    if len(values) != 4:
-        raise argparse.ArgumentTypeError(f"{text!r} is not four whole numbers separated by commas")
-    return values
-
-
-def _ints(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(v) for v in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not whole numbers separated by commas") from None

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import signal
 import sys
-import threading
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_sam.cli_common import ProgressLine, interruptible
 from napari_sam.errors import TrainingError
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Mapping
+
+_PROMISE = "saving and stopping; the same command goes on from here"
+_line = ProgressLine("step")
 
 
 def add_training(commands: Any, common: argparse.ArgumentParser) -> None:
@@ -110,36 +111,7 @@ def _with_steps(config: Any, steps: int | None) -> Any:
 def _report(step: int, steps: int, values: Mapping[str, float]) -> None:
     """One line of progress, written over the last one."""
     shown = "  ".join(f"{name} {value:.4g}" for name, value in values.items())
-    sys.stderr.write(f"\rstep {step}/{steps}  {shown}   ")
-    if step == steps:
-        sys.stderr.write("\n")
-    sys.stderr.flush()
-
-
-@contextmanager
-def _interruptible() -> Iterator[Callable[[], bool]]:
-    """Let Ctrl+C, or a scheduler's SIGTERM, save and stop after the step at hand; a second one stops at once.
-
-    Raises KeyboardInterrupt at the end if one came, so that the command fails and a script does not go on.
-    """
-    asked: list[int] = []
-
-    def stop(number: int, frame: object) -> None:
-        asked.append(number)
-        signal.signal(number, before[number])
-        sys.stderr.write("\nsaving and stopping; the same command goes on from here\n")
-
-    usual = threading.current_thread() is threading.main_thread()  # signals can be handled nowhere else
-    before = {int(n): signal.getsignal(n) for n in (signal.SIGINT, signal.SIGTERM)} if usual else {}
-    for number in before:
-        signal.signal(number, stop)
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if asked:
-        raise KeyboardInterrupt
+    _line(step, steps, f"  {shown}")
 
 
 def _shown(path: Path) -> None:
@@ -160,7 +132,7 @@ def _train(args: argparse.Namespace) -> Any:
     first = trainer.resume()
     if first >= config.steps:
         sys.stderr.write(f"the run in {args.out} is at step {first} already; raise --steps to go on\n")
-    with _interruptible() as cancelled:
+    with interruptible(_PROMISE) as cancelled:
         trainer.run(_report, cancelled)
     best = args.out / "best.safetensors"
     return {
@@ -179,7 +151,7 @@ def _pretrain(args: argparse.Namespace) -> Any:
     config = _with_steps(PretrainConfig.from_toml(path), args.steps)
     if args.show:
         return _shown(path)
-    with _interruptible() as cancelled:
+    with interruptible(_PROMISE) as cancelled:
         result = pretrain(config, args.data, args.out, device=args.device, progress=_report, cancelled=cancelled)
     for path, reason in result.skipped.items():
         sys.stderr.write(f"left out: {path}: {reason}\n")

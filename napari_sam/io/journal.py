@@ -259,6 +259,12 @@ class Journal:
         with self._transaction() as db:
             db.execute("UPDATE meta SET value = ? WHERE key = 'rendered'", (json.dumps(seq),))
 
+    def add_indexes(self, statements: Iterable[str]) -> None:
+        """Run ``CREATE INDEX IF NOT EXISTS`` statements; other versions keep such indexes up without knowing them."""
+        with self._transaction() as db:
+            for statement in statements:
+                db.execute(statement)
+
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
         with self._lock:

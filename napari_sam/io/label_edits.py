@@ -57,6 +57,11 @@ class Edit:
         self._decoded: list[NDArray[np.uint32] | None] = []
         self._gained: dict[int, Box] = {}
 
+    @property
+    def gained(self) -> list[int]:
+        """Labels that got pixels."""
+        return sorted(self._gained)
+
     def read(self, box: Box) -> NDArray[np.uint32]:
         """Pixels of a box as this change leaves them so far."""
         labels = self._pyramid.read(self.plane, box).copy()

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 _MOST_PX = 1 << 24
 
 
-def prediction_record(prediction: Prediction, candidate: int, mask: NDArray[np.bool_]) -> dict[str, Any]:
+def prediction_record(
+    prediction: Prediction, candidate: int, mask: NDArray[np.bool_], source: dict[str, Any] | None = None
+) -> dict[str, Any]:
     """A prediction as JSON: prompts and settings, model, window, scores and the whole mask as runs.
 
     Parameters
@@ -31,9 +33,12 @@ def prediction_record(prediction: Prediction, candidate: int, mask: NDArray[np.b
         Which of its masks was taken.
     mask : ndarray of bool
         (h, w), that mask; of one of more than 16 million pixels no runs are kept.
+    source : dict, optional
+        Where the prompt came from, as JSON, if not from a person.
     """
     asked = prediction.asked
     return {
+        **({} if source is None else {"source": source}),
         "prompt": prompt_record(prediction.prompt),
         "model": prediction.model,
         "window": [int(v) for v in prediction.window.bbox],

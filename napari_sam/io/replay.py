@@ -26,11 +26,13 @@ import sys
 import numpy as np
 
 import napari_sam as ns
+from napari_sam.engine.grid_filters import GridSettings
 from napari_sam.engine.normalisation import Normalisation
 from napari_sam.engine.prompts import MaskPrompt
 from napari_sam.engine.windows import Hints, Window
 from napari_sam.io.records import earlier_prediction
 from napari_sam.io.runs import decode_mask, labels_from_text
+from src_models.instances import WatershedSettings
 
 out = sys.argv[2] if len(sys.argv) > 2 else {out!r}
 try:
@@ -137,18 +139,46 @@ def _other(store: LabelStore, op: int, kind: str, record: dict[str, Any]) -> Ite
         "merge": "labels.merge({labels!r}, into={into!r})\n",
         "relabel": "labels.relabel({label!r}, {new!r})\n",
         "category": "labels.set_category({label!r}, {category!r})\n",
+        "review": "labels.review({label!r}, {verdict!r})\n",
     }
+    if kind == "everything":
+        yield from _everything(record)
+        return
     if kind in calls:
         yield calls[kind].format(**record)
         return
     for patch in store.patches_of(op):  # drawn by hand, or cut along a line: exactly these pixels
         text = base64.b64encode(patch.after).decode()
         plane = f", plane={patch.plane!r}" if patch.plane else ""
-        what = "cut" if kind == "split" else kind
+        what = {"split": "cut", "commits": "prompts"}.get(kind, kind)
         yield f"labels.paint(labels_from_text({text!r}), {patch.box[:2]!r}, kind={what!r}{plane})\n"
+    if kind == "commits":
+        objects = [{**record["shared"], **one} for one in record["objects"]]
+        named = [(r["label"], r["category"]) for r in objects if r.get("category") is not None]
+        yield f"for label, category in {named!r}:\n    labels.set_category(label, category)\n" if named else ""
     if kind == "split" and record.get("category") is not None:
         for label in record["parts"][1:]:
             yield f"labels.set_category({label!r}, {record['category']!r})\n"
+
+
+def _everything(record: dict[str, Any]) -> Iterator[str]:
+    """A whole run of everything-mode: its first change describes it, those of its tiles follow from it."""
+    if "first_label" not in record:
+        return
+    call = {name: record["call"][name] for name in sorted(record["call"]) if record["call"][name] is not None}
+    seen = f"image.with_plane({tuple(record['plane'])!r}, {tuple(record['channels'])!r})"
+    yield f"everything = ns.Predictor({record['model']!r})\n"
+    yield f"everything.set_source({seen}, {_normalisation(record['normalisation'])})\n"
+    rest = "".join(f", {name}={_value(name, value)}" for name, value in call.items())
+    yield f"ns.segment_everything({seen}, everything, labels{rest})\n"
+
+
+def _value(name: str, value: Any) -> str:
+    """A setting as Python."""
+    kinds = {"grid": "GridSettings", "watershed": "WatershedSettings"}
+    if name in kinds:
+        return f"{kinds[name]}(**{value!r})"
+    return repr(tuple(value) if name == "region" else value)
 
 
 def _plain(name: str) -> str:

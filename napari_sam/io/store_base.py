@@ -21,7 +21,7 @@ from napari_sam.io.label_edits import Edit, box_of, next_free, plane_of
 from src_models.locking import FileLock
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from types import TracebackType
 
     import numpy as np
@@ -333,6 +333,17 @@ class StoreBase:
         """Rows of a SELECT on the journal, whose tables are described in `napari_sam.io.journal`."""
         return self._journal.query(sql, values)
 
+    def add_indexes(self, statements: Iterable[str]) -> None:
+        """Make queries on the journal quick, by ``CREATE INDEX IF NOT EXISTS``."""
+        with self._writing(catch_up=False):
+            self._journal.add_indexes(statements)
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Let no other thread change the store in here."""
+        with self._mutex:
+            yield
+
     def patches_of(self, op: int) -> Iterator[Patch]:
         """Pixels that a change of the history wrote, before and after."""
         return self._journal.patches(op)
@@ -342,12 +353,15 @@ class StoreBase:
         self._listeners.append(listener)
 
     def undo(self) -> dict[str, Any] | None:
-        """Take the last change back, from whichever session; returns its record, or None if there is none."""
-        return self._step(back=True)
+        """Take the last change back, from whichever session; returns its record, or None if there is none.
+
+        What one run of everything-mode wrote is one change, as is its being made again by `redo`.
+        """
+        return self._step_run(back=True)
 
     def redo(self) -> dict[str, Any] | None:
         """Make the change that was last taken back again; returns its record, or None if there is none."""
-        return self._step(back=False)
+        return self._step_run(back=False)
 
     def rebuild(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Draw all pixels again from the journal, for instance after files were damaged or deleted.
@@ -399,6 +413,16 @@ class StoreBase:
         _, seq = self._journal.add(change, self._rendered)
         self._draw_logged(seq, change.patches, back=False)
         give_back(sum((p.box[2] - p.box[0]) * (p.box[3] - p.box[1]) for p in change.patches))
+
+    def _step_run(self, back: bool) -> dict[str, Any] | None:
+        with self._mutex:
+            record = self._step(back)
+            while record is not None and record.get("run") is not None:
+                following = self._journal.last(DONE if back else UNDONE)
+                if following is None or following[1].get("run") != record["run"]:
+                    break
+                record = self._step(back)
+            return record
 
     def _step(self, back: bool) -> dict[str, Any] | None:
         with self._writing():

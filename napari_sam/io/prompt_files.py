@@ -1,0 +1,195 @@
+"""Files that hold prompts: tables, COCO, GeoJSON and label images, each as rows of one form."""
+
+from __future__ import annotations
+
+import importlib
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sam.engine.prompts import MaskPrompt
+from napari_sam.errors import PromptError
+from napari_sam.io.image import open_image
+from napari_sam.io.label_arrays import blocks
+from napari_sam.io.label_edits import boxes_of, union
+from napari_sam.io.label_store import LabelStore
+from napari_sam.io.prompt_tables import BOX, Rows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from napari_sam.io.lazy_image import Image
+
+    Box = tuple[int, int, int, int]
+
+_SEPARATORS = ",;\t"
+_JOURNAL = "journal.sqlite"  # what makes a folder a label store
+
+
+def rows_of_file(source: str | Path, image: Image, coordinates: str, image_id: int | None) -> Rows:
+    """Prompts of a file; its ending says what it is.
+
+    Raises
+    ------
+    PromptError
+        If it is nothing that holds prompts, or damaged.
+    """
+    path = Path(source).expanduser()
+    suffix = path.suffix.lower()
+    if not path.exists() and "://" not in str(source):
+        raise PromptError(f"{path}: no such file of prompts")
+    if (path / _JOURNAL).is_file():
+        with LabelStore.open(path, "r") as store:
+            return rows_of_store(store, image)
+    try:
+        if suffix in (".csv", ".tsv", ".txt"):
+            return _csv(path)
+        if suffix in (".parquet", ".pq"):
+            return _parquet(path)
+        if suffix in (".json", ".geojson"):
+            with path.open(encoding="utf-8") as file:
+                content = json.load(file)
+            return _json(content, path, image, coordinates, image_id)
+    except (OSError, ValueError, RecursionError) as error:
+        if isinstance(error, PromptError):
+            raise
+        raise PromptError(f"{path}: cannot be read as prompts ({error}); see that it is whole") from error
+    labels = open_image(source)
+    return rows_of_labels(labels, image, str(source))
+
+
+def _csv(path: Path) -> Rows:
+    import pandas as pd  # noqa: PLC0415 - slow to import
+
+    with path.open(encoding="utf-8-sig") as file:
+        head = file.readline()
+    separator = max(_SEPARATORS, key=head.count)
+    frame = pd.read_csv(path, sep=separator, skipinitialspace=True, encoding="utf-8-sig", skip_blank_lines=False)
+    return Rows(frame, str(path), "line", np.arange(2, len(frame) + 2))
+
+
+def _parquet(path: Path) -> Rows:
+    import pandas as pd  # noqa: PLC0415 - slow to import
+
+    try:
+        importlib.import_module("pyarrow")
+    except ImportError as error:
+        raise PromptError(f"{path}: Parquet needs pyarrow; run 'pip install pyarrow', or give .csv") from error
+    frame = pd.read_parquet(path)
+    return Rows(frame, str(path), "row", np.arange(len(frame)))
+
+
+def _json(content: Any, path: Path, image: Image, coordinates: str, image_id: int | None) -> Rows:
+    if isinstance(content, dict) and content.get("type") in ("FeatureCollection", "Feature"):
+        from napari_sam.io.prompt_geojson import rows_of_geojson  # noqa: PLC0415 - knows Rows
+
+        return rows_of_geojson(content, str(path), image, coordinates)
+    if isinstance(content, list) and content and isinstance(content[0], dict) and "bbox" in content[0]:
+        return _coco({"annotations": content}, path, image, image_id)
+    if isinstance(content, dict) and isinstance(content.get("annotations"), list):
+        return _coco(content, path, image, image_id)
+    if isinstance(content, list) and content and all(isinstance(f, dict) and "geometry" in f for f in content):
+        return _json({"type": "FeatureCollection", "features": content}, path, image, coordinates, image_id)
+    raise PromptError(f"{path}: neither COCO (annotations, or a list of detections) nor GeoJSON (a FeatureCollection)")
+
+
+def _coco(content: dict[str, Any], path: Path, image: Image, image_id: int | None) -> Rows:
+    """Annotations or detections of one image; bbox is (x, y, width, height) from the pixels' outer corner."""
+    import pandas as pd  # noqa: PLC0415 - slow to import
+
+    entries = [e if isinstance(e, dict) else {} for e in content["annotations"]]
+    wanted = _coco_image(content, entries, path, image, image_id)
+    numbers = [i for i, e in enumerate(entries) if wanted is None or e.get("image_id", wanted) == wanted]
+    kept = [entries[i] for i in numbers]
+    names = {c.get("id"): c.get("name") for c in content.get("categories", []) if isinstance(c, dict)}
+    boxes = np.full((len(kept), 4), np.nan)
+    problems: list[str | None] = [None] * len(kept)
+    for i, entry in enumerate(kept):
+        try:
+            x, y, width, height = (float(v) for v in entry["bbox"])
+            boxes[i] = y, x, y + height, x + width
+        except (KeyError, TypeError, ValueError):
+            problems[i] = f"bbox {entry.get('bbox')!r} is not four numbers (x, y, width, height)"
+    frame = pd.DataFrame(boxes, columns=list(BOX))
+    frame["problem"] = pd.Series(problems, dtype=object)
+    ids = [e.get("category_id") for e in kept]
+    frame["category"] = pd.Series([names.get(c, None if c is None else str(c)) for c in ids], dtype=object)
+    frame["score"] = pd.Series([e.get("score") for e in kept], dtype=object)
+    return Rows(frame, str(path), "annotation", np.array(numbers, np.int64))
+
+
+def _coco_image(
+    content: dict[str, Any], entries: list[dict[str, Any]], path: Path, image: Image, image_id: int | None
+) -> Any:
+    """Id of the image in a COCO file that this one is."""
+    ids = list(dict.fromkeys(e["image_id"] for e in entries if "image_id" in e))
+    files = {i.get("id"): str(i.get("file_name", "")) for i in content.get("images", []) if isinstance(i, dict)}
+    if image_id is not None:
+        if image_id not in ids and image_id not in files:
+            raise PromptError(f"{path}: image_id {image_id}: the file has images {', '.join(map(str, ids[:10]))}")
+        return image_id
+    if len(ids) <= 1 and len(files) <= 1:
+        return None
+    own = None if image.uri is None else Path(image.uri.rstrip("/")).name
+    same = [i for i, name in files.items() if own is not None and Path(name).name == own]
+    if len(same) == 1:
+        return same[0]
+    raise PromptError(f"{path}: holds {max(len(ids), len(files))} images; say which with image_id=NUMBER")
+
+
+def rows_of_store(store: LabelStore, image: Image) -> Rows:
+    """The boxes of a label store's objects; its masks are read from its pixels when they are asked for."""
+    import pandas as pd  # noqa: PLC0415 - slow to import
+
+    if len(store.shape) > 2 or tuple(store.shape) != tuple(image.shape):
+        raise PromptError(
+            f"{store.path}: labels of shape {store.shape} do not fit the image of shape {tuple(image.shape)}"
+        )
+    found = store.rows_of("SELECT label, y0, x0, y1, x1, category, predicted_iou FROM objects ORDER BY label")
+    frame = pd.DataFrame(found, columns=["label", *BOX, "category", "score"])
+    numbers = frame.pop("label").to_numpy(np.int64)
+    pixels = open_image(store.path)  # stays readable when the store is closed
+    return Rows(frame, str(store.path), "object", numbers, _masks(pixels, numbers, frame[list(BOX)].to_numpy(np.int64)))
+
+
+def rows_of_labels(source: Any, image: Image, name: str) -> Rows:
+    """The boxes of all objects of a label image, found block by block.
+
+    Raises
+    ------
+    PromptError
+        If it is not of the image's shape, or holds no whole numbers.
+    """
+    import pandas as pd  # noqa: PLC0415 - slow to import
+
+    labels = open_image(source)
+    if labels.dtype.kind not in "biu" or labels.channel_count > 1:
+        raise PromptError(
+            f"{name}: {labels.channel_count} channels of {labels.dtype} are not labels; give a label image of whole "
+            "numbers, a table, COCO or GeoJSON"
+        )
+    if tuple(labels.shape) != tuple(image.shape):
+        raise PromptError(f"{name}: labels of shape {labels.shape} do not fit the image of shape {tuple(image.shape)}")
+    found: dict[int, Box] = {}
+    for y0, x0, y1, x1 in blocks((0, 0, *labels.shape)):
+        part = labels.read(0, y0, x0, y1, x1)[..., 0]
+        for label, _, (top, left, bottom, right) in boxes_of(part.astype(np.int64)):
+            box = (top + y0, left + x0, bottom + y0, right + x0)
+            found[label] = union(found[label], box) if label in found else box
+    numbers = np.array(sorted(found), np.int64)
+    boxes = np.array([found[n] for n in numbers.tolist()], np.int64).reshape(-1, 4)
+    frame = pd.DataFrame(boxes, columns=list(BOX))
+    return Rows(frame, name, "object", numbers, _masks(labels, numbers, boxes))
+
+
+def _masks(labels: Image, numbers: NDArray[np.int64], boxes: NDArray[np.int64]) -> Callable[[int], MaskPrompt | None]:
+    def mask(i: int) -> MaskPrompt | None:
+        y0, x0, y1, x1 = boxes[i].tolist()
+        own = labels.read(0, y0, x0, y1, x1)[..., 0] == numbers[i]
+        return MaskPrompt(own, (y0, x0, y1, x1)) if own.any() else None
+
+    return mask
