@@ -2,8 +2,8 @@
 
     python -m benchmarks.dense [--quick]
 
-Encoding, the dense decoder and the watershed, from set_image to labels; nothing is in the cache. The parts are timed
-apart as well.
+From set_image to labels, by default: choosing the magnification, encoding, the dense decoder and the watershed; nothing
+is in the cache. The parts are timed apart as well.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import numpy as np
 from benchmarks import timing
 from benchmarks.fixtures import synthetic_cells
 from napari_sam import Predictor
-from napari_sam.engine.instances import blend, cover
-from src_models.instances import WatershedSettings, seeded_watershed
+from napari_sam.engine.dense import DenseFinder
+from napari_sam.engine.dense_scale import estimate_scale
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -36,28 +36,29 @@ def main(arguments: list[str] | None = None) -> None:
             labels = predictor.instances()
             whole.append(time.perf_counter() - started)
             parts.append(_parts(predictor))
-        encode, decode, flood = np.median(parts, axis=0) * 1e3
+        choose, read, network, flood = np.median(parts, axis=0) * 1e3
         timing.say(
             f"{side} x {side}: {np.median(whole) * 1e3:.0f} ms, {labels.max()} objects "
-            f"(encoding {encode:.0f}, dense decoder and blending {decode:.0f}, watershed {flood:.0f})"
+            f"(scale {choose:.0f}, reading {read:.0f}, networks {network:.0f}, watershed and scores {flood:.0f})"
         )
 
 
-def _parts(predictor: Predictor) -> tuple[float, float, float]:
-    """Seconds of encoding, decoding and the watershed."""
+def _parts(predictor: Predictor) -> tuple[float, ...]:
+    """Seconds of choosing the magnification, reading, the networks, and the watershed."""
     predictor.cache.clear()
-    shape = predictor.image.shape
-    windows = cover((0, 0, *shape), shape, predictor.img_size, predictor.img_size)
+    region = (0, 0, *predictor.image.shape)
     times = [time.perf_counter()]
-    for window in windows:
-        predictor.embed(window)
+    scale = estimate_scale(predictor)
+    finder = DenseFinder(predictor, side=None if scale is None else scale.side)
     times.append(time.perf_counter())
-    maps = blend(windows, predictor.dense_maps, (0, 0, *shape))
+    predictor.cache.clear()
+    read = finder.read(region, 1)
     times.append(time.perf_counter())
-    seeded_watershed(maps, WatershedSettings())
+    computed = finder.compute(region, 1, read)
     times.append(time.perf_counter())
-    encode, decode, flood = np.diff(times)
-    return float(encode), float(decode), float(flood)
+    finder.finish(region, 1, computed)
+    times.append(time.perf_counter())
+    return tuple(float(t) for t in np.diff(times))
 
 
 if __name__ == "__main__":

@@ -42,6 +42,10 @@ class Waiting:
         """Nothing: the rule knows where the discs are."""
         return region
 
+    def sees_nothing(self, read: Any) -> bool:
+        """Never: the rule sees everywhere."""
+        return False
+
     def compute(self, region: Any, factor: int, read: Any, cancelled: Any = None) -> Any:
         """Wait."""
         time.sleep(WAIT_S)

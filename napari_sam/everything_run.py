@@ -275,10 +275,10 @@ def _check_same(found: dict[str, Any], about: dict[str, Any], resume: bool | Non
     """Refuse to mix two runs, or to lose one."""
     where = f"{path}: an unfinished run lies here, {done} of {found['tiles']} tiles done"
     if resume is None:
-        raise SettingsError(f"{where}; go on with resume=True (--resume), or drop it with resume=False (--restart)")
+        raise SettingsError(f"{where}; go on with resume=True (--resume), or drop it with resume=False (--discard)")
     for key, value in about.items():
         if found["about"].get(key) != value:
             raise SettingsError(
                 f"{where}, but with {key} {found['about'].get(key)!r}, now {value!r}; use the same, or "
-                "drop the run with resume=False (--restart)"
+                "drop the run with resume=False (--discard)"
             )

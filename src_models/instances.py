@@ -20,6 +20,12 @@ HYPOTHESIS_LOGIT = 8.0
 """An object of the dense decoder is shown to the mask decoder as logits of this size, as a user's drawing is."""
 
 _BOX_IOU = 0.5  # an object answers a box if their boxes overlap so much
+_STEP = 0.25  # the laxer and the stricter outline of a stability score are so far from the foreground's threshold
+
+# Predicted IoU: a constant, and the weights of the soft IoU, the shallowest boundary distance and the nearest centre
+# distance inside. Least squares on the best IoU of 9 090 objects of the shipped model, train splits of 15 data sets of
+# equal weight, at 1 to 4 magnifications each. It ranks objects right or wrong (IoU 0.5) with an AUC of 0.82.
+_QUALITY = (0.32, 0.75, -0.87, -0.99)
 
 
 @dataclass(frozen=True)
@@ -37,6 +43,8 @@ class WatershedSettings:
         Gaussians on the foreground and on the distances, in pixels of the network's input.
     min_area_px : int
         Smaller objects are dropped; in pixels of the network's input.
+    min_predicted_iou : float
+        Objects of which the maps are less sure are dropped, where their scores are asked for (`scored_objects`).
 
     Notes
     -----
@@ -51,6 +59,7 @@ class WatershedSettings:
     foreground_sigma_px: float = 0.0
     sigma_px: float = 2.0
     min_area_px: int = 0
+    min_predicted_iou: float = 0.0
 
     def __post_init__(self) -> None:
         """Refuse what no map can reach."""
@@ -60,6 +69,8 @@ class WatershedSettings:
         for name in ("foreground_sigma_px", "sigma_px", "min_area_px"):
             if getattr(self, name) < 0:
                 raise SettingsError(f"{name} {getattr(self, name)}: cannot be negative")
+        if not 0 <= self.min_predicted_iou <= 1:
+            raise SettingsError(f"min_predicted_iou {self.min_predicted_iou}: give a share from 0 to 1")
 
 
 HYPOTHESES = WatershedSettings(centre=0.5)
@@ -91,6 +102,74 @@ def seeded_watershed(maps: NDArray[np.float32], settings: WatershedSettings, sca
     >>> seeded_watershed(maps, WatershedSettings(sigma_px=0.0))[2].tolist()
     [1, 1, 1, 1, 0, 2, 2, 2, 2]
     """
+    basins, _ = _flooded(maps, settings, scale, settings.foreground)
+    return _renumbered(basins, _large_enough(basins, settings, scale))[0]
+
+
+@dataclass(frozen=True)
+class ScoredObjects:
+    """Objects of dense maps, and how sure the maps are of each.
+
+    Attributes
+    ----------
+    labels : ndarray of int32
+        (H, W), 0 is background, objects from 1 to n without gaps.
+    predicted_iou : ndarray of float32
+        (n,) what IoU with the true object to expect, from 0 to 1: the IoU of the object and the foreground around
+        it, and whether the distances reach zero inside, as they do in every whole object.
+    stability_score : ndarray of float32
+        (n,) area where the foreground exceeds its threshold by a quarter, over the area where it falls short of it
+        by less than a quarter.
+    """
+
+    labels: NDArray[np.int32]
+    predicted_iou: NDArray[np.float32]
+    stability_score: NDArray[np.float32]
+
+
+def scored_objects(maps: NDArray[np.float32], settings: WatershedSettings, scale: float = 1.0) -> ScoredObjects:
+    """Objects of dense maps with their scores; parameters as `seeded_watershed`'s.
+
+    Notes
+    -----
+    The watershed goes on beyond the objects to where the foreground is a quarter below its threshold, so that each
+    has surroundings of its own to be judged by.
+
+    Examples
+    --------
+    >>> maps = np.ones((3, 5, 9), np.float32)
+    >>> maps[0, :, 4], maps[1:, 2, [2, 6]] = 0, 0
+    >>> scored_objects(maps, WatershedSettings(sigma_px=0.0)).predicted_iou.tolist()
+    [1.0, 1.0]
+    """
+    loose = max(settings.foreground - _STEP, settings.foreground / 2)
+    strict = min(settings.foreground + _STEP, (1 + settings.foreground) / 2)
+    basins, inside = _flooded(maps, settings, scale, loose)
+    labels = np.where(inside, basins, 0)
+    count = int(basins.max(initial=0))
+    foreground = np.asarray(maps[FOREGROUND], np.float32)
+    area = np.bincount(labels.ravel(), minlength=count + 1)
+    around = np.bincount(basins.ravel(), minlength=count + 1)
+    within = np.bincount(labels.ravel(), weights=foreground.ravel(), minlength=count + 1)
+    total = np.bincount(basins.ravel(), weights=foreground.ravel(), minlength=count + 1)
+    sure = np.bincount(labels.ravel(), weights=(foreground > strict).ravel(), minlength=count + 1)
+    depth = [ndimage.minimum(maps[i], labels, np.arange(count + 1)) for i in (BOUNDARY, CENTRE)]
+    features = (1.0, within / np.maximum(area + total - within, 1e-6), *depth)
+    predicted = np.clip(sum(w * f for w, f in zip(_QUALITY, features, strict=True)), 0, 1)
+    kept = _large_enough(labels, settings, scale)
+    kept &= predicted[: len(kept)] >= settings.min_predicted_iou
+    out, numbers = _renumbered(labels, kept)
+    return ScoredObjects(
+        out,
+        predicted[numbers].astype(np.float32),
+        (sure / np.maximum(around, 1))[numbers].astype(np.float32),
+    )
+
+
+def _flooded(
+    maps: NDArray[np.float32], settings: WatershedSettings, scale: float, lowest: float
+) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
+    """Basins of the seeds where the foreground exceeds `lowest`, and where it exceeds the settings' threshold."""
     from skimage.segmentation import watershed  # noqa: PLC0415 - slow to import
 
     foreground, centre, boundary = (np.asarray(maps[i], np.float32) for i in (FOREGROUND, CENTRE, BOUNDARY))
@@ -104,13 +183,22 @@ def seeded_watershed(maps: NDArray[np.float32], settings: WatershedSettings, sca
         inside & (centre < settings.centre) & (boundary < settings.boundary), structure=np.ones((3, 3))
     )
     if not count:
-        return np.zeros(inside.shape, np.int32)
-    labels: NDArray[np.int32] = watershed(boundary, markers=seeds, mask=inside).astype(np.int32)
-    areas = np.bincount(labels.ravel())
-    kept = areas >= max(settings.min_area_px * scale**2, 1)
+        return np.zeros(inside.shape, np.int32), inside
+    basins: NDArray[np.int32] = watershed(boundary, markers=seeds, mask=foreground > lowest).astype(np.int32)
+    return basins, inside
+
+
+def _large_enough(labels: NDArray[np.int32], settings: WatershedSettings, scale: float) -> NDArray[np.bool_]:
+    """Which labels, from 0 on, are objects."""
+    kept: NDArray[np.bool_] = np.bincount(labels.ravel()) >= max(settings.min_area_px * scale**2, 1)
     kept[0] = False
+    return kept
+
+
+def _renumbered(labels: NDArray[np.int32], kept: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
+    """Labels from 1 without gaps, and which ones they were."""
     numbers = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
-    return numbers[labels]
+    return numbers[labels], np.flatnonzero(kept)
 
 
 def hypothesis(

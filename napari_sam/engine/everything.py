@@ -94,7 +94,7 @@ def find_tile(
 ) -> TileResult:
     """Find the objects of one tile, step after step."""
     read = finder.read(tile.outer, tile.factor)
-    if read is None:
+    if finder.sees_nothing(read):
         return keep_tile(tile, _nothing(tile), grid)
     computed = finder.compute(tile.outer, tile.factor, read, cancelled)
     return keep_tile(tile, finder.finish(tile.outer, tile.factor, computed), grid)
@@ -142,7 +142,7 @@ class _Run:
         self.check()
         try:
             pixels = read.result()
-            if pixels is None:
+            if self.finder.sees_nothing(pixels):
                 self.behind.append(self.finishers.submit(self._keep, grid, tile, _nothing(tile)))
                 return
             computed = self.finder.compute(tile.outer, tile.factor, pixels, self.cancelled)

@@ -49,10 +49,10 @@ class ObjectFinder(Protocol):
         """Everything its answer depends on besides the pixels, as JSON holds it."""
 
     def read(self, region: Box, factor: int) -> Any:
-        """Read the pixels; runs in a thread of its own, ahead of `compute`.
+        """Read the pixels; runs in a thread of its own, ahead of `compute`."""
 
-        None says that there is nothing to see, every pixel being the same: then the other stages are left out.
-        """
+    def sees_nothing(self, read: Any) -> bool:
+        """Whether what was read is without any structure, so that the other stages may be left out."""
 
     def compute(self, region: Box, factor: int, read: Any, cancelled: Callable[[], bool] | None = None) -> Any:
         """Run the network; one region at a time."""
@@ -69,3 +69,13 @@ class ObjectFinder(Protocol):
         computed
             What `compute` gave for the same region and factor.
         """
+
+
+def is_even(pixels: NDArray[np.uint8]) -> bool:
+    """Whether all pixels (h, w, c) are the same.
+
+    >>> import numpy as np
+    >>> is_even(np.full((4, 4, 3), 7, np.uint8)), is_even(np.eye(4, dtype=np.uint8)[..., None])
+    (True, False)
+    """
+    return bool((pixels == pixels[:1, :1]).all())

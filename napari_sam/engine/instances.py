@@ -14,12 +14,18 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_NATURAL_PX = 48.0  # diameter of an object, in pixels of the network's input, that the dense decoder sees best
+_HALF_RUNG = 2**0.25  # a ladder's nearest side, not the next larger one
 _MOST_PX = 1 << 26  # of a region held in memory: maps, smoothed copies and the watershed take some 45 bytes each
 _TAPER = 0.05  # a window's weight at its very border, against 1 in its middle
 
 
-def check_region(region: tuple[int, int, int, int] | None, image_shape: tuple[int, int]) -> tuple[int, int, int, int]:
+NATURAL_PX = 80.0
+"""Diameter of an object, in pixels of the network's input, that the dense decoder sees best (on train splits)."""
+
+
+def check_region(
+    region: tuple[int, int, int, int] | None, image_shape: tuple[int, int], most_px: int | None = _MOST_PX
+) -> tuple[int, int, int, int]:
     """A region (y0, x0, y1, x1) cut to the image; all of it for None.
 
     Raises
@@ -34,9 +40,9 @@ def check_region(region: tuple[int, int, int, int] | None, image_shape: tuple[in
     height, width = bbox[2] - bbox[0], bbox[3] - bbox[1]
     if height <= 0 or width <= 0:
         raise PromptError(f"region {region}: outside the image of shape {image_shape}; give (y0, x0, y1, x1) in it")
-    if height * width > _MOST_PX:
+    if most_px is not None and height * width > most_px:
         raise PromptError(
-            f"region of {height} x {width} pixels: more than {_MOST_PX} at once; give a smaller region=(y0, x0, y1, x1)"
+            f"region of {height} x {width} pixels: more than {most_px} at once; give a smaller region=(y0, x0, y1, x1)"
         )
     return bbox
 
@@ -76,11 +82,15 @@ def dense_side(diameter_px: float | None, img_size: int, image_shape: tuple[int,
     """Side of the windows for dense maps, level-0 pixels.
 
     Without a diameter that is full resolution, or the whole image where it fits the network.
+
+    Examples
+    --------
+    >>> dense_side(None, 512, (300, 200)), dense_side(80, 512, (300, 200)), dense_side(300, 512, (9000, 9000))
+    (300, 512, 2048)
     """
-    if max(image_shape) <= img_size:
-        return max(image_shape)
-    wanted = img_size if diameter_px is None else img_size * diameter_px / _NATURAL_PX
-    return ladder_side(wanted, img_size)
+    if diameter_px is None:
+        return min(max(image_shape), img_size)
+    return ladder_side(img_size * diameter_px / NATURAL_PX / _HALF_RUNG, img_size)
 
 
 def blend(

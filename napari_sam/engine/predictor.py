@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import threading
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import torch
@@ -15,7 +16,8 @@ from torch.nn import functional as F
 
 from napari_sam.engine.answering import Answering
 from napari_sam.engine.cache import EmbeddingCache, EmbeddingKey, EmbeddingStore
-from napari_sam.engine.instances import blend, check_region, cover, dense_side
+from napari_sam.engine.dense_scale import find_instances
+from napari_sam.engine.instances import check_region
 from napari_sam.engine.normalisation import Normalisation, decide
 from napari_sam.engine.prediction import Asked
 from napari_sam.engine.prompts import Prompt, parse_prompt
@@ -25,7 +27,7 @@ from napari_sam.errors import CancelledError, CheckpointError, NoImageError, Pro
 from src_models.checkpoints import load_dense_decoder, load_sam, weights_fingerprint
 from src_models.dense_decoder import DenseDecoder
 from src_models.instances import HYPOTHESES, WatershedSettings, seeded_watershed
-from src_models.registry import model_names
+from src_models.registry import model_info, model_names
 from src_models.runtime import Runner
 from src_models.sam import Sam
 
@@ -85,6 +87,7 @@ class WindowPredictor(Answering):
     ) -> None:
         net = model if isinstance(model, Sam) else load_sam(model)
         self.model = model.kind if isinstance(model, Sam) else str(model)
+        self.model_is_named = not isinstance(model, Sam)
         self.runner = Runner(net, device, precision)
         self.cache = _new_cache(cache)
         self.tidy = net.kind == "default" if tidy is None else tidy
@@ -123,6 +126,25 @@ class WindowPredictor(Answering):
     def normalisation(self) -> Normalisation:
         """Which values become black and white; one decision for the whole image."""
         return self._normalisation
+
+    def sharing(self) -> Self:
+        """A predictor with the same network, cache and turns, for another image; this one keeps its own."""
+        twin = copy.copy(self)
+        twin._lock = threading.RLock()
+        twin._image, twin._normalisation = None, Normalisation()
+        return twin
+
+    @property
+    def can_dense(self) -> bool:
+        """Whether the model finds all objects of a window at once, by itself or with a decoder to download."""
+        if self.runner.has_dense:
+            return True
+        return self.model_is_named and self.model in model_names() and model_info(self.model).decoder is not None
+
+    @property
+    def weights(self) -> str:
+        """Fingerprint of the network's weights."""
+        return self._weights
 
     def set_source(self, image: ImageSource, normalisation: Normalisation | None = None) -> None:
         """Choose the image; reads nothing beyond a sample of its coarsest level."""
@@ -246,9 +268,9 @@ class WindowPredictor(Answering):
             (y0, x0, y1, x1) in level-0 pixels, half-open; the whole image by default.
         diameter_px : float, optional
             Typical diameter of the objects, level-0 pixels: large objects are looked for at a coarser level,
-            small ones magnified. Without it the image is seen at full resolution.
+            small ones magnified. Without it a few samples of the region tell (`estimate_scale`).
         settings : WatershedSettings, optional
-            Thresholds and smoothing.
+            Thresholds and smoothing; by default those that suit the model.
         progress : callable, optional
             Called with windows done and their number.
         cancelled : callable, optional
@@ -268,12 +290,8 @@ class WindowPredictor(Answering):
         CancelledError
             If `cancelled` said so.
         """
-        shape = self.image.shape
-        bbox = check_region(region, shape)
-        side = dense_side(diameter_px, self.img_size, shape)
-        windows = cover(bbox, shape, side, self.img_size)
-        maps = blend(windows, lambda window: self.dense_maps(window, cancelled), bbox, progress)
-        return seeded_watershed(maps, settings or WatershedSettings(), side / self.img_size)
+        bbox = check_region(region, self.image.shape)
+        return find_instances(self, bbox, diameter_px, settings, progress, cancelled)
 
     def dense_maps(self, window: Window, cancelled: Callable[[], bool] | None = None) -> NDArray[np.float32]:
         """Foreground, distance to the centre and to the boundary of a window: (3, h, w) in level-0 pixels.
@@ -287,16 +305,17 @@ class WindowPredictor(Answering):
         CancelledError
             If `cancelled` said so.
         """
-        if not self.runner.has_dense:
-            self._fetch_dense()
+        self.need_dense()
         maps = self.runner.dense(self._embedding(window, cancelled))
         rows, cols = (max(1, round(n * maps.shape[1] / self.img_size)) for n in window.network_shape)
         resized = F.interpolate(maps[None, :, :rows, :cols], size=window.shape, mode="bilinear", align_corners=False)
         out: NDArray[np.float32] = resized[0].numpy()
         return out
 
-    def _fetch_dense(self) -> None:
-        """Get the decoder that micro-sam publishes beside a model."""
+    def need_dense(self) -> None:
+        """Have a dense decoder: get the one that micro-sam publishes beside a model. Raises as `dense_maps`."""
+        if self.runner.has_dense:
+            return
         missing = f"model {self.model!r} has no dense decoder; use 'default', or a micro-sam model that has one"
         with self._lock:
             if self.runner.has_dense:  # another thread was first
@@ -375,13 +394,13 @@ class WindowPredictor(Answering):
         prompt = parse_prompt(self.image.shape, **ask)
         return choose_window(prompt, self.image.shape, self.img_size, hints or Hints())
 
-    def pixels(self, window: Window) -> NDArray[np.uint8]:
-        """What the network sees of a window: (h, w, 3) RGB, scaled, not yet padded."""
+    def pixels(self, window: Window, shape: tuple[int, int] | None = None) -> NDArray[np.uint8]:
+        """What the network sees of a window: (h, w, 3) RGB, scaled, not yet padded; of `shape` if it is given."""
         image = self.image
         level, region, step = source_region(image.levels, window)
         raw = image.read(level, *region, step)
         rgb = self._normalisation.apply(raw)
-        nh, nw = window.network_shape
+        nh, nw = shape or window.network_shape
         if rgb.shape[:2] == (nh, nw):
             return rgb
         return np.asarray(Image.fromarray(rgb).resize((nw, nh), Image.Resampling.BILINEAR))

@@ -48,7 +48,7 @@ def score_dense(
     max_images: int = 1000,
     settings: WatershedSettings | None = None,
 ) -> DenseScore:
-    """Segment every image of a folder of image/label pairs and compare all objects.
+    """Segment every image of a folder of image/label pairs, as everything-mode does, and compare all objects.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def score_dense(
     max_images : int
         Images, evenly spread over the folder.
     settings : WatershedSettings, optional
-        Of the watershed.
+        Of the watershed; by default those that suit the model.
     """
     pairs = list(labelled_images(folder))
     rows = []
