@@ -75,8 +75,10 @@ def add_everything(commands: Any, common: argparse.ArgumentParser) -> None:
 def _add_grid_options(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("grid mode, as in SAM's automatic mask generator")
     group.add_argument("--points-per-side", type=int, metavar="N", help="points along each side of a window (32)")
-    group.add_argument("--pred-iou", type=float, metavar="V", help="least predicted IoU (0.88; 0 with prompts)")
-    group.add_argument("--stability", type=float, metavar="V", help="least stability score (0.95)")
+    group.add_argument(
+        "--pred-iou", type=float, metavar="V", help="least predicted IoU (0.88; default model 0.7; prompts 0)"
+    )
+    group.add_argument("--stability", type=float, metavar="V", help="least stability score (0.95; default model 0.9)")
     group.add_argument("--min-area", type=int, metavar="PX", help="drop smaller parts and holes (0)")
 
 
@@ -216,7 +218,7 @@ def _run_tiles(
             region=args.region,
             diameter_px=args.diameter,
             level=args.level,
-            grid=_grid(args),
+            grid=_grid(args, predictor.runner.kind),
             overlap=args.overlap,
             category=args.category,
             resume=_resume(args),
@@ -242,12 +244,12 @@ def _head(args: argparse.Namespace, method: str, first_label: int) -> dict[str, 
     return {"image": args.image, "output": str(args.out), "method": method, "first label": int(first_label)}
 
 
-def _grid(args: argparse.Namespace) -> Any:
-    """Settings of grid mode that were given; None if none was."""
+def _grid(args: argparse.Namespace, kind: str) -> Any:
+    """Settings of grid mode that were given, the model's own beside them; None if none was."""
     from napari_sam.engine.grid import GridSettings  # noqa: PLC0415 - torch comes with the engine
 
     given = {theirs: getattr(args, ours) for ours, theirs in _GRID.items() if getattr(args, ours) is not None}
-    return GridSettings(**given) if given else None
+    return GridSettings.for_model(kind, **given) if given else None
 
 
 def _tell_failed(args: argparse.Namespace, failed: list[str], count: int, what: str) -> None:

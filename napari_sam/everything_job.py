@@ -84,7 +84,7 @@ class FinderSpec:
     def build(self, predictor: WindowPredictor) -> ObjectFinder:
         """The finder itself."""
         if self.method == "grid":
-            return GridFinder(predictor, GridSettings(**self.grid), side=self.side)
+            return GridFinder(predictor, GridSettings(**self.grid) if self.grid else None, side=self.side)
         settings = None if self.watershed is None else WatershedSettings(**self.watershed)
         return DenseFinder(predictor, settings, side=self.side)
 
