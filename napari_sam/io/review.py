@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from napari_sam.io.label_store import LabelStore
 
 VERDICTS = ("accepted", "rejected")
-_OF = "json_extract(v.record, '$.label')"
+_OF = "CAST(json_extract(v.record, '$.label') AS INTEGER)"  # as whole as objects.label, or no index is used
 _IS_VERDICT = "v.state = 'done' AND v.kind IN ('review', 'commit')"
 _INDEXES = (
     "CREATE INDEX IF NOT EXISTS objects_by_confidence ON objects (predicted_iou, label)",
-    "CREATE INDEX IF NOT EXISTS verdicts ON ops (json_extract(record, '$.label'), id) "
+    "CREATE INDEX IF NOT EXISTS verdicts ON ops (CAST(json_extract(record, '$.label') AS INTEGER), id) "
     "WHERE state = 'done' AND kind IN ('review', 'commit')",
 )  # older versions read and write stores that have them as before
 
@@ -85,7 +85,7 @@ class ReviewQueue:
     Parameters
     ----------
     store : LabelStore
-        Open; where it is open for writing an index is added to the journal, once (1.5 s for a million objects).
+        Open; where it is open for writing an index is added to the journal, once (2 s for a million objects).
 
     Examples
     --------
@@ -129,7 +129,7 @@ class ReviewQueue:
         return self._first("label = ?", (label,)) is not None
 
     def counts(self) -> Counts:
-        """How many objects were reviewed, and how many there are."""
+        """How many objects were reviewed, and how many there are; takes 10 us for each verdict so far."""
         sql = (
             f"SELECT count(DISTINCT {_OF}) FROM ops AS v {self._hint} JOIN objects ON label = {_OF} "  # noqa: S608
             f"WHERE {_IS_VERDICT} AND v.id >= objects.op"

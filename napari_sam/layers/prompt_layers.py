@@ -14,6 +14,8 @@ from napari_sam.engine.prompts import MaskPrompt
 from napari_sam.errors import ImageError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari.components import ViewerModel
     from napari.layers import Image as ImageLayer
     from numpy.typing import NDArray
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 POINTS_NAME = "SAM points"
 SHAPES_NAME = "SAM boxes"
 PREVIEW_NAME = "SAM preview"
+TEMPORARY = "napari_sam_temporary"
+"""In the metadata of labels layers that only show something and cannot be written to."""
 FOREGROUND, BACKGROUND = "foreground", "background"
 _COLOURS = ["#2dd4bf", "#f43f5e"]  # told apart by the colour-blind, too; the symbol differs as well
 _SYMBOLS = {FOREGROUND: "disc", BACKGROUND: "x"}
@@ -84,6 +88,7 @@ class PromptLayers:
             np.zeros((1,) * ndim, np.uint16),
             name=PREVIEW_NAME,
             opacity=0.55,
+            metadata={TEMPORARY: True},
             **placed,
         )
         preview.colormap = CyclicLabelColormap(colors=np.array([*_PREVIEW_COLOURS]), background_value=0)
@@ -155,7 +160,7 @@ class PromptLayers:
         self.preview.data = crop[(None,) * len(plane)]
         self.preview.translate = translate_to(self.image, (*plane, top, left))
 
-    def prompts(self, plane: tuple[int, ...], one_per_box: bool) -> list[dict[str, Any]]:
+    def prompts(self, plane: tuple[int, ...], one_per_box: bool, only_background: bool = False) -> list[dict[str, Any]]:
         """What was drawn on a plane, as keywords of `Predictor.predict`.
 
         Parameters
@@ -165,6 +170,8 @@ class PromptLayers:
         one_per_box : bool
             Each box or area is an object of its own, with the points inside it; otherwise everything together is
             one object, and of several shapes the last counts.
+        only_background : bool
+            Whether background points alone mean something, because a mask goes with them.
 
         Returns
         -------
@@ -178,8 +185,8 @@ class PromptLayers:
         ask: dict[str, Any] = dict(shapes[-1]) if shapes else {}
         if len(yx):
             ask |= {"points": yx, "point_labels": labels}
-        only_background = bool(len(yx)) and not labels.any() and not shapes
-        return [ask] if ask and not only_background else []
+        meaningless = bool(len(yx)) and not labels.any() and not shapes and not only_background
+        return [ask] if ask and not meaningless else []
 
     def _to_image(self, layer: Points | Shapes, data: NDArray[np.float64]) -> NDArray[np.float64]:
         """Coordinates of a prompt layer in the image's level-0 pixels."""
@@ -274,7 +281,7 @@ def placement(image: ImageLayer) -> dict[str, Any]:
     }
 
 
-def translate_to(image: ImageLayer, origin: tuple[int, ...]) -> NDArray[np.float64]:
+def translate_to(image: ImageLayer, origin: Sequence[float]) -> NDArray[np.float64]:
     """Translation of a crop that starts at `origin` of the image's data."""
     zero = np.array(image.data_to_world([0.0] * len(origin)))
     moved = np.array(image.data_to_world(list(origin))) - zero

@@ -7,6 +7,8 @@ an editable copy of what is in view. Every stroke is journaled when it ends.
 
 from __future__ import annotations
 
+import threading
+from collections import deque
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -63,6 +65,9 @@ class StoreWriter:
         self._region: Box = (0, 0, shape[-2], shape[-1]) if self.whole else (0, 0, 1, 1)
         self._closed = False
         self._offered = 0
+        self._thread = threading.get_ident()  # the only one that may touch layers
+        self._elsewhere: deque[tuple[tuple[int, ...], Box]] = deque()
+        self.on_elsewhere: Callable[[], None] | None = None
         placed = placement(image)
         data = store.array[...] if self.whole else np.zeros((1,) * len(shape), np.uint32)
         name = f"{image.name} objects"
@@ -74,9 +79,9 @@ class StoreWriter:
             self.edit.visible = False
         self._snapshot = data.copy()
         self.edit.events.paint.connect(self._on_paint)
-        self.edit.bind_key("M", lambda _: self._new_label(), overwrite=True)
+        self.edit.bind_key("M", lambda _: self.new_label(), overwrite=True)
         store.on_drawn(self._on_drawn)
-        self._new_label()
+        self.new_label()
         self.describe()
 
     @classmethod
@@ -150,12 +155,19 @@ class StoreWriter:
         plane: tuple[int, ...],
         overlap: str = "keep",
         candidate: int | None = None,
+        label: int | None = None,
     ) -> int:
-        """Write an object; see `LabelStore.commit`."""
+        """Write an object, or give object `label` this mask; see `LabelStore.commit`."""
         self.flush()
-        label = self.store.commit(prediction, overlap=overlap, plane=plane, candidate=candidate)
+        label = self.store.commit(prediction, label, overlap, plane=plane, candidate=candidate)
         self._publish()
         return label
+
+    def review(self, label: int, verdict: str) -> None:
+        """Accept or reject an object; see `LabelStore.review`."""
+        self.flush()
+        self.store.review(label, verdict)
+        self._publish()
 
     def undo(self) -> dict[str, Any] | None:
         """Take the last change back, a stroke or an object; returns its record, or None."""
@@ -186,6 +198,19 @@ class StoreWriter:
             raise LabelsError(
                 f"layer {self.edit.name!r} holds other data than its store; undo that, or remove the layer"
             )
+        if not (data != self._snapshot).any():
+            return
+        with self.store.held():  # another thread must not write between the look and the stroke
+            self._take_all()
+            self._write_strokes(data)
+
+    def catch_up(self) -> None:
+        """Show what another thread wrote; `on_elsewhere` is called, in that thread, when there is something."""
+        if self._elsewhere and not self._closed:
+            self._take_all()
+            self._publish()
+
+    def _write_strokes(self, data: NDArray[Any]) -> None:
         differs = data != self._snapshot
         planes = {tuple(int(i) for i in at) for at in np.argwhere(differs.any((-2, -1)))} if differs.any() else set()
         for plane in sorted(planes):
@@ -215,7 +240,7 @@ class StoreWriter:
             return
         if plane != self._plane:
             self.flush()
-            self._new_label()  # an object belongs to one plane
+            self.new_label()  # an object belongs to one plane
         if self.display is None:
             self._plane = plane
             return
@@ -270,17 +295,31 @@ class StoreWriter:
             self._report(str(error))
 
     def _on_drawn(self, plane: tuple[int, ...], box: Box) -> None:
-        """Show what the store has just written."""
+        """The store has just written."""
+        if threading.get_ident() == self._thread:
+            self._take(plane, box)
+        elif not self._closed:
+            self._elsewhere.append((plane, box))
+            if self.on_elsewhere is not None:
+                self.on_elsewhere()
+
+    def _take_all(self) -> None:
+        while self._elsewhere:
+            self._take(*self._elsewhere.popleft())
+
+    def _take(self, plane: tuple[int, ...], box: Box) -> None:
+        """Put what the store holds in a box onto the edit layer; strokes that it does not know yet stay."""
         part = intersection(box, self._region)
         if part is None or self._closed or (not self.whole and plane != self._plane):
             return
         at: tuple[Any, ...] = (*(plane if self.whole else (0,) * len(plane)), *inside(part, self._region))
         values: NDArray[np.uint32] = self.store.read(part, plane=plane)
-        self.edit.data[at] = values
+        drawn = self.edit.data[at] != self._snapshot[at]
+        self.edit.data[at] = np.where(drawn, self.edit.data[at], values)
         self._snapshot[at] = values
 
-    def _new_label(self) -> None:
-        """Let the brush draw a new object; napari's own would take an id that exists outside the view."""
+    def new_label(self) -> None:
+        """Let the brush draw a new object; napari's own key would take an id that exists outside the view."""
         self._offered = self.edit.selected_label = self.next_label
 
     def describe(self) -> None:
@@ -294,7 +333,7 @@ class StoreWriter:
         if self._closed:
             return
         if self.edit.selected_label == self._offered:
-            self._new_label()
+            self.new_label()
         if self.edit.visible:
             self.edit.refresh()
         elif self.display is not None:

@@ -17,13 +17,19 @@ from qtpy.QtWidgets import (
     QProgressBar,
     QPushButton,
     QSpinBox,
+    QTabWidget,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_sam.widgets.everything_panel import EverythingPanel
+from napari_sam.widgets.review_panel import ReviewPanel
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+CLICK, EVERYTHING, REVIEW = 0, 1, 2
+"""Pages of the dock."""
 OVERLAP_CHOICES = (("Existing objects stay", "keep"), ("New object wins", "replace"))
 
 
@@ -69,6 +75,10 @@ class Controls(QWidget):
         self.undo = _button("Undo  (Ctrl+Z)", "Take the last accepted object back")
         self.redo = _button("Redo  (Ctrl+Shift+Z)", "Write it again")
         self.export = _button("Export…", "Write all objects as GeoJSON, COCO, TIFF, table, script …")
+        self.everything = EverythingPanel()
+        self.review = ReviewPanel()
+        self.tabs = QTabWidget()
+        self.tabs.tabBar().setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.progress = QProgressBar()
         self.progress.setTextVisible(True)
         self.cancel = _button("Cancel", "Stop what the engine is doing")
@@ -100,14 +110,23 @@ class Controls(QWidget):
         actions.addWidget(self.redo, 1, 1)
         actions.addWidget(self.export, 2, 0, 1, 2)
         self.accept.setStyleSheet("QPushButton { font-weight: bold; padding: 6px; }")
+        clicks = QWidget()
+        page = QVBoxLayout(clicks)
+        page.addLayout(_row((self.foreground, self.background)))
+        page.addLayout(_row((self.box, self.brush)))
+        page.addLayout(_row((self.batch, self.segment)))
+        page.addLayout(_row((self.previous, self.candidate, self.following), stretch=1))
+        page.addLayout(actions)
+        page.addStretch(1)
+        tips = ("Object by object, by points and boxes", "Find all objects at once", "Judge objects one by one")
+        pages = ((clicks, "Click"), (self.everything, "Everything"), (self.review, "Review"))
+        for index, (widget, text) in enumerate(pages):
+            self.tabs.addTab(widget, text)
+            self.tabs.setTabToolTip(index, tips[index])
         layout = QVBoxLayout(self)
         layout.addWidget(self.next_step)
         layout.addLayout(form)
-        layout.addLayout(_row((self.foreground, self.background)))
-        layout.addLayout(_row((self.box, self.brush)))
-        layout.addLayout(_row((self.batch, self.segment)))
-        layout.addLayout(_row((self.previous, self.candidate, self.following), stretch=1))
-        layout.addLayout(actions)
+        layout.addWidget(self.tabs)
         layout.addLayout(_row((self.progress, self.cancel), stretch=0))
         layout.addWidget(self.status)
         layout.addStretch(1)

@@ -40,6 +40,33 @@ def next_step(has_image: bool, answer: Answer | None, tool: str, hint: str = "")
     return "3. Press C to accept, N for another mask, or click where it is wrong (B: background)."
 
 
+def everything_step(has_image: bool, running: bool, finished: bool, drawing: bool) -> str:
+    """What to do next on the page "Everything"."""
+    if not has_image:
+        return next_step(False, None, "point")
+    if running:
+        return "Finding all objects. You can go on looking around and clicking."
+    if finished:
+        return "Done: review the objects, or undo them all (Ctrl+Z)."
+    if drawing:
+        return "Drag a rectangle over the image, then press Start."
+    return "Choose where to look for objects, then press Start."
+
+
+def review_step(reviewing: bool) -> str:
+    """What to do next on the page "Review"."""
+    if not reviewing:
+        return "Nothing is left to review."
+    return "Is the outlined object right?  A: yes · R: no, erase it · F: fix it · S: later"
+
+
+def fix_step(label: int, has_answer: bool) -> str:
+    """What to do next while an object is corrected."""
+    if not has_answer:
+        return f"Fixing object {label}: click what is missing, B what is too much, R draws a box. Escape goes back."
+    return f"Fixing object {label}: C takes the new mask, N shows another, clicks improve it. Escape goes back."
+
+
 def candidate_text(answer: Answer | None, candidate: int) -> str:
     """Which of the masks is shown, and its score."""
     if answer is None:

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from napari.layers import Labels
-from qtpy.QtCore import QSignalBlocker
+from qtpy.QtCore import QObject, QSignalBlocker, Signal
 from qtpy.QtWidgets import QFileDialog
 
 from napari_sam.errors import ImageError, LabelsError, NapariSamError, StoreError
 from napari_sam.io.image import image_from_layer
 from napari_sam.io.store_paths import store_path
 from napari_sam.layers.labels import LabelsWriter, image_plane_shape
+from napari_sam.layers.prompt_layers import TEMPORARY
 from napari_sam.layers.store_layers import StoreWriter
+from napari_sam.widgets.qt import single_shot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -30,6 +32,13 @@ if TYPE_CHECKING:
     Writer = LabelsWriter | StoreWriter
 
 _OWN, _OPEN = "own store", "open a store"
+_CATCH_UP_MS = 150
+
+
+class _Bell(QObject):
+    """Brings word from other threads."""
+
+    rang = Signal()
 
 
 class LabelTarget:
@@ -62,6 +71,22 @@ class LabelTarget:
         self.image: ImageLayer | None = None
         self.writer: Writer | None = None
         self._path: Path | None = None
+        self._bell = _Bell()
+        self._catch_up_soon = single_shot(self._bell, _CATCH_UP_MS, self._catch_up)
+        self._bell.rang.connect(self._on_rang)
+
+    def _on_rang(self) -> None:
+        if not self._catch_up_soon.isActive():  # objects come in bursts
+            self._catch_up_soon.start()
+
+    def _catch_up(self) -> None:
+        """Show what another thread wrote into the store."""
+        if isinstance(self.writer, StoreWriter):
+            try:
+                self.writer.catch_up()
+            except NapariSamError as error:
+                self._report(str(error))
+            self.count()
 
     @property
     def store_path(self) -> Path | None:
@@ -94,7 +119,8 @@ class LabelTarget:
     def fill(self, layers: Sequence[Layer]) -> None:
         """Offer the labels layers of the window."""
         combo = self._controls.labels
-        own = [(x.name, x) for x in layers if isinstance(x, Labels) and x not in self._store_layers()]
+        theirs = [x for x in layers if isinstance(x, Labels) and TEMPORARY not in x.metadata]
+        own = [(x.name, x) for x in theirs if x not in self._store_layers()]
         items: list[tuple[str, Any]] = [(self._own_text(), _OWN), *own, ("open a label store…", _OPEN)]
         with QSignalBlocker(combo):
             combo.clear()
@@ -128,6 +154,10 @@ class LabelTarget:
             except LabelsError as error:
                 self._report(str(error))
         self.fill(list(self._viewer.layers))
+
+    def use_own_store(self) -> None:
+        """Write to the image's own label store from now on."""
+        self._controls.labels.setCurrentIndex(0)  # which calls `choose`
 
     def ready(self) -> Writer:
         """The writer in use; the image's own store is made if nothing was chosen.
@@ -216,6 +246,7 @@ class LabelTarget:
                 self._viewer.layers.move(self._viewer.layers.index(writer.edit), self._above(writer))
             self._viewer.layers.selection.active = active
         writer.edit.events.set_data.connect(self._on_edited)
+        writer.on_elsewhere = self._bell.rang.emit
         self._bind(writer.edit)
         self.writer = writer
         self.fill(list(self._viewer.layers))

@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import napari
 import numpy as np
 from napari.layers import Image as ImageLayer
-from napari.layers import Labels
 from napari.utils.notifications import show_error, show_info
-from qtpy.QtCore import QEvent, QSignalBlocker, QTimer
+from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_sam.engine.windows import Hints
@@ -25,25 +23,32 @@ from napari_sam.layers.prompt_layers import (
     masks_of,
 )
 from napari_sam.layers.store_layers import StoreWriter
-from napari_sam.widgets.controls import Controls
-from napari_sam.widgets.guide import candidate_text, next_step
+from napari_sam.widgets.controls import CLICK, EVERYTHING, REVIEW, Controls
+from napari_sam.widgets.everything_panel import DRAWN
+from napari_sam.widgets.everything_run import EverythingRun
+from napari_sam.widgets.fixing import Fix
+from napari_sam.widgets.guide import candidate_text, everything_step, fix_step, next_step, review_step
+from napari_sam.widgets.keys import KeySet
 from napari_sam.widgets.label_target import LabelTarget
+from napari_sam.widgets.model_choice import ModelChoice
+from napari_sam.widgets.prompt_set import PromptSet
+from napari_sam.widgets.qt import refill, single_shot
+from napari_sam.widgets.review_control import ReviewControl
 from napari_sam.widgets.session import Answer, EngineSession
 from napari_sam.widgets.view import camera, under_mouse, visible_box
 from napari_sam.widgets.worker import EngineThread, Outcome
-from src_models.registry import is_cached, model_info, model_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from qtpy.QtGui import QCloseEvent
 
     from napari_sam.engine.prediction import Prediction
+    from napari_sam.io.review import Candidate
 
 _DEBOUNCE_MS = 40  # drags and multi-point changes come as bursts of events
 _VIEW_MS = 60  # a pan or zoom comes as a burst of events, too
 _STROKE_MS, _TABLE_MS = 300, 800
-_OPEN_FILE = "checkpoint file…"
 _DOING = {"prepare": "Loading the model and looking at the image", "export": "Exporting"}
 _EXPORTS = (
     "GeoJSON (*.geojson);;COCO (*.json);;Label image (*.tif);;Table (*.csv);;ImageJ ROIs (*.zip);;"
@@ -68,35 +73,46 @@ class PromptWidget(QWidget):
         QVBoxLayout(self).addWidget(self.controls)
         self.session = EngineSession()
         self.thread = EngineThread(self)
-        self.layers: PromptLayers | None = None
+        self.keys = KeySet(viewer)
+        self.prompts = PromptSet(viewer, self._on_prompt, self._on_contrast, self._on_new_pixels, self.keys.add)
         self.answer: Answer | None = None
         self._candidate = 0
-        self._changing = False
         self._outdated = False  # something was drawn that the preview does not show yet
         self._last_px: float | None = None
         self._activity: Any = None
         self._milliseconds: float | None = None
-        self._timer = _single_shot(self, _DEBOUNCE_MS, self._ask)
-        self._select_soon = _single_shot(self, 0, lambda: self._use_tool(FOREGROUND))
+        self._timer = single_shot(self, _DEBOUNCE_MS, self._ask)
+        self._select_soon = single_shot(self, 0, lambda: self._use_tool(FOREGROUND))
         self.target = LabelTarget(
-            viewer, self.controls, lambda text: show_error(text), self._own_change, self._bind_keys
+            viewer, self.controls, lambda text: show_error(text), self.prompts.own_change, self.keys.add
         )
-        self._view_timer = _single_shot(self, _VIEW_MS, self._on_view_moved)
-        self._stroke_timer = _single_shot(self, _STROKE_MS, self._on_stroke)
-        self._table_timer = _single_shot(self, _TABLE_MS, self.target.describe)
+        self._page_soon = single_shot(self, 0, lambda: self._on_page(self.controls.tabs.currentIndex()))
+        self._view_timer = single_shot(self, _VIEW_MS, self._on_view_moved)
+        self._stroke_timer = single_shot(self, _STROKE_MS, self._on_stroke)
+        self._table_timer = single_shot(self, _TABLE_MS, self.target.describe)
         self.target.on_edited, self.target.on_shown = self._stroke_timer.start, self._on_view_moved
-        self.target.on_drop = lambda: self.thread.cancel("export")
+        self.target.on_drop = self._on_store_dropped
+        shared = (self.target, self.keys, self.prompts.own_change)
+        self.everything = EverythingRun(viewer, self.controls, self.session, *shared)
+        self.review = ReviewControl(viewer, self.controls.review, *shared)
+        self.fix: Fix | None = None
         self._connect_controls()
-        self._bind_keys()
+        self._connect_pages()
+        self.keys.use(self._keys())
         # The layer list must not be changed while napari takes several layers out of it: ours follow a moment later.
-        self._reconcile = _single_shot(self, 0, self._on_layers_changed)
+        self._reconcile = single_shot(self, 0, self._on_layers_changed)
         viewer.layers.events.inserted.connect(self._on_layers_changed)
         viewer.layers.events.removed.connect(self._on_layer_removed)
         viewer.dims.events.current_step.connect(self._on_plane_changed)
         camera(viewer).events.connect(self._on_camera)
-        self._fill_models()
+        self._models = ModelChoice(self.controls.model, self.session, lambda model: self.set_model(model))
         self._on_layers_changed()
         self._use_tool(FOREGROUND)
+
+    @property
+    def layers(self) -> PromptLayers | None:
+        """The layers on which prompts are drawn; None without an image."""
+        return self.prompts.layers
 
     @property
     def writer(self) -> Any:
@@ -122,15 +138,20 @@ class PromptWidget(QWidget):
             return
         y0, x0, y1, x1 = predictions[-1].bbox
         self._last_px = float(max(y1 - y0, x1 - x0))
+        if self.fix is not None:
+            self._back_to_review()
+            return
         self.clear()
         self._view_timer.start()  # the next object is looked for at this size
 
     def _commit(self, predictions: list[Prediction], plane: tuple[int, ...], candidate: int | None) -> list[str]:
         """Write objects; returns what was wrong with those that could not be written."""
         failed = []
+        as_label = {} if self.fix is None else {"label": self.fix.candidate.label}
         for number, prediction in enumerate(predictions, start=1):
             try:
-                self.target.ready().commit(prediction, plane, self.controls.overlap.currentData(), candidate)
+                overlap = self.controls.overlap.currentData()
+                self.target.ready().commit(prediction, plane, overlap, candidate, **as_label)
             except (LabelsError, StoreError) as error:
                 failed.append(str(error) if len(predictions) == 1 else f"object {number}: {error}")
         return failed
@@ -141,6 +162,8 @@ class PromptWidget(QWidget):
         self._timer.stop()
         self._end_progress()
         self.answer, self._outdated = None, False
+        if self.fix is not None:
+            self.fix.prompt = {}  # begin from nothing
         if self.layers is not None:
             self.layers.clear()
         self._refresh()
@@ -200,12 +223,67 @@ class PromptWidget(QWidget):
         self._end_progress()
         self._refresh()
 
+    # ---- pages --------------------------------------------------------------------------------------------
+
+    def start_fix(self, candidate: Candidate) -> None:
+        """Correct an object with prompts; `accept` gives it the new mask."""
+        try:
+            fix = Fix.of(self.writer.store, candidate)
+        except NapariSamError as error:
+            show_error(str(error))
+            return
+        self.clear()
+        self.fix = fix  # before the page changes, which would end another one
+        self.controls.tabs.setCurrentIndex(CLICK)
+        self.keys.use({**self._keys(), "Escape": self._back_to_review})
+        self._use_tool(FOREGROUND)
+        self.writer.edit.selected_label = candidate.label  # for the brush
+        self._ask()
+
+    def _back_to_review(self) -> None:
+        self.controls.tabs.setCurrentIndex(REVIEW)
+
+    def _on_page(self, page: int) -> None:
+        """Another page has come up: it takes the keys."""
+        fixed, self.fix = self.fix, self.fix if page == CLICK else None
+        if fixed is not self.fix and isinstance(self.writer, StoreWriter):
+            self.writer.new_label()  # the brush had the object's id
+        if page == REVIEW:
+            self.clear()
+            self.review.begin(fixed.candidate if fixed else None)
+        else:
+            self.review.end()
+            self.keys.use(self._keys())
+            self._use_tool(FOREGROUND)
+            if page == EVERYTHING:
+                self.everything.look()
+        self._refresh()
+
+    def _source(self) -> Any:
+        """Image layer, plane and image as the engine reads it; None, with a notification, if they cannot be had."""
+        plane = self._plane()
+        if self.layers is None or plane is None:
+            return None
+        try:
+            return self.layers.image, plane, image_from_layer(self.layers.image, plane)
+        except NapariSamError as error:
+            show_error(str(error))
+            return None
+
+    def _on_store_dropped(self) -> None:
+        """A store is about to be closed."""
+        self.thread.cancel("export")
+        self.everything.let_go()
+        self.fix = None
+        if self.review.active:
+            self.review.end()
+            self._page_soon.start()
+
     # ---- wiring -------------------------------------------------------------------------------------------
 
     def _connect_controls(self) -> None:
         c = self.controls
         c.image.currentIndexChanged.connect(self._on_image_chosen)
-        c.model.activated.connect(self._on_model_chosen)
         c.labels.currentIndexChanged.connect(self._on_labels_chosen)
         c.foreground.clicked.connect(lambda: self._use_tool(FOREGROUND))
         c.background.clicked.connect(lambda: self._use_tool(BACKGROUND))
@@ -225,6 +303,17 @@ class PromptWidget(QWidget):
         self.thread.started.connect(self._on_started)
         self.thread.finished.connect(self._on_finished)
 
+    def _connect_pages(self) -> None:
+        self.everything.layer = lambda: None if self.layers is None else self.layers.image
+        self.everything.source = self._source
+        self.everything.on_changed = self._refresh
+        self.review.on_changed = self._refresh
+        self.review.on_fix = self.start_fix
+        for page in (self.everything, self.review):
+            page.report, page.inform = lambda text: show_error(text), lambda text: show_info(text)
+        self.controls.everything.review.clicked.connect(lambda: self.controls.tabs.setCurrentIndex(REVIEW))
+        self.controls.tabs.currentChanged.connect(self._on_page)
+
     def _keys(self) -> dict[str, Callable[[], None]]:
         return {
             "F": lambda: self._use_tool(FOREGROUND),
@@ -241,42 +330,27 @@ class PromptWidget(QWidget):
             "Control-Shift-Z": self.redo,
         }
 
-    def _bind_keys(self, layer: Any = None) -> None:
-        """Bind the keys to the window, or to one of our layers, whose own keys would win otherwise."""
-        for key, action in self._keys().items():
-            (self.viewer if layer is None else layer).bind_key(key, lambda _, action=action: action(), overwrite=True)
-
     def _on_layers_changed(self, event: Any = None) -> None:
         """Offer the image and labels layers there are; react to the loss of ours."""
-        if self._changing:
+        if self.prompts.changing:
             return
         layers = list(self.viewer.layers)
         if self.layers is not None and self.layers.image not in layers:
             self._drop_layers()
             self.target.set_image(None)
-        ours = self.layers
-        if ours is not None and any(x not in layers for x in (ours.points, ours.shapes, ours.preview)):
+        if self.prompts.broken:
             self._drop_layers()
         self.target.layers_changed()
         images = [x for x in layers if isinstance(x, ImageLayer)]
-        _refill(self.controls.image, [(x.name, x) for x in images])
-        self.target.fill([x for x in layers if isinstance(x, Labels) and x is not getattr(ours, "preview", None)])
+        refill(self.controls.image, [(x.name, x) for x in images])
+        self.target.fill(layers)
         if self.layers is None:
             self._on_image_chosen()
         self._refresh()
 
     def _on_layer_removed(self, event: Any = None) -> None:
-        if not self._changing:
+        if not self.prompts.changing:
             self._reconcile.start()
-
-    @contextmanager
-    def _own_change(self) -> Iterator[None]:
-        """Ignore the layer list's events while we change it ourselves."""
-        self._changing, before = True, self._changing
-        try:
-            yield
-        finally:
-            self._changing = before
 
     def _on_image_chosen(self) -> None:
         """Put prompt layers on the chosen image and start looking at it."""
@@ -286,20 +360,11 @@ class PromptWidget(QWidget):
             return
         self._drop_layers()
         try:
-            current_plane(self.viewer, image)
-            with self._own_change():
-                self.layers = PromptLayers.create(self.viewer, image)
+            self.prompts.make(image)
         except ImageError as error:
             show_error(str(error))
             return
         self._last_px = None
-        for layer in (self.layers.points, self.layers.shapes, self.layers.preview):
-            self._bind_keys(layer)
-        self.layers.points.events.data.connect(self._on_prompt)
-        self.layers.shapes.events.data.connect(self._on_prompt)
-        if not image.rgb:
-            image.events.contrast_limits.connect(self._on_contrast)
-        image.events.data.connect(self._on_new_pixels)
         self.target.set_image(image)
         self._advise(image)
         self._view_timer.start()
@@ -315,21 +380,10 @@ class PromptWidget(QWidget):
                 show_info(f"{image.name}: {advice}")
 
     def _drop_layers(self) -> None:
-        """Forget the prompt layers, and take those that are left out of the window."""
-        ours, self.layers = self.layers, None
+        """Forget the prompt layers, and what was asked with them."""
         self.answer = None
         self.thread.cancel("predict")
-        if ours is None:
-            return
-        ours.points.events.data.disconnect(self._on_prompt)
-        ours.shapes.events.data.disconnect(self._on_prompt)
-        if not ours.image.rgb:
-            ours.image.events.contrast_limits.disconnect(self._on_contrast)
-        ours.image.events.data.disconnect(self._on_new_pixels)
-        with self._own_change():
-            for layer in (ours.points, ours.shapes, ours.preview):
-                if layer in self.viewer.layers:
-                    self.viewer.layers.remove(layer)
+        self.prompts.drop()
 
     def _on_labels_chosen(self) -> None:
         """Write to another store or labels layer from now on."""
@@ -356,29 +410,6 @@ class PromptWidget(QWidget):
         """Something was drawn by hand."""
         self.target.flush()
         self._refresh()
-
-    def _fill_models(self) -> None:
-        items: list[tuple[str, Any]] = []
-        for name in model_names():
-            info = model_info(name)
-            size = f", {info.size_bytes / 1e6:.0f} MB" if info.size_bytes else ""
-            items.append((name if is_cached(info) else f"{name} (download{size})", name))
-        _refill(self.controls.model, [*items, (_OPEN_FILE, _OPEN_FILE)])
-
-    def _on_model_chosen(self) -> None:
-        """Load another network; a running answer is dropped, prompts stay."""
-        chosen = self.controls.model.currentData()
-        if chosen == _OPEN_FILE:
-            path, _ = QFileDialog.getOpenFileName(
-                self, "Open a SAM checkpoint", "", "Checkpoints (*.pth *.pt *.safetensors)"
-            )
-            if not path:
-                self.controls.model.setCurrentIndex(self.controls.model.findData(self.session.model))
-                return
-            self.controls.model.insertItem(0, Path(path).name, path)
-            self.controls.model.setCurrentIndex(0)
-            chosen = path
-        self.set_model(chosen)
 
     def set_model(self, model: str) -> None:
         """Use another model, by name or path."""
@@ -439,13 +470,17 @@ class PromptWidget(QWidget):
         plane = self._plane()
         if self.layers is None or plane is None:
             return
-        batch = self.controls.batch.isChecked()
-        asks = self.layers.prompts(plane, batch)
+        if self.fix is None:
+            asks = self.layers.prompts(plane, self.controls.batch.isChecked())
+        else:
+            asks = self.fix.asks(self.layers.prompts(plane, False, only_background=self.fix.mask is not None))
         if not asks:
             self.thread.cancel("predict")
             self._end_progress()
             self.answer, self._outdated = None, False
             self.layers.clear_preview()
+            if self.fix is not None and self.fix.mask is not None:
+                self.layers.show([(self.fix.mask.mask, self.fix.mask.bbox)], plane)
             self._refresh()
             return
         try:
@@ -553,7 +588,7 @@ class PromptWidget(QWidget):
         """Say what to do next and how the engine stands; enable what can be done."""
         c = self.controls
         tool = "brush" if c.brush.isChecked() else "box" if c.box.isChecked() else "point"
-        c.next_step.setText(next_step(self.layers is not None, self.answer, tool, self._hint(tool)))
+        c.next_step.setText(self._step_text(tool))
         single = self.answer is not None and len(self.answer.predictions) == 1
         for button in (c.previous, c.following):
             button.setEnabled(single)
@@ -571,10 +606,24 @@ class PromptWidget(QWidget):
         said = self.session.describe(self.answer, self._milliseconds)
         c.status.setText(said if saved is None else f"{said} · objects saved in {saved}")
 
+    def _step_text(self, tool: str) -> str:
+        page = self.controls.tabs.currentIndex()
+        if page == EVERYTHING:
+            drawing = self.controls.everything.where.currentData() == DRAWN
+            self.everything.look()
+            return everything_step(self.layers is not None, self.everything.running, self.everything.finished, drawing)
+        if page == REVIEW:
+            return review_step(self.review.review is not None and self.review.review.current is not None)
+        if self.fix is not None:
+            return fix_step(self.fix.candidate.label, self.answer is not None)
+        return next_step(self.layers is not None, self.answer, tool, self._hint(tool))
+
     def _hint(self, tool: str) -> str:
         """What stands in the way of the next step."""
         if tool == "brush":
             return "" if self.writer is None or self.writer.layer.editable else "far"
+        if self.fix is not None:
+            return ""
         points = np.asarray([] if self.layers is None else self.layers.points.features["kind"])
         return "background" if len(points) and not (points == FOREGROUND).any() else ""
 
@@ -597,8 +646,11 @@ class PromptWidget(QWidget):
             return
         self._ended = True
         self.thread.close()
+        self.everything.close()
+        self.review.end()
         self.session.close()
         self._timer.stop()
+        self._page_soon.stop()
         self._select_soon.stop()
         self._end_progress()
         self.viewer.layers.events.inserted.disconnect(self._on_layers_changed)
@@ -611,29 +663,4 @@ class PromptWidget(QWidget):
         self.target.drop(keep_layers=True)
         self._drop_layers()
         self.viewer.dims.events.current_step.disconnect(self._on_plane_changed)
-        for key in self._keys():
-            self.viewer.bind_key(key, None, overwrite=True)
-
-
-def _refill(combo: Any, items: list[tuple[str, Any]]) -> None:
-    """Replace a combo box's items and keep the choice if it is still there."""
-    before = combo.currentData()
-    with QSignalBlocker(combo):
-        combo.clear()
-        for text, data in items:
-            combo.addItem(text, data)
-        index = next((i for i, (_, data) in enumerate(items) if data is before), 0)
-        combo.setCurrentIndex(index if items else -1)
-
-
-def _single_shot(parent: QWidget, milliseconds: int, action: Callable[[], None]) -> QTimer:
-    """A timer that calls `action` once, so long after it was last started."""
-    timer = QTimer(parent)
-    timer.setSingleShot(True)
-    timer.setInterval(milliseconds)
-    timer.timeout.connect(action)
-    return timer
-
-
-def _report(text: str) -> None:
-    show_error(text)  # looked up at each call
+        self.keys.use({})

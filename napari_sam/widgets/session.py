@@ -51,7 +51,7 @@ class EngineSession:
         folder = default_folder()  # only where something was precomputed
         self._cache = EmbeddingCache(store=ZarrEmbeddingStore(folder) if folder.is_dir() else None)
         self._loaded: tuple[str, WindowPredictor] | None = None
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()
         self._known: dict[Any, Prediction] = {}
         self._known_for: Any = None
         self._looked_at: Window | None = None
@@ -135,15 +135,20 @@ class EngineSession:
         parts.append(f"embedding {'ready' if seen else 'not yet'} ({self._cache.size_bytes / 2**20:.0f} MiB kept)")
         return " · ".join(parts)
 
-    def _ready(self, model: str, image: Image) -> WindowPredictor:
-        """The predictor for a model, looking at an image; runs in the worker only."""
+    def load(self, model: str) -> WindowPredictor:
+        """The predictor for a model, whatever it looks at; takes its time, so it is called by workers."""
         with self._lock:
             if self._loaded is None or self._loaded[0] != model:
                 self._loaded = (model, WindowPredictor(model, cache=self._cache))
                 if self._prefetcher is not None:
                     self._prefetcher.close()
                 self._prefetcher = Prefetcher(self._loaded[1], _AHEAD.get(model, _AHEAD_OF_LARGE))
-            predictor = self._loaded[1]
+            return self._loaded[1]
+
+    def _ready(self, model: str, image: Image) -> WindowPredictor:
+        """The predictor for a model, looking at an image; runs in the worker only."""
+        with self._lock:
+            predictor = self.load(model)
             if image.identity != self._prepared and self._prefetcher is not None:
                 self._prefetcher.clear()
             predictor.set_source(image)

@@ -180,4 +180,5 @@ def test_a_query_among_a_million_objects_looks_at_few_rows(tmp_path):
         queue.following()
         queue.counts()
     assert len(asked) == 3
+    assert "SEARCH v USING INDEX verdicts (<expr>=? AND id>?)" in plan
     assert not [step for step in plan if step.startswith("SCAN objects") or step.startswith("SCAN ops")]
