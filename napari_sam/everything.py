@@ -197,6 +197,7 @@ def segment_everything(  # noqa: PLR0913 - the public contract
         steps = Steps(progress, job.run, on_tile)
         times = [time.perf_counter()]
         if not job.run.merged:
+            steps.show_done()
             job.find(client, workers, steps, cancelled)
         times.append(time.perf_counter())
         scene = job.run.join(job.spec.side)

@@ -143,6 +143,11 @@ class Run:
     ) -> None:
         """Write the joined objects, one tile after the other; those that are there stay."""
         first, written = self._begun()
+        if first is None and not scene.count:  # no change, so nothing to undo
+            self.first_label, self.last_label = self.store.next_label, 0
+            for _ in self.plan.grids[0].tiles:
+                steps.wrote()
+            return
         if first is None:
             first = self.store.begin_run({"run": self.key, **self.about}, scene.count)
         self.first_label = first
@@ -199,6 +204,12 @@ class Steps:
         self._done = _FIND_STEPS * (len(self._tiles) if run.merged else len(self._tiles.keys() & run.done))
         self._next_id = 1
         self._lock = threading.Lock()
+
+    def show_done(self) -> None:
+        """Tell of the tiles that an earlier call has done."""
+        for name in sorted(self._run.done):
+            if self._on_tile is not None and name in self._tiles and self._tiles[name].factor == self._finest:
+                self._show(self._tiles[name], self._run.files.labels(self._tiles[name]))
 
     def found(self, tile: Tile, result: TileResult | None, reason: str | None) -> None:
         """A tile was done, or could not be."""

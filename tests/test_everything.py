@@ -186,7 +186,13 @@ def test_a_cancelled_run_resumes_to_the_same_labels_without_finding_a_tile_twice
     with pytest.raises(SettingsError, match="overlap 'keep', now 'replace'"):
         segment_everything(image, predictor, tmp_path / "b.ome.zarr", resume=True, overlap="replace")
     first = {r for r, _ in bright[1].computed}
-    labels = segment_everything(image, predictor, tmp_path / "b.ome.zarr", resume=True).labels
+    shown = np.zeros(image.shape, np.uint32)
+
+    def on_tile(box, labels):
+        shown[box[0] : box[2], box[1] : box[3]] = labels
+
+    labels = segment_everything(image, predictor, tmp_path / "b.ome.zarr", resume=True, on_tile=on_tile).labels
+    np.testing.assert_array_equal(shown > 0, image > 0)
     np.testing.assert_array_equal(labels.array[:, :], whole.array[:, :])
     assert len({r for r, _ in bright[-1].computed} & first) <= 4  # those in hand when it was cancelled
     assert unfinished_run(labels) is None
@@ -252,6 +258,7 @@ def test_no_tile_at_all_is_an_error(bright, predictor, tmp_path):
 def test_an_image_without_objects_gives_an_empty_store(bright, predictor, tmp_path):
     report = segment_everything(np.zeros((300, 300), np.uint8), predictor, tmp_path / "o.ome.zarr")
     assert (report.objects, len(report.labels)) == (0, 0)
+    assert not report.labels.can_undo
     report.labels.close()
 
 
