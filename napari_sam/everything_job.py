@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from napari_sam.engine.dense import DenseFinder
+from napari_sam.engine.dense import OVERLAP, DenseFinder
 from napari_sam.engine.dense_scale import estimate_scale
 from napari_sam.engine.everything import find_tile
 from napari_sam.engine.grid import GridFinder, GridSettings
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 
 METHODS = ("auto", "grid", "dense")
 _COARSER = 4  # each coarser factor is so many times the one before
-_DENSE_WINDOWS = 4  # a tile of the dense mode is as large as so many windows beside one another
+_DENSE_WINDOWS = 5  # a tile of the dense mode is as large as so many windows beside one another
 _GRID_HALO, _DENSE_HALO = 8, 4  # a window's side over the halo
 
 
@@ -173,7 +174,8 @@ def choose_factors(image_shape: tuple[int, int], side: int, finest: int, coarser
 def plan_run(finder: FinderSpec, region: Box, image_shape: tuple[int, int], factors: tuple[int, ...]) -> Plan:
     """Cut a region into tiles, at each factor."""
     if finder.method == "dense":
-        outer, halo = finder.side * _DENSE_WINDOWS, finder.side // _DENSE_HALO
+        halo = finder.side // _DENSE_HALO
+        outer = finder.side * _DENSE_WINDOWS - (_DENSE_WINDOWS - 1) * math.ceil(OVERLAP * finder.side)
     else:
         outer, halo = finder.side, finder.side // _GRID_HALO
     return Plan(region, [plan_tiles(region, image_shape, f, outer, halo) for f in factors])

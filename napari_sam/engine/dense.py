@@ -25,7 +25,10 @@ if TYPE_CHECKING:
     from napari_sam.engine.finders import Box
     from napari_sam.engine.predictor import WindowPredictor
 
-_OVERLAP = 1 / 8  # of windows of one region, over their side; a quarter or a half finds no more (train splits)
+OVERLAP = 1 / 8
+"""Of windows of one region, over their side; a quarter or a half finds no more (train splits)."""
+
+_STRETCH = 1.12  # windows may show so much more of the image where fewer of them do then; far less than a rung of scale
 _BATCH = 8  # windows encoded together where that is faster
 
 _OWN = WatershedSettings(min_predicted_iou=0.4)
@@ -147,7 +150,9 @@ class DenseFinder:
     def windows(self, region: Box, factor: int) -> list[Window]:
         """The windows that show a region. Raises as `read`."""
         predictor = self.predictor
-        return dense_windows(region, self.side * factor, factor, predictor.image.shape, predictor.img_size)
+        span, shape = self.side * factor, predictor.image.shape
+        whole = region == (0, 0, *shape)  # tiles of a larger image are to be seen alike
+        return dense_windows(region, span, factor, shape, predictor.img_size, stretch=whole)
 
     def read_window(self, window: Window, factor: int) -> DenseWindow:
         """Read one of `windows`."""
@@ -225,7 +230,9 @@ class DenseFinder:
         return blend(windows, lambda window: _resized(maps_of[window], window.shape), (0, 0, *shape))
 
 
-def dense_windows(region: Box, span: int, factor: int, image_shape: tuple[int, int], img_size: int) -> list[Window]:
+def dense_windows(
+    region: Box, span: int, factor: int, image_shape: tuple[int, int], img_size: int, *, stretch: bool = False
+) -> list[Window]:
     """Windows that cover a region, on its grid of label pixels, inside the image.
 
     Parameters
@@ -240,6 +247,8 @@ def dense_windows(region: Box, span: int, factor: int, image_shape: tuple[int, i
         Windows are moved inwards at the image's border.
     img_size : int
         Side of the network's input.
+    stretch : bool
+        Let windows show up to an eighth more where fewer are enough then.
 
     Raises
     ------
@@ -256,9 +265,26 @@ def dense_windows(region: Box, span: int, factor: int, image_shape: tuple[int, i
     y0, x0, y1, x1 = region
     if not (0 <= y0 < y1 <= image_shape[0] and 0 <= x0 < x1 <= image_shape[1]):
         raise PromptError(f"region {region}: empty, or not inside the image of shape {image_shape}")
-    least = math.ceil(_OVERLAP * span)
+    span = _stretched(region, span) if stretch else span
+    least = math.ceil(OVERLAP * span)
     spans = [_spans(region[axis], region[axis + 2], span, least, (factor, image_shape[axis])) for axis in (0, 1)]
     return [Window((a, c, b, d), img_size) for a, b in spans[0] for c, d in spans[1]]
+
+
+def _stretched(region: Box, span: int) -> int:
+    """The side of windows, so that as few as possible cover a region.
+
+    >>> _stretched((0, 0, 1024, 700), 512), _stretched((0, 0, 1500, 1500), 512)
+    (547, 546)
+    """
+    best = span
+    for size in (region[2] - region[0], region[3] - region[1]):
+        count = 1 + max(0, math.ceil((size - span) / (span * (1 - OVERLAP))))
+        if count > 1:
+            needed = math.ceil(size / (1 + (count - 2) * (1 - OVERLAP)))  # for one window less
+            if needed <= _STRETCH * span:
+                best = max(best, needed)
+    return best
 
 
 def _spans(low: int, high: int, span: int, overlap: int, grid: tuple[int, int]) -> list[tuple[int, int]]:

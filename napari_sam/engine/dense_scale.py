@@ -178,7 +178,8 @@ class _Looker:
     def _boxes(self, side: int) -> list[Box]:
         """What is looked at: the region, or samples of it one window large."""
         shape, size = self.predictor.image.shape, self.predictor.img_size
-        if len(dense_windows(self.region, side, 1, shape, size)) <= self.samples + 1:
+        whole = self.region == (0, 0, *shape)
+        if len(dense_windows(self.region, side, 1, shape, size, stretch=whole)) <= self.samples + 1:
             return [self.region]
         if self._centres is None:
             self._centres = self._places()
