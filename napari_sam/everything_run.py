@@ -142,7 +142,7 @@ class Run:
         cancelled: Callable[[], bool] | None,
     ) -> None:
         """Write the joined objects, one tile after the other; those that are there stay."""
-        first, written = self._begun()
+        first, written = self._begun()  # a tile without objects is never written, and need not be
         if first is None and not scene.count:  # no change, so nothing to undo
             self.first_label, self.last_label = self.store.next_label, 0
             for _ in self.plan.grids[0].tiles:
@@ -157,7 +157,7 @@ class Run:
         for index, tile in enumerate(grid.tiles):
             if cancelled is not None and cancelled():
                 raise CancelledError(f"cancelled at {index} of {len(grid.tiles)} tiles written; resume=True goes on")
-            if tile.name not in written:
+            if tile.name not in written and not scene.is_empty(index):
                 numbers = scene.render(index)
                 values = _to_pixels(numbers, tile)
                 present = np.unique(values[values > 0])

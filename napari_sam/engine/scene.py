@@ -66,6 +66,17 @@ class Scene:
         """Level-0 pixels per pixel of what `render` gives."""
         return self.joined[0].grid.factor
 
+    def is_empty(self, index: int) -> bool:
+        """Whether no object comes near the core of a tile of the finest factor."""
+        y0, x0, y1, x1 = self.joined[0].grid.tiles[index].core
+        for one in self.joined:
+            f = one.grid.factor
+            boxes = one.boxes[one.number > 0]
+            near = (boxes[:, 0] * f < y1 + f) & (boxes[:, 2] * f > y0 - f)
+            if (near & (boxes[:, 1] * f < x1 + f) & (boxes[:, 3] * f > x0 - f)).any():
+                return False
+        return True
+
     def render(self, index: int) -> NDArray[np.int64]:
         """Numbers of the objects in the core of a tile of the finest factor."""
         fine = self.joined[0]
