@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from napari_sam.engine.grid_filters import GridSettings
     from napari_sam.engine.prediction import Prediction
     from napari_sam.engine.prompts import MaskPrompt
     from napari_sam.everything import EverythingReport, segment_everything
@@ -21,14 +22,17 @@ if TYPE_CHECKING:
     from napari_sam.io.label_store import LabelStore
     from napari_sam.predictor import Predictor
     from napari_sam.prompted import segment_prompts
+    from src_models.instances import WatershedSettings
 
 __version__ = "0.1.0"
 __all__ = [
     "EverythingReport",
+    "GridSettings",
     "LabelStore",
     "MaskPrompt",
     "Prediction",
     "Predictor",
+    "WatershedSettings",
     "open_image",
     "segment_everything",
     "segment_prompts",
@@ -36,10 +40,12 @@ __all__ = [
 
 _HOMES = {
     "EverythingReport": "napari_sam.everything",
+    "GridSettings": "napari_sam.engine.grid_filters",
     "LabelStore": "napari_sam.io.label_store",
     "MaskPrompt": "napari_sam.engine.prompts",
     "Prediction": "napari_sam.engine.prediction",
     "Predictor": "napari_sam.predictor",
+    "WatershedSettings": "src_models.instances",
     "open_image": "napari_sam.io.image",
     "segment_everything": "napari_sam.everything",
     "segment_prompts": "napari_sam.prompted",

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import multiprocessing
 import shutil
 import tempfile
+import threading
 import time
 import weakref
 from dataclasses import asdict, dataclass, field, replace
@@ -13,19 +16,21 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sam.engine.everything import TileFailure, find_tiles
 from napari_sam.engine.instances import check_region
-from napari_sam.errors import NapariSamError, SettingsError, StoreError
+from napari_sam.errors import NapariSamError, PromptError, SettingsError, StoreError
 from napari_sam.everything_job import (
     FinderSpec,
     Work,
+    check_shareable,
     choose_factors,
     choose_method,
     choose_side,
     estimate_side,
     plan_run,
     split_side,
+    whole_number,
 )
 from napari_sam.everything_run import UNFINISHED, Run, Steps, about_run
-from napari_sam.everything_workers import run_on_client, run_on_processes
+from napari_sam.everything_workers import check_client, run_on_client, run_on_processes
 from napari_sam.io.image import open_image
 from napari_sam.io.label_store import LabelStore
 from napari_sam.io.lazy_image import Image
@@ -33,7 +38,7 @@ from napari_sam.io.tile_files import TileFiles
 from napari_sam.predictor import Predictor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -42,6 +47,10 @@ if TYPE_CHECKING:
     from napari_sam.engine.grid import GridSettings
     from napari_sam.engine.predictor import WindowPredictor
     from src_models.instances import WatershedSettings
+
+
+_running: weakref.WeakSet[LabelStore] = weakref.WeakSet()
+_running_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,7 @@ def segment_everything(  # noqa: PLR0913 - the public contract
     side: int | None = None,
     grid: GridSettings | None = None,
     watershed: WatershedSettings | None = None,
-    coarser: bool = True,
+    coarser: bool | None = None,
     overlap: str = "keep",
     category: str | None = None,
     resume: bool | None = None,
@@ -132,8 +141,8 @@ def segment_everything(  # noqa: PLR0913 - the public contract
         Of the grid mode.
     watershed : WatershedSettings, optional
         Of the dense mode; by default those of the model.
-    coarser : bool
-        Also look at coarser levels, for objects larger than half a window.
+    coarser : bool, optional
+        Also look at coarser levels, for objects larger than half a window; by default unless a diameter is given.
     overlap : {"keep", "replace"}
         Whether objects that the store has already keep their pixels. With "keep", a found object that is half covered
         by them is left out.
@@ -165,9 +174,9 @@ def segment_everything(  # noqa: PLR0913 - the public contract
     PromptError
         If the region lies outside the image, or the model cannot do the method.
     ImageError
-        If the image cannot be opened, or no tile could be read.
+        If the image cannot be opened.
     StoreError
-        If the disk fails; tiles that were done are kept.
+        If the disk fails, or not one tile could be done; tiles that were done are kept.
     LabelsError
         If the ids of the store are used up.
     CancelledError
@@ -180,40 +189,46 @@ def segment_everything(  # noqa: PLR0913 - the public contract
     >>> report = ns.segment_everything(nuclei())  # doctest: +SKIP
     >>> report.labels.table()                       # doctest: +SKIP
     """
+    coarser = diameter_px is None if coarser is None else bool(coarser)
     wish = _Wish(method, region, side, diameter_px, level, grid, watershed, coarser, overlap, category)
-    if overlap not in ("keep", "replace"):
-        raise SettingsError(f"overlap {overlap!r}: use 'keep' or 'replace'")
-    if workers < 1:
-        raise SettingsError(f"workers {workers}: give 1 or more")
-    if side is not None and (side < 1 or level is not None or diameter_px is not None):
-        raise SettingsError(f"side {side}: give a positive number of level-0 pixels, and neither level nor diameter_px")
+    _check_process(workers)
+    _check(wish)
+    workers = whole_number("workers", workers, 1)
     source = image if isinstance(image, Image) else open_image(image)
     own = _predictor_for(predictor, source)
-    chosen = choose_method(method, own)
-    box = check_region(region, source.shape, most_px=None)
-    store = _output(output, source)
+    wish = replace(wish, method=choose_method(method, own), region=check_region(region, source.shape, most_px=None))
+    wish.shown(own)  # before a store is made for what makes no sense
+    if client is not None or workers > 1:
+        check_shareable(own)
+        check_client(client)
+    store, made = _output(output, source)
+    started = False
     try:
-        job = _Job(own, store, replace(wish, method=chosen, region=box), resume, cancelled)
-        steps = Steps(progress, job.run, on_tile)
-        times = [time.perf_counter()]
-        if not job.run.merged:
-            steps.show_done()
-            job.find(client, workers, steps, cancelled)
-        times.append(time.perf_counter())
-        scene = job.run.join(job.spec.side)
-        times.append(time.perf_counter())
-        job.run.write(scene, own.model, category, steps, cancelled)
-        times.append(time.perf_counter())
+        with _alone(store):
+            job = _Job(own, store, wish, resume, cancelled)
+            steps = Steps(progress, job.run, on_tile)
+            times = [time.perf_counter()]
+            started = True
+            if not job.run.merged:
+                steps.show_done()
+                job.find(client, workers, steps, cancelled)
+            times.append(time.perf_counter())
+            scene = job.run.join(job.spec.side)
+            times.append(time.perf_counter())
+            job.run.write(scene, own.model, category, steps, cancelled)
+            times.append(time.perf_counter())
+            job.run.files.clear()
     except BaseException:
         if not isinstance(output, LabelStore):
             store.close()
+            if made and not started:
+                shutil.rmtree(store.path, ignore_errors=True)
         raise
-    job.run.files.clear()
     parts = ("find", "join", "write")
     seconds = {name: b - a for name, (a, b) in zip(parts, itertools.pairwise(times), strict=True)}
     run, plan = job.run, job.plan
     return EverythingReport(
-        chosen, run.objects(), run.first_label, len(plan.tiles), run.failed, plan.factors, seconds, store
+        wish.method, run.objects(), run.first_label, len(plan.tiles), run.failed, plan.factors, seconds, store
     )
 
 
@@ -232,6 +247,11 @@ class _Wish:
     overlap: str
     category: str | None
 
+    def shown(self, predictor: WindowPredictor) -> int | None:
+        """Level-0 pixels that a window is to show; None if that is to be found out."""
+        points = 32 if self.grid is None else self.grid.points_per_side
+        return self.side or choose_side(self.method, predictor, self.diameter_px, self.level, points)
+
 
 class _Job:
     """One call: which windows, which tiles, and the run on disk they belong to."""
@@ -246,8 +266,7 @@ class _Job:
     ) -> None:
         self.predictor = predictor
         shape, box = predictor.image.shape, wish.region or (0, 0, *predictor.image.shape)
-        points = 32 if wish.grid is None else wish.grid.points_per_side
-        shown = wish.side or choose_side(wish.method, predictor, wish.diameter_px, wish.level, points)
+        shown = wish.shown(predictor)
         if shown is None and resume:  # what was seen then is not to be looked for again
             shown = ((unfinished_run(store) or {}).get("call") or {}).get("side")
         if shown is None:
@@ -306,19 +325,73 @@ def _predictor_for(predictor: WindowPredictor | str | Path, source: Image) -> Wi
     return own
 
 
-def _output(output: LabelStore | str | Path | None, image: Image) -> LabelStore:
-    """The store to write into."""
+def _check(wish: _Wish) -> None:
+    """Refuse settings that mean nothing."""
+    if wish.overlap not in ("keep", "replace"):
+        raise SettingsError(f"overlap {wish.overlap!r}: use 'keep' or 'replace'")
+    if wish.region is not None and len(wish.region) != 4:
+        raise PromptError(f"region {wish.region}: give four numbers (y0, x0, y1, x1), level-0 pixels")
+    if wish.side is not None:
+        whole_number("side", wish.side, 1)
+        if wish.level is not None or wish.diameter_px is not None:
+            raise SettingsError(f"side {wish.side}: give neither level nor diameter_px beside it")
+
+
+def _check_process(workers: Any) -> None:
+    """Refuse to begin in a worker process that only wanted to import the caller's script."""
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SettingsError(
+            f"workers {workers}: other processes import your script, and so run it again; put the call under "
+            "if __name__ == '__main__':"
+        )
+
+
+@contextlib.contextmanager
+def _alone(store: LabelStore) -> Iterator[None]:
+    """Keep a second run off a store."""
+    with _running_lock:
+        if store in _running:
+            raise StoreError(f"{store.path}: a run is writing into this store; wait for it, or cancel it")
+        _running.add(store)
+    try:
+        yield
+    finally:
+        with _running_lock:
+            _running.discard(store)
+
+
+def _output(output: LabelStore | str | Path | None, image: Image) -> tuple[LabelStore, bool]:
+    """The store to write into, and whether it was made for it."""
+    made = False
     if isinstance(output, LabelStore):
         if not output.writable:
             raise StoreError(f'{output.path}: opened for reading; use LabelStore.open(path, "r+")')
+        if output.closed:
+            raise StoreError(f"{output.path}: the store is closed; open it again")
         store = output
     elif output is None:
         folder = tempfile.mkdtemp(prefix="napari-sam-")
-        store = LabelStore.create(Path(folder) / "labels.ome.zarr", like=image)
+        store, made = LabelStore.create(Path(folder) / "labels.ome.zarr", like=image), True
         weakref.finalize(store, shutil.rmtree, folder, True)
     else:
         path = Path(output).expanduser()
-        store = LabelStore.open(path, like=image) if path.exists() else LabelStore.create(path, like=image)
-    if tuple(store.shape[-2:]) != tuple(image.shape):
-        raise StoreError(f"{store.path}: labels of shape {store.shape[-2:]} do not fit the image {tuple(image.shape)}")
-    return store
+        made = not path.exists()
+        store = LabelStore.create(path, like=image) if made else LabelStore.open(path, like=image)
+    try:
+        if tuple(store.shape[-2:]) != tuple(image.shape):
+            raise StoreError(
+                f"{store.path}: labels of shape {store.shape[-2:]} do not fit the image {tuple(image.shape)}"
+            )
+        planes = store.shape[:-2]
+        if planes and (
+            len(image.plane) != len(planes) or any(p >= n for p, n in zip(image.plane, planes, strict=True))
+        ):
+            raise StoreError(
+                f"{store.path}: labels of a stack of shape {store.shape}, and the image is of plane {image.plane}; "
+                "open the stack itself and choose a plane (image.with_plane), or make a store for this image"
+            )
+    except StoreError:
+        if not isinstance(output, LabelStore):
+            store.close()
+        raise
+    return store, made

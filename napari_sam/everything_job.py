@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from napari_sam.engine.dense import OVERLAP, DenseFinder
 from napari_sam.engine.dense_scale import estimate_scale
 from napari_sam.engine.everything import find_tile
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from napari_sam.engine.predictor import WindowPredictor
     from napari_sam.engine.tiles import Tile, TileGrid, TileResult
 
+_HUGE_PX, _COARSEST = 1 << 20, 16
 METHODS = ("auto", "grid", "dense")
 _COARSER = 4  # each coarser factor is so many times the one before
 _DENSE_WINDOWS = 5  # a tile of the dense mode is as large as so many windows beside one another
@@ -90,6 +93,38 @@ class FinderSpec:
         return DenseFinder(predictor, settings, side=self.side)
 
 
+def whole_number(name: str, value: Any, least: int) -> int:
+    """A setting that must be a whole number.
+
+    Raises
+    ------
+    SettingsError
+        If it is not, or below `least`.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+        raise SettingsError(f"{name} {value!r}: give a whole number from {least} up")
+    return int(value)
+
+
+def check_shareable(predictor: WindowPredictor) -> None:
+    """Refuse an image or a model that another process could not open.
+
+    Raises
+    ------
+    ImageError
+        If the image has no file.
+    SettingsError
+        If the model has no name.
+    """
+    image: Any = predictor.image
+    if getattr(image, "uri", None) is None or not getattr(image, "persistent", False):
+        raise ImageError("several workers need an image that each can open: give a file or URL, not an array")
+    if not predictor.model_is_named:
+        raise SettingsError(
+            f"model {predictor.model!r} was given as a network: several workers need its name or checkpoint file"
+        )
+
+
 def choose_method(method: str, predictor: WindowPredictor) -> str:
     """Which way suits the model: dense where it has a dense decoder, else a grid of points.
 
@@ -98,6 +133,8 @@ def choose_method(method: str, predictor: WindowPredictor) -> str:
     SettingsError
         If there is no such method.
     """
+    if method == "prompted":
+        raise SettingsError("method 'prompted': that is napari_sam.segment_prompts(image, prompts, output=...)")
     if method not in METHODS:
         raise SettingsError(f"method {method!r}: use one of {', '.join(METHODS)}")
     if method == "auto":
@@ -123,20 +160,27 @@ def choose_side(
     SettingsError
         If diameter or level mean nothing, or both are given.
     """
-    if diameter_px is not None and not diameter_px > 0:
-        raise SettingsError(f"diameter_px {diameter_px}: give a positive number of level-0 pixels")
-    if level is not None and not 0 <= level <= 16:
-        raise SettingsError(f"level {level}: give a whole number from 0 (full resolution) to 16")
+    if diameter_px is not None and not _is_length(diameter_px):
+        raise SettingsError(
+            f"diameter_px {diameter_px!r}: give a positive number of level-0 pixels, at most {_HUGE_PX}"
+        )
+    if level is not None and whole_number("level", level, 0) > _COARSEST:
+        raise SettingsError(f"level {level}: give a whole number from 0 (full resolution) to {_COARSEST}")
     if level is not None and diameter_px is not None:
         raise SettingsError(f"level {level} and diameter_px {diameter_px}: give one of them")
     size = predictor.img_size
     if level is not None:
-        return size << level
+        return int(size << level)
     if diameter_px is None:
         return size if method == "grid" else None
     if method == "grid":
         return ladder_side(diameter_px * points_per_side / 2, size)
     return dense_side(diameter_px, size, predictor.image.shape)
+
+
+def _is_length(value: Any) -> bool:
+    number = isinstance(value, int | float | np.integer | np.floating) and not isinstance(value, bool)
+    return bool(number and 0 < value <= _HUGE_PX)
 
 
 def estimate_side(
@@ -212,22 +256,9 @@ class Work:
 
     @classmethod
     def of(cls, folder: Path, predictor: WindowPredictor, finder: FinderSpec, plan: Plan) -> Work:
-        """Describe a run.
-
-        Raises
-        ------
-        ImageError
-            If the image has no file that another process could open.
-        SettingsError
-            If the model has no name by which another process could load it.
-        """
+        """Describe a run; raises as `check_shareable`."""
+        check_shareable(predictor)
         image: Any = predictor.image
-        if getattr(image, "uri", None) is None or not getattr(image, "persistent", False):
-            raise ImageError("several workers need an image that each can open: give a file or URL, not an array")
-        if not predictor.model_is_named:
-            raise SettingsError(
-                f"model {predictor.model!r} was given as a network: several workers need its name or checkpoint file"
-            )
         precision = str(predictor.runner.dtype).removeprefix("torch.")
         return cls(
             str(folder),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import threading
@@ -16,6 +17,7 @@ from napari_sam.engine.merging import join
 from napari_sam.engine.scene import Scene, enlarge
 from napari_sam.engine.tiles import to_label_pixels
 from napari_sam.errors import CancelledError, SettingsError, StoreError
+from napari_sam.io.label_store import RunBegin
 from napari_sam.io.tile_files import TileFiles
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ UNFINISHED = ".everything"
 _FIND_STEPS = 9  # of progress, for finding a tile; writing one is a single step
 _THERE = 0.5  # an object that others, written before, cover so far is theirs already
 _MERGED = "merged.npz"
+_SAMPLED_PX = 1 << 20
 
 
 class Run:
@@ -51,7 +54,7 @@ class Run:
         self._lock = threading.Lock()
         found = self.files.described()
         if found is not None and resume is False:
-            self.files.clear()
+            _take_back(store, found["run"])
             found = None
         if found is None:
             self.files.clear()
@@ -62,7 +65,11 @@ class Run:
             _check_same(found, about, resume, store.path, len(self.files.done()))
             self.key, self.about = found["run"], about
         self.done = self.files.done()
-        self.merged = (self.files.folder / _MERGED).exists()
+        self._read_failed()
+        there = self.done | self.files.failed
+        self.merged = (self.files.folder / _MERGED).exists() and all(t.name in there for _, t in plan.tiles)
+        if not self.merged:  # they are tried again
+            self.failed, self.files.failed = [], set()
 
     def missing(self) -> list[tuple[TileGrid, Tile]]:
         """Tiles that are not done."""
@@ -71,7 +78,17 @@ class Run:
     def fail(self, tile: Tile, reason: str) -> None:
         """Note that a tile cannot be done."""
         with self._lock:
-            self.failed.append(TileFailure(tile.core, reason))
+            self.failed.append(TileFailure(tile.core, reason, tile.name))
+            self.files.failed.add(tile.name)
+
+    def _read_failed(self) -> None:
+        """What could not be done when the tiles were joined."""
+        path = self.files.folder / _MERGED
+        if path.exists():
+            with np.load(path, allow_pickle=False) as held:
+                found = json.loads(str(held["failed"]))
+            self.failed = [TileFailure(tuple(box), reason, name) for box, reason, name in found]
+            self.files.failed = {f.tile for f in self.failed}
 
     def check_failures(self) -> None:
         """Raise if not one tile could be done."""
@@ -85,10 +102,9 @@ class Run:
         if self.merged:
             with np.load(path, allow_pickle=False) as held:
                 blocked = [held[f"blocked{k}"] for k in range(len(self.plan.grids))]
-                self.failed = [TileFailure(tuple(box), reason) for box, reason in json.loads(str(held["failed"]))]
         else:
             blocked = [self._blocked(grid) for grid in self.plan.grids]
-            failed = json.dumps([(f.box, f.reason) for f in self.failed])
+            failed = json.dumps([(f.box, f.reason, f.tile) for f in self.failed])
             begun = path.with_name(f".{path.name}.{os.getpid()}.npz")
             try:
                 np.savez(begun, failed=np.array(failed), **{f"blocked{k}": b for k, b in enumerate(blocked)})
@@ -124,13 +140,15 @@ class Run:
     def _occupied(self, tile: Tile) -> NDArray[np.bool_]:
         """Where the store has labels, one sample per label pixel of a tile."""
         f = tile.factor
+        own = self._own_ids()  # what this run has written before is not in its own way
         y0, x0, y1, x1 = tile.outer
         out = np.zeros(tile.shape, bool)
         rows = max(1, (1 << 24) // max(1, (x1 - x0) * f))  # a coarse tile is read in bands
         for start in range(0, tile.shape[0], rows):
             stop = min(tile.shape[0], start + rows)
             band = self.store.read((y0 + start * f, x0, min(y1, y0 + stop * f), x1), 0, self.plane)
-            out[start:stop] = band[::f, ::f] != 0
+            seen = band[::f, ::f]
+            out[start:stop] = (seen != 0) & ~((seen >= own[0]) & (seen < own[1]))
         return out
 
     def write(
@@ -142,50 +160,75 @@ class Run:
         cancelled: Callable[[], bool] | None,
     ) -> None:
         """Write the joined objects, one tile after the other; those that are there stay."""
-        first, written = self._begun()  # a tile without objects is never written, and need not be
-        if first is None and not scene.count:  # no change, so nothing to undo
+        begin, written = self._begun()  # a tile without objects is never written, and need not be
+        grid = self.plan.grids[0]
+        if begin is None and not scene.count:  # no change, so nothing to undo
             self.first_label, self.last_label = self.store.next_label, 0
-            for _ in self.plan.grids[0].tiles:
+            for _ in grid.tiles:
                 steps.wrote()
             return
-        if first is None:
-            first = self.store.begin_run({"run": self.key, **self.about}, scene.count)
-        self.first_label = first
+        if begin is None:
+            begin = self.store.begin_run({"run": self.key, **self.about}, scene.count)
+        elif begin.count != scene.count:
+            raise SettingsError(
+                f"{self.store.path}: {begin.count} objects were being written, and now there are {scene.count}, since "
+                "tiles were found anew; drop the run with resume=False (--discard)"
+            )
+        first = self.first_label = begin.first_label
         self.last_label = first + scene.count - 1
+        erased = self._erased() if written else set()
         iou, stability = scene.scores()
-        grid = self.plan.grids[0]
         for index, tile in enumerate(grid.tiles):
             if cancelled is not None and cancelled():
                 raise CancelledError(f"cancelled at {index} of {len(grid.tiles)} tiles written; resume=True goes on")
             if tile.name not in written and not scene.is_empty(index):
-                numbers = scene.render(index)
-                values = _to_pixels(numbers, tile)
+                values = _to_pixels(scene, index)
+                values = np.where(values > 0, values + (first - 1), 0)
                 present = np.unique(values[values > 0])
+                values[np.isin(values, [n for n in present.tolist() if n in erased])] = 0
                 details = {
-                    int(n) + first - 1: {
-                        "predicted_iou": float(iou[n - 1]),
-                        "stability_score": float(stability[n - 1]),
+                    n: {
+                        "predicted_iou": float(iou[n - first]),
+                        "stability_score": float(stability[n - first]),
                         "model": model,
                         "category": category,
                     }
-                    for n in present
+                    for n in present.tolist()
                 }
-                ids = np.where(values > 0, values + (first - 1), 0)
-                record = {"run": self.key, "tile": tile.name}
-                self.store.place(ids, tile.core[:2], record, details, overlap=self.overlap, plane=self.plane)
+                record = {"run": self.key, "tile": tile.name, "begin": begin.op}
+                self.store.place(values, tile.core[:2], record, details, overlap=self.overlap, plane=self.plane)
             steps.wrote()
 
-    def _begun(self) -> tuple[int | None, set[str]]:
-        """First id of this run and names of the tiles that are written, from the journal."""
-        sql = "SELECT record FROM ops WHERE kind = 'everything' AND state = 'done' AND record LIKE ?"
-        records = [json.loads(r) for (r,) in self.store.rows_of(sql, (f'%"run": "{self.key}"%',))]
-        first = next((r["first_label"] for r in records if "first_label" in r), None)
-        return first, {r["tile"] for r in records if "tile" in r} if first is not None else set()
+    def _records(self) -> list[tuple[int, dict[str, Any]]]:
+        """Numbers and records of what this run changed in the store, and was not taken back."""
+        sql = "SELECT id, record FROM ops WHERE kind = 'everything' AND state = 'done' AND record LIKE ?"
+        return [(int(op), json.loads(r)) for op, r in self.store.rows_of(sql, (f'%"run": "{self.key}"%',))]
+
+    def _begun(self) -> tuple[RunBegin | None, set[str]]:
+        """How this run began to write, and names of the tiles that are written, from the journal."""
+        records = self._records()
+        begin = next((RunBegin(op, r["first_label"], r["count"]) for op, r in records if "first_label" in r), None)
+        return begin, {r["tile"] for _, r in records if "tile" in r} if begin is not None else set()
+
+    def _own_ids(self) -> tuple[int, int]:
+        """First id of what this run has written, and the one after the last."""
+        begin, _ = self._begun()
+        return (0, 0) if begin is None else (begin.first_label, begin.first_label + begin.count)
+
+    def _erased(self) -> set[int]:
+        """Objects of this run that were drawn in part, and that somebody took out or renamed since."""
+        sql = (
+            "SELECT DISTINCT label FROM rows WHERE op = ? AND after IS NOT NULL "
+            "AND label NOT IN (SELECT label FROM objects)"
+        )
+        return {int(label) for op, r in self._records() if "tile" in r for (label,) in self.store.rows_of(sql, (op,))}
 
     def objects(self) -> int:
         """How many objects of this run have pixels."""
-        sql = "SELECT count(*) FROM objects WHERE label BETWEEN ? AND ?"
-        return int(self.store.rows_of(sql, (self.first_label, self.last_label))[0][0])
+        sql = "SELECT count(*), min(label) FROM objects WHERE label BETWEEN ? AND ?"
+        count, least = self.store.rows_of(sql, (self.first_label, self.last_label))[0]
+        self.first_label = int(least or self.first_label)  # what is hidden by others has an id, but no pixel
+        return int(count)
 
 
 class Steps:
@@ -238,7 +281,7 @@ class Steps:
             return
         with self._lock:
             first, self._next_id = self._next_id, self._next_id + int(labels.max(initial=0))
-        core = _to_pixels(labels[tile.core_slices].astype(np.int64), tile)
+        core = _enlarged(np.pad(labels[tile.core_slices].astype(np.int64), 1, mode="edge"), tile)
         self._on_tile(tile.core, np.where(core > 0, core + first - 1, 0).astype(np.uint32))
 
     def _step(self, steps: int) -> None:
@@ -248,13 +291,33 @@ class Steps:
                 self._progress(self._done, self._total)
 
 
-def _to_pixels(numbers: NDArray[np.int64], tile: Tile) -> NDArray[np.int64]:
-    """A core's label pixels as level-0 pixels."""
+def _to_pixels(scene: Scene, index: int) -> NDArray[np.int64]:
+    """Numbers of the objects in the core of a tile, one for each level-0 pixel."""
+    tile = scene.joined[0].grid.tiles[index]
+    return scene.render(index) if tile.factor == 1 else _enlarged(scene.render_wider(index), tile)
+
+
+def _enlarged(numbers: NDArray[np.int64], tile: Tile) -> NDArray[np.int64]:
+    """A core's label pixels, with one more on each side, as the level-0 pixels of the core."""
     f = tile.factor
     y0, x0, y1, x1 = tile.core
-    top, left = (v * f for v in to_label_pixels(tile.core, f)[:2])
-    large = enlarge(numbers, f)
-    return large[y0 - top : y1 - top, x0 - left : x1 - left]
+    top, left = ((v - 1) * f for v in to_label_pixels(tile.core, f)[:2])
+    return enlarge(numbers, f)[y0 - top : y1 - top, x0 - left : x1 - left]
+
+
+def _take_back(store: LabelStore, run: str) -> None:
+    """Undo what an unfinished run has written, before it is dropped."""
+    sql = "SELECT id FROM ops WHERE kind = 'everything' AND state = 'done' AND record LIKE ?"
+    ops = [op for (op,) in store.rows_of(sql, (f'%"run": "{run}"%',))]
+    if ops:
+        last = store.rows_of("SELECT max(id) FROM ops WHERE state = 'done'")[0][0]
+        if last != max(ops):
+            raise SettingsError(
+                f"{store.path}: the unfinished run has written objects, and others were changed after it; undo those "
+                "changes first, or go on with resume=True (--resume)"
+            )
+        store.undo()
+    TileFiles(store.path / UNFINISHED).clear()
 
 
 def about_run(
@@ -264,7 +327,7 @@ def about_run(
     image: Any = predictor.image
     lasting = getattr(image, "persistent", False)
     about = {
-        "image": image.identity if lasting else f"array of {image.shape} {image.dtype}",
+        "image": image.identity if lasting else _array_name(image),
         "plane": [int(p) for p in getattr(image, "plane", ())],
         "channels": [int(c) for c in getattr(image, "selected", ())],
         "normalisation": asdict(predictor.normalisation),
@@ -280,6 +343,12 @@ def about_run(
     }
     as_read: dict[str, Any] = json.loads(json.dumps(about))  # to be compared with what was read
     return as_read
+
+
+def _array_name(image: Any) -> str:
+    """An image without a file, by some of its pixels."""
+    digest = hashlib.sha256(np.ascontiguousarray(image.sample(_SAMPLED_PX)).tobytes()).hexdigest()[:16]
+    return f"array of {image.shape} {image.dtype}, {digest}"
 
 
 def _check_same(found: dict[str, Any], about: dict[str, Any], resume: bool | None, path: Path, done: int) -> None:

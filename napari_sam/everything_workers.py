@@ -91,6 +91,8 @@ def run_on_processes(
         )
         flying: dict[Future[str | None], str] = {}
         try:
+            if not any(tries.values()):
+                _probe(pool, workers)
             while todo or flying:
                 while todo and len(flying) < _IN_FLIGHT * workers:
                     name = todo.popleft()
@@ -110,6 +112,17 @@ def run_on_processes(
                     todo.append(name)
         finally:
             pool.shutdown(cancel_futures=True)
+
+
+def _probe(pool: ProcessPoolExecutor, workers: int) -> None:
+    """See that processes start at all."""
+    try:
+        pool.submit(int).result()
+    except BrokenProcessPool as error:
+        raise SettingsError(
+            f"workers {workers}: the processes end as soon as they start; in a script, put the call under "
+            "if __name__ == '__main__':, since each process imports the script"
+        ) from error
 
 
 def _begin(threads: int) -> None:
@@ -150,12 +163,7 @@ def run_on_client(
     CancelledError
         If `cancelled` said so.
     """
-    try:
-        import distributed  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise SettingsError("client: Dask is not installed here; pip install 'napari-sam-xl[cluster]'") from error
-    if not isinstance(client, distributed.Client):
-        raise SettingsError(f"client {client!r}: give a distributed.Client")
+    check_client(client)
     run = _ClientRun(client, work, names, no_workers_s)
     try:
         while run.todo or run.flying:
@@ -167,6 +175,24 @@ def run_on_client(
                 raise CancelledError("cancelled; the tiles that are done are kept")
     finally:
         run.cancel()
+
+
+def check_client(client: Any) -> None:
+    """Refuse what is no client of a Dask cluster; None is fine.
+
+    Raises
+    ------
+    SettingsError
+        If it is not, or Dask is not installed.
+    """
+    if client is None:
+        return
+    try:
+        import distributed  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        raise SettingsError("client: Dask is not installed here; pip install 'napari-sam-xl[cluster]'") from error
+    if not isinstance(client, distributed.Client):
+        raise SettingsError(f"client {client!r}: give a distributed.Client")
 
 
 class _ClientRun:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import shutil
 import time
 from dataclasses import asdict, dataclass, field
+from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +16,7 @@ import numpy as np
 
 from napari_sam.engine.prompts import Prompt
 from napari_sam.engine.windows import Hints, choose_window, whole_window
-from napari_sam.errors import CancelledError, ImageError, PromptError, StoreError
+from napari_sam.errors import CancelledError, ImageError, NapariSamError, PromptError, SettingsError, StoreError
 from napari_sam.io.commit_many import COVERED, DUPLICATE, NewObject
 from napari_sam.io.image import open_image
 from napari_sam.io.label_store import LabelStore
@@ -37,6 +40,7 @@ _UNIT = 256  # prompts that are sorted by confidence and committed together, wha
 _COMMIT_PX = 1 << 25  # of masks' boxes that one commit draws
 _NEAR_PX = 2048  # windows that begin in one square of this side are asked one after the other
 _MARK = "prompted.json"
+_WIDEST_PX = 1 << 31  # of an image's side
 _FAILURES = 1000  # named in the report and the journal at most
 
 
@@ -100,13 +104,11 @@ class _Counts:
     duplicates: int = 0
     covered: int = 0
     failures: int = 0
-    failed: list[list[Any]] = field(default_factory=list)
 
     def add(self, other: _Counts) -> None:
         """Add what became of more."""
         for name in ("objects", "unsure", "duplicates", "covered", "failures"):
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        self.failed = (self.failed + other.failed)[:_FAILURES]
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def segment_prompts(  # noqa: PLR0913 - one keyword for each choice
     prompts
         Whatever `read_prompts` reads: a table of boxes or points, COCO, GeoJSON, other labels; or what it returned.
     predictor : str, Path or Predictor
-        A model, or a predictor; one that has this `Image` already keeps its normalisation.
+        A model, or a predictor, whose own image stays as it is; if that is this image, its normalisation is used.
     output : LabelStore, str or Path, optional
         Where the objects go: a store, or the folder of one, which is made if there is none. By default beside the
         image.
@@ -185,11 +187,14 @@ def segment_prompts(  # noqa: PLR0913 - one keyword for each choice
     Raises
     ------
     PromptError
-        If prompts cannot be read, or an argument means nothing.
+        If prompts cannot be read.
+    SettingsError
+        If an argument means nothing.
     ImageError
         If the image cannot be opened.
     StoreError
-        If the output cannot be written, or holds a run that was stopped.
+        If the output cannot be written, or holds a run that was stopped. A store that was made for this call is
+        deleted again if it ends without a commit.
     CancelledError
         If `cancelled` said so: what was committed is kept, and the same call with ``resume=True`` goes on.
 
@@ -199,12 +204,13 @@ def segment_prompts(  # noqa: PLR0913 - one keyword for each choice
     256 of them are committed as one change, which one undo takes back.
     """
     begun = time.monotonic()
-    _check(overlap, min_iou, nms, batch)
+    _check(overlap, min_iou, nms, batch, diameter_px)
     opened = open_image(image)
     table = read_prompts(prompts, opened)
     ready = _predictor(predictor, opened)
     settings = {"overlap": overlap, "min_iou": min_iou, "nms": nms, "category": category, "diameter_px": diameter_px}
-    store, own = _store(output, opened)
+    store, made = _store(output, opened)
+    run = None
     try:
         run = _Run(store, table, ready, settings, batch, cancelled)
         run.begin(resume)
@@ -213,8 +219,10 @@ def segment_prompts(  # noqa: PLR0913 - one keyword for each choice
                 progress(done, len(table))
         run.end()
     except BaseException:
-        if own:
-            store.close()
+        if run is not None:
+            run.drop_if_nothing_done()
+        if not isinstance(output, LabelStore):
+            _leave(store, made)
         raise
     return run.report(time.monotonic() - begun)
 
@@ -244,8 +252,11 @@ class _Run:
         self._key = self._name()
         self._first_label = store.next_label
         self._counts, self._in_unit = _Counts(), _Counts()
+        self._failed: list[list[Any]] = []
+        self._told = 0  # of the failures, how many the journal has
         self._start, self._within = 0, 0
-        self._plane = tuple(getattr(predictor.image, "plane", ())) if len(store.shape) > 2 else ()
+        self._noted = self._committed = False
+        self._plane = _plane(store, predictor.image)
 
     def begin(self, resume: bool | None) -> None:
         """Go on with a run that was stopped, or note that this one begins."""
@@ -267,6 +278,12 @@ class _Run:
             self._mark.write_text(json.dumps(note))
         except OSError as error:
             raise StoreError(f"{self._mark}: cannot be written: {error}") from error
+        self._noted = True
+
+    def drop_if_nothing_done(self) -> None:
+        """Leave no note of a run that has nothing to go on with."""
+        if self._noted and not self._committed:
+            self._mark.unlink(missing_ok=True)
 
     def end(self) -> None:
         """Note that the run is finished."""
@@ -279,11 +296,11 @@ class _Run:
         while self._start < total:
             self._ask_to_stop(total)
             unit = order[self._start : self._start + _UNIT].tolist()
-            found, counts = self._answers(unit)
+            found, counts, failed = self._answers(unit)
             for part in _parts(found[self._within :]):
                 self._commit(part)
             self._in_unit.unsure, self._in_unit.failures = counts.unsure, counts.failures
-            self._in_unit.failed = counts.failed
+            self._failed = (self._failed + failed)[:_FAILURES]
             self._counts.add(self._in_unit)
             self._in_unit, self._within = _Counts(), 0
             self._start += len(unit)
@@ -294,7 +311,7 @@ class _Run:
     def report(self, seconds: float) -> PromptedReport:
         """What became of all prompts."""
         c = self._counts
-        failed = [PromptFailure(int(n), str(reason)) for n, reason in c.failed]
+        failed = [PromptFailure(int(n), str(reason)) for n, reason in self._failed]
         return PromptedReport(
             len(self._table), c.objects, self._first_label, c.unsure, c.duplicates, c.covered,
             dict(self._table.skipped), failed, c.failures, seconds, self._store,
@@ -320,13 +337,14 @@ class _Run:
 
     def _restore(self) -> None:
         """Where the last commit of this run left off."""
-        sql = (
-            "SELECT record FROM ops WHERE state = 'done' AND kind = 'commits' AND substr(record, 1, 100) LIKE ? "
-            "ORDER BY id DESC LIMIT 1"
-        )
-        found = self._store.rows_of(sql, (f"%{self._key}%",))
+        own = "FROM ops WHERE state = 'done' AND kind = 'commits' AND substr(record, 1, 100) LIKE ? ORDER BY id"
+        found = self._store.rows_of(f"SELECT record {own} DESC LIMIT 1", (f"%{self._key}%",))
         if not found:
             return
+        self._committed = True
+        for (text,) in self._store.rows_of(f"SELECT record {own}", (f'%{self._key}%"failed": [[%',)):
+            self._failed += json.loads(text)["source"]["failed"]
+        self._told = len(self._failed)
         record = json.loads(found[0][0])
         left = record["source"]
         self._first_label, self._start = left["first_label"], left["start"]
@@ -338,6 +356,7 @@ class _Run:
         """Write some masks as one change."""
         source = {
             "run": self._key,
+            "failed": self._failed[self._told :],
             "first_label": self._first_label,
             "start": self._start,
             "within": self._within,
@@ -353,16 +372,19 @@ class _Run:
             since=self._first_label,
             source=source,
         )
+        if any(number > 0 for number in numbers):  # without an object there is no change in the journal
+            self._committed, self._told = True, len(self._failed)
         self._within += len(part)
         duplicates, covered = numbers.count(DUPLICATE), numbers.count(COVERED)
         self._in_unit.add(_Counts(len(numbers) - duplicates - covered, 0, duplicates, covered))
 
-    def _answers(self, unit: list[int]) -> tuple[list[_Found], _Counts]:
-        """Masks of some prompts, the surest first, and how many have none."""
+    def _answers(self, unit: list[int]) -> tuple[list[_Found], _Counts, list[list[Any]]]:
+        """Masks of some prompts, the surest first; how many have none, and why."""
         counts, found = _Counts(), []
+        failed: list[list[Any]] = []
         for start in range(0, len(unit), self._batch):
             some = unit[start : start + self._batch]
-            for index, answer in zip(some, self._predict(some, counts), strict=True):
+            for index, answer in zip(some, self._predict(some, failed), strict=True):
                 if answer is None:
                     continue
                 if float(answer.predicted_iou[answer.best]) < self._settings["min_iou"]:
@@ -370,18 +392,18 @@ class _Run:
                 else:
                     found.append(self._pack(index, answer))
         found.sort(key=lambda one: (-one.record["predicted_iou"], one.index))
-        return found, counts
+        counts.failures = len(failed)
+        return found, counts, failed
 
-    def _predict(self, some: list[int], counts: _Counts) -> list[Prediction | None]:
+    def _predict(self, some: list[int], failed: list[list[Any]]) -> list[Prediction | None]:
         """Answers to some prompts; if one of them has none, the others are asked one by one."""
         try:
             asks = [self._table.ask(i) for i in some]
             return list(self._predictor.predict_many(asks, hints=self._hints, cancelled=self._cancelled))
         except (PromptError, ImageError) as error:
             if len(some) > 1:
-                return [one for i in some for one in self._predict([i], counts)]
-            counts.failures += 1
-            counts.failed = [*counts.failed, [int(self._table.number[some[0]]), str(error)]][:_FAILURES]
+                return [one for i in some for one in self._predict([i], failed)]
+            failed.append([int(self._table.number[some[0]]), str(error)])
             return [None]
 
     def _pack(self, index: int, answer: Prediction) -> _Found:
@@ -423,22 +445,52 @@ def _order(table: PromptTable, predictor: WindowPredictor, hints: Hints) -> NDAr
 
 
 def _predictor(predictor: str | Path | WindowPredictor, image: Image) -> WindowPredictor:
-    ready = Predictor(predictor) if isinstance(predictor, str | Path) else predictor
-    if getattr(ready, "_image", None) is not image:
-        ready.set_source(image)
-    return ready
+    """A predictor for the image, which leaves the caller's as it is."""
+    if isinstance(predictor, str | Path):
+        own: WindowPredictor = Predictor(predictor)
+        own.set_source(image)
+        return own
+    try:
+        same = predictor.image.identity == image.identity
+    except NapariSamError:  # it has none
+        same = False
+    own = predictor.sharing()
+    own.set_source(image, predictor.normalisation if same else None)
+    return own
 
 
 def _store(output: LabelStore | str | Path | None, image: Image) -> tuple[LabelStore, bool]:
-    """The store to write to, and whether to close it."""
+    """The store to write to, and whether it was made for this."""
     if isinstance(output, LabelStore):
+        if not output.writable:
+            raise StoreError(f'{output.path}: opened for reading; use LabelStore.open(path, "r+")')
         if tuple(output.shape[-2:]) != tuple(image.shape):
             raise StoreError(f"{output.path}: labels of shape {output.shape} do not fit the image {image.shape}")
         return output, False
     path = Path(store_path("image", image.uri) if output is None else output).expanduser()
     if path.exists():
-        return LabelStore.open(path, like=image), True
+        return LabelStore.open(path, like=image), False
     return LabelStore.create(path, like=image), True
+
+
+def _leave(store: LabelStore, made: bool) -> None:
+    """Close a store; delete it if it was made for nothing."""
+    empty = made and not store.rows_of("SELECT 1 FROM ops LIMIT 1")
+    store.close()
+    if empty:
+        shutil.rmtree(store.path, ignore_errors=True)
+
+
+def _plane(store: LabelStore, image: Any) -> tuple[int, ...]:
+    """Where in a store of more than two axes the objects of an image lie."""
+    leading = store.shape[:-2]
+    plane = tuple(int(p) for p in getattr(image, "plane", ())) if leading else ()
+    if len(plane) != len(leading) or any(not 0 <= p < n for p, n in zip(plane, leading, strict=True)):
+        raise StoreError(
+            f"{store.path}: labels of shape {store.shape} need an image plane with one index for each of the first "
+            f"{len(leading)} axes, not {plane}; choose it with image.with_plane(...), or give a store of two axes"
+        )
+    return plane
 
 
 def _read_mark(path: Path) -> dict[str, Any] | None:
@@ -451,12 +503,19 @@ def _read_mark(path: Path) -> dict[str, Any] | None:
     return found if isinstance(found, dict) else {}
 
 
-def _check(overlap: str, min_iou: float, nms: float | None, batch: int) -> None:
+def _check(overlap: str, min_iou: float, nms: float | None, batch: int, diameter_px: float | None) -> None:
+    """Refuse what means nothing, before anything is made."""
     if overlap not in ("keep", "replace"):
-        raise PromptError(f"overlap {overlap!r}: use 'keep' or 'replace'")
-    if not 0 <= min_iou <= 1:
-        raise PromptError(f"min_iou {min_iou}: give a number from 0 to 1")
-    if nms is not None and not 0 < nms <= 1:
-        raise PromptError(f"nms {nms}: give an IoU above 0 and up to 1, or None to keep all masks")
-    if isinstance(batch, bool) or int(batch) != batch or batch < 1:
-        raise PromptError(f"batch {batch!r}: give a whole number, 1 or more")
+        raise SettingsError(f"overlap {overlap!r}: use 'keep' or 'replace'")
+    if not _is_number(min_iou) or not 0 <= min_iou <= 1:
+        raise SettingsError(f"min_iou {min_iou!r}: give a number from 0 to 1")
+    if nms is not None and (not _is_number(nms) or not 0 < nms <= 1):
+        raise SettingsError(f"nms {nms!r}: give an IoU above 0 and up to 1, or None to keep all masks")
+    if not _is_number(batch) or int(batch) != batch or batch < 1:
+        raise SettingsError(f"batch {batch!r}: give a whole number, 1 or more")
+    if diameter_px is not None and (not _is_number(diameter_px) or not 0 < diameter_px <= _WIDEST_PX):
+        raise SettingsError(f"diameter_px {diameter_px!r}: give a positive number of level-0 pixels, or None")
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) < math.inf

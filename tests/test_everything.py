@@ -175,7 +175,7 @@ def test_a_cancelled_run_resumes_to_the_same_labels_without_finding_a_tile_twice
 
     def cancelled():
         asked.append(1)
-        return len(asked) > 12
+        return len(asked) > 7
 
     with pytest.raises(CancelledError):
         segment_everything(image, predictor, tmp_path / "b.ome.zarr", cancelled=cancelled)
@@ -439,3 +439,203 @@ def test_the_script_of_a_store_finds_everything_again(predictor, tmp_path):
     with LabelStore.open(tmp_path / "b.ome.zarr", "r") as again:
         np.testing.assert_array_equal(again.array[:, :], expected)
         assert again.table().drop(columns="created").equals(table)
+
+
+class Pooled(Bright):
+    """Sees thin things also when the image is reduced, as thick ones."""
+
+    def read(self, region, factor):
+        y0, x0, y1, x1 = region
+        pixels = self.image.read(0, y0, x0, y1, x1)[..., 0]
+        h, w = (-(-n // factor) for n in pixels.shape)
+        padded = np.zeros((h * factor, w * factor), pixels.dtype)
+        padded[: pixels.shape[0], : pixels.shape[1]] = pixels
+        return padded.reshape(h, factor, w, factor).max((1, 3))
+
+
+def stopped_while_writing(image, predictor, out, tiles):
+    """A run that is cancelled when so many tiles are written."""
+    seen = []
+    with pytest.raises(CancelledError, match="written"):
+        segment_everything(
+            image,
+            predictor,
+            out,
+            progress=lambda done, total: seen.append(done % 9),
+            cancelled=lambda: sum(1 for s in seen if s) >= tiles,
+        )
+
+
+def test_long_thin_objects_stay_as_the_fine_level_saw_them(bright, predictor, tmp_path, monkeypatch):
+    monkeypatch.setattr(FinderSpec, "build", lambda self, predictor: Pooled(predictor))
+    image = np.zeros((1100, 1100), np.uint8)
+    image[500:505, 100:1000] = image[511:516, 100:1000] = 200
+    with segment_everything(image, predictor, tmp_path / "o.ome.zarr").labels as labels:
+        assert labels.table()["area_px"].tolist() == [4500, 4500]
+
+
+def test_a_tile_that_vanishes_is_an_error_and_not_an_empty_place(bright, predictor, tmp_path):
+    out = tmp_path / "o.ome.zarr"
+    calls = []
+
+    def progress(done, total):
+        calls.append(done)
+        if len(calls) == 8:
+            next((out / UNFINISHED).glob("f1-*.npz")).unlink()
+
+    with pytest.raises(StoreError, match=r"npz: is gone.*resume=True"):
+        segment_everything(discs(), predictor, out, progress=progress)
+    report = segment_everything(discs(), predictor, out, resume=True)
+    assert report.objects == ndimage.label(discs())[1]
+    report.labels.close()
+
+
+def test_a_second_run_on_a_store_that_has_one_is_refused(bright, predictor, tmp_path):
+    image = discs()
+    with LabelStore.create(tmp_path / "o.ome.zarr", shape=image.shape) as labels:
+        words = []
+
+        def progress(done, total):
+            if not words:
+                with pytest.raises(StoreError, match="a run is writing into this store") as raised:
+                    segment_everything(image, predictor, labels, resume=False)
+                words.append(str(raised.value))
+
+        report = segment_everything(image, predictor, labels, progress=progress)
+        assert words
+        assert report.objects == ndimage.label(image)[1]
+
+
+def test_undo_while_a_run_is_written_stops_it_and_nothing_is_mixed(bright, predictor, tmp_path):
+    image = discs()
+    with LabelStore.create(tmp_path / "o.ome.zarr", shape=image.shape) as labels:
+        seen = []
+
+        def progress(done, total):
+            seen.append(done % 9)
+            if sum(1 for s in seen if s) == 3:
+                labels.undo()
+
+        with pytest.raises(CancelledError, match="taken back by undo"):
+            segment_everything(image, predictor, labels, progress=progress)
+        assert not labels.array[:, :].any()
+        report = segment_everything(image, predictor, labels, resume=True)
+        assert report.objects == ndimage.label(image)[1]
+
+
+@pytest.mark.parametrize("tiles", [1, 4])
+def test_a_dropped_run_takes_its_half_written_objects_along(bright, predictor, tmp_path, tiles):
+    image = discs()
+    out = tmp_path / "o.ome.zarr"
+    stopped_while_writing(image, predictor, out, tiles)
+    with segment_everything(image, predictor, out, resume=False).labels as labels:
+        assert same_objects(labels.array[:, :], ndimage.label(image)[0])
+
+
+def test_a_run_that_others_built_upon_is_not_dropped(bright, predictor, tmp_path):
+    out = tmp_path / "o.ome.zarr"
+    stopped_while_writing(discs(), predictor, out, 3)
+    with LabelStore.open(out) as labels:
+        labels.erase(1)
+        with pytest.raises(SettingsError, match="undo those"):
+            segment_everything(discs(), predictor, labels, resume=False)
+
+
+def test_the_remedy_for_a_damaged_tile_gives_the_whole_result(bright, predictor, tmp_path):
+    image = discs()
+    out = tmp_path / "o.ome.zarr"
+    stopped_while_writing(image, predictor, out, 4)
+    sorted((out / UNFINISHED).glob("f1-*.npz"))[3].unlink()
+    with segment_everything(image, predictor, out, resume=True).labels as labels:
+        assert same_objects(labels.array[:, :], ndimage.label(image)[0])
+
+
+def test_an_object_erased_between_two_halves_stays_erased(bright, predictor, tmp_path):
+    image = np.zeros((700, 700), np.uint8)
+    image[100:110, 200:280] = 1
+    out = tmp_path / "o.ome.zarr"
+    stopped_while_writing(image, predictor, out, 1)
+    with LabelStore.open(out) as labels:
+        labels.erase(1)
+        report = segment_everything(image, predictor, labels, resume=True)
+        assert (report.objects, len(labels)) == (0, 0)
+
+
+def test_another_array_is_not_taken_for_the_same_image(bright, predictor, tmp_path):
+    image = discs()
+    with pytest.raises(CancelledError):
+        segment_everything(image, predictor, tmp_path / "o.ome.zarr", cancelled=lambda: True)
+    with pytest.raises(SettingsError, match="but with image"):
+        segment_everything(image[::-1].copy(), predictor, tmp_path / "o.ome.zarr", resume=True)
+
+
+def test_ids_in_use_are_not_given_out_again(bright, predictor, tmp_path):
+    image = discs()
+    with LabelStore.create(tmp_path / "o.ome.zarr", shape=image.shape) as labels:
+        free = np.argwhere(~ndimage.binary_dilation(image > 0, iterations=3))[:4]
+        for label, at in zip((1, 10, 2**32 - 2, 2**32 - 1), free, strict=True):
+            labels.paint(np.array([[label]], np.int64), tuple(at))
+        with pytest.raises(LabelsError, match="in one piece"):
+            segment_everything(image, predictor, labels)
+        assert labels.object(10)["area_px"] == 1
+
+
+def test_the_first_label_is_an_object_of_the_run(bright, predictor, tmp_path):
+    image = np.zeros((400, 400), np.uint8)
+    image[10:14, 10:14] = image[395:, 395:] = image[100:110, 195:215] = 1
+    report = segment_everything(image, predictor, tmp_path / "o.ome.zarr", region=(20, 20, 399, 399))
+    assert report.first_label == report.labels.table()["label"].min()
+    report.labels.close()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"side": 64.5},
+        {"level": 1.5},
+        {"workers": None},
+        {"diameter_px": "a"},
+        {"diameter_px": float("inf")},
+        {"region": (0, 0, 100)},
+        {"client": 3},
+        {"workers": 2},
+    ],
+)
+def test_what_is_refused_leaves_no_store_behind(predictor, tmp_path, options):
+    with pytest.raises(ns.errors.NapariSamError):
+        segment_everything(discs(200, 5), predictor, tmp_path / "o.ome.zarr", **options)
+    assert not (tmp_path / "o.ome.zarr").exists()
+
+
+def test_a_stack_of_labels_wants_the_plane_of_a_stack(bright, predictor, tmp_path):
+    with LabelStore.create(tmp_path / "o.ome.zarr", shape=(3, 200, 200)) as labels:
+        with pytest.raises(StoreError, match=r"plane \(\)"):
+            segment_everything(discs(200, 5), predictor, labels)
+        assert not labels.can_undo
+
+
+def test_a_closed_store_is_noticed_before_the_work(bright, predictor, tmp_path):
+    labels = LabelStore.create(tmp_path / "o.ome.zarr", shape=(200, 200))
+    labels.close()
+    with pytest.raises(StoreError, match="closed"):
+        segment_everything(discs(200, 5), predictor, labels)
+    assert not bright
+
+
+def test_a_crowd_seen_from_afar_is_not_an_object(bright, predictor, tmp_path, monkeypatch):
+    image = np.zeros((600, 600), np.uint8)
+    for y in range(110, 500, 60):
+        for x in range(110, 500, 60):
+            image[y : y + 12, x : x + 12] = 1
+
+    class Blurred(Bright):
+        def read(self, region, factor):
+            if factor == 1:
+                return super().read(region, factor)
+            y0, x0, y1, x1 = region
+            rows, cols = (np.arange(a, b, factor) for a, b in ((y0, y1), (x0, x1)))
+            return ((rows > 100) & (rows < 500))[:, None] & ((cols > 100) & (cols < 500))[None]
+
+    monkeypatch.setattr(FinderSpec, "build", lambda self, predictor: Blurred(predictor))
+    with segment_everything(image, predictor, tmp_path / "o.ome.zarr").labels as labels:
+        assert set(labels.table()["area_px"]) == {144}

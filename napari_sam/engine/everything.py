@@ -36,10 +36,13 @@ class TileFailure:
         (y0, x0, y1, x1) of its core, level-0 pixels.
     reason : str
         Why.
+    tile : str
+        Name of the tile.
     """
 
     box: Box
     reason: str
+    tile: str = ""
 
 
 class TileWriter(Protocol):

@@ -63,6 +63,8 @@ class Joined:
         (n,) of each entry.
     area : ndarray of int64
         (n,) of each entry, label pixels.
+    agreed : ndarray of bool
+        (n,) whether the object is put together of parts that agree with their neighbours wherever a tile cuts them.
     """
 
     grid: TileGrid
@@ -73,6 +75,7 @@ class Joined:
     predicted_iou: NDArray[np.float32]
     stability_score: NDArray[np.float32]
     area: NDArray[np.int64]
+    agreed: NDArray[np.bool_]
 
     @property
     def count(self) -> int:
@@ -117,21 +120,26 @@ def join(grid: TileGrid, source: TileSource, blocked: NDArray[np.bool_] | None =
     Joined
     """
     tables = [source.table(tile) for tile in grid.tiles]
+    region = to_label_pixels(
+        (*grid.tiles[0].core[:2], *grid.tiles[-1].core[2:]),
+        grid.factor,
+    )
     offsets = np.concatenate(([0], np.cumsum([len(t) for t in tables]))).astype(np.int64)
     area, core, boxes, cut, iou, stability = (
         np.concatenate([getattr(t, name) for t in tables])
         for name in ("area", "core_area", "boxes", "cut", "predicted_iou", "stability_score")
     )
     shared = [_shared(grid, source, offsets, i, j) for i, j in grid.pairs()]
-    state = np.where(cut, np.where(core > 0, PART, DROPPED), WHOLE).astype(np.int8)
-    state[area == 0] = DROPPED
+    state = np.where(cut > 0, np.where(core > 0, PART, DROPPED), WHOLE).astype(np.int8)
+    state[(area == 0) | ~_meets(boxes, region)] = DROPPED
     if blocked is not None:
         state[blocked] = DROPPED
     _contest(state, area, core, iou, shared)
     parts = _settle(state, core, cut, shared)
     _drop_guests(state, area, core, shared)
     number = _numbers(state, parts)
-    return Joined(grid, offsets, state, number, boxes, iou, stability, area)
+    agreed = _agreed(grid, offsets, state, number, cut, shared)
+    return Joined(grid, offsets, state, number, boxes, iou, stability, area, agreed)
 
 
 def _shared(grid: TileGrid, source: TileSource, offsets: NDArray[np.int64], i: int, j: int) -> _Shared:
@@ -148,6 +156,13 @@ def _shared(grid: TileGrid, source: TileSource, offsets: NDArray[np.int64], i: i
     iou = pixels / (sizes_a[first] + sizes_b[second] - pixels)
     agree = (iou >= _AGREE) & _is_best(first, iou) & _is_best(second, iou)
     return _Shared(first - 1 + offsets[i], second - 1 + offsets[j], pixels.astype(np.int64), agree)
+
+
+def _meets(boxes: NDArray[np.int64], box: Box) -> NDArray[np.bool_]:
+    """Which of (n, 4) boxes have something in common with one."""
+    y0, x0, y1, x1 = boxes.T
+    out: NDArray[np.bool_] = (y0 < box[2]) & (y1 > box[0]) & (x0 < box[3]) & (x1 > box[1])
+    return out
 
 
 def _is_best(owner: NDArray[np.int64], score: NDArray[np.float64]) -> NDArray[np.bool_]:
@@ -178,9 +193,12 @@ def _contest(
         for whole, piece in ((s.first, s.second), (s.second, s.first)):
             inside = 2 * s.pixels >= area[piece]
             inside &= (state[whole] == WHOLE) & (state[piece] == WHOLE) & (area[whole] > area[piece])
-            for a in np.unique(whole[inside]):
-                these = inside & (whole == a)
-                pieces = piece[these]
+            order = np.flatnonzero(inside)[np.argsort(whole[inside], kind="stable")]
+            begins = np.flatnonzero(np.diff(whole[order], prepend=-1))
+            for these in np.split(order, begins[1:]) if len(order) else []:
+                a, pieces = whole[these[0]], piece[these]
+                if state[a] != WHOLE:
+                    continue
                 if len(pieces) > 1 and 2 * s.pixels[these].sum() >= area[a]:
                     stands = score[a] > score[pieces].mean()
                 elif len(pieces) == 1 and not s.agree[these][0]:
@@ -213,6 +231,33 @@ def _settle(
                 state[other] = DROPPED
     parts: NDArray[np.int64] = links[(state[links] == PART).all(1)]
     return parts
+
+
+def _agreed(
+    grid: TileGrid,
+    offsets: NDArray[np.int64],
+    state: NDArray[np.int8],
+    number: NDArray[np.int64],
+    cut: NDArray[np.uint8],
+    shared: list[_Shared],
+) -> NDArray[np.bool_]:
+    """Which entries belong to an object of parts that is matched at every side where a tile cuts it."""
+    matched = np.zeros(len(state), np.uint8)
+    for (i, j), s in zip(grid.pairs(), shared, strict=True):
+        dy, dx = (getattr(grid.tiles[j], a) - getattr(grid.tiles[i], a) for a in ("row", "col"))
+        ways = (1 * (dy < 0) | 2 * (dx < 0) | 4 * (dy > 0) | 8 * (dx > 0), 1 * (dy > 0) | 2 * (dx > 0) | 8 * (dx < 0))
+        matched[s.first[s.agree]] |= np.uint8(ways[0])
+        matched[s.second[s.agree]] |= np.uint8(ways[1])
+    for index in range(len(grid.tiles)):  # where no tile was asked, none can disagree
+        tile = grid.tiles[index]
+        beyond = [(-1, 0), (0, -1), (1, 0), (0, 1)]
+        alone = sum(1 << b for b, (dy, dx) in enumerate(beyond) if grid.at(tile.row + dy, tile.col + dx) is None)
+        matched[offsets[index] : offsets[index + 1]] |= np.uint8(alone)
+    loose = (state == PART) & ((cut & ~matched) > 0)
+    bad = np.zeros(int(number.max(initial=0)) + 1, bool)
+    bad[number[loose]] = True
+    out: NDArray[np.bool_] = (state == PART) & ~bad[number]
+    return out
 
 
 def _drop_guests(
@@ -268,9 +313,7 @@ def _lut(joined: Joined, index: int, states: tuple[int, ...]) -> NDArray[np.int6
 
 def _reaching(joined: Joined, index: int, box: Box) -> NDArray[np.bool_]:
     """Which local ids of a tile may have pixels in a box; the first stands for background."""
-    y0, x0, y1, x1 = joined.boxes[joined.of_tile(index)].T
-    hits = (y0 < box[2]) & (y1 > box[0]) & (x0 < box[3]) & (x1 > box[1])
-    return np.concatenate(([False], hits))
+    return np.concatenate(([False], _meets(joined.boxes[joined.of_tile(index)], box)))
 
 
 def _fill(

@@ -21,10 +21,11 @@ if TYPE_CHECKING:
     from napari_sam.engine.merging import TileSource
 
 _FILLED = 0.3  # a coarse object that whole fine ones fill so far is a group of them, not an object
+_CROWD, _CROWDED = 4, 0.03  # so is one that holds so many of them, if they fill so much of it
 _COVERED = 0.5  # pieces of an object go where a coarse one covers so much of them
 _SAME = 0.7  # IoU from which pieces, put together, are what the coarse factor sees; their outline is the finer one
 _SURE = 0.5  # predicted IoU from which a coarse object replaces what the finer factor could only see in pieces
-_HELD_TILES = 4
+_HELD_TILES = 12
 
 
 class Scene:
@@ -48,6 +49,7 @@ class Scene:
         self.joined = joined
         self._source = source
         self._coarse: OrderedDict[tuple[int, int], NDArray[np.int64]] = OrderedDict()
+        self._edges: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
         for k in range(1, len(joined)):
             self._settle_level(k, side)
         self.offsets = [0]
@@ -90,6 +92,28 @@ class Scene:
                 np.copyto(out, found, where=out == 0)
         return out
 
+    def render_wider(self, index: int) -> NDArray[np.int64]:
+        """As `render`, with one pixel more on each side; what lies outside all tiles is the nearest inside."""
+        grid = self.joined[0].grid
+        y0, x0, y1, x1 = to_label_pixels(grid.tiles[index].core, grid.factor)
+        out = np.pad(self._rendered(index), 1, mode="edge")
+        for other in grid.neighbours(index):
+            a, b, c, d = to_label_pixels(grid.tiles[other].core, grid.factor)
+            top, left, bottom, right = max(a, y0 - 1), max(b, x0 - 1), min(c, y1 + 1), min(d, x1 + 1)
+            part = self._rendered(other)[top - a : bottom - a, left - b : right - b]
+            out[top - y0 + 1 : bottom - y0 + 1, left - x0 + 1 : right - x0 + 1] = part
+        return out
+
+    def _rendered(self, index: int) -> NDArray[np.int64]:
+        """`render`, held for the tiles around."""
+        key = (0, index)
+        if key not in self._coarse:
+            self._coarse[key] = self.render(index)
+            while len(self._coarse) > _HELD_TILES:
+                self._coarse.popitem(last=False)
+        self._coarse.move_to_end(key)
+        return self._coarse[key]
+
     def scores(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Predicted IoU and stability score of each number, from number 1; of parts, by the pixels they have."""
         iou, stability = np.zeros(self.count, np.float64), np.zeros(self.count, np.float64)
@@ -112,11 +136,13 @@ class Scene:
         if not coarse.number.any():
             return
         found = self._overlaps(k)
-        gone = found.filled >= _FILLED * np.maximum(found.size, 1)
+        size = np.maximum(found.size, 1)
+        gone = (found.filled >= _FILLED * size) | ((found.inside >= _CROWD) & (found.filled >= _CROWDED * size))
         for level in range(k):
             for (number, part), pixels in found.shared[level].items():
                 either = found.size[number] + found.pieces[level][part] - pixels
                 gone[number] |= bool(pixels >= _SAME * either)
+            gone |= _seen_finer(coarse, self.joined[level])
         _drop(coarse, gone[coarse.number])
         for level in range(k):
             one = self.joined[level]
@@ -125,7 +151,7 @@ class Scene:
                 if not gone[number]:
                     covered[part] += pixels
             under = covered >= _COVERED * np.maximum(found.pieces[level], 1)
-            _drop(one, (one.state == PART) & under[one.number])
+            _drop(one, (one.state == PART) & ~one.agreed & under[one.number])
         self._coarse.clear()
 
     def _overlaps(self, k: int) -> _Overlaps:
@@ -134,9 +160,11 @@ class Scene:
         found = _Overlaps(
             np.zeros(coarse.count + 1, np.int64),
             np.zeros(coarse.count + 1, np.int64),
+            np.zeros(coarse.count + 1, np.int64),
             [np.zeros(one.count + 1, np.int64) for one in self.joined[:k]],
             [Counter() for _ in range(k)],
         )
+        held: set[tuple[int, int, int]] = set()
         is_part = [_has_state(one, PART) for one in self.joined[:k]]
         is_whole = [_has_state(one, WHOLE) for one in self.joined[:k]]
         for index in range(len(coarse.grid.tiles)):
@@ -148,13 +176,20 @@ class Scene:
             whole = np.zeros(numbers.shape, bool)
             for level in range(k):
                 seen = self._sampled(level, box, coarse.grid.factor)
-                whole |= is_whole[level][seen]
+                here = is_whole[level][seen]
+                whole |= here
+                held.update(
+                    (level, *pair) for pair in np.unique(np.stack([numbers[here], seen[here]]), axis=1).T.tolist()
+                )
                 seen = np.where(is_part[level][seen], seen, 0)
                 found.pieces[level] += np.bincount(seen.ravel(), minlength=len(found.pieces[level]))
                 both = (seen > 0) & (numbers > 0)
                 keys, pixels = np.unique(np.stack([numbers[both], seen[both]]), axis=1, return_counts=True)
                 found.shared[level].update(dict(zip(map(tuple, keys.T.tolist()), pixels.tolist(), strict=True)))
             found.filled += np.bincount(numbers[whole], minlength=len(found.filled))
+        for _, number, _ in held:
+            found.inside[number] += 1
+        found.inside[0] = 0
         return found
 
     def _reached(self, k: int, index: int) -> bool:
@@ -186,10 +221,17 @@ class Scene:
     def _tiles_in(self, level: int, box: Box) -> Iterator[int]:
         """Tiles of a factor whose cores meet a box of its label pixels."""
         grid = self.joined[level].grid
-        for index, tile in enumerate(grid.tiles):
-            y0, x0, y1, x1 = to_label_pixels(tile.core, tile.factor)
-            if y0 < box[2] and y1 > box[0] and x0 < box[3] and x1 > box[1]:
-                yield index
+        if level not in self._edges:
+            rows, cols = grid.shape
+            cores = [to_label_pixels(tile.core, tile.factor) for tile in grid.tiles]
+            self._edges[level] = (
+                np.array([[cores[r * cols][a] for r in range(rows)] for a in (0, 2)]),
+                np.array([[cores[c][a] for c in range(cols)] for a in (1, 3)]),
+            )
+        (top, bottom), (left, right) = self._edges[level]
+        for row in range(int(np.searchsorted(bottom, box[0], "right")), int(np.searchsorted(top, box[2], "left"))):
+            for col in range(int(np.searchsorted(right, box[1], "right")), int(np.searchsorted(left, box[3], "left"))):
+                yield row * grid.shape[1] + col
 
     # ---- drawing ------------------------------------------------------------------------------------------
 
@@ -230,8 +272,8 @@ class _Overlaps:
 
     Attributes
     ----------
-    size, filled : ndarray of int64
-        Of each coarse number: all pixels, and those under whole finer objects.
+    size, filled, inside : ndarray of int64
+        Of each coarse number: all pixels, those under whole finer objects, and how many such objects there are.
     pieces : list of ndarray of int64
         Of each finer factor and number: pixels of what was put together of parts, near coarse objects.
     shared : list of Counter
@@ -240,6 +282,7 @@ class _Overlaps:
 
     size: NDArray[np.int64]
     filled: NDArray[np.int64]
+    inside: NDArray[np.int64]
     pieces: list[NDArray[np.int64]]
     shared: list[Counter[tuple[int, int]]]
 
@@ -288,12 +331,38 @@ def _stretch(mask: NDArray[np.float32], ratio: int, axis: int) -> NDArray[np.flo
 
 def _large_and_sure(one: Joined, least_px: float) -> NDArray[np.bool_]:
     """Which entries belong to an object of at least this extent (level-0 pixels) and predicted IoU."""
-    low = np.full((one.count + 1, 2), np.iinfo(np.int64).max)
+    low, high = _extents(one)
+    extent = (high - low).max(1)
+    out: NDArray[np.bool_] = (extent >= least_px)[one.number] & (one.predicted_iou >= _SURE)
+    return out
+
+
+def _extents(one: Joined) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """First and last (y, x) of each number, level-0 pixels."""
+    low = np.full((one.count + 1, 2), np.iinfo(np.int32).max, np.int64)
     high = np.zeros((one.count + 1, 2), np.int64)
     np.minimum.at(low, one.number, one.boxes[:, :2])
     np.maximum.at(high, one.number, one.boxes[:, 2:])
-    extent = (high - low).max(1) * one.grid.factor
-    out: NDArray[np.bool_] = (extent >= least_px)[one.number] & (one.predicted_iou >= _SURE)
+    return low * one.grid.factor, high * one.grid.factor
+
+
+def _seen_finer(coarse: Joined, fine: Joined) -> NDArray[np.bool_]:
+    """Which coarse numbers are an object, or several, that the finer factor put together without a doubt.
+
+    Such an object lies in the box of the coarse one and is at least half as long. Its pixels are not compared: of a
+    thin object a coarse factor sees a thick one.
+    """
+    out = np.zeros(coarse.count + 1, bool)
+    numbers = np.unique(fine.number[fine.agreed & (fine.number > 0)])
+    if not len(numbers) or not coarse.count:
+        return out
+    slack = 2 * coarse.grid.factor
+    (low, high), (c_low, c_high) = _extents(fine), _extents(coarse)
+    there = np.unique(coarse.number[coarse.number > 0])
+    length = (c_high - c_low).max(1)
+    for number in numbers.tolist():
+        inside = (c_low[there] <= low[number] + slack).all(1) & (c_high[there] >= high[number] - slack).all(1)
+        out[there[inside & (2 * (high[number] - low[number]).max() >= length[there])]] = True
     return out
 
 

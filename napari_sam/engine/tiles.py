@@ -180,8 +180,8 @@ class TileTable:
         (n,) label pixels, in the whole tile and in its core.
     boxes : ndarray of int64
         (n, 4) y0, x0, y1, x1, label pixels of the whole image.
-    cut : ndarray of bool
-        (n,) whether the object touches the border of the tile where the image goes on.
+    cut : ndarray of uint8
+        (n,) which borders of the tile the object touches where the image goes on: 1, 2, 4 and 8 for those of `SIDES`.
     predicted_iou, stability_score : ndarray of float32
         (n,).
     """
@@ -189,7 +189,7 @@ class TileTable:
     area: NDArray[np.int64]
     core_area: NDArray[np.int64]
     boxes: NDArray[np.int64]
-    cut: NDArray[np.bool_]
+    cut: NDArray[np.uint8]
     predicted_iou: NDArray[np.float32]
     stability_score: NDArray[np.float32]
 
@@ -264,14 +264,14 @@ def _boxes(labels: NDArray[np.int32], count: int) -> NDArray[np.int64]:
     return np.array(boxes, np.int64).reshape(count, 4)
 
 
-def _cut(tile: Tile, labels: NDArray[np.int32], count: int, image_shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Which objects touch a side beyond which the image goes on."""
+def _cut(tile: Tile, labels: NDArray[np.int32], count: int, image_shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Which sides, beyond which the image goes on, each object touches."""
     y0, x0, y1, x1 = tile.outer
     open_sides = (y0 > 0, x0 > 0, y1 < image_shape[0], x1 < image_shape[1])
     edges = (labels[0], labels[:, 0], labels[-1], labels[:, -1])
-    cut = np.zeros(count + 1, bool)
-    for is_open, edge in zip(open_sides, edges, strict=True):
+    cut = np.zeros(count + 1, np.uint8)
+    for bit, is_open, edge in zip((1, 2, 4, 8), open_sides, edges, strict=True):
         if is_open:
-            cut[edge] = True
-    out: NDArray[np.bool_] = cut[1:]
+            cut[np.unique(edge)] |= np.uint8(bit)
+    out: NDArray[np.uint8] = cut[1:]
     return out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -113,17 +114,18 @@ def place_objects(
     edit : Edit
         The change; its record gets those of the objects.
     journal : Journal
-        Objects as they are.
+        Objects as they are, and which change made each.
     bounds : (int, int, int, int)
         The whole image.
     objects : sequence of NewObject
         What to draw.
     overlap : {"keep", "replace"}
-        Whether objects of ids below `since` keep their pixels; those from `since` on do.
+        Whether objects of others keep their pixels; those of this run do.
     nms : float or None
-        A mask whose IoU with an object of an id from `since` on is at least this is left out.
+        A mask whose IoU with an object of this run is at least this is left out.
     since : int
-        The first id of this run.
+        The first id of this run. If the change's source names a ``run``, only what changes of the same run made
+        counts as its own: others may have drawn meanwhile.
 
     Returns
     -------
@@ -138,20 +140,22 @@ def place_objects(
         If the ids are used up.
     """
     canvas, ids = _Canvas(edit, bounds), _free_ids(journal, edit.change.next_before)
-    areas: dict[int, int] = {}
+    own = _Own(journal, since, (edit.change.record.get("source") or {}).get("run"))
     numbers, details, records = [], {}, []
     for one in objects:
         labels = canvas.read(one.bbox)
-        if nms is not None and _largest_iou(journal, labels[one.mask], areas, since) >= nms:
+        under = labels[one.mask]
+        mine = own.areas_of(under)
+        if nms is not None and _largest_iou(under, mine) >= nms:
             numbers.append(DUPLICATE)
             continue
-        free = one.mask & ((labels == 0) | ((labels < since) & (overlap == "replace")))
+        free = one.mask & ((labels == 0) | ((overlap == "replace") & ~np.isin(labels, list(mine))))
         if not free.any():
             numbers.append(COVERED)
             continue
         number = next(ids)
         canvas.write(one.bbox, np.where(free, np.uint32(number), labels))
-        areas[number] = int(np.count_nonzero(free))
+        own.add(number, int(np.count_nonzero(free)))
         numbers.append(number)
         details[number] = {key: one.record.get(key) for key in _DETAILS}
         records.append({**one.record, "label": number, "overlap": overlap})
@@ -166,15 +170,42 @@ def place_objects(
     return numbers, details
 
 
-def _largest_iou(journal: Journal, under: NDArray[np.uint32], areas: dict[int, int], since: int) -> float:
-    """IoU of a mask with the object of this run that it shares most with, given the labels under it."""
-    found, counts = np.unique(under[under >= max(1, since)], return_counts=True)
-    unknown = [label for label in found.tolist() if label not in areas]
-    if unknown:
-        areas.update({label: row["area_px"] for label, row in journal.objects(unknown).items()})
-    return max(
-        (n / (len(under) + areas[v] - n) for v, n in zip(found.tolist(), counts.tolist(), strict=True)), default=0
-    )
+class _Own:
+    """Which objects are of this run: those of this change, and those that its earlier changes made."""
+
+    def __init__(self, journal: Journal, since: int, run: Any) -> None:
+        self._journal, self._since, self._run = journal, max(1, since), run
+        self._areas: dict[int, int | None] = {}  # None: of another
+        self._ops: dict[int, bool] = {}
+
+    def add(self, label: int, area_px: int) -> None:
+        """An object of this change."""
+        self._areas[label] = area_px
+
+    def areas_of(self, under: NDArray[np.uint32]) -> dict[int, int]:
+        """Area in px of each object of this run among some labels."""
+        found = np.unique(under[under >= self._since]).tolist()
+        unknown = [label for label in found if label not in self._areas]
+        for label, row in self._journal.objects(unknown).items():
+            self._areas[label] = row["area_px"] if self._made(row["op"]) else None
+        return {label: area for label in found if (area := self._areas[label]) is not None}
+
+    def _made(self, op: int) -> bool:
+        """Whether a change is of this run."""
+        if self._run is None:
+            return True
+        if op not in self._ops:
+            ((kind, record),) = self._journal.query("SELECT kind, record FROM ops WHERE id = ?", (op,))
+            source = json.loads(record).get("source") if kind == "commits" else None
+            self._ops[op] = isinstance(source, dict) and source.get("run") == self._run
+        return self._ops[op]
+
+
+def _largest_iou(under: NDArray[np.uint32], areas: dict[int, int]) -> float:
+    """IoU of a mask with the object that it shares most with, given the labels under it and the objects' areas."""
+    found, counts = np.unique(under, return_counts=True)
+    shared = ((n, areas[v]) for v, n in zip(found.tolist(), counts.tolist(), strict=True) if v in areas)
+    return max((n / (len(under) + area - n) for n, area in shared), default=0)
 
 
 def _free_ids(journal: Journal, first: int) -> Iterator[int]:

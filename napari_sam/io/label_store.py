@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sam.errors import LabelsError
+from napari_sam.errors import CancelledError, LabelsError
 from napari_sam.io.commit_many import NewObject, place_objects
 from napari_sam.io.journal import Change
 from napari_sam.io.label_edits import LARGEST_LABEL, Edit, box_of, inside, intersection, next_free, plane_of
@@ -28,6 +29,15 @@ if TYPE_CHECKING:
 OVERLAPS = ("keep", "replace", "erase")
 _OWN_KINDS = ("commit", "commits", "everything", "erase", "merge", "relabel", "category", "split", "review")
 _SPLIT_PX = 1 << 26
+
+
+@dataclass(frozen=True)
+class RunBegin:
+    """Where a run of everything-mode begins in a store: number of its first change, its first id, how many it has."""
+
+    op: int
+    first_label: int
+    count: int
 
 
 class LabelStore(StoreBase):
@@ -251,7 +261,7 @@ class LabelStore(StoreBase):
                 self._write(edit.finish())
             return changed
 
-    def begin_run(self, record: dict[str, Any], count: int) -> int:
+    def begin_run(self, record: dict[str, Any], count: int) -> RunBegin:
         """Note that many objects will be written by several calls of `place`, and keep ids for them.
 
         Parameters
@@ -263,25 +273,26 @@ class LabelStore(StoreBase):
 
         Returns
         -------
-        int
-            Id of the first; the others follow without gaps.
+        RunBegin
+            Where the run begins.
 
         Raises
         ------
         LabelsError
-            If so many ids are not left.
+            If so many ids are not left in one piece.
         """
         with self._writing():
             first = next_free(self._journal)
-            if first + count - 1 > LARGEST_LABEL:
+            taken = "SELECT 1 FROM objects WHERE label BETWEEN ? AND ? LIMIT 1"
+            if first + count - 1 > LARGEST_LABEL or self.rows_of(taken, (first, first + count - 1)):
                 raise LabelsError(
-                    f"{count} objects need ids up to {first + count - 1}, and the highest is {LARGEST_LABEL}; "
-                    "write them into a new store"
+                    f"{count} objects need as many ids in one piece, and from {first} on there are not so many: the "
+                    f"highest is {LARGEST_LABEL}; write them into a new store"
                 )
             after = min(first + count, LARGEST_LABEL)
             change = Change("everything", {**record, "first_label": first, "count": count}, first, after)
-            _, self._rendered = self._journal.add(change, self._rendered)
-            return first
+            op, self._rendered = self._journal.add(change, self._rendered)
+            return RunBegin(op, first, count)
 
     def place(
         self,
@@ -302,7 +313,7 @@ class LabelStore(StoreBase):
         origin : (int, int)
             (y, x) of its first pixel.
         record : dict
-            With the ``run`` that `begin_run` was given.
+            With the ``run`` that `begin_run` was given, and its ``op`` as ``begin``.
         details : dict of int to dict
             Category, predicted_iou, stability_score and model of each id.
         overlap : {"keep", "replace"}
@@ -314,10 +325,17 @@ class LabelStore(StoreBase):
         -------
         int
             Number of pixels that changed.
+
+        Raises
+        ------
+        CancelledError
+            If the run was taken back by undo meanwhile.
         """
         values = _checked_values(labels)
         box = (int(origin[0]), int(origin[1]), int(origin[0]) + values.shape[0], int(origin[1]) + values.shape[1])
         with self._writing():
+            if not self.rows_of("SELECT 1 FROM ops WHERE id = ? AND state = 'done'", (int(record["begin"]),)):
+                raise CancelledError("the run was taken back by undo while it was written; resume=True writes it again")
             edit = self._edit("everything", record, plane)
 
             def paint(now: NDArray[np.uint32], part: Box) -> NDArray[np.uint32]:

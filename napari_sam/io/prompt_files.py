@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import importlib
 import json
 from pathlib import Path
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 _SEPARATORS = ",;\t"
 _JOURNAL = "journal.sqlite"  # what makes a folder a label store
+_IDS = (int, float, str)  # of images and categories, as JSON has them
+_SHOWN = 60  # characters of a wrong value that a message repeats
 
 
 def rows_of_file(source: str | Path, image: Image, coordinates: str, image_id: int | None) -> Rows:
@@ -54,7 +57,7 @@ def rows_of_file(source: str | Path, image: Image, coordinates: str, image_id: i
             with path.open(encoding="utf-8") as file:
                 content = json.load(file)
             return _json(content, path, image, coordinates, image_id)
-    except (OSError, ValueError, RecursionError) as error:
+    except (OSError, ValueError, RecursionError, csv.Error) as error:
         if isinstance(error, PromptError):
             raise
         raise PromptError(f"{path}: cannot be read as prompts ({error}); see that it is whole") from error
@@ -68,7 +71,17 @@ def _csv(path: Path) -> Rows:
     with path.open(encoding="utf-8-sig") as file:
         head = file.readline()
     separator = max(_SEPARATORS, key=head.count)
-    frame = pd.read_csv(path, sep=separator, skipinitialspace=True, encoding="utf-8-sig", skip_blank_lines=False)
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        lines = csv.reader(file, delimiter=separator, skipinitialspace=True)
+        named, given = len(next(lines, [])), len(next(lines, []))
+    if given > named:  # pandas would take the first for names of rows; in later lines it refuses them itself
+        raise PromptError(
+            f"{path}: line 2: {given} fields, but the first line names {named} columns; name every column, or remove "
+            "the surplus fields"
+        )
+    frame = pd.read_csv(
+        path, sep=separator, index_col=False, skipinitialspace=True, encoding="utf-8-sig", skip_blank_lines=False
+    )
     return Rows(frame, str(path), "line", np.arange(2, len(frame) + 2))
 
 
@@ -103,34 +116,82 @@ def _coco(content: dict[str, Any], path: Path, image: Image, image_id: int | Non
 
     entries = [e if isinstance(e, dict) else {} for e in content["annotations"]]
     wanted = _coco_image(content, entries, path, image, image_id)
-    numbers = [i for i, e in enumerate(entries) if wanted is None or e.get("image_id", wanted) == wanted]
+    numbers = [
+        i
+        for i, e in enumerate(entries)
+        if wanted is None or _odd_id(e, "image_id") or e.get("image_id", wanted) == wanted
+    ]
     kept = [entries[i] for i in numbers]
-    names = {c.get("id"): c.get("name") for c in content.get("categories", []) if isinstance(c, dict)}
+    names = _named(content, "categories", "name", path)
     boxes = np.full((len(kept), 4), np.nan)
     problems: list[str | None] = [None] * len(kept)
     for i, entry in enumerate(kept):
+        problems[i] = _odd_id(entry, "image_id") or _odd_id(entry, "category_id")
         try:
-            x, y, width, height = (float(v) for v in entry["bbox"])
+            x, y, width, height = _four(entry.get("bbox"))
             boxes[i] = y, x, y + height, x + width
-        except (KeyError, TypeError, ValueError):
-            problems[i] = f"bbox {entry.get('bbox')!r} is not four numbers (x, y, width, height)"
+        except (TypeError, ValueError, OverflowError):
+            problems[i] = f"bbox {_short(entry.get('bbox'))} is not four numbers (x, y, width, height)"
     frame = pd.DataFrame(boxes, columns=list(BOX))
     frame["problem"] = pd.Series(problems, dtype=object)
-    ids = [e.get("category_id") for e in kept]
-    frame["category"] = pd.Series([names.get(c, None if c is None else str(c)) for c in ids], dtype=object)
+    ids = [None if _odd_id(e, "category_id") else e.get("category_id") for e in kept]
+    frame["category"] = pd.Series([None if c is None else names.get(c, str(c)) for c in ids], dtype=object)
     frame["score"] = pd.Series([e.get("score") for e in kept], dtype=object)
     return Rows(frame, str(path), "annotation", np.array(numbers, np.int64))
+
+
+def _four(bbox: Any) -> list[float]:
+    """Four numbers of a list.
+
+    Raises
+    ------
+    TypeError, ValueError, OverflowError
+        If it is something else.
+    """
+    if not isinstance(bbox, list) or any(isinstance(v, bool) or not isinstance(v, int | float) for v in bbox):
+        raise TypeError("not a list of numbers")
+    if len(bbox) != 4:
+        raise ValueError("not four")
+    return [float(v) for v in bbox]
+
+
+def _short(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _odd_id(entry: dict[str, Any], key: str) -> str | None:
+    """What is wrong with an id, if it is no number or word."""
+    value = entry.get(key)
+    return None if value is None or isinstance(value, _IDS) else f"{key} {_short(value)} is not a number or a word"
+
+
+def _named(content: dict[str, Any], key: str, what: str, path: Path) -> dict[Any, Any]:
+    """From ids to names, of a COCO file's images or categories.
+
+    Raises
+    ------
+    PromptError
+        If one has no id.
+    """
+    listed = content.get(key, [])
+    if not isinstance(listed, list):
+        raise PromptError(f"{path}: {key!r} is {_short(listed)}; make it a list, or remove it")
+    for i, one in enumerate(listed):
+        if not isinstance(one, dict) or not isinstance(one.get("id"), _IDS):
+            raise PromptError(f"{path}: {key}[{i}] is {_short(one)}; give it an id that is a number or a word")
+    return {one["id"]: one.get(what) for one in listed}
 
 
 def _coco_image(
     content: dict[str, Any], entries: list[dict[str, Any]], path: Path, image: Image, image_id: int | None
 ) -> Any:
     """Id of the image in a COCO file that this one is."""
-    ids = list(dict.fromkeys(e["image_id"] for e in entries if "image_id" in e))
-    files = {i.get("id"): str(i.get("file_name", "")) for i in content.get("images", []) if isinstance(i, dict)}
+    ids = list(dict.fromkeys(e["image_id"] for e in entries if isinstance(e.get("image_id"), _IDS)))
+    files = {number: str(name or "") for number, name in _named(content, "images", "file_name", path).items()}
     if image_id is not None:
-        if image_id not in ids and image_id not in files:
-            raise PromptError(f"{path}: image_id {image_id}: the file has images {', '.join(map(str, ids[:10]))}")
+        if not isinstance(image_id, _IDS) or (image_id not in ids and image_id not in files):
+            raise PromptError(f"{path}: image_id {image_id!r}: the file has images {', '.join(map(str, ids[:10]))}")
         return image_id
     if len(ids) <= 1 and len(files) <= 1:
         return None

@@ -57,7 +57,7 @@ def rows_of_geojson(content: dict[str, Any], name: str, image: Image, coordinate
         own = _properties(feature) | {"object": i}
         try:
             points, polygons = _geometry(feature["geometry"], convert)
-        except (KeyError, TypeError, ValueError, IndexError) as error:
+        except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
             rows.append({**own, "problem": f"its geometry cannot be used ({_why(error)})"})
             continue
         if polygons:
@@ -127,7 +127,8 @@ def _converter(content: dict[str, Any], name: str, image: Image, coordinates: st
     def convert(xy: NDArray[np.float64]) -> NDArray[np.float64]:
         if project is not None:
             xy = np.stack(project(xy[:, 0], xy[:, 1]), axis=1)
-        columns_rows: NDArray[np.float64] = (xy - np.array([c, f])) @ inverse.T
+        with np.errstate(all="ignore"):  # what is not finite is named when the prompts are checked
+            columns_rows: NDArray[np.float64] = (xy - np.array([c, f])) @ inverse.T
         return columns_rows[:, ::-1]
 
     return convert
@@ -141,7 +142,8 @@ def _kind(content: dict[str, Any], image: Image) -> str:
     if image.transform is None or image.crs is None:
         return "pixels"
     crs = content.get("crs")
-    named = str(crs.get("properties", {}).get("name", "")) if isinstance(crs, dict) else ""
+    said = crs.get("properties") if isinstance(crs, dict) else None
+    named = str(said.get("name") or "") if isinstance(said, dict) else ""
     code = named.upper().rpartition(":")[2]
     if named and code == str(image.crs).upper().rpartition(":")[2]:
         return "map"

@@ -25,6 +25,7 @@ BOX = ("y0", "x0", "y1", "x1")
 POINT = ("y", "x")
 COORDINATES = ("auto", "pixels", "map", "lonlat")
 _ERRORS = ("raise", "skip")
+_LARGEST = 1 << 1000  # of whole numbers that are sure to fit a float
 _ALIASES = {**{f"bbox-{i}": name for i, name in enumerate(BOX)}, "predicted_iou": "score"}  # scikit-image's, and ours
 _CENTROIDS = {"centroid-0": "y", "centroid-1": "x", "centroid_y_px": "y", "centroid_x_px": "x"}
 _SKIP = 'or leave such prompts out with errors="skip"'
@@ -232,12 +233,16 @@ def _checked(rows: Rows, shape: tuple[int, int], skip: bool, masks: bool) -> Pro
     boxes = _numbers(frame, BOX) if has_box else np.full((len(frame), 4), np.nan)
     points = _numbers(frame, POINT) if has_point else np.full((len(frame), 2), np.nan)
     labels = _numbers(frame, ("label",))[:, 0] if has_point and "label" in frame.columns else np.ones(len(frame))
-    place = _objects(frame) if has_point else np.arange(len(frame))
-    reasons = _row_problems(frame, boxes, points, labels, shape, "object" in frame.columns)
+    nameless = _nameless(frame) if has_point else np.zeros(len(frame), bool)
+    place = _objects(frame, nameless) if has_point else np.arange(len(frame))
+    with np.errstate(all="ignore"):  # numbers beyond all bounds are among what is looked for
+        reasons = _row_problems(frame, boxes, points, labels, shape, place)
+    reasons.insert(0, ("object", nameless, lambda i: f"object {frame['object'].iloc[i]!r}: give a number or a word"))
     bad = np.zeros(int(place.max(initial=-1)) + 1, bool)
     skipped = _refuse(rows, reasons, place, bad, skip)
     boxes = np.stack([np.clip(boxes[:, i], 0, shape[i % 2]) for i in range(4)], axis=1)
-    return _gathered(rows, frame, (boxes, points, labels.astype(np.int64), place), bad, skipped, masks)
+    on_object = (labels == 1).astype(np.int64)  # whatever else a label is, its row was refused or has no point
+    return _gathered(rows, frame, (boxes, points, on_object, place), bad, skipped, masks)
 
 
 def _renamed(frame: pd.DataFrame) -> pd.DataFrame:
@@ -252,19 +257,48 @@ def _renamed(frame: pd.DataFrame) -> pd.DataFrame:
 
 def _numbers(frame: pd.DataFrame, names: Sequence[str]) -> NDArray[np.float64]:
     """(rows, names) of columns; not a number where there is none."""
+    return np.stack([_column(frame[name]) for name in names], axis=1)
+
+
+def _column(column: pd.Series) -> NDArray[np.float64]:
+    """(rows,) of one column."""
     import pandas as pd  # noqa: PLC0415 - slow to import
 
-    found = [pd.to_numeric(frame[name], errors="coerce").to_numpy(np.float64, na_value=np.nan) for name in names]
-    return np.stack(found, axis=1)
+    plain = column.map(_plain) if column.dtype == object or column.dtype.kind == "c" else column
+    found: NDArray[np.float64] = pd.to_numeric(plain, errors="coerce").to_numpy(np.float64, na_value=np.nan)
+    return found
 
 
-def _objects(frame: pd.DataFrame) -> NDArray[np.int64]:
+def _plain(value: Any) -> Any:
+    """A cell; a number that no float can hold is infinite, and so refused as such."""
+    beyond = isinstance(value, complex | np.complexfloating) or (isinstance(value, int) and abs(value) > _LARGEST)
+    return np.inf if beyond else value
+
+
+def _nameless(frame: pd.DataFrame) -> NDArray[np.bool_]:
+    """(rows,) whether a row's object is a list or the like, which names none."""
+    if "object" not in frame.columns or frame["object"].dtype != object:
+        return np.zeros(len(frame), bool)
+    return np.array([not _is_name(value) for value in frame["object"]], bool)
+
+
+def _is_name(value: Any) -> bool:
+    try:
+        hash(value)
+    except TypeError:
+        return False
+    return True
+
+
+def _objects(frame: pd.DataFrame, nameless: NDArray[np.bool_]) -> NDArray[np.int64]:
     """(rows,) which prompt each row belongs to, numbered by first appearance."""
     import pandas as pd  # noqa: PLC0415 - slow to import
 
     if "object" not in frame.columns:
         return np.arange(len(frame))
-    codes = pd.factorize(frame["object"], use_na_sentinel=True)[0].astype(np.int64)
+    codes = pd.factorize(frame["object"].mask(nameless) if nameless.any() else frame["object"], use_na_sentinel=True)[
+        0
+    ].astype(np.int64)
     alone = codes < 0  # no object named: a prompt of its own
     codes[alone] = codes.max(initial=-1) + 1 + np.arange(np.count_nonzero(alone))
     found: NDArray[np.int64] = pd.factorize(codes)[0].astype(np.int64)
@@ -277,11 +311,13 @@ def _row_problems(
     points: NDArray[np.float64],
     labels: NDArray[np.float64],
     shape: tuple[int, int],
-    grouped: bool,
+    place: NDArray[np.int64],
 ) -> list[tuple[str, NDArray[np.bool_], Callable[[int], str]]]:
     """Each reason to refuse a row: its name, the rows (rows,) it holds for, and what to say of one of them."""
     no_box, no_point = (np.asarray(np.isnan(part).all(axis=1), bool) for part in (boxes, points))
     (y0, x0, y1, x1), (y, x), (h, w) = boxes.T, points.T, shape
+    on_object = (~no_box | (~no_point & (labels != 0))) if len(place) else no_box
+    has_object = np.bincount(place, on_object)[place] > 0 if len(place) else no_box
 
     def box(i: int) -> str:
         return _text("box", boxes[i])
@@ -300,7 +336,7 @@ def _row_problems(
         "too large": ~no_box
         & ((np.minimum(y1, h) - np.maximum(y0, 0)) * (np.minimum(x1, w) - np.maximum(x0, 0)) > LARGEST_MASK_PX),
         "label": ~no_point & ~np.isin(labels, (0, 1)),
-        "alone": ~no_point & no_box & (labels == 0) & (not grouped),
+        "alone": ~no_point & ~has_object,
     }
     say = {
         "unreadable": lambda i: f"{frame['problem'].iloc[i]}; correct or remove it",
@@ -315,7 +351,11 @@ def _row_problems(
             f"label {labels[i]:g} of {point(i)}: 1 is on the object and 0 beside it; the column that says which "
             "object a point belongs to is called 'object'"
         ),
-        "alone": lambda i: f"{point(i)} is a background point (label 0); say whose in a column 'object'",
+        "alone": lambda i: (
+            "its object has background points only (label 0); add one on it"
+            if "object" in frame
+            else f"{point(i)} is a background point (label 0); say whose in a column 'object'"
+        ),
     }
     return [(reason, where, say[reason]) for reason, where in wrong.items()]
 
@@ -363,12 +403,6 @@ def _gathered(
     counts = np.bincount(place[here], minlength=len(bad))[kept]
     first = np.concatenate([[0], np.cumsum(counts)]).astype(np.int64)
     at = head[kept]
-    alone = np.isnan(own_box[kept, 0]) & (np.bincount(place[here], labels[here], minlength=len(bad))[kept] == 0)
-    if alone.any():
-        i = int(np.flatnonzero(alone)[0])
-        raise PromptError(
-            f"{rows.name}: the object of {rows.word} {rows.numbers[at[i]]} has background points only: add one on it"
-        )
     score = _numbers(frame, ("score",))[at, 0] if "score" in frame.columns else np.full(len(at), np.nan)
     mask = rows.mask if masks else None
     return PromptTable(

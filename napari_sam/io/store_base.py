@@ -246,6 +246,11 @@ class StoreBase:
         return self._pyramid.shape
 
     @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    @property
     def array(self) -> LabelArray:
         """Level 0; index it to read."""
         return self._pyramid.levels[0]
@@ -484,13 +489,15 @@ def _hold(path: Path) -> FileLock:
     """Become the store's writer, or say who is."""
 
     def refuse() -> None:
-        who = "another process"
+        who, remedy = "another process", "close it there, or open it with mode 'r'"
         with contextlib.suppress(OSError, ValueError, KeyError):
             holder = json.loads((path / _HOLDER).read_text())
             mine = holder["pid"] == os.getpid() and holder["host"] == socket.gethostname()
             who = "this process" if mine else f"process {holder['pid']} on {holder['host']}"
             who += f", since {holder['since']},"
-        raise StoreLockedError(f"{path}: {who} writes to it; close it there, or open it with mode 'r'")
+            if mine:
+                remedy = "use the store that is open (such as report.labels), or close() that one first"
+        raise StoreLockedError(f"{path}: {who} writes to it; {remedy}")
 
     lock = FileLock(path / _LOCK)
     try:

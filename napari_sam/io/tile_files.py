@@ -38,10 +38,16 @@ class TileFiles:
     ----------
     folder : Path
         Where; made when the first file is written.
+
+    Attributes
+    ----------
+    failed : set of str
+        Names of tiles that could not be done; they are read as empty. Any other that is missing is an error.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self.failed: set[str] = set()
         self._held: OrderedDict[tuple[str, str], NDArray[np.int32]] = OrderedDict()
         self._held_bytes = 0
         self._lock = threading.Lock()
@@ -56,12 +62,17 @@ class TileFiles:
             found = json.loads((self.folder / _RUN).read_text("utf-8"))
         except (OSError, ValueError):
             return None
-        return found if isinstance(found, dict) else None
+        whole = isinstance(found, dict) and isinstance(found.get("about"), dict) and {"run", "tiles"} <= found.keys()
+        return found if whole else None
 
     def done(self) -> set[str]:
         """Names of the tiles that are there."""
         try:
-            return {entry.name[:-4] for entry in os.scandir(self.folder) if entry.name.endswith(".npz")}
+            return {
+                entry.name[:-4]
+                for entry in os.scandir(self.folder)
+                if entry.name[0] == "f" and entry.name.endswith(".npz")
+            }
         except FileNotFoundError:
             return set()
 
@@ -81,14 +92,14 @@ class TileFiles:
         _write(self._path(tile), buffer.getvalue())
 
     def table(self, tile: Tile) -> TileTable:
-        """Of all objects of a tile; empty for one that failed.
+        """Of all objects of a tile; empty for one of `failed`.
 
         Raises
         ------
         StoreError
             If its file is damaged.
         """
-        if not self._path(tile).exists():
+        if self._is_empty(tile):
             none = np.zeros(0, np.int64)
             score = np.zeros(0, np.float32)
             return TileTable(none, none, none.reshape(0, 4), none.astype(bool), score, score)
@@ -114,10 +125,10 @@ class TileFiles:
             if key in self._held:
                 self._held.move_to_end(key)
                 return self._held[key]
-        if self._path(tile).exists():
-            labels = decode_labels(self._member(tile, name).tobytes()).view(np.int32)
-        else:
+        if self._is_empty(tile):
             labels = np.zeros(tile.shape, np.int32)  # also for a strip: whoever cuts it finds background
+        else:
+            labels = decode_labels(self._member(tile, name).tobytes()).view(np.int32)
         labels.setflags(write=False)
         with self._lock:
             if key not in self._held:
@@ -128,6 +139,13 @@ class TileFiles:
                 self._held_bytes -= old.nbytes
         return labels
 
+    def _is_empty(self, tile: Tile) -> bool:
+        if self._path(tile).exists():
+            return False
+        if tile.name in self.failed:
+            return True
+        raise StoreError(f"{self._path(tile)}: is gone; go on with resume=True (--resume), which finds it again")
+
     def _member(self, tile: Tile, name: str) -> NDArray[Any]:
         path = self._path(tile)
         try:
@@ -136,7 +154,7 @@ class TileFiles:
                 return out
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise StoreError(
-                f"{path}: damaged ({error}); delete this file and merged.npz beside it, then go on with resume=True"
+                f"{path}: damaged ({error}); delete this file, then go on with resume=True (--resume)"
             ) from error
 
     def _path(self, tile: Tile) -> Path:
