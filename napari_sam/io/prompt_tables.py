@@ -12,6 +12,7 @@ import numpy as np
 from napari_sam.engine.windows import LARGEST_MASK_PX
 from napari_sam.errors import PromptError
 from napari_sam.io.image import open_image
+from napari_sam.io.prompt_columns import renamed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,9 +26,8 @@ BOX = ("y0", "x0", "y1", "x1")
 POINT = ("y", "x")
 COORDINATES = ("auto", "pixels", "map", "lonlat")
 _ERRORS = ("raise", "skip")
+_ARRAY = "the prompts"  # what messages call an array
 _LARGEST = 1 << 1000  # of whole numbers that are sure to fit a float
-_ALIASES = {**{f"bbox-{i}": name for i, name in enumerate(BOX)}, "predicted_iou": "score"}  # scikit-image's, and ours
-_CENTROIDS = {"centroid-0": "y", "centroid-1": "x", "centroid_y_px": "y", "centroid_x_px": "x"}
 _SKIP = 'or leave such prompts out with errors="skip"'
 
 
@@ -137,8 +137,9 @@ def read_prompts(  # one keyword for each thing a source leaves open
     Parameters
     ----------
     source
-        A CSV or Parquet file or a pandas DataFrame with columns ``y0, x0, y1, x1`` (boxes, half-open) or ``y, x``
-        (points; pixel centres are whole numbers), if need be ``category`` and ``score``, and for points ``label`` (1
+        A CSV or Parquet file or a pandas DataFrame with columns ``y0, x0, y1, x1`` (boxes, half-open; or ``x, y,
+        width, height``, ``xmin, ymin, xmax, ymax``, ``left, top, right, bottom``) or ``y, x`` (points; pixel centres
+        are whole numbers; or napari's ``axis-0, axis-1``), if need be ``category`` and ``score``, and for points ``label`` (1
         on the object, 0 beside it) and ``object`` (points of one value belong to one object); a COCO file of
         annotations or detections; GeoJSON points and polygons (a polygon gives its box); labels of another program: a
         `LabelStore` or its folder, a label image (path, or array of whole numbers of the image's shape), whose
@@ -204,7 +205,7 @@ def _rows(source: Any, image: Any, coordinates: str, image_id: int | None) -> Ro
         import pandas as pd  # noqa: PLC0415 - slow to import
 
         frame = pd.DataFrame(np.asarray(array), columns=list(POINT if shape[1] == 2 else BOX))
-        return Rows(frame, "the prompts", "row", np.arange(len(frame)))
+        return Rows(frame, _ARRAY, "row", np.arange(len(frame)))
     raise PromptError(
         f"prompts of shape {shape} and dtype {array.dtype}: give boxes (n, 4), points (n, 2), a label image of shape "
         f"{tuple(image.shape)}, a DataFrame, a LabelStore, or a file"
@@ -223,12 +224,14 @@ def _listed(source: Any) -> list[Any]:
 
 def _checked(rows: Rows, shape: tuple[int, int], skip: bool, masks: bool) -> PromptTable:
     """The prompts of a source that mean something in an image of `shape`."""
-    frame = _renamed(rows.frame)
+    if not len(rows.frame) and rows.word in ("line", "row") and rows.name != _ARRAY:
+        raise PromptError(f"{rows.name}: the table is empty: give at least one box or point")
+    frame = renamed(rows.frame, rows.name, _column)
     has_box, has_point = (set(names) <= set(frame.columns) for names in (BOX, POINT))
     if not has_box and not has_point:
         raise PromptError(
-            f"{rows.name}: columns {', '.join(map(repr, list(frame.columns)[:12]))}: give y0, x0, y1, x1 (boxes) or "
-            "y, x (points)"
+            f"{rows.name}: columns {', '.join(map(repr, list(frame.columns)[:12]))}: give y0, x0, y1, x1 or "
+            "x, y, width, height (boxes), or y, x (points)"
         )
     boxes = _numbers(frame, BOX) if has_box else np.full((len(frame), 4), np.nan)
     points = _numbers(frame, POINT) if has_point else np.full((len(frame), 2), np.nan)
@@ -243,16 +246,6 @@ def _checked(rows: Rows, shape: tuple[int, int], skip: bool, masks: bool) -> Pro
     boxes = np.stack([np.clip(boxes[:, i], 0, shape[i % 2]) for i in range(4)], axis=1)
     on_object = (labels == 1).astype(np.int64)  # whatever else a label is, its row was refused or has no point
     return _gathered(rows, frame, (boxes, points, on_object, place), bad, skipped, masks)
-
-
-def _renamed(frame: pd.DataFrame) -> pd.DataFrame:
-    """The table with the names of columns that we look for; what a column called "label" means depends on the rest."""
-    plain = frame.rename(columns=lambda c: str(c).strip().lower())
-    plain = plain.rename(columns=_ALIASES)
-    if not set(BOX) <= set(plain.columns) and not set(POINT) <= set(plain.columns):
-        found = plain.rename(columns=_CENTROIDS)
-        plain = found.drop(columns="label", errors="ignore")  # objects' ids, in a table of centroids
-    return plain.loc[:, ~plain.columns.duplicated()]
 
 
 def _numbers(frame: pd.DataFrame, names: Sequence[str]) -> NDArray[np.float64]:

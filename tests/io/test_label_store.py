@@ -478,7 +478,7 @@ def test_a_second_writer_is_told_who_holds_the_store_and_may_read(tmp_path):
         ).stdout
         assert said.startswith("1\nStoreLockedError")
         assert f"process {os.getpid()} on" in said
-        with pytest.raises(StoreLockedError, match="mode 'r'"):
+        with pytest.raises(StoreLockedError, match="that is open"):
             LabelStore.open(tmp_path / "s")
     LabelStore.open(tmp_path / "s").close()
 
