@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
 import shutil
 import time
 from dataclasses import asdict, dataclass, field
-from numbers import Real
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -194,7 +192,7 @@ def segment_prompts(  # noqa: PLR0913 - one keyword for each choice
         If the image cannot be opened.
     StoreError
         If the output cannot be written, or holds a run that was stopped. A store that was made for this call is
-        deleted again if it ends without a commit.
+        deleted again if it fails before the first commit.
     CancelledError
         If `cancelled` said so: what was committed is kept, and the same call with ``resume=True`` goes on.
 
@@ -208,21 +206,28 @@ def segment_prompts(  # noqa: PLR0913 - one keyword for each choice
     opened = open_image(image)
     table = read_prompts(prompts, opened)
     ready = _predictor(predictor, opened)
-    settings = {"overlap": overlap, "min_iou": min_iou, "nms": nms, "category": category, "diameter_px": diameter_px}
+    settings = {
+        "overlap": overlap,
+        "min_iou": float(min_iou),
+        "nms": None if nms is None else float(nms),
+        "category": category,
+        "diameter_px": None if diameter_px is None else float(diameter_px),
+    }
     store, made = _store(output, opened)
     run = None
     try:
-        run = _Run(store, table, ready, settings, batch, cancelled)
+        run = _Run(store, table, ready, settings, int(batch), cancelled)
         run.begin(resume)
         for done in run.steps():
             if progress is not None:
                 progress(done, len(table))
         run.end()
-    except BaseException:
-        if run is not None:
+    except BaseException as error:
+        refused = not isinstance(error, CancelledError | KeyboardInterrupt)  # what was stopped may go on
+        if refused and run is not None:
             run.drop_if_nothing_done()
         if not isinstance(output, LabelStore):
-            _leave(store, made)
+            _leave(store, made and refused)
         raise
     return run.report(time.monotonic() - begun)
 
@@ -462,6 +467,8 @@ def _predictor(predictor: str | Path | WindowPredictor, image: Image) -> WindowP
 def _store(output: LabelStore | str | Path | None, image: Image) -> tuple[LabelStore, bool]:
     """The store to write to, and whether it was made for this."""
     if isinstance(output, LabelStore):
+        if output.closed:
+            raise StoreError(f"{output.path}: the store is closed; open it again")
         if not output.writable:
             raise StoreError(f'{output.path}: opened for reading; use LabelStore.open(path, "r+")')
         if tuple(output.shape[-2:]) != tuple(image.shape):
@@ -518,4 +525,6 @@ def _check(overlap: str, min_iou: float, nms: float | None, batch: int, diameter
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, Real) and not isinstance(value, bool) and abs(value) < math.inf
+    if isinstance(value, bool) or not isinstance(value, int | float | np.integer | np.floating):
+        return False
+    return isinstance(value, int) or bool(np.isfinite(value))

@@ -20,7 +20,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parent / "engine"))
 from tiny import TinyPredictor, TinyRunner
 
-from napari_sam.errors import CancelledError, ImageError, PromptError, StoreError
+from napari_sam.errors import CancelledError, ImageError, NoImageError, SettingsError, StoreError
 from napari_sam.io.commit_many import NewObject
 from napari_sam.io.label_store import LabelStore
 from napari_sam.io.prompt_tables import read_prompts
@@ -232,11 +232,109 @@ def test_many_objects_are_one_change_with_rows_of_their_own(tmp_path):
 
 @pytest.mark.parametrize(
     ("wrong", "words"),
-    [({"nms": 0}, "nms 0"), ({"min_iou": 2}, "min_iou 2"), ({"batch": 0}, "batch 0"), ({"overlap": "x"}, "overlap")],
+    [
+        ({"nms": 0}, "nms 0: give"),
+        ({"nms": "a"}, "nms 'a': give"),
+        ({"min_iou": 2}, "min_iou 2: give"),
+        ({"min_iou": "a"}, "min_iou 'a': give"),
+        ({"batch": 0}, "batch 0: give"),
+        ({"batch": None}, "batch None: give"),
+        ({"batch": float("inf")}, "batch inf: give"),
+        ({"overlap": "x"}, "overlap 'x': use"),
+        *[({"diameter_px": d}, f"diameter_px {d}: give") for d in (float("inf"), float("nan"), -1, 0, 10**400)],
+    ],
 )
 def test_arguments_that_mean_nothing_are_named(image, tmp_path, wrong, words):
-    with pytest.raises(PromptError, match=words):
+    with pytest.raises(SettingsError, match=words):
         run(image, [[1, 1, 5, 5]], BoxPredictor(), tmp_path / "o", **wrong)
+    assert not (tmp_path / "o").exists()
+
+
+def test_a_stack_of_labels_or_a_store_for_reading_is_refused_and_left_as_it_was(image, tmp_path):
+    with LabelStore.create(tmp_path / "stack", shape=(3, *SHAPE)) as stack:
+        with pytest.raises(StoreError, match=r"one index for each of the first 1 axes, not \(\)"):
+            run(image, [[1, 1, 5, 5]], BoxPredictor(), stack)
+        assert not (stack.path / "prompted.json").exists()
+    with LabelStore.open(stack.path, "r") as closed, pytest.raises(StoreError, match="opened for reading"):
+        run(image, [[1, 1, 5, 5]], BoxPredictor(), closed)
+    assert not (stack.path / "prompted.json").exists()
+
+
+def test_a_call_that_fails_before_its_first_commit_leaves_no_store_and_no_note(image, tmp_path):
+    class Broken(BoxPredictor):
+        def predict_many(self, *_, **__):
+            raise StoreError("no more room")
+
+    with pytest.raises(StoreError, match="no more room"):
+        run(image, [[1, 1, 5, 5]], Broken(), tmp_path / "o")
+    assert not (tmp_path / "o").exists()
+    with LabelStore.create(tmp_path / "own", shape=SHAPE) as store:
+        with pytest.raises(StoreError, match="no more room"):
+            run(image, [[1, 1, 5, 5]], Broken(), store)
+        assert run(image, [[300, 300, 330, 330]], BoxPredictor(), store).objects == 1
+
+
+def test_the_predictor_keeps_the_image_it_had(image, tmp_path):
+    predictor = BoxPredictor()
+    run(image, [[300, 300, 330, 330]], predictor, tmp_path / "none")
+    with pytest.raises(NoImageError):
+        predictor.image  # noqa: B018
+    predictor.set_image(np.zeros((50, 60), np.uint8))
+    run(image, [[300, 300, 330, 330]], predictor, tmp_path / "other")
+    assert predictor.image.shape == (50, 60)
+
+
+def test_each_failure_is_kept_once_in_the_history_and_known_after_a_resume(image, tmp_path):
+    class Damaged(BoxPredictor):
+        def pixels(self, window):
+            if window.bbox[0] < 100:
+                raise ImageError("chunk 0 is damaged")
+            return super().pixels(window)
+
+    side = np.repeat([20, 22, 24, 26, 28, 30, 32, 34, 36], 80)
+    boxes = np.concatenate([grid_of_boxes(side=s) for s in side[::80]])
+    whole = run(image, boxes, Damaged(), tmp_path / "whole", nms=None)
+    done = []
+    with pytest.raises(CancelledError):
+        run(
+            image, boxes, Damaged(), tmp_path / "o", nms=None,
+            progress=lambda n, _: done.append(n), cancelled=lambda: len(done) > 1,
+        )  # fmt: skip
+    report = run(image, boxes, Damaged(), tmp_path / "o", nms=None, resume=True)
+    assert report.failures == whole.failures > 0
+    assert report.failed == whole.failed
+    with LabelStore.open(tmp_path / "whole", "r") as store:
+        kept = [one for record in store.history().record for one in record["source"]["failed"]]
+    assert kept == [[f.number, f.reason] for f in whole.failed][: len(kept)]
+    assert kept
+
+
+@pytest.mark.parametrize("overlap", ["keep", "replace"])
+def test_what_the_user_draws_during_a_run_is_not_of_the_run(image, tmp_path, overlap):
+    boxes = np.concatenate([grid_of_boxes(8, 8, side=s) for s in (10, 12, 14, 16)] + [[[600, 600, 680, 680]]])
+    drawn = []  # before the largest box, which comes last
+    with LabelStore.create(tmp_path / "o", shape=SHAPE) as store:
+
+        def draw(done, _):
+            if done == 256:
+                drawn.append(store.next_label)
+                store.paint(np.full((100, 100), drawn[0]), (590, 590))
+
+        report = run(image, boxes, BoxPredictor(), store, overlap=overlap, progress=draw)
+        assert report.objects > 0
+        assert store.array[640, 640] == (drawn[0] if overlap == "keep" else drawn[0] + 1)
+
+
+def test_what_the_user_drew_is_no_duplicate(tmp_path):
+    square = NewObject(np.ones((10, 10), bool), (0, 0, 10, 10))
+    wider = NewObject(np.ones((10, 12), bool), (0, 0, 10, 12))
+    with LabelStore.create(tmp_path / "o", shape=(50, 50)) as store:
+        store.paint(np.ones((10, 10), int), (0, 0))
+        assert store.commit_many([wider], nms=0.5, since=1, source={"run": "a"}) == [2]
+        assert store.commit_many([square], nms=0.5, since=1, source={"run": "a"}) == [0]
+    with LabelStore.create(tmp_path / "p", shape=(50, 50)) as store:
+        assert store.commit_many([wider], nms=0.5, since=1, source={"run": "a"}) == [1]
+        assert store.commit_many([square], nms=0.5, since=1, source={"run": "a"}) == [-1]
 
 
 if __name__ == "__main__":

@@ -36,6 +36,9 @@ _PREVIEW_COLOURS = [
     (1.0, 0.45, 0.9, 1.0),
     (1.0, 0.8, 0.1, 1.0),
 ]  # brighter than napari's label colours, so that a preview is never taken for an accepted object
+_PREVIEW_OPACITY, _FAINT = 0.55, 0.25
+_LARGEST_OUTLINE_PX = 1 << 22  # napari draws outlines in the GUI thread
+_SMALL_PX = 40  # the outline of a smaller object is thinner
 _MIN_BOX_PX = 1.0
 _LARGEST_AREA_PX = 8192  # beyond this only the box counts: a mask of it would not fit the GUI thread's patience
 
@@ -87,7 +90,7 @@ class PromptLayers:
         preview = Labels(
             np.zeros((1,) * ndim, np.uint16),
             name=PREVIEW_NAME,
-            opacity=0.55,
+            opacity=_PREVIEW_OPACITY,
             metadata={TEMPORARY: True},
             **placed,
         )
@@ -139,7 +142,12 @@ class PromptLayers:
         """Show no mask."""
         self.preview.data = np.zeros((1,) * spatial_ndim(self.image), np.uint16)
 
-    def show(self, masks: list[tuple[NDArray[np.bool_], tuple[int, int, int, int]]], plane: tuple[int, ...]) -> None:
+    def show(
+        self,
+        masks: list[tuple[NDArray[np.bool_], tuple[int, int, int, int]]],
+        plane: tuple[int, ...],
+        outline: bool = False,
+    ) -> None:
         """Show masks on a plane of the image, numbered from 1.
 
         Parameters
@@ -148,6 +156,8 @@ class PromptLayers:
             Crops (h, w) and their (y0, x0, y1, x1), level-0 pixels.
         plane : tuple of int
             Index along the leading axes.
+        outline : bool
+            Whether only their outlines show, for what lies under them to be seen.
         """
         if not masks:
             self.clear_preview()
@@ -157,8 +167,14 @@ class PromptLayers:
         crop = np.zeros((bottom - top, right - left), np.uint16)
         for number, (mask, (y0, x0, y1, x1)) in enumerate(masks, start=1):
             crop[y0 - top : y1 - top, x0 - left : x1 - left][mask] = number
+        drawn = outline and crop.size <= _LARGEST_OUTLINE_PX
+        if drawn:  # napari draws no outline along the border of the data
+            crop, top, left = np.pad(crop, 1), top - 1, left - 1
+        self.preview.contour = 0  # of the old data: napari would compute it once more
         self.preview.data = crop[(None,) * len(plane)]
         self.preview.translate = translate_to(self.image, (*plane, top, left))
+        self.preview.contour = (2 if min(crop.shape) > _SMALL_PX else 1) if drawn else 0
+        self.preview.opacity = 1.0 if drawn else _FAINT if outline else _PREVIEW_OPACITY
 
     def prompts(self, plane: tuple[int, ...], one_per_box: bool, only_background: bool = False) -> list[dict[str, Any]]:
         """What was drawn on a plane, as keywords of `Predictor.predict`.

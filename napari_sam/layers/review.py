@@ -50,6 +50,11 @@ class Review:
         self.current = self._queue.following()
         self.counts = self._queue.counts()
 
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a verdict to take back, or an object that was skipped to go back to."""
+        return bool(self._passed) or self._queue.last_verdict() is not None
+
     def decide(self, verdict: str) -> None:
         """Accept or reject the object, and go on to the next.
 

@@ -63,7 +63,7 @@ class StoreWriter:
         self.whole = int(np.prod(shape, dtype=np.int64)) <= EDIT_PX**2
         self._plane: tuple[int, ...] = (0,) * (len(shape) - 2)
         self._region: Box = (0, 0, shape[-2], shape[-1]) if self.whole else (0, 0, 1, 1)
-        self._closed = False
+        self._closed = self._busy = False
         self._offered = 0
         self._thread = threading.get_ident()  # the only one that may touch layers
         self._elsewhere: deque[tuple[tuple[int, ...], Box]] = deque()
@@ -142,12 +142,12 @@ class StoreWriter:
     @property
     def can_undo(self) -> bool:
         """Whether there is something to undo."""
-        return not self._closed and self.store.can_undo
+        return not self._closed and not self._busy and self.store.can_undo
 
     @property
     def can_redo(self) -> bool:
         """Whether there is something to redo."""
-        return not self._closed and self.store.can_redo
+        return not self._closed and not self._busy and self.store.can_redo
 
     def commit(
         self,
@@ -158,6 +158,7 @@ class StoreWriter:
         label: int | None = None,
     ) -> int:
         """Write an object, or give object `label` this mask; see `LabelStore.commit`."""
+        self.check_free()
         self.flush()
         label = self.store.commit(prediction, label, overlap, plane=plane, candidate=candidate)
         self._publish()
@@ -165,12 +166,14 @@ class StoreWriter:
 
     def review(self, label: int, verdict: str) -> None:
         """Accept or reject an object; see `LabelStore.review`."""
+        self.check_free()
         self.flush()
         self.store.review(label, verdict)
         self._publish()
 
     def undo(self) -> dict[str, Any] | None:
         """Take the last change back, a stroke or an object; returns its record, or None."""
+        self.check_free()
         self.flush()
         record = self.store.undo()
         self._publish()
@@ -178,10 +181,43 @@ class StoreWriter:
 
     def redo(self) -> dict[str, Any] | None:
         """Make it again; returns its record, or None."""
+        self.check_free()
         self.flush()
         record = self.store.redo()
         self._publish()
         return record
+
+    def is_long(self, name: str) -> bool:
+        """Whether `undo` or `redo` is about a whole run of everything-mode, and so better done by another thread."""
+        state, order = ("done", "DESC") if name == "undo" else ("undone", "ASC")
+        sql = f"SELECT json_extract(record, '$.run') FROM ops WHERE state = ? ORDER BY id {order} LIMIT 1"  # noqa: S608
+        found = [] if self._closed else self.store.rows_of(sql, (state,))
+        return bool(found) and found[0][0] is not None
+
+    def hand_over(self) -> None:
+        """Let another thread change the store alone, until `take_over`: who wrote meanwhile would have to wait for it.
+
+        Raises
+        ------
+        StoreError
+            If another thread does so already, or strokes cannot be written.
+        """
+        self.check_free()
+        self.flush()
+        self._busy, self.edit.editable = True, False
+
+    def take_over(self) -> None:
+        """The other thread is done: show what it wrote, and write again."""
+        self._busy = False
+        if not self._closed:
+            self.edit.editable = True
+            self._take_all()
+            self._publish()
+
+    def check_free(self) -> None:
+        """Raise a StoreError while the store was handed over."""
+        if self._busy:
+            raise StoreError(f"{self.store.path.name}: a whole run is being undone or redone; wait until that is done")
 
     def flush(self) -> None:
         """Journal what was drawn on the edit layer since the last time.

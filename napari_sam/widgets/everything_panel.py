@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import (
+    QCheckBox,
     QComboBox,
     QFormLayout,
     QHBoxLayout,
@@ -33,6 +34,12 @@ class EverythingPanel(QWidget):
         about.setWordWrap(True)
         self.where = _combo("Which part of the image to segment", _WHERE)
         self.how = _combo("How objects are found", _HOW)
+        self.coarser = QCheckBox("Also objects larger than a window")
+        self.coarser.setToolTip(
+            "Look at the image from farther away, too, for objects that do not fit into one window of the network. "
+            "Untick it where there are none: then there are fewer tiles to look at."
+        )
+        self.coarser.setChecked(True)
         shared = QLabel("“Overlap” and “Object size” above count here, too.")
         shared.setWordWrap(True)
         self.start = _button("▶ Start", "Find all objects there")
@@ -51,7 +58,7 @@ class EverythingPanel(QWidget):
 
     def name_view(self, view: tuple[int, int, int, int] | None) -> None:
         """Say how large the view is."""
-        size = "" if view is None else f"  ({view[3] - view[1]} × {view[2] - view[0]} px)"
+        size = "" if view is None else f"  (y {view[2] - view[0]} × x {view[3] - view[1]} px)"
         self.where.setItemText(0, _WHERE[0][0] + size)
 
     def show_idle(self, unfinished: bool = False) -> None:
@@ -62,7 +69,7 @@ class EverythingPanel(QWidget):
         self.start.setText("▶ Resume" if unfinished else "▶ Start")
         self.start.setToolTip("Go on where it stopped" if unfinished else "Find all objects there")
         self.anew.setVisible(unfinished)
-        for choice in (self.where, self.how):
+        for choice in (self.where, self.how, self.coarser):
             choice.setEnabled(not unfinished)
 
     def show_running(self) -> None:
@@ -76,7 +83,7 @@ class EverythingPanel(QWidget):
         self.message.setText("")
         for widget in (self.progress, self.left, self.cancel):
             widget.show()
-        for choice in (self.where, self.how):
+        for choice in (self.where, self.how, self.coarser):
             choice.setEnabled(False)
 
     def show_progress(self, done: int, total: int, what: str, left_s: float | None) -> None:
@@ -84,12 +91,13 @@ class EverythingPanel(QWidget):
         self.progress.setRange(0, max(total, 1))
         self.progress.setValue(done)
         self.progress.setFormat(what)
-        self.left.setText("" if left_s is None else f"about {duration(left_s)} left")
+        self.left.setText("Finding objects…" if left_s is None else f"about {duration(left_s)} left")
 
     def _lay_out(self, about: QLabel, shared: QLabel) -> None:
         form = QFormLayout()
         form.addRow("Where", self.where)
         form.addRow("How", self.how)
+        form.addRow("", self.coarser)
         row = QHBoxLayout()
         row.addWidget(self.start, 1)
         row.addWidget(self.anew)

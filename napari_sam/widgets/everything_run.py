@@ -19,7 +19,7 @@ from napari_sam.widgets.view import visible_box
 from napari_sam.widgets.worker import EngineThread, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
 _KIND = "everything"
 _REFRESH_MS, _LOOK_S = 300, 0.5
 _NAMED_FAILURES = 3
+_GETTING_READY, _SAMPLING = "Getting ready…", "Looking at samples to choose the magnification…"
 _IN_MEMORY = (
     "“Write to” is a layer in memory. All objects of a region go to a label store on disk, which can undo, resume and "
     "hold any size."
@@ -73,10 +74,13 @@ class EverythingRun(QObject):
         Called with a message for the user.
     on_changed : callable
         Called when a run begins or ends.
+    running, stopped : bool
+        Whether a run goes on, and whether one that lies unfinished in the store can be gone on with.
     """
 
     _progressed = Signal(int, int)
     _found = Signal(object)
+    _doing = Signal(str)
 
     def __init__(
         self,
@@ -97,17 +101,19 @@ class EverythingRun(QObject):
         self.report: Callable[[str], None] = lambda _: None
         self.inform: Callable[[str], None] = lambda _: None
         self.on_changed: Callable[[], None] = lambda: None
-        self.running = False
+        self.running = self.stopped = False
         self._discarded: Path | None = None  # store whose unfinished run the next one replaces
         self._partial: PartialLayer | None = None
         self._parts: list[Part] = []
         self._began: tuple[float, int] | None = None  # time and steps done when the first progress came
         self._looked, self._tiles = 0.0, ""
+        self._before: dict[str, Any] | None = None  # what lay unfinished when the run began
         self._refresh = QTimer(self)
         self._refresh.setInterval(_REFRESH_MS)
         self._refresh.timeout.connect(self._show_parts)
         self._progressed.connect(self._on_progress)
         self._found.connect(self._parts.append)
+        self._doing.connect(panel.left.setText)
         self.thread.finished.connect(self._on_finished)
         panel.start.clicked.connect(lambda: self.start())
         panel.anew.clicked.connect(self.discard)
@@ -175,11 +181,14 @@ class EverythingRun(QObject):
         panel = self._panel
         panel.own_store.setVisible(isinstance(self._target.writer, LabelsWriter))
         layer = self.layer()
-        panel.name_view(None if layer is None else self._view(layer))
+        self.name_view()
         if self.running:
             return
         left = self.unfinished()
-        panel.show_idle(left is not None)
+        self.stopped = left is not None
+        panel.show_idle(self.stopped)
+        if left is not None:
+            panel.coarser.setChecked(_coarser(left))
         panel.start.setEnabled(layer is not None and not isinstance(self._target.writer, LabelsWriter))
         if isinstance(self._target.writer, LabelsWriter):
             panel.message.setText(_IN_MEMORY)
@@ -187,6 +196,19 @@ class EverythingRun(QObject):
             panel.message.setText(_unfinished_text(left))
         elif panel.message.text() == _IN_MEMORY:
             panel.message.setText("")
+
+    def name_view(self) -> None:
+        """Say how large the part of the image in view is."""
+        layer = self.layer()
+        self._panel.name_view(None if layer is None else self._view(layer))
+
+    def stepped(self, name: str) -> None:
+        """A whole run was taken back ("undo") or written again ("redo")."""
+        back = name == "undo"
+        self._panel.message.setText(
+            "The run was taken back. Ctrl+Shift+Z writes it again." if back else "The run was written again."
+        )
+        self._panel.review.setVisible(not back)
 
     def let_go(self) -> None:
         """Image or store are about to be changed: stop, and forget what belongs to them."""
@@ -211,7 +233,8 @@ class EverythingRun(QObject):
         diameter = float(self._controls.diameter.value()) or None
         if left is not None:
             kept = {"region": tuple(left["region"]), "method": left["method"], "overlap": left["overlap"]}
-            return {**kept, "side": left["call"]["side"], "category": left["category"], "resume": True}
+            kept |= {"side": left["call"]["side"], "coarser": _coarser(left), "category": left["category"]}
+            return {**kept, "resume": True}
         where, shape = self._panel.where.currentData(), image_plane_shape(layer)[-2:]
         region: Box | None = (0, 0, shape[0], shape[1])
         if where == VIEW:
@@ -224,7 +247,8 @@ class EverythingRun(QObject):
                 return None
         overlap, method = self._controls.overlap.currentData(), self._panel.how.currentData()
         resume = None if self._discarded is None else False
-        return {"region": region, "method": method, "overlap": overlap, "diameter_px": diameter, "resume": resume}
+        chosen = {"region": region, "method": method, "overlap": overlap, "diameter_px": diameter, "resume": resume}
+        return {**chosen, "coarser": self._panel.coarser.isChecked()}
 
     def _job(
         self, image: Image, writer: StoreWriter, options: dict[str, Any]
@@ -237,7 +261,11 @@ class EverythingRun(QObject):
                 self._found.emit(part)
 
         def job(cancelled: Callable[[], bool]) -> EverythingReport:
+            self._doing.emit("Loading the model…")
             predictor = self._session.load(model)
+            dense = options["method"] == "dense" or (options["method"] == "auto" and predictor.can_dense)
+            known = options.get("diameter_px") or options["resume"]
+            self._doing.emit(_GETTING_READY if known or not dense else _SAMPLING)
             report = segment_everything(
                 image,
                 predictor,
@@ -254,6 +282,7 @@ class EverythingRun(QObject):
 
     def _begin(self, layer: ImageLayer, plane: tuple[int, ...], options: dict[str, Any]) -> None:
         self.running, self._began, self._tiles, self._discarded = True, None, "", None
+        self._before = None if options["resume"] else self.unfinished()
         frame = PartialFrame.of(options["region"])
         if self._partial is None or self._partial.frame != frame or self._partial.layer not in self._viewer.layers:
             self._end_partial()
@@ -272,15 +301,25 @@ class EverythingRun(QObject):
         since, first = self._began
         left_s = (now - since) / (done - first) * (total - done) if done > first else None
         if now - self._looked > _LOOK_S:
-            self._looked = now
-            left = self.unfinished()
-            if left is not None:
-                tiles, count = min(left["tiles_done"], left["tiles"]), left["tiles"]
-                self._tiles = f"{tiles} of {count} tiles" if tiles < count else "Joining and saving"
+            self._count_tiles(now)
         self._panel.show_progress(done, total, self._tiles, left_s)
+
+    def _count_tiles(self, now: float) -> None:
+        """Look how many tiles there are and how many are done; before the first is, there is no other progress."""
+        self._looked = now
+        left = self.unfinished()
+        if left is None or (self._began is None and left == self._before):
+            return  # the run has not said yet what it does
+        tiles, count = min(left["tiles_done"], left["tiles"]), left["tiles"]
+        self._tiles = f"{tiles} of {count} tiles" if tiles < count else "Joining and saving"
+        if self._began is None:
+            self._panel.show_progress(tiles, count, self._tiles, None)
 
     def _show_parts(self) -> None:
         """Put what was found since the last time onto the partial layer."""
+        now = time.monotonic()
+        if self.running and self._began is None and now - self._looked > _LOOK_S:
+            self._count_tiles(now)
         parts = self._parts[:]
         self._parts.clear()
         if self._partial is not None and parts:
@@ -325,12 +364,26 @@ class EverythingRun(QObject):
             self._viewer.layers.remove(layer)
 
 
+def _coarser(left: dict[str, Any]) -> bool:
+    """Whether an unfinished run looks for objects larger than a window, too."""
+    return bool(left.get("call", {}).get("coarser", True))
+
+
+def _box_text(box: Sequence[int]) -> str:
+    """Where a box lies, as the dock says it.
+
+    >>> _box_text((0, 10, 100, 300))
+    'y 0–100, x 10–300'
+    """
+    y0, x0, y1, x1 = box
+    return f"y {y0}–{y1}, x {x0}–{x1}"
+
+
 def _unfinished_text(left: dict[str, Any]) -> str:
     """What lies unfinished in a store."""
-    y0, x0, y1, x1 = left["region"]
     tiles = min(left["tiles_done"], left["tiles"])
     return (
-        f"An unfinished run: {tiles} of {left['tiles']} tiles of the region y {y0}–{y1}, x {x0}–{x1} are done "
+        f"An unfinished run: {tiles} of {left['tiles']} tiles of the region {_box_text(left['region'])} are done "
         f"({left['method']}). Resume goes on; its objects are saved when all tiles are done."
     )
 
@@ -341,7 +394,7 @@ def _result_text(report: EverythingReport, seconds: float) -> str:
     text = f"Found {count} in {duration(seconds)} ({report.method}, {report.tiles} tiles)."
     if not report.failed:
         return text
-    named = "; ".join(f"{f.box}: {f.reason}" for f in report.failed[:_NAMED_FAILURES])
+    named = "; ".join(f"{_box_text(f.box)}: {f.reason}" for f in report.failed[:_NAMED_FAILURES])
     more = len(report.failed) - _NAMED_FAILURES
     rest = f"; and {more} more" if more > 0 else ""
-    return f"{text} {len(report.failed)} tiles could not be done, (y0, x0, y1, x1) {named}{rest}."
+    return f"{text} {len(report.failed)} tiles could not be done: {named}{rest}."

@@ -40,12 +40,14 @@ def next_step(has_image: bool, answer: Answer | None, tool: str, hint: str = "")
     return "3. Press C to accept, N for another mask, or click where it is wrong (B: background)."
 
 
-def everything_step(has_image: bool, running: bool, finished: bool, drawing: bool) -> str:
-    """What to do next on the page "Everything"."""
+def everything_step(has_image: bool, running: bool, stopped: bool, finished: bool, drawing: bool) -> str:
+    """What to do next on the page "Everything"; `stopped` says that an unfinished run can be gone on with."""
     if not has_image:
         return next_step(False, None, "point")
     if running:
         return "Finding all objects. You can go on looking around and clicking."
+    if stopped:
+        return "Stopped: Resume goes on, Discard forgets the run."
     if finished:
         return "Done: review the objects, or undo them all (Ctrl+Z)."
     if drawing:
@@ -53,10 +55,12 @@ def everything_step(has_image: bool, running: bool, finished: bool, drawing: boo
     return "Choose where to look for objects, then press Start."
 
 
-def review_step(reviewing: bool) -> str:
-    """What to do next on the page "Review"."""
+def review_step(reviewing: bool, all_done: bool) -> str:
+    """What to do next on the page "Review"; `all_done` says that there were objects, and each has its verdict."""
+    if all_done:
+        return "Nothing is left to review: all objects have their verdict. Z takes the last one back."
     if not reviewing:
-        return "Nothing is left to review."
+        return "There is nothing to review yet: find objects on the page “Everything” first."
     return "Is the outlined object right?  A: yes · R: no, erase it · F: fix it · S: later"
 
 

@@ -50,6 +50,7 @@ _DEBOUNCE_MS = 40  # drags and multi-point changes come as bursts of events
 _VIEW_MS = 60  # a pan or zoom comes as a burst of events, too
 _STROKE_MS, _TABLE_MS = 300, 800
 _DOING = {"prepare": "Loading the model and looking at the image", "export": "Exporting"}
+_DOING |= {"undo": "Taking the run back", "redo": "Writing the run again"}
 _EXPORTS = (
     "GeoJSON (*.geojson);;COCO (*.json);;Label image (*.tif);;Table (*.csv);;ImageJ ROIs (*.zip);;"
     "OME-Zarr (*.ome.zarr);;Python script (*.py)"
@@ -96,6 +97,7 @@ class PromptWidget(QWidget):
         self.everything = EverythingRun(viewer, self.controls, self.session, *shared)
         self.review = ReviewControl(viewer, self.controls.review, *shared)
         self.fix: Fix | None = None
+        self._handed: StoreWriter | None = None  # whose store the worker changes alone
         self._connect_controls()
         self._connect_pages()
         self.keys.use(self._keys())
@@ -177,12 +179,34 @@ class PromptWidget(QWidget):
         self._step("redo")
 
     def _step(self, name: str) -> None:
+        writer = self.writer
         try:
-            if self.writer is None or getattr(self.writer, name)() is None:
+            if isinstance(writer, StoreWriter) and writer.is_long(name):
+                writer.hand_over()
+                self._handed = writer
+                self.thread.submit(name, lambda _: getattr(writer.store, name)())
+            elif writer is None or getattr(writer, name)() is None:
                 show_info(f"Nothing to {name}.")
         except NapariSamError as error:
             show_error(str(error))
         self._refresh()
+
+    def _end_step(self, outcome: Outcome) -> None:
+        """The worker has taken a whole run back, or written it again."""
+        writer, self._handed = self._handed, None
+        if writer is None:
+            return
+        writer.take_over()
+        if outcome.value is not None:
+            self.everything.stepped(outcome.kind)
+        self._begin_empty_review()
+
+    def _begin_empty_review(self) -> None:
+        """Objects came or went while the page "Review" had none: begin anew."""
+        self._refresh()
+        going_on = self.review.review is not None and self.review.review.current is not None
+        if self.controls.tabs.currentIndex() == REVIEW and not going_on and not self.everything.running:
+            self._page_soon.start()
 
     def next_candidate(self, step: int = 1) -> None:
         """Show another of the masks of an ambiguous prompt."""
@@ -272,7 +296,8 @@ class PromptWidget(QWidget):
 
     def _on_store_dropped(self) -> None:
         """A store is about to be closed."""
-        self.thread.cancel("export")
+        for kind in ("export", "undo", "redo"):
+            self.thread.cancel(kind)
         self.everything.let_go()
         self.fix = None
         if self.review.active:
@@ -306,7 +331,7 @@ class PromptWidget(QWidget):
     def _connect_pages(self) -> None:
         self.everything.layer = lambda: None if self.layers is None else self.layers.image
         self.everything.source = self._source
-        self.everything.on_changed = self._refresh
+        self.everything.on_changed = self._begin_empty_review
         self.review.on_changed = self._refresh
         self.review.on_fix = self.start_fix
         for page in (self.everything, self.review):
@@ -402,6 +427,7 @@ class PromptWidget(QWidget):
         image = self.layers.image
         view = visible_box(image)
         self.target.follow(view, plane)
+        self.everything.name_view()
         with suppress(ImageError):  # said when the image is asked
             source = image_from_layer(image, plane)
             self.session.look_at(source, view, under_mouse(self.viewer, image), self._hints(image))
@@ -480,7 +506,7 @@ class PromptWidget(QWidget):
             self.answer, self._outdated = None, False
             self.layers.clear_preview()
             if self.fix is not None and self.fix.mask is not None:
-                self.layers.show([(self.fix.mask.mask, self.fix.mask.bbox)], plane)
+                self.layers.show([(self.fix.mask.mask, self.fix.mask.bbox)], plane, outline=True)
             self._refresh()
             return
         try:
@@ -520,6 +546,8 @@ class PromptWidget(QWidget):
     def _on_finished(self, outcome: Outcome) -> None:
         if not self.thread.busy:
             self._end_progress()
+        if outcome.kind in ("undo", "redo"):
+            self._end_step(outcome)
         if not self.thread.is_current(outcome):
             self._refresh()
             return
@@ -545,7 +573,8 @@ class PromptWidget(QWidget):
         if self.answer is None or self.layers is None:
             return
         one = self._candidate if len(self.answer.predictions) == 1 else None
-        self.layers.show(masks_of(self.answer.predictions, one), self.answer.plane)
+        masks = masks_of(self.answer.predictions, one)
+        self.layers.show(masks, self.answer.plane, outline=self.fix is not None)
         self._refresh()
 
     # ---- tools and what the dock says -----------------------------------------------------------------------
@@ -611,9 +640,11 @@ class PromptWidget(QWidget):
         if page == EVERYTHING:
             drawing = self.controls.everything.where.currentData() == DRAWN
             self.everything.look()
-            return everything_step(self.layers is not None, self.everything.running, self.everything.finished, drawing)
+            run = self.everything
+            return everything_step(self.layers is not None, run.running, run.stopped, run.finished, drawing)
         if page == REVIEW:
-            return review_step(self.review.review is not None and self.review.review.current is not None)
+            reviewing = self.review.review is not None and self.review.review.current is not None
+            return review_step(reviewing, self.review.all_done)
         if self.fix is not None:
             return fix_step(self.fix.candidate.label, self.answer is not None)
         return next_step(self.layers is not None, self.answer, tool, self._hint(tool))

@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from napari_sam.widgets.label_target import LabelTarget
     from napari_sam.widgets.review_panel import ReviewPanel
 
-_NOTHING = "There is nothing to review yet: find objects on the page “Everything”, or open a label store above."
-_ALL_DONE = "All objects are reviewed. Z takes the last verdict back."
-
 
 class ReviewControl:
     """Behaviour of the page "Review".
@@ -77,6 +74,12 @@ class ReviewControl:
         """Whether the review has the keys."""
         return self._outline is not None
 
+    @property
+    def all_done(self) -> bool:
+        """Whether there were objects, and all have their verdict."""
+        review = self.review
+        return review is not None and review.current is None and review.counts.total > 0
+
     def begin(self, at: Candidate | None = None) -> None:
         """Show the page: go to the object at hand, or to the least certain one.
 
@@ -89,11 +92,12 @@ class ReviewControl:
         focus_canvas()
         self._end_outline()
         writer, self.review = self._target.writer, None
+        self._panel.show_object(None)
+        self._panel.show_counts(None)
         if not isinstance(writer, StoreWriter):
-            self._panel.show_object(None, _NOTHING)
-            self._panel.show_counts(None)
             return
         try:
+            writer.check_free()
             writer.flush()
             self.review = Review(writer)
             if at is not None:
@@ -166,8 +170,7 @@ class ReviewControl:
             return
         self._panel.show_counts(review.counts)
         candidate = review.current
-        nothing = _ALL_DONE if len(review.writer.store) or review.counts.rejected else _NOTHING
-        self._panel.show_object(candidate, nothing)
+        self._panel.show_object(candidate, review.can_undo)
         outline.layer.visible = candidate is not None
         if candidate is None:
             return

@@ -49,20 +49,22 @@ class ReviewPanel(QWidget):
         self.show_object(None)
         self.show_counts(None)
 
-    def show_object(self, candidate: Candidate | None, nothing: str = "") -> None:
-        """Say what is outlined, or why nothing is."""
+    def show_object(self, candidate: Candidate | None, can_undo: bool = False) -> None:
+        """Say what is outlined; where nothing is, the line on top of the dock says why."""
         for button in (self.accept, self.reject, self.fix, self.skip):
             button.setEnabled(candidate is not None)
+        self.undo.setEnabled(can_undo)
+        self.object.setVisible(candidate is not None)
         if candidate is None:
-            self.object.setText(nothing)
+            self.object.setText("")
             return
         score = "no score" if candidate.predicted_iou is None else f"score {candidate.predicted_iou:.2f}"
         self.object.setText(f"Object {candidate.label}  ·  {score}  ·  {candidate.area_px} px")
 
     def show_counts(self, counts: Counts | None) -> None:
-        """How far the review is."""
-        self.progress.setVisible(counts is not None)
-        if counts is None:
+        """How far the review is; nothing where there is none."""
+        self.progress.setVisible(counts is not None and counts.total > 0)
+        if counts is None or counts.total == 0:
             self.counts.setText("")
             return
         self.progress.setRange(0, max(counts.total, 1))

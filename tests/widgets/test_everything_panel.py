@@ -27,32 +27,41 @@ class Engine:
 
         self.calls, self.go, self.tiles, self.left = [], threading.Event(), 4, None
         self.failed, self.error = [], None
-        self.go.set()
+        self.sampled, self.begun = threading.Event(), threading.Event()
+        for event in (self.go, self.sampled, self.begun):
+            event.set()
         monkeypatch.setattr(everything_run, "segment_everything", self)
         monkeypatch.setattr(everything_run, "unfinished_run", lambda path: self.left)
 
     def __call__(self, image, predictor, labels, *, progress, on_tile, cancelled, **options):
         self.calls.append(SimpleNamespace(image=image, predictor=predictor, **options))
+        self._wait(self.sampled, cancelled)
         if self.error is not None:
             raise self.error
         y0, x0, *_ = options["region"]
         tile = np.zeros((100, 100), np.uint32)
         tile[40:60, 40:60] = 1
         begun = 0 if self.left is None else self.left["tiles_done"]
-        found = {"call": {"side": 512}, "category": None, "tiles": self.tiles, "tiles_done": begun}
+        call = {"side": 512, "coarser": options["coarser"]}
+        found = {"call": call, "category": None, "tiles": self.tiles, "tiles_done": begun}
         self.left = {**options, "method": "dense", **found}
+        self._wait(self.begun, cancelled)
         for k in range(begun, self.tiles):
             on_tile((y0, x0 + 100 * k, y0 + 100, x0 + 100 * k + 100), tile * (k + 1))
             self.left["tiles_done"] = k + 1
             progress(k + 1, self.tiles + 1)
-            while not self.go.wait(0.01):
-                if cancelled():
-                    raise CancelledError("cancelled")
+            self._wait(self.go, cancelled)
         for k in range(self.tiles):
             labels.paint(tile[40:60, 40:60] * labels.next_label, (y0 + 40, x0 + 100 * k + 40), kind="found")
         self.left = None
         count = len(labels)
         return SimpleNamespace(method="dense", objects=count, tiles=self.tiles, failed=self.failed)
+
+    @staticmethod
+    def _wait(event, cancelled):
+        while not event.wait(0.01):
+            if cancelled():
+                raise CancelledError("cancelled")
 
 
 @pytest.fixture
@@ -115,13 +124,16 @@ def test_what_is_in_view_is_what_the_window_shows(window, nuclei, engine):
     window.qtbot.wait(300)
     panel = window.widget.controls.everything
     h, w = (int(v / 6.0) for v in window.viewer.canvas.size)
+    seen = panel.where.itemText(0)
     press(window, panel.start)
     wait_for_end(window)
     y0, x0, y1, x1 = engine.calls[0].region
     assert 0 < y0 < 256 < y1 < 512
     assert abs((y1 - y0) - h) < 8
     assert abs((x1 - x0) - w) < 8
-    assert f"{x1 - x0} × {y1 - y0} px" in panel.where.itemText(0)
+    assert f"y {y1 - y0} × x {x1 - x0} px" in seen
+    camera.zoom = 12.0
+    window.wait(lambda: panel.where.itemText(0) != seen)
 
 
 def test_a_rectangle_is_drawn_with_the_mouse_or_one_of_the_users_own_selected(window, nuclei, engine):
@@ -151,20 +163,28 @@ def test_size_overlap_and_method_go_to_the_engine(window, nuclei, engine):
     controls = window.widget.controls
     controls.diameter.setValue(40)
     controls.overlap.setCurrentIndex(1)
+    assert controls.everything.coarser.isChecked()
+    controls.everything.coarser.click()
     controls.everything.how.setCurrentIndex(controls.everything.how.findData("grid"))
     press(window, controls.everything.start)
     wait_for_end(window)
     call = engine.calls[0]
     assert (call.method, call.diameter_px, call.overlap, call.resume) == ("grid", 40.0, "replace", None)
+    assert call.coarser is False
 
 
 def test_partial_results_and_time_left_show_while_it_works_and_clicks_go_on(window, nuclei, engine):
     layer = opened(window, nuclei)
     panel = window.widget.controls.everything
     choose(window, WHOLE)
-    engine.go.clear()
+    for event in (engine.go, engine.sampled, engine.begun):
+        event.clear()
     threading.Timer(1.5, engine.go.set).start()
     press(window, panel.start)
+    window.wait(lambda: "samples" in panel.left.text())
+    engine.sampled.set()
+    window.wait(lambda: panel.progress.format() == "0 of 4 tiles")
+    engine.begun.set()
     window.wait(lambda: PARTIAL_NAME in window.viewer.layers)
     window.wait(lambda: window.viewer.layers[PARTIAL_NAME].data[50, 50] == 1)
     assert window.viewer.layers[PARTIAL_NAME].data.shape == nuclei[0].shape
@@ -200,6 +220,7 @@ def test_cancel_keeps_the_tiles_and_offers_to_resume(window, nuclei, engine):
     opened(window, nuclei)
     panel = window.widget.controls.everything
     choose(window, WHOLE)
+    panel.coarser.click()
     engine.go.clear()
     press(window, panel.start)
     window.wait(lambda: engine.left is not None and engine.left["tiles_done"] == 1)
@@ -207,13 +228,15 @@ def test_cancel_keeps_the_tiles_and_offers_to_resume(window, nuclei, engine):
     wait_for_end(window)
     assert "Resume" in panel.start.text()
     assert "1 of 4 tiles" in panel.message.text()
+    assert "Resume goes on, Discard forgets" in window.widget.controls.next_step.text()
+    panel.coarser.setChecked(True)  # which is disabled
     assert len(window.widget.writer.store) == 0
     engine.go.set()
     window.widget.controls.diameter.setValue(77)  # the run goes on as it began
     press(window, panel.start)
     wait_for_end(window)
     assert engine.calls[1].resume is True
-    assert (engine.calls[1].side, engine.calls[1].method) == (512, "dense")
+    assert (engine.calls[1].side, engine.calls[1].method, engine.calls[1].coarser) == (512, "dense", False)
     assert engine.calls[1].region == engine.calls[0].region
     assert len(window.widget.writer.store) == 4
     assert "Start" in panel.start.text()
@@ -228,8 +251,10 @@ def test_an_unfinished_run_of_an_earlier_session_can_be_discarded(window, nuclei
     window.widget.controls.tabs.setCurrentIndex(CLICK)
     window.widget.controls.tabs.setCurrentIndex(EVERYTHING)
     assert "3 of 7 tiles" in panel.message.text()
+    assert window.widget.controls.next_step.text().startswith("Stopped")
     press(window, panel.anew)
     assert "Start" in panel.start.text()
+    assert "press Start" in window.widget.controls.next_step.text()
     engine.tiles, engine_left = 2, engine.left
     engine.left = None
     press(window, panel.start)
@@ -244,7 +269,7 @@ def test_failed_tiles_are_named_and_errors_are_notifications(window, nuclei, eng
     press(window, window.widget.controls.everything.start)
     wait_for_end(window)
     assert "1 tiles could not be done" in window.widget.controls.everything.message.text()
-    assert "(0, 0, 100, 100): a bad chunk" in window.widget.controls.everything.message.text()
+    assert "y 0–100, x 0–100: a bad chunk" in window.widget.controls.everything.message.text()
     engine.error = StoreError("disk full; free space")
     press(window, window.widget.controls.everything.start)
     wait_for_end(window)
@@ -290,5 +315,27 @@ def test_the_real_engine_finds_the_nuclei_in_view(window, nuclei):
     truth = len(np.unique(nuclei[1])) - 1
     assert 0.6 * truth < len(store) < 1.4 * truth
     np.testing.assert_array_equal(window.labels(), store.array[...])
-    window.key("Z", "ControlModifier")
+    _take_back_and_write_again(window, store)
+
+
+def _take_back_and_write_again(window, store):
+    """The keys of undo and redo, with the run in a thread that the window does not wait for."""
+    found, panel = window.labels().copy(), window.widget.controls.everything
+    with store.held():  # as if it took long: a window that waited would never come back
+        window.key("Z", "ControlModifier")
+        window.qtbot.wait(200)
+        assert window.widget.thread.busy
+        assert not window.widget.controls.undo.isEnabled()
+        window.key("Z", "ControlModifier")
+        assert "wait until that is done" in window.errors.pop()
+    window.wait(lambda: not window.widget.thread.busy)
+    window.qtbot.wait(100)
+    assert len(store) == 0
     assert not window.labels().any()
+    assert "taken back" in panel.message.text()
+    assert not panel.review.isVisible()
+    window.key("Z", "ControlModifier+ShiftModifier")
+    window.wait(lambda: panel.review.isVisible())
+    np.testing.assert_array_equal(window.labels(), found)
+    assert window.widget.writer.edit.editable
+    assert window.errors == []

@@ -66,12 +66,14 @@ def test_keys_decide_least_confident_first_and_every_verdict_can_be_undone(revie
     assert said(reviewing) == "2 of 3 reviewed, 1 rejected"
     reviewing.key("Delete")
     assert at(reviewing) is None
+    assert not reviewing.widget.controls.review.object.isVisible()
     assert "Nothing is left" in reviewing.widget.controls.next_step.text()
     for label, modifier in ((1, "NoModifier"), (3, "ControlModifier"), (2, "NoModifier")):
         reviewing.key("Z", modifier)
         assert at(reviewing) == label
     np.testing.assert_array_equal(reviewing.labels(), before)
     assert said(reviewing) == "0 of 3 reviewed, 0 rejected"
+    assert not reviewing.widget.controls.review.undo.isEnabled()
     reviewing.key("Z")
     assert "no verdict" in reviewing.errors.pop()  # the run itself stays
     assert len(store) == 3
@@ -122,11 +124,14 @@ def test_an_object_is_fixed_with_prompts_and_the_review_goes_on(reviewing, nucle
     assert reviewing.widget.controls.tabs.currentIndex() == CLICK
     assert "Fixing object 2" in reviewing.widget.controls.next_step.text()
     reviewing.settle()
-    assert reviewing.viewer.layers["SAM preview"].data.sum() == (hurt == 2).sum()
+    preview = reviewing.viewer.layers["SAM preview"]
+    assert preview.data.sum() == (hurt == 2).sum()
+    assert preview.contour > 0  # what is under it can be seen
     low = rows > middle
     spot = (int(np.median(rows[low])), int(np.median(cols[low])))
     answer = reviewing.ask(lambda: reviewing.click(reviewing.layer, spot))
     assert answer.predictions[0].prompt.mask.mask.sum() == (hurt == 2).sum()
+    assert preview.contour > 0
     reviewing.key("C")
     fixed = reviewing.labels() == 2
     assert (fixed & whole).sum() / (fixed | whole).sum() > 0.7
@@ -187,7 +192,10 @@ def test_objects_of_a_scaled_stack_are_found_on_their_planes(window, nuclei):
 def test_without_objects_it_says_where_to_find_some(window, nuclei):
     window.show(nuclei[0])
     go_to(window, REVIEW)
-    assert "Everything" in window.widget.controls.review.object.text()
+    panel = window.widget.controls.review
+    assert "on the page “Everything” first" in window.widget.controls.next_step.text()
+    assert not panel.object.isVisible()
+    assert not panel.undo.isEnabled()
     window.key("A")
     window.key("Z")
     go_to(window, EVERYTHING)
