@@ -18,6 +18,7 @@ from napari_sam.cli_common import (
     add_model_options,
     end_line,
     floats,
+    in_command_words,
     join_negative_numbers,
     open_chosen,
 )
@@ -40,10 +41,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         result = args.run(args)
     except NapariSamError as error:
         end_line()
-        sys.stderr.write(f"napari-sam: {' '.join(str(error).split())}\n")
+        sys.stderr.write(f"napari-sam: {in_command_words(' '.join(str(error).split()), args)}\n")
         return 2
     except KeyboardInterrupt:
-        end_line()
+        end_line(interrupted=True)
         sys.stderr.write("napari-sam: interrupted\n")
         return 130
     if result is not None:

@@ -18,7 +18,23 @@ if TYPE_CHECKING:
 
 _EVERY_S = 0.1
 _NUMBERS = re.compile(r"-[\d.][\d.,eE+-]*")
-_line = {"open": False}
+_line: dict[str, Any] = {"open": False, "held": ""}
+_BARE = r"(?<![\w./\\-]){}(?![\w./\\-])"  # a word of its own, no part of a path
+_IN_COMMANDS = (  # what the library says, which option a command must have, and what the command says
+    (r"--resume \(resume=True\)|resume=True(?: \(--resume\))?", "resume", "--resume"),
+    (r"resume=False(?: \(--\w+\))?", "discard", "--discard"),
+    (r"use LabelStore\.open, or overwrite=True", "overwrite", "use --add, or --overwrite"),
+    (r"overwrite=True", "overwrite", "--overwrite"),
+    (r"use LabelStore\.create", None, "see 'napari-sam everything'"),
+    (r"errors=\"skip\"", "skip_bad", "--skip-bad"),
+    (_BARE.format("diameter_px"), "diameter", "--diameter"),
+    (r"^level(?= \S+:)", "level", "--level"),
+    (_BARE.format("points_per_side"), "points_per_side", "--points-per-side"),
+    (_BARE.format("pred_iou_thresh"), "pred_iou", "--pred-iou"),
+    (_BARE.format("min_iou"), "pred_iou", "--pred-iou"),
+    (_BARE.format("stability_score_thresh"), "stability", "--stability"),
+    (_BARE.format("min_mask_region_area"), "min_area", "--min-area"),
+)
 
 
 def join_negative_numbers(argv: Sequence[str]) -> list[str]:
@@ -35,6 +51,20 @@ def join_negative_numbers(argv: Sequence[str]) -> list[str]:
         else:
             joined.append(argument)
     return joined
+
+
+def in_command_words(text: str, args: argparse.Namespace) -> str:
+    """A message of the library in the words of a command: options instead of arguments, those that it has.
+
+    >>> in_command_words("go on with resume=True", argparse.Namespace(resume=False))
+    'go on with --resume'
+    >>> in_command_words("go on with resume=True", argparse.Namespace())
+    'go on with resume=True'
+    """
+    for pattern, option, words in _IN_COMMANDS:
+        if option is None or hasattr(args, option):
+            text = re.sub(pattern, words, text)
+    return text
 
 
 def floats(count: int) -> Callable[[str], tuple[float, ...]]:
@@ -119,6 +149,7 @@ class ProgressLine:
         self._what = what
         self._begun: tuple[float, int] | None = None
         self._total, self._last, self._shown = 0, 0, 0.0
+        _line["held"] = ""  # of a line before this one
 
     def __call__(self, done: int, total: int, note: str = "") -> None:
         """Show that so many are done."""
@@ -126,10 +157,11 @@ class ProgressLine:
         if self._begun is None or total != self._total or done < self._last:
             self._begun, self._total, self._shown = (now, done), total, 0.0
         self._last = done
+        text = f"{self._what} {done}/{total}, {100 * done // max(total, 1)} %{self._pace(now, done)}{note}"
+        _line["held"] = text
         if done < total and (not sys.stderr.isatty() or now - self._shown < _EVERY_S):
             return
-        self._shown = now
-        text = f"{self._what} {done}/{total}, {100 * done // max(total, 1)} %{self._pace(now, done)}{note}"
+        self._shown, _line["held"] = now, ""
         end = "\n" if done >= total else ""
         sys.stderr.write(f"\r{text:<78}{end}" if sys.stderr.isatty() else f"{text}{end}")
         sys.stderr.flush()
@@ -158,11 +190,20 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {rest} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def end_line() -> None:
-    """End a progress line that was not finished, so that what comes next stands on a line of its own."""
+def end_line(interrupted: bool = False) -> None:
+    """End a progress line that was not finished, so that what comes next stands on a line of its own.
+
+    Parameters
+    ----------
+    interrupted : bool
+        Say how far it came, if that was not shown: in a file, or since the last time on a terminal.
+    """
+    if interrupted and _line["held"]:
+        sys.stderr.write(f"\r{_line['held']:<78}" if sys.stderr.isatty() else _line["held"])
+        _line["open"] = True
     if _line["open"]:
         sys.stderr.write("\n")
-        _line["open"] = False
+    _line["open"], _line["held"] = False, ""
 
 
 @contextmanager

@@ -17,7 +17,8 @@ from napari_sam.cli_common import (
     open_chosen,
     region,
 )
-from napari_sam.errors import SettingsError, StoreError
+from napari_sam.cli_output import Place, checked_place, place_of
+from napari_sam.errors import PromptError, SettingsError, StoreError
 
 if TYPE_CHECKING:
     import argparse
@@ -54,6 +55,7 @@ def add_everything(commands: Any, common: argparse.ArgumentParser) -> None:
     size = command.add_mutually_exclusive_group()
     size.add_argument("--level", type=int, metavar="N", help="look at the image reduced 2^N times")
     size.add_argument("--diameter", type=float, metavar="PX", help="typical object diameter, instead of --level")
+    command.add_argument("--no-coarser", action="store_true", help="do not look for objects larger than half a window")
     add_image_options(command)
     add_model_options(command)
     _add_grid_options(command)
@@ -96,16 +98,20 @@ def _everything(args: argparse.Namespace) -> Any:
     from napari_sam.predictor import Predictor  # noqa: PLC0415 - torch comes with the engine
 
     _check(args)
+    args.out = checked_place(args.out)
     if args.measure is not None:
         check_table_path(args.measure)
     image = open_chosen(args.image, args.channels, args.plane)
     prompted = args.method == "prompted"
-    prompts = _prompts(args, image) if prompted else None
-    _check_out(args)
-    predictor = Predictor(args.model, args.device, args.precision)
-    run = _run_prompts if prompted else _run_tiles
-    with interruptible(f"stopping; the same command with --resume goes on in {args.out}") as cancelled:
-        result, store = run(args, image, predictor, _output(args, image), prompts, cancelled)
+    if _is_done(args, prompted):
+        result, store = _nothing_to_resume(args, image)
+    else:
+        prompts = _prompts(args, image) if prompted else None
+        predictor = Predictor(args.model, args.device, args.precision)
+        run = _run_prompts if prompted else _run_tiles
+        promise = f"stopping; the same command with --resume goes on in {args.out}"
+        with interruptible(promise) as cancelled, place_of(args.out, image, args.overwrite) as place:
+            result, store = run(args, image, predictor, place, prompts, cancelled)
     with store:
         if args.measure is not None:
             write_table(measure(store, image, progress=ProgressLine("measured")), args.measure)
@@ -121,45 +127,60 @@ def _check(args: argparse.Namespace) -> None:
     if prompted != (args.prompts is not None):
         wrong = f"--prompts with --method {args.method}: leave one of them out"
         raise SettingsError("prompted mode needs --prompts FILE" if prompted else wrong)
-    refused = {"region": "a region", "level": "a level", "scheduler": "a cluster"} if prompted else {}
+    refused = {"level": "a level", "scheduler": "a cluster"} if prompted else {}
     for name, words in refused.items():
         if getattr(args, name) is not None:
             raise SettingsError(f"--{name}: prompted mode has no use for {words}; leave it out")
     given = [name for name in _GRID if getattr(args, name) is not None and not (prompted and name == "pred_iou")]
     if given and args.method not in ("auto", "grid"):
         raise SettingsError(f"--{given[0].replace('_', '-')}: a setting of grid mode; use --method grid")
+    _check_numbers(args)
+    for option, used in (("--workers", args.workers > 1), ("--no-coarser", args.no_coarser)):
+        if prompted and used:
+            sys.stderr.write(f"napari-sam: {option} has no effect with --prompts\n")
+
+
+def _check_numbers(args: argparse.Namespace) -> None:
+    """Refuse numbers that mean nothing."""
     if args.level is not None and args.level < 0:
         raise SettingsError(f"--level {args.level}: give 0 or more")
+    if args.diameter is not None and not 0 < args.diameter < float("inf"):
+        raise SettingsError(f"--diameter {args.diameter:g}: give a positive number of level-0 pixels")
     if args.workers < 1:
         raise SettingsError(f"--workers {args.workers}: give 1 or more")
 
 
-def _check_out(args: argparse.Namespace) -> None:
-    """Refuse to touch what is there unless told to."""
+def _is_done(args: argparse.Namespace, prompted: bool) -> bool:
+    """Whether a run is to go on where none was stopped; refuses to touch what is there unless told to."""
     from napari_sam.everything import unfinished_run  # noqa: PLC0415 - torch comes with the engine
     from napari_sam.prompted import unfinished_prompts  # noqa: PLC0415
 
     if not args.out.exists() or args.overwrite:
-        return
-    left = unfinished_run(args.out) or unfinished_prompts(args.out)
-    if left is not None and not (args.resume or args.discard):
-        raise StoreError(f"{args.out}: holds a run that was stopped: --resume goes on with it, --discard forgets it")
-    if not (args.add or args.resume or args.discard):
-        raise StoreError(f"{args.out}: is there already: --add adds objects to it, --overwrite replaces it")
+        return False
+    tiles, prompts = unfinished_run(args.out), unfinished_prompts(args.out)
+    if tiles is None and prompts is None:
+        if not (args.add or args.resume or args.discard):
+            raise StoreError(f"{args.out}: is there already: --add adds objects to it, --overwrite replaces it")
+        return bool(args.resume)
+    if not (args.resume or args.discard):
+        of = f"{(prompts or {}).get('prompts', 'some')} prompts"
+        done = of if tiles is None else f"which {tiles['tiles_done']} of {tiles['tiles']} tiles are done"
+        raise StoreError(
+            f"{args.out}: holds a run that was stopped, of {done}: --resume goes on with it, --discard forgets it"
+        )
+    if args.resume and (prompts if prompted else tiles) is None:
+        remedy = "leave out --prompts" if prompted else "give its --prompts FILE"
+        raise StoreError(f"{args.out}: the run that was stopped there is another one: {remedy} with --resume")
+    return False
 
 
-def _output(args: argparse.Namespace, image: Any) -> LabelStore | Path:
-    """Where objects go; a path where there is nothing yet, so that nothing is made if the rest makes no sense."""
-    from napari_sam.engine.instances import check_region  # noqa: PLC0415 - torch comes with the engine
+def _nothing_to_resume(args: argparse.Namespace, image: Any) -> tuple[dict[str, Any], LabelStore]:
+    """What to say where no run was stopped."""
     from napari_sam.io.label_store import LabelStore  # noqa: PLC0415 - the command line starts quickly
 
-    if not args.out.exists():
-        return Path(args.out)
-    if not args.overwrite:
-        return LabelStore.open(args.out, like=image)
-    if args.region is not None:
-        check_region(args.region, image.shape, most_px=None)  # before anything is deleted
-    return LabelStore.create(args.out, like=image, overwrite=True)
+    store = LabelStore.open(args.out, like=image)
+    sys.stderr.write(f"napari-sam: nothing to resume in {args.out}: it has {len(store)} objects\n")
+    return {"image": args.image, "output": str(args.out), "objects": len(store)}, store
 
 
 def _resume(args: argparse.Namespace) -> bool | None:
@@ -167,14 +188,26 @@ def _resume(args: argparse.Namespace) -> bool | None:
 
 
 def _prompts(args: argparse.Namespace, image: Any) -> Any:
-    from napari_sam.io.prompt_tables import read_prompts  # noqa: PLC0415 - the command line starts quickly
+    from napari_sam.engine.instances import check_region  # noqa: PLC0415 - torch comes with the engine
+    from napari_sam.io.prompt_region import prompts_within  # noqa: PLC0415
+    from napari_sam.io.prompt_tables import read_prompts  # noqa: PLC0415
 
     errors = "skip" if args.skip_bad else "raise"
-    return read_prompts(args.prompts, image, masks=args.prompt_masks, errors=errors)
+    table = read_prompts(args.prompts, image, masks=args.prompt_masks, errors=errors)
+    if args.region is None:
+        return table
+    inside = prompts_within(table, check_region(args.region, image.shape, most_px=None))
+    if not len(inside):
+        raise PromptError(f"--region {','.join(map(str, args.region))}: no prompt has its middle there; give another")
+    out = len(table) - len(inside)
+    sys.stderr.write(
+        f"napari-sam: {out} of {len(table)} prompts lie outside --region and are left out\n" if out else ""
+    )
+    return inside
 
 
 def _run_prompts(
-    args: argparse.Namespace, image: Any, predictor: Any, output: LabelStore | Path, prompts: Any, cancelled: Any
+    args: argparse.Namespace, image: Any, predictor: Any, place: Place, prompts: Any, cancelled: Any
 ) -> tuple[dict[str, Any], LabelStore]:
     from napari_sam.prompted import segment_prompts  # noqa: PLC0415 - torch comes with the engine
 
@@ -182,13 +215,13 @@ def _run_prompts(
         image,
         prompts,
         predictor,
-        output,
+        place.output,
         overlap=args.overlap,
         min_iou=args.pred_iou or 0.0,
         category=args.category,
         diameter_px=args.diameter,
         resume=_resume(args),
-        progress=ProgressLine("prompt"),
+        progress=place.progress("prompt"),
         cancelled=cancelled,
     )
     failed = [{"prompt": f.number, "reason": f.reason} for f in report.failed]
@@ -205,7 +238,7 @@ def _run_prompts(
 
 
 def _run_tiles(
-    args: argparse.Namespace, image: Any, predictor: Any, output: LabelStore | Path, prompts: Any, cancelled: Any
+    args: argparse.Namespace, image: Any, predictor: Any, place: Place, prompts: Any, cancelled: Any
 ) -> tuple[dict[str, Any], LabelStore]:
     from napari_sam.everything import segment_everything  # noqa: PLC0415 - torch comes with the engine
 
@@ -213,18 +246,19 @@ def _run_tiles(
         report = segment_everything(
             image,
             predictor,
-            output,
+            place.output,
             args.method,
             region=args.region,
             diameter_px=args.diameter,
             level=args.level,
             grid=_grid(args, predictor.runner.kind),
+            coarser=not args.no_coarser,
             overlap=args.overlap,
             category=args.category,
             resume=_resume(args),
             client=client,
             workers=args.workers,
-            progress=ProgressLine("step"),
+            progress=place.progress("step"),
             cancelled=cancelled,
         )
     failed = [{"box": [int(v) for v in f.box], "reason": f.reason} for f in report.failed]

@@ -39,6 +39,7 @@ _PIECE_PX = 2048
 _CHANNELS = 4  # that are read together
 _SKIMAGE = {"equivalent_diameter": "equivalent_diameter_area"}
 _COLUMNS = {"area": "area_px", "perimeter": "perimeter_px", "equivalent_diameter_area": "equivalent_diameter_px"}
+_WHOLE = ("label", "area_px", "y0", "x0", "y1", "x1")
 _UNITS = {"micrometer": "um", "nanometer": "nm", "millimeter": "mm", "centimeter": "cm", "meter": "m"}
 
 Values = dict[str, "NDArray[Any]"]
@@ -356,6 +357,7 @@ def _joined(
     """Measured columns beside those of the table and their physical sizes, by label."""
     kept = ["label", *(["plane"] if len(labels.shape) > 2 else []), "category"]
     table = rows[kept].merge(measured, on="label", how="inner").sort_values("label", ignore_index=True)
+    table = table.astype({name: np.int64 for name in _WHOLE if name in table})
     at = max(
         (list(table).index(c) for c in table if c in _COLUMNS.values() or str(c).startswith("centroid")), default=-1
     )

@@ -139,11 +139,11 @@ def read_prompts(  # one keyword for each thing a source leaves open
     source
         A CSV or Parquet file or a pandas DataFrame with columns ``y0, x0, y1, x1`` (boxes, half-open; or ``x, y,
         width, height``, ``xmin, ymin, xmax, ymax``, ``left, top, right, bottom``) or ``y, x`` (points; pixel centres
-        are whole numbers; or napari's ``axis-0, axis-1``), if need be ``category`` and ``score``, and for points ``label`` (1
-        on the object, 0 beside it) and ``object`` (points of one value belong to one object); a COCO file of
-        annotations or detections; GeoJSON points and polygons (a polygon gives its box); labels of another program: a
-        `LabelStore` or its folder, a label image (path, or array of whole numbers of the image's shape), whose
-        objects give their boxes; an array of boxes (n, 4) or points (n, 2); or a `PromptTable`.
+        are whole numbers; or napari's ``axis-0, axis-1``), if need be ``category`` and ``score``, and for points
+        ``label`` (1 on the object, 0 beside it) and ``object`` (points of one value belong to one object); a COCO
+        file of annotations or detections; GeoJSON points and polygons (a polygon gives its box); labels of another
+        program: a `LabelStore` or its folder, a label image (path, or array of whole numbers of the image's shape),
+        whose objects give their boxes; an array of boxes (n, 4) or points (n, 2); or a `PromptTable`.
     image : Image
         The image that is to be segmented, or whatever `open_image` opens.
     masks : bool

@@ -12,6 +12,7 @@ import pytest
 from napari_sam.errors import PromptError
 from napari_sam.io.image import open_image
 from napari_sam.io.label_store import LabelStore
+from napari_sam.io.prompt_region import middles, prompts_within
 from napari_sam.io.prompt_tables import read_prompts
 
 SHAPE = (100, 200)
@@ -83,6 +84,48 @@ def test_tables_of_regionprops_and_of_ours_are_understood(image):
     assert asks(read_prompts(centroids, image)) == [{"points": [[1.5, 2.5]], "point_labels": [1]}]
 
 
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"x": 2, "y": 1, "w": 40, "h": 30},
+        {"Height": 30, "Width": 40, "Y": 1, "X": 2},
+        {"left": 2, "top": 1, "width": 40, "height": 30},
+        {"xmin": 2, "ymin": 1, "xmax": 42, "ymax": 31},
+        {"top": 1, "left": 2, "bottom": 31, "right": 42},
+        {"left": 2, "top": 1, "right": 42, "bottom": 31},
+        {"y0": 1, "x0": 2, "y1": 31, "x1": 42, "x": 2, "y": 1, "width": 40, "height": 30},
+    ],
+)
+def test_boxes_of_other_programs_are_boxes_and_never_points(image, columns):
+    assert asks(read_prompts(pd.DataFrame([columns]), image)) == [{"box": [1, 2, 31, 42]}]
+
+
+def test_a_points_layer_of_napari_is_points_unless_it_is_of_a_stack_or_shapes(image):
+    frame = pd.DataFrame({"index": [0], "axis-0": [5.0], "axis-1": [7.0]})
+    assert asks(read_prompts(frame, image)) == [{"points": [[5, 7]], "point_labels": [1]}]
+    for column in ("axis-2", "vertex-index"):
+        with pytest.raises(PromptError, match="give y0, x0, y1, x1 or x, y, width, height"):
+            read_prompts(frame.assign(**{column: 1}), image)
+
+
+@pytest.mark.parametrize(("size", "missing"), [("w", "a height"), ("height", "a width")])
+def test_a_corner_with_one_size_is_an_error(image, size, missing):
+    with pytest.raises(PromptError, match=f"columns x, y and {size}, but not {missing}"):
+        read_prompts(pd.DataFrame({"x": [1], "y": [2], size: [3]}), image)
+
+
+def test_prompts_of_a_region_are_those_whose_middle_lies_in_it(image):
+    nan = np.nan
+    rows = [[1, 2, 31, 42, nan, nan, 0], [nan, nan, nan, nan, 9, 9, 1], [nan, nan, nan, nan, 60, 70, 2]]
+    frame = pd.DataFrame([*rows, [*rows[1][:4], 11, 11, 1]], columns=["y0", "x0", "y1", "x1", "y", "x", "object"])
+    table = read_prompts(frame.assign(category=list("abcb")), image)
+    assert middles(table).tolist() == [[16, 22], [10, 10], [60, 70]]
+    inside = prompts_within(table, (10, 10, 60, 70))
+    assert asks(inside)[1] == {"points": [[9, 9], [11, 11]], "point_labels": [1, 1]}
+    assert (len(inside), inside.category, inside.number.tolist()) == (2, ["a", "b"], [0, 1])
+    assert asks(prompts_within(table, (60, 70, 61, 71))) == [{"points": [[60, 70]], "point_labels": [1]}]
+
+
 def test_arrays_are_boxes_points_or_labels(image):
     assert asks(read_prompts([[1, 2, 3, 4]], image)) == [{"box": [1, 2, 3, 4]}]
     assert asks(read_prompts(np.array([[5.0, 6.0]]), image)) == [{"points": [[5, 6]], "point_labels": [1]}]
@@ -123,12 +166,38 @@ def test_a_bad_box_is_named_or_skipped_and_counted(tmp_path, image, row, words):
         ({"y": [5], "x": [7], "label": [4]}, "label 4.*called 'object'"),
         ({"y": [5], "x": [7], "label": [0]}, "background point"),
         ({"y": [5], "x": [7], "label": [0], "object": [1]}, "background points only"),
+        ({"y": [5], "x": [7], "object": [[1]]}, r"row 0: object \[1\]: give a number or a word"),
+        ({"y": [5 + 2j], "x": [7]}, r"row 0: y = \(5\+2j\), x = 7: not finite numbers"),
+        ({"y": [10**400], "x": [7]}, "row 0: .*: not finite numbers"),
         ({"a": [1]}, "columns 'a': give y0, x0, y1, x1"),
     ],
 )
 def test_bad_points_are_named(image, columns, words):
     with pytest.raises(PromptError, match=words):
         read_prompts(pd.DataFrame(columns), image)
+
+
+@pytest.mark.parametrize(
+    ("columns", "skipped"),
+    [
+        ({"object": [[1], 2]}, {"object": 1}),
+        ({"label": [np.nan, 1]}, {"label": 1}),
+        ({"label": [0, 1], "object": [1, 2]}, {"alone": 1}),
+        ({"y": np.array([1 + 1j, 2], object)}, {"not finite": 1}),
+        ({"y": [10**400, 2]}, {"not finite": 1}),
+    ],
+)
+def test_bad_points_are_skipped_one_by_one(image, columns, skipped):
+    table = read_prompts(pd.DataFrame({"y": [1, 2], "x": [3, 4], **columns}), image, errors="skip")
+    assert asks(table) == [{"points": [[2, 4]], "point_labels": [1]}]
+    assert table.skipped == skipped
+
+
+def test_more_fields_than_columns_are_refused(tmp_path, image):
+    with pytest.raises(PromptError, match="line 2: 3 fields, but the first line names 2 columns"):
+        read_prompts(written(tmp_path / "a.csv", "y,x\n10,20,5\n30,40,5\n"), image)
+    with pytest.raises(PromptError, match="2 fields in line 3, saw 3"):
+        read_prompts(written(tmp_path / "b.csv", "y,x\n10,20\n30,40,5\n"), image)
 
 
 def test_a_box_beyond_the_largest_mask_is_refused():
@@ -139,8 +208,11 @@ def test_a_box_beyond_the_largest_mask_is_refused():
         read_prompts([[0, 0, 30_000, 30_000]], image)
 
 
-def test_an_empty_table_is_no_prompts(tmp_path, image):
-    assert len(read_prompts(written(tmp_path / "p.csv", "y0,x0,y1,x1\n"), image)) == 0
+def test_an_empty_table_is_an_error_and_an_empty_array_is_not(tmp_path, image):
+    path = written(tmp_path / "p.csv", "y0,x0,y1,x1\n")
+    with pytest.raises(PromptError, match=r"p\.csv: the table is empty: give at least one"):
+        read_prompts(path, image)
+    assert len(read_prompts(np.zeros((0, 4)), image)) == 0
 
 
 @pytest.mark.parametrize(
@@ -189,6 +261,38 @@ def test_a_coco_box_that_is_none_is_named(tmp_path, image):
     with pytest.raises(PromptError, match=r"annotation 1: bbox \[1\] is not four numbers"):
         read_prompts(path, image)
     assert read_prompts(path, image, errors="skip").skipped == {"unreadable": 1}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"bbox": "1234"}, 'bbox "1234" is not four numbers'),
+        ({"bbox": [10**400, 1, 2, 2]}, "bbox .* is not four numbers"),
+        ({"bbox": [1, 1, 2, 2], "category_id": [1]}, r"category_id \[1\] is not a number or a word"),
+        ({"bbox": [1, 1, 2, 2], "image_id": [1]}, r"image_id \[1\] is not a number or a word"),
+    ],
+)
+def test_a_hostile_coco_annotation_is_named_or_skipped(tmp_path, image, wrong, words):
+    path = written(tmp_path / "d.json", json.dumps([{"bbox": [1, 1, 2, 2]}, wrong]))
+    with pytest.raises(PromptError, match=f"annotation 1: {words}"):
+        read_prompts(path, image)
+    table = read_prompts(path, image, errors="skip")
+    assert (asks(table), table.skipped) == ([{"box": [1, 1, 3, 3]}], {"unreadable": 1})
+
+
+@pytest.mark.parametrize(
+    ("head", "words"),
+    [
+        ({"categories": None}, "'categories' is null; make it a list"),
+        ({"images": None}, "'images' is null; make it a list"),
+        ({"categories": [{"id": {}}]}, r"categories\[0\] is .*give it an id"),
+        ({"images": [{"id": [1]}]}, r"images\[0\] is .*give it an id"),
+    ],
+)
+def test_a_hostile_coco_head_is_named(tmp_path, image, head, words):
+    path = written(tmp_path / "c.json", json.dumps({"annotations": [{"bbox": [1, 1, 2, 2]}], **head}))
+    with pytest.raises(PromptError, match=words):
+        read_prompts(path, image)
 
 
 # ---- GeoJSON ---------------------------------------------------------------------------------------------------
@@ -258,6 +362,18 @@ def test_a_feature_that_cannot_be_used_is_named(tmp_path, image):
     with pytest.raises(PromptError, match=r"feature 1: .*LineString: give points or polygons"):
         read_prompts(path, image)
     assert read_prompts(path, image, errors="skip").skipped == {"unreadable": 2}
+
+
+def test_a_coordinate_beyond_all_numbers_is_named_or_skipped(tmp_path, image):
+    path = written(tmp_path / "g.geojson", collection(feature("Point", [2, 3]), feature("Point", [10**400, 1])))
+    with pytest.raises(PromptError, match="feature 1: its geometry cannot be used"):
+        read_prompts(path, image)
+    assert asks(read_prompts(path, image, errors="skip")) == [{"points": [[2.5, 1.5]], "point_labels": [1]}]
+
+
+def test_a_crs_that_says_nothing_is_longitude_and_latitude(tmp_path, on_map):
+    path = written(tmp_path / "g.geojson", collection(feature("Point", [20, 45]), crs={"properties": None}))
+    assert asks(read_prompts(path, on_map)) == [{"points": [[9.5, 19.5]], "point_labels": [1]}]
 
 
 def test_our_own_export_comes_back(tmp_path, image):
