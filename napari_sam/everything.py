@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import multiprocessing
-import shutil
-import tempfile
 import threading
 import time
 import weakref
@@ -16,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sam.engine.everything import TileFailure, find_tiles
 from napari_sam.engine.instances import check_region
-from napari_sam.errors import NapariSamError, PromptError, SettingsError, StoreError
+from napari_sam.errors import PromptError, SettingsError, StoreError
 from napari_sam.everything_job import (
     FinderSpec,
     Work,
@@ -35,7 +33,7 @@ from napari_sam.io.image import open_image
 from napari_sam.io.label_store import LabelStore
 from napari_sam.io.lazy_image import Image
 from napari_sam.io.tile_files import TileFiles
-from napari_sam.predictor import Predictor
+from napari_sam.outputs import leave, output_store, predictor_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -195,13 +193,13 @@ def segment_everything(  # noqa: PLR0913 - the public contract
     _check(wish)
     workers = whole_number("workers", workers, 1)
     source = image if isinstance(image, Image) else open_image(image)
-    own = _predictor_for(predictor, source)
+    own = predictor_for(predictor, source)
     wish = replace(wish, method=choose_method(method, own), region=check_region(region, source.shape, most_px=None))
     wish.shown(own)  # before a store is made for what makes no sense
     if client is not None or workers > 1:
         check_shareable(own)
         check_client(client)
-    store, made = _output(output, source)
+    store, made = output_store(output, source)
     started = False
     try:
         with _alone(store):
@@ -219,10 +217,7 @@ def segment_everything(  # noqa: PLR0913 - the public contract
             times.append(time.perf_counter())
             job.run.files.clear()
     except BaseException:
-        if not isinstance(output, LabelStore):
-            store.close()
-            if made and not started:
-                shutil.rmtree(store.path, ignore_errors=True)
+        leave(store, output, delete=made and not started)
         raise
     parts = ("find", "join", "write")
     seconds = {name: b - a for name, (a, b) in zip(parts, itertools.pairwise(times), strict=True)}
@@ -309,22 +304,6 @@ def unfinished_run(labels: LabelStore | str | Path) -> dict[str, Any] | None:
     return None if found is None else {**found["about"], "tiles": found["tiles"], "tiles_done": len(files.done())}
 
 
-def _predictor_for(predictor: WindowPredictor | str | Path, source: Image) -> WindowPredictor:
-    """A predictor for the image, which leaves the caller's as it is."""
-    if isinstance(predictor, str | Path):
-        own: WindowPredictor = Predictor(predictor, cache=64 << 20)
-        own.set_source(source)
-        return own
-    try:
-        held = predictor.image
-    except NapariSamError:
-        held = None
-    own = predictor.sharing()
-    same = held is not None and held.identity == source.identity
-    own.set_source(source, predictor.normalisation if same else None)
-    return own
-
-
 def _check(wish: _Wish) -> None:
     """Refuse settings that mean nothing."""
     if wish.overlap not in ("keep", "replace"):
@@ -358,40 +337,3 @@ def _alone(store: LabelStore) -> Iterator[None]:
     finally:
         with _running_lock:
             _running.discard(store)
-
-
-def _output(output: LabelStore | str | Path | None, image: Image) -> tuple[LabelStore, bool]:
-    """The store to write into, and whether it was made for it."""
-    made = False
-    if isinstance(output, LabelStore):
-        if not output.writable:
-            raise StoreError(f'{output.path}: opened for reading; use LabelStore.open(path, "r+")')
-        if output.closed:
-            raise StoreError(f"{output.path}: the store is closed; open it again")
-        store = output
-    elif output is None:
-        folder = tempfile.mkdtemp(prefix="napari-sam-")
-        store, made = LabelStore.create(Path(folder) / "labels.ome.zarr", like=image), True
-        weakref.finalize(store, shutil.rmtree, folder, True)
-    else:
-        path = Path(output).expanduser()
-        made = not path.exists()
-        store = LabelStore.create(path, like=image) if made else LabelStore.open(path, like=image)
-    try:
-        if tuple(store.shape[-2:]) != tuple(image.shape):
-            raise StoreError(
-                f"{store.path}: labels of shape {store.shape[-2:]} do not fit the image {tuple(image.shape)}"
-            )
-        planes = store.shape[:-2]
-        if planes and (
-            len(image.plane) != len(planes) or any(p >= n for p, n in zip(image.plane, planes, strict=True))
-        ):
-            raise StoreError(
-                f"{store.path}: labels of a stack of shape {store.shape}, and the image is of plane {image.plane}; "
-                "open the stack itself and choose a plane (image.with_plane), or make a store for this image"
-            )
-    except StoreError:
-        if not isinstance(output, LabelStore):
-            store.close()
-        raise
-    return store, made

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 import time
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -14,15 +13,14 @@ import numpy as np
 
 from napari_sam.engine.prompts import Prompt
 from napari_sam.engine.windows import Hints, choose_window, whole_window
-from napari_sam.errors import CancelledError, ImageError, NapariSamError, PromptError, SettingsError, StoreError
+from napari_sam.errors import CancelledError, ImageError, PromptError, SettingsError, StoreError
 from napari_sam.io.commit_many import COVERED, DUPLICATE, NewObject
 from napari_sam.io.image import open_image
 from napari_sam.io.label_store import LabelStore
 from napari_sam.io.prompt_tables import read_prompts
 from napari_sam.io.records import prediction_record
 from napari_sam.io.runs import decode_labels, encode_labels
-from napari_sam.io.store_paths import store_path
-from napari_sam.predictor import Predictor
+from napari_sam.outputs import leave, output_store, predictor_for
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 
     from napari_sam.engine.prediction import Prediction
     from napari_sam.engine.predictor import WindowPredictor
-    from napari_sam.io.lazy_image import Image
     from napari_sam.io.prompt_tables import PromptTable
 
 _UNIT = 256  # prompts that are sorted by confidence and committed together, whatever the batch
@@ -155,8 +152,8 @@ def segment_prompts(  # noqa: PLR0913 - one keyword for each choice
     predictor : str, Path or Predictor
         A model, or a predictor, whose own image stays as it is; if that is this image, its normalisation is used.
     output : LabelStore, str or Path, optional
-        Where the objects go: a store, or the folder of one, which is made if there is none. By default beside the
-        image.
+        Where the objects go: a store, or the folder of one, which is made if there is none. Without it they go to
+        a temporary store, deleted when the process ends.
     overlap : {"keep", "replace"}
         Where a mask meets objects that were there before, they keep their pixels, or it takes them. Among these
         prompts the surer mask keeps its pixels, or the one that was found before.
@@ -205,7 +202,7 @@ def segment_prompts(  # noqa: PLR0913 - one keyword for each choice
     _check(overlap, min_iou, nms, batch, diameter_px)
     opened = open_image(image)
     table = read_prompts(prompts, opened)
-    ready = _predictor(predictor, opened)
+    ready = predictor_for(predictor, opened)
     settings = {
         "overlap": overlap,
         "min_iou": float(min_iou),
@@ -213,7 +210,7 @@ def segment_prompts(  # noqa: PLR0913 - one keyword for each choice
         "category": category,
         "diameter_px": None if diameter_px is None else float(diameter_px),
     }
-    store, made = _store(output, opened)
+    store, made = output_store(output, opened)
     run = None
     try:
         run = _Run(store, table, ready, settings, int(batch), cancelled)
@@ -226,8 +223,7 @@ def segment_prompts(  # noqa: PLR0913 - one keyword for each choice
         refused = not isinstance(error, CancelledError | KeyboardInterrupt)  # what was stopped may go on
         if refused and run is not None:
             run.drop_if_nothing_done()
-        if not isinstance(output, LabelStore):
-            _leave(store, made and refused)
+        leave(store, output, delete=made and refused and not store.can_undo)
         raise
     return run.report(time.monotonic() - begun)
 
@@ -261,7 +257,7 @@ class _Run:
         self._told = 0  # of the failures, how many the journal has
         self._start, self._within = 0, 0
         self._noted = self._committed = False
-        self._plane = _plane(store, predictor.image)
+        self._plane = tuple(getattr(predictor.image, "plane", ())) if len(store.shape) > 2 else ()
 
     def begin(self, resume: bool | None) -> None:
         """Go on with a run that was stopped, or note that this one begins."""
@@ -447,57 +443,6 @@ def _order(table: PromptTable, predictor: WindowPredictor, hints: Hints) -> NDAr
     near_y, near_x = y0 // _NEAR_PX, x0 // _NEAR_PX
     near_x = np.where(near_y % 2 == 0, near_x, -near_x)  # to and fro
     return np.lexsort((np.arange(len(table)), x0, y0, near_x, near_y, sides))
-
-
-def _predictor(predictor: str | Path | WindowPredictor, image: Image) -> WindowPredictor:
-    """A predictor for the image, which leaves the caller's as it is."""
-    if isinstance(predictor, str | Path):
-        own: WindowPredictor = Predictor(predictor)
-        own.set_source(image)
-        return own
-    try:
-        same = predictor.image.identity == image.identity
-    except NapariSamError:  # it has none
-        same = False
-    own = predictor.sharing()
-    own.set_source(image, predictor.normalisation if same else None)
-    return own
-
-
-def _store(output: LabelStore | str | Path | None, image: Image) -> tuple[LabelStore, bool]:
-    """The store to write to, and whether it was made for this."""
-    if isinstance(output, LabelStore):
-        if output.closed:
-            raise StoreError(f"{output.path}: the store is closed; open it again")
-        if not output.writable:
-            raise StoreError(f'{output.path}: opened for reading; use LabelStore.open(path, "r+")')
-        if tuple(output.shape[-2:]) != tuple(image.shape):
-            raise StoreError(f"{output.path}: labels of shape {output.shape} do not fit the image {image.shape}")
-        return output, False
-    path = Path(store_path("image", image.uri) if output is None else output).expanduser()
-    if path.exists():
-        return LabelStore.open(path, like=image), False
-    return LabelStore.create(path, like=image), True
-
-
-def _leave(store: LabelStore, made: bool) -> None:
-    """Close a store; delete it if it was made for nothing."""
-    empty = made and not store.rows_of("SELECT 1 FROM ops LIMIT 1")
-    store.close()
-    if empty:
-        shutil.rmtree(store.path, ignore_errors=True)
-
-
-def _plane(store: LabelStore, image: Any) -> tuple[int, ...]:
-    """Where in a store of more than two axes the objects of an image lie."""
-    leading = store.shape[:-2]
-    plane = tuple(int(p) for p in getattr(image, "plane", ())) if leading else ()
-    if len(plane) != len(leading) or any(not 0 <= p < n for p, n in zip(plane, leading, strict=True)):
-        raise StoreError(
-            f"{store.path}: labels of shape {store.shape} need an image plane with one index for each of the first "
-            f"{len(leading)} axes, not {plane}; choose it with image.with_plane(...), or give a store of two axes"
-        )
-    return plane
 
 
 def _read_mark(path: Path) -> dict[str, Any] | None:

@@ -299,6 +299,18 @@ def register(folder: Path) -> None:
     _write_json(path, group)
 
 
+def unregister(folder: Path) -> None:
+    """Take back what `register` did."""
+    path = folder.parent / "zarr.json"
+    if _image_of(folder) is None or not path.is_file():
+        return
+    group = json.loads(path.read_text())
+    ome = group.get("attributes", {}).get("ome", {})
+    if folder.name in ome.get("labels", []):
+        ome["labels"].remove(folder.name)
+        _write_json(path, group)
+
+
 def _write_json(path: Path, content: dict[str, Any]) -> None:
     """Replace a file as a whole."""
     partial = path.with_name(path.name + ".partial")
