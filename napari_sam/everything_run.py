@@ -120,12 +120,13 @@ class Run:
     def _blocked(self, grid: TileGrid) -> NDArray[np.bool_]:
         """Which found objects are in the store already, by half of their pixels."""
         found = []
+        own = self._own_ids()  # what this run has written before is not in its own way
         for tile in grid.tiles:
             table = self.files.table(tile)
             blocked = np.zeros(len(table), bool)
             if self.overlap == "keep" and len(table) and self._is_occupied(tile.outer):
                 labels = self.files.labels(tile)
-                there = self._occupied(tile)
+                there = self._occupied(tile, own)
                 covered = np.bincount(labels[there], minlength=len(table) + 1)[1:]
                 blocked = covered >= _THERE * np.maximum(table.area, 1)
             found.append(blocked)
@@ -137,10 +138,9 @@ class Run:
         plane = ",".join(str(p) for p in self.plane)
         return len(self.store) > 0 and bool(self.store.rows_of(sql, (y1, y0, x1, x0, plane)))
 
-    def _occupied(self, tile: Tile) -> NDArray[np.bool_]:
-        """Where the store has labels, one sample per label pixel of a tile."""
+    def _occupied(self, tile: Tile, own: tuple[int, int]) -> NDArray[np.bool_]:
+        """Where the store has labels other than from `own[0]` to `own[1]`, one sample per label pixel of a tile."""
         f = tile.factor
-        own = self._own_ids()  # what this run has written before is not in its own way
         y0, x0, y1, x1 = tile.outer
         out = np.zeros(tile.shape, bool)
         rows = max(1, (1 << 24) // max(1, (x1 - x0) * f))  # a coarse tile is read in bands

@@ -13,7 +13,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from concurrent.futures.process import BrokenProcessPool
 from typing import TYPE_CHECKING, Any
 
-from napari_sam.engine.everything import is_a_tiles_fault, reason_of
+from napari_sam.engine.everything import TILE_ERRORS, is_a_tiles_fault, reason_of
 from napari_sam.errors import CancelledError, DeviceError, SettingsError
 from napari_sam.everything_job import Work, Worker
 
@@ -46,7 +46,7 @@ def run_tile(work: str, name: str) -> str | None:
         worker = _worker
     try:
         worker.run(name)
-    except Exception as error:
+    except TILE_ERRORS as error:
         if not is_a_tiles_fault(error):
             raise
         return reason_of(error)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _AHEAD = 2  # tiles that are read while one is computed
 _BEHIND = 2  # tiles that are finished and written meanwhile
 _OUR_FAULTS = (StoreError, CancelledError, SettingsError, DeviceError)  # another tile would fare no better
-_A_TILES_FAULTS = (NapariSamError, RuntimeError, ValueError, ArithmeticError, OSError, MemoryError)
+TILE_ERRORS = (NapariSamError, RuntimeError, ValueError, ArithmeticError, OSError, MemoryError)
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def find_tile(
 
 def is_a_tiles_fault(error: BaseException) -> bool:
     """Whether an error concerns the tile in which it came up, and not the whole run."""
-    return isinstance(error, _A_TILES_FAULTS) and not isinstance(error, _OUR_FAULTS)
+    return isinstance(error, TILE_ERRORS) and not isinstance(error, _OUR_FAULTS)
 
 
 def reason_of(error: BaseException) -> str:
@@ -149,7 +149,7 @@ class _Run:
                 self.behind.append(self.finishers.submit(self._keep, grid, tile, _nothing(tile)))
                 return
             computed = self.finder.compute(tile.outer, tile.factor, pixels, self.cancelled)
-        except _A_TILES_FAULTS as error:
+        except TILE_ERRORS as error:
             if not is_a_tiles_fault(error):
                 raise
             self.done(tile, None, reason_of(error))
@@ -169,7 +169,7 @@ class _Run:
     def _finish(self, grid: TileGrid, tile: Tile, computed: Any) -> None:
         try:
             objects = self.finder.finish(tile.outer, tile.factor, computed)
-        except _A_TILES_FAULTS as error:
+        except TILE_ERRORS as error:
             if not is_a_tiles_fault(error):
                 raise
             self.done(tile, None, reason_of(error))
