@@ -22,6 +22,7 @@ from napari_sam.cli_common import (
     join_negative_numbers,
     open_chosen,
 )
+from napari_sam.cli_evaluate import add_evaluate
 from napari_sam.cli_everything import add_everything
 from napari_sam.cli_export import add_export
 from napari_sam.cli_images import add_images
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit status."""
-    args = _parser().parse_args(join_negative_numbers(sys.argv[1:] if argv is None else argv))
+    given = list(sys.argv[1:] if argv is None else argv)
+    args = _parser().parse_args(join_negative_numbers(given))
+    args.argv = given
     try:
         result = args.run(args)
     except NapariSamError as error:
@@ -98,6 +101,7 @@ def _parser() -> argparse.ArgumentParser:
     about.set_defaults(run=_models_info)
 
     add_images(commands, common)
+    add_evaluate(commands, common)
     add_everything(commands, common)
     add_export(commands, common)
     add_measure(commands, common)

@@ -1,4 +1,4 @@
-"""The commands that make models and measure them: ``train``, ``pretrain`` and ``evaluate``."""
+"""The commands that make models: ``train``, ``pretrain`` and ``calibrate``."""
 
 from __future__ import annotations
 
@@ -53,26 +53,6 @@ def add_training(commands: Any, common: argparse.ArgumentParser) -> None:
     calibrate.add_argument("--per-image", type=int, default=6, help="objects per image, evenly spread")
     calibrate.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     calibrate.set_defaults(run=_calibrate)
-
-    evaluate = commands.add_parser("evaluate", help="measure a model on labelled images")
-    protocols = evaluate.add_subparsers(dest="protocol", required=True, metavar="PROTOCOL")
-    for name, run, what in (
-        ("points", _evaluate_points, "clicks and boxes, by SAM's protocol"),
-        ("dense", _evaluate_dense, "all objects at once, by the dense decoder"),
-    ):
-        protocol = protocols.add_parser(name, parents=[common], help=what, description=what)
-        protocol.add_argument(
-            "data", type=Path, help="a data set as for training, or a folder of DATASET/SPLIT/NAME.labels.tif"
-        )
-        protocol.add_argument("--split", default="dev", help="dev by default")
-        protocol.add_argument("--only", nargs="*", default=None, metavar="DATASET", help="data sets to evaluate")
-        protocol.add_argument("--model", default="default", help="name or checkpoint file")
-        protocol.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
-        protocol.add_argument("--precision", default="auto", help="auto, float32, bfloat16 or float16")
-        protocol.add_argument("--max-images", type=int, default=1000, help="images per data set, evenly spread")
-        if name == "points":
-            protocol.add_argument("--per-image", type=int, default=20, help="objects per image, evenly spread")
-        protocol.set_defaults(run=run)
 
 
 def _recipes(command: str) -> str:
@@ -183,64 +163,3 @@ def _calibrate(args: argparse.Namespace) -> Any:
         progress=report,
     )
     return {"model": str(args.out), "answers": answers}
-
-
-def _evaluate_points(args: argparse.Namespace) -> Any:
-    from napari_sam.evaluation.points import data_sets, score_folder  # noqa: PLC0415
-    from napari_sam.predictor import Predictor  # noqa: PLC0415
-
-    sets = data_sets(args.data, args.split, args.only)
-    predictor = Predictor(args.model, args.device, args.precision)
-    rows: dict[str, dict[str, float]] = {}
-    for name, folder in sets:
-        s = score_folder(predictor, folder, name, 3, args.per_image, args.max_images)
-        rows[name] = {
-            "objects": s.objects,
-            "1 click": s.click[0],
-            "oracle": s.oracle,
-            "3 clicks": s.click[2],
-            "box": s.box,
-            "iou error": s.confidence_error,
-        }
-        _show_row(args, name, rows[name], first=len(rows) == 1)
-    return _with_mean(args, rows)
-
-
-def _evaluate_dense(args: argparse.Namespace) -> Any:
-    from napari_sam.evaluation.dense import score_dense  # noqa: PLC0415
-    from napari_sam.evaluation.points import data_sets  # noqa: PLC0415
-    from napari_sam.predictor import Predictor  # noqa: PLC0415
-
-    sets = data_sets(args.data, args.split, args.only)
-    predictor = Predictor(args.model, args.device, args.precision)
-    rows: dict[str, dict[str, float]] = {}
-    for name, folder in sets:
-        s = score_dense(predictor, folder, name, args.max_images)
-        rows[name] = {"images": s.images, "objects": s.objects, "mSA": s.msa, "SA50": s.sa50, "SA75": s.sa75}
-        _show_row(args, name, rows[name], first=len(rows) == 1)
-    return _with_mean(args, rows)
-
-
-def _show_row(args: argparse.Namespace, name: str, row: Mapping[str, float], first: bool) -> None:
-    """Print a row of a table as soon as it is known, unless the result is to be JSON."""
-    if args.json:
-        return
-    if first:
-        sys.stdout.write(f"{'data set':<20}" + "".join(f"{column:>11}" for column in row) + "\n")
-    cells = (f"{value:>11.3f}" if isinstance(value, float) else f"{value:>11}" for value in row.values())
-    sys.stdout.write(f"{name:<20}" + "".join(cells) + "\n")
-    sys.stdout.flush()
-
-
-def _with_mean(args: argparse.Namespace, rows: dict[str, dict[str, float]]) -> Any:
-    """All rows and the mean over data sets; None if they have been printed."""
-    columns = list(next(iter(rows.values())))
-    counts = [c for c in columns if all(isinstance(row[c], int) for row in rows.values())]
-    mean: dict[str, float] = {
-        c: sum(row[c] for row in rows.values()) / (1 if c in counts else len(rows)) for c in columns
-    }
-    mean |= {c: int(mean[c]) for c in counts}
-    if args.json:
-        return {"model": args.model, "data sets": rows, "mean": mean}
-    _show_row(args, "mean", mean, first=False)
-    return None

@@ -22,6 +22,7 @@ __all__ = [
     "CheckpointError",
     "DeviceError",
     "DownloadError",
+    "EvaluationError",
     "ImageError",
     "LabelsError",
     "ModelError",
@@ -62,3 +63,7 @@ class StoreLockedError(StoreError):
 
 class CancelledError(NapariSamError):
     """The work was cancelled; what was finished is kept."""
+
+
+class EvaluationError(NapariSamError, ValueError):
+    """Something cannot be measured on these data: objects, labels, columns or scores are missing or make no sense."""

@@ -169,8 +169,8 @@ class PointDecoder:
         with torch.inference_mode():
             return self._look(coords.to(self.embedding.device, torch.float32))
 
-    def masks(self, state: PointTokens, chosen: Tensor) -> Tensor:
-        """Low-res logits (n, 3, 4h, 4w) of the chosen prompts' three masks, in the decoder's precision.
+    def masks(self, state: PointTokens, chosen: Tensor, slots: slice = slice(1, 4)) -> Tensor:
+        """Low-res logits (n, M, 4h, 4w) of the chosen prompts' masks, in the decoder's precision.
 
         Parameters
         ----------
@@ -178,6 +178,8 @@ class PointDecoder:
             What `look` gave.
         chosen : Tensor
             (n,) indices into its prompts.
+        slots : slice
+            Of the four masks: the three of an ambiguous prompt by default; 0 is the single one.
         """
         decoder = self.net.mask_decoder
         with torch.inference_mode():
@@ -186,7 +188,7 @@ class PointDecoder:
             for mixture, layer in ((state.first, 0), (state.second, 1)):
                 x = torch.baddbmm(x, mixture.weights[chosen].transpose(1, 2), mixture.rows[chosen])
                 x = self._block(layer).norm4(x)
-            return decoder.upscale(DecodedTokens(found, state.predicted_iou[chosen], x, self.shape), slice(1, 4))
+            return decoder.upscale(DecodedTokens(found, state.predicted_iou[chosen], x, self.shape), slots)
 
     def _look(self, coords: Tensor) -> PointTokens:
         decoder = self.net.mask_decoder

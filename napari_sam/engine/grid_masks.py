@@ -124,12 +124,60 @@ def _promising(
     may = _may_be_stable(logits, frame, settings)
     points = asked[chosen[prompts[may]].cpu().numpy()]
     logits, judged = logits[may].cpu(), judged[may].cpu()
-    inside = logits > -settings.stability_score_offset
+    return _candidates(logits, judged, points, settings.stability_score_offset)
+
+
+def _candidates(logits: Tensor, judged: Tensor, points: NDArray[np.intp], offset: float) -> list[Candidate]:
+    """Masks (m, H, W) cut to where they may be above the lowest threshold; those that nowhere are, are left out."""
+    inside = logits > -offset
     out = []
     for one, rows, cols, iou, point in zip(logits, inside.any(2), inside.any(1), judged, points, strict=True):
+        if not rows.any():
+            continue
         (top, bottom), (left, right) = _reach(rows), _reach(cols)
         part = one[top:bottom, left:right].clone()  # a slice would keep the whole batch in memory
         out.append(Candidate(part, (top, left), float(iou), int(point)))
+    return out
+
+
+def every_mask(
+    runner: Runner,
+    embedding: Tensor,
+    points: NDArray[np.float64],
+    frame: Frame,
+    *,
+    slots: slice = slice(1, 4),
+    offset: float = 1.0,
+) -> list[list[Candidate]]:
+    """Decode all points of a window and keep all masks, filtered by nothing.
+
+    Parameters
+    ----------
+    runner, embedding, points, frame
+        As in `ask_points`.
+    slots : slice
+        Which of a point's four masks: the three of an ambiguous prompt by default, 0 is the single one.
+    offset : float
+        Logits above minus this are kept.
+
+    Returns
+    -------
+    list of list of Candidate
+        For each slot, in the order of `points`; a mask whose logits are nowhere so high is missing.
+    """
+    decoder = PointDecoder(runner.net, runner.dtype, embedding)
+    xy = torch.from_numpy(np.ascontiguousarray(points[:, ::-1], np.float32))
+    size = _BATCH_CPU if runner.device.type == "cpu" else _BATCH_DEVICE
+    height, width = frame.used
+    out: list[list[Candidate]] = [[] for _ in range(*slots.indices(4))]
+    for first in range(0, len(points), size):
+        asked = np.arange(first, min(first + size, len(points)))
+        with torch.inference_mode():
+            state = decoder.look(xy[asked])
+            logits = decoder.masks(state, torch.arange(len(asked), device=embedding.device), slots)
+            logits, judged = logits[..., :height, :width].float().cpu(), state.predicted_iou[:, slots].float().cpu()
+        for slot, found in enumerate(out):
+            found += _candidates(logits[:, slot], judged[:, slot], asked, offset)
     return out
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_sam.errors import ImageError
-from napari_sam.evaluation.points import box_iou, labelled_images, next_prompt
+from napari_sam.evaluation.clicks import box_iou, labelled_images, next_prompt
 from napari_sam.predictor import Predictor
 from src_models.checkpoints import load_sam, save_sam
 from src_models.quality import QualityHead, describe

@@ -30,6 +30,8 @@ class Matching:
         IoU of every pair of objects that overlap.
     rows, cols : ndarray of int64
         Which true and which predicted object each pair is, from 0.
+    shared : ndarray of float64
+        Share of the true object that the predicted one covers.
     """
 
     true: int
@@ -37,6 +39,7 @@ class Matching:
     iou: NDArray[np.float64]
     rows: NDArray[np.int64]
     cols: NDArray[np.int64]
+    shared: NDArray[np.float64]
 
     def true_positives(self, threshold: float) -> int:
         """How many pairs can be matched one to one with at least this IoU.
@@ -96,7 +99,7 @@ def match(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> Matching
     inner = both[1:, 1:].tocoo()
     rows, cols = inner.row.astype(np.int64), inner.col.astype(np.int64)
     iou = inner.data / (area_a[rows + 1] + area_b[cols + 1] - inner.data)
-    return Matching(n, m, iou.astype(np.float64), rows, cols)
+    return Matching(n, m, iou.astype(np.float64), rows, cols, inner.data / area_a[rows + 1])
 
 
 def _numbered(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], int]:
@@ -104,3 +107,77 @@ def _numbered(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], int]:
     values, index = np.unique(labels, return_inverse=True)
     flat = index.ravel().astype(np.int64)
     return (flat, len(values) - 1) if len(values) and values[0] == 0 else (flat + 1, len(values))
+
+
+@dataclass(frozen=True)
+class LabelScores:
+    """How well a label image agrees with the truth; NaN where a number is not defined.
+
+    Attributes
+    ----------
+    msa, ap50, ap75, ap90 : float
+        TP / (TP + FP + FN): averaged over `THRESHOLDS`, and at IoU 0.5, 0.75 and 0.9. Cellpose and StarDist call them
+        average precision, the DSB 2018 challenge mean average precision.
+    f1, precision, recall : float
+        At IoU 0.5.
+    pq, sq, rq : float
+        Panoptic quality (Kirillov et al., 2019): mean IoU of the pairs above 0.5, times F1.
+    seg : float
+        The Cell Tracking Challenge's SEG: mean over true objects of the IoU with the one that covers more than half
+        of it, 0 where there is none.
+    """
+
+    msa: float
+    ap50: float
+    ap75: float
+    ap90: float
+    f1: float
+    precision: float
+    recall: float
+    pq: float
+    sq: float
+    rq: float
+    seg: float
+
+
+def label_scores(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> LabelScores:
+    """All numbers of one image.
+
+    Parameters
+    ----------
+    true, predicted : ndarray of int
+        (H, W), 0 is background; labels may have gaps.
+
+    Raises
+    ------
+    ImageError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> a = np.array([[1, 1, 1, 0, 5, 5]])
+    >>> b = np.array([[2, 2, 0, 0, 7, 7]])
+    >>> scores = label_scores(a, b)
+    >>> round(scores.pq, 3), round(scores.seg, 3), scores.f1
+    (0.833, 0.833, 1.0)
+    """
+    m = match(true, predicted)
+    tp = m.true_positives(0.5)
+    sure = m.iou[m.iou > 0.5]
+    either = m.true + m.predicted
+    nothing = float("nan")
+    rq = 2 * len(sure) / either if either else nothing
+    sq = float(sure.mean()) if len(sure) else (0.0 if either else nothing)
+    return LabelScores(
+        m.mean_accuracy(),
+        m.accuracy(0.5),
+        m.accuracy(0.75),
+        m.accuracy(0.9),
+        2 * tp / either if either else nothing,
+        tp / m.predicted if m.predicted else nothing,
+        tp / m.true if m.true else nothing,
+        sq * rq,
+        sq,
+        rq,
+        float(m.iou[m.shared > 0.5].sum()) / m.true if m.true else nothing,
+    )

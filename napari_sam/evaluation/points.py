@@ -1,16 +1,20 @@
-"""SAM's interactive evaluation: clicks at the deepest point of the object, then of the error region."""
+"""SAM's first experiment: masks from clicks and boxes, and what simple methods make of the same prompts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from napari_sam.errors import ImageError
-from src_models.training.datasets import checked_labels, looks_like_dataset, read_dataset, read_picture
-from src_models.training.prompts import correction, deepest_point
+from napari_sam.engine.normalisation import decide
+from napari_sam.errors import EvaluationError, SettingsError
+from napari_sam.evaluation.baselines import BOX_BASELINES, POINT_BASELINES, Crop, answer_box, answer_points
+from napari_sam.evaluation.clicks import box_iou, next_click, next_prompt, placed_iou
+from napari_sam.evaluation.experiment import Experiment, Record, mean_estimates
+from napari_sam.evaluation.samples import chosen_objects
+from napari_sam.io.image import open_image
+from src_models.training.prompts import deepest_point, noisy_box, random_point
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,243 +22,234 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.prediction import Prediction
+    from napari_sam.evaluation.experiment import Estimate, Payload, Unit
+    from napari_sam.evaluation.samples import Sample, TrueObject
     from napari_sam.predictor import Predictor
 
-_MIN_AREA_PX = 16
+SHOWN = (1, 2, 3, 5, 9)
+"""Numbers of points at which the paper reports."""
+
+REACHED = (0.85, 0.90)
+"""IoU that the number of clicks is counted to."""
+
+_HOW = ("center", "random")
 
 
 @dataclass(frozen=True)
-class ObjectScore:
-    """IoU of one object under each protocol.
+class Points(Experiment):
+    """Clicks at the centre and at random, boxes, noisy boxes, boxes with points.
 
     Attributes
     ----------
-    click : tuple of float
-        After 1, 2, ... clicks, top-scored mask.
-    oracle : float
-        Best of the three masks after one click.
-    box : float
-        Prompted with its bounding box.
-    confidence_error : float
-        Absolute difference between predicted and true IoU after one click.
-    """
-
-    click: tuple[float, ...]
-    oracle: float
-    box: float
-    confidence_error: float
-
-
-def labelled_images(folder: Path) -> Iterator[tuple[Path | NDArray[np.uint8], NDArray[np.int32]]]:
-    """Images of a data set with their labels.
-
-    Of a folder of ``NAME.image.*`` and ``NAME.labels.tif``, images are given as paths, so that each is seen at its
-    own depth; of all else that `read_dataset` reads, as (H, W, 3) arrays of 8 bits.
-
-    Raises
-    ------
-    TrainingError
-        If there is no such pair, or labels cannot be read, are not integers, or are negative.
-    """
-    found = sorted(folder.glob("*.labels.tif"))
-    if not found:
-        yield from ((pair.image, pair.labels) for pair in read_dataset(folder).pairs)
-    for path in found:
-        name = path.name.removesuffix(".labels.tif")
-        images = sorted(folder.glob(f"{name}.image.*"))
-        if images:
-            yield images[0], checked_labels(read_picture(path, indices=True), str(path))
-
-
-def box_iou(prediction: Prediction, index: int, truth: NDArray[np.bool_], origin: tuple[int, int]) -> float:
-    """IoU of one of a prediction's masks and an object whose crop lies at `origin` (y, x)."""
-    y0, x0, y1, x1 = prediction.bbox
-    ty0, tx0 = origin
-    ty1, tx1 = ty0 + truth.shape[0], tx0 + truth.shape[1]
-    top, left, bottom, right = max(y0, ty0), max(x0, tx0), min(y1, ty1), min(x1, tx1)
-    mask = prediction.mask_at(index)
-    both = 0
-    if bottom > top and right > left:
-        a = mask[top - y0 : bottom - y0, left - x0 : right - x0]
-        b = truth[top - ty0 : bottom - ty0, left - tx0 : right - tx0]
-        both = int(np.count_nonzero(a & b))
-    either = int(np.count_nonzero(mask)) + int(np.count_nonzero(truth)) - both
-    return both / either if either else 1.0
-
-
-def score_image(
-    predictor: Predictor,
-    image: Path | NDArray[np.generic],
-    labels: NDArray[np.int32],
-    clicks: int = 3,
-    objects: Sequence[int] | None = None,
-) -> list[ObjectScore]:
-    """Evaluate the objects of one image.
-
-    Parameters
-    ----------
-    predictor : Predictor
-        The model.
-    image : Path or ndarray
-        The image.
-    labels : ndarray of int32
-        (H, W) ground truth, 0 is background.
+    max_images, per_image : int or None
+        Images of each data set and objects of each image, evenly spread; None for all.
     clicks : int
-        How many clicks to simulate.
-    objects : sequence of int, optional
-        Labels to evaluate; all of at least 16 px by default.
-
-    Returns
-    -------
-    list of ObjectScore
+        How many clicks are made.
     """
-    from scipy import ndimage  # noqa: PLC0415 - slow to import, and only evaluation needs it
 
-    predictor.set_image(image)
-    if labels.shape != predictor.image.shape:
-        name = image if isinstance(image, Path) else "the image"
-        raise ImageError(f"labels of shape {labels.shape} for {name} of shape {predictor.image.shape}: must be one")
-    truths = []
-    for label, box in enumerate(ndimage.find_objects(labels), start=1):
-        if box is not None and (objects is None or label in objects):
-            truth = labels[box] == label
-            if truth.sum() >= _MIN_AREA_PX:
-                truths.append((truth, (box[0].start, box[1].start)))
-    if not truths:
-        return []
-    asks = []
-    for truth, (y, x) in truths:
-        py, px = deepest_point(truth)
-        asks.append({"points": [(y + py, x + px)], "point_labels": [1]})
-    first = predictor.predict_many(asks)
-    rounds = [first]
-    for _ in range(clicks - 1):
-        asks = [next_prompt(ask, p, *t) for ask, p, t in zip(asks, rounds[-1], truths, strict=True)]
-        rounds.append(predictor.predict_many(asks))
-    boxes = predictor.predict_many([{"box": (y, x, y + t.shape[0], x + t.shape[1])} for t, (y, x) in truths])
-    scores = []
-    for i, (truth, origin) in enumerate(truths):
-        curve = tuple(box_iou(r[i], r[i].best, truth, origin) for r in rounds)
-        three = [box_iou(first[i], k, truth, origin) for k in range(len(first[i].masks))]
-        sure = float(np.clip(first[i].predicted_iou[first[i].best], 0, 1))
-        scores.append(
-            ObjectScore(
-                curve,
-                max(three),
-                box_iou(boxes[i], boxes[i].best, truth, origin),
-                abs(sure - curve[0]),
-            )
+    name: ClassVar[str] = "points"
+    title: ClassVar[str] = "Masks from points and boxes"
+    max_images: int | None = 8
+    per_image: int | None = 6
+    clicks: int = 9
+
+    def __post_init__(self) -> None:
+        """Check the numbers."""
+        if self.clicks < 1:
+            raise SettingsError(f"clicks {self.clicks}: give a number from 1 up")
+
+    def settings(self) -> dict[str, Any]:  # noqa: D102 - as in Experiment
+        return {"per_image": self.per_image, "clicks": self.clicks}
+
+    def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
+        if predictor is None:
+            raise TypeError("needs a predictor")
+        predictor.set_image(sample.source())
+        objects = chosen_objects(sample.truth(predictor.image.shape), self.per_image)
+        if not objects:
+            return {"labels": []}
+        rngs = [sample.rng(seed, "points", one.label) for one in objects]
+        first = [deepest_point(one.mask) for one in objects]
+        center = _Session(predictor, objects, first).run(self.clicks)
+        somewhere = [random_point(one.mask, rng) for one, rng in zip(objects, rngs, strict=True)]
+        random = _Session(predictor, objects, somewhere, rngs).run(self.clicks)
+        boxes: list[dict[str, Any]] = [{"box": one.box} for one in objects]
+        boxed = predictor.predict_many(boxes)
+        noisy = predictor.predict_many(
+            [{"box": _noisy(one, rng, predictor.image.shape)} for one, rng in zip(objects, rngs, strict=True)]
         )
-    return scores
+        more = [next_prompt(ask, p, one.mask, one.origin) for ask, p, one in zip(boxes, boxed, objects, strict=True)]
+        helped = predictor.predict_many(more, _several(predictor))
+        return {
+            "labels": [one.label for one in objects],
+            "area": [one.area_px for one in objects],
+            "center": asdict(center),
+            "random": asdict(random),
+            "box": _best(boxed, objects),
+            "noisy box": _best(noisy, objects),
+            "box + 1 point": _best(helped, objects),
+        }
+
+    def records(self, units: Sequence[Unit], method: str) -> Iterator[Record]:  # noqa: D102
+        for unit in units:
+            for i, label in enumerate(unit.payload["labels"]):
+                about = (unit.dataset, unit.sample, label, method)
+                for how in _HOW:
+                    found = unit.payload[how]
+                    yield from _curve(about, how, found["iou"][i])
+                    yield Record(*about, how, "oracle@1", found["oracle"][i][0])
+                    yield Record(*about, how, "score error@1", abs(found["score"][i][0] - found["iou"][i][0]))
+                for how in ("box", "noisy box", "box + 1 point"):
+                    yield Record(*about, how, "IoU", unit.payload[how][i])
+
+    def summary(self, units: Sequence[Unit], method: str, seed: int) -> list[Estimate]:  # noqa: D102
+        return _checked_summary(self, units, method, seed)
 
 
-def next_prompt(
-    ask: dict[str, Any], prediction: Prediction, truth: NDArray[np.bool_], origin: tuple[int, int]
-) -> dict[str, Any]:
-    """Add the click that SAM's evaluation would make next, and the mask so far."""
-    y0, x0, y1, x1 = prediction.bbox
-    ty0, tx0 = origin
-    top, left = min(y0, ty0), min(x0, tx0)
-    shape = (max(y1, ty0 + truth.shape[0]) - top, max(x1, tx0 + truth.shape[1]) - left)
-    mask, wanted = np.zeros(shape, bool), np.zeros(shape, bool)
-    mask[y0 - top : y1 - top, x0 - left : x1 - left] = prediction.mask
-    wanted[ty0 - top : ty0 - top + truth.shape[0], tx0 - left : tx0 - left + truth.shape[1]] = truth
-    y, x, label = correction(mask, wanted)
-    return {
-        "points": [*ask["points"], (y + top, x + left)],
-        "point_labels": [*ask["point_labels"], label],
-        "mask": prediction,
-    }
+def _checked_summary(experiment: Experiment, units: Sequence[Unit], method: str, seed: int) -> list[Estimate]:
+    found = mean_estimates(experiment.records(units, method), seed)
+    if not found:
+        raise EvaluationError(f"{experiment.name}: no object of at least 16 px in {len(units)} images; label some")
+    return found
+
+
+@dataclass
+class _Answers:
+    """Of each object after each click: IoU of the top-scored mask, of the best one, and the score."""
+
+    iou: list[list[float]]
+    oracle: list[list[float]]
+    score: list[list[float]]
+
+
+class _Session:
+    """Clicks on all objects of an image at once, each where its mask is wrong."""
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        objects: Sequence[TrueObject],
+        first: Sequence[tuple[int, int]],
+        rngs: Sequence[np.random.Generator] | None = None,
+    ) -> None:
+        self.predictor, self.objects = predictor, objects
+        self.rngs: Sequence[np.random.Generator | None] = [None] * len(objects) if rngs is None else rngs
+        self.asks: list[dict[str, Any]] = [
+            {"points": [np.add(point, one.origin).tolist()], "point_labels": [1]}
+            for point, one in zip(first, objects, strict=True)
+        ]
+
+    def run(self, clicks: int) -> _Answers:
+        """Click so often."""
+        out = _Answers([[] for _ in self.objects], [[] for _ in self.objects], [[] for _ in self.objects])
+        for click in range(clicks):
+            answers = self.predictor.predict_many(self.asks, _several(self.predictor) or click == 0)
+            for i, (one, p) in enumerate(zip(self.objects, answers, strict=True)):
+                ious = [box_iou(p, k, one.mask, one.origin) for k in range(p.count)]
+                out.iou[i].append(ious[p.best])
+                out.oracle[i].append(max(ious))
+                out.score[i].append(float(np.clip(p.predicted_iou[p.best], 0, 1)))
+            self.asks = [
+                next_prompt(ask, p, one.mask, one.origin, rng)
+                for ask, p, one, rng in zip(self.asks, answers, self.objects, self.rngs, strict=True)
+            ]
+        return out
+
+
+def _several(predictor: Predictor) -> bool:
+    """Whether a model gives three masks for several prompts, too: the default one was trained so, SAM was not."""
+    return predictor.runner.kind == "default"
+
+
+def _best(answers: Sequence[Prediction], objects: Sequence[TrueObject]) -> list[float]:
+    return [box_iou(p, p.best, one.mask, one.origin) for p, one in zip(answers, objects, strict=True)]
+
+
+def _noisy(one: TrueObject, rng: np.random.Generator, shape: tuple[int, int]) -> tuple[float, float, float, float]:
+    """An object's box with the paper's noise: the mask is given room so that the box can grow."""
+    room = 20
+    (y, x), (h, w) = one.origin, one.mask.shape
+    top, left = min(y, room), min(x, room)
+    bottom, right = min(shape[0] - y - h, room), min(shape[1] - x - w, room)
+    padded = np.pad(one.mask, ((top, bottom), (left, right)))
+    y0, x0, y1, x1 = noisy_box(padded, rng)
+    return y0 + y - top, x0 + x - left, y1 + y - top, x1 + x - left
+
+
+def _curve(about: tuple[str, str, int, str], how: str, ious: Sequence[float]) -> Iterator[Record]:
+    """IoU at the paper's numbers of points, and clicks to reach an IoU; never reached counts as all of them."""
+    for n in SHOWN:
+        if n <= len(ious):
+            yield Record(*about, how, f"IoU@{n}", ious[n - 1])
+    for wanted in REACHED:
+        reached = [i for i, iou in enumerate(ious, start=1) if iou >= wanted]
+        yield Record(*about, how, f"NoC{100 * wanted:.0f}", float(reached[0] if reached else len(ious)))
+        yield Record(*about, how, f"failed {100 * wanted:.0f}", float(not reached))
+
+
+def picture(sample: Sample) -> NDArray[np.uint8]:
+    """The pixels (H, W, 3) that a predictor's network sees of a small image."""
+    image = open_image(sample.source())
+    h, w = image.shape
+    return decide(image).apply(image.read(0, 0, 0, h, w))
 
 
 @dataclass(frozen=True)
-class FolderScore:
-    """Means over the objects of a data set.
+class Baselines(Experiment):
+    """GrabCut, random walker, Otsu's component and flood fill on the same prompts as `Points`.
 
     Attributes
     ----------
-    name : str
-        Of the data set.
-    objects : int
-        How many were evaluated.
-    click : tuple of float
-        Mean IoU after 1, 2, ... clicks.
-    oracle, box, confidence_error : float
-        Means of `ObjectScore`'s.
-    """
-
-    name: str
-    objects: int
-    click: tuple[float, ...]
-    oracle: float
-    box: float
-    confidence_error: float
-
-
-def score_folder(
-    predictor: Predictor,
-    folder: Path,
-    name: str,
-    clicks: int = 3,
-    per_image: int = 20,
-    max_images: int = 1000,
-) -> FolderScore:
-    """Evaluate a folder of image/label pairs.
-
-    Parameters
-    ----------
-    predictor : Predictor
-        The model.
-    folder : Path
-        Pairs as `labelled_images` finds them.
-    name : str
-        Of the data set.
+    max_images, per_image : int or None
+        As in `Points`; with the same numbers it takes the same objects.
     clicks : int
-        How many clicks to simulate.
-    per_image : int
-        Objects per image, evenly spread over the labels.
-    max_images : int
-        Images, evenly spread over the folder.
+        How many clicks are made.
     """
-    pairs = list(labelled_images(folder))
-    scores: list[ObjectScore] = []
-    for i in np.unique(np.linspace(0, len(pairs) - 1, min(max_images, len(pairs))).astype(int)):
-        path, labels = pairs[i]
-        ids = np.unique(labels)
-        ids = ids[ids > 0]
-        some = ids[np.unique(np.linspace(0, len(ids) - 1, min(per_image, len(ids))).astype(int))]
-        scores += score_image(predictor, path, labels, clicks, [int(v) for v in some])
-    if not scores:
-        raise ImageError(f"{folder}: no object of at least {_MIN_AREA_PX} px in {len(pairs)} label images")
-    table = np.array([[*s.click, s.oracle, s.box, s.confidence_error] for s in scores])
-    mean = table.mean(0)
-    return FolderScore(name, len(scores), tuple(float(v) for v in mean[:clicks]), *(float(v) for v in mean[clicks:]))
 
+    name: ClassVar[str] = "baselines"
+    title: ClassVar[str] = "Without a network"
+    needs_model: ClassVar[bool] = False
+    max_images: int | None = 8
+    per_image: int | None = 6
+    clicks: int = 3
 
-def data_sets(root: Path, split: str, only: Sequence[str] | None = None) -> list[tuple[str, Path]]:
-    """Names and folders of the data sets under a root, laid out as DATASET/SPLIT/NAME.image.*, NAME.labels.tif.
+    def settings(self) -> dict[str, Any]:  # noqa: D102
+        return {"per_image": self.per_image, "clicks": self.clicks}
 
-    Parameters
-    ----------
-    root : Path
-        Folder of data sets, or one data set of any kind that `read_dataset` reads.
-    split : str
-        Such as "dev".
-    only : sequence of str, optional
-        Names to keep.
+    def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
+        rgb = picture(sample)
+        objects = chosen_objects(sample.truth((rgb.shape[0], rgb.shape[1])), self.per_image)
+        found: dict[str, dict[str, list[Any]]] = {"center": {}, "box": {}}
+        for one in objects:
+            crop = Crop(rgb, one.box)
+            for name in POINT_BASELINES:
+                found["center"].setdefault(name, []).append(self._clicked(name, crop, one))
+            for name in BOX_BASELINES:
+                mask = crop.grown(answer_box(name, crop.pixels, crop.inner_box(one.box)))
+                found["box"].setdefault(name, []).append(placed_iou(mask, crop.region[:2], one.mask, one.origin))
+        return {"labels": [one.label for one in objects], **found}
 
-    Raises
-    ------
-    ImageError
-        If there is none, or one asked for is not there.
-    """
-    if any(root.glob("*.labels.tif")):
-        return [(root.name, root)]
-    found = [(f.parent.name, f) for f in sorted(root.glob(f"*/{split}")) if any(f.glob("*.labels.tif"))]
-    if not found and looks_like_dataset(root):
-        return [(root.name, root)]
-    if not found:
-        raise ImageError(f"{root}: no DATASET/{split}/NAME.labels.tif; give the folder that holds the data sets")
-    if missing := sorted(set(only or ()) - {name for name, _ in found}):
-        raise ImageError(f"data set {missing[0]!r} is not under {root}; there are {', '.join(n for n, _ in found)}")
-    return [(name, folder) for name, folder in found if not only or name in only]
+    def _clicked(self, name: str, crop: Crop, one: TrueObject) -> list[float]:
+        y, x = deepest_point(one.mask)
+        points, labels = [crop.place(y + one.origin[0], x + one.origin[1])], [1]
+        out: list[float] = []
+        for _ in range(self.clicks):
+            mask = crop.grown(answer_points(name, crop.pixels, points, labels))
+            out.append(placed_iou(mask, crop.region[:2], one.mask, one.origin))
+            y, x, label = next_click(mask, crop.region[:2], one.mask, one.origin)
+            points, labels = [*points, crop.place(y, x)], [*labels, label]
+        return out
+
+    def records(self, units: Sequence[Unit], method: str) -> Iterator[Record]:  # noqa: D102
+        for unit in units:
+            for i, label in enumerate(unit.payload["labels"]):
+                for name, curves in unit.payload["center"].items():
+                    about = (unit.dataset, unit.sample, label, name)
+                    for n in SHOWN:
+                        if n <= len(curves[i]):
+                            yield Record(*about, "center", f"IoU@{n}", curves[i][n - 1])
+                for name, values in unit.payload["box"].items():
+                    yield Record(unit.dataset, unit.sample, label, name, "box", "IoU", values[i])
+
+    def summary(self, units: Sequence[Unit], method: str, seed: int) -> list[Estimate]:  # noqa: D102
+        return _checked_summary(self, units, method, seed)

@@ -183,16 +183,40 @@ def _read_folder(folder: Path, include: tuple[str, ...], channels: Channels) -> 
     for name in sorted(images.keys() | labels.keys()):
         if not _matches(include, name):
             continue
-        for kind, files in (("images", images[name]), ("label files", labels[name])):
-            if len(files) > 1:
-                names = " and ".join(p.name for p in files[:2])
-                raise TrainingError(f"{files[0].parent}: {name} has two {kind}, {names}; keep one of them")
+        _check_single(name, images[name], labels[name])
         if not labels[name]:
             yield f"{name}: no label file"
         elif not images[name]:
             yield f"{name}: no image"
         else:
             yield _folder_sample(name, images[name][0], labels[name][0], channels)
+
+
+def folder_pairs(folder: Path) -> Iterator[tuple[str, Path | None, Path | None]]:
+    """What a folder of pairs holds, without reading any of it: name, image and label image of each sample.
+
+    Parameters
+    ----------
+    folder : Path
+        As `read_dataset` takes it.
+
+    Raises
+    ------
+    TrainingError
+        If a name has two images or two label images, or there are both labels and masks.
+    """
+    images, labels = _folder_files(folder)
+    for name in sorted(images.keys() | labels.keys()):
+        _check_single(name, images[name], labels[name])
+        yield name, next(iter(images[name]), None), next(iter(labels[name]), None)
+
+
+def _check_single(name: str, images: list[Path], labels: list[Path]) -> None:
+    """Refuse a sample that two files claim."""
+    for kind, files in (("images", images), ("label files", labels)):
+        if len(files) > 1:
+            names = " and ".join(p.name for p in files[:2])
+            raise TrainingError(f"{files[0].parent}: {name} has two {kind}, {names}; keep one of them")
 
 
 def _folder_files(folder: Path) -> tuple[defaultdict[str, list[Path]], defaultdict[str, list[Path]]]:
@@ -250,7 +274,7 @@ def _coco_samples(path: Path, image: CocoImage, channels: Channels) -> Iterator[
     if not count:
         yield f"{name}: no objects"
         return
-    place = _find_image(path, image.file_name)
+    place = find_image(path, image.file_name)
     if place is None:
         yield f"{name}: no image {image.file_name!r} beside {path.name} or in images"
         return
@@ -265,8 +289,8 @@ def _coco_samples(path: Path, image: CocoImage, channels: Channels) -> Iterator[
         yield f"{name}: objects without a visible pixel: {hidden} of {count}"
 
 
-def _find_image(path: Path, file_name: str) -> Path | None:
-    """Where the image of a COCO file is, or None."""
+def find_image(path: Path, file_name: str) -> Path | None:
+    """Where an image that a COCO file names is, or None."""
     split = path.stem.removeprefix("instances_")
     for folder in (path.parent, path.parent.parent):
         for inner in (".", "images", split, f"images/{split}"):

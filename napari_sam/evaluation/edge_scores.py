@@ -1,0 +1,110 @@
+"""From the counts of the boundary benchmark to its numbers: ODS, OIS, AP and R50."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sam.errors import EvaluationError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_BETWEEN = 101  # mixtures of neighbouring thresholds that are tried
+
+
+@dataclass(frozen=True)
+class EdgeScores:
+    """Numbers of the boundary benchmark.
+
+    Attributes
+    ----------
+    ods, ois : float
+        F of the best threshold for the data set, and of the best one for each image.
+    ap : float
+        Area under the curve of precision over recall; what is not reached counts 0.
+    r50 : float
+        Recall where the precision is one half.
+    """
+
+    ods: float
+    ois: float
+    ap: float
+    r50: float
+
+
+def edge_scores(counts: NDArray[np.integer]) -> EdgeScores:
+    """Numbers of a data set.
+
+    Parameters
+    ----------
+    counts : ndarray of int
+        (I, 4, T) `EdgeCounts.as_array` of each image.
+
+    Raises
+    ------
+    EvaluationError
+        If there is no image.
+
+    Notes
+    -----
+    F, ODS and OIS follow Arbelaez et al. (2011): between two thresholds, precision and recall are interpolated.
+
+    Examples
+    --------
+    >>> edge_scores(np.array([[[5, 2], [10, 10], [5, 2], [5, 2]]])).ods.__round__(3)
+    0.667
+    """
+    if counts.ndim != 3 or not len(counts):
+        raise EvaluationError(f"counts of shape {counts.shape}: give (images, 4, thresholds), one image at least")
+    total = counts.sum(0)
+    recall, precision = curve(total)
+    best = counts[np.arange(len(counts)), :, [_best_threshold(one) for one in counts]].sum(0)
+    return EdgeScores(
+        float(best_f(total[None])[0]),
+        float(f_measure(*(v[0] for v in curve(best[:, None])))),
+        _area(recall, precision),
+        _recall_at_half(recall, precision),
+    )
+
+
+def curve(counts: NDArray[np.integer]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Recall and precision of counts (..., 4, T): each (..., T)."""
+    matched_true, true, matched_found, found = np.moveaxis(np.asarray(counts, float), -2, 0)
+    return matched_true / np.maximum(true, 1), matched_found / np.maximum(found, 1)
+
+
+def f_measure(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Harmonic mean of recall and precision; 0 where both are."""
+    both = recall + precision
+    return np.asarray(2 * recall * precision / np.where(both > 0, both, 1))
+
+
+def best_f(counts: NDArray[np.integer]) -> NDArray[np.float64]:
+    """The best F over thresholds and what lies between them, of counts (B, 4, T): (B,)."""
+    recall, precision = curve(counts)
+    best = f_measure(recall, precision).max(-1)
+    for share in np.linspace(0, 1, _BETWEEN)[1:-1]:
+        mixed = (share * v[:, 1:] + (1 - share) * v[:, :-1] for v in (recall, precision))
+        best = np.maximum(best, f_measure(*mixed).max(-1, initial=0.0))
+    return np.asarray(best)
+
+
+def _best_threshold(counts: NDArray[np.integer]) -> int:
+    return int(f_measure(*curve(counts)).argmax())
+
+
+def _area(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> float:
+    """Mean precision at recalls 0.00, 0.01, ... 1.00, but for the last share; 0 outside of what was reached."""
+    reached, first = np.unique(recall, return_index=True)
+    if len(reached) < 2:
+        return 0.0
+    at = np.interp(np.linspace(0, 1, 101), reached, precision[first], left=0.0, right=0.0)
+    return float(at.sum() * 0.01)
+
+
+def _recall_at_half(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> float:
+    reached, first = np.unique(precision, return_index=True)
+    return float(np.interp(max(reached[0], 0.5), reached, recall[first]))

@@ -1,0 +1,265 @@
+"""Boxes of a detector become masks: SAM's fourth experiment, judged by COCO's average precision."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from napari_sam.errors import EvaluationError
+from napari_sam.evaluation.clicks import box_iou
+from napari_sam.evaluation.coco_metrics import average_precision, encode, evaluated
+from napari_sam.evaluation.experiment import OVERALL, Estimate, Experiment, Record
+from napari_sam.evaluation.samples import spread
+from napari_sam.evaluation.statistics import CONFIDENCE, Interval, resampling
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from napari_sam.evaluation.experiment import Payload, Unit
+    from napari_sam.evaluation.samples import Sample, TrueObject, Truth
+    from napari_sam.predictor import Predictor
+
+_REPEATS = 100  # of the bootstrap, each of which accumulates anew
+_GROUPS = {"f": "AP frequent", "c": "AP common", "r": "AP rare"}
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A detector's box.
+
+    Attributes
+    ----------
+    box : (float, float, float, float)
+        (y0, x0, y1, x1), pixels.
+    category : str
+        Name; empty where there are none.
+    score : float
+        How sure the detector is.
+    """
+
+    box: tuple[float, float, float, float]
+    category: str
+    score: float
+
+
+def read_detections(path: Path, categories: Mapping[int, str]) -> dict[int, list[Detection]]:
+    """A detector's results in COCO's format, by image id.
+
+    Parameters
+    ----------
+    path : Path
+        JSON list of ``{"image_id", "category_id", "bbox": [x, y, w, h], "score"}``.
+    categories : mapping of int to str
+        Names by id, as in the instances file.
+
+    Raises
+    ------
+    EvaluationError
+        If it is no such list, or a box, a score or a category makes no sense.
+    """
+    try:
+        rows = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise EvaluationError(f"{path}: cannot be read as JSON: {error}; export it anew") from error
+    if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
+        raise EvaluationError(f"{path}: not detections: give a list of entries with image_id, category_id, bbox, score")
+    out: dict[int, list[Detection]] = {}
+    for at, row in enumerate(rows):
+        where = f"{path}: detection {at}"
+        try:
+            x, y, w, h = (float(v) for v in row["bbox"])
+            score, image, number = float(row["score"]), row["image_id"], row.get("category_id")
+        except (KeyError, TypeError, ValueError) as error:
+            raise EvaluationError(f"{where}: {str(row)[:80]} has no image_id, bbox [x, y, w, h] and score") from error
+        if not math.isfinite(score):
+            raise EvaluationError(f"{where}: its score is {score}; give a finite number")
+        if not all(math.isfinite(v) for v in (x, y, w, h)) or w <= 0 or h <= 0:
+            raise EvaluationError(f"{where}: bbox {row['bbox']} is no box [x, y, w, h] with a width and a height")
+        if categories and number not in categories:
+            raise EvaluationError(f"{where}: category id {number!r} is not in the instances file; use its ids")
+        out.setdefault(image, []).append(Detection((y, x, y + h, x + w), categories.get(number, ""), score))
+    return out
+
+
+@dataclass(frozen=True)
+class Instances(Experiment):
+    """Masks from boxes, and once more from box and mask, as the paper does.
+
+    Attributes
+    ----------
+    max_images : int or None
+        Images of each data set, evenly spread; None for all.
+    per_image : int or None
+        Boxes of each image: the surest of a detector, or evenly spread over the objects.
+    detections : mapping of int to list of Detection, or None
+        By image id; the objects' own boxes by default, which shows what the masks lose where detection is perfect.
+    source : str
+        Where they come from: part of the settings.
+    """
+
+    name: ClassVar[str] = "instances"
+    title: ClassVar[str] = "Instances from detected boxes"
+    max_images: int | None = 4
+    per_image: int | None = 24
+    detections: Mapping[int, list[Detection]] | None = field(default=None, compare=False, repr=False)
+    source: str = "true boxes"
+
+    def settings(self) -> dict[str, Any]:  # noqa: D102 - as in Experiment
+        return {"per_image": self.per_image, "source": self.source}
+
+    def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
+        if predictor is None:
+            raise TypeError("needs a predictor")
+        predictor.set_image(sample.source())
+        truth = sample.truth(predictor.image.shape)
+        chosen, boxes = self._asked(sample, truth)
+        out: Payload = {
+            "shape": list(truth.shape),
+            "objects": [
+                {
+                    "label": one.label,
+                    "runs": encode(one.mask, one.origin, truth.shape),
+                    "area": one.area_px,
+                    "category": one.category,
+                    "frequency": one.frequency,
+                    "crowd": one.crowd,
+                }
+                for one in chosen
+            ],
+            "absent": None if truth.absent is None else sorted(truth.absent),
+            "incomplete": sorted(truth.incomplete),
+            "found": {"box": [], "once": [], "refined": []},
+            "iou": {},
+        }
+        if not boxes:
+            return out
+        asks: list[dict[str, Any]] = [{"box": one.box} for one in boxes]
+        once = predictor.predict_many(asks)
+        again = [{**ask, "mask": p} for ask, p in zip(asks, once, strict=True)]
+        refined = predictor.predict_many(again, predictor.runner.kind == "default")
+        for how, answers in (("once", once), ("refined", refined)):
+            for p, box in zip(answers, boxes, strict=True):
+                out["found"][how].append(_entry(encode(p.mask, p.bbox[:2], truth.shape), box))
+            if self.detections is None:
+                ious = [box_iou(p, p.best, o.mask, o.origin) for p, o in zip(answers, _counted(chosen), strict=True)]
+                out["iou"][how] = ious
+        for box in boxes:
+            y0, x0, y1, x1 = (round(v) for v in box.box)
+            filled = np.ones((max(1, y1 - y0), max(1, x1 - x0)), bool)
+            out["found"]["box"].append(_entry(encode(filled, (y0, x0), truth.shape), box))
+        return out
+
+    def _asked(self, sample: Sample, truth: Truth) -> tuple[list[TrueObject], list[Detection]]:
+        """The objects that count, and the boxes to ask for."""
+        if self.detections is not None:
+            if sample.number is None:
+                raise EvaluationError(f"{sample.title}: has no image id; detections need the COCO file they belong to")
+            found = sorted(self.detections.get(sample.number, []), key=lambda one: -one.score)[: self.per_image]
+            return list(truth.objects), [b for one in found if (b := _clipped(one, truth.shape)) is not None]
+        counted = truth.counted
+        some = [counted[i] for i in spread(len(counted), self.per_image)]
+        boxes = [Detection(tuple(float(v) for v in one.box), one.category, 1.0) for one in some]  # type: ignore[arg-type]
+        return [*some, *(one for one in truth.objects if one.crowd)], boxes
+
+    def records(self, units: Sequence[Unit], method: str) -> Iterator[Record]:  # noqa: D102
+        for unit in units:
+            labels = [one["label"] for one in unit.payload["objects"] if not one["crowd"]]
+            for how, ious in unit.payload["iou"].items():
+                for label, iou in zip(labels, ious, strict=True):
+                    yield Record(unit.dataset, unit.sample, label, method, how, "IoU", iou)
+
+    def summary(self, units: Sequence[Unit], method: str, seed: int) -> list[Estimate]:  # noqa: D102
+        out: list[Estimate] = []
+        means: dict[tuple[str, str, str], list[float]] = {}
+        for dataset in sorted({one.dataset for one in units}):
+            some = [one for one in units if one.dataset == dataset and one.payload["objects"]]
+            if not some:
+                continue
+            for how, who in (("once", method), ("refined", method), ("box", "box")):
+                protocol = {"once": "one pass", "refined": "refined", "box": "box filled"}[how]
+                for estimate in _estimates(some, how, who, protocol, seed):
+                    out.append(estimate)
+                    if not math.isnan(estimate.value):
+                        means.setdefault((who, protocol, estimate.metric), []).append(estimate.value)
+        if not out:
+            raise EvaluationError(f"instances: no object in {len(units)} images; label some")
+        count = sum(len(one.payload["objects"]) for one in units)
+        if len({one.dataset for one in units}) > 1:
+            for (who, protocol, metric), values in means.items():
+                note = f"mean of {len(values)} data sets"
+                mean = float(np.mean(values))
+                out.append(Estimate(who, OVERALL, protocol, metric, mean, math.nan, math.nan, count, len(units), note))
+        return out
+
+
+def _counted(chosen: Sequence[TrueObject]) -> list[TrueObject]:
+    return [one for one in chosen if not one.crowd]
+
+
+def _clipped(one: Detection, shape: tuple[int, int]) -> Detection | None:
+    """A box cut to the image; None if nothing of it is inside."""
+    y0, x0, y1, x1 = one.box
+    y0, x0, y1, x1 = max(y0, 0.0), max(x0, 0.0), min(y1, float(shape[0])), min(x1, float(shape[1]))
+    return Detection((y0, x0, y1, x1), one.category, one.score) if y1 - y0 >= 1 and x1 - x0 >= 1 else None
+
+
+def _entry(runs: dict[str, Any], box: Detection) -> dict[str, Any]:
+    return {"runs": runs, "category": box.category, "score": box.score}
+
+
+def _estimates(units: Sequence[Unit], how: str, method: str, protocol: str, seed: int) -> Iterator[Estimate]:
+    """AP of one data set, with intervals by resampling its images."""
+    images = [
+        {
+            "shape": one.payload["shape"],
+            "objects": one.payload["objects"],
+            "found": one.payload["found"][how],
+            "absent": one.payload["absent"],
+            "incomplete": one.payload["incomplete"],
+        }
+        for one in units
+    ]
+    frequency = {o["category"]: o["frequency"] for image in images for o in image["objects"]}
+    names = sorted(frequency | {o["category"]: "" for image in images for o in image["found"]})
+    run = evaluated(images, names, 300 if any(frequency.values()) else 100)
+    values = average_precision(run)
+    for letter, metric in _GROUPS.items():
+        chosen = [i for i, name in enumerate(names) if frequency.get(name) == letter]
+        if chosen:
+            values[metric] = average_precision(run, chosen)["AP"]
+    count = sum(not o["crowd"] for image in images for o in image["objects"])
+    intervals = _resampled(run, len(images), seed)
+    for metric, value in values.items():
+        low, high = intervals.get(metric, (math.nan, math.nan))
+        note = "" if len(images) > 1 else "one image: the interval is not defined"
+        note = "no such object: not defined" if math.isnan(value) else note
+        yield Estimate.of(method, units[0].dataset, protocol, metric, Interval(value, low, high, count, len(images), note))
+
+
+def _resampled(run: Any, count: int, seed: int) -> dict[str, tuple[float, float]]:
+    """Percentiles of the APs over resampled images."""
+    if count < 2:
+        return {}
+    found, images = run.evalImgs, run.params.imgIds
+    table = [found[i : i + count] for i in range(0, len(found), count)]  # by category and area
+    draws: dict[str, list[float]] = {}
+    for weights in resampling(count, np.random.default_rng([seed, 7]), _REPEATS):
+        chosen = np.repeat(np.arange(count), weights.astype(int))
+        run.evalImgs = [row[i] for row in table for i in chosen]
+        run.params.imgIds = run._paramsEval.imgIds = list(range(1, count + 1))
+        for name, value in average_precision(run).items():
+            draws.setdefault(name, []).append(value)
+    run.evalImgs, run.params.imgIds = found, images
+    tail = 50 * (1 - CONFIDENCE)
+    out = {}
+    for name, values in draws.items():
+        known = np.array(values)[~np.isnan(values)]
+        if len(known):
+            low, high = np.percentile(known, [tail, 100 - tail])
+            out[name] = (float(low), float(high))
+    return out

@@ -1,0 +1,162 @@
+"""A page of headings, words, tables and pictures, written as HTML in one file, or as Markdown with picture files."""
+
+from __future__ import annotations
+
+import base64
+import html
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from napari_sam.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+_STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; color: #222; }
+h1, h2, h3 { line-height: 1.2; } h2 { border-bottom: 1px solid #ccc; margin-top: 2em; }
+table { border-collapse: collapse; font-size: 13px; margin: 1em 0; display: block; overflow-x: auto; }
+th, td { padding: 3px 9px; text-align: right; white-space: nowrap; } th:first-child, td:first-child { text-align: left; }
+tr:nth-child(even) { background: #f4f6f8; } th { border-bottom: 1px solid #888; } tr.last td { border-top: 1px solid #888; }
+figure { margin: 1.5em 0; } img { max-width: 100%; } figcaption { font-size: 13px; color: #555; }
+nav a { margin-right: 1em; } code { background: #f4f6f8; padding: 1px 4px; }
+"""
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading of level 2 or 3."""
+
+    text: str
+    level: int = 2
+
+
+@dataclass(frozen=True)
+class Words:
+    """A paragraph."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text; the last one is set off where it sums up."""
+
+    headings: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    sums_up: bool = False
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A PNG picture with its caption."""
+
+    name: str
+    png: bytes
+    caption: str
+
+
+@dataclass
+class Page:
+    """What a report says, in order.
+
+    Examples
+    --------
+    >>> page = Page("Report")
+    >>> page.add(Heading("Points"), Table(["set", "IoU"], [["nuclei", "0.76"]]))
+    >>> "<td>0.76</td>" in page.html(), "| nuclei | 0.76 |" in page.markdown({})
+    (True, True)
+    """
+
+    title: str
+    blocks: list[Heading | Words | Table | Picture] = field(default_factory=list)
+
+    def add(self, *blocks: Heading | Words | Table | Picture) -> None:
+        """Add at the end."""
+        self.blocks.extend(blocks)
+
+    def html(self) -> str:
+        """One file with everything in it."""
+        parts = [f"<h1>{html.escape(self.title)}</h1>", self._contents()]
+        for block in self.blocks:
+            parts.append(_as_html(block))
+        head = f'<meta charset="utf-8"><title>{html.escape(self.title)}</title><style>{_STYLE}</style>'
+        return f"<!DOCTYPE html>\n<html lang=en><head>{head}</head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
+
+    def markdown(self, places: dict[str, str]) -> str:
+        """For a documentation folder; `places` says where pictures are, by name."""
+        parts = [f"# {self.title}"]
+        parts += [_as_markdown(block, places) for block in self.blocks]
+        return "\n\n".join(parts) + "\n"
+
+    def write(self, folder: Path, name: str = "report") -> list[Path]:
+        """Write NAME.html, and NAME.md with its pictures in NAME/.
+
+        Raises
+        ------
+        StoreError
+            If they cannot be written.
+        """
+        pictures = [one for one in self.blocks if isinstance(one, Picture)]
+        try:
+            inner = folder / name
+            inner.mkdir(parents=True, exist_ok=True)
+            for one in pictures:
+                (inner / f"{one.name}.png").write_bytes(one.png)
+            paths = [folder / f"{name}.html", folder / f"{name}.md"]
+            paths[0].write_text(self.html(), encoding="utf-8")
+            places = {one.name: f"{name}/{one.name}.png" for one in pictures}
+            paths[1].write_text(self.markdown(places), encoding="utf-8")
+        except OSError as error:
+            raise StoreError(f"{folder}: the report cannot be written: {error}; is the disk full?") from error
+        return paths
+
+    def _contents(self) -> str:
+        links = [
+            f'<a href="#{_anchor(one.text)}">{html.escape(one.text)}</a>'
+            for one in self.blocks
+            if isinstance(one, Heading) and one.level == 2
+        ]
+        return f"<nav>{''.join(links)}</nav>"
+
+
+def _anchor(text: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in text.lower())
+
+
+def _as_html(block: Heading | Words | Table | Picture) -> str:
+    if isinstance(block, Heading):
+        return f'<h{block.level} id="{_anchor(block.text)}">{html.escape(block.text)}</h{block.level}>'
+    if isinstance(block, Words):
+        return f"<p>{_marked(html.escape(block.text))}</p>"
+    if isinstance(block, Picture):
+        data = base64.b64encode(block.png).decode("ascii")
+        caption = html.escape(block.caption)
+        return f'<figure><img alt="{caption}" src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
+    head = "".join(f"<th>{html.escape(h)}</th>" for h in block.headings)
+    rows = []
+    for i, row in enumerate(block.rows):
+        last = ' class="last"' if block.sums_up and i == len(block.rows) - 1 else ""
+        rows.append(f"<tr{last}>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>")
+    return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
+
+
+def _marked(text: str) -> str:
+    """Words between backticks as code."""
+    parts = text.split("`")
+    return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
+
+
+def _as_markdown(block: Heading | Words | Table | Picture, places: dict[str, str]) -> str:
+    if isinstance(block, Heading):
+        return f"{'#' * block.level} {block.text}"
+    if isinstance(block, Words):
+        return block.text
+    if isinstance(block, Picture):
+        return f"![{block.caption}]({places[block.name]})\n\n*{block.caption}*"
+    lines = [f"| {' | '.join(block.headings)} |", "|" + "---|" * len(block.headings)]
+    rows = [[cell.replace("|", "/") for cell in row] for row in block.rows]
+    if block.sums_up and rows:
+        rows[-1] = [f"**{cell}**" if cell else cell for cell in rows[-1]]
+    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])

@@ -1,0 +1,142 @@
+"""A `LabelStore` as data to evaluate: its objects, and what people made of masks that were found automatically."""
+
+from __future__ import annotations
+
+import json
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sam.errors import EvaluationError
+from napari_sam.evaluation.samples import Sample, TrueObject, Truth, file_identity
+from napari_sam.io.label_edits import box_of, intersection, plane_of, union
+from napari_sam.io.label_store import LabelStore
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_sam.io.label_arrays import Box
+
+_BY_PEOPLE = ("commit", "paint", "split", "merge")
+
+
+def store_samples(path: Path) -> list[Sample]:
+    """The planes of a label store that have objects.
+
+    Raises
+    ------
+    StoreError
+        If it is no store, or damaged.
+    """
+    with LabelStore.open(path, "r") as store:
+        planes = [json.loads(p) for (p,) in store.rows_of("SELECT DISTINCT plane FROM objects ORDER BY plane")]
+        image = store.meta("image") or {}
+    place = image.get("uri")
+    name = path.resolve().name
+    identity = f"{path.resolve()}|{file_identity(path / 'journal.sqlite')}"
+    out = []
+    for plane in planes:
+        title = "/".join(["plane", *map(str, plane)]) if plane else "plane"
+        source = None if plane or not place else partial(_image_of, place)
+        read = partial(_objects, path, tuple(plane))
+        out.append(Sample(name, title, None, read, source, f"{identity}|{title}", groups={"dataset": name}))
+    return out
+
+
+def _image_of(place: str) -> NDArray[np.generic]:
+    from napari_sam.io.image import open_image  # noqa: PLC0415 - only stores whose image is asked for
+
+    return open_image(place)  # type: ignore[return-value]  # a predictor takes it as it takes arrays
+
+
+def _objects(path: Path, plane: tuple[int, ...]) -> Truth:
+    with LabelStore.open(path, "r") as store:
+        text = json.dumps(list(plane))
+        found = store.rows_of("SELECT label, category FROM objects WHERE plane = ? ORDER BY label", (text,))
+        objects = []
+        for label, category in found:
+            mask, box = store.mask(int(label))
+            objects.append(TrueObject(int(label), mask, (box[0], box[1]), category or ""))
+        return Truth((store.shape[-2], store.shape[-1]), tuple(objects))
+
+
+def corrected_objects(path: Path) -> Iterator[tuple[int, float, str]]:
+    """IoU of each automatically found object and of what a person left of it.
+
+    Parameters
+    ----------
+    path : Path
+        A label store.
+
+    Yields
+    ------
+    label : int
+        Its id.
+    iou : float
+        Of the automatic and the final mask; 1 where nobody changed it, 0 where it was taken out.
+    fate : str
+        "kept", "changed" or "removed"; only objects that a person has seen: reviewed, redrawn or removed.
+
+    Raises
+    ------
+    EvaluationError
+        If nothing in the store was found automatically.
+    """
+    with LabelStore.open(path, "r") as store:
+        born = _automatic(store)
+        if not born:
+            raise EvaluationError(f"{path}: no object of it was found by everything-mode; there is nothing to compare")
+        seen = {int(v) for v in store.reviewed()}  # as of now
+        for label, op in born.items():
+            later = [
+                (int(number), kind)
+                for number, kind in store.rows_of(
+                    "SELECT ops.id, kind FROM rows JOIN ops ON ops.id = rows.op "
+                    "WHERE rows.label = ? AND ops.id > ? AND state = 'done' ORDER BY ops.id",
+                    (label, op),
+                )
+            ]
+            gone = not store.rows_of("SELECT 1 FROM objects WHERE label = ?", (label,))
+            if gone:
+                yield label, 0.0, "removed"
+            elif any(kind in _BY_PEOPLE for _, kind in later):
+                yield label, _overlap(store, label, [number for number, _ in later]), "changed"
+            elif label in seen:
+                yield label, 1.0, "kept"
+
+
+def _automatic(store: LabelStore) -> dict[int, int]:
+    """Objects that a whole-image run made, and the change that made them."""
+    rows = store.rows_of(
+        "SELECT rows.label, min(ops.id) FROM rows JOIN ops ON ops.id = rows.op "
+        "WHERE ops.kind IN ('everything', 'commits') AND ops.state = 'done' AND rows.before IS NULL GROUP BY rows.label"
+    )
+    return {int(label): int(op) for label, op in rows}
+
+
+def _overlap(store: LabelStore, label: int, later: list[int]) -> float:
+    """IoU of an object now and before some changes, which are taken back in memory."""
+    row = store.object(label)
+    plane, box = plane_of(row), box_of(row)
+    patches = [p for op in later for p in store.patches_of(op) if p.plane == plane]
+    first = store.rows_of("SELECT before FROM rows WHERE label = ? AND op = ?", (label, later[0]))
+    if first and first[0][0]:
+        box = union(box, box_of(json.loads(first[0][0])))
+    now = store.read(box, plane=plane)
+    before = now.copy()
+    for patch in reversed(patches):
+        part = intersection(box, patch.box)
+        if part is not None:
+            before[_in(part, box)] = patch.labels(after=False)[_in(part, patch.box)]
+    a, b = before == label, now == label
+    either = int(np.count_nonzero(a | b))
+    return int(np.count_nonzero(a & b)) / either if either else 1.0
+
+
+def _in(part: Box, frame: Box) -> tuple[slice, slice]:
+    y, x = frame[:2]
+    return slice(part[0] - y, part[2] - y), slice(part[1] - x, part[3] - x)
