@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
 import sys
 import tempfile
@@ -14,10 +13,12 @@ from napari_sam.cli_common import ProgressLine, interruptible
 from napari_sam.errors import EvaluationError
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Callable, Sequence
 
     from napari_sam.evaluation.experiment import Experiment
     from napari_sam.evaluation.report import Suite
+    from napari_sam.evaluation.running import Model
     from napari_sam.evaluation.samples import Sample
 
 _PROMISE = "keeping what is measured and stopping; the same command goes on from here"
@@ -73,7 +74,7 @@ def _add_data(command: argparse.ArgumentParser) -> None:
 
 def _add_models(command: argparse.ArgumentParser, several: bool) -> None:
     what = "name or checkpoint file" + (", or NAME=FILE; give it several times to compare" if several else "")
-    command.add_argument("--model", action="append" if several else None, metavar="MODEL", help=f"{what} (default)")
+    command.add_argument("--model", action="append" if several else "store", metavar="MODEL", help=f"{what} (default)")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda or mps")
     command.add_argument("--precision", default="auto", help="auto, float32, bfloat16 or float16")
 
@@ -89,7 +90,9 @@ def _add_settings(command: argparse.ArgumentParser, name: str) -> None:
     if name in ("edges", "proposals") or every:
         command.add_argument("--grid", type=int, metavar="N", help="points along each side (16; the paper: 16, 64)")
     if name == "edges":
-        command.add_argument("--maps", action="append", default=[], metavar="NAME=FOLDER", help="others' maps, NAME.png")
+        command.add_argument(
+            "--maps", action="append", default=[], metavar="NAME=FOLDER", help="others' maps, NAME.png"
+        )
     if name == "instances":
         command.add_argument("--boxes", type=Path, metavar="JSON", help="a detector's results; the true boxes without")
     if name == "everything" or every:
@@ -131,7 +134,9 @@ def _chosen(args: argparse.Namespace, samples: list[Sample]) -> tuple[list[Exper
     if name in ("all", "compare"):
         models = args.model or []
         if name == "compare" and len(models) < 2:
-            raise EvaluationError("compare needs two models at least: --model default --model runs/mine/model.safetensors")
+            raise EvaluationError(
+                "compare needs two models at least: --model default --model runs/mine/model.safetensors"
+            )
         kinds = {one.kind for one in samples}
         names = [n for n in ("points", "edges", "proposals", "instances", "everything", "data") if _fits(n, kinds)]
         return [e for n in names for e in _BUILD[n](args)], samples
@@ -255,20 +260,20 @@ def _run(args: argparse.Namespace, experiments: Sequence[Experiment], samples: l
     return Suite(list(experiments), models, found, args.seed, columns, about)
 
 
-def _models(args: argparse.Namespace) -> list[Any]:
+def _models(args: argparse.Namespace) -> list[Model]:
     """The networks of a command; a file is called by its name without folder and ending."""
-    from napari_sam.evaluation.running import Model  # noqa: PLC0415
+    from napari_sam.evaluation.running import Model as _Model  # noqa: PLC0415
     from src_models.registry import model_names  # noqa: PLC0415
 
     given = args.model if isinstance(args.model, list) else [args.model or "default"]
-    out = []
+    out: list[Model] = []
     for text in given or ["default"]:
         name, is_named, source = text.partition("=")
         if not is_named:
             name, source = (text if text in model_names() else Path(text).stem), text
         if name in {one.name for one in out}:
             raise EvaluationError(f"two models are called {name!r}; give them names, --model NAME=FILE")
-        out.append(Model(name, source, args.device, args.precision))
+        out.append(_Model(name, source, args.device, args.precision))
     return out
 
 
@@ -293,8 +298,15 @@ def _result(args: argparse.Namespace, suite: Suite) -> dict[str, Any]:
             {
                 "column": row.column,
                 "group": row.group,
-                **{f"{n} points": {"mIoU": _or_none(i.value), "low": _or_none(i.low), "high": _or_none(i.high), "n": i.n}
-                   for n, i in row.by_points.items()},
+                **{
+                    f"{n} points": {
+                        "mIoU": _or_none(i.value),
+                        "low": _or_none(i.low),
+                        "high": _or_none(i.high),
+                        "n": i.n,
+                    }
+                    for n, i in row.by_points.items()
+                },
             }
             for row in rows
         ]
@@ -304,7 +316,7 @@ def _result(args: argparse.Namespace, suite: Suite) -> dict[str, Any]:
 
 
 def _or_none(value: float) -> float | None:
-    return None if value != value else value  # noqa: PLR0124 - NaN
+    return None if value != value else value
 
 
 def _shown(args: argparse.Namespace, result: dict[str, Any], suite: Suite) -> Any:
@@ -343,7 +355,7 @@ def _agreement(args: argparse.Namespace, samples: Sequence[Sample]) -> dict[str,
     pairs: list[tuple[str, float]] = []
     if args.automatic is not None:
         before = {one.name: one for one in find_samples(args.automatic, args.format, args.split)}
-        both = [one for one in samples if one.name in before]
+        both = [one for one in samples if one.kind == "objects" and one.name in before]
         if not both:
             raise EvaluationError(f"--automatic {args.automatic}: none of its names is among those of {args.data}")
         for one in both:
@@ -357,14 +369,20 @@ def _agreement(args: argparse.Namespace, samples: Sequence[Sample]) -> dict[str,
     if not pairs:
         return {}
     found = agreement(pairs, seed=args.seed)
-    about = {"objects": found.iou.n, "iou": found.iou.value, "interval": [_or_none(found.iou.low), _or_none(found.iou.high)]}
+    about = {
+        "objects": found.iou.n,
+        "iou": found.iou.value,
+        "interval": [_or_none(found.iou.low), _or_none(found.iou.high)],
+    }
     shares = {f"{share:.2f}": interval.value for share, interval in found.above.items()}
     counts = {"kept": found.kept, "changed": found.changed, "removed": found.removed}
     return {"agreement": {**about, "above": shares, **counts}}
 
 
 def _add_human(names: Any, common: argparse.ArgumentParser) -> None:
-    human = names.add_parser("human", help="let people rate masks, blind", description="Rate masks from 1 to 10, blind.")
+    human = names.add_parser(
+        "human", help="let people rate masks, blind", description="Rate masks from 1 to 10, blind."
+    )
     actions = human.add_subparsers(dest="action", required=True, metavar="ACTION")
     prepare = actions.add_parser("prepare", parents=[common], help="make a study of models and true masks")
     prepare.add_argument("data", type=Path, help="labelled images")

@@ -36,7 +36,9 @@ def grey_of(rgb: NDArray[np.generic]) -> NDArray[np.float64]:
     return (grey - low) / (high - low) if high > low else np.zeros_like(grey)
 
 
-def otsu_component(rgb: NDArray[np.uint8], points: Sequence[tuple[int, int]], labels: Sequence[int]) -> NDArray[np.bool_]:
+def otsu_component(
+    rgb: NDArray[np.uint8], points: Sequence[tuple[int, int]], labels: Sequence[int]
+) -> NDArray[np.bool_]:
     """The connected part at the first point, of what Otsu's threshold puts on that point's side."""
     from skimage.filters import threshold_otsu  # noqa: PLC0415 - slow to import
 
@@ -61,7 +63,9 @@ def flood_fill(rgb: NDArray[np.uint8], points: Sequence[tuple[int, int]], labels
     return out
 
 
-def random_walker(rgb: NDArray[np.uint8], points: Sequence[tuple[int, int]], labels: Sequence[int]) -> NDArray[np.bool_]:
+def random_walker(
+    rgb: NDArray[np.uint8], points: Sequence[tuple[int, int]], labels: Sequence[int]
+) -> NDArray[np.bool_]:
     """Grady's random walker, from the points and, as background, the rim of the crop."""
     from skimage.segmentation import random_walker as walk  # noqa: PLC0415 - slow to import
 
@@ -71,7 +75,7 @@ def random_walker(rgb: NDArray[np.uint8], points: Sequence[tuple[int, int]], lab
     for (y, x), label in zip(points, labels, strict=True):
         around = slice(max(y - _SEED_PX, 0), y + _SEED_PX + 1), slice(max(x - _SEED_PX, 0), x + _SEED_PX + 1)
         seeds[around] = 1 if label else 2
-    if not (seeds == 1).any() or not (seeds == 0).any():
+    if not (seeds == 1).any() or not (seeds == 0).any() or np.ptp(grey) == 0:
         return np.asarray(seeds == 1)
     return np.asarray(walk(grey, seeds, beta=130, mode="cg_j", tol=1e-3, prob_tol=1e-2) == 1)
 
@@ -87,7 +91,9 @@ def grabcut(rgb: NDArray[np.uint8], box: tuple[int, int, int, int]) -> NDArray[n
     try:
         import cv2  # noqa: PLC0415 - only baselines need it
     except ImportError as error:
-        raise EvaluationError("GrabCut needs OpenCV: pip install 'napari-sam-xl[evaluate]', or --no-baselines") from error
+        raise EvaluationError(
+            "GrabCut needs OpenCV: pip install 'napari-sam-xl[evaluate]', or --no-baselines"
+        ) from error
     y0, x0, y1, x1 = box
     colour = np.ascontiguousarray(np.broadcast_to(rgb if rgb.ndim == 3 else rgb[..., None], (*rgb.shape[:2], 3)))
     mask = np.zeros(colour.shape[:2], np.uint8)

@@ -35,7 +35,7 @@ def size_name(area_px: int) -> str:
 
 
 def _tools() -> tuple[Any, Any, Any]:
-    """pycocotools' classes."""
+    """Pycocotools' classes."""
     try:
         from pycocotools import mask as masks  # noqa: PLC0415 - only these metrics need it
         from pycocotools.coco import COCO  # noqa: PLC0415
@@ -56,7 +56,7 @@ def encode(mask: NDArray[np.bool_], origin: tuple[int, int], shape: tuple[int, i
 def ground_truth(images: Sequence[dict[str, Any]], categories: Sequence[str]) -> dict[str, Any]:
     """COCO's tables of images given as ``{"shape", "objects": [{"runs", "area", "category", "crowd"}]}``."""
     ids = {name: i for i, name in enumerate(categories, start=1)}
-    annotations = []
+    annotations: list[dict[str, Any]] = []
     for at, image in enumerate(images, start=1):
         for one in image["objects"]:
             annotations.append(
@@ -127,7 +127,7 @@ def evaluated(
         answers = truth.loadRes(found) if found else coco_class()
         run = eval_class(truth, answers, "segm")
         run.params.useCats = int(by_category)
-        run.params.maxDets = [1, 10, most]
+        run.params.maxDets = [most]
         run.params.areaRng = [[0.0, 1e10], *map(list, SIZES.values())]
         run.params.areaRngLbl = [_EVERY, *SIZES]
         if not found:

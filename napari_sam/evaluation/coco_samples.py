@@ -40,7 +40,8 @@ def coco_samples(path: Path, split: str = "") -> list[Sample]:
     below: dict[str, Path] = {}
     out = []
     for row in images:
-        name, shape = _file_name(row), (row.get("height"), row.get("width"))
+        name = _file_name(row)
+        shape: tuple[Any, Any] = (row.get("height"), row.get("width"))
         place = find_image(path, name) or _below(path.parent, PurePosixPath(name).name, below)
         if place is None:
             continue
@@ -56,7 +57,9 @@ def coco_samples(path: Path, split: str = "") -> list[Sample]:
             row.get("neg_category_ids"),
             row.get("not_exhaustive_category_ids") or [],
         )
-        position = (float(row["latitude"]), float(row["longitude"])) if {"latitude", "longitude"} <= row.keys() else None
+        position = (
+            (float(row["latitude"]), float(row["longitude"])) if {"latitude", "longitude"} <= row.keys() else None
+        )
         out.append(
             Sample(
                 path.stem,

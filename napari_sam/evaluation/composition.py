@@ -89,7 +89,9 @@ class Composition(Experiment):
 
     def records(self, units: Sequence[Unit], method: str) -> Iterator[Record]:  # noqa: D102
         for unit in units:
-            yield Record(unit.dataset, unit.sample, 0, "data", "image", "masks per image", float(len(unit.payload["labels"])))
+            yield Record(
+                unit.dataset, unit.sample, 0, "data", "image", "masks per image", float(len(unit.payload["labels"]))
+            )
             for label, size, bent in zip(*(unit.payload[k] for k in ("labels", "size", "concavity")), strict=True):
                 yield Record(unit.dataset, unit.sample, label, "data", "mask", "relative size", size)
                 yield Record(unit.dataset, unit.sample, label, "data", "mask", "concavity", bent)

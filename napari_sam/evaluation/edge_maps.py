@@ -53,7 +53,7 @@ def _across(edges: NDArray[np.float64]) -> NDArray[np.float64]:
     for order in ((2, 0), (1, 1), (0, 2)):
         second[order] = ndimage.gaussian_filter(edges, 1.5, order=order, mode="nearest")
     yy, xy, xx = second.values()
-    return 0.5 * np.arctan2(2 * xy, xx - yy) + np.pi / 2
+    return np.asarray(0.5 * np.arctan2(2 * xy, xx - yy) + np.pi / 2)
 
 
 def sobel_edges(grey: NDArray[np.floating], sigma: float = 1.0) -> NDArray[np.float64]:

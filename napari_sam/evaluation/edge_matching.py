@@ -1,13 +1,14 @@
 """The boundary benchmark of the Berkeley segmentation data set: thinning and one-to-one matching, at all thresholds.
 
-Martin, Fowlkes and Malik (2004) and Arbelaez et al. (2011): a boundary map is cut at 99 thresholds, each cut is thinned,
-and its pixels are matched one to one to those of every annotator, within 0.75 % of the image's diagonal. Precision
-counts pixels that are matched to any annotator, recall those of all annotators that are matched.
+Martin, Fowlkes and Malik (2004) and Arbelaez et al. (2011): a boundary map is cut at 99 thresholds, each cut is
+thinned, and its pixels are matched one to one to those of every annotator, within 0.75 % of the image's diagonal.
+Precision counts pixels that are matched to any annotator, recall those of all annotators that are matched.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,8 @@ from napari_sam.errors import EvaluationError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    _Bits = NDArray[np.uint64]
 
 THRESHOLDS = 99
 MAX_DISTANCE = 0.0075
@@ -53,7 +56,9 @@ def edge_thresholds(count: int = THRESHOLDS) -> NDArray[np.float64]:
     return np.linspace(1 / (count + 1), 1 - 1 / (count + 1), count)
 
 
-def thinned_levels(edges: NDArray[np.floating], thresholds: NDArray[np.float64]) -> tuple[NDArray, NDArray[np.bool_]]:
+def thinned_levels(
+    edges: NDArray[np.floating], thresholds: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Cut a boundary map at every threshold, and thin every cut to lines of one pixel.
 
     Parameters
@@ -109,19 +114,16 @@ def _removable(bits: NDArray[np.uint64], neighbours: NDArray[np.int64], turn: in
     enough = _at_least_two(*first) & _at_least_two(*second)
     not_all = ~(first[0] & first[1] & first[2] & first[3] & second[0] & second[1] & second[2] & second[3])
     east, north_east, north, south_east = x[turn], x[turn + 1], x[(turn + 2) % 8], x[(turn + 7) % 8]
-    return _exactly_one(*crossings) & enough & not_all & ~((north_east | north | ~south_east) & east)
+    out: NDArray[np.uint64] = _exactly_one(*crossings) & enough & not_all & ~((north_east | north | ~south_east) & east)
+    return out
 
 
-def _exactly_one(
-    a: NDArray[np.uint64], b: NDArray[np.uint64], c: NDArray[np.uint64], d: NDArray[np.uint64]
-) -> NDArray[np.uint64]:
-    return ((a ^ b) & ~(c | d)) | (~(a | b) & (c ^ d))
+def _exactly_one(a: _Bits, b: _Bits, c: _Bits, d: _Bits) -> _Bits:
+    return np.bitwise_or((a ^ b) & ~(c | d), ~(a | b) & (c ^ d), dtype=np.uint64)
 
 
-def _at_least_two(
-    a: NDArray[np.uint64], b: NDArray[np.uint64], c: NDArray[np.uint64], d: NDArray[np.uint64]
-) -> NDArray[np.uint64]:
-    return (a & b) | (c & d) | ((a | b) & (c | d))
+def _at_least_two(a: _Bits, b: _Bits, c: _Bits, d: _Bits) -> _Bits:
+    return np.bitwise_or((a & b) | (c & d), (a | b) & (c | d), dtype=np.uint64)
 
 
 def edge_counts(
@@ -213,9 +215,7 @@ class _Pairs:
         return self.found[there], self.drawn[there], self.rank[there]
 
 
-def largest_matching(
-    left: NDArray[np.int64], right: NDArray[np.int64], rank: NDArray[np.int64]
-) -> NDArray[np.int64]:
+def largest_matching(left: NDArray[np.int64], right: NDArray[np.int64], rank: NDArray[np.int64]) -> NDArray[np.int64]:
     """Match as many of two kinds of things as can be, one to one, better pairs before worse ones.
 
     Parameters
@@ -262,7 +262,7 @@ def _take_best(
     """Match greedily, rank by rank."""
     order = np.argsort(rank, kind="stable")
     bounds = np.flatnonzero(np.diff(rank[order], prepend=-1, append=np.iinfo(np.int64).max))
-    for first, last in zip(bounds[:-1], bounds[1:], strict=True):
+    for first, last in pairwise(bounds):
         some = order[first:last]
         while True:
             some = some[(partner_of_left[left[some]] < 0) & (partner_of_right[right[some]] < 0)]

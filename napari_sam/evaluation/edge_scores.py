@@ -70,7 +70,7 @@ def edge_scores(counts: NDArray[np.integer]) -> EdgeScores:
     )
 
 
-def curve(counts: NDArray[np.integer]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def curve(counts: NDArray[np.number]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Recall and precision of counts (..., 4, T): each (..., T)."""
     matched_true, true, matched_found, found = np.moveaxis(np.asarray(counts, float), -2, 0)
     return matched_true / np.maximum(true, 1), matched_found / np.maximum(found, 1)
@@ -82,7 +82,7 @@ def f_measure(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> ND
     return np.asarray(2 * recall * precision / np.where(both > 0, both, 1))
 
 
-def best_f(counts: NDArray[np.integer]) -> NDArray[np.float64]:
+def best_f(counts: NDArray[np.number]) -> NDArray[np.float64]:
     """The best F over thresholds and what lies between them, of counts (B, 4, T): (B,)."""
     recall, precision = curve(counts)
     best = f_measure(recall, precision).max(-1)

@@ -9,8 +9,9 @@ import numpy as np
 from PIL import Image
 from scipy import ndimage
 
-from napari_sam.engine.grid_filters import box_nms
+from napari_sam.engine.grid_filters import box_nms, point_grid
 from napari_sam.engine.grid_frames import enlarge, measure
+from napari_sam.engine.prediction import tidy_mask
 from napari_sam.errors import EvaluationError, SettingsError
 from napari_sam.evaluation.edge_maps import canny_edges, edge_nms, sobel_edges
 from napari_sam.evaluation.edge_matching import edge_counts
@@ -56,11 +57,13 @@ def mask_edges(predictor: Predictor, rgb: NDArray[np.uint8], grid: int = 16) -> 
     -----
     As in the paper's appendix D.2: three masks of each point, none filtered by its scores; non-maximum suppression of
     their boxes; Sobel's gradient of each mask's probability, kept on the pixels around the mask; the maximum over
-    masks, scaled to [0, 1]; non-maximum suppression across edges.
+    masks, scaled to [0, 1]; non-maximum suppression across edges. Masks of a tidy predictor are tidied first, as in all
+    its answers.
     """
     slots, frame = window_grid(predictor, rgb, grid, slice(1, 4), _OFFSET)
     found = [one for slot in slots for c in slot if (one := measure(c, frame, 1.0)) is not None]
     edges = np.zeros(rgb.shape[:2])
+    points = point_grid(grid) * rgb.shape[:2]
     if not found:
         return edges
     boxes, scores = np.array([one.box for one in found]), np.array([one.candidate.predicted_iou for one in found])
@@ -70,6 +73,10 @@ def mask_edges(predictor: Predictor, rgb: NDArray[np.uint8], grid: int = 16) -> 
         probability = 1 / (1 + np.exp(-padded))
         size = np.hypot(*(ndimage.sobel(probability, axis=axis) for axis in (0, 1)))
         inside = padded > 0
+        if predictor.tidy:
+            inside = tidy_mask(
+                inside, points[found[i].candidate.point : found[i].candidate.point + 1] - (y0 - 1, x0 - 1)
+            )
         size[~(ndimage.binary_dilation(inside, _CROSS) & ~inside)] = 0
         part = edges[y0:y1, x0:x1]
         np.maximum(part, size[1:-1, 1:-1], out=part)
@@ -116,7 +123,7 @@ class Edges(Experiment):
     name: ClassVar[str] = "edges"
     title: ClassVar[str] = "Edge detection"
     kind: ClassVar[str] = "boundaries"
-    max_images: int | None = 20
+    max_images: int | None = 16
     grid: int = 16
 
     def __post_init__(self) -> None:
@@ -163,7 +170,7 @@ class EdgeBaselines(Experiment):
     title: ClassVar[str] = "Edges without a network"
     kind: ClassVar[str] = "boundaries"
     needs_model: ClassVar[bool] = False
-    max_images: int | None = 20
+    max_images: int | None = 16
     maps: tuple[tuple[str, Path], ...] = ()
 
     def settings(self) -> dict[str, Any]:  # noqa: D102 - as in Experiment

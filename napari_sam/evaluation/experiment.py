@@ -100,7 +100,9 @@ class Estimate:
     @classmethod
     def of(cls, method: str, dataset: str, protocol: str, metric: str, found: Interval) -> Estimate:
         """From an interval."""
-        return cls(method, dataset, protocol, metric, found.value, found.low, found.high, found.n, found.images, found.note)
+        return cls(
+            method, dataset, protocol, metric, found.value, found.low, found.high, found.n, found.images, found.note
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """As a row; what is not defined is None."""

@@ -97,7 +97,9 @@ def data_set_bars(
         spans = np.nan_to_num([[e.value - e.low for e in picked], [e.high - e.value for e in picked]])
         ax.bar(places, values, width * 0.92, color=f"C{i}", label=method)
         ax.errorbar(places, values, np.maximum(spans, 0), fmt="none", ecolor="#333", elinewidth=0.8)
-        rings = {e.dataset: e.value for e in estimates if (e.method, e.protocol, e.metric) == (method, protocol, circles)}
+        rings = {
+            e.dataset: e.value for e in estimates if (e.method, e.protocol, e.metric) == (method, protocol, circles)
+        }
         if rings:
             heights = [rings.get(names[k], math.nan) for k in at]
             ax.plot(places, heights, "o", mfc="none", color="#333", markersize=5, label=f"{method}, {circles}")
@@ -136,7 +138,12 @@ def group_intervals(rows: Sequence[GroupRow]) -> bytes:
             ax.plot([found.value], [k], "o", color="C0", markersize=4)
             if not math.isnan(found.low):
                 ax.plot([found.low, found.high], [k, k], "-", color="C0", linewidth=1)
-        ax.set(xlim=(0, 1), xlabel="mean IoU", title=f"{n} random point{'s' if n > 1 else ''}", ylim=(len(rows) - 0.4, -0.6))
+        ax.set(
+            xlim=(0, 1),
+            xlabel="mean IoU",
+            title=f"{n} random point{'s' if n > 1 else ''}",
+            ylim=(len(rows) - 0.4, -0.6),
+        )
         ax.set_yticks(range(len(names)), names if ax is axes[0] else [""] * len(names), fontsize=8)
         ax.grid(axis="x", color="#eee")
     return _png(figure)
@@ -174,8 +181,8 @@ def mask_properties(units: Sequence[Unit]) -> bytes:
             [v for u in some for v in u.payload["size"]],
             [v for u in some for v in u.payload["concavity"]],
         )
-        for ax, bins, one in zip(axes, edges, values, strict=True):
-            counts = np.histogram(one, bins)[0] / max(1, len(one))
+        for ax, bins, found in zip(axes, edges, values, strict=True):
+            counts = np.histogram(found, bins)[0] / max(1, len(found))
             at = np.arange(len(counts)) if ax is axes[0] else (bins[:-1] + bins[1:]) / 2
             ax.plot(at, counts, color=f"C{i % 10}", linestyle=("-", "--", ":")[i // 10 % 3], linewidth=1, label=name)
     axes[0].set(xlabel="masks per image", ylabel="share of images")

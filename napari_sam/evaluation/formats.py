@@ -101,7 +101,7 @@ def _collection_samples(root: Path, split: str) -> list[Sample]:
     folders = _collection(root, split)
     out = []
     for folder in folders:
-        dataset = folder.name if folder == root else folder.parent.name
+        dataset = folder.resolve().name if folder == root and folder.name != split else folder.resolve().parent.name
         about = _index(folder if folder == root else root)
         for labels in sorted(folder.glob(f"*{_LABELS}")):
             name = labels.name.removesuffix(_LABELS)
@@ -121,7 +121,9 @@ def _collection_samples(root: Path, split: str) -> list[Sample]:
 
 def _index(root: Path) -> dict[tuple[str, str], dict[str, str]]:
     """Groups of each sample from an INDEX.csv in the folder or up to three above it."""
-    place = next((p / "INDEX.csv" for p in (root, *list(root.resolve().parents)[:3]) if (p / "INDEX.csv").exists()), None)
+    place = next(
+        (p / "INDEX.csv" for p in (root, *list(root.resolve().parents)[:3]) if (p / "INDEX.csv").exists()), None
+    )
     if place is None:
         return {}
     with place.open(encoding="utf-8", newline="") as file:
@@ -134,7 +136,9 @@ def _index(root: Path) -> dict[tuple[str, str], dict[str, str]]:
 
 def _pair(dataset: str, name: str, image: Path, labels: Path, groups: dict[str, str]) -> Sample:
     known = {"dataset": dataset, **groups}
-    return Sample(dataset, name, image, partial(_label_file, labels), identity=file_identity(image, labels), groups=known)
+    return Sample(
+        dataset, name, image, partial(_label_file, labels), identity=file_identity(image, labels), groups=known
+    )
 
 
 def _label_file(path: Path) -> Truth:
@@ -250,8 +254,8 @@ def _mask_files(folder: Path) -> Truth:
     objects: list[TrueObject] = []
     shape: tuple[int, int] | None = None
     for label, path in enumerate(sorted((folder / "masks").glob("*.png")), start=1):
-        mask = read_picture(path, indices=True)
-        mask = mask[..., :3].any(-1) if mask.ndim == 3 else mask > 0
+        pixels = np.asarray(read_picture(path, indices=True), np.float64)
+        mask = np.asarray(pixels[..., :3].any(-1) if pixels.ndim == 3 else pixels > 0, bool)
         if shape not in (None, mask.shape):
             raise EvaluationError(f"{path}: mask of shape {mask.shape} beside others of {shape}: all must be one")
         shape = (int(mask.shape[0]), int(mask.shape[1]))
@@ -304,7 +308,9 @@ def _tissuenet(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise EvaluationError(f"{path}: not TissueNet, an .npz with X and y: {error}; download it again") from error
     if images.ndim != 4 or labels.ndim != 4:
-        raise EvaluationError(f"{path}: X of shape {images.shape} and y of shape {labels.shape}: give (N, H, W, C) each")
+        raise EvaluationError(
+            f"{path}: X of shape {images.shape} and y of shape {labels.shape}: give (N, H, W, C) each"
+        )
     return images, labels
 
 

@@ -1,4 +1,4 @@
-"""The fairness table: does a model serve every group of images alike?"""
+"""The fairness table: whether a model serves every group of images alike."""
 
 from __future__ import annotations
 
@@ -71,9 +71,13 @@ def group_table(
     rows: list[GroupRow] = []
     for column in columns:
         if column not in there:
-            raise EvaluationError(f"grouping column {column!r}: none of the images has it; there are {', '.join(there)}")
+            raise EvaluationError(
+                f"grouping column {column!r}: none of the images has it; there are {', '.join(there)}"
+            )
         names = sorted({one.groups[column] for one in units if column in one.groups})
-        found = {name: _by_points([u for u in units if u.groups.get(column) == name], seed, confidence) for name in names}
+        found = {
+            name: _by_points([u for u in units if u.groups.get(column) == name], seed, confidence) for name in names
+        }
         found = {name: one for name, one in found.items() if one}
         if not found:
             raise EvaluationError(f"grouping column {column!r}: no object in {len(units)} images; label some")
@@ -141,7 +145,9 @@ def overlap_sentence(rows: Sequence[GroupRow], column: str) -> str:
         if all_overlap(rows, column, n) is None:
             parts.append(f"{at} overlap is not defined (one group, or one image each)")
         elif apart:
-            shown = ", ".join(f"{a} and {b}" for a, b in apart[:6]) + (f" and {len(apart) - 6} more" if apart[6:] else "")
+            shown = ", ".join(f"{a} and {b}" for a, b in apart[:6]) + (
+                f" and {len(apart) - 6} more" if apart[6:] else ""
+            )
             parts.append(f"{at} these do not overlap: {shown}")
         else:
             parts.append(f"{at} all intervals overlap")
@@ -174,7 +180,9 @@ def read_groups(path: Path) -> dict[tuple[str, str], dict[str, str]]:
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise EvaluationError(f"{path}: cannot be read as CSV: {error}; save it as UTF-8") from error
     if "sample" not in columns:
-        raise EvaluationError(f"{path}: no column 'sample', only {', '.join(columns) or 'none'}; name the images in one")
+        raise EvaluationError(
+            f"{path}: no column 'sample', only {', '.join(columns) or 'none'}; name the images in one"
+        )
     if not set(columns) - {"sample", "dataset"}:
         raise EvaluationError(f"{path}: no grouping column beside 'sample'; add one such as stain or site")
     out = {}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -19,6 +18,7 @@ from napari_sam.evaluation.statistics import CONFIDENCE, Interval, resampling
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from napari_sam.evaluation.experiment import Payload, Unit
     from napari_sam.evaluation.samples import Sample, TrueObject, Truth
@@ -238,7 +238,9 @@ def _estimates(units: Sequence[Unit], how: str, method: str, protocol: str, seed
         low, high = intervals.get(metric, (math.nan, math.nan))
         note = "" if len(images) > 1 else "one image: the interval is not defined"
         note = "no such object: not defined" if math.isnan(value) else note
-        yield Estimate.of(method, units[0].dataset, protocol, metric, Interval(value, low, high, count, len(images), note))
+        yield Estimate.of(
+            method, units[0].dataset, protocol, metric, Interval(value, low, high, count, len(images), note)
+        )
 
 
 def _resampled(run: Any, count: int, seed: int) -> dict[str, tuple[float, float]]:

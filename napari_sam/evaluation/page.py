@@ -17,8 +17,10 @@ _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; color: #222; }
 h1, h2, h3 { line-height: 1.2; } h2 { border-bottom: 1px solid #ccc; margin-top: 2em; }
 table { border-collapse: collapse; font-size: 13px; margin: 1em 0; display: block; overflow-x: auto; }
-th, td { padding: 3px 9px; text-align: right; white-space: nowrap; } th:first-child, td:first-child { text-align: left; }
-tr:nth-child(even) { background: #f4f6f8; } th { border-bottom: 1px solid #888; } tr.last td { border-top: 1px solid #888; }
+th, td { padding: 3px 9px; text-align: right; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
+tr:nth-child(even) { background: #f4f6f8; } th { border-bottom: 1px solid #888; }
+tr.last td { border-top: 1px solid #888; }
 figure { margin: 1.5em 0; } img { max-width: 100%; } figcaption { font-size: 13px; color: #555; }
 nav a { margin-right: 1em; } code { background: #f4f6f8; padding: 1px 4px; }
 """
@@ -79,8 +81,7 @@ class Page:
     def html(self) -> str:
         """One file with everything in it."""
         parts = [f"<h1>{html.escape(self.title)}</h1>", self._contents()]
-        for block in self.blocks:
-            parts.append(_as_html(block))
+        parts += [_as_html(block) for block in self.blocks]
         head = f'<meta charset="utf-8"><title>{html.escape(self.title)}</title><style>{_STYLE}</style>'
         return f"<!DOCTYPE html>\n<html lang=en><head>{head}</head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
 
@@ -133,7 +134,8 @@ def _as_html(block: Heading | Words | Table | Picture) -> str:
     if isinstance(block, Picture):
         data = base64.b64encode(block.png).decode("ascii")
         caption = html.escape(block.caption)
-        return f'<figure><img alt="{caption}" src="data:image/png;base64,{data}"><figcaption>{caption}</figcaption></figure>'
+        image = f'<img alt="{caption}" src="data:image/png;base64,{data}">'
+        return f"<figure>{image}<figcaption>{caption}</figcaption></figure>"
     head = "".join(f"<th>{html.escape(h)}</th>" for h in block.headings)
     rows = []
     for i, row in enumerate(block.rows):

@@ -50,7 +50,7 @@ class Points(Experiment):
     name: ClassVar[str] = "points"
     title: ClassVar[str] = "Masks from points and boxes"
     max_images: int | None = 8
-    per_image: int | None = 6
+    per_image: int | None = 5
     clicks: int = 9
 
     def __post_init__(self) -> None:
@@ -210,7 +210,7 @@ class Baselines(Experiment):
     title: ClassVar[str] = "Without a network"
     needs_model: ClassVar[bool] = False
     max_images: int | None = 8
-    per_image: int | None = 6
+    per_image: int | None = 5
     clicks: int = 3
 
     def settings(self) -> dict[str, Any]:  # noqa: D102

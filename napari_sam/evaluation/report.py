@@ -48,20 +48,23 @@ _SCALARS = {
 
 _ABOUT = {
     "points": "The first point lies deepest in the object, each further one deepest in the error; the mask with the "
-    "highest score counts, `oracle` is the best of three. NoC is the number of clicks to reach an IoU of 0.85 or 0.90, "
-    "all clicks where it is never reached. `iou error` is the mean absolute error of the predicted IoU after one click.",
+    "highest score counts, `oracle` is the best of three. NoC is the number of clicks to reach an IoU of "
+    "0.85 or 0.90, all clicks where it is never reached. `iou error` is the mean absolute error of the "
+    "predicted IoU after one click.",
     "edges": "Berkeley's benchmark: masks of a grid of points, the gradient of their probabilities, non-maximum "
     "suppression; one-to-one matching within 0.75 % of the diagonal at 99 thresholds.",
     "proposals": "Average recall of the 1000 best masks of a grid of points, over IoU 0.50 to 0.95, whatever their "
-    "category; ranked by the mean of predicted IoU and stability. `AR single` uses the single mask of each point.",
-    "instances": "COCO's average precision of masks from boxes, once more asked with box and mask (`refined`); `one pass "
-    "AP` without that. The boxes are the detector's, or the objects' own, which shows what masks alone lose.",
-    "everything": "All objects of whole images: TP / (TP + FP + FN) averaged over IoU 0.50 to 0.95 (mSA) and at 0.5 and "
-    "0.75 (AP50, AP75), F1 and panoptic quality at 0.5, the Cell Tracking Challenge's SEG. Where data label only some "
-    "of the objects to be seen, the others count as wrong.",
+    "category; ranked by the mean of predicted IoU and stability. `AR single` uses the single mask of "
+    "each point.",
+    "instances": "COCO's average precision of masks from boxes, once more asked with box and mask (`refined`); `one "
+    "pass AP` without that. The boxes are the detector's, or the objects' own, which shows what masks "
+    "alone lose.",
+    "everything": "All objects of whole images: TP / (TP + FP + FN) averaged over IoU 0.50 to 0.95 (mSA) and at 0.5 "
+    "and 0.75 (AP50, AP75), F1 and panoptic quality at 0.5, the Cell Tracking Challenge's SEG. Where data "
+    "label only some of the objects to be seen, the others count as wrong.",
     "text": "Masks from phrases, and with a click where they miss the object.",
-    "data": "What the images hold: masks per image, root of a mask's share of its image, one minus a mask's share of "
-    "its convex hull.",
+    "data": "What the images hold: masks per image, root of a mask's share of its image, one minus a mask's share "
+    "of its convex hull.",
 }
 
 
@@ -95,9 +98,11 @@ class Suite:
     def __post_init__(self) -> None:
         """Work out all numbers once."""
         self.estimates: dict[str, list[Estimate]] = {}
-        for experiment, model, units in self._parts():
+        for experiment, answering, units in self._parts():
             name = _SHARED.get(experiment.name, experiment.name)
-            self.estimates.setdefault(name, []).extend(experiment.summary(units, model or experiment.title, self.seed))
+            self.estimates.setdefault(name, []).extend(
+                experiment.summary(units, answering or experiment.title, self.seed)
+            )
         self.groups: dict[str, list[GroupRow]] = {}
         for model in self.models:
             units = self.measured.units.get(("points", model.name), [])
@@ -195,8 +200,9 @@ class Suite:
         page.add(Words(self._made_by()))
         page.add(
             Words(
-                "Numbers are means per object, then over data sets; brackets are 95 % intervals by bootstrap over images "
-                "(2000 resamples), within each data set. A data set of one image has none, and counts as fixed in the mean."
+                "Numbers are means per object, then over data sets; brackets are 95 % intervals by bootstrap over "
+                "images (2000 resamples), within each data set. A data set of one image has none, and counts as "
+                "fixed in the mean."
             )
         )
         for name in _ORDER:
@@ -224,9 +230,15 @@ class Suite:
     def _pictures(self, name: str) -> list[Picture]:
         estimates = self.estimates[name]
         if name == "points":
-            bars = figures.data_set_bars(estimates, "center", "IoU@1", circles="oracle@1", title="one click at the centre")
+            bars = figures.data_set_bars(
+                estimates, "center", "IoU@1", circles="oracle@1", title="one click at the centre"
+            )
             return [
-                Picture("points_curves", figures.point_curves(estimates), "Mean IoU over the number of points (Figure 9 c, d)"),
+                Picture(
+                    "points_curves",
+                    figures.point_curves(estimates),
+                    "Mean IoU over the number of points (Figure 9 c, d)",
+                ),
                 Picture("points_sets", bars, "One click, by data set; circles: the best of three masks (Figure 9 a)"),
             ]
         if name == "edges":
@@ -235,7 +247,9 @@ class Suite:
             bars = figures.data_set_bars(estimates, "multimask, all", "AR@1000", title="proposals")
             return [Picture("proposals", bars, "Average recall of 1000 proposals, by data set")]
         if name == "instances":
-            bars = figures.data_set_bars([*_only(estimates, "refined"), *_renamed(estimates)], "refined", "AP", title="AP")
+            bars = figures.data_set_bars(
+                [*_only(estimates, "refined"), *_renamed(estimates)], "refined", "AP", title="AP"
+            )
             return [Picture("instances", bars, "Average precision of masks from boxes; the filled box for comparison")]
         if name == "everything":
             bars = figures.data_set_bars(estimates, "whole image", "mSA", circles="AP50", title="everything")
@@ -244,7 +258,9 @@ class Suite:
             units = self.measured.units["data", ""]
             out = [
                 Picture("centers", figures.centers(units), "Where mask centres lie (Figure 5)"),
-                Picture("masks", figures.mask_properties(units), "Masks per image, their size and concavity (Figure 6)"),
+                Picture(
+                    "masks", figures.mask_properties(units), "Masks per image, their size and concavity (Figure 6)"
+                ),
             ]
             world = figures.positions(units)
             return out if world is None else [*out, Picture("world", world, "Where images were taken (Figure 7)")]
@@ -267,8 +283,11 @@ class Suite:
             [
                 f"{one['experiment']}: {one['protocol']}, {one['metric']}",
                 f"{one['first']} - {one['second']}",
-                f"{one['difference']:+.3f}" + ("" if math.isnan(one["low"]) else f" [{one['low']:+.3f}, {one['high']:+.3f}]"),
-                "undefined" if math.isnan(one["low"]) else f"{one['share of resamples in which the first is better']:.3f}",
+                f"{one['difference']:+.3f}"
+                + ("" if math.isnan(one["low"]) else f" [{one['low']:+.3f}, {one['high']:+.3f}]"),
+                "undefined"
+                if math.isnan(one["low"])
+                else f"{one['share of resamples in which the first is better']:.3f}",
                 "undefined" if math.isnan(one["low"]) else f"{one['p (paired t test over images)']:.2g}",
                 str(one["n"]),
                 str(one["images"]),
@@ -284,10 +303,11 @@ class Suite:
         seconds = sum(self.measured.seconds.values())
         models = ", ".join(f"{one.name} ({one.source})" if one.name != one.source else one.name for one in self.models)
         return (
-            f"Made by `{self.about.get('command', 'napari-sam evaluate')}` on {made['date']}; models: {models or 'none'}; "
-            f"seed {self.seed}; data: {self.about.get('data', '?')}. Machine: {made['processor']}, {made['cores']} cores, "
-            f"{made['system']}, {made['accelerator']}; Python {made['python']}, napari-sam-xl {made['version']}, {used}. "
-            f"Measuring took {seconds:.0f} s of processor time, added up over processes."
+            f"Made by `{self.about.get('command', 'napari-sam evaluate')}` on {made['date']}; models: "
+            f"{models or 'none'}; seed {self.seed}; data: {self.about.get('data', '?')}. Machine: {made['processor']}, "
+            f"{made['cores']} cores, {made['system']}, {made['accelerator']}; Python {made['python']}, "
+            f"napari-sam-xl {made['version']}, {used}. Measuring took {seconds:.0f} s, added up over "
+            "processes."
         )
 
 
@@ -303,7 +323,7 @@ def _renamed(estimates: Sequence[Estimate]) -> list[Estimate]:
 def _add_groups(page: Page, model: str, rows: list[GroupRow]) -> None:
     page.add(
         Heading(f"Groups: {model}"),
-        Words("Mean IoU in percent at random points, with 95 % intervals by bootstrap over images, as the paper's Table 2."),
+        Words("Mean IoU in percent at random points with 95 % intervals: the paper's Table 2."),
         Picture(f"groups_{model}".replace("/", "_"), figures.group_intervals(rows), f"Mean IoU by group, {model}"),
     )
     for column in dict.fromkeys(one.column for one in rows):

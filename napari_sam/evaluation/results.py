@@ -99,4 +99,6 @@ class ResultStore:
         try:
             return self._db.execute(sql, values).fetchall()
         except sqlite3.Error as error:
-            raise StoreError(f"{self.path}: {error}; is the disk full? What was measured before is still there") from error
+            raise StoreError(
+                f"{self.path}: {error}; is the disk full? What was measured before is still there"
+            ) from error

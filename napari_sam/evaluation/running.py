@@ -288,8 +288,8 @@ def _on_processes(
                 job.tries += 1
                 if job.tries >= _TRIES:
                     raise EvaluationError(
-                        f"{job.sample.title}: the process that measured it died {_TRIES} times; is there enough memory? "
-                        "Fewer workers need less; in a script, put the call under if __name__ == '__main__':"
+                        f"{job.sample.title}: the process that measured it died {_TRIES} times; is there enough "
+                        "memory? Fewer workers need less; in a script, put the call under if __name__ == '__main__':"
                     ) from error
                 todo.append(job)
         finally:

@@ -106,7 +106,9 @@ def bootstrap_strata(
     n, images = int(sum(t[:, 1].sum() for t in tables)), sum(len(t) for t in tables)
     single = sum(len(t) == 1 for t in tables)
     if single == len(tables):
-        note = "one image: the interval is not defined" if images == 1 else "one image each: the interval is not defined"
+        note = (
+            "one image: the interval is not defined" if images == 1 else "one image each: the interval is not defined"
+        )
         return Interval(value, math.nan, math.nan, n, images, note)
     rng = np.random.default_rng([seed, zlib.crc32(b"bootstrap")])
     draws = np.mean([_draws(t, rng) for t in tables], axis=0)
@@ -210,8 +212,10 @@ def paired_difference(
         return Difference(only, math.nan, math.nan)
     draws = _draws(table, np.random.default_rng([seed, zlib.crc32(b"paired")]), repeats)
     means = table[:, 0] / table[:, 1]
-    even = bool(np.ptp(means) == 0)
-    p_value = (1.0 if means[0] == 0 else 0.0) if even else float(stats.ttest_1samp(means, 0.0).pvalue)
+    error = float(means.std(ddof=1)) / math.sqrt(len(means))
+    even = error < 1e-12  # all images differ alike
+    t = (0.0 if abs(float(means.mean())) < 1e-12 else math.inf) if even else float(means.mean()) / error
+    p_value = float(2 * stats.t.sf(abs(t), len(means) - 1))
     share = float(np.mean((draws > 0) + 0.5 * (draws == 0)))
     return Difference(Interval(value, *_percentiles(draws, confidence), n, len(table)), share, p_value)
 
@@ -234,7 +238,9 @@ def _per_image(values: ArrayLike, images: Sequence[object]) -> NDArray[np.float6
     if known.ndim != 1 or len(known) != len(images):
         raise EvaluationError(f"{known.size} values in {len(images)} images: give the image of each value")
     if not np.isfinite(known).all():
-        raise EvaluationError(f"value {int(np.argmin(np.isfinite(known)))} is {known[~np.isfinite(known)][0]}, no number")
+        raise EvaluationError(
+            f"value {int(np.argmin(np.isfinite(known)))} is {known[~np.isfinite(known)][0]}, no number"
+        )
     names, index = np.unique(np.asarray([str(i) for i in images]), return_inverse=True)
     out = np.zeros((len(names), 2))
     np.add.at(out, index, np.column_stack([known, np.ones(len(known))]))

@@ -33,7 +33,7 @@ def store_samples(path: Path) -> list[Sample]:
         If it is no store, or damaged.
     """
     with LabelStore.open(path, "r") as store:
-        planes = [json.loads(p) for (p,) in store.rows_of("SELECT DISTINCT plane FROM objects ORDER BY plane")]
+        planes = [plane_of({"plane": p}) for (p,) in store.rows_of("SELECT DISTINCT plane FROM objects ORDER BY plane")]
         image = store.meta("image") or {}
     place = image.get("uri")
     name = path.resolve().name
@@ -42,7 +42,7 @@ def store_samples(path: Path) -> list[Sample]:
     for plane in planes:
         title = "/".join(["plane", *map(str, plane)]) if plane else "plane"
         source = None if plane or not place else partial(_image_of, place)
-        read = partial(_objects, path, tuple(plane))
+        read = partial(_objects, path, plane)
         out.append(Sample(name, title, None, read, source, f"{identity}|{title}", groups={"dataset": name}))
     return out
 
@@ -55,7 +55,7 @@ def _image_of(place: str) -> NDArray[np.generic]:
 
 def _objects(path: Path, plane: tuple[int, ...]) -> Truth:
     with LabelStore.open(path, "r") as store:
-        text = json.dumps(list(plane))
+        text = ",".join(map(str, plane))
         found = store.rows_of("SELECT label, category FROM objects WHERE plane = ? ORDER BY label", (text,))
         objects = []
         for label, category in found:
