@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from src_models.runtime import Runner
 
 _BATCH_CPU, _BATCH_DEVICE = 16, 128
+_ALL_CPU = 4  # where every mask of a batch is made: four and their tokens fit the cache
 _COVERS = 0.5  # a mask with more of the window than this may have parts worth a point: it covers none
 
 
@@ -167,7 +168,7 @@ def every_mask(
     """
     decoder = PointDecoder(runner.net, runner.dtype, embedding)
     xy = torch.from_numpy(np.ascontiguousarray(points[:, ::-1], np.float32))
-    size = _BATCH_CPU if runner.device.type == "cpu" else _BATCH_DEVICE
+    size = _ALL_CPU if runner.device.type == "cpu" else _BATCH_DEVICE
     height, width = frame.used
     out: list[list[Candidate]] = [[] for _ in range(*slots.indices(4))]
     for first in range(0, len(points), size):
