@@ -177,7 +177,7 @@ def edge_counts(
     any_matched = np.zeros_like(levels)
     matched_true = np.zeros(len(levels_at), np.int64)
     for drawn in truth:
-        pairs = _Pairs.within(pixels, drawn, reach)
+        pairs = Pairs.within(pixels, drawn, reach)
         for k, level in enumerate(levels):
             if not k or not np.array_equal(level, levels[k - 1]):
                 hit = largest_matching(*pairs.among(level))
@@ -188,15 +188,24 @@ def edge_counts(
 
 
 @dataclass(frozen=True)
-class _Pairs:
-    """Pixels of a map and of an annotator that are near enough, sorted by the annotator's pixel and distance."""
+class Pairs:
+    """Pixels of a map and of an annotator that are near enough, sorted by the annotator's pixel and distance.
+
+    Attributes
+    ----------
+    found, drawn : ndarray of int
+        (E,) numbers of the two pixels of each pair.
+    rank : ndarray of int
+        (E,) their squared distance.
+    """
 
     found: NDArray[np.int64]
     drawn: NDArray[np.int64]
     rank: NDArray[np.int64]
 
     @classmethod
-    def within(cls, pixels: NDArray[np.int64], drawn: NDArray[np.bool_], reach: float) -> _Pairs:
+    def within(cls, pixels: NDArray[np.int64], drawn: NDArray[np.bool_], reach: float) -> Pairs:
+        """Pairs of the pixels (N, 2) and those of `drawn` (H, W) that are at most `reach` pixels apart."""
         far = int(reach)
         rows, cols = np.nonzero(drawn)
         at = np.full((drawn.shape[0] + 2 * far, drawn.shape[1] + 2 * far), -1)

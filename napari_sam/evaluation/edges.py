@@ -12,13 +12,13 @@ from scipy import ndimage
 from napari_sam.engine.grid_filters import box_nms, point_grid
 from napari_sam.engine.grid_frames import enlarge, measure
 from napari_sam.engine.prediction import tidy_mask
-from napari_sam.errors import EvaluationError, SettingsError
+from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.edge_maps import canny_edges, edge_nms, sobel_edges
 from napari_sam.evaluation.edge_matching import edge_counts
 from napari_sam.evaluation.edge_scores import best_f, edge_scores
 from napari_sam.evaluation.experiment import Estimate, Experiment, Record
 from napari_sam.evaluation.points import picture
-from napari_sam.evaluation.proposals import window_grid
+from napari_sam.evaluation.proposals import check_grid, window_grid
 from napari_sam.evaluation.statistics import Interval, bootstrap_statistic
 
 if TYPE_CHECKING:
@@ -37,15 +37,13 @@ _CROSS = np.ones((3, 3), bool)
 _NAMES = ("ODS", "OIS", "AP", "R50")
 
 
-def mask_edges(predictor: Predictor, rgb: NDArray[np.uint8], grid: int = 16) -> NDArray[np.float64]:
+def mask_edges(predictor: Predictor, grid: int = 16) -> NDArray[np.float64]:
     """Edges of everything that a grid of points finds: (H, W) in [0, 1], thinned.
 
     Parameters
     ----------
     predictor : Predictor
-        Whose network is asked.
-    rgb : ndarray of uint8
-        (H, W, 3).
+        With an image, which its network sees whole.
     grid : int
         Points along each side.
 
@@ -60,10 +58,10 @@ def mask_edges(predictor: Predictor, rgb: NDArray[np.uint8], grid: int = 16) -> 
     masks, scaled to [0, 1]; non-maximum suppression across edges. Masks of a tidy predictor are tidied first, as in all
     its answers.
     """
-    slots, frame = window_grid(predictor, rgb, grid, slice(1, 4), _OFFSET)
+    slots, frame = window_grid(predictor, grid, slice(1, 4), _OFFSET)
     found = [one for slot in slots for c in slot if (one := measure(c, frame, 1.0)) is not None]
-    edges = np.zeros(rgb.shape[:2])
-    points = point_grid(grid) * rgb.shape[:2]
+    edges = np.zeros(predictor.image.shape)
+    points = point_grid(grid) * predictor.image.shape
     if not found:
         return edges
     boxes, scores = np.array([one.box for one in found]), np.array([one.candidate.predicted_iou for one in found])
@@ -128,8 +126,7 @@ class Edges(Experiment):
 
     def __post_init__(self) -> None:
         """Check the grid."""
-        if not 1 <= self.grid <= 256:
-            raise SettingsError(f"grid {self.grid}: give 1 to 256 points along each side")
+        check_grid(self.grid)
 
     def settings(self) -> dict[str, Any]:  # noqa: D102 - as in Experiment
         return {"grid": self.grid}
@@ -137,9 +134,9 @@ class Edges(Experiment):
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
         if predictor is None:
             raise TypeError("needs a predictor")
-        rgb = picture(sample)
-        drawn = _boundaries(sample, sample.truth((rgb.shape[0], rgb.shape[1])))
-        return {"masks": edge_counts(mask_edges(predictor, rgb, self.grid), drawn).as_array().tolist()}
+        predictor.set_image(sample.source())
+        drawn = _boundaries(sample, sample.truth(predictor.image.shape))
+        return {"masks": edge_counts(mask_edges(predictor, self.grid), drawn).as_array().tolist()}
 
     def records(self, units: Sequence[Unit], method: str) -> Iterator[Record]:  # noqa: D102
         return _records(units, "masks", method)

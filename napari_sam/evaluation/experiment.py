@@ -138,6 +138,10 @@ class Experiment(ABC):
     def settings(self) -> dict[str, Any]:
         """Everything that a measurement depends on besides the image and the model, as JSON holds it."""
 
+    def for_sample(self, sample: Sample) -> Experiment:
+        """The experiment with only what it needs for one image, to be sent to another process."""
+        return self
+
     @abstractmethod
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:
         """Measure one image.

@@ -109,6 +109,31 @@ def data_set_bars(
     return _png(figure)
 
 
+def model_sizes(estimates: Sequence[Estimate], sizes: Mapping[str, int]) -> bytes:
+    """Figure 13, right: mean IoU over the size of the network, after one click and with a box."""
+    figure, (ax,) = _axes(1, 5.6, 4.2)
+    known = _found(estimates, _overall(estimates))
+    for i, (protocol, metric, title) in enumerate((("center", "IoU@1", "1 click"), ("box", "IoU", "box"))):
+        some = [
+            (size, known[name, protocol, metric]) for name, size in sizes.items() if (name, protocol, metric) in known
+        ]
+        at, values = [size / 1e6 for size, _ in some], [one.value for _, one in some]
+        spans = np.nan_to_num([[one.value - one.low for _, one in some], [one.high - one.value for _, one in some]])
+        ax.errorbar(at, values, np.maximum(spans, 0), fmt="o", color=f"C{i}", capsize=3, label=title)
+    for name, size in sizes.items():
+        if (name, "center", "IoU@1") in known:
+            ax.annotate(
+                name,
+                (size / 1e6, known[name, "center", "IoU@1"].value),
+                fontsize=8,
+                xytext=(5, 5),
+                textcoords="offset points",
+            )
+    ax.set(xscale="log", xlabel="parameters, millions", ylabel="mean IoU", ylim=(0, 1))
+    ax.legend(frameon=False, fontsize=8)
+    return _png(figure)
+
+
 def edge_curves(counts: Mapping[str, NDArray[np.integer]]) -> bytes:
     """Precision over recall of boundaries, by method, from counts (images, 4, thresholds)."""
     figure, (ax,) = _axes(1, 5.6, 5.0)
@@ -169,28 +194,33 @@ def centers(units: Sequence[Unit]) -> bytes:
 
 
 def mask_properties(units: Sequence[Unit]) -> bytes:
-    """Figure 6: masks per image, relative size and concavity, as shares of images and masks."""
-    figure, axes = _axes(3, 4.4, 3.6)
+    """Figure 6: masks per image, relative size and concavity of each data set: median, quartiles, 5 to 95 %."""
     by_set: dict[str, list[Unit]] = {}
     for one in units:
         by_set.setdefault(one.dataset, []).append(one)
-    edges = (np.array([0, 1, 2, 5, 10, 20, 50, 100, 200, 500, 1e9]), np.linspace(0, 1, 26), np.linspace(0, 0.8, 26))
-    for i, (name, some) in enumerate(sorted(by_set.items())):
-        values = (
-            [len(u.payload["labels"]) for u in some],
-            [v for u in some for v in u.payload["size"]],
-            [v for u in some for v in u.payload["concavity"]],
-        )
-        for ax, bins, found in zip(axes, edges, values, strict=True):
-            counts = np.histogram(found, bins)[0] / max(1, len(found))
-            at = np.arange(len(counts)) if ax is axes[0] else (bins[:-1] + bins[1:]) / 2
-            ax.plot(at, counts, color=f"C{i % 10}", linestyle=("-", "--", ":")[i // 10 % 3], linewidth=1, label=name)
-    axes[0].set(xlabel="masks per image", ylabel="share of images")
-    axes[0].set_xticks(range(10), ["0", "1", "2", "5", "10", "20", "50", "100", "200", "500+"], fontsize=7)
-    axes[1].set(xlabel="relative size (root of share of the image)", ylabel="share of masks", yscale="log")
-    axes[2].set(xlabel="concavity", ylabel="share of masks")
-    axes[1].legend(frameon=False, fontsize=6, ncols=2)
+    names = sorted(by_set)
+    figure, axes = _axes(3, 4.4, 1.2 + 0.24 * len(names))
+    titles = ("masks per image", "relative size (root of share of the image)", "concavity")
+    for ax, title in zip(axes, titles, strict=True):
+        for k, name in enumerate(names):
+            values = _property(title, by_set[name])
+            if not len(values):
+                continue
+            low, first, middle, third, high = np.percentile(values, [5, 25, 50, 75, 95])
+            ax.plot([low, high], [k, k], "-", color="C0", linewidth=1)
+            ax.plot([first, third], [k, k], "-", color="C0", linewidth=4, solid_capstyle="butt")
+            ax.plot([middle], [k], "o", color="white", markeredgecolor="C0", markersize=5)
+        ax.set(xlabel=title, ylim=(len(names) - 0.4, -0.6))
+        ax.set_yticks(range(len(names)), names if ax is axes[0] else [""] * len(names), fontsize=8)
+        ax.grid(axis="x", color="#eee")
+    axes[0].set(xscale="symlog", xlim=(0, None))
     return _png(figure)
+
+
+def _property(title: str, units: Sequence[Unit]) -> NDArray[np.float64]:
+    if title == "masks per image":
+        return np.array([len(u.payload["labels"]) for u in units], float)
+    return np.array([v for u in units for v in u.payload["concavity" if title == "concavity" else "size"]], float)
 
 
 def positions(units: Sequence[Unit]) -> bytes | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -111,6 +111,11 @@ class Instances(Experiment):
 
     def settings(self) -> dict[str, Any]:  # noqa: D102 - as in Experiment
         return {"per_image": self.per_image, "source": self.source}
+
+    def for_sample(self, sample: Sample) -> Instances:  # noqa: D102 - as in Experiment
+        if self.detections is None or sample.number is None:
+            return self
+        return replace(self, detections={sample.number: self.detections.get(sample.number, [])})
 
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
         if predictor is None:

@@ -10,12 +10,10 @@ import numpy as np
 from napari_sam.engine.grid_filters import box_nms, point_grid
 from napari_sam.engine.grid_frames import Frame, draw, measure
 from napari_sam.engine.grid_masks import every_mask
-from napari_sam.engine.mask_generator import resized
-from napari_sam.engine.windows import Window
+from napari_sam.engine.windows import whole_window
 from napari_sam.errors import EvaluationError, SettingsError
 from napari_sam.evaluation.coco_metrics import hits_of_objects, size_name
 from napari_sam.evaluation.experiment import Experiment, Record, mean_estimates
-from napari_sam.evaluation.points import picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,27 +31,37 @@ _FREQUENCIES = {"f": "frequent", "c": "common", "r": "rare"}
 
 
 def window_grid(
-    predictor: Predictor, rgb: NDArray[np.uint8], per_side: int, slots: slice, offset: float = 1.0
+    predictor: Predictor, per_side: int, slots: slice, offset: float = 1.0
 ) -> tuple[list[list[Candidate]], Frame]:
     """All masks of a grid of points on an image that the network sees whole, by slot, and their frame.
 
     Parameters
     ----------
     predictor : Predictor
-        Whose network is asked.
-    rgb : ndarray of uint8
-        (h, w, 3).
+        With the image; an embedding that it has is used.
     per_side : int
         Points along each side.
     slots, offset
         As in `every_mask`.
     """
     runner = predictor.runner
-    window = Window((0, 0, rgb.shape[0], rgb.shape[1]), runner.img_size)
-    embedding = runner.encode([resized(rgb, window.network_shape)])
+    window = whole_window(predictor.image.shape, runner.img_size)
+    embedding = predictor.embed(window)
     frame = Frame(window.shape, window.network_shape, window.img_size, 4 * int(embedding.shape[-1]))
     points = point_grid(per_side) * window.shape * window.scale
     return every_mask(runner, embedding, points, frame, slots=slots, offset=offset), frame
+
+
+def check_grid(per_side: int) -> None:
+    """Refuse a grid that makes no sense.
+
+    Raises
+    ------
+    SettingsError
+        If it has no point, or more than 256 along each side.
+    """
+    if not 1 <= per_side <= 256:
+        raise SettingsError(f"grid {per_side}: give 1 to 256 points along each side")
 
 
 def ranked(
@@ -101,8 +109,7 @@ class Proposals(Experiment):
 
     def __post_init__(self) -> None:
         """Check the grid."""
-        if not 1 <= self.grid <= 256:
-            raise SettingsError(f"grid {self.grid}: give 1 to 256 points along each side")
+        check_grid(self.grid)
 
     def settings(self) -> dict[str, Any]:  # noqa: D102 - as in Experiment
         return {"grid": self.grid}
@@ -110,11 +117,11 @@ class Proposals(Experiment):
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
         if predictor is None:
             raise TypeError("needs a predictor")
-        rgb = picture(sample)
-        truth = sample.truth((rgb.shape[0], rgb.shape[1]))
+        predictor.set_image(sample.source())
+        truth = sample.truth(predictor.image.shape)
         if not truth.counted:
             return {"objects": []}
-        slots, frame = window_grid(predictor, rgb, self.grid, slice(0, 4))
+        slots, frame = window_grid(predictor, self.grid, slice(0, 4))
         several = ranked([one for slot in slots[1:] for one in slot], frame, _NMS)[:MOST]
         chance = sample.rng(seed, "single").random(len(slots[0]))
         single = ranked(slots[0], frame, _NMS_SINGLE, chance)[:MOST]

@@ -202,7 +202,7 @@ class Suite:
             Words(
                 "Numbers are means per object, then over data sets; brackets are 95 % intervals by bootstrap over "
                 "images (2000 resamples), within each data set. A data set of one image has none, and counts as "
-                "fixed in the mean."
+                "fixed in the mean, and intervals from few images (under five) are too narrow."
             )
         )
         for name in _ORDER:
@@ -259,7 +259,9 @@ class Suite:
             out = [
                 Picture("centers", figures.centers(units), "Where mask centres lie (Figure 5)"),
                 Picture(
-                    "masks", figures.mask_properties(units), "Masks per image, their size and concavity (Figure 6)"
+                    "masks",
+                    figures.mask_properties(units),
+                    "Masks per image, size and concavity (Figure 6): median, quartiles, 5 to 95 %",
                 ),
             ]
             world = figures.positions(units)
@@ -279,6 +281,12 @@ class Suite:
             Heading("Models compared"),
             Words("Differences on the same objects or images, paired; intervals by bootstrap over images."),
         )
+        if self.measured.parameters:
+            sizes = [[name, f"{size / 1e6:.1f} million"] for name, size in self.measured.parameters.items()]
+            page.add(Table(["model", "parameters"], sizes))
+            if "points" in self.estimates:
+                drawn = figures.model_sizes(self.estimates["points"], self.measured.parameters)
+                page.add(Picture("sizes", drawn, "Mean IoU over the size of the network (Figure 13)"))
         rows = [
             [
                 f"{one['experiment']}: {one['protocol']}, {one['metric']}",

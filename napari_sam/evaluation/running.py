@@ -54,10 +54,11 @@ class Model:
 
         return Predictor(self.source, self.device, self.precision)
 
-    def fingerprint(self) -> str:
-        """What decides its answers: weights, kind of device and precision."""
+    def describe(self) -> tuple[str, int]:
+        """What decides its answers (weights, kind of device and precision), and the number of its parameters."""
         predictor = self.load()
-        return f"{predictor.weights}|{predictor.device.split(':')[0]}|{predictor.runner.dtype}"
+        size = sum(p.numel() for p in predictor.runner.net.parameters())
+        return f"{predictor.weights}|{predictor.device.split(':')[0]}|{predictor.runner.dtype}", size
 
 
 @dataclass
@@ -83,12 +84,15 @@ class Measured:
         Of processor time for each of these.
     resumed, measured : int
         Measurements that were there already, and new ones.
+    parameters : dict
+        Size of each model.
     """
 
     units: dict[tuple[str, str], list[Unit]] = field(default_factory=dict)
     seconds: dict[tuple[str, str], float] = field(default_factory=dict)
     resumed: int = 0
     measured: int = 0
+    parameters: dict[str, int] = field(default_factory=dict)
 
 
 def measure(
@@ -133,7 +137,8 @@ def measure(
     CancelledError
         If `cancelled` said so.
     """
-    jobs, keys = _plan(experiments, models, samples, seed)
+    about = {one.name: one.describe() for one in models if any(e.needs_model for e in experiments)}
+    jobs, keys = _plan(experiments, models, samples, seed, {name: known for name, (known, _) in about.items()})
     everything = {key for _, key in keys.values()}
     known = store.get(everything)
     todo: deque[Job] = deque()
@@ -141,7 +146,8 @@ def measure(
         job.experiments = [(key, one) for key, one in job.experiments if key not in known]
         if job.experiments:
             todo.append(job)
-    out = Measured(resumed=len(known), measured=len(everything) - len(known))
+    sizes = {name: size for name, (_, size) in about.items()}
+    out = Measured(resumed=len(known), measured=len(everything) - len(known), parameters=sizes)
     total = sum(len(job.experiments) for job in todo)
     done = 0
 
@@ -172,10 +178,13 @@ def measure(
 
 
 def _plan(
-    experiments: Sequence[Experiment], models: Sequence[Model], samples: Sequence[Sample], seed: int
+    experiments: Sequence[Experiment],
+    models: Sequence[Model],
+    samples: Sequence[Sample],
+    seed: int,
+    prints: dict[str, str],
 ) -> tuple[list[Job], dict[tuple[str, str, int], tuple[Sample, str]]]:
     """All jobs, and the key of every measurement by experiment, model and place."""
-    prints = {one.name: one.fingerprint() for one in models if any(e.needs_model for e in experiments)}
     jobs: dict[tuple[str, int], Job] = {}
     keys: dict[tuple[str, str, int], tuple[Sample, str]] = {}
     places = {id(one): i for i, one in enumerate(samples)}
@@ -197,7 +206,7 @@ def _plan(
                 )
                 place = places[id(sample)]
                 job = jobs.setdefault((name, place), Job(model, sample, [], seed))
-                job.experiments.append((key, experiment))
+                job.experiments.append((key, experiment.for_sample(sample)))
                 keys[experiment.name, name, place] = (sample, key)
     return list(jobs.values()), keys
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 REPEATS = 2000
 CONFIDENCE = 0.95
 
+_FEW = 5  # images below which the percentiles of a bootstrap fall short
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -114,6 +116,8 @@ def bootstrap_strata(
     draws = np.mean([_draws(t, rng) for t in tables], axis=0)
     low, high = _percentiles(draws, confidence)
     note = f"{single} data set(s) of one image are counted as fixed" if single else ""
+    if len(tables) == 1 and images < _FEW:
+        note = f"{images} images: the interval is too narrow"
     return Interval(value, low, high, n, images, note)
 
 

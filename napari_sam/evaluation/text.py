@@ -9,7 +9,7 @@ from __future__ import annotations
 import inspect
 import json
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from napari_sam.errors import EvaluationError
@@ -123,6 +123,9 @@ class Text(Experiment):
 
     def settings(self) -> dict[str, Any]:  # noqa: D102 - as in Experiment
         return {"phrases": {name: [[p.text, p.label] for p in some] for name, some in self.phrases.items()}}
+
+    def for_sample(self, sample: Sample) -> Text:  # noqa: D102 - as in Experiment
+        return replace(self, phrases={sample.name: self.phrases.get(sample.name, [])})
 
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
         if predictor is None:

@@ -87,7 +87,7 @@ def disc_grid(monkeypatch, radius=20.0, speck=True):
 @pytest.mark.parametrize("tidy", [True, False])
 def test_edges_of_masks_lie_on_their_outlines(monkeypatch, tidy):
     disc_grid(monkeypatch)
-    found = mask_edges(SimpleNamespace(tidy=tidy), np.zeros((128, 128, 3), np.uint8), grid=3)
+    found = mask_edges(SimpleNamespace(tidy=tidy, image=np.zeros((128, 128))), grid=3)
     assert found.max() == 1
     rows, cols = np.nonzero(found > 0.3)
     distance = np.hypot(rows - 63.75, cols - 63.75)
@@ -98,7 +98,8 @@ def test_edges_of_masks_lie_on_their_outlines(monkeypatch, tidy):
 
 def test_the_shipped_model_draws_the_outlines_of_nuclei(default_predictor, nuclei):
     image, labels = nuclei
-    found = mask_edges(default_predictor, np.repeat(image[:256, :256, None], 3, 2), grid=6)
+    default_predictor.set_image(image[:256, :256])
+    found = mask_edges(default_predictor, grid=6)
     inside = labels[:256, :256] > 0
     outline = inside & ~ndimage.binary_erosion(inside)
     reached = ndimage.distance_transform_edt(found < 0.2)[outline] <= 4

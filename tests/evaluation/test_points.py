@@ -52,7 +52,7 @@ def test_an_iou_never_reached_counts_as_all_clicks(labels):
 def test_the_next_click_is_deepest_in_the_error(labels):
     oracle = Oracle(labels)
     Points(clicks=2).measure(toy(labels), oracle, 0)
-    second = oracle.asked[1]
+    second = oracle.asked[2]  # after the first clicks at the centre and at random
     assert second["points"][0] == [14, 24]
     assert second["points"][1] == (12, 27)  # three pixels deep, as are those below it
     assert second["point_labels"] == [1, 1]
@@ -195,8 +195,8 @@ def test_the_shipped_model_meets_the_first_issues_targets_on_nuclei(shared, defa
     from napari_sam.evaluation.formats import find_samples
     from napari_sam.evaluation.samples import chosen_samples
 
-    experiment = Points(per_image=3, clicks=1)
-    samples = chosen_samples(find_samples(shared / "data", only=["dsb2018"]), 12)
+    experiment = Points(per_image=2, clicks=1)
+    samples = chosen_samples(find_samples(shared / "data", only=["dsb2018"]), 8)
     units = [Unit(s.dataset, s.name, experiment.measure(s, default_predictor, 0)) for s in samples]
     found = {(e.protocol, e.metric): e.value for e in experiment.summary(units, "default", 0)}
     assert found["center", "IoU@1"] > 0.7

@@ -86,7 +86,12 @@ def suite():
             Unit("cells", n, Composition().measure(toy(labels(), n, position=(48.0, 11.0)), None, 0)) for n in "ab"
         ],
     }
-    return Suite(experiments, models, Measured(units, {("points", "default"): 3.0}), columns=["stain", "site"])
+    return Suite(
+        experiments,
+        models,
+        Measured(units, {("points", "default"): 3.0}, parameters={"default": 8_400_000, "mine": 94_000_000}),
+        columns=["stain", "site"],
+    )
 
 
 def test_everything_measured_stands_in_the_report(suite, tmp_path):
@@ -101,7 +106,7 @@ def test_everything_measured_stands_in_the_report(suite, tmp_path):
         "Groups",
     ):
         assert title in text
-    assert text.count("data:image/png;base64,") == 10
+    assert text.count("data:image/png;base64,") == 11
     for words in ("otsu", "sobel", "cp", "PAS", "Models compared", "default - mine", "torch", "bootstrap over images"):
         assert words in text
     assert {p.name for p in written} >= {"report.html", "report.md", "summary.csv", "records.csv", "records.parquet"}
