@@ -118,14 +118,22 @@ def _evaluate(args: argparse.Namespace) -> Any:
             raise EvaluationError(f"--{name.replace('_', '-')} {getattr(args, name)}: give a number, or 0 for all")
     args.data = given[0]
     samples = [] if args.experiment_name == "text" else find_samples(args.data, args.format, args.split, args.only)
+    if args.seed < 0:
+        raise EvaluationError(f"--seed {args.seed}: give a number from 0 up")
+    args.columns = []
     if args.table is not None:
-        samples = with_groups(samples, read_groups(args.table))
+        table = read_groups(args.table)
+        args.columns = [c for c in next(iter(table.values()), {}) if c not in ("latitude", "longitude")]
+        samples = with_groups(samples, table)
+    there = sorted({name for one in samples for name in one.groups})
+    if missing := [c for c in getattr(args, "by", None) or () if c not in there]:
+        raise EvaluationError(f"--by {missing[0]}: none of the images has this column; there are {', '.join(there)}")
     experiments, samples = _chosen(args, samples)
+    audit = _agreement(args, samples) if args.experiment_name == "data" else {}  # first: it may be refused
+    if args.out is None and args.experiment_name in ("all", "compare"):
+        sys.stderr.write("note: no report will be written and nothing kept; give --out FOLDER\n")
     suite = _run(args, experiments, samples)
-    result = _result(args, suite)
-    if args.experiment_name == "data":
-        result |= _agreement(args, samples)
-    return _shown(args, result, suite)
+    return _shown(args, _result(args, suite) | audit, suite)
 
 
 def _chosen(args: argparse.Namespace, samples: list[Sample]) -> tuple[list[Experiment], list[Sample]]:
@@ -143,6 +151,8 @@ def _chosen(args: argparse.Namespace, samples: list[Sample]) -> tuple[list[Exper
     if name == "text":
         from napari_sam.evaluation.text import Text, text_samples  # noqa: PLC0415
 
+        if args.data.suffix.lower() != ".json":
+            raise EvaluationError(f"{args.data}: phrases stand in a COCO .json; give that file")
         samples, phrases = text_samples(args.data)
         return [Text(phrases, **_images(args))], samples
     return _BUILD[name](args), samples
@@ -189,7 +199,7 @@ def _proposals(args: argparse.Namespace) -> list[Experiment]:
 
 
 def _instances(args: argparse.Namespace) -> list[Experiment]:
-    from napari_sam.evaluation.coco_samples import category_names  # noqa: PLC0415
+    from napari_sam.evaluation.coco_samples import coco_ids  # noqa: PLC0415
     from napari_sam.evaluation.instances import Instances, read_detections  # noqa: PLC0415
     from napari_sam.evaluation.samples import file_identity  # noqa: PLC0415
 
@@ -198,7 +208,8 @@ def _instances(args: argparse.Namespace) -> list[Experiment]:
         return [Instances(**_images(args, *(["per_image"] if args.experiment_name == "instances" else [])))]
     if args.data.suffix.lower() != ".json":
         raise EvaluationError(f"--boxes needs the COCO file that its image ids are of; {args.data} is none")
-    detections = read_detections(boxes, category_names(args.data))
+    images, categories = coco_ids(args.data)
+    detections = read_detections(boxes, categories, images)
     settings = {"per_image": None, **_images(args, "per_image")}
     return [Instances(detections=detections, source=file_identity(boxes), **settings)]
 
@@ -207,7 +218,10 @@ def _everything(args: argparse.Namespace) -> list[Experiment]:
     from napari_sam.evaluation.everything import Everything, OtherLabels, parse_tools  # noqa: PLC0415
 
     out: list[Experiment] = [Everything(**_images(args))]
+    taken = {one.name for one in _models(args)}
     for name, folder in parse_tools(args.labels).items():
+        if name in taken:
+            raise EvaluationError(f"--labels {name}={folder}: a model is called so; give another name")
         if not folder.is_dir():
             raise EvaluationError(f"--labels {name}={folder}: no such folder")
         out.append(OtherLabels(name, folder, **_images(args)))
@@ -217,7 +231,7 @@ def _everything(args: argparse.Namespace) -> list[Experiment]:
 def _data(args: argparse.Namespace) -> list[Experiment]:
     from napari_sam.evaluation.composition import Composition  # noqa: PLC0415
 
-    return [Composition(**(_images(args) if args.experiment_name == "data" else {}))]
+    return [Composition(**_images(args))]
 
 
 _BUILD: dict[str, Callable[[argparse.Namespace], list[Experiment]]] = {
@@ -255,7 +269,11 @@ def _run(args: argparse.Namespace, experiments: Sequence[Experiment], samples: l
                 progress=lambda done, total, what: line(done, total, f"  {what}"),
                 cancelled=cancelled,
             )
-    columns = getattr(args, "by", None) or ["dataset", "modality"]
+    columns = getattr(args, "by", None)
+    if columns is None:
+        columns = [c for c in ("dataset", "modality", *args.columns) if any(c in one.groups for one in samples)]
+    if found.resumed:
+        sys.stderr.write(f"note: {found.resumed} of {found.resumed + found.measured} measurements were there already\n")
     about = {"command": command_line(args.argv), "data": f"{args.data} ({args.split})"}
     return Suite(list(experiments), models, found, args.seed, columns, about)
 
@@ -349,21 +367,25 @@ def _shown(args: argparse.Namespace, result: dict[str, Any], suite: Suite) -> An
 def _agreement(args: argparse.Namespace, samples: Sequence[Sample]) -> dict[str, Any]:
     """Automatic against corrected masks, where the data have both."""
     from napari_sam.evaluation.agreement import agreement, label_pairs  # noqa: PLC0415
-    from napari_sam.evaluation.formats import find_samples  # noqa: PLC0415
+    from napari_sam.evaluation.everything import file_of, label_image  # noqa: PLC0415
+    from napari_sam.evaluation.samples import chosen_samples  # noqa: PLC0415
     from napari_sam.evaluation.store_samples import corrected_objects  # noqa: PLC0415
 
     pairs: list[tuple[str, float]] = []
     if args.automatic is not None:
-        before = {one.name: one for one in find_samples(args.automatic, args.format, args.split)}
-        both = [one for one in samples if one.kind == "objects" and one.name in before]
-        if not both:
-            raise EvaluationError(f"--automatic {args.automatic}: none of its names is among those of {args.data}")
-        for one in both:
-            old, new = before[one.name].truth(), one.truth()
-            pairs += [(one.name, iou) for iou in label_pairs(old.labels(), new.labels())]
+        for one in chosen_samples([s for s in samples if s.kind == "objects"], args.max_images or None):
+            if (path := file_of(args.automatic, one)) is not None:
+                truth = one.truth()
+                ious = label_pairs(label_image(path, one, truth.shape), truth.labels())
+                pairs += [(f"{one.dataset}/{one.name}", iou) for iou in ious]
+        if not pairs:
+            raise EvaluationError(
+                f"--automatic {args.automatic}: no label image there is called as an image of {args.data}; give "
+                "NAME.tif or NAME_masks.png, in a sub-folder called as the data set or not"
+            )
     elif (args.data / "journal.sqlite").exists():
         try:
-            pairs = [(str(label), iou) for label, iou, _ in corrected_objects(args.data)]
+            pairs = [(plane, iou) for _, iou, _, plane in corrected_objects(args.data)]
         except EvaluationError:
             return {}
     if not pairs:
@@ -414,6 +436,11 @@ def _human_prepare(args: argparse.Namespace) -> Any:
     with interruptible("stopping; no study was made") as cancelled:
         study = prepare_study(
             args.study, samples, _models(args), args.objects, seed=args.seed, progress=line, cancelled=cancelled
+        )
+    count = len({one.thing for one in study.items})
+    if count < args.objects:
+        sys.stderr.write(
+            f"note: {count} of {args.objects} objects: at most 4 of each image are taken, from 24 x 24 px up\n"
         )
     return {"study": str(study.folder), "masks to rate": len(study.items), "kinds of masks": len(study.sources)}
 

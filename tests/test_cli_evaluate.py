@@ -127,6 +127,8 @@ def test_instances_from_a_detectors_boxes(data, capsys, tmp_path):
         ({"score": float("nan")}, "score is nan"),
         ({"bbox": [1, 2, 0, 4]}, "no box"),
         ({"category_id": 9}, "9"),
+        ({"image_id": "5"}, "image id '5'"),
+        ({"image_id": 6}, "image id 6"),
     ):
         boxes.write_text(json.dumps([{**rows[0], **change}]))
         assert main(["evaluate", "instances", str(instances), "--boxes", str(boxes), *HERE]) == 2
@@ -160,12 +162,11 @@ def test_groups_in_the_papers_layout(data, capsys, tmp_path):
 def test_data_and_the_audit(data, capsys, tmp_path):
     result = run(capsys, "data", data)
     assert result["data sets"]["more"]["images"] == 1
-    before = tmp_path / "before" / "cells" / "dev"
+    before = tmp_path / "before" / "cells"
     before.mkdir(parents=True)
     for name in "ab":
         truth = tifffile.imread(data / "cells" / "dev" / f"{name}.labels.tif")
-        tifffile.imwrite(before / f"{name}.labels.tif", truth)
-        tifffile.imwrite(before / f"{name}.image.tif", truth)
+        tifffile.imwrite(before / f"{name}_cp_masks.tif", truth)
     result = run(capsys, "data", data, "--only", "cells", "--automatic", tmp_path / "before")
     assert result["agreement"]["above"] == {"0.90": 1.0, "0.75": 1.0}
     assert main(["evaluate", "data", str(data), "--only", "cells", "--automatic", str(tmp_path / "before")]) == 0
@@ -236,12 +237,17 @@ def test_text_is_refused_while_no_model_takes_it(data, capsys, tmp_path):
         (["edges", "BAD/empty"], "none of the 1 images has boundaries"),
         (["edges", "DATA", "--grid", "0"], "grid 0"),
         (["groups", "DATA", "--table", "DATA/none.csv"], "none.csv"),
+        (["groups", "DATA", "--by", "stane"], "--by stane"),
+        (["points", "DATA", "--seed", "-1"], "--seed -1"),
         (["compare", "DATA", "--model", "default"], "needs two models"),
         (["compare", "DATA", "--model", "default", "--model", "default"], "two models are called 'default'"),
         (["points", "DATA", "--model", "vit_z"], "vit_z"),
         (["instances", "DATA", "--boxes", "DATA/none.json"], "needs the COCO file"),
         (["points", "DATA", "--out", "DATA/cells/dev/a.image.tif"], "is a file"),
-        (["data", "DATA", "--automatic", "BAD/empty"], "none of its names"),
+        (["data", "DATA", "--automatic", "DATA/more/dev", "--only", "cells"], "no label image there is called"),
+        (["everything", "DATA", "--labels", "default=DATA"], "a model is called so"),
+        (["text", "DATA"], "give that file"),
+        (["points", "EMPTY"], "the folder is empty"),
         (["human", "rate", "DATA", "--rater", "ada"], "evaluate human prepare"),
         (["human", "report", "DATA"], "evaluate human prepare"),
     ],
@@ -252,7 +258,9 @@ def test_bad_input_is_one_line_with_the_remedy(data, capsys, arguments, words):
         _pair(bad / name, labels)
     _pair(bad / "empty", np.zeros((96, 96), np.uint8))
     _pair(bad / "alone", np.ones((96, 96), np.uint8), image=False)
-    given = [a.replace("DATA", str(data)).replace("BAD", str(bad)) for a in arguments]
+    empty = data.parent / "nothing"
+    empty.mkdir()
+    given = [a.replace("DATA", str(data)).replace("BAD", str(bad)).replace("EMPTY", str(empty)) for a in arguments]
     if arguments[0] not in ("human", "data") and "--workers" not in arguments:
         given += HERE
     assert main(["evaluate", *given]) == 2

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -12,7 +13,7 @@ import numpy as np
 from napari_sam.errors import EvaluationError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Container, Sequence
 
     from numpy.typing import NDArray
 
@@ -53,36 +54,58 @@ def encode(mask: NDArray[np.bool_], origin: tuple[int, int], shape: tuple[int, i
     return {"size": [int(n) for n in runs["size"]], "counts": runs["counts"].decode("ascii")}
 
 
-def ground_truth(images: Sequence[dict[str, Any]], categories: Sequence[str]) -> dict[str, Any]:
-    """COCO's tables of images given as ``{"shape", "objects": [{"runs", "area", "category", "crowd"}]}``."""
-    ids = {name: i for i, name in enumerate(categories, start=1)}
+def ground_truth(images: Sequence[dict[str, Any]], category: str) -> dict[str, Any]:
+    """COCO's tables of images given as ``{"shape", "objects": [{"runs", "area", "crowd"}]}``, all of one category."""
     annotations: list[dict[str, Any]] = []
     for at, image in enumerate(images, start=1):
         for one in image["objects"]:
-            annotations.append(
-                {
-                    "id": len(annotations) + 1,
-                    "image_id": at,
-                    "category_id": ids[one["category"]],
-                    "segmentation": one["runs"],
-                    "area": one["area"],
-                    "iscrowd": int(one["crowd"]),
-                    "bbox": [0, 0, 1, 1],
-                }
-            )
-    return {
-        "images": [
-            {"id": at, "height": image["shape"][0], "width": image["shape"][1]} for at, image in enumerate(images, 1)
-        ],
-        "annotations": annotations,
-        "categories": [{"id": i, "name": name} for name, i in ids.items()],
-    }
+            entry = {"id": len(annotations) + 1, "image_id": at, "category_id": 1, "bbox": [0, 0, 1, 1]}
+            about = {"segmentation": one["runs"], "area": one["area"], "iscrowd": int(one["crowd"])}
+            annotations.append({**entry, **about})
+    sizes = [{"id": at, "height": one["shape"][0], "width": one["shape"][1]} for at, one in enumerate(images, start=1)]
+    return {"images": sizes, "annotations": annotations, "categories": [{"id": 1, "name": category}]}
+
+
+@dataclass
+class Judged:
+    """COCO's matching of one category, in the images that have an object or a mask of it.
+
+    Attributes
+    ----------
+    category : str
+        Its name; empty where categories do not count.
+    run : COCOeval
+        After ``evaluate``, not yet accumulated.
+    images : ndarray of int
+        Which images, from 0.
+    """
+
+    category: str
+    run: Any
+    images: NDArray[np.int64]
+
+    def precision(self, weights: NDArray[np.float64] | None = None) -> NDArray[np.float64]:
+        """Precision (thresholds, recalls, areas), -1 where there is no object; images repeated as `weights` say."""
+        run, count = self.run, len(self.images)
+        evals, before = run.evalImgs, run.params.imgIds
+        repeats = np.ones(count, int) if weights is None else weights[self.images].astype(int)
+        chosen = np.repeat(np.arange(count), repeats)
+        try:
+            run.evalImgs = [evals[first + i] for first in range(0, len(evals), count) for i in chosen]
+            run.params.imgIds = run._paramsEval.imgIds = list(range(1, len(chosen) + 1))
+            if not len(chosen):
+                return np.full((10, 101, 1 + len(SIZES)), -1.0)
+            with contextlib.redirect_stdout(io.StringIO()):
+                run.accumulate()
+        finally:
+            run.evalImgs, run.params.imgIds, run._paramsEval.imgIds = evals, before, before
+        return np.asarray(run.eval["precision"][:, :, 0, :, -1])
 
 
 def evaluated(
     images: Sequence[dict[str, Any]], categories: Sequence[str], most: int = _MOST, *, by_category: bool = True
-) -> Any:
-    """Run COCO's matching.
+) -> list[Judged]:
+    """Run COCO's matching, category by category, each in the images that have it.
 
     Parameters
     ----------
@@ -94,75 +117,97 @@ def evaluated(
     most : int
         Masks of each image that count, per category.
     by_category : bool
-        Whether a mask must be of the object's category.
+        Whether a mask must be of the object's category; if not, all are of one.
 
     Returns
     -------
-    COCOeval
-        After ``evaluate``, not yet accumulated.
+    list of Judged
+        In the order of `categories`; those that no image has are left out.
 
     Raises
     ------
     EvaluationError
         If a score is no number, or pycocotools is missing.
     """
-    _, coco_class, eval_class = _tools()
-    ids = {name: i for i, name in enumerate(categories, start=1)}
-    found = []
     for at, image in enumerate(images, start=1):
-        present = {one["category"] for one in image["objects"]}
-        absent = image.get("absent")
         for one in image["found"]:
             if not math.isfinite(one["score"]):
                 raise EvaluationError(f"image {at}: a detection has the score {one['score']}; give a finite number")
-            if absent is not None and one["category"] not in present and one["category"] not in absent:
-                continue  # LVIS: nobody looked for this category here
-            if one["category"] in ids:
-                entry = {"image_id": at, "category_id": ids[one["category"]], "score": one["score"]}
-                found.append({**entry, "segmentation": one["runs"]})
+    out = []
+    for name in categories if by_category else [""]:
+        some = [(i, _of_category(image, name) if by_category else image) for i, image in enumerate(images)]
+        some = [(i, one) for i, one in some if one["objects"] or one["found"]]
+        if some:
+            run = _judged([one for _, one in some], name, most)
+            out.append(Judged(name, run, np.array([i for i, _ in some])))
+    return out
+
+
+def _of_category(image: dict[str, Any], name: str) -> dict[str, Any]:
+    """What an image has of a category; masks of one that nobody looked for there do not count (LVIS)."""
+    objects = [one for one in image["objects"] if one["category"] == name]
+    found = [one for one in image["found"] if one["category"] == name]
+    absent = image.get("absent")
+    if absent is not None and not objects and name not in absent:
+        found = []
+    return {**image, "objects": objects, "found": found, "forgive": name in image.get("incomplete", ())}
+
+
+def _judged(images: Sequence[dict[str, Any]], name: str, most: int) -> Any:
+    """COCOeval of one category."""
+    _, coco_class, eval_class = _tools()
+    found = [
+        {"image_id": at, "category_id": 1, "score": one["score"], "segmentation": one["runs"]}
+        for at, image in enumerate(images, start=1)
+        for one in image["found"]
+    ]
     with contextlib.redirect_stdout(io.StringIO()):
         truth = coco_class()
-        truth.dataset = ground_truth(images, categories)
+        truth.dataset = ground_truth(images, name)
         truth.createIndex()
         answers = truth.loadRes(found) if found else coco_class()
-        run = eval_class(truth, answers, "segm")
-        run.params.useCats = int(by_category)
-        run.params.maxDets = [most]
-        run.params.areaRng = [[0.0, 1e10], *map(list, SIZES.values())]
-        run.params.areaRngLbl = [_EVERY, *SIZES]
         if not found:
             answers.dataset = {**truth.dataset, "annotations": []}
             answers.createIndex()
+        run = eval_class(truth, answers, "segm")
+        run.params.maxDets = [most]
+        run.params.areaRng = [[0.0, 1e10], *map(list, SIZES.values())]
+        run.params.areaRngLbl = [_EVERY, *SIZES]
         run.evaluate()
     for one in run.evalImgs:
-        if one is not None and by_category:
-            name = categories[one["category_id"] - 1]
-            if name in images[one["image_id"] - 1].get("incomplete", ()):
-                one["dtIgnore"] = one["dtIgnore"] | (one["dtMatches"] == 0)  # LVIS: perhaps it is there, unmarked
+        if one is not None and images[one["image_id"] - 1].get("forgive"):
+            one["dtIgnore"] = one["dtIgnore"] | (one["dtMatches"] == 0)  # LVIS: perhaps it is there, unmarked
     return run
 
 
-def average_precision(run: Any, chosen: Sequence[int] | None = None) -> dict[str, float]:
+def average_precision(
+    judged: Sequence[Judged], weights: NDArray[np.float64] | None = None, chosen: Container[str] | None = None
+) -> dict[str, float]:
     """AP, AP50, AP75 and those of the three sizes; NaN where there is no such object.
 
     Parameters
     ----------
-    run : COCOeval
-        As `evaluated` gives it.
-    chosen : sequence of int, optional
-        Categories (from 0) that the mean is over; all by default.
+    judged : sequence of Judged
+        As `evaluated` gives them.
+    weights : ndarray of float, optional
+        (I,) how often each image counts.
+    chosen : container of str, optional
+        Categories that the mean is over; all by default.
     """
-    with contextlib.redirect_stdout(io.StringIO()):
-        run.accumulate()
-    precision = run.eval["precision"][..., -1]  # thresholds, recalls, categories, areas
-    if chosen is not None:
-        precision = precision[:, :, list(chosen)]
+    tables = [one.precision(weights) for one in judged if chosen is None or one.category in chosen]
+    if not tables:
+        return dict.fromkeys(("AP", "AP50", "AP75", *(f"AP {name}" for name in SIZES)), math.nan)
+    precision = np.stack(tables)  # categories, thresholds, recalls, areas
 
     def mean(values: NDArray[np.float64]) -> float:
         known = values[values > -1]
         return float(known.mean()) if known.size else math.nan
 
-    out = {"AP": mean(precision[..., 0]), "AP50": mean(precision[0, ..., 0]), "AP75": mean(precision[5, ..., 0])}
+    out = {
+        "AP": mean(precision[..., 0]),
+        "AP50": mean(precision[:, 0, :, 0]),
+        "AP75": mean(precision[:, 5, :, 0]),
+    }
     return out | {f"AP {name}": mean(precision[..., k]) for k, name in enumerate(SIZES, start=1)}
 
 
@@ -191,7 +236,8 @@ def hits_of_objects(
         for o in truth.objects
     ]
     found = [{"runs": encode(m, at, truth.shape), "category": "", "score": float(s)} for m, at, s in masks]
-    run = evaluated([{"shape": truth.shape, "objects": objects, "found": found}], [""], most, by_category=False)
+    (judged,) = evaluated([{"shape": truth.shape, "objects": objects, "found": found}], [""], most, by_category=False)
+    run = judged.run
     shares: dict[str, dict[int, float]] = {}
     for area, one in zip(run.params.areaRngLbl, run.evalImgs, strict=True):
         if one is not None:

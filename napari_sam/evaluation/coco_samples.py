@@ -33,33 +33,31 @@ def coco_samples(path: Path, split: str = "") -> list[Sample]:
     categories = {row["id"]: row for row in _table(raw, "categories", path) if "id" in row}
     by_image: dict[Any, list[dict[str, Any]]] = {}
     for row in _table(raw, "annotations", path):
+        _check_ids(row, path)
         by_image.setdefault(row.get("image_id"), []).append(row)
     images = _table(raw, "images", path)
-    if missing := [k for k in by_image if k not in {row.get("id") for row in images}]:
+    there = {row["id"] for row in images}
+    if missing := [k for k in by_image if k not in there]:
         raise EvaluationError(f"{path}: an annotation has image id {missing[0]!r}, which is not in 'images'; add it")
-    below: dict[str, Path] = {}
+    below: dict[str, list[Path]] = {}
+    names = {k: str(v.get("name", k)) for k, v in categories.items()}
+    frequencies = {k: str(v.get("frequency", "")) for k, v in categories.items()}
     out = []
     for row in images:
         name = _file_name(row)
         shape: tuple[Any, Any] = (row.get("height"), row.get("width"))
-        place = find_image(path, name) or _below(path.parent, PurePosixPath(name).name, below)
+        place = find_image(path, name) or _below(path.parent, name, below)
         if place is None:
             continue
         if not all(isinstance(n, int) and n > 0 for n in shape):
             raise EvaluationError(f"{path}: image {name!r} has no 'height' and 'width'; add them")
-        read = partial(
-            _truth,
-            f"{path}: {name}",
-            shape,
-            by_image.get(row["id"], []),
-            {k: str(v.get("name", k)) for k, v in categories.items()},
-            {k: str(v.get("frequency", "")) for k, v in categories.items()},
-            row.get("neg_category_ids"),
-            row.get("not_exhaustive_category_ids") or [],
-        )
-        position = (
-            (float(row["latitude"]), float(row["longitude"])) if {"latitude", "longitude"} <= row.keys() else None
-        )
+        annotations = by_image.get(row["id"], [])
+        absent, incomplete = row.get("neg_category_ids"), row.get("not_exhaustive_category_ids") or []
+        used = {one.get("category_id") for one in annotations} | set(absent or ()) | set(incomplete)
+        some = {k: names[k] for k in used if k in names}  # what goes to another process is small
+        often = {k: frequencies[k] for k in some if frequencies[k]}
+        about = (some, often, bool(names), absent, incomplete)
+        read = partial(_truth, f"{path}: {name}", shape, annotations, *about)
         out.append(
             Sample(
                 path.stem,
@@ -68,7 +66,7 @@ def coco_samples(path: Path, split: str = "") -> list[Sample]:
                 read,
                 identity=f"{file_identity(path, place)}|{row['id']}",
                 groups={"dataset": path.stem},
-                position=position,
+                position=_place(row, path),
                 number=row["id"] if isinstance(row["id"], int) else None,
             )
         )
@@ -80,9 +78,30 @@ def coco_samples(path: Path, split: str = "") -> list[Sample]:
     return sorted(out, key=lambda one: one.name)
 
 
-def category_names(path: Path) -> dict[int, str]:
-    """Names of a file's categories by their ids."""
-    return {row["id"]: str(row.get("name", row["id"])) for row in _table(_loaded(path), "categories", path)}
+def coco_ids(path: Path) -> tuple[set[Any], dict[Any, str]]:
+    """Ids of a file's images, and names of its categories by their ids."""
+    raw = _loaded(path)
+    names = {row["id"]: str(row.get("name", row["id"])) for row in _table(raw, "categories", path) if "id" in row}
+    return {row["id"] for row in _table(raw, "images", path)}, names
+
+
+def _check_ids(row: dict[str, Any], path: Path) -> None:
+    for name in ("image_id", "category_id"):
+        if not isinstance(row.get(name), int | str | None):
+            raise EvaluationError(f"{path}: annotation {row.get('id')!r} has the {name} {row[name]!r}; give a number")
+
+
+def _place(row: dict[str, Any], path: Path) -> tuple[float, float] | None:
+    """Latitude and longitude of an image's entry, if it has them."""
+    given = (row.get("latitude"), row.get("longitude"))
+    if None in given:
+        return None
+    try:
+        return float(given[0]), float(given[1])  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        raise EvaluationError(
+            f"{path}: image {row['id']!r} has latitude and longitude {given}; give degrees"
+        ) from error
 
 
 def _loaded(path: Path) -> dict[str, Any]:
@@ -115,13 +134,16 @@ def _file_name(row: dict[str, Any]) -> str:
     raise EvaluationError(f"the image {str(row)[:60]} has neither 'file_name' nor 'coco_url'; add one")
 
 
-def _below(folder: Path, name: str, known: dict[str, Path]) -> Path | None:
-    """A file anywhere below a folder; the folder is walked once."""
+def _below(folder: Path, name: str, known: dict[str, list[Path]]) -> Path | None:
+    """A file anywhere below a folder, whose path ends as the name does; a bare name must be there once only."""
     if not known:
-        known[""] = folder
-        for inner, _, files in os.walk(folder):
-            known.update({file: Path(inner) / file for file in files})
-    return known.get(name)
+        known[""] = []
+        for inner, _, files in os.walk(folder):  # the folder is walked once
+            for file in files:
+                known.setdefault(file, []).append(Path(inner) / file)
+    wanted = PurePosixPath(name).parts
+    found = [p for p in known.get(wanted[-1], []) if p.parts[-len(wanted) :] == wanted]
+    return found[0] if len(found) == 1 else None
 
 
 def _truth(
@@ -130,6 +152,7 @@ def _truth(
     annotations: list[dict[str, Any]],
     names: dict[Any, str],
     frequencies: dict[Any, str],
+    has_names: bool,
     absent: list[Any] | None,
     incomplete: list[Any],
 ) -> Truth:
@@ -137,7 +160,7 @@ def _truth(
     objects = []
     for at, row in enumerate(annotations, start=1):
         number = row.get("category_id")
-        if names and number not in names:
+        if has_names and number not in names:
             raise EvaluationError(f"{where}: category id {number!r} is not in 'categories'; add it")
         if not row.get("segmentation"):
             continue

@@ -80,7 +80,7 @@ class Composition(Experiment):
         rows = [_described(one, h, w) for one in truth.counted]
         return {
             "shape": [h, w],
-            "position": list(sample.position) if sample.position else _position(sample),
+            "position": _position(sample),
             "labels": [one.label for one in truth.counted],
             "center": [row[0] for row in rows],
             "size": [row[1] for row in rows],

@@ -19,6 +19,7 @@ from napari_sam.evaluation.edge_scores import best_f, edge_scores
 from napari_sam.evaluation.experiment import Estimate, Experiment, Record
 from napari_sam.evaluation.points import picture
 from napari_sam.evaluation.proposals import check_grid, window_grid
+from napari_sam.evaluation.samples import file_identity
 from napari_sam.evaluation.statistics import Interval, bootstrap_statistic
 
 if TYPE_CHECKING:
@@ -171,7 +172,7 @@ class EdgeBaselines(Experiment):
     maps: tuple[tuple[str, Path], ...] = ()
 
     def settings(self) -> dict[str, Any]:  # noqa: D102 - as in Experiment
-        return {"maps": [(name, str(folder)) for name, folder in self.maps]}
+        return {"maps": [(name, file_identity(*sorted(folder.glob("*.png")))) for name, folder in self.maps]}
 
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
         rgb = picture(sample)
@@ -194,7 +195,8 @@ def _edge_map(path: Path, shape: tuple[int, ...]) -> NDArray[np.float64]:
     """Another program's map in [0, 1]."""
     try:
         with Image.open(path) as file:
-            found = np.asarray(file.convert("L"), np.float64) / 255
+            wide = file.mode.startswith("I")  # 16 bit: converting would clip it
+            found = np.asarray(file if wide else file.convert("L"), np.float64) / (65535 if wide else 255)
     except OSError as error:
         raise EvaluationError(f"{path}: no edge map: {error}; give NAME.png for each image") from error
     if found.shape != shape:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.evaluation.experiment import Estimate, Payload, Unit
-    from napari_sam.evaluation.samples import Sample
+    from napari_sam.evaluation.samples import Sample, Truth
     from napari_sam.predictor import Predictor
 
 METRICS = {
@@ -58,7 +58,22 @@ def all_objects(predictor: Predictor, sample: Sample) -> NDArray[np.int32]:
     return out
 
 
-def _payload(true: NDArray[np.int32], found: NDArray[np.integer]) -> Payload:
+def without_crowds(found: NDArray[np.integer], truth: Truth) -> NDArray[np.integer]:
+    """Label image without what lies, by more than half, in regions that count neither for nor against."""
+    crowd = np.zeros(truth.shape, bool)
+    for one in truth.objects:
+        if one.crowd:
+            crowd |= one.drawn(truth.shape)
+    if not crowd.any():
+        return found
+    labels, number = np.unique(found, return_inverse=True)
+    flat = number.ravel()
+    inside = np.bincount(flat, crowd.ravel(), len(labels)) > 0.5 * np.bincount(flat, minlength=len(labels))
+    return np.where(inside[number.reshape(found.shape)], 0, found)
+
+
+def _payload(truth: Truth, found: NDArray[np.integer]) -> Payload:
+    true, found = truth.labels(), without_crowds(found, truth)
     scores = {k: None if np.isnan(v) else v for k, v in asdict(label_scores(true, found)).items()}
     return {"true": len(np.unique(true[true > 0])), "found": len(np.unique(found[found > 0])), "scores": scores}
 
@@ -91,13 +106,43 @@ class Everything(Experiment):
         if predictor is None:
             raise TypeError("needs a predictor")
         found = all_objects(predictor, sample)
-        return _payload(sample.truth((found.shape[0], found.shape[1])).labels(), found)
+        return _payload(sample.truth((found.shape[0], found.shape[1])), found)
 
     def records(self, units: Sequence[Unit], method: str) -> Iterator[Record]:  # noqa: D102
         return _records(units, method)
 
     def summary(self, units: Sequence[Unit], method: str, seed: int) -> list[Estimate]:  # noqa: D102
         return mean_estimates(self.records(units, method), seed)
+
+
+def file_of(folder: Path, sample: Sample) -> Path | None:
+    """The label image of a sample in a folder, or in a sub-folder of it called as the data set; None without one."""
+    name = Path(sample.name).name
+    for place in (folder / sample.dataset, folder):
+        for end in (*LABELS_END, ""):  # the bare name may be the image
+            for suffix in _ENDINGS:
+                path = place / f"{name}{end}{suffix}"
+                if path.exists():
+                    return path
+    return None
+
+
+def label_image(path: Path, sample: Sample, shape: tuple[int, int]) -> NDArray[np.int32]:
+    """Another program's labels, checked to be of a sample's shape.
+
+    Raises
+    ------
+    EvaluationError
+        If they are not.
+    TrainingError
+        If they cannot be read, or are no labels.
+    """
+    found = checked_labels(read_picture(path, indices=True), str(path))
+    if found.shape != shape:
+        raise EvaluationError(
+            f"{path}: labels of shape {found.shape} for {sample.title} of shape {shape}: both must be one"
+        )
+    return found
 
 
 @dataclass(frozen=True)
@@ -121,31 +166,24 @@ class OtherLabels(Experiment):
     title: ClassVar[str] = "Everything, by other programs"
     needs_model: ClassVar[bool] = False
 
+    @property
+    def id(self) -> str:  # noqa: D102 - as in Experiment
+        return f"{self.name}: {self.tool}"
+
     def settings(self) -> dict[str, Any]:  # noqa: D102 - as in Experiment
         files = sorted(p for p in self.folder.rglob("*") if p.suffix.lower() in _ENDINGS)
         return {"tool": self.tool, "folder": str(self.folder), "files": file_identity(*files)}
 
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
-        path = self._file(sample)
-        found = checked_labels(read_picture(path, indices=True), str(path))
-        truth = sample.truth()
-        if found.shape != truth.shape:
+        path = file_of(self.folder, sample)
+        if path is None:
+            name = Path(sample.name).name
             raise EvaluationError(
-                f"{path}: labels of shape {found.shape} for {sample.title} of shape {truth.shape}: both must be one"
+                f"{self.folder}: no labels of {sample.dataset}/{sample.name}; give {name}.tif, {name}_masks.png or "
+                f"{name}_cp_masks.png for it"
             )
-        return _payload(truth.labels(), found)
-
-    def _file(self, sample: Sample) -> Path:
-        name = Path(sample.name).name
-        for folder in (self.folder / sample.dataset, self.folder):
-            for end in ("", *LABELS_END):
-                for suffix in _ENDINGS:
-                    path = folder / f"{name}{end}{suffix}"
-                    if path.exists():
-                        return path
-        raise EvaluationError(
-            f"{self.folder}: no labels of {sample.dataset}/{sample.name}; give {name}.tif or {name}_masks.png for it"
-        )
+        truth = sample.truth()
+        return _payload(truth, label_image(path, sample, truth.shape))
 
     def records(self, units: Sequence[Unit], method: str) -> Iterator[Record]:  # noqa: D102
         return _records(units, self.tool)

@@ -33,12 +33,15 @@ class Unit:
         What was measured.
     groups : mapping
         The image's grouping columns.
+    position : (float, float) or None
+        Latitude and longitude, where a table or the image's entry says it.
     """
 
     dataset: str
     sample: str
     payload: Payload
     groups: Mapping[str, str] = field(default_factory=dict)
+    position: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -133,6 +136,11 @@ class Experiment(ABC):
     needs_model: ClassVar[bool] = True
     version: ClassVar[int] = 1
     max_images: int | None = None
+
+    @property
+    def id(self) -> str:
+        """What tells it from other experiments of a run; the name, where there is one of it."""
+        return self.name
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:

@@ -60,6 +60,7 @@ def point_curves(estimates: Sequence[Estimate]) -> bytes:
     figure, axes = _axes(2)
     known = _found(estimates, _overall(estimates))
     methods = list(dict.fromkeys(method for method, _, _ in known))
+    reached = [n for n in SHOWN if any(metric == f"IoU@{n}" for _, _, metric in known)]
     for ax, how in zip(axes, ("center", "random"), strict=True):
         for i, method in enumerate(methods):
             some = [(n, known[method, how, f"IoU@{n}"]) for n in SHOWN if (method, how, f"IoU@{n}") in known]
@@ -73,7 +74,7 @@ def point_curves(estimates: Sequence[Estimate]) -> bytes:
             oracle = known.get((method, how, "oracle@1"))
             if oracle is not None:
                 ax.plot([1], [oracle.value], "o", mfc="none", color=f"C{i}", label=f"{method}, oracle")
-        ax.set(xlabel="number of points", ylabel="mean IoU", title=f"{how} points", xticks=SHOWN, ylim=(0, 1))
+        ax.set(xlabel="number of points", ylabel="mean IoU", title=f"{how} points", xticks=reached, ylim=(0, 1))
         if ax.get_legend_handles_labels()[0]:
             ax.legend(frameon=False, fontsize=8)
     return _png(figure)
@@ -225,7 +226,8 @@ def _property(title: str, units: Sequence[Unit]) -> NDArray[np.float64]:
 
 def positions(units: Sequence[Unit]) -> bytes | None:
     """Figure 7: where on Earth images were taken; None where none says it."""
-    places = np.array([u.payload["position"] for u in units if u.payload.get("position")]).reshape(-1, 2)
+    known = [u.position or u.payload.get("position") for u in units]
+    places = np.array([one for one in known if one]).reshape(-1, 2)
     if not len(places):
         return None
     figure, (ax,) = _axes(1, 9.0, 4.6)

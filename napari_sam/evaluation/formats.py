@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,8 +84,10 @@ def _recognised(root: Path, split: str) -> str:
         return "dsb2018"
     if any(root.glob(f"*{_LABELS}")) or looks_like_dataset(root):
         return "pairs"
+    if not any(root.iterdir()):
+        raise EvaluationError(f"{root}: the folder is empty; give one with labelled images")
     inner = sorted(p.name for p in root.iterdir() if p.is_dir())[:3]
-    files = sorted(p.name for p in root.rglob("*.json"))[:1]
+    files = sorted(str(p) for p in root.rglob("*.json"))[:1]
     hint = f"; did you mean {files[0]}?" if files else f"; it holds {', '.join(inner)}" if inner else ""
     raise EvaluationError(f"{root}: no labelled images, nor DATASET/{split}/NAME{_LABELS}; give --split{hint}")
 
@@ -105,12 +108,14 @@ def _collection_samples(root: Path, split: str) -> list[Sample]:
         about = _index(folder if folder == root else root)
         for labels in sorted(folder.glob(f"*{_LABELS}")):
             name = labels.name.removesuffix(_LABELS)
-            image = next(iter(sorted(folder.glob(f"{name}.image.*"))), None)
+            image = next(iter(sorted(folder.glob(f"{glob.escape(name)}.image.*"))), None)
             if image is not None:
                 out.append(_pair(dataset, name, image, labels, about.get((dataset, name), {})))
         for drawn in sorted(folder.glob(f"*{_BOUNDARIES}")):
             name = drawn.name.removesuffix(_BOUNDARIES)
-            image = next((p for p in sorted(folder.glob(f"{name}.*")) if p.suffix in (".jpg", ".png")), None)
+            image = next(
+                (p for p in sorted(folder.glob(f"{glob.escape(name)}.*")) if p.suffix in (".jpg", ".png")), None
+            )
             if image is not None:
                 read = partial(_packed_boundaries, drawn)
                 identity = file_identity(image, drawn)
@@ -151,7 +156,7 @@ def _pair_samples(root: Path, split: str) -> list[Sample]:
         return _collection_samples(root, split)
     if (root / "zarr.json").exists() or (root / ".zgroup").exists() or (root / ".zattrs").exists():
         pairs = _whole(root)
-        identity = file_identity(*sorted(p for p in root.iterdir() if p.is_file()))
+        identity = file_identity(*sorted(p for p in root.rglob("*") if p.is_file()))
         return [
             Sample(
                 root.name,
@@ -244,7 +249,7 @@ def _dsb_samples(root: Path, split: str) -> list[Sample]:
         images = sorted((folder / "images").glob("*.png"))
         masks = sorted((folder / "masks").glob("*.png"))
         if images and masks:
-            known = f"{file_identity(images[0])}|{len(masks)}|{sum(p.stat().st_size for p in masks)}"
+            known = file_identity(images[0], *masks)
             read = partial(_mask_files, folder)
             out.append(Sample(root.name, folder.name, images[0], read, identity=known, groups={"dataset": root.name}))
     return out
@@ -255,7 +260,9 @@ def _mask_files(folder: Path) -> Truth:
     shape: tuple[int, int] | None = None
     for label, path in enumerate(sorted((folder / "masks").glob("*.png")), start=1):
         pixels = np.asarray(read_picture(path, indices=True), np.float64)
-        mask = np.asarray(pixels[..., :3].any(-1) if pixels.ndim == 3 else pixels > 0, bool)
+        if pixels.ndim == 3:  # without the alpha channel
+            pixels = pixels[..., : {2: 1, 4: 3}.get(pixels.shape[-1], pixels.shape[-1])].max(-1)
+        mask = pixels > 0
         if shape not in (None, mask.shape):
             raise EvaluationError(f"{path}: mask of shape {mask.shape} beside others of {shape}: all must be one")
         shape = (int(mask.shape[0]), int(mask.shape[1]))
@@ -362,7 +369,7 @@ FORMATS: dict[str, Callable[[Path, str], list[Sample]]] = {
 _EXPECTED = {
     "auto": "",
     "collection": f"give the folder of DATASET/SPLIT/NAME.image.* with NAME{_LABELS}",
-    "pairs": "give NAME.image.* with NAME.labels.tif, NAME.* with NAME_masks.*, or folders images and labels",
+    "pairs": "give NAME.image.* with NAME.labels.tif, NAME.* or NAME_img.* with NAME_masks.*, or images/ and masks/",
     "coco": "give an instances .json beside its images",
     "lvis": "give lvis_v1_val.json beside its images",
     "livecell": "give livecell_coco_val.json beside its images",

@@ -143,7 +143,7 @@ def overlap_sentence(rows: Sequence[GroupRow], column: str) -> str:
         apart = sorted({tuple(sorted((one.group, other))) for one in some for other in one.apart_from.get(n, ())})
         at = f"at {n} point{'s' if n > 1 else ''}"
         if all_overlap(rows, column, n) is None:
-            parts.append(f"{at} overlap is not defined (one group, or one image each)")
+            parts.append(f"{at} it is not defined whether intervals overlap (one group, or one image each)")
         elif apart:
             shown = ", ".join(f"{a} and {b}" for a, b in apart[:6]) + (
                 f" and {len(apart) - 6} more" if apart[6:] else ""
@@ -175,14 +175,18 @@ def read_groups(path: Path) -> dict[tuple[str, str], dict[str, str]]:
     """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file)
+            head = file.readline()
+            file.seek(0)
+            reader = csv.DictReader(file, delimiter=";" if ";" in head and "," not in head else ",")
             rows, columns = list(reader), [c for c in reader.fieldnames or [] if c]
+    except FileNotFoundError as error:
+        raise EvaluationError(f"{path}: no such file; give a CSV file with a column 'sample'") from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise EvaluationError(f"{path}: cannot be read as CSV: {error}; save it as UTF-8") from error
+    if not columns:
+        raise EvaluationError(f"{path}: the file is empty; give a CSV file with a column 'sample'")
     if "sample" not in columns:
-        raise EvaluationError(
-            f"{path}: no column 'sample', only {', '.join(columns) or 'none'}; name the images in one"
-        )
+        raise EvaluationError(f"{path}: no column 'sample', only {', '.join(columns)}; name the images in one")
     if not set(columns) - {"sample", "dataset"}:
         raise EvaluationError(f"{path}: no grouping column beside 'sample'; add one such as stain or site")
     out = {}

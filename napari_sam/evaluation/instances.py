@@ -17,14 +17,17 @@ from napari_sam.evaluation.samples import spread
 from napari_sam.evaluation.statistics import CONFIDENCE, Interval, resampling
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Container, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from napari_sam.evaluation.coco_metrics import Judged
     from napari_sam.evaluation.experiment import Payload, Unit
     from napari_sam.evaluation.samples import Sample, TrueObject, Truth
     from napari_sam.predictor import Predictor
 
 _REPEATS = 100  # of the bootstrap, each of which accumulates anew
+_MOST, _LVIS_MOST = 100, 300
+_MOST_PAIRS = 20_000  # of images and categories, that are resampled
 _GROUPS = {"f": "AP frequent", "c": "AP common", "r": "AP rare"}
 
 
@@ -47,7 +50,9 @@ class Detection:
     score: float
 
 
-def read_detections(path: Path, categories: Mapping[int, str]) -> dict[int, list[Detection]]:
+def read_detections(
+    path: Path, categories: Mapping[Any, str], images: Container[Any] | None = None
+) -> dict[int, list[Detection]]:
     """A detector's results in COCO's format, by image id.
 
     Parameters
@@ -56,6 +61,8 @@ def read_detections(path: Path, categories: Mapping[int, str]) -> dict[int, list
         JSON list of ``{"image_id", "category_id", "bbox": [x, y, w, h], "score"}``.
     categories : mapping of int to str
         Names by id, as in the instances file.
+    images : container of int, optional
+        Ids that the instances file has.
 
     Raises
     ------
@@ -80,7 +87,9 @@ def read_detections(path: Path, categories: Mapping[int, str]) -> dict[int, list
             raise EvaluationError(f"{where}: its score is {score}; give a finite number")
         if not all(math.isfinite(v) for v in (x, y, w, h)) or w <= 0 or h <= 0:
             raise EvaluationError(f"{where}: bbox {row['bbox']} is no box [x, y, w, h] with a width and a height")
-        if categories and number not in categories:
+        if not isinstance(image, int) or (images is not None and image not in images):
+            raise EvaluationError(f"{where}: image id {image!r} is not in the instances file; use its ids")
+        if categories and (not isinstance(number, int | str) or number not in categories):
             raise EvaluationError(f"{where}: category id {number!r} is not in the instances file; use its ids")
         out.setdefault(image, []).append(Detection((y, x, y + h, x + w), categories.get(number, ""), score))
     return out
@@ -182,8 +191,8 @@ class Instances(Experiment):
         out: list[Estimate] = []
         means: dict[tuple[str, str, str], list[float]] = {}
         for dataset in sorted({one.dataset for one in units}):
-            some = [one for one in units if one.dataset == dataset and one.payload["objects"]]
-            if not some:
+            some = [one for one in units if one.dataset == dataset]
+            if not any(one.payload["objects"] for one in some):
                 continue
             for how, who in (("once", method), ("refined", method), ("box", "box")):
                 protocol = {"once": "one pass", "refined": "refined", "box": "box filled"}[how]
@@ -231,37 +240,35 @@ def _estimates(units: Sequence[Unit], how: str, method: str, protocol: str, seed
     ]
     frequency = {o["category"]: o["frequency"] for image in images for o in image["objects"]}
     names = sorted(frequency | {o["category"]: "" for image in images for o in image["found"]})
-    run = evaluated(images, names, 300 if any(frequency.values()) else 100)
-    values = average_precision(run)
+    lvis = any(frequency.values())
+    if lvis:  # 300 masks of an image count, of all categories together
+        images = [{**one, "found": sorted(one["found"], key=lambda f: -f["score"])[:_LVIS_MOST]} for one in images]
+    judged = evaluated(images, names, _LVIS_MOST if lvis else _MOST)
+    values = average_precision(judged)
     for letter, metric in _GROUPS.items():
-        chosen = [i for i, name in enumerate(names) if frequency.get(name) == letter]
+        chosen = {name for name in names if frequency.get(name) == letter}
         if chosen:
-            values[metric] = average_precision(run, chosen)["AP"]
+            values[metric] = average_precision(judged, chosen=chosen)["AP"]
     count = sum(not o["crowd"] for image in images for o in image["objects"])
-    intervals = _resampled(run, len(images), seed)
+    intervals, reason = _resampled(judged, len(images), seed)
     for metric, value in values.items():
         low, high = intervals.get(metric, (math.nan, math.nan))
-        note = "" if len(images) > 1 else "one image: the interval is not defined"
-        note = "no such object: not defined" if math.isnan(value) else note
+        note = "no such object: not defined" if math.isnan(value) else reason
         yield Estimate.of(
             method, units[0].dataset, protocol, metric, Interval(value, low, high, count, len(images), note)
         )
 
 
-def _resampled(run: Any, count: int, seed: int) -> dict[str, tuple[float, float]]:
-    """Percentiles of the APs over resampled images."""
+def _resampled(judged: Sequence[Judged], count: int, seed: int) -> tuple[dict[str, tuple[float, float]], str]:
+    """Percentiles of the APs over resampled images, or why there are none."""
     if count < 2:
-        return {}
-    found, images = run.evalImgs, run.params.imgIds
-    table = [found[i : i + count] for i in range(0, len(found), count)]  # by category and area
+        return {}, "one image: the interval is not defined"
+    if sum(len(one.images) for one in judged) > _MOST_PAIRS:
+        return {}, "so many images and categories are not resampled: no interval"
     draws: dict[str, list[float]] = {}
     for weights in resampling(count, np.random.default_rng([seed, 7]), _REPEATS):
-        chosen = np.repeat(np.arange(count), weights.astype(int))
-        run.evalImgs = [row[i] for row in table for i in chosen]
-        run.params.imgIds = run._paramsEval.imgIds = list(range(1, count + 1))
-        for name, value in average_precision(run).items():
+        for name, value in average_precision(judged, weights).items():
             draws.setdefault(name, []).append(value)
-    run.evalImgs, run.params.imgIds = found, images
     tail = 50 * (1 - CONFIDENCE)
     out = {}
     for name, values in draws.items():
@@ -269,4 +276,4 @@ def _resampled(run: Any, count: int, seed: int) -> dict[str, tuple[float, float]
         if len(known):
             low, high = np.percentile(known, [tail, 100 - tail])
             out[name] = (float(low), float(high))
-    return out
+    return out, ""

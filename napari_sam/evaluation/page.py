@@ -103,6 +103,8 @@ class Page:
         try:
             inner = folder / name
             inner.mkdir(parents=True, exist_ok=True)
+            for old in inner.glob("*.png"):  # of a report before
+                old.unlink()
             for one in pictures:
                 (inner / f"{one.name}.png").write_bytes(one.png)
             paths = [folder / f"{name}.html", folder / f"{name}.md"]

@@ -49,6 +49,7 @@ class Points(Experiment):
 
     name: ClassVar[str] = "points"
     title: ClassVar[str] = "Masks from points and boxes"
+    version: ClassVar[int] = 2
     max_images: int | None = 8
     per_image: int | None = 4
     clicks: int = 9
@@ -74,7 +75,8 @@ class Points(Experiment):
         first += [random_point(one.mask, rng) for one, rng in zip(objects, rngs, strict=True)]
         session = _Session(predictor, [*objects, *objects], first, [*[None] * count, *rngs])  # the larger, the faster
         clicked = session.run(self.clicks)
-        noise = [_noisy(one, rng, predictor.image.shape) for one, rng in zip(objects, rngs, strict=True)]
+        shaken = [sample.rng(seed, "noisy box", one.label) for one in objects]
+        noise = [_noisy(one, rng, predictor.image.shape) for one, rng in zip(objects, shaken, strict=True)]
         boxes: list[dict[str, Any]] = [{"box": box} for box in (*(one.box for one in objects), *noise)]
         answers = predictor.predict_many(boxes)
         boxed, noisy = answers[:count], answers[count:]

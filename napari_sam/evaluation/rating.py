@@ -162,17 +162,19 @@ class Study:
             return {}
         known = {one.number for one in self.items}
         out: dict[int, int] = {}
-        with path.open(encoding="utf-8", newline="") as file:
-            for line, row in enumerate(csv.DictReader(file), start=2):
-                try:
-                    number, rating = int(row["item"]), float(row["rating"])
-                except (KeyError, TypeError, ValueError) as error:
-                    raise EvaluationError(
-                        f"{path}, line {line}: no item and rating: {dict(row)}; mend the line"
-                    ) from error
-                if not (rating == 0 or 1 <= rating <= BEST) or number not in known:
-                    raise EvaluationError(f"{path}, line {line}: rating {rating} of item {number}: give 1 to 10")
-                out[number] = int(rating)
+        try:
+            with path.open(encoding="utf-8", newline="") as file:
+                rows = list(csv.DictReader(file))
+        except (OSError, UnicodeDecodeError, csv.Error) as error:
+            raise EvaluationError(f"{path}: the ratings cannot be read: {error}; restore the file") from error
+        for line, row in enumerate(rows, start=2):
+            try:
+                number, rating = int(row["item"]), int(row["rating"])
+            except (KeyError, TypeError, ValueError) as error:
+                raise EvaluationError(f"{path}, line {line}: no item and rating: {dict(row)}; mend the line") from error
+            if not 0 <= rating <= BEST or number not in known:
+                raise EvaluationError(f"{path}, line {line}: rating {rating} of item {number}: give 1 to 10")
+            out[number] = rating
         return {number: rating for number, rating in out.items() if rating}
 
     def rate(self, rater: str, item: int, rating: int, seconds: float = 0.0) -> None:
@@ -191,7 +193,7 @@ class Study:
             raise EvaluationError(f"item {item}: the study has {len(self.items)} items, numbered from 1")
         path = self.ratings_file(rater)
         try:
-            new = not path.exists()
+            new = not path.exists() or path.stat().st_size == 0
             with path.open("a", encoding="utf-8", newline="") as file:
                 writer = csv.writer(file, lineterminator="\n")
                 if new:
@@ -310,6 +312,7 @@ def _items_of(
 ) -> list[Item]:
     """Write pictures and masks of some objects of an image."""
     rgb = picture(sample)
+    sample.truth((rgb.shape[0], rgb.shape[1]))  # refuses labels of another shape
     objects = [one for one in truth.counted if one.label in labels]
     clicks = [np.add(deepest_point(one.mask), one.origin).tolist() for one in objects]
     answers: dict[str, list[tuple[NDArray[np.bool_], tuple[int, int]]]] = {TRUTH: [(o.mask, o.origin) for o in objects]}

@@ -18,6 +18,7 @@ import numpy as np
 
 from napari_sam import __version__
 from napari_sam.evaluation import figures
+from napari_sam.evaluation.everything import OtherLabels
 from napari_sam.evaluation.experiment import OVERALL, Experiment
 from napari_sam.evaluation.groups import POINTS, group_table, overlap_sentence, plus_minus
 from napari_sam.evaluation.page import Heading, Page, Picture, Table, Words
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from napari_sam.evaluation.experiment import Estimate, Record, Unit
     from napari_sam.evaluation.groups import GroupRow
     from napari_sam.evaluation.running import Measured, Model
+    from napari_sam.evaluation.tables import ShortTable
 
 _SHARED = {"baselines": "points", "edge baselines": "edges", "labels of others": "everything"}
 """Experiments whose rows stand in the table of another."""
@@ -106,14 +108,13 @@ class Suite:
         self.groups: dict[str, list[GroupRow]] = {}
         for model in self.models:
             units = self.measured.units.get(("points", model.name), [])
-            known = [c for c in self.columns if any(c in one.groups for one in units)]
-            if units and known:
-                self.groups[model.name] = group_table(units, known, seed=self.seed)
+            if units and self.columns:
+                self.groups[model.name] = group_table(units, self.columns, seed=self.seed)
 
     def _parts(self) -> Iterator[tuple[Experiment, str, list[Unit]]]:
         for experiment in self.experiments:
             for model in [one.name for one in self.models] if experiment.needs_model else [""]:
-                units = self.measured.units.get((experiment.name, model))
+                units = self.measured.units.get((experiment.id, model))
                 if units:
                     yield experiment, model, units
 
@@ -128,37 +129,43 @@ class Suite:
         return [(name, one) for name, some in self.estimates.items() for one in some]
 
     def differences(self) -> list[dict[str, Any]]:
-        """Every pair of models, number by number, on the same objects or images."""
+        """Every pair of models and other programs, number by number, on the same objects or images."""
         values: dict[tuple[str, str, str], dict[str, dict[tuple[str, str, int], float]]] = {}
-        for name, model, one in self.records():
-            if (one.protocol, one.metric) in _SCALARS.get(name, ()) and model:
+        for name, _, one in self.records():
+            shown = _SHARED.get(name, name)
+            if (one.protocol, one.metric) in _SCALARS.get(shown, ()) and one.method in self.compared:
                 place = (one.dataset, one.sample, one.object)
-                values.setdefault((name, one.protocol, one.metric), {}).setdefault(model, {})[place] = one.value
-        out = []
-        for (name, protocol, metric), by_model in values.items():
-            for a, b in combinations([one.name for one in self.models if one.name in by_model], 2):
-                both = [k for k in by_model[a] if k in by_model[b]]
-                both = [k for k in both if not math.isnan(by_model[a][k] + by_model[b][k])]
-                images = [f"{k[0]}/{k[1]}" for k in both]
-                first, second = ([by_model[m][k] for k in both] for m in (a, b))
-                found = paired_difference(first, second, images, seed=self.seed)
-                out.append(
-                    {
-                        "experiment": name,
-                        "protocol": protocol,
-                        "metric": metric,
-                        "first": a,
-                        "second": b,
-                        "difference": found.interval.value,
-                        "low": found.interval.low,
-                        "high": found.interval.high,
-                        "share of resamples in which the first is better": found.better,
-                        "p (paired t test over images)": found.p_value,
-                        "n": found.interval.n,
-                        "images": found.interval.images,
-                    }
-                )
-        return out
+                values.setdefault((shown, one.protocol, one.metric), {}).setdefault(one.method, {})[place] = one.value
+        return [
+            {"experiment": name, "protocol": protocol, "metric": metric, **self._difference(a, b, by_method)}
+            for (name, protocol, metric), by_method in values.items()
+            for a, b in combinations([one for one in self.compared if one in by_method], 2)
+            if by_method[a].keys() & by_method[b].keys()
+        ]
+
+    @property
+    def compared(self) -> list[str]:
+        """Names of the models and of other programs whose results were given."""
+        tools = [one.tool for one in self.experiments if isinstance(one, OtherLabels)]
+        return [*(one.name for one in self.models), *tools]
+
+    def _difference(
+        self, a: str, b: str, values: dict[str, dict[tuple[str, str, int], float]]
+    ) -> dict[str, str | float | int]:
+        both = [k for k in values[a] if k in values[b] and not math.isnan(values[a][k] + values[b][k])]
+        images = [f"{k[0]}/{k[1]}" for k in both]
+        found = paired_difference([values[a][k] for k in both], [values[b][k] for k in both], images, seed=self.seed)
+        return {
+            "first": a,
+            "second": b,
+            "difference": found.interval.value,
+            "low": found.interval.low,
+            "high": found.interval.high,
+            "share of resamples in which the first is better": found.better,
+            "p (paired t test over images)": found.p_value,
+            "n": found.interval.n,
+            "images": found.interval.images,
+        }
 
     def write(self, folder: Path, title: str) -> list[Path]:
         """Write report.html, report.md with pictures, summary.csv, records.csv and, with pyarrow, records.parquet.
@@ -200,7 +207,8 @@ class Suite:
         page.add(Words(self._made_by()))
         page.add(
             Words(
-                "Numbers are means per object, then over data sets; brackets are 95 % intervals by bootstrap over "
+                "Figures and tables are named as in the Segment Anything paper (Kirillov et al., 2023). Numbers are "
+                "means per object, then over data sets; brackets are 95 % intervals by bootstrap over "
                 "images (2000 resamples), within each data set. A data set of one image has none, and counts as "
                 "fixed in the mean, and intervals from few images (under five) are too narrow."
             )
@@ -210,7 +218,7 @@ class Suite:
                 self._add_experiment(page, name)
         for model, rows in self.groups.items():
             _add_groups(page, model, rows)
-        if len(self.models) > 1:
+        if len(self.compared) > 1:
             self._add_comparison(page)
         return page
 
@@ -218,7 +226,10 @@ class Suite:
         title = next(e.title for e in self.experiments if e.name == name or _SHARED.get(e.name) == name)
         page.add(Heading(title), Words(_ABOUT[name]))
         page.add(*self._pictures(name))
-        for table in short_tables(name, self.estimates[name]):
+        tables = short_tables(name, self.estimates[name])
+        if len(tables) > 1:
+            page.add(_side_by_side(tables))
+        for table in tables:
             rows = []
             for dataset, cells in table.rows.items():
                 first = next(iter(cells.values()))
@@ -279,7 +290,10 @@ class Suite:
     def _add_comparison(self, page: Page) -> None:
         page.add(
             Heading("Models compared"),
-            Words("Differences on the same objects or images, paired; intervals by bootstrap over images."),
+            Words(
+                "Differences on the same objects or images, paired; intervals by bootstrap over images. `first better` "
+                "is the share of resamples in which the first is; p is that of a paired t test on the images' means."
+            ),
         )
         if self.measured.parameters:
             sizes = [[name, f"{size / 1e6:.1f} million"] for name, size in self.measured.parameters.items()]
@@ -317,6 +331,16 @@ class Suite:
             f"napari-sam-xl {made['version']}, {used}. Measuring took {seconds:.0f} s, added up over "
             "processes."
         )
+
+
+def _side_by_side(tables: Sequence[ShortTable]) -> Table:
+    """All methods, over all data sets or the only one."""
+    headings = list(dict.fromkeys(h for one in tables for h in one.headings))
+    rows = []
+    for one in tables:
+        cells = list(one.rows.values())[-1]
+        rows.append([one.method, *(with_interval(cells[h]) if h in cells else "-" for h in headings)])
+    return Table([list(tables[0].rows)[-1], *headings], rows)
 
 
 def _only(estimates: Sequence[Estimate], protocol: str) -> list[Estimate]:

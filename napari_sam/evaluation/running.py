@@ -79,7 +79,7 @@ class Measured:
     Attributes
     ----------
     units : dict
-        By the experiment's name and the model's ("" where none answers), in the order of the samples.
+        By the experiment's id and the model's name ("" where none answers), in the order of the samples.
     seconds : dict
         Of processor time for each of these.
     resumed, measured : int
@@ -160,7 +160,7 @@ def measure(
         if progress is not None:
             progress(done, total, f"{job.sample.dataset}/{job.sample.name}")
 
-    if progress is not None:
+    if progress is not None and total:
         progress(0, total, "")
     count = _workers(workers, models) if todo else 0
     if count:
@@ -170,7 +170,7 @@ def measure(
     known = store.get(everything)
     for (name, model, place), (sample, key) in keys.items():
         del place
-        unit = Unit(sample.dataset, sample.name, known[key], sample.groups)
+        unit = Unit(sample.dataset, sample.name, known[key], sample.groups, sample.position)
         out.units.setdefault((name, model), []).append(unit)
     for pair in out.units:
         out.seconds[pair] = store.seconds(key for (n, m, _), (_, key) in keys.items() if (n, m) == pair)
@@ -207,7 +207,7 @@ def _plan(
                 place = places[id(sample)]
                 job = jobs.setdefault((name, place), Job(model, sample, [], seed))
                 job.experiments.append((key, experiment.for_sample(sample)))
-                keys[experiment.name, name, place] = (sample, key)
+                keys[experiment.id, name, place] = (sample, key)
     return list(jobs.values()), keys
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import zlib
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     Box = tuple[int, int, int, int]
+
+_FEW_FILES = 4
 
 MIN_AREA_PX = 16
 """Smaller objects are not asked for by points and boxes."""
@@ -201,13 +204,14 @@ class Sample:
 
 
 def file_identity(*paths: Path | None) -> str:
-    """What changes when files do: their names, sizes and times; pixels are not read."""
+    """What changes when files do: their names, sizes and times, or a hash of these; pixels are not read."""
     parts = []
     for path in paths:
         if path is not None:
             known = path.stat()
             parts.append(f"{path.name}:{known.st_size}:{known.st_mtime_ns}")
-    return "|".join(parts)
+    text = "|".join(parts)
+    return text if len(parts) <= _FEW_FILES else hashlib.sha256(text.encode()).hexdigest()
 
 
 def spread(count: int, most: int | None) -> list[int]:
@@ -236,8 +240,20 @@ def chosen_samples(samples: Sequence[Sample], most: int | None) -> list[Sample]:
 
 
 def with_groups(samples: Iterable[Sample], table: Mapping[tuple[str, str], Mapping[str, str]]) -> list[Sample]:
-    """Samples with the columns of a table that is read by data set and name, or by name alone."""
-    out = []
+    """Samples with the columns of a table that is read by data set and name, or by name alone.
+
+    Raises
+    ------
+    EvaluationError
+        If no row of the table is of any sample, or a position is none.
+    """
+    samples, out = list(samples), []
+    if not any((one.dataset, one.name) in table or ("", one.name) in table for one in samples):
+        names = [name for _, name in table][:1]
+        raise EvaluationError(
+            f"no row of the table is of any image: it names {names[0] if names else 'nothing'!r}, and images are "
+            f"called {samples[0].name if samples else 'nothing'!r}; name them so in the column 'sample'"
+        )
     for one in samples:
         more = table.get((one.dataset, one.name)) or table.get(("", one.name)) or {}
         place = _position(more) or one.position

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.samples import Sample, TrueObject, Truth, file_identity
+from napari_sam.evaluation.samples import Sample, TrueObject, Truth
 from napari_sam.io.label_edits import box_of, intersection, plane_of, union
 from napari_sam.io.label_store import LabelStore
 
@@ -35,9 +35,10 @@ def store_samples(path: Path) -> list[Sample]:
     with LabelStore.open(path, "r") as store:
         planes = [plane_of({"plane": p}) for (p,) in store.rows_of("SELECT DISTINCT plane FROM objects ORDER BY plane")]
         image = store.meta("image") or {}
+        ((changes,),) = store.rows_of("SELECT max(seq) FROM log")  # not the file: changes wait beside it
     place = image.get("uri")
     name = path.resolve().name
-    identity = f"{path.resolve()}|{file_identity(path / 'journal.sqlite')}"
+    identity = f"{path.resolve()}|{changes}|{image.get('identity')}"
     out = []
     for plane in planes:
         title = "/".join(["plane", *map(str, plane)]) if plane else "plane"
@@ -64,7 +65,7 @@ def _objects(path: Path, plane: tuple[int, ...]) -> Truth:
         return Truth((store.shape[-2], store.shape[-1]), tuple(objects))
 
 
-def corrected_objects(path: Path) -> Iterator[tuple[int, float, str]]:
+def corrected_objects(path: Path) -> Iterator[tuple[int, float, str, str]]:
     """IoU of each automatically found object and of what a person left of it.
 
     Parameters
@@ -80,6 +81,8 @@ def corrected_objects(path: Path) -> Iterator[tuple[int, float, str]]:
         Of the automatic and the final mask; 1 where nobody changed it, 0 where it was taken out.
     fate : str
         "kept", "changed" or "removed"; only objects that a person has seen: reviewed, redrawn or removed.
+    plane : str
+        Where it lies along the leading axes; empty in a 2-D store.
 
     Raises
     ------
@@ -91,7 +94,7 @@ def corrected_objects(path: Path) -> Iterator[tuple[int, float, str]]:
         if not born:
             raise EvaluationError(f"{path}: no object of it was found by everything-mode; there is nothing to compare")
         seen = {int(v) for v in store.reviewed()}  # as of now
-        for label, op in born.items():
+        for label, (op, plane) in born.items():
             later = [
                 (int(number), kind)
                 for number, kind in store.rows_of(
@@ -102,20 +105,20 @@ def corrected_objects(path: Path) -> Iterator[tuple[int, float, str]]:
             ]
             gone = not store.rows_of("SELECT 1 FROM objects WHERE label = ?", (label,))
             if gone:
-                yield label, 0.0, "removed"
+                yield label, 0.0, "removed", plane
             elif any(kind in _BY_PEOPLE for _, kind in later):
-                yield label, _overlap(store, label, [number for number, _ in later]), "changed"
+                yield label, _overlap(store, label, [number for number, _ in later]), "changed", plane
             elif label in seen:
-                yield label, 1.0, "kept"
+                yield label, 1.0, "kept", plane
 
 
-def _automatic(store: LabelStore) -> dict[int, int]:
-    """Objects that a whole-image run made, and the change that made them."""
+def _automatic(store: LabelStore) -> dict[int, tuple[int, str]]:
+    """Objects that a whole-image run made: the change that made them, and their plane."""
     rows = store.rows_of(
-        "SELECT rows.label, min(ops.id) FROM rows JOIN ops ON ops.id = rows.op "
+        "SELECT rows.label, min(ops.id), json_extract(rows.after, '$.plane') FROM rows JOIN ops ON ops.id = rows.op "
         "WHERE ops.kind IN ('everything', 'commits') AND ops.state = 'done' AND rows.before IS NULL GROUP BY rows.label"
     )
-    return {int(label): int(op) for label, op in rows}
+    return {int(label): (int(op), str(plane or "")) for label, op, plane in rows}
 
 
 def _overlap(store: LabelStore, label: int, later: list[int]) -> float:

@@ -71,6 +71,7 @@ class RatingWidget(QWidget):
         self._keys = KeySet(viewer)
         self._order: list[Item] = []
         self._at = 0
+        self._rated_as = ""  # whose order it is, whatever is being typed
         self._shown_at = 0.0
         self.current: Item | None = None
         self._build()
@@ -131,7 +132,7 @@ class RatingWidget(QWidget):
             show_error(str(error))
             return
         waiting = [item for item in order if item.number not in rated]
-        self._study = study
+        self._study, self._rated_as = study, rater
         self._order = [item for item in order if item.number in rated] + waiting
         self._at = len(rated)
         self._keys.use(self._bindings())
@@ -140,11 +141,11 @@ class RatingWidget(QWidget):
 
     def rate(self, rating: int) -> None:
         """Keep a rating of what is shown, and go on."""
-        if self._study is None or self.current is None:
+        if self._study is None or self.current is None or self._renamed():
             return
         seconds = time.monotonic() - self._shown_at
         try:
-            self._study.rate(self.rater.text().strip(), self.current.number, rating, seconds)
+            self._study.rate(self._rated_as, self.current.number, rating, seconds)
         except NapariSamError as error:
             show_error(str(error))
             return
@@ -156,11 +157,11 @@ class RatingWidget(QWidget):
 
     def take_back(self) -> None:
         """Take the last rating back, and show its mask again."""
-        if self._study is None or self._at == 0:
+        if self._study is None or self._renamed() or self._at == 0:
             return
         item = self._order[self._at - 1]
         try:
-            self._study.rate(self.rater.text().strip(), item.number, 0)
+            self._study.rate(self._rated_as, item.number, 0)
         except NapariSamError as error:
             show_error(str(error))
             return
@@ -173,10 +174,17 @@ class RatingWidget(QWidget):
             layer = self._viewer.layers[_MASK]
             layer.visible = not layer.visible
 
+    def _renamed(self) -> bool:
+        """Whether another name was typed: then its own order is shown first, and nothing is rated yet."""
+        if self.rater.text().strip() == self._rated_as:
+            return False
+        self._another_rater()
+        return True
+
     def _another_rater(self) -> None:
         """Another name has its own ratings."""
         self.rater.clearFocus()
-        if self._study is not None and self.rater.text().strip():
+        if self._study is not None and self.rater.text().strip() != self._rated_as:
             self.begin(self._study)
         self._show_state()
 

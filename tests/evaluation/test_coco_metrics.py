@@ -144,9 +144,9 @@ def test_lvis_forgives_masks_of_categories_that_are_not_fully_marked():
 
 def test_frequencies_are_means_over_their_categories():
     images = [image_with([entry("a")])]
-    run = evaluated(images, ["a", "b"])
-    assert average_precision(run, [0])["AP"] == pytest.approx(1.0)
-    assert math.isnan(average_precision(run, [1])["AP"])
+    judged = evaluated(images, ["a", "b"])
+    assert average_precision(judged, chosen={"a"})["AP"] == pytest.approx(1.0)
+    assert math.isnan(average_precision(judged, chosen={"b"})["AP"])
 
 
 def test_no_detection_is_a_precision_of_zero():
@@ -156,3 +156,16 @@ def test_no_detection_is_a_precision_of_zero():
 def test_scores_that_are_no_numbers_are_refused():
     with pytest.raises(EvaluationError, match="score nan"):
         evaluated([image_with([entry("a", score=float("nan"))])], ["a"])
+
+
+def test_images_are_resampled_by_how_often_they_count(rng):
+    images = [scene(rng) for _ in range(3)]
+    judged = evaluated(images, ["a", "b"])
+    twice = average_precision(evaluated([images[0], images[0], images[2]], ["a", "b"]))
+    assert average_precision(judged, np.array([2.0, 0.0, 1.0])) == pytest.approx(twice, nan_ok=True)
+    assert average_precision(judged) == average_precision(judged, np.ones(3))
+
+
+def test_masks_in_images_without_objects_count_against():
+    images = [image_with([entry("a")]), {"shape": SHAPE, "objects": [], "found": [entry("a", score=0.9)]}]
+    assert average_precision(evaluated(images, ["a"]))["AP"] == pytest.approx(0.5)

@@ -10,6 +10,7 @@ from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.agreement import agreement, label_pairs
 from napari_sam.evaluation.composition import Composition, center_map, concavity
 from napari_sam.evaluation.experiment import Unit
+from napari_sam.evaluation.figures import positions
 from napari_sam.evaluation.samples import Sample, truth_of_labels
 from napari_sam.evaluation.store_samples import corrected_objects
 from tests.evaluation_stubs import toy
@@ -65,7 +66,10 @@ def test_without_masks_centres_are_not_defined():
 
 def test_positions_come_from_tables_and_georeferenced_files(labels, tmp_path):
     placed = toy(labels, position=(48.5, 11.5))
-    assert Composition().measure(placed, None, 0)["position"] == [48.5, 11.5]
+    assert placed.position == (48.5, 11.5)
+    units = [Unit("toy", "a", Composition().measure(placed, None, 0), position=placed.position)]
+    assert positions(units).startswith(b"\x89PNG")
+    assert positions([Unit("toy", "a", EMPTY)]) is None
     pytest.importorskip("pyproj")
     path = tmp_path / "geo.tif"
     keys = (1, 1, 0, 2, 1024, 0, 1, 2, 2048, 0, 1, 4326)
@@ -110,7 +114,7 @@ def test_a_store_knows_what_people_made_of_automatic_masks(tmp_path):
         store.review(1, "accepted")
         store.review(2, "rejected")
         store.paint(np.full((10, 5), 3), (15, 40))  # half a column below: 100 px become 150
-    found = {label: (iou, fate) for label, iou, fate in corrected_objects(tmp_path / "cells.ome.zarr")}
+    found = {label: (iou, fate) for label, iou, fate, _ in corrected_objects(tmp_path / "cells.ome.zarr")}
     assert found == {1: (1.0, "kept"), 2: (0.0, "removed"), 3: (pytest.approx(100 / 150), "changed")}
 
 

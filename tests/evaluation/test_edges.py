@@ -131,6 +131,12 @@ def test_other_programs_maps_are_measured_too(tmp_path):
     unit = Unit("toy", "a", experiment.measure(sample, None, 0))
     found = {(e.method, e.metric): e.value for e in experiment.summary([unit], "", 0)}
     assert found["other", "ODS"] == 1
+    before = experiment.settings()
+    wide = (drawn[0] * np.uint16(40_000) + np.uint16(700)).astype(np.uint16)
+    Image.fromarray(wide).save(tmp_path / "maps" / "a.png")
+    assert experiment.settings() != before  # what was measured with another map is not taken
+    unit = Unit("toy", "a", experiment.measure(sample, None, 0))
+    assert np.array(unit.payload["other"])[3, 50] == 30  # 16 bit is not clipped to white
     missing = EdgeBaselines(maps=(("other", tmp_path),))
     (tmp_path / "a.png").unlink()
     Image.fromarray(np.zeros((30, 31), np.uint8)).save(tmp_path / "a.png")

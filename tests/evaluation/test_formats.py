@@ -182,6 +182,78 @@ def test_a_label_store_is_data_too(tmp_path):
         sample.source()
 
 
+def identity_of(path):
+    return find_samples(path)[0].identity
+
+
+def test_a_stores_changes_change_its_identity_though_its_file_waits(tmp_path):
+    from napari_sam import LabelStore
+
+    with LabelStore.create(tmp_path / "cells.ome.zarr", shape=(20, 30)) as store:
+        store.paint(LABELS, (0, 0))
+        before = identity_of(tmp_path / "cells.ome.zarr")
+        store.erase(9)
+        assert identity_of(tmp_path / "cells.ome.zarr") != before
+        store.undo()
+        assert identity_of(tmp_path / "cells.ome.zarr") != before
+
+
+def test_a_redrawn_mask_of_dsb2018_changes_the_identity(tmp_path):
+    import os
+
+    save_rgb(tmp_path / "id1" / "images" / "id1.png")
+    mask = tmp_path / "id1" / "masks" / "m.png"
+    save_rgb(mask, (LABELS == 4).astype(np.uint8) * 255)
+    before = identity_of(tmp_path)
+    known = mask.stat()
+    os.utime(mask, ns=(known.st_atime_ns, known.st_mtime_ns + 1))
+    assert identity_of(tmp_path) != before
+
+
+def test_masks_with_an_alpha_channel(tmp_path):
+    save_rgb(tmp_path / "id1" / "images" / "id1.png")
+    grey = (LABELS == 4).astype(np.uint8) * 255
+    save_rgb(tmp_path / "id1" / "masks" / "m.png", np.dstack([grey, np.full_like(grey, 255)]))
+    assert boxes(find_samples(tmp_path)[0]) == BOXES[:1]
+
+
+def test_coco_images_are_taken_by_their_path_not_by_a_name_that_others_have(tmp_path):
+    for folder in ("A", "B"):
+        save_rgb(tmp_path / "pictures" / folder / "a.png")
+    for name, there in (("B/a.png", True), ("C/a.png", False), ("a.png", False)):
+        (tmp_path / "val.json").write_text(
+            json.dumps(coco() | {"images": [{**coco()["images"][0], "file_name": name}]})
+        )
+        if there:
+            assert find_samples(tmp_path / "val.json")[0].image == tmp_path / "pictures" / "B" / "a.png"
+        else:
+            with pytest.raises(EvaluationError, match="none of its 1 images"):
+                find_samples(tmp_path / "val.json")
+
+
+def test_names_with_brackets_are_names(tmp_path):
+    tifffile.imwrite(tmp_path / "cell[1].image.tif", RGB)
+    tifffile.imwrite(tmp_path / "cell[1].labels.tif", LABELS)
+    assert [s.name for s in find_samples(tmp_path)] == ["cell[1]"]
+
+
+@pytest.mark.parametrize(
+    ("table", "change", "message"),
+    [
+        ("images", {"latitude": "north", "longitude": 1}, "give degrees"),
+        ("annotations", {"category_id": [3]}, "give a number"),
+        ("annotations", {"image_id": {}}, "give a number"),
+    ],
+)
+def test_entries_of_coco_that_make_no_sense_are_named(tmp_path, table, change, message):
+    save_rgb(tmp_path / "a.png")
+    raw = coco()
+    raw[table][0].update(change)
+    (tmp_path / "val.json").write_text(json.dumps(raw))
+    with pytest.raises(EvaluationError, match=message):
+        find_samples(tmp_path / "val.json")
+
+
 @pytest.mark.parametrize("form", [f for f in FORMATS if f != "auto"])
 def test_an_empty_folder_is_refused_in_every_format(tmp_path, form):
     with pytest.raises(NapariSamError):
@@ -263,5 +335,7 @@ def test_a_table_adds_columns_and_positions(collection):
     found = with_groups(samples, table)
     assert [s.groups.get("stain") for s in found] == ["H&E", "PAS", None, "PAS"]
     assert found[0].position == (48.1, 11.6)
+    with pytest.raises(EvaluationError, match=r"no row of the table is of any image: it names 'a\.png'"):
+        with_groups(samples, {("", "a.png"): {"stain": "H&E"}})
     with pytest.raises(EvaluationError, match="latitude 98"):
         with_groups(samples, {("", "a"): {"latitude": "98", "longitude": "0"}})

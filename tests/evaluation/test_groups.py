@@ -61,12 +61,18 @@ def test_a_table_of_groups_is_read(tmp_path):
     assert read_groups(path) == {("d", "a"): {"stain": "H&E"}, ("", "b"): {"stain": "PAS"}}
 
 
+def test_semicolons_separate_too(tmp_path):
+    (tmp_path / "g.csv").write_text("sample;stain\na;H&E\n")
+    assert read_groups(tmp_path / "g.csv") == {("", "a"): {"stain": "H&E"}}
+
+
 @pytest.mark.parametrize(
-    ("text", "message"), [("image,stain\na,b\n", "no column 'sample'"), ("sample\na\n", "no grouping column")]
+    ("text", "message"),
+    [("", "the file is empty"), ("image,stain\na,b\n", "no column 'sample'"), ("sample\na\n", "no grouping column")],
 )
 def test_tables_without_their_columns_are_refused(tmp_path, text, message):
     (tmp_path / "g.csv").write_text(text)
     with pytest.raises(EvaluationError, match=message):
         read_groups(tmp_path / "g.csv")
-    with pytest.raises(EvaluationError, match="cannot be read"):
+    with pytest.raises(EvaluationError, match="no such file"):
         read_groups(tmp_path / "none.csv")

@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.everything import OtherLabels, parse_tools
+from napari_sam.evaluation.everything import OtherLabels, parse_tools, without_crowds
 from napari_sam.evaluation.matching import label_scores, match
-from napari_sam.evaluation.samples import Sample, truth_of_labels
+from napari_sam.evaluation.samples import Sample, TrueObject, Truth, truth_of_labels
 
 
 def blobs(seed, smooth):
@@ -86,6 +86,25 @@ def test_missing_labels_and_other_shapes_are_named(tmp_path, sample):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 5), np.uint16))
     with pytest.raises(EvaluationError, match=r"\(5, 5\)"):
         OtherLabels("cellpose", tmp_path).measure(sample, None, 0)
+
+
+def test_the_bare_name_is_taken_last_since_it_may_be_the_image(tmp_path, sample):
+    import tifffile
+
+    tifffile.imwrite(tmp_path / "a.tif", np.full((20, 20), 7, np.uint16))
+    tifffile.imwrite(tmp_path / "a_cp_masks.tif", sample.truth().labels().astype(np.uint16))
+    assert OtherLabels("cellpose", tmp_path).measure(sample, None, 0)["scores"]["pq"] == 1
+
+
+def test_masks_in_crowds_count_neither_for_nor_against():
+    objects = (
+        TrueObject(1, np.ones((8, 8), bool), (0, 0)),
+        TrueObject(2, np.ones((20, 10), bool), (0, 10), crowd=True),
+    )
+    found = np.zeros((20, 20), np.int32)
+    found[:8, :8], found[2:6, 12:16], found[10:14, 7:11] = 5, 6, 7  # the last has a quarter of itself in the crowd
+    left = without_crowds(found, Truth((20, 20), objects))
+    assert set(np.unique(left)) == {0, 5, 7}
 
 
 @pytest.mark.parametrize("given_as", ["cellpose", "=x", "cellpose="])

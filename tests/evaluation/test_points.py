@@ -91,6 +91,11 @@ def test_the_noise_of_boxes_goes_both_ways(labels):
     assert np.abs(moved).max() <= 5  # a standard deviation is one pixel
 
 
+def test_the_noise_of_boxes_does_not_depend_on_clicks(labels):
+    found = [Points(clicks=n).measure(toy(labels), Oracle(labels), 0)["noisy box"] for n in (1, 4)]
+    assert found[0] == found[1]
+
+
 def test_images_without_objects_give_nothing_and_none_at_all_is_an_error(labels):
     empty = np.zeros_like(labels)
     experiment = Points()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 
 import numpy as np
@@ -90,13 +91,31 @@ def test_names_and_items_that_cannot_be_are_refused(study):
         study.rate("ada", 99, 5)
 
 
-@pytest.mark.parametrize("line", ["1,nan,0,0", "1,12,0,0", "99,5,0,0", "x,5,0,0", "1"])
+@pytest.mark.parametrize("line", ["1,nan,0,0", "1,12,0,0", "1,7.9,0,0", "99,5,0,0", "x,5,0,0", "1"])
 def test_damaged_ratings_are_named_by_line(study, line):
     study.rate("ada", 1, 5)
     with study.ratings_file("ada").open("a") as file:
         file.write(line + "\n")
     with pytest.raises(EvaluationError, match="line 3"):
         study.ratings("ada")
+
+
+def test_a_file_that_a_crash_left_empty_gets_its_head(study):
+    study.ratings_file("ada").touch()
+    study.rate("ada", 1, 5)
+    study.rate("ada", 2, 6)
+    assert study.ratings("ada") == {1: 5, 2: 6}
+    study.ratings_file("ada").write_bytes(b"item,rating\n1,\xff\n")
+    with pytest.raises(EvaluationError, match="cannot be read"):
+        study.ratings("ada")
+
+
+def test_labels_of_another_shape_make_no_study(tmp_path):
+    (sample,) = samples(1)
+    wrong = toy(np.pad(sample.truth().labels(), 5))
+    mixed = dataclasses.replace(sample, read_truth=wrong.read_truth)
+    with pytest.raises(EvaluationError, match="both must be one"):
+        prepare_study(tmp_path / "study", [mixed], [Stub()], 1)
 
 
 def test_the_report_compares_sources_in_pairs(study, rng):

@@ -43,8 +43,8 @@ def edge_unit(name, found):
     return Unit("BSDS500", name, {key: [[found] * 99, [100] * 99, [found] * 99, [120] * 99] for key in ("masks",)})
 
 
-def everything_unit(name, dataset="cells"):
-    scores = dict.fromkeys(("msa", "ap50", "ap75", "ap90", "f1", "precision", "recall", "pq", "sq", "rq"), 0.5)
+def everything_unit(name, dataset="cells", share=0.5):
+    scores = dict.fromkeys(("msa", "ap50", "ap75", "ap90", "f1", "precision", "recall", "pq", "sq", "rq"), share)
     return Unit(dataset, name, {"true": 3, "found": 3, "scores": {**scores, "seg": None}})
 
 
@@ -58,6 +58,7 @@ def suite():
         Proposals(),
         Everything(),
         OtherLabels("cp"),
+        OtherLabels("other"),
         Composition(),
     ]
     models = [Model("default", "default"), Model("mine", "mine.pth")]
@@ -81,16 +82,17 @@ def suite():
         ("edge baselines", ""): [Unit("BSDS500", n, {"sobel": drawn, "canny": drawn}) for n in "xy"],
         ("proposals", "default"): [Unit("cells", n, {"proposals": [9, 9], "objects": objects}) for n in "ab"],
         ("everything", "default"): [everything_unit("a"), everything_unit("b")],
-        ("labels of others", ""): [everything_unit("a")],
+        ("labels of others: cp", ""): [everything_unit("a")],
+        ("labels of others: other", ""): [everything_unit("b", share=0.25)],
         ("data", ""): [
-            Unit("cells", n, Composition().measure(toy(labels(), n, position=(48.0, 11.0)), None, 0)) for n in "ab"
+            Unit("cells", n, Composition().measure(toy(labels(), n), None, 0), position=(48.0, 11.0)) for n in "ab"
         ],
     }
     return Suite(
         experiments,
         models,
         Measured(units, {("points", "default"): 3.0}, parameters={"default": 8_400_000, "mine": 94_000_000}),
-        columns=["stain", "site"],
+        columns=["stain"],
     )
 
 
@@ -152,9 +154,15 @@ def test_every_number_has_its_n_and_interval_or_says_why_not(suite):
 
 def test_models_are_compared_on_the_same_objects(suite):
     found = {(d["experiment"], d["protocol"], d["metric"]): d for d in suite.differences()}
+    assert ("everything", "whole image", "mSA") in found  # other programs are compared, too
     one = found["points", "center", "IoU@1"]
     assert (one["first"], one["second"], one["n"], one["images"]) == ("default", "mine", 6, 6)
     assert one["low"] <= one["difference"] <= one["high"]
+
+
+def test_two_other_programs_keep_their_own_numbers(suite):
+    found = {e.method: e.value for e in suite.estimates["everything"] if e.metric == "mSA" and e.dataset == "cells"}
+    assert (found["cp"], found["other"]) == (0.5, 0.25)
 
 
 def test_groups_take_the_columns_that_are_there(suite):

@@ -88,6 +88,17 @@ def test_a_rater_goes_on_where_they_stopped_and_another_starts_anew(rated, study
     assert rated.widget.counts.text() == "1 of 6 rated"
 
 
+def test_a_name_that_was_only_typed_gets_no_rating_of_another(rated, study):
+    rated.key("3")
+    rated.widget.rater.setText("grace")  # and no Enter
+    rated.widget.rate(9)
+    assert study.ratings("grace") == {}
+    assert rated.widget.current == study.order("grace")[0]
+    rated.widget.rate(9)
+    assert study.ratings("grace") == {study.order("grace")[0].number: 9}
+    assert len(study.ratings("ada")) == 1
+
+
 def test_buttons_do_what_keys_do(rated, study, qtbot):
     from qtpy.QtCore import Qt
 
