@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.coco_samples import coco_samples
@@ -340,15 +339,6 @@ def _store_samples(root: Path, split: str) -> list[Sample]:
     from napari_sam.evaluation.store_samples import store_samples  # noqa: PLC0415 - only stores need it
 
     return store_samples(root)
-
-
-def image_shape(sample: Sample) -> tuple[int, int]:
-    """Height and width of a sample's picture, without decoding it where that can be told."""
-    if sample.read_image is None and sample.image is not None and sample.image.suffix.lower() not in (".tif", ".tiff"):
-        with Image.open(sample.image) as picture:
-            return picture.height, picture.width
-    truth = sample.truth()
-    return truth.shape
 
 
 FORMATS: dict[str, Callable[[Path, str], list[Sample]]] = {
