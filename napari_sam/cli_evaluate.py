@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from napari_sam.evaluation.report import Suite
     from napari_sam.evaluation.samples import Sample
 
+_NOTES = 3  # of what was left out, that are shown
 _PROMISE = "keeping what is measured and stopping; the same command goes on from here"
 _EXPERIMENTS = {
     "points": "clicks and boxes, beside simple methods",
@@ -106,21 +107,41 @@ def _add_settings(command: argparse.ArgumentParser, name: str) -> None:
 
 
 def _evaluate(args: argparse.Namespace) -> Any:
+    _check(args)
+    experiments, samples = _chosen(args, _samples(args))
+    audit = _agreement(args, samples) if args.experiment_name == "data" else {}  # first: it may be refused
+    if args.out is None and args.experiment_name in ("all", "compare"):
+        sys.stderr.write("note: no report will be written and nothing kept; give --out FOLDER\n")
+    suite = _run(args, experiments, samples)
+    return _shown(args, _result(args, suite) | audit, suite)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse arguments that make no sense."""
+    given = [p for p in (args.data, args.path) if p is not None]
+    if len(given) != 1:
+        raise EvaluationError("give the labelled images once: DATA or --path DATA")
+    args.data = given[0]
+    for name, least in (("max_images", "0 for all"), ("per_image", "0 for all"), ("seed", "0")):
+        if (getattr(args, name, None) or 0) < 0:
+            raise EvaluationError(f"--{name.replace('_', '-')} {getattr(args, name)}: give a number, or {least}")
+
+
+def _samples(args: argparse.Namespace) -> list[Sample]:
+    """The labelled images of a command, with the columns of its table; text has its own."""
     from napari_sam.evaluation.formats import find_samples  # noqa: PLC0415 - the command line starts quickly
     from napari_sam.evaluation.groups import read_groups  # noqa: PLC0415
     from napari_sam.evaluation.samples import with_groups  # noqa: PLC0415
 
-    given = [p for p in (args.data, args.path) if p is not None]
-    if len(given) != 1:
-        raise EvaluationError("give the labelled images once: DATA or --path DATA")
-    for name in ("max_images", "per_image"):
-        if (getattr(args, name, None) or 0) < 0:
-            raise EvaluationError(f"--{name.replace('_', '-')} {getattr(args, name)}: give a number, or 0 for all")
-    args.data = given[0]
-    samples = [] if args.experiment_name == "text" else find_samples(args.data, args.format, args.split, args.only)
-    if args.seed < 0:
-        raise EvaluationError(f"--seed {args.seed}: give a number from 0 up")
     args.columns = []
+    if args.experiment_name == "text":
+        return []
+    notes: list[str] = []
+    samples = find_samples(args.data, args.format, args.split, args.only, notes)
+    for note in notes[:_NOTES]:
+        sys.stderr.write(f"note: left out: {note}\n")
+    if len(notes) > _NOTES:
+        sys.stderr.write(f"note: and {len(notes) - _NOTES} more\n")
     if args.table is not None:
         table = read_groups(args.table)
         args.columns = [c for c in next(iter(table.values()), {}) if c not in ("latitude", "longitude")]
@@ -128,12 +149,7 @@ def _evaluate(args: argparse.Namespace) -> Any:
     there = sorted({name for one in samples for name in one.groups})
     if missing := [c for c in getattr(args, "by", None) or () if c not in there]:
         raise EvaluationError(f"--by {missing[0]}: none of the images has this column; there are {', '.join(there)}")
-    experiments, samples = _chosen(args, samples)
-    audit = _agreement(args, samples) if args.experiment_name == "data" else {}  # first: it may be refused
-    if args.out is None and args.experiment_name in ("all", "compare"):
-        sys.stderr.write("note: no report will be written and nothing kept; give --out FOLDER\n")
-    suite = _run(args, experiments, samples)
-    return _shown(args, _result(args, suite) | audit, suite)
+    return samples
 
 
 def _chosen(args: argparse.Namespace, samples: list[Sample]) -> tuple[list[Experiment], list[Sample]]:

@@ -276,6 +276,15 @@ def _pair(folder, labels, image=True):
         tifffile.imwrite(folder / "x.image.tif", np.zeros((96, 96), np.uint8))
 
 
+def test_images_without_labels_are_named(data, capsys):
+    for i in range(5):
+        tifffile.imwrite(data / "cells" / "dev" / f"lonely{i}.labels.tif", np.ones((9, 9), np.uint8))
+    assert main(["evaluate", "data", str(data), "--only", "cells", "--workers", "0"]) == 0
+    err = capsys.readouterr().err
+    assert err.count("labels without an image") == 3
+    assert "note: and 2 more" in err
+
+
 def test_a_study_from_preparation_to_report(data, capsys, tmp_path):
     study = tmp_path / "study"
     made = run(capsys, "human", "prepare", data, "--study", study, "--objects", "3", "--device", "cpu")

@@ -14,7 +14,7 @@ from src_models.training.coco import object_mask
 from src_models.training.datasets import find_image
 
 
-def coco_samples(path: Path, split: str = "") -> list[Sample]:
+def coco_samples(path: Path, split: str = "", notes: list[str] | None = None) -> list[Sample]:
     """Images of a COCO, LVIS or LIVECell file that are there.
 
     Parameters
@@ -23,6 +23,8 @@ def coco_samples(path: Path, split: str = "") -> list[Sample]:
         The JSON file; images are looked for beside it, in ``images``, and in any folder below.
     split : str
         Not used: one file is one split.
+    notes : list of str, optional
+        Gets how many images are not there.
 
     Raises
     ------
@@ -75,6 +77,9 @@ def coco_samples(path: Path, split: str = "") -> list[Sample]:
             f"{path}: none of its {len(images)} images is there, such as {_file_name(images[0])!r}; put the folder of "
             "images beside it"
         )
+    if notes is not None and len(out) < len(images):
+        count = len(images) - len(out)
+        notes.append(f"{path}: {count} of its {len(images)} images are not there, or not the only ones of their name")
     return sorted(out, key=lambda one: one.name)
 
 

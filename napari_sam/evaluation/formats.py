@@ -25,7 +25,11 @@ _LABELS, _BOUNDARIES = ".labels.tif", ".gt.npz"
 
 
 def find_samples(
-    path: str | Path, form: str = "auto", split: str = "dev", only: Sequence[str] | None = None
+    path: str | Path,
+    form: str = "auto",
+    split: str = "dev",
+    only: Sequence[str] | None = None,
+    notes: list[str] | None = None,
 ) -> list[Sample]:
     """The labelled images of a file or folder.
 
@@ -39,6 +43,8 @@ def find_samples(
         Which part, where there are folders for it.
     only : sequence of str, optional
         Data sets to keep.
+    notes : list of str, optional
+        Gets what was left out and why, such as an image without labels.
 
     Returns
     -------
@@ -58,7 +64,7 @@ def find_samples(
     if form not in FORMATS:
         raise EvaluationError(f"format {form!r}: give one of {', '.join(FORMATS)}")
     name = _recognised(root, split) if form == "auto" else form
-    samples = FORMATS[name](root, split)
+    samples = FORMATS[name](root, split, [] if notes is None else notes)
     if not samples:
         raise EvaluationError(f"{root}: no labelled image of format {name}; {_EXPECTED[name]}")
     there = sorted({one.dataset for one in samples})
@@ -98,7 +104,7 @@ def _collection(root: Path, split: str) -> list[Path]:
     return own or found
 
 
-def _collection_samples(root: Path, split: str) -> list[Sample]:
+def _collection_samples(root: Path, split: str, notes: list[str]) -> list[Sample]:
     """Data sets as DATASET/SPLIT/NAME.image.* with NAME.labels.tif or NAME.gt.npz, and an INDEX.csv above them."""
     folders = _collection(root, split)
     out = []
@@ -110,6 +116,8 @@ def _collection_samples(root: Path, split: str) -> list[Sample]:
             image = next(iter(sorted(folder.glob(f"{glob.escape(name)}.image.*"))), None)
             if image is not None:
                 out.append(_pair(dataset, name, image, labels, about.get((dataset, name), {})))
+            else:
+                notes.append(f"{labels}: labels without an image")
         for drawn in sorted(folder.glob(f"*{_BOUNDARIES}")):
             name = drawn.name.removesuffix(_BOUNDARIES)
             image = next(
@@ -149,10 +157,10 @@ def _label_file(path: Path) -> Truth:
     return truth_of_labels(checked_labels(read_picture(path, indices=True), str(path)))
 
 
-def _pair_samples(root: Path, split: str) -> list[Sample]:
+def _pair_samples(root: Path, split: str, notes: list[str]) -> list[Sample]:
     """A folder of pairs (Cellpose, StarDist, ours), or an OME-Zarr with labels."""
     if any(root.glob(f"*{_LABELS}")):
-        return _collection_samples(root, split)
+        return _collection_samples(root, split, notes)
     if (root / "zarr.json").exists() or (root / ".zgroup").exists() or (root / ".zattrs").exists():
         pairs = _whole(root)
         identity = file_identity(*sorted(p for p in root.rglob("*") if p.is_file()))
@@ -171,6 +179,8 @@ def _pair_samples(root: Path, split: str) -> list[Sample]:
     found = list(folder_pairs(root))
     if not found:
         read_dataset(root)  # says what is missing
+    notes += [f"{i}: an image without labels" for _, i, k in found if i is not None and k is None]
+    notes += [f"{k}: labels without an image" for _, i, k in found if i is None and k is not None]
     return [_pair(root.resolve().name, name, i, k, {}) for name, i, k in found if i is not None and k is not None]
 
 
@@ -199,7 +209,7 @@ def _packed_boundaries(path: Path) -> Truth:
     return Truth((drawn.shape[1], drawn.shape[2]), boundaries=drawn)
 
 
-def _bsds_samples(root: Path, split: str) -> list[Sample]:
+def _bsds_samples(root: Path, split: str, notes: list[str]) -> list[Sample]:
     """BSDS500 as Berkeley gives it: images/SPLIT/ID.jpg and groundTruth/SPLIT/ID.mat."""
     base = next((root / p for p in _BSDS_PLACES if (root / p / "groundTruth").is_dir()), None)
     if base is None:
@@ -213,7 +223,9 @@ def _bsds_samples(root: Path, split: str) -> list[Sample]:
     out = []
     for drawn in sorted((base / "groundTruth" / split).glob("*.mat")):
         image = base / "images" / split / f"{drawn.stem}.jpg"
-        if image.exists():
+        if not image.exists():
+            notes.append(f"{drawn}: boundaries without an image")
+        else:
             read = partial(_matlab_boundaries, drawn)
             out.append(
                 Sample(
@@ -241,7 +253,7 @@ def _matlab_boundaries(path: Path) -> Truth:
     return Truth((drawn.shape[1], drawn.shape[2]), boundaries=drawn)
 
 
-def _dsb_samples(root: Path, split: str) -> list[Sample]:
+def _dsb_samples(root: Path, split: str, notes: list[str]) -> list[Sample]:
     """DSB 2018 / BBBC038: ID/images/ID.png and one mask for each object in ID/masks."""
     out = []
     for folder in sorted(p for p in root.iterdir() if (p / "images").is_dir()):
@@ -251,6 +263,8 @@ def _dsb_samples(root: Path, split: str) -> list[Sample]:
             known = file_identity(images[0], *masks)
             read = partial(_mask_files, folder)
             out.append(Sample(root.name, folder.name, images[0], read, identity=known, groups={"dataset": root.name}))
+        elif images:
+            notes.append(f"{images[0]}: an image without masks")
     return out
 
 
@@ -273,7 +287,7 @@ def _mask_files(folder: Path) -> Truth:
     return Truth(shape, tuple(objects))
 
 
-def _tissuenet_samples(root: Path, split: str) -> list[Sample]:
+def _tissuenet_samples(root: Path, split: str, notes: list[str]) -> list[Sample]:
     """TissueNet: an .npz with X (N, H, W, 2) and y (N, H, W, 2), whole cells and nuclei."""
     keys, (images, labels) = _tissuenet_head(root)
     if images[0] != labels[0] or images[1:3] != labels[1:3]:
@@ -334,15 +348,15 @@ def _tissuenet_image(path: Path, index: int) -> NDArray[np.uint8]:
     return rgb
 
 
-def _store_samples(root: Path, split: str) -> list[Sample]:
+def _store_samples(root: Path, split: str, notes: list[str]) -> list[Sample]:
     """The objects of a LabelStore, plane by plane; its image, if the store knows it."""
     from napari_sam.evaluation.store_samples import store_samples  # noqa: PLC0415 - only stores need it
 
     return store_samples(root)
 
 
-FORMATS: dict[str, Callable[[Path, str], list[Sample]]] = {
-    "auto": lambda root, split: [],
+FORMATS: dict[str, Callable[[Path, str, list[str]], list[Sample]]] = {
+    "auto": lambda root, split, notes: [],
     "collection": _collection_samples,
     "pairs": _pair_samples,
     "coco": coco_samples,

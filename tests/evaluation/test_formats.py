@@ -231,6 +231,34 @@ def test_coco_images_are_taken_by_their_path_not_by_a_name_that_others_have(tmp_
                 find_samples(tmp_path / "val.json")
 
 
+def test_what_is_left_out_is_noted(tmp_path, collection):
+    notes = []
+    pairs, masks = tmp_path / "pairs", tmp_path / "dsb"
+    save_rgb(pairs / "a_img.png")
+    save_rgb(pairs / "b_img.png")
+    Image.fromarray(LABELS).save(pairs / "a_masks.png")
+    Image.fromarray(LABELS).save(pairs / "c_masks.png")
+    find_samples(pairs, notes=notes)
+    assert [n.rpartition("/")[2] for n in notes] == [
+        "b_img.png: an image without labels",
+        "c_masks.png: labels without an image",
+    ]
+    (collection / "cells" / "dev" / "a.image.tif").unlink()
+    find_samples(collection, notes=notes)
+    assert notes[-1].endswith("a.labels.tif: labels without an image")
+    save_rgb(masks / "id1" / "images" / "id1.png")
+    save_rgb(masks / "id1" / "masks" / "m.png", (LABELS == 4).astype(np.uint8) * 255)
+    save_rgb(masks / "id2" / "images" / "id2.png")
+    find_samples(masks, notes=notes)
+    assert notes[-1].endswith("id2.png: an image without masks")
+    raw = coco()
+    raw["images"].append({**raw["images"][0], "id": 8, "file_name": "missing.png"})
+    save_rgb(tmp_path / "coco" / "a.png")
+    (tmp_path / "coco" / "val.json").write_text(json.dumps(raw))
+    find_samples(tmp_path / "coco" / "val.json", notes=notes)
+    assert "1 of its 2 images are not there" in notes[-1]
+
+
 def test_names_with_brackets_are_names(tmp_path):
     tifffile.imwrite(tmp_path / "cell[1].image.tif", RGB)
     tifffile.imwrite(tmp_path / "cell[1].labels.tif", LABELS)
