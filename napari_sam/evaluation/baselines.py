@@ -1,7 +1,7 @@
 """What segments without a network: so that a reader sees what a network adds.
 
-Each baseline answers the same prompts as the network and is given the same pixels, around the object only: four times
-its box, so that GrabCut and random walkers end. That is help which the network does not get.
+Each baseline answers the same prompts as the network and is given the same pixels, around the object only: twice its
+box along each axis, so that GrabCut and random walkers end. That is help which the network does not get.
 """
 
 from __future__ import annotations

@@ -60,14 +60,25 @@ def edge_scores(counts: NDArray[np.integer]) -> EdgeScores:
     if counts.ndim != 3 or not len(counts):
         raise EvaluationError(f"counts of shape {counts.shape}: give (images, 4, thresholds), one image at least")
     total = counts.sum(0)
-    recall, precision = curve(total)
-    best = counts[np.arange(len(counts)), :, [_best_threshold(one) for one in counts]].sum(0)
-    return EdgeScores(
-        float(best_f(total[None])[0]),
-        float(f_measure(*(v[0] for v in curve(best[:, None])))),
-        _area(recall, precision),
-        _recall_at_half(recall, precision),
-    )
+    ois = f_measure(*curve(best_counts(counts).sum(0)))
+    area, half = area_under(total[None]), recall_at_half(total[None])
+    return EdgeScores(float(best_f(total[None])[0]), float(ois[0]), float(area[0]), float(half[0]))
+
+
+def best_counts(counts: NDArray[np.integer]) -> NDArray[np.integer]:
+    """What is counted in each image at its own best threshold, of counts (I, 4, T): (I, 4, 1)."""
+    best = f_measure(*curve(counts)).argmax(-1)
+    return np.take_along_axis(counts, best[:, None, None], axis=2)
+
+
+def area_under(counts: NDArray[np.number]) -> NDArray[np.float64]:
+    """AP of counts (B, 4, T): (B,)."""
+    return np.array([_area(r, p) for r, p in zip(*curve(counts), strict=True)])
+
+
+def recall_at_half(counts: NDArray[np.number]) -> NDArray[np.float64]:
+    """R50 of counts (B, 4, T): (B,)."""
+    return np.array([_recall_at_half(r, p) for r, p in zip(*curve(counts), strict=True)])
 
 
 def curve(counts: NDArray[np.number]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
@@ -90,10 +101,6 @@ def best_f(counts: NDArray[np.number]) -> NDArray[np.float64]:
         mixed = (share * v[:, 1:] + (1 - share) * v[:, :-1] for v in (recall, precision))
         best = np.maximum(best, f_measure(*mixed).max(-1, initial=0.0))
     return np.asarray(best)
-
-
-def _best_threshold(counts: NDArray[np.integer]) -> int:
-    return int(f_measure(*curve(counts)).argmax())
 
 
 def _area(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> float:

@@ -15,12 +15,12 @@ from napari_sam.engine.prediction import tidy_mask
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.edge_maps import canny_edges, edge_nms, sobel_edges
 from napari_sam.evaluation.edge_matching import edge_counts
-from napari_sam.evaluation.edge_scores import best_f, edge_scores
+from napari_sam.evaluation.edge_scores import area_under, best_counts, best_f, curve, f_measure, recall_at_half
 from napari_sam.evaluation.experiment import Estimate, Experiment, Record
 from napari_sam.evaluation.points import picture
 from napari_sam.evaluation.proposals import check_grid, window_grid
 from napari_sam.evaluation.samples import file_identity
-from napari_sam.evaluation.statistics import Interval, bootstrap_statistic
+from napari_sam.evaluation.statistics import bootstrap_statistic
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
 _NMS = 0.7
 _OFFSET = 4.0  # logits below minus this are as good as none
 _CROSS = np.ones((3, 3), bool)
-_NAMES = ("ODS", "OIS", "AP", "R50")
 
 
 def mask_edges(predictor: Predictor, grid: int = 16) -> NDArray[np.float64]:
@@ -84,19 +83,19 @@ def mask_edges(predictor: Predictor, grid: int = 16) -> NDArray[np.float64]:
 
 
 def _summary(units: Sequence[Unit], key: str, method: str, seed: int) -> list[Estimate]:
-    """The benchmark's numbers; with an interval for ODS, whose threshold is chosen anew in each resample."""
+    """The benchmark's numbers; the threshold of ODS is chosen anew in each resample of the images."""
     out = []
     for dataset in sorted({one.dataset for one in units}):
-        some = [one for one in units if one.dataset == dataset]
-        counts = np.array([one.payload[key] for one in some])
-        found = edge_scores(counts)
-        ods = bootstrap_statistic(best_f, counts, seed=seed)
-        nothing = Interval(np.nan, np.nan, np.nan, len(some), len(some))
-        for name in _NAMES:
-            value = float(getattr(found, name.lower()))
-            interval = Interval(value, ods.low, ods.high, ods.n, ods.images, ods.note) if name == "ODS" else nothing
-            interval = Interval(value, interval.low, interval.high, interval.n, interval.images, interval.note)
-            out.append(Estimate.of(method, dataset, "boundaries", name, interval))
+        counts = np.array([one.payload[key] for one in units if one.dataset == dataset])
+        numbers = {
+            "ODS": (best_f, counts),
+            "OIS": (lambda sums: f_measure(*curve(sums))[:, 0], best_counts(counts)),
+            "AP": (area_under, counts),
+            "R50": (recall_at_half, counts),
+        }
+        for name, (statistic, per_image) in numbers.items():
+            found = bootstrap_statistic(statistic, per_image, seed=seed)
+            out.append(Estimate.of(method, dataset, "boundaries", name, found))
     return out
 
 

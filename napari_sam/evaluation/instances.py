@@ -17,8 +17,10 @@ from napari_sam.evaluation.samples import spread
 from napari_sam.evaluation.statistics import CONFIDENCE, Interval, resampling
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
     from napari_sam.evaluation.coco_metrics import Judged
     from napari_sam.evaluation.experiment import Payload, Unit
@@ -189,26 +191,54 @@ class Instances(Experiment):
 
     def summary(self, units: Sequence[Unit], method: str, seed: int) -> list[Estimate]:  # noqa: D102
         out: list[Estimate] = []
-        means: dict[tuple[str, str, str], list[float]] = {}
-        for dataset in sorted({one.dataset for one in units}):
-            some = [one for one in units if one.dataset == dataset]
-            if not any(one.payload["objects"] for one in some):
-                continue
-            for how, who in (("once", method), ("refined", method), ("box", "box")):
-                protocol = {"once": "one pass", "refined": "refined", "box": "box filled"}[how]
-                for estimate in _estimates(some, how, who, protocol, seed):
-                    out.append(estimate)
-                    if not math.isnan(estimate.value):
-                        means.setdefault((who, protocol, estimate.metric), []).append(estimate.value)
+        for how, who, protocol in (
+            ("once", method, "one pass"),
+            ("refined", method, "refined"),
+            ("box", "box", "box filled"),
+        ):
+            found: dict[str, list[_Precision]] = {}
+            for dataset in sorted({one.dataset for one in units}):
+                some = [one for one in units if one.dataset == dataset]
+                if any(one.payload["objects"] for one in some):
+                    for metric, one in _precisions(some, how, seed).items():
+                        out.append(Estimate.of(who, dataset, protocol, metric, one.interval()))
+                        found.setdefault(metric, []).append(one)
+            for metric, over in found.items():
+                known = [one for one in over if not math.isnan(one.value)]
+                if len(over) > 1 and known:
+                    out.append(Estimate.of(who, OVERALL, protocol, metric, _mean_of(known)))
         if not out:
             raise EvaluationError(f"instances: no object in {len(units)} images; label some")
-        count = sum(len(one.payload["objects"]) for one in units)
-        if len({one.dataset for one in units}) > 1:
-            for (who, protocol, metric), values in means.items():
-                note = f"mean of {len(values)} data sets"
-                mean = float(np.mean(values))
-                out.append(Estimate(who, OVERALL, protocol, metric, mean, math.nan, math.nan, count, len(units), note))
         return out
+
+
+@dataclass(frozen=True)
+class _Precision:
+    """A number of a data set, and what it is in resamples of its images; None where there are none."""
+
+    value: float
+    draws: NDArray[np.float64] | None
+    n: int
+    images: int
+    note: str
+
+    def interval(self) -> Interval:
+        low, high = math.nan, math.nan
+        if self.draws is not None and not np.isnan(self.draws).all():
+            tail = 50 * (1 - CONFIDENCE)
+            low, high = (float(v) for v in np.nanpercentile(self.draws, [tail, 100 - tail]))
+        return Interval(self.value, low, high, self.n, self.images, self.note)
+
+
+def _mean_of(some: Sequence[_Precision]) -> Interval:
+    """The mean of data sets, each resampled by itself; one that cannot be is counted as fixed."""
+    draws = np.stack([np.full(_REPEATS, one.value) if one.draws is None else one.draws for one in some])
+    filled = np.where(np.isnan(draws), np.array([[one.value] for one in some]), draws).mean(0)
+    fixed = sum(one.draws is None for one in some)
+    note = f"mean of {len(some)} data sets" + (f", {fixed} of them counted as fixed" if fixed else "")
+    varies = filled if fixed < len(some) else None
+    value, n, images = float(np.mean([one.value for one in some])), sum(o.n for o in some), sum(o.images for o in some)
+    return _Precision(value, varies, n, images, note).interval()
 
 
 def _counted(chosen: Sequence[TrueObject]) -> list[TrueObject]:
@@ -226,8 +256,8 @@ def _entry(runs: dict[str, Any], box: Detection) -> dict[str, Any]:
     return {"runs": runs, "category": box.category, "score": box.score}
 
 
-def _estimates(units: Sequence[Unit], how: str, method: str, protocol: str, seed: int) -> Iterator[Estimate]:
-    """AP of one data set, with intervals by resampling its images."""
+def _precisions(units: Sequence[Unit], how: str, seed: int) -> dict[str, _Precision]:
+    """APs of one data set by their names."""
     images = [
         {
             "shape": one.payload["shape"],
@@ -244,36 +274,33 @@ def _estimates(units: Sequence[Unit], how: str, method: str, protocol: str, seed
     if lvis:  # 300 masks of an image count, of all categories together
         images = [{**one, "found": sorted(one["found"], key=lambda f: -f["score"])[:_LVIS_MOST]} for one in images]
     judged = evaluated(images, names, _LVIS_MOST if lvis else _MOST)
-    values = average_precision(judged)
-    for letter, metric in _GROUPS.items():
-        chosen = {name for name in names if frequency.get(name) == letter}
-        if chosen:
-            values[metric] = average_precision(judged, chosen=chosen)["AP"]
+    groups = {metric: {k for k in names if frequency.get(k) == letter} for letter, metric in _GROUPS.items()}
+
+    def numbers(weights: NDArray[np.float64] | None = None) -> dict[str, float]:
+        grouped = {m: average_precision(judged, weights, chosen)["AP"] for m, chosen in groups.items() if chosen}
+        return average_precision(judged, weights) | grouped
+
     count = sum(not o["crowd"] for image in images for o in image["objects"])
-    intervals, reason = _resampled(judged, len(images), seed)
-    for metric, value in values.items():
-        low, high = intervals.get(metric, (math.nan, math.nan))
-        note = "no such object: not defined" if math.isnan(value) else reason
-        yield Estimate.of(
-            method, units[0].dataset, protocol, metric, Interval(value, low, high, count, len(images), note)
+    draws, reason = _resampled(judged, len(images), seed, numbers)
+    return {
+        metric: _Precision(
+            value,
+            draws.get(metric),
+            count,
+            len(images),
+            "no such object: not defined" if math.isnan(value) else reason,
         )
+        for metric, value in numbers().items()
+    }
 
 
-def _resampled(judged: Sequence[Judged], count: int, seed: int) -> tuple[dict[str, tuple[float, float]], str]:
-    """Percentiles of the APs over resampled images, or why there are none."""
+def _resampled(
+    judged: Sequence[Judged], count: int, seed: int, numbers: Callable[[NDArray[np.float64]], dict[str, float]]
+) -> tuple[dict[str, NDArray[np.float64]], str]:
+    """What numbers are in resamples of the images, or why there are none."""
     if count < 2:
         return {}, "one image: the interval is not defined"
     if sum(len(one.images) for one in judged) > _MOST_PAIRS:
         return {}, "so many images and categories are not resampled: no interval"
-    draws: dict[str, list[float]] = {}
-    for weights in resampling(count, np.random.default_rng([seed, 7]), _REPEATS):
-        for name, value in average_precision(judged, weights).items():
-            draws.setdefault(name, []).append(value)
-    tail = 50 * (1 - CONFIDENCE)
-    out = {}
-    for name, values in draws.items():
-        known = np.array(values)[~np.isnan(values)]
-        if len(known):
-            low, high = np.percentile(known, [tail, 100 - tail])
-            out[name] = (float(low), float(high))
-    return out, ""
+    found = [numbers(weights) for weights in resampling(count, np.random.default_rng([seed, 7]), _REPEATS)]
+    return {name: np.array([one[name] for one in found]) for name in found[0]}, ""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam import __version__
+from napari_sam.errors import StoreError
 from napari_sam.evaluation import figures
 from napari_sam.evaluation.everything import OtherLabels
 from napari_sam.evaluation.experiment import OVERALL, Experiment
@@ -196,7 +197,10 @@ class Suite:
         if importlib.util.find_spec("pyarrow") is not None:
             write_records(folder / "records.parquet", self.records())
             paths.append(folder / "records.parquet")
-        (folder / "about.json").write_text(json.dumps({**machine(), **self.about}, indent=1), encoding="utf-8")
+        try:
+            (folder / "about.json").write_text(json.dumps({**machine(), **self.about}, indent=1), encoding="utf-8")
+        except OSError as error:
+            raise StoreError(f"{folder}: about.json cannot be written: {error}; is the disk full?") from error
         return [*paths, folder / "about.json"]
 
     # ---- the page -----------------------------------------------------------------------------------------

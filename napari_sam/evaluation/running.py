@@ -168,8 +168,7 @@ def measure(
     else:
         _here(todo, keep, cancelled)
     known = store.get(everything)
-    for (name, model, place), (sample, key) in keys.items():
-        del place
+    for (name, model, _), (sample, key) in keys.items():
         unit = Unit(sample.dataset, sample.name, known[key], sample.groups, sample.position)
         out.units.setdefault((name, model), []).append(unit)
     for pair in out.units:
@@ -193,13 +192,14 @@ def _plan(
         if not fitting:
             wanted = {"boundaries": "boundaries that people drew, as BSDS500 has them"}.get(experiment.kind, "objects")
             raise EvaluationError(f"{experiment.name}: none of the {len(samples)} images has {wanted}; give other data")
+        settings = experiment.settings()  # may look at many files
         for model in models if experiment.needs_model else [None]:
             name = model.name if model else ""
             for sample in fitting:
                 key = unit_key(
                     experiment=experiment.name,
                     version=experiment.version,
-                    settings=experiment.settings(),
+                    settings=settings,
                     model=prints.get(name, ""),
                     sample=[sample.dataset, sample.name, sample.identity],
                     seed=seed,

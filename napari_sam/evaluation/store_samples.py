@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from napari_sam.io.label_arrays import Box
 
-_BY_PEOPLE = ("commit", "paint", "split", "merge")
+_NOT_BY_PEOPLE = ("everything", "commits", "relabel", "category")  # or not of the mask
 
 
 def store_samples(path: Path) -> list[Sample]:
@@ -78,7 +78,7 @@ def corrected_objects(path: Path) -> Iterator[tuple[int, float, str, str]]:
     label : int
         Its id.
     iou : float
-        Of the automatic and the final mask; 1 where nobody changed it, 0 where it was taken out.
+        Of the automatic and the final mask; 1 where nobody changed it, 0 where it was taken out or merged away.
     fate : str
         "kept", "changed" or "removed"; only objects that a person has seen: reviewed, redrawn or removed.
     plane : str
@@ -93,23 +93,43 @@ def corrected_objects(path: Path) -> Iterator[tuple[int, float, str, str]]:
         born = _automatic(store)
         if not born:
             raise EvaluationError(f"{path}: no object of it was found by everything-mode; there is nothing to compare")
-        seen = {int(v) for v in store.reviewed()}  # as of now
+        seen, there = store.reviewed(), {int(label) for (label,) in store.rows_of("SELECT label FROM objects")}
+        later = _changes(store)
         for label, (op, plane) in born.items():
-            later = [
-                (int(number), kind)
-                for number, kind in store.rows_of(
-                    "SELECT ops.id, kind FROM rows JOIN ops ON ops.id = rows.op "
-                    "WHERE rows.label = ? AND ops.id > ? AND state = 'done' ORDER BY ops.id",
-                    (label, op),
-                )
-            ]
-            gone = not store.rows_of("SELECT 1 FROM objects WHERE label = ?", (label,))
-            if gone:
-                yield label, 0.0, "removed", plane
-            elif any(kind in _BY_PEOPLE for _, kind in later):
-                yield label, _overlap(store, label, [number for number, _ in later]), "changed", plane
-            elif label in seen:
-                yield label, 1.0, "kept", plane
+            now, changes = _followed(label, op, later)
+            by_people = [kind for _, kind, _ in changes if kind not in _NOT_BY_PEOPLE]
+            if now not in there:
+                if by_people:  # not where a later run took its place
+                    yield label, 0.0, "removed", plane
+            elif by_people or now in seen:
+                iou = _overlap(store, label, now, [number for number, _, _ in changes])
+                yield label, iou, "kept" if iou == 1 else "changed", plane
+
+
+def _changes(store: LabelStore) -> dict[int, list[tuple[int, str, int | None]]]:
+    """Every change that stands of objects that were there: by label its number, kind, and another id that it gave."""
+    rows = store.rows_of(
+        "SELECT rows.label, ops.id, kind, CASE kind WHEN 'relabel' THEN json_extract(record, '$.new') END "
+        "FROM ops JOIN rows ON rows.op = ops.id WHERE state = 'done' AND rows.before IS NOT NULL ORDER BY ops.id"
+    )
+    out: dict[int, list[tuple[int, str, int | None]]] = {}
+    for label, op, kind, new in rows:
+        out.setdefault(int(label), []).append((int(op), str(kind), None if new is None else int(new)))
+    return out
+
+
+def _followed(
+    label: int, op: int, later: dict[int, list[tuple[int, str, int | None]]]
+) -> tuple[int, list[tuple[int, str, int | None]]]:
+    """What an object is called now, and its changes after one, whatever it was called."""
+    changes: list[tuple[int, str, int | None]] = []
+    while True:
+        some = [one for one in later.get(label, ()) if one[0] > op]
+        renamed = next((one for one in some if one[2] is not None), None)
+        if renamed is None or renamed[2] is None:
+            return label, [*changes, *some]
+        changes += [one for one in some if one[0] <= renamed[0]]
+        op, label = renamed[0], renamed[2]
 
 
 def _automatic(store: LabelStore) -> dict[int, tuple[int, str]]:
@@ -121,12 +141,12 @@ def _automatic(store: LabelStore) -> dict[int, tuple[int, str]]:
     return {int(label): (int(op), str(plane or "")) for label, op, plane in rows}
 
 
-def _overlap(store: LabelStore, label: int, later: list[int]) -> float:
-    """IoU of an object now and before some changes, which are taken back in memory."""
+def _overlap(store: LabelStore, born: int, label: int, later: list[int]) -> float:
+    """IoU of an object now and before some changes, which are taken back in memory; it was called `born` then."""
     row = store.object(label)
     plane, box = plane_of(row), box_of(row)
     patches = [p for op in later for p in store.patches_of(op) if p.plane == plane]
-    first = store.rows_of("SELECT before FROM rows WHERE label = ? AND op = ?", (label, later[0]))
+    first = store.rows_of("SELECT before FROM rows WHERE label = ? AND op = ?", (born, later[0])) if later else []
     if first and first[0][0]:
         box = union(box, box_of(json.loads(first[0][0])))
     now = store.read(box, plane=plane)
@@ -135,7 +155,7 @@ def _overlap(store: LabelStore, label: int, later: list[int]) -> float:
         part = intersection(box, patch.box)
         if part is not None:
             before[_in(part, box)] = patch.labels(after=False)[_in(part, patch.box)]
-    a, b = before == label, now == label
+    a, b = before == born, now == label
     either = int(np.count_nonzero(a | b))
     return int(np.count_nonzero(a & b)) / either if either else 1.0
 

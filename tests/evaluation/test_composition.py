@@ -118,6 +118,22 @@ def test_a_store_knows_what_people_made_of_automatic_masks(tmp_path):
     assert found == {1: (1.0, "kept"), 2: (0.0, "removed"), 3: (pytest.approx(100 / 150), "changed")}
 
 
+def test_renamed_objects_are_followed_and_brushes_are_peoples(tmp_path):
+    from napari_sam import LabelStore
+
+    labels = np.zeros((40, 80), np.int32)
+    labels[5:15, 0:10], labels[5:15, 20:30], labels[5:15, 40:50] = 1, 2, 3
+    with LabelStore.create(tmp_path / "cells.ome.zarr", shape=labels.shape) as store:
+        fill(store, labels)
+        store.relabel(1, 70)
+        store.review(70, "accepted")
+        store.set_category(2, "nucleus")  # nobody has looked at its mask
+        store.relabel(3, 80)
+        store.paint(np.full((10, 5), 80), (15, 40), kind="brush")
+    found = {label: (iou, fate) for label, iou, fate, _ in corrected_objects(tmp_path / "cells.ome.zarr")}
+    assert found == {1: (1.0, "kept"), 3: (pytest.approx(100 / 150), "changed")}
+
+
 def test_a_store_without_automatic_masks_is_refused(tmp_path):
     from napari_sam import LabelStore
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
+import sys
 
 import numpy as np
 import pandas as pd
@@ -131,8 +131,9 @@ def test_arrays_are_boxes_points_or_labels(image):
     assert asks(read_prompts(np.array([[5.0, 6.0]]), image)) == [{"points": [[5, 6]], "point_labels": [1]}]
 
 
-@pytest.mark.skipif(importlib.util.find_spec("pyarrow") is not None, reason="pyarrow is here")
-def test_parquet_without_pyarrow_names_the_remedy(tmp_path, image):
+def test_parquet_without_pyarrow_names_the_remedy(tmp_path, image, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    monkeypatch.setitem(sys.modules, "fastparquet", None)
     with pytest.raises(PromptError, match="pip install pyarrow"):
         read_prompts(written(tmp_path / "p.parquet", ""), image)
 
