@@ -18,8 +18,11 @@ from scipy import sparse
 from scipy.sparse.csgraph import maximum_bipartite_matching
 from skimage.morphology import thin
 
-from napari_sam.evaluation.edge_maps import canny_edges, sobel_edges
-from napari_sam.evaluation.edge_matching import (
+from napari_sam.evaluation.datasets.formats import find_samples
+from napari_sam.evaluation.datasets.labelled_samples import spread
+from napari_sam.evaluation.experiments.point_prompts import picture
+from napari_sam.evaluation.metrics.edge_maps import canny_edges, sobel_edges
+from napari_sam.evaluation.metrics.edge_matching import (
     MAX_DISTANCE,
     Pairs,
     edge_counts,
@@ -27,10 +30,7 @@ from napari_sam.evaluation.edge_matching import (
     largest_matching,
     thinned_levels,
 )
-from napari_sam.evaluation.edge_scores import edge_scores
-from napari_sam.evaluation.formats import find_samples
-from napari_sam.evaluation.points import picture
-from napari_sam.evaluation.samples import spread
+from napari_sam.evaluation.metrics.edge_scores import edge_scores
 
 PUBLISHED = {"sobel": 0.539, "canny": 0.600}
 _TIMED = 3  # images that the slow variants are timed on

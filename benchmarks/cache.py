@@ -23,8 +23,8 @@ from skimage import data
 from benchmarks import timing
 from benchmarks.fixtures import full_masks, mean_iou
 from napari_sam import Predictor, samples
-from napari_sam.engine.cache import EmbeddingCache
-from napari_sam.engine.precompute import precompute
+from napari_sam.engine.embeddings.embedding_cache import EmbeddingCache
+from napari_sam.engine.embeddings.precompute import precompute
 from napari_sam.io.embedding_store import ZarrEmbeddingStore
 
 if TYPE_CHECKING:

@@ -16,8 +16,8 @@ import numpy as np
 from benchmarks import timing
 from benchmarks.fixtures import synthetic_cells
 from napari_sam import Predictor
-from napari_sam.engine.dense import DenseFinder
-from napari_sam.engine.dense_scale import estimate_scale
+from napari_sam.engine.automatic.dense_finder import DenseFinder
+from napari_sam.engine.automatic.magnification import estimate_scale
 
 
 def main(arguments: list[str] | None = None) -> None:

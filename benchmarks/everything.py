@@ -53,7 +53,7 @@ class Waiting:
 
     def finish(self, region: Any, factor: int, computed: Any) -> Any:
         """The discs."""
-        from napari_sam.engine.finders import TileObjects
+        from napari_sam.engine.automatic.object_finder import TileObjects
 
         y, x = (np.arange(region[a], region[a + 2], factor) for a in (0, 1))
         inside = ((y % _PITCH - 16) ** 2)[:, None] + ((x % _PITCH - 16) ** 2)[None] <= 100
@@ -68,7 +68,8 @@ class Waiting:
 
 def waiting_tile(work: str, name: str) -> str | None:
     """`everything_workers.run_tile` with the finder of this benchmark."""
-    from napari_sam import everything_job, everything_workers
+    from napari_sam.jobs import run_plan as everything_job
+    from napari_sam.jobs import tile_workers as everything_workers
 
     everything_job.FinderSpec.build = lambda self, predictor: Waiting(predictor)  # type: ignore[method-assign]
     return everything_workers.run_tile(work, name)
@@ -79,8 +80,9 @@ def efficiency(side: int) -> None:
     import distributed
     import tifffile
 
-    from napari_sam import everything_job, everything_workers
-    from napari_sam.everything import segment_everything
+    from napari_sam.jobs import run_plan as everything_job
+    from napari_sam.jobs import tile_workers as everything_workers
+    from napari_sam.jobs.segment_image import segment_everything
 
     everything_job.FinderSpec.build = lambda self, predictor: Waiting(predictor)  # type: ignore[method-assign]
     own = everything_workers.run_tile

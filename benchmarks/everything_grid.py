@@ -6,7 +6,8 @@
 `grid` asks 32 x 32 points on 1024 x 1024 pixels, `tiled` 32 x 32 in each window of 4096 x 4096, `embed` encodes
 2048 x 2048 into a cache on disk. Weights are random, but the predicted IoU is shifted so that a third of the masks
 passes and the stability filter is loosened: masks are noise all over the window, the dearest case for ours. As their
-boxes are all the same, non-maximum suppression is off; tests/engine/test_grid.py has it on, with the default model.
+boxes are all the same, non-maximum suppression is off; tests/engine/automatic/test_grid_finder.py
+has it on, with the default model.
 """
 
 from __future__ import annotations
@@ -27,9 +28,9 @@ import torch
 from benchmarks import timing
 from benchmarks.fixtures import random_sam, synthetic_image
 from benchmarks.peers.compare import HERE, PEERS, PEERS_PYTHON
-from napari_sam.engine.grid_filters import point_grid
-from src_models.checkpoints import save_official
-from src_models.point_decoder import PointDecoder
+from napari_sam.engine.automatic.grid_filters import point_grid
+from src_models.checkpoints.checkpoint_files import save_official
+from src_models.networks.point_decoder import PointDecoder
 from src_models.runtime import Runner
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from src_models.sam import Sam
+    from src_models.networks.sam import Sam
 
 FILTERS = {
     "pred_iou_thresh": 0.88,

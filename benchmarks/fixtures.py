@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from src_models.sam import build_sam
+from src_models.networks.sam import build_sam
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
-    from napari_sam.engine.prediction import Prediction
-    from src_models.sam import Sam
+    from napari_sam.engine.interactive.prediction import Prediction
+    from src_models.networks.sam import Sam
 
 
 def fill_weights(net: nn.Module, seed: int = 0) -> None:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.stubs import disc_prediction
-from napari_sam.io.label_store import LabelStore
+from napari_sam.io.labels.label_store import LabelStore
 
 SIDE = 100_000
 _PITCH = 100  # one object per square of this side where a store is filled

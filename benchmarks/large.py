@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.io.image import Image
+    from napari_sam.io.images.open_image import Image
 
 _SMALL = 2048
 

@@ -21,8 +21,8 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from src_models.image_encoder import ViTConfig
-from src_models.sam import PIXEL_MEAN, PIXEL_STD
+from src_models.networks.image_encoder import ViTConfig
+from src_models.networks.sam import PIXEL_MEAN, PIXEL_STD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

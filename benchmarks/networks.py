@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from benchmarks.timing import Row
-    from src_models.sam import Sam
+    from src_models.networks.sam import Sam
 
 SIDE = 1024
 ENCODE_MAX_RATIO = 0.4

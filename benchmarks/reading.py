@@ -22,9 +22,9 @@ import zarr
 
 from benchmarks import timing
 from napari_sam import open_image
-from napari_sam.io.lazy_image import Image
-from napari_sam.io.pyramid_files import create_level
-from napari_sam.io.tiff_level import SegmentCache
+from napari_sam.io.images.lazy_image import Image
+from napari_sam.io.images.pyramid_files import create_level
+from napari_sam.io.images.tiff_level import SegmentCache
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -14,9 +14,9 @@ import time
 import numpy as np
 from scipy import ndimage
 
-from napari_sam.engine.finders import Box, TileObjects
-from napari_sam.engine.merging import join, render_core
-from napari_sam.engine.tiles import Tile, TileGrid, TileTable, keep_tile, plan_tiles
+from napari_sam.engine.automatic.object_finder import Box, TileObjects
+from napari_sam.engine.tiling.merge_tiles import join, render_core
+from napari_sam.engine.tiling.tiles import Tile, TileGrid, TileTable, keep_tile, plan_tiles
 
 _PITCH = 32.5
 

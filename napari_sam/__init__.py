@@ -14,15 +14,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_sam.engine.grid_filters import GridSettings
-    from napari_sam.engine.prediction import Prediction
-    from napari_sam.engine.prompts import MaskPrompt
-    from napari_sam.everything import EverythingReport, segment_everything
-    from napari_sam.io.image import open_image
-    from napari_sam.io.label_store import LabelStore
+    from napari_sam.engine.automatic.grid_filters import GridSettings
+    from napari_sam.engine.interactive.prediction import Prediction
+    from napari_sam.engine.interactive.prompts import MaskPrompt
+    from napari_sam.io.images.open_image import open_image
+    from napari_sam.io.labels.label_store import LabelStore
+    from napari_sam.jobs.segment_image import EverythingReport, segment_everything
+    from napari_sam.jobs.segment_prompts import segment_prompts
     from napari_sam.predictor import Predictor
-    from napari_sam.prompted import segment_prompts
-    from src_models.instances import WatershedSettings
+    from src_models.watershed import WatershedSettings
 
 __version__ = "0.1.0"
 __all__ = [
@@ -39,16 +39,16 @@ __all__ = [
 ]
 
 _HOMES = {
-    "EverythingReport": "napari_sam.everything",
-    "GridSettings": "napari_sam.engine.grid_filters",
-    "LabelStore": "napari_sam.io.label_store",
-    "MaskPrompt": "napari_sam.engine.prompts",
-    "Prediction": "napari_sam.engine.prediction",
+    "EverythingReport": "napari_sam.jobs.segment_image",
+    "GridSettings": "napari_sam.engine.automatic.grid_filters",
+    "LabelStore": "napari_sam.io.labels.label_store",
+    "MaskPrompt": "napari_sam.engine.interactive.prompts",
+    "Prediction": "napari_sam.engine.interactive.prediction",
     "Predictor": "napari_sam.predictor",
-    "WatershedSettings": "src_models.instances",
-    "open_image": "napari_sam.io.image",
-    "segment_everything": "napari_sam.everything",
-    "segment_prompts": "napari_sam.prompted",
+    "WatershedSettings": "src_models.watershed",
+    "open_image": "napari_sam.io.images.open_image",
+    "segment_everything": "napari_sam.jobs.segment_image",
+    "segment_prompts": "napari_sam.jobs.segment_prompts",
     "errors": "",
 }
 

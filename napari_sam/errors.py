@@ -1,12 +1,12 @@
 """Every error a user can mend, in one tree: the message names the value and the remedy.
 
 `NapariSamError`, `ModelError`, `UnknownModelError`, `CheckpointError`, `DownloadError`, `DeviceError`,
-`SettingsError` and `TrainingError` come from `src_models.errors`, the lowest room; the rest is here.
+`SettingsError` and `TrainingError` come from `src_models.model_errors`, the lowest room; the rest is here.
 """
 
 from __future__ import annotations
 
-from src_models.errors import (
+from src_models.model_errors import (
     CheckpointError,
     DeviceError,
     DownloadError,

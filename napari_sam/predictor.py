@@ -5,16 +5,16 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from napari_sam.engine.predictor import WindowPredictor
+from napari_sam.engine.interactive.window_predictor import WindowPredictor
 from napari_sam.io.embedding_store import ZarrEmbeddingStore
-from napari_sam.io.image import open_image
+from napari_sam.io.images.open_image import open_image
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from napari_sam.engine.cache import EmbeddingCache, EmbeddingStore
-    from src_models.sam import Sam
+    from napari_sam.engine.embeddings.embedding_cache import EmbeddingCache, EmbeddingStore
+    from src_models.networks.sam import Sam
 
 
 class Predictor(WindowPredictor):
@@ -23,7 +23,7 @@ class Predictor(WindowPredictor):
     Parameters
     ----------
     model, device, precision
-        As in `napari_sam.engine.predictor.WindowPredictor`.
+        As in `napari_sam.engine.interactive.window_predictor.WindowPredictor`.
     cache : str, Path, int, EmbeddingCache or EmbeddingStore, optional
         A folder keeps embeddings on disk, 32 GiB of them at most, for this and other processes (another limit:
         `ZarrEmbeddingStore(folder, limit_bytes)`); a number is the limit of the memory in bytes. By default 1 GiB in

@@ -9,15 +9,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from src_models.checkpoints import load_sam
-    from src_models.sam import Sam, build_sam
+    from src_models.checkpoints.checkpoint_files import load_sam
+    from src_models.networks.sam import Sam, build_sam
 
 __all__ = ["Sam", "build_sam", "load_sam"]
 
 _HOMES = {
-    "Sam": "src_models.sam",
-    "build_sam": "src_models.sam",
-    "load_sam": "src_models.checkpoints",
+    "Sam": "src_models.networks.sam",
+    "build_sam": "src_models.networks.sam",
+    "load_sam": "src_models.checkpoints.checkpoint_files",
 }
 
 

@@ -9,18 +9,18 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from src_models.errors import DeviceError
-from src_models.layers import ConvNorm
-from src_models.mask_decoder import DecodedMasks
-from src_models.prompt_encoder import pad_prompts
-from src_models.quality import Asked
+from src_models.model_errors import DeviceError
+from src_models.networks.layers import ConvNorm
+from src_models.networks.mask_decoder import DecodedMasks
+from src_models.networks.prompt_encoder import pad_prompts
+from src_models.networks.quality_head import Asked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from src_models.sam import Sam
+    from src_models.networks.sam import Sam
 
 _PRECISIONS = {
     "float32": torch.float32,
@@ -158,7 +158,7 @@ class Runner:
         Returns
         -------
         Tensor
-            float32, on the CPU: (3, H, W) in [0, 1], padding included; channels as in `src_models.dense_decoder`.
+            float32, on the CPU: (3, H, W) in [0, 1], padding included; channels as in `networks.dense_decoder`.
 
         Raises
         ------

@@ -8,7 +8,7 @@ import sys
 import pytest
 
 
-@pytest.mark.parametrize("package", ["napari_sam", "src_models", "src_models.registry"])
+@pytest.mark.parametrize("package", ["napari_sam", "src_models", "src_models.checkpoints.registry"])
 def test_import_is_light(package):
     code = f"import sys, {package}; print([m for m in ('torch', 'napari', 'qtpy', 'zarr') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -19,7 +19,7 @@ def test_the_engine_needs_no_gui():
     code = (
         "import sys; sys.modules['napari'] = sys.modules['qtpy'] = None\n"
         "from napari_sam import Predictor, open_image\n"
-        "import napari_sam.evaluation.points, napari_sam.cli"
+        "import napari_sam.evaluation.experiments.point_prompts, napari_sam.cli"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
 

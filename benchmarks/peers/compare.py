@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks import timing
 from benchmarks.fixtures import grid_points, mean_iou, random_sam, synthetic_image
-from src_models.checkpoints import save_official
+from src_models.checkpoints.checkpoint_files import save_official
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -99,7 +99,7 @@ class Ours:
 
     def grid(self, image: Path, settings: dict[str, Any]) -> list[tuple[Array, Any]]:
         """All masks."""
-        from napari_sam.engine.grid import GridSettings, MaskGenerator
+        from napari_sam.engine.automatic.grid_finder import GridSettings, MaskGenerator
 
         found = MaskGenerator(self.predictor, GridSettings(**settings)).generate(np.load(image))
         return [((lambda one=one: one.mask), one.bbox[:2]) for one in found]
@@ -107,7 +107,7 @@ class Ours:
     def tiled(self, image: Path, settings: dict[str, Any], folder: Path) -> int:
         """All objects, as a label store."""
         from napari_sam import segment_everything
-        from napari_sam.engine.grid import GridSettings
+        from napari_sam.engine.automatic.grid_finder import GridSettings
 
         report = segment_everything(
             np.load(image),
@@ -122,7 +122,7 @@ class Ours:
     def embed(self, image: Path, folder: Path) -> None:
         """Embed all windows that clicks at full resolution ask for."""
         from napari_sam import Predictor
-        from napari_sam.engine.precompute import precompute
+        from napari_sam.engine.embeddings.precompute import precompute
 
         predictor = Predictor(self.predictor.runner.net, device="cpu", precision=self.precision, cache=folder / "cache")
         predictor.runner = self.predictor.runner

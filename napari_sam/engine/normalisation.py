@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_sam.engine.sources import ImageSource
+    from napari_sam.engine.image_source import ImageSource
 
 _SAMPLE_PX = 1024
 _LOW_PERCENT, _HIGH_PERCENT = 0.1, 99.9

@@ -30,8 +30,8 @@ from typing import TYPE_CHECKING, Any
 import tensorstore
 import torch
 
-from napari_sam.engine.cache import CacheWarning, EmbeddingKey
-from src_models.registry import weights_dir
+from napari_sam.engine.embeddings.embedding_cache import CacheWarning, EmbeddingKey
+from src_models.checkpoints.registry import weights_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

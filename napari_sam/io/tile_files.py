@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sam.engine.tiles import SIDES, TileResult, TileTable
+from napari_sam.engine.tiling.tiles import SIDES, TileResult, TileTable
 from napari_sam.errors import StoreError
-from napari_sam.io.runs import decode_labels, encode_labels
+from napari_sam.io.labels.run_length import decode_labels, encode_labels
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from napari_sam.engine.tiles import Tile
+    from napari_sam.engine.tiling.tiles import Tile
 
 _COLUMNS = ("area", "core_area", "boxes", "cut", "predicted_iou", "stability_score")
 _HELD_BYTES = 64 << 20  # of decoded labels and strips, which neighbours ask for again

@@ -10,7 +10,7 @@ from napari.layers import Labels, Points, Shapes
 from napari.utils.colormaps import CyclicLabelColormap
 from skimage.draw import polygon2mask
 
-from napari_sam.engine.prompts import MaskPrompt
+from napari_sam.engine.interactive.prompts import MaskPrompt
 from napari_sam.errors import ImageError
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
     from numpy.typing import NDArray
 
-    from napari_sam.engine.prediction import Prediction
+    from napari_sam.engine.interactive.prediction import Prediction
 
 POINTS_NAME = "SAM points"
 SHAPES_NAME = "SAM boxes"

@@ -11,12 +11,12 @@ from qtpy.QtCore import QObject, QSignalBlocker, Signal
 from qtpy.QtWidgets import QFileDialog
 
 from napari_sam.errors import ImageError, LabelsError, NapariSamError, StoreError
-from napari_sam.io.image import image_from_layer
-from napari_sam.io.store_paths import store_path
-from napari_sam.layers.labels import LabelsWriter, image_plane_shape
+from napari_sam.io.images.open_image import image_from_layer
+from napari_sam.io.labels.store_paths import store_path
+from napari_sam.layers.label_store_layers import StoreWriter
+from napari_sam.layers.labels_layer import LabelsWriter, image_plane_shape
 from napari_sam.layers.prompt_layers import TEMPORARY
-from napari_sam.layers.store_layers import StoreWriter
-from napari_sam.widgets.qt import single_shot
+from napari_sam.widgets.qt_helpers import single_shot
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
     from napari.layers import Layer
 
-    from napari_sam.io.label_arrays import Box
-    from napari_sam.widgets.controls import Controls
+    from napari_sam.io.labels.label_pyramid import Box
+    from napari_sam.widgets.pages.click_panel import Controls
 
     Writer = LabelsWriter | StoreWriter
 

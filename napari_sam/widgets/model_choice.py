@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtWidgets import QFileDialog
 
-from napari_sam.widgets.qt import refill
-from src_models.registry import is_cached, model_info, model_names
+from napari_sam.widgets.qt_helpers import refill
+from src_models.checkpoints.registry import is_cached, model_info, model_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from qtpy.QtWidgets import QComboBox
 
-    from napari_sam.widgets.session import EngineSession
+    from napari_sam.widgets.engine_session import EngineSession
 
 _OPEN_FILE = "checkpoint file…"
 

@@ -22,9 +22,9 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sam.errors import NapariSamError
-from napari_sam.evaluation.rating import BEST, Study
-from napari_sam.widgets.keys import KeySet
-from napari_sam.widgets.view import focus_canvas
+from napari_sam.evaluation.rating.rating_study import BEST, Study
+from napari_sam.widgets.canvas_view import focus_canvas
+from napari_sam.widgets.key_bindings import KeySet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import napari
     from numpy.typing import NDArray
 
-    from napari_sam.evaluation.rating import Item
+    from napari_sam.evaluation.rating.rating_study import Item
 
 _ABOUT = (
     "<b>How good is the outlined mask?</b><br>"

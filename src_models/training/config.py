@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from src_models.errors import TrainingError
+from src_models.model_errors import TrainingError
 
 _RECIPES = Path(__file__).with_name("recipes")
 _CHOICES = {

@@ -6,12 +6,12 @@ import math
 import re
 from typing import TYPE_CHECKING, Any
 
-from src_models.errors import TrainingError
+from src_models.model_errors import TrainingError
 
 if TYPE_CHECKING:
     from torch import nn
 
-    from src_models.sam import Sam
+    from src_models.networks.sam import Sam
     from src_models.training.config import TrainConfig
 
 _BACKBONE = ("image_encoder.stem", "image_encoder.stages")

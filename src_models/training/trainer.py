@@ -15,29 +15,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from src_models.checkpoints import replacing, save_sam
-from src_models.errors import CheckpointError, TrainingError
-from src_models.instances import HYPOTHESES, seeded_watershed
+from src_models.checkpoints.checkpoint_files import replacing, save_sam
+from src_models.checkpoints.state_dicts import UNREADABLE
+from src_models.model_errors import CheckpointError, TrainingError
 from src_models.runtime import choose_device
-from src_models.state_dicts import UNREADABLE
-from src_models.training.data import Crop, CropSampler
-from src_models.training.datasets import read_dataset
-from src_models.training.dense import dense_loss
+from src_models.training.data.crops import Crop, CropSampler
+from src_models.training.data.datasets import read_dataset
+from src_models.training.dense_targets import dense_loss
 from src_models.training.losses import prompt_loss
-from src_models.training.record import append_row, drop_rows_after, picture, save_sheet
+from src_models.training.prompted_batch import Prompted
+from src_models.training.run_log import append_row, drop_rows_after, picture, save_sheet
 from src_models.training.schedule import parameter_groups, rate_factor
-from src_models.training.simulation import Prompted
-from src_models.training.start import starting_network
+from src_models.training.starting_network import starting_network
 from src_models.training.validation import Validation
+from src_models.watershed import HYPOTHESES, seeded_watershed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from concurrent.futures import Future
     from pathlib import Path
 
-    from src_models.dense_decoder import DenseDecoder
+    from src_models.networks.dense_decoder import DenseDecoder
     from src_models.training.config import FolderConfig, TrainConfig
-    from src_models.training.data import Pair
+    from src_models.training.data.crops import Pair
 
 _PREFETCH = 4
 _LOG_EVERY = 20

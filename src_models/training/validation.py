@@ -8,19 +8,19 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from src_models.prompt_encoder import BOTTOM_RIGHT, POSITIVE, TOP_LEFT, pad_prompts
-from src_models.training.data import Crop, CropSampler
+from src_models.networks.prompt_encoder import BOTTOM_RIGHT, POSITIVE, TOP_LEFT, pad_prompts
+from src_models.training.data.crops import Crop, CropSampler
 from src_models.training.losses import mask_iou
-from src_models.training.prompts import deepest_point
+from src_models.training.prompt_simulation import deepest_point
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from torch import Tensor
 
-    from src_models.sam import Sam
+    from src_models.networks.sam import Sam
     from src_models.training.config import TrainConfig
-    from src_models.training.data import Pair
+    from src_models.training.data.crops import Pair
 
 _CROPS = 16  # of each data set
 

@@ -8,11 +8,11 @@ from benchmarks.fixtures import fill_weights, mean_iou, synthetic_image
 from benchmarks.naive_sam import NaiveSam, check_agreement
 from benchmarks.timing import Timing, row
 from napari_sam import Predictor
-from src_models.image_encoder import ImageEncoderViT, ViTConfig
-from src_models.mask_decoder import MaskDecoder
-from src_models.prompt_encoder import PromptEncoder
+from src_models.networks.image_encoder import ImageEncoderViT, ViTConfig
+from src_models.networks.mask_decoder import MaskDecoder
+from src_models.networks.prompt_encoder import PromptEncoder
+from src_models.networks.sam import Sam, build_sam
 from src_models.runtime import Runner
-from src_models.sam import Sam, build_sam
 
 SMALL = ViTConfig(width=64, depth=2, heads=2, global_blocks=(1,), img_size=256)
 

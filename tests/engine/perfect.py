@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from napari_sam.engine.cache import EmbeddingCache
-from napari_sam.engine.predictor import WindowPredictor
-from napari_sam.engine.turns import Turns
-from napari_sam.engine.windows import Window
-from src_models.mask_decoder import DecodedMasks
+from napari_sam.engine.embeddings.embedding_cache import EmbeddingCache
+from napari_sam.engine.embeddings.priority_lock import Turns
+from napari_sam.engine.interactive.window_predictor import WindowPredictor
+from napari_sam.engine.interactive.windows import Window
+from src_models.networks.mask_decoder import DecodedMasks
 
 _BASE = 1000  # numbers survive half precision as two digits of this base
 

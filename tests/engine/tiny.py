@@ -12,11 +12,11 @@ import time
 import numpy as np
 import torch
 
-from napari_sam.engine.cache import EmbeddingCache
+from napari_sam.engine.embeddings.embedding_cache import EmbeddingCache
+from napari_sam.engine.embeddings.priority_lock import Turns
 from napari_sam.engine.normalisation import Normalisation
-from napari_sam.engine.turns import Turns
 from napari_sam.predictor import Predictor
-from src_models.mask_decoder import DecodedMasks
+from src_models.networks.mask_decoder import DecodedMasks
 
 
 class TinyRunner:
@@ -64,7 +64,7 @@ class TinyPredictor(Predictor):
 
 
 def main(image, folder, seconds="0"):
-    from napari_sam.engine.precompute import precompute
+    from napari_sam.engine.embeddings.precompute import precompute
     from napari_sam.io.embedding_store import ZarrEmbeddingStore
 
     predictor = TinyPredictor(ZarrEmbeddingStore(folder), hypotheses=True, seconds=float(seconds))

@@ -7,12 +7,12 @@ import pytest
 from napari.components import ViewerModel
 from napari.layers import Labels
 
-from napari_sam.engine.prediction import Prediction
-from napari_sam.engine.prompts import MaskPrompt, Prompt
-from napari_sam.engine.windows import whole_window
+from napari_sam.engine.interactive.prediction import Prediction
+from napari_sam.engine.interactive.prompts import MaskPrompt, Prompt
+from napari_sam.engine.interactive.windows import whole_window
 from napari_sam.errors import ImageError, LabelsError
-from napari_sam.io.image import image_from_layer
-from napari_sam.layers.labels import LabelsWriter
+from napari_sam.io.images.open_image import image_from_layer
+from napari_sam.layers.labels_layer import LabelsWriter
 from napari_sam.layers.prompt_layers import BACKGROUND, FOREGROUND, PromptLayers, current_plane, shape_prompt
 
 PLACES = [

@@ -9,9 +9,9 @@ import zarr
 from napari.components import ViewerModel
 
 from napari_sam import open_image
-from napari_sam.io.image import image_from_layer
-from napari_sam.io.lazy_image import Image
-from napari_sam.io.transcode import transcode
+from napari_sam.io.images.lazy_image import Image
+from napari_sam.io.images.open_image import image_from_layer
+from napari_sam.io.images.transcode import transcode
 from napari_sam.layers.readers import ShownLevel, get_reader, read_layers
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from src_models.errors import DeviceError, UnknownModelError
+from src_models.model_errors import DeviceError, UnknownModelError
+from src_models.networks.sam import build_sam
 from src_models.runtime import Runner, choose_device, choose_precision
-from src_models.sam import build_sam
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ class Window:
     """A viewer with the SAM dock, and a hand on the mouse."""
 
     def __init__(self, viewer, qtbot):
-        from napari_sam.widgets.prompt_widget import PromptWidget
+        from napari_sam.widgets.dock import PromptWidget
 
         self.viewer, self.qtbot = viewer, qtbot
         viewer.window.resize(1300, 850)
@@ -96,7 +96,7 @@ class Window:
 @pytest.fixture
 def window(make_napari_viewer, qtbot, monkeypatch, tmp_path):
     """A window; errors shown to the user are collected in `window.errors`."""
-    from napari_sam.widgets import prompt_widget
+    from napari_sam.widgets import dock as prompt_widget
 
     errors = []
     monkeypatch.setenv("NAPARI_SAM_DATA", str(tmp_path / "data"))
@@ -114,8 +114,8 @@ def window(make_napari_viewer, qtbot, monkeypatch, tmp_path):
 @pytest.fixture(autouse=True)
 def one_model(monkeypatch, default_predictor):
     """Load the shipped weights once for all windows."""
-    from napari_sam.engine.predictor import WindowPredictor
-    from napari_sam.widgets import session
+    from napari_sam.engine.interactive.window_predictor import WindowPredictor
+    from napari_sam.widgets import engine_session as session
 
     class Shared(WindowPredictor):
         def __init__(self, model, cache=None):

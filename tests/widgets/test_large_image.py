@@ -7,7 +7,7 @@ import pytest
 import zarr
 from napari.layers import Labels
 
-from napari_sam.io.label_store import LabelStore
+from napari_sam.io.labels.label_store import LabelStore
 
 SIDE = 100_000
 AT = 51_000  # where the picture with nuclei lies

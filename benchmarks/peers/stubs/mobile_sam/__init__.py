@@ -1,7 +1,7 @@
 """A stand-in for MobileSAM's package, which is on no index: segment-anything's classes around its TinyViT encoder.
 
 MobileSAM's predictor, mask generator, prompt encoder and decoder are copies of segment-anything's. The encoder is
-`src_models.tiny_vit`, the same layers with the same keys in plain float32, its normalisations not folded.
+`src_models.networks.tiny_vit`, the same layers with the same keys in plain float32, its normalisations not folded.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from segment_anything import SamAutomaticMaskGenerator, SamPredictor
 from segment_anything import sam_model_registry as _official
 from segment_anything.modeling import MaskDecoder, PromptEncoder, Sam, TwoWayTransformer
 
-from src_models.tiny_vit import TinyViT
+from src_models.networks.tiny_vit import TinyViT
 
 __all__ = ["SamAutomaticMaskGenerator", "SamPredictor", "sam_model_registry"]
 

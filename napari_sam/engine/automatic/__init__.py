@@ -1,0 +1,1 @@
+"""Finding all objects of a region without prompts: dense mode and grid mode."""

@@ -1,0 +1,337 @@
+"""Grid mode's settings, its points and crops, and the filters that masks must pass."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from scipy import ndimage
+
+from napari_sam.errors import SettingsError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_sam.engine.automatic.object_finder import Box
+
+EDGE_PX = 20
+"""A mask whose box comes so near to its crop's edge was probably cut by it."""
+
+_SHARES = ("pred_iou_thresh", "stability_score_thresh", "box_nms_thresh", "crop_nms_thresh", "crop_overlap_ratio")
+_COUNTS = {
+    "points_per_side": 1,
+    "points_per_batch": 1,
+    "crop_n_layers": 0,
+    "crop_n_points_downscale_factor": 1,
+    "min_mask_region_area": 0,
+}
+_MOST_LAYERS = 6
+
+
+@dataclass(frozen=True)
+class GridSettings:
+    """How grid mode looks for objects; names, meanings and defaults are those of SAM's automatic mask generator.
+
+    Attributes
+    ----------
+    points_per_side : int
+        Points along each side of a window; each is a prompt.
+    points_per_batch : int or None
+        Prompts that the device answers together; None for what suits it.
+    pred_iou_thresh : float
+        Masks must have a higher predicted IoU.
+    stability_score_thresh : float
+        Masks must have at least this stability score.
+    stability_score_offset : float
+        How far, in logits, the threshold is moved up and down for the stability score.
+    box_nms_thresh : float
+        Of masks whose boxes have a higher IoU, only the one with the highest predicted IoU stays.
+    crop_n_layers : int
+        Layers of crops in which a whole image is looked at again: layer i has 2^i x 2^i of them. Not for tiles.
+    crop_nms_thresh : float
+        As `box_nms_thresh`, between crops; the mask of the smaller crop stays.
+    crop_overlap_ratio : float
+        Overlap of the crops of the first layer, as a share of the image's short side.
+    crop_n_points_downscale_factor : int
+        In layer i, points per side are divided by this to the power of i.
+    min_mask_region_area : int
+        Smaller separate parts and holes of masks are removed, in pixels; 0 to leave them.
+    max_cover : float or None
+        Masks that cover at least this share of their window are dropped: 0.95 in the paper; None to keep them, as the
+        released code does.
+    skip_covered : bool
+        Leave out points that lie in a confident mask of another point: faster, and parts of objects may be missed.
+
+    Raises
+    ------
+    SettingsError
+        If a value makes no sense.
+
+    Examples
+    --------
+    >>> GridSettings(points_per_side=16).pred_iou_thresh
+    0.88
+    """
+
+    points_per_side: int = 32
+    points_per_batch: int | None = None
+    pred_iou_thresh: float = 0.88
+    stability_score_thresh: float = 0.95
+    stability_score_offset: float = 1.0
+    box_nms_thresh: float = 0.7
+    crop_n_layers: int = 0
+    crop_nms_thresh: float = 0.7
+    crop_overlap_ratio: float = 512 / 1500
+    crop_n_points_downscale_factor: int = 1
+    min_mask_region_area: int = 0
+    max_cover: float | None = None
+    skip_covered: bool = False
+
+    def __post_init__(self) -> None:  # noqa: C901 - one branch per rule
+        """Check every value."""
+        for name, least in _COUNTS.items():
+            value = getattr(self, name)
+            if value is None and name == "points_per_batch":
+                continue
+            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
+                raise SettingsError(f"{name} {value!r}: give a whole number from {least} up")
+        for name in _SHARES:
+            _check_share(name, getattr(self, name))
+        if self.max_cover is not None:
+            _check_share("max_cover", self.max_cover)
+            if self.max_cover == 0:
+                raise SettingsError("max_cover 0 drops every mask: give a share above 0, or None to keep all")
+        if not _is_number(self.stability_score_offset) or self.stability_score_offset < 0:
+            raise SettingsError(f"stability_score_offset {self.stability_score_offset!r}: give a number from 0 up")
+        if self.crop_n_layers > _MOST_LAYERS:
+            raise SettingsError(f"crop_n_layers {self.crop_n_layers}: give at most {_MOST_LAYERS} (4096 crops)")
+        if self.crop_overlap_ratio >= 1:
+            raise SettingsError(f"crop_overlap_ratio {self.crop_overlap_ratio!r}: give a share below 1")
+        if self.points_in_layer(self.crop_n_layers) < 1:
+            raise SettingsError(
+                f"points_per_side {self.points_per_side} divided by crop_n_points_downscale_factor "
+                f"{self.crop_n_points_downscale_factor} leaves no point in crop layer {self.crop_n_layers}: "
+                "give more points, a smaller factor or fewer layers"
+            )
+
+    @classmethod
+    def for_model(cls, kind: str, **changes: Any) -> GridSettings:
+        """Settings for a kind of network: SAM's defaults, but lower thresholds for the default model.
+
+        Its scores are lower: on its training data 0.7 and 0.9 tell objects from parts of objects about as well as SAM's
+        thresholds do for SAM.
+
+        >>> GridSettings.for_model("default", points_per_side=16).pred_iou_thresh
+        0.7
+        """
+        own = {"pred_iou_thresh": 0.7, "stability_score_thresh": 0.9} if kind == "default" else {}
+        return cls(**{**own, **changes})
+
+    def points_in_layer(self, layer: int) -> int:
+        """Points along each side of a crop of a layer; layer 0 is the whole image."""
+        return int(self.points_per_side / self.crop_n_points_downscale_factor**layer)
+
+    def as_dict(self) -> dict[str, Any]:
+        """All values, as JSON holds them."""
+        return {one.name: getattr(self, one.name) for one in fields(self)}
+
+
+def _is_number(value: object) -> bool:
+    numeric = isinstance(value, int | float | np.number) and not isinstance(value, bool)
+    return numeric and math.isfinite(float(value))  # type: ignore[arg-type]
+
+
+def _check_share(name: str, value: object) -> None:
+    if not _is_number(value) or not 0 <= float(value) <= 1:  # type: ignore[arg-type]
+        raise SettingsError(f"{name} {value!r}: give a number from 0 to 1")
+
+
+def point_grid(per_side: int) -> NDArray[np.float64]:
+    """Middles of per_side x per_side cells of the unit square, (per_side ** 2, 2) as (y, x), row by row.
+
+    >>> point_grid(2).tolist()
+    [[0.25, 0.25], [0.25, 0.75], [0.75, 0.25], [0.75, 0.75]]
+    """
+    at = np.linspace(1 / (2 * per_side), 1 - 1 / (2 * per_side), per_side)
+    return np.stack(np.meshgrid(at, at, indexing="ij"), -1).reshape(-1, 2)
+
+
+def crop_boxes(shape: tuple[int, int], layers: int, overlap_ratio: float) -> list[tuple[Box, int]]:
+    """The whole image, then the crops of each layer, with the number of their layer.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Height and width of the image.
+    layers : int
+        How many layers of crops.
+    overlap_ratio : float
+        Overlap in the first layer over the image's short side; halved from layer to layer.
+
+    Examples
+    --------
+    >>> crop_boxes((100, 200), 1, 0.1)[1:]
+    [((0, 0, 55, 105), 1), ((45, 0, 100, 105), 1), ((0, 95, 55, 200), 1), ((45, 95, 100, 200), 1)]
+    """
+    found: list[tuple[Box, int]] = [((0, 0, *shape), 0)]
+    for layer in range(1, layers + 1):
+        count = 2**layer
+        overlap = int(overlap_ratio * min(shape) * 2 / count)
+        spans = []
+        for size in shape:
+            length = math.ceil((overlap * (count - 1) + size) / count)
+            starts = ((length - overlap) * i for i in range(count))
+            spans.append([(start, min(start + length, size)) for start in starts])
+        rows, cols = spans
+        found += [((y0, x0, y1, x1), layer) for x0, x1 in cols for y0, y1 in rows if y0 < y1 and x0 < x1]
+    return found
+
+
+def box_nms(boxes: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]], threshold: float) -> NDArray[np.intp]:
+    """Choose boxes, best first, of which none overlaps a better one by more than the threshold.
+
+    Parameters
+    ----------
+    boxes : ndarray of int
+        (N, 4) as (y0, x0, y1, x1), half-open.
+    scores : ndarray of float
+        (N,); of equal ones the first counts as better.
+    threshold : float
+        IoU of two boxes, from the middles of their outermost pixels as SAM measures it.
+
+    Returns
+    -------
+    ndarray of int
+        Indices of those that stay, best first.
+
+    Examples
+    --------
+    >>> boxes = np.array([[0, 0, 11, 11], [0, 0, 11, 10], [20, 20, 31, 31]])
+    >>> box_nms(boxes, np.array([0.5, 0.9, 0.7]), 0.7).tolist()
+    [1, 2]
+    """
+    order = np.argsort(-np.asarray(scores, np.float64), kind="stable")
+    corners = boxes.astype(np.float64)
+    corners[:, 2:] -= 1
+    areas = (corners[:, 2:] - corners[:, :2]).prod(1)
+    kept = []
+    while len(order):
+        best, order = order[0], order[1:]
+        kept.append(best)
+        low = np.maximum(corners[order, :2], corners[best, :2])
+        high = np.minimum(corners[order, 2:], corners[best, 2:])
+        common = (high - low).clip(min=0).prod(1)
+        order = order[common <= threshold * (areas[order] + areas[best] - common)]
+    return np.array(kept, np.intp)
+
+
+def cut_by_crop(
+    boxes: NDArray[np.integer[Any]], crop: Sequence[int], whole: Sequence[int], edge_px: int = EDGE_PX
+) -> NDArray[np.bool_]:
+    """Which boxes come near to an edge of their crop that is no edge of the image.
+
+    Parameters
+    ----------
+    boxes : ndarray of int
+        (N, 4) as (y0, x0, y1, x1), half-open, in the frame of `crop` and `whole`.
+    crop, whole : (int, int, int, int)
+        Of the crop and of the image, half-open.
+    edge_px : int
+        How near; 20 in SAM.
+
+    Examples
+    --------
+    >>> cut_by_crop(np.array([[5, 50, 40, 80], [5, 50, 40, 81]]), (0, 0, 100, 100), (0, 0, 100, 200)).tolist()
+    [False, True]
+    """
+    last = boxes - np.array([0, 0, 1, 1])  # SAM compares outermost pixels with half-open edges
+    near_crop = np.abs(last - np.asarray(crop)) <= edge_px
+    near_image = np.abs(last - np.asarray(whole)) <= edge_px
+    out: NDArray[np.bool_] = (near_crop & ~near_image).any(1)
+    return out
+
+
+def without_small_regions(mask: NDArray[np.bool_], least: int) -> tuple[NDArray[np.bool_], bool]:
+    """Fill small holes, then drop small parts; both are 8-connected.
+
+    Parameters
+    ----------
+    mask : ndarray of bool
+        (h, w), the whole image, or with `least` pixels of it around the object: a background that reaches so far is
+        not small.
+    least : int
+        Holes and parts with fewer pixels go; the largest part stays whatever its size.
+
+    Returns
+    -------
+    mask : ndarray of bool
+    changed : bool
+
+    Examples
+    --------
+    >>> mask = np.array([[1, 1, 1, 0, 0], [1, 0, 1, 0, 1], [1, 1, 1, 0, 0]], bool)
+    >>> without_small_regions(mask, 3)[0].astype(int).tolist()
+    [[1, 1, 1, 0, 0], [1, 1, 1, 0, 0], [1, 1, 1, 0, 0]]
+    """
+    changed = False
+    for holes in (True, False):
+        parts, count = ndimage.label(mask ^ holes, np.ones((3, 3)))
+        sizes = np.bincount(parts.ravel(), minlength=count + 1)
+        small = sizes < least
+        small[0] = False
+        if not small.any():
+            continue
+        changed = True
+        if holes:
+            mask = mask | small[parts]
+            continue
+        large = ~small
+        large[0] = False
+        if not large.any():
+            large[1 + int(np.argmax(sizes[1:]))] = True
+        mask = large[parts]
+    return mask, changed
+
+
+def flatten_masks(
+    shape: tuple[int, int], masks: Sequence[tuple[NDArray[np.bool_], tuple[int, int]]]
+) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
+    """Lay masks that may overlap on one another: the larger one lies below.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Height and width of the labels.
+    masks : sequence of (ndarray of bool, (int, int))
+        Crops (h, w) and where their first pixel lies, as (y, x); what lies outside of the labels is cut off.
+
+    Returns
+    -------
+    labels : ndarray of int32
+        0 is background, objects from 1 to n without gaps, the largest first.
+    kept : ndarray of int
+        (n,) index of each object's mask; those of which nothing is seen are missing.
+
+    Examples
+    --------
+    >>> big, small = np.ones((2, 3), bool), np.ones((1, 1), bool)
+    >>> flatten_masks((2, 3), [(small, (0, 1)), (big, (0, 0))])[0].tolist()
+    [[1, 2, 1], [1, 1, 1]]
+    """
+    labels = np.zeros(shape, np.int32)
+    order = np.argsort([-np.count_nonzero(mask) for mask, _ in masks], kind="stable").astype(np.intp)
+    for label, index in enumerate(order, 1):
+        mask, (y, x) = masks[index]
+        top, left = max(y, 0), max(x, 0)
+        bottom, right = min(y + mask.shape[0], shape[0]), min(x + mask.shape[1], shape[1])
+        if top < bottom and left < right:
+            seen = mask[top - y : bottom - y, left - x : right - x]
+            labels[top:bottom, left:right][seen] = label
+    there = np.bincount(labels.ravel(), minlength=len(order) + 1) > 0
+    there[0] = False
+    numbers = np.cumsum(there, dtype=np.int32) * there
+    return numbers.astype(np.int32)[labels], order[there[1:]]

@@ -1,0 +1,81 @@
+"""What finds all objects of a region: three stages, so that reading, the device and the processor work side by side."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+Box = tuple[int, int, int, int]
+"""(y0, x0, y1, x1), level-0 pixels, half-open."""
+
+
+@dataclass(frozen=True)
+class TileObjects:
+    """All objects of a region.
+
+    Attributes
+    ----------
+    labels : ndarray of int32
+        (h, w), 0 is background, objects from 1 to n without gaps. A pixel spans `factor` level-0 pixels.
+    predicted_iou : ndarray of float32
+        (n,) how sure the network is of each object, from 0 to 1.
+    stability_score : ndarray of float32
+        (n,) IoU of each object's outlines at a stricter and a laxer threshold.
+    """
+
+    labels: NDArray[np.int32]
+    predicted_iou: NDArray[np.float32]
+    stability_score: NDArray[np.float32]
+
+
+class ObjectFinder(Protocol):
+    """A way to find all objects of a region; `grid_finder` and `dense_finder` have one each."""
+
+    @property
+    def method(self) -> str:
+        """What users call it."""
+
+    @property
+    def side(self) -> int:
+        """Level-0 pixels that one window of the network shows at factor 1."""
+
+    def settings(self) -> dict[str, Any]:
+        """Everything its answer depends on besides the pixels, as JSON holds it."""
+
+    def read(self, region: Box, factor: int) -> Any:
+        """Read the pixels; runs in a thread of its own, ahead of `compute`."""
+
+    def sees_nothing(self, read: Any) -> bool:
+        """Whether what was read is without any structure, so that the other stages may be left out."""
+
+    def compute(self, region: Box, factor: int, read: Any, cancelled: Callable[[], bool] | None = None) -> Any:
+        """Run the network; one region at a time."""
+
+    def finish(self, region: Box, factor: int, computed: Any) -> TileObjects:
+        """Make objects of what the network said; several regions may be finished at once, in threads.
+
+        Parameters
+        ----------
+        region : (int, int, int, int)
+            (y0, x0, y1, x1), level-0 pixels, half-open.
+        factor : int
+            Level-0 pixels per label pixel along each axis: labels are (ceil(h / factor), ceil(w / factor)).
+        computed
+            What `compute` gave for the same region and factor.
+        """
+
+
+def is_even(pixels: NDArray[np.uint8]) -> bool:
+    """Whether all pixels (h, w, c) are the same.
+
+    >>> import numpy as np
+    >>> is_even(np.full((4, 4, 3), 7, np.uint8)), is_even(np.eye(4, dtype=np.uint8)[..., None])
+    (True, False)
+    """
+    return bool((pixels == pixels[:1, :1]).all())

@@ -1,0 +1,1 @@
+"""Embeddings: the cache, and encoding ahead of time."""

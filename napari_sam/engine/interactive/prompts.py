@@ -1,0 +1,247 @@
+"""Prompts in image pixels, checked once, and their conversion to the network's frame."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sam.engine.interactive.windows import LARGEST_MASK_PX
+from napari_sam.errors import PromptError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from napari_sam.engine.interactive.windows import Window
+
+_TOP_LEFT, _BOTTOM_RIGHT = 2, 3
+_MASK_LOGIT = 8.0  # a drawn region, as the logits of a network that is sure
+
+
+@dataclass(frozen=True)
+class MaskPrompt:
+    """A rough region as a prompt, such as a lassoed area.
+
+    Attributes
+    ----------
+    mask : ndarray of bool
+        (h, w).
+    bbox : (int, int, int, int)
+        (y0, x0, y1, x1) of `mask` in level-0 pixels, half-open.
+    """
+
+    mask: NDArray[np.bool_]
+    bbox: tuple[int, int, int, int]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """One object's prompts, valid for one image.
+
+    Attributes
+    ----------
+    points : ndarray of float
+        (P, 2) as (y, x), level-0 pixels; pixel centres are integers.
+    point_labels : ndarray of int
+        (P,) 1 foreground, 0 background.
+    box : (float, float, float, float) or None
+        (y0, x0, y1, x1), level-0 pixels.
+    mask : MaskPrompt or None
+        A rough region.
+    logits : ndarray of float32 or None
+        (H, W) low-res logits of an earlier prediction, in the frame of `window`.
+    window : Window or None
+        Where `logits` belong.
+    """
+
+    points: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
+    point_labels: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, np.int64))
+    box: tuple[float, float, float, float] | None = None
+    mask: MaskPrompt | None = None
+    logits: NDArray[np.float32] | None = None
+    window: Window | None = None
+
+    @property
+    def extent(self) -> tuple[float, float, float, float]:
+        """(y0, x0, y1, x1) of everything in the prompt."""
+        corners = [self.points]
+        if self.box is not None:
+            corners.append(np.array(self.box).reshape(2, 2))
+        if self.mask is not None:
+            corners.append(np.array(self.mask.bbox, dtype=float).reshape(2, 2))
+        if self.window is not None and not any(len(c) for c in corners):
+            corners.append(np.array(self.window.bbox, dtype=float).reshape(2, 2))
+        everything = np.concatenate(corners)
+        y0, x0 = everything.min(0)
+        y1, x1 = everything.max(0)
+        return float(y0), float(x0), float(y1), float(x1)
+
+    @property
+    def object_px(self) -> float:
+        """Lower bound of the object's long side, from the prompts alone; 0 for a single point."""
+        if self.box is not None:
+            y0, x0, y1, x1 = self.box
+            return max(y1 - y0, x1 - x0)
+        if self.mask is not None:
+            y0, x0, y1, x1 = self.mask.bbox
+            return float(max(y1 - y0, x1 - x0))
+        inside = self.points[self.point_labels == 1]
+        return float(np.ptp(inside, axis=0).max()) if len(inside) > 1 else 0.0
+
+    def in_window(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """The points and box in the network's frame.
+
+        Returns
+        -------
+        coords : ndarray of float32
+            (T, 2) as (x, y), pixels of the network's input.
+        labels : ndarray of int64
+            (T,) SAM's labels; a box is its two corners, last.
+        """
+        yx, labels = self.points, self.point_labels
+        if self.box is not None:
+            yx = np.concatenate([yx, np.array(self.box).reshape(2, 2)])
+            labels = np.concatenate([labels, [_TOP_LEFT, _BOTTOM_RIGHT]])
+        return window.to_network(yx)[:, ::-1].astype(np.float32), labels.astype(np.int64)
+
+    def mask_logits(self, window: Window, side: int) -> NDArray[np.float32] | None:
+        """The mask prompt as (side, side) low-res logits of `window`; None without one."""
+        if self.logits is not None:
+            return self.logits
+        if self.mask is None:
+            return None
+        y0, x0, y1, x1 = self.mask.bbox
+        centres = (np.arange(side) + 0.5) * (window.img_size / side) - 0.5
+        rows = np.floor(window.from_network(np.stack([centres, centres], 1)) + 0.5).astype(np.int64)
+        ys, xs = rows[:, 0] - y0, rows[:, 1] - x0
+        in_y, in_x = (ys >= 0) & (ys < y1 - y0), (xs >= 0) & (xs < x1 - x0)
+        out = np.full((side, side), -_MASK_LOGIT, np.float32)
+        inside = self.mask.mask[np.ix_(ys[in_y], xs[in_x])]
+        out[np.ix_(in_y, in_x)] = np.where(inside, _MASK_LOGIT, -_MASK_LOGIT)
+        return out
+
+
+def parse_prompt(
+    shape: tuple[int, int],
+    points: ArrayLike | None = None,
+    point_labels: ArrayLike | None = None,
+    box: Sequence[float] | None = None,
+    mask: Any = None,
+) -> Prompt:
+    """Check what a user gave and make a `Prompt` of it.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Height and width of the image, level-0 pixels.
+    points : array_like, optional
+        (P, 2) as (y, x).
+    point_labels : array_like, optional
+        (P,) of 1 and 0; all 1 by default.
+    box : sequence of float, optional
+        (y0, x0, y1, x1); what lies outside the image is cut off.
+    mask : MaskPrompt, Prediction, ndarray, optional
+        A rough region, an earlier prediction, or low-res logits (H, W) or (1, H, W) in the network's frame.
+
+    Returns
+    -------
+    Prompt
+
+    Raises
+    ------
+    PromptError
+        If nothing was given, or a value is not finite, outside the image, empty or of the wrong shape.
+
+    Examples
+    --------
+    >>> parse_prompt((10, 10), points=[(3, 12)])
+    Traceback (most recent call last):
+    ...
+    napari_sam.errors.PromptError: point (3, 12) lies outside the image of shape (10, 10)
+    """
+    yx, labels = _points(shape, points, point_labels)
+    parsed_box = None if box is None else _box(shape, box)
+    region, logits, window = _mask(mask)
+    if not len(yx) and parsed_box is None and region is None and logits is None:
+        raise PromptError("no prompt: give at least one point, a box or a mask")
+    if len(yx) and not labels.any() and parsed_box is None and mask is None:
+        raise PromptError("only background points: add a foreground point or a box")
+    return Prompt(yx, labels, parsed_box, region, logits, window)
+
+
+def _points(
+    shape: tuple[int, int], points: ArrayLike | None, point_labels: ArrayLike | None
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    try:
+        yx = np.asarray([] if points is None else points, dtype=float)
+        labels = np.ones(len(yx), float) if point_labels is None else np.asarray(point_labels, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise PromptError(f"points {points!r} with labels {point_labels!r} are not numbers") from error
+    if yx.size == 0:
+        if labels.size:
+            raise PromptError(f"{labels.size} point labels but no points")
+        return np.zeros((0, 2)), np.zeros(0, np.int64)
+    _check_points(shape, yx, labels)
+    return yx, labels.astype(np.int64)
+
+
+def _check_points(shape: tuple[int, int], yx: NDArray[np.float64], labels: NDArray[np.float64]) -> None:
+    """Refuse points and labels that mean nothing in an image of `shape`."""
+    if yx.ndim != 2 or yx.shape[1] != 2:
+        raise PromptError(f"points of shape {yx.shape}: give a list of (y, x)")
+    if labels.shape != (len(yx),):
+        raise PromptError(f"{len(yx)} points but point labels of shape {labels.shape}: give one label per point")
+    for y, x in yx:
+        if not (np.isfinite(y) and np.isfinite(x)):
+            raise PromptError(f"point ({y:g}, {x:g}) is not finite")
+        if not (-0.5 <= y <= shape[0] and -0.5 <= x <= shape[1]):
+            raise PromptError(f"point ({y:g}, {x:g}) lies outside the image of shape {shape}")
+    for label in labels:
+        if label not in (0, 1):
+            raise PromptError(f"point label {label:g}: use 1 for foreground and 0 for background")
+
+
+def _box(shape: tuple[int, int], box: Sequence[float]) -> tuple[float, float, float, float]:
+    try:
+        values = np.asarray(box, dtype=float)
+    except (TypeError, ValueError) as error:
+        raise PromptError(f"box {box!r} is not four numbers (y0, x0, y1, x1)") from error
+    if values.shape != (4,) or not np.isfinite(values).all():
+        raise PromptError(f"box {box!r} is not four finite numbers (y0, x0, y1, x1)")
+    y0, x0, y1, x1 = (float(v) for v in values)
+    if y1 <= y0 or x1 <= x0:
+        raise PromptError(f"box ({y0:g}, {x0:g}, {y1:g}, {x1:g}) is empty: y1 must exceed y0 and x1 exceed x0")
+    if y1 <= 0 or x1 <= 0 or y0 >= shape[0] or x0 >= shape[1]:
+        raise PromptError(f"box ({y0:g}, {x0:g}, {y1:g}, {x1:g}) lies outside the image of shape {shape}")
+    box = max(y0, 0.0), max(x0, 0.0), min(y1, float(shape[0])), min(x1, float(shape[1]))
+    if (box[2] - box[0]) * (box[3] - box[1]) > LARGEST_MASK_PX:
+        raise PromptError(
+            f"box {box} spans more than {LARGEST_MASK_PX} px (16384 x 16384), the largest mask there is: draw a "
+            "smaller one, or open a coarser scale level of the image"
+        )
+    return box
+
+
+def _mask(mask: Any) -> tuple[MaskPrompt | None, NDArray[np.float32] | None, Window | None]:
+    """Sort out the three things a mask prompt may be."""
+    if mask is None:
+        return None, None, None
+    if isinstance(mask, MaskPrompt):
+        y0, x0, y1, x1 = mask.bbox
+        if mask.mask.shape != (y1 - y0, x1 - x0):
+            raise PromptError(f"mask prompt of shape {mask.mask.shape} does not fill its bbox {mask.bbox}")
+        if not mask.mask.any():
+            raise PromptError(f"mask prompt at {mask.bbox} is empty")
+        return mask, None, None
+    if hasattr(mask, "low_res_logits"):
+        return None, np.asarray(mask.low_res_logits[mask.best], np.float32), mask.window
+    logits = np.asarray(mask, dtype=np.float32)
+    logits = logits[0] if logits.ndim == 3 and logits.shape[0] == 1 else logits
+    if logits.ndim != 2 or logits.shape[0] != logits.shape[1] or not np.isfinite(logits).all():
+        raise PromptError(
+            f"mask prompt of shape {logits.shape}: give finite square low-res logits, a Prediction or a MaskPrompt"
+        )
+    return None, logits, None

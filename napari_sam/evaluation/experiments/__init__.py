@@ -1,0 +1,1 @@
+"""Experiments of the Segment Anything paper, and the runner that measures them."""

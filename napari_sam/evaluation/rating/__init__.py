@@ -1,0 +1,1 @@
+"""The rating study: people judge masks blind."""

@@ -1,0 +1,1 @@
+"""Export of labels, one format per file."""

@@ -1,0 +1,1 @@
+"""Reading images of any size lazily, and writing pyramids."""

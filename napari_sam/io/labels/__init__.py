@@ -1,0 +1,1 @@
+"""The label store: journal, pyramid, edits, review and measurements."""

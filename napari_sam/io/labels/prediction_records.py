@@ -1,0 +1,112 @@
+"""What the journal keeps of an answer: enough to list it, to ask for it again, and to learn from it."""
+
+from __future__ import annotations
+
+import base64
+import zlib
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sam.engine.interactive.prediction import Prediction, upsample_masks
+from napari_sam.engine.interactive.prompts import Prompt
+from napari_sam.engine.interactive.windows import Window
+from napari_sam.io.labels.run_length import encode_mask
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_MOST_PX = 1 << 24
+
+
+def prediction_record(
+    prediction: Prediction, candidate: int, mask: NDArray[np.bool_], source: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """A prediction as JSON: prompts and settings, model, window, scores and the whole mask as runs.
+
+    Parameters
+    ----------
+    prediction : Prediction
+        The answer.
+    candidate : int
+        Which of its masks was taken.
+    mask : ndarray of bool
+        (h, w), that mask; of one of more than 16 million pixels no runs are kept.
+    source : dict, optional
+        Where the prompt came from, as JSON, if not from a person.
+    """
+    asked = prediction.asked
+    return {
+        **({} if source is None else {"source": source}),
+        "prompt": prompt_record(prediction.prompt),
+        "model": prediction.model,
+        "window": [int(v) for v in prediction.window.bbox],
+        "levels": [int(v) for v in prediction.levels],
+        "multimask": asked.multimask,
+        "refine": asked.refine,
+        "hints": asdict(asked.hints),
+        "plane": list(asked.plane),
+        "channels": list(asked.channels),
+        "normalisation": {"low": list(asked.normalisation.low), "high": list(asked.normalisation.high)},
+        "candidate": int(candidate),
+        "best": int(prediction.best),
+        "predicted_iou": float(prediction.predicted_iou[candidate]),
+        "stability_score": float(prediction.stability_score[candidate]),
+        "bbox": [int(v) for v in prediction.bbox],
+        "mask": encode_mask(mask) if mask.size <= _MOST_PX else None,
+    }
+
+
+def prompt_record(prompt: Prompt) -> dict[str, Any]:
+    """A prompt as JSON; logits in half precision."""
+    record: dict[str, Any] = {}
+    if len(prompt.points):
+        record["points"] = np.asarray(prompt.points, float).tolist()
+        record["point_labels"] = [int(v) for v in prompt.point_labels]
+    if prompt.box is not None:
+        record["box"] = [float(v) for v in prompt.box]
+    if prompt.mask is not None:
+        record["mask"] = {"runs": encode_mask(prompt.mask.mask), "bbox": [int(v) for v in prompt.mask.bbox]}
+    if prompt.logits is not None and prompt.window is not None:
+        record["logits"] = pack_logits(prompt.logits)
+        record["earlier"] = {"bbox": [int(v) for v in prompt.window.bbox], "img_size": prompt.window.img_size}
+    return record
+
+
+def pack_logits(logits: NDArray[np.float32]) -> str:
+    """Low-res logits (H, W) as text, in half precision.
+
+    >>> unpack_logits(pack_logits(np.array([[1.5, -2.0]], np.float32)))
+    array([[ 1.5, -2. ]], dtype=float32)
+    """
+    height, width = logits.shape[-2:]
+    half = np.asarray(logits).reshape(height, width).astype("<f2")
+    return f"{height}x{width}:" + base64.b64encode(zlib.compress(half.tobytes())).decode()
+
+
+def unpack_logits(text: str) -> NDArray[np.float32]:
+    """The logits (H, W) that `pack_logits` wrote."""
+    size, data = text.split(":", 1)
+    height, width = (int(n) for n in size.split("x"))
+    raw = zlib.decompress(base64.b64decode(data))
+    out: NDArray[np.float32] = np.frombuffer(raw, "<f2").astype(np.float32).reshape(height, width)
+    return out
+
+
+def earlier_prediction(text: str, window: dict[str, Any]) -> Prediction:
+    """An earlier prediction as a mask prompt, from what `prompt_record` kept of it.
+
+    Parameters
+    ----------
+    text : str
+        Its logits, by `pack_logits`.
+    window : dict
+        ``bbox`` and ``img_size`` of where they belong.
+    """
+    logits = unpack_logits(text)
+    y0, x0, y1, x1 = window["bbox"]
+    place = Window((y0, x0, y1, x1), window["img_size"])
+    masks, bbox = upsample_masks(logits[None], place)
+    one = np.ones(1, np.float32)
+    return Prediction(masks, bbox, one, one, logits[None], 0, place, (max(place.shape),), "", Prompt())

@@ -1,0 +1,1 @@
+"""Reading prompts from tables, GeoJSON, COCO and label images."""

@@ -1,0 +1,1 @@
+"""Resumable work over whole images, folders and stacks."""

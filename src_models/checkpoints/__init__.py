@@ -1,0 +1,1 @@
+"""Checkpoint files: registry, download, integrity, loading and saving."""

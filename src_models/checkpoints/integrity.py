@@ -1,0 +1,166 @@
+"""What a published file must be (size, hash), and whether a file on disk is that; needs no torch."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Literal, Protocol, cast
+
+from src_models.model_errors import CheckpointError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+Algorithm = Literal["sha256", "xxh128"]
+
+_CHUNK_BYTES = 1 << 20
+
+
+class Hasher(Protocol):
+    """What `hashlib` and `xxhash` have in common."""
+
+    def update(self, data: memoryview, /) -> None:
+        """Take in more bytes."""
+
+    def hexdigest(self) -> str:
+        """Return the hash of what was taken in, in lower-case hexadecimal digits."""
+
+
+@dataclass(frozen=True)
+class Expected:
+    """What is known beforehand about a file; None where nothing is published.
+
+    Attributes
+    ----------
+    size_bytes : int or None
+        Exact size.
+    sha256, xxh128 : str or None
+        Hash of the whole file, in lower-case hexadecimal digits. SHA-256 wins where both are given.
+    """
+
+    size_bytes: int | None = None
+    sha256: str | None = None
+    xxh128: str | None = None
+
+    @property
+    def digest(self) -> tuple[Algorithm, str] | None:
+        """The hash to check, with its algorithm."""
+        if self.sha256 is not None:
+            return "sha256", self.sha256
+        return None if self.xxh128 is None else ("xxh128", self.xxh128)
+
+
+def new_hasher(algorithm: Algorithm) -> Hasher:
+    """Start a hash.
+
+    Raises
+    ------
+    CheckpointError
+        If it is xxh128 and the package `xxhash` is not installed.
+    """
+    if algorithm == "sha256":
+        return hashlib.sha256()
+    try:
+        xxhash = import_module("xxhash")
+    except ImportError as err:
+        raise CheckpointError(
+            "this model is published with an xxh128 hash only, and the package that checks it is missing; "
+            "install it with `pip install xxhash`"
+        ) from err
+    return cast("Hasher", xxhash.xxh128())
+
+
+def file_digest(path: Path, algorithm: Algorithm = "sha256", on_chunk: Callable[[], None] | None = None) -> str:
+    """Hash a file without holding it in memory.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    algorithm : {"sha256", "xxh128"}
+        Which hash.
+    on_chunk : callable, optional
+        Called after every MiB; raises to stop the work.
+
+    Returns
+    -------
+    str
+        Lower-case hexadecimal digits.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be read, or the hash cannot be computed here.
+    """
+    hasher = new_hasher(algorithm)
+    buffer = memoryview(bytearray(_CHUNK_BYTES))
+    try:
+        file = path.open("rb", buffering=0)
+    except OSError as err:
+        raise CheckpointError(f"cannot read {path}: {err.strerror}") from err
+    with file:
+        while count := _read_into(file, buffer, path):
+            hasher.update(buffer[:count])
+            if on_chunk is not None:
+                on_chunk()
+    return hasher.hexdigest()
+
+
+def mismatch(path: Path, expected: Expected, on_chunk: Callable[[], None] | None = None) -> str | None:
+    """Say how a file differs from what it must be.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    expected : Expected
+        What is known about it.
+    on_chunk : callable, optional
+        As in `file_digest`.
+
+    Returns
+    -------
+    str or None
+        For a message; None if nothing differs.
+
+    Raises
+    ------
+    CheckpointError
+        If the file cannot be read, or the hash cannot be computed here.
+    """
+    if not path.is_file():
+        return "it is not a file"
+    size = path.stat().st_size
+    if expected.size_bytes is not None and size != expected.size_bytes:
+        return f"its size is {size} bytes, not {expected.size_bytes}"
+    if expected.digest is None:
+        return None
+    algorithm, want = expected.digest
+    got = file_digest(path, algorithm, on_chunk)
+    return None if got == want.lower() else f"its {algorithm} {got:.8}... is not {want:.8}..."
+
+
+def verify_file(path: Path, expected: Expected) -> None:
+    """Refuse a file that is not what was published.
+
+    Raises
+    ------
+    CheckpointError
+        If size or hash differ, or the file cannot be read.
+    """
+    problem = mismatch(path, expected)
+    if problem is not None:
+        raise CheckpointError(f"{path} is not the published file: {problem}; delete it to download again")
+
+
+class _Readable(Protocol):
+    def readinto(self, buffer: memoryview, /) -> int | None: ...
+
+
+def _read_into(file: _Readable, buffer: memoryview, path: Path) -> int:
+    try:
+        return file.readinto(buffer) or 0
+    except OSError as err:  # a directory, or a disk that fails
+        raise CheckpointError(f"cannot read {path}: {err.strerror}") from err

@@ -1,0 +1,289 @@
+"""Read a checkpoint file without ever running what is in it, and find out which network it belongs to.
+
+What a file is follows from its first bytes, never from its suffix. Safetensors hold numbers only; pickles go
+through ``torch.load(weights_only=True)``, and what that refuses stays refused.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+import struct
+import zipfile
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from src_models.model_errors import CheckpointError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+_WRAPPERS = ("model_state", "model", "state_dict", "model_state_dict")
+_PREFIXES = ("module.", "_orig_mod.", "sam.", "model.")
+_VIT_WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
+_VIT = "image_encoder.patch_embed.proj.weight"
+_TINY_VIT = "image_encoder.patch_embed.seq.0.c.weight"
+_DEFAULT = "image_encoder.stem.c.weight"
+_LORA = re.compile(r"(^|\.)(w_[ab]_linear|lora_[ab]|qkv_proj)", re.IGNORECASE)
+# Constants that some writers store and every network here knows by itself.
+_CONSTANT = re.compile(r"(^|\.)(pixel_mean|pixel_std|attention_bias_idxs)$")
+_SUPPORTED = "SAM (ViT-B, L, H), MobileSAM, micro-sam and napari-sam-xl's own"
+# What torch's unpickler is seen to raise on damaged or hostile bytes.
+UNREADABLE = (
+    RuntimeError,
+    EOFError,
+    OSError,
+    ValueError,
+    KeyError,
+    IndexError,
+    TypeError,
+    AttributeError,
+    AssertionError,
+    OverflowError,
+    MemoryError,
+    struct.error,
+    pickle.UnpicklingError,
+)
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """Read the tensors of a network from a file; they may be backed by it.
+
+    Parameters
+    ----------
+    path : Path
+        Safetensors, or a checkpoint of ``torch.save``: a bare state dict, or one under ``model_state``,
+        ``model`` or ``state_dict``; prefixes ``module.`` and ``sam.`` are taken off.
+
+    Returns
+    -------
+    dict of str to Tensor
+        With the official key names, if it is a checkpoint of SAM.
+
+    Raises
+    ------
+    CheckpointError
+        If there is no such file, it is damaged or something else, or it needs code to be run.
+    """
+    head = _head(path)
+    if head[8:9] == b"{":
+        return _bare(_read_safetensors(path), path)
+    if head.startswith(b"PK\x03\x04"):
+        _check_zip(path)
+        return _bare(_read_pickle(path, mmap=True), path)
+    if head.startswith(b"\x80"):  # the format of torch before 1.6
+        return _bare(_read_pickle(path, mmap=False), path)
+    raise CheckpointError(f"{path} is not a checkpoint: {_guess(head)}; give a .safetensors, .pth or .pt file")
+
+
+def detect_kind(state: Mapping[str, Tensor], path: Path) -> str:
+    """Tell the architecture from keys and shapes.
+
+    Parameters
+    ----------
+    state : mapping of str to Tensor
+        As `read_state` returns it.
+    path : Path
+        For messages.
+
+    Returns
+    -------
+    str
+        As `build_sam` takes it.
+
+    Raises
+    ------
+    CheckpointError
+        If it is of none of the architectures here; the message says of which, where that is known.
+    """
+    if any(_LORA.search(key) for key in state):
+        raise CheckpointError(
+            f"{path} holds LoRA adapters, not plain weights; "
+            f"merge them into the network where it was trained, and save its state dict"
+        )
+    if any(key.startswith("image_encoder.trunk.") for key in state):
+        raise CheckpointError(f"{path} is a SAM 2 checkpoint, which is not supported; supported are {_SUPPORTED}")
+    if _VIT in state:
+        width = state[_VIT].shape[0] if state[_VIT].ndim else 0
+        if width in _VIT_WIDTHS:
+            return _VIT_WIDTHS[width]
+        raise CheckpointError(f"{path} has a ViT of width {width}; supported are widths 768, 1024 and 1280")
+    if _TINY_VIT in state:
+        return "vit_t"
+    if _DEFAULT in state:
+        return "default"
+    raise CheckpointError(f"{path} {_what_else(state)}; supported are {_SUPPORTED}")
+
+
+def check_fit(state: Mapping[str, Tensor], own: Mapping[str, Tensor], kind: str, path: Path) -> None:
+    """Compare a checkpoint with the network that it is for, before anything is copied.
+
+    Parameters
+    ----------
+    state, own : mapping of str to Tensor
+        The checkpoint's and the network's; tensors of `own` may be on the meta device.
+    kind : str
+        Name of the network.
+    path : Path
+        For messages.
+
+    Raises
+    ------
+    CheckpointError
+        If keys are missing or too many, or shapes or types differ.
+    """
+    problems = []
+    if missing := sorted(own.keys() - state.keys()):
+        problems.append(f"{len(missing)} keys are missing ({_some(missing)})")
+    if unexpected := sorted(state.keys() - own.keys()):
+        problems.append(f"{len(unexpected)} keys are unexpected ({_some(unexpected)})")
+    common = sorted(own.keys() & state.keys())
+    shapes = [
+        f"{key} is {tuple(state[key].shape)}, not {tuple(own[key].shape)}"
+        for key in common
+        if state[key].shape != own[key].shape
+    ]
+    if shapes:
+        problems.append(f"{len(shapes)} shapes differ ({_some(shapes)})")
+    kinds = [f"{key} is {_nature(state[key])}" for key in common if not _is_alike(state[key], own[key])]
+    if kinds:
+        problems.append(f"{len(kinds)} tensors are of a wrong type ({_some(kinds)})")
+    if problems:
+        raise CheckpointError(
+            f"{path} looks like {kind} but does not fit it: {'; '.join(problems)}. "
+            f"It was changed or saved by another program; export the plain state dict there"
+        )
+
+
+def _head(path: Path) -> bytes:
+    if path.is_dir():
+        raise CheckpointError(f"{path} is a folder; give the checkpoint file in it")
+    if path.exists() and not path.is_file():  # reading a pipe would wait forever
+        raise CheckpointError(f"{path} is not a regular file; copy the checkpoint to one")
+    try:
+        with path.open("rb") as file:
+            head = file.read(512)
+    except FileNotFoundError as err:
+        raise CheckpointError(f"{path}: no such file; check the path") from err
+    except (OSError, ValueError) as err:  # ValueError: a zero byte in the name
+        raise CheckpointError(f"cannot read {path}: {err}") from err
+    if not head:
+        raise CheckpointError(f"{path} is empty; copy or download it again")
+    return head
+
+
+def _guess(head: bytes) -> str:
+    text = head.lstrip(b"\xef\xbb\xbf \t\r\n").lower()
+    if text.startswith((b"<!doctype", b"<html", b"<?xml")):
+        return "it is a web page, saved in place of the file (open its address in a browser to see)"
+    if text.startswith(b"version https://git-lfs"):
+        return "it is a Git LFS pointer, not the file it points to (run `git lfs pull`)"
+    return f"it starts with {head[:8]!r}"
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError, ValueError, KeyError) as err:  # KeyError: a type torch does not have
+        raise CheckpointError(f"{path} is damaged or cut short ({_line(err)}); copy or download it again") from err
+
+
+def _check_zip(path: Path) -> None:
+    """Refuse what torch would not write: a cut-short archive, or one that is compressed and may be a bomb."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as err:
+        raise CheckpointError(f"{path} is damaged or cut short ({_line(err)}); copy or download it again") from err
+    if not any(entry.filename.endswith("data.pkl") for entry in entries):
+        raise CheckpointError(f"{path} is a zip archive without a checkpoint in it; unpack it and give the file inside")
+    if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
+        raise CheckpointError(f"{path} is a compressed archive, which torch.save does not write; save it again")
+
+
+def _read_pickle(path: Path, *, mmap: bool) -> Any:
+    # mmap, so that the optimiser state of a training checkpoint is never read; only zip archives can.
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
+    except pickle.UnpicklingError as err:
+        raise CheckpointError(_refused(path, str(err))) from err
+    except UNREADABLE as err:
+        raise CheckpointError(f"{path} is damaged or cut short ({_line(err)}); copy or download it again") from err
+
+
+def _refused(path: Path, message: str) -> str:
+    found = re.search(r"GLOBAL ([\w.]+)", message) or re.search(r"`?([\w.]+)`? was not an allowed global", message)
+    if found is None and "nsupported" not in message:
+        return f"{path} is damaged or not a checkpoint of torch; copy or download it again"
+    what = f" ({found[1]})" if found else ""
+    return (
+        f"{path} holds Python objects{what} besides tensors, and reading them could run any code: refused. "
+        f"Where it was made, save the weights only: safetensors.torch.save_file(model.state_dict(), path), "
+        f"or for a training checkpoint of micro-sam, micro_sam.util.export_custom_sam_model"
+    )
+
+
+def _bare(content: Any, path: Path) -> dict[str, Tensor]:
+    """Take wrappers and prefixes off a state dict, and what is no tensor out of it."""
+    for _ in range(len(_WRAPPERS)):
+        wrapped = [key for key in _WRAPPERS if isinstance(content, Mapping) and key in content]
+        if not wrapped or not isinstance(content[wrapped[0]], Mapping):
+            break
+        content = content[wrapped[0]]
+    if not isinstance(content, Mapping):
+        raise CheckpointError(f"{path} holds a {type(content).__name__}, not a state dict; save model.state_dict()")
+    state: dict[str, Tensor] = {}
+    for key, value in content.items():
+        if not isinstance(key, str) or not isinstance(value, Tensor):
+            continue
+        name = _strip(key)
+        if name in state:
+            raise CheckpointError(f"{path} has {name} twice, with and without a prefix; save one network only")
+        if not _CONSTANT.search(name):
+            state[name] = value
+    if not state:
+        keys = _some([str(key) for key in content]) or "nothing"
+        raise CheckpointError(f"{path} holds no weights but {keys}; save model.state_dict()")
+    return state
+
+
+def _strip(key: str) -> str:
+    while prefix := next((p for p in _PREFIXES if key.startswith(p)), None):
+        key = key[len(prefix) :]
+    return key
+
+
+def _what_else(state: Mapping[str, Tensor]) -> str:
+    """Name what is not a whole SAM."""
+    first = {key.split(".")[0] for key in state}
+    if first & {"deconv1", "deconv_out", "out_conv", "decoder_head"}:
+        return "holds micro-sam's decoder for automatic segmentation only; give the encoder's file instead"
+    if first & {"mask_decoder", "prompt_encoder"} and "image_encoder" not in first:
+        return "holds a decoder without its image encoder; give the whole network's file"
+    if first & {"patch_embed", "pos_embed", "blocks"}:
+        return "holds an image encoder only; give the whole network's file"
+    return f"is not a SAM checkpoint, its keys are {_some(sorted(state))}"
+
+
+def _is_alike(value: Tensor, own: Tensor) -> bool:
+    """Whether a tensor can be copied: real memory, strided, and numbers of the same nature."""
+    if value.device.type != "cpu" or value.layout != torch.strided or value.is_quantized:
+        return False
+    return value.is_floating_point() == own.is_floating_point() and not value.is_complex()
+
+
+def _nature(value: Tensor) -> str:
+    return f"{value.dtype}, {value.layout}, on {value.device}"
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
+
+
+def _line(err: Exception) -> str:
+    return next(iter(str(err).splitlines()), "") or type(err).__name__

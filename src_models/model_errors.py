@@ -1,0 +1,90 @@
+"""The root of the error tree, and the errors of networks, settings and training.
+
+It starts here because `src_models` is the lowest room and imports nothing above it; `napari_sam.errors` re-exports
+these errors and adds those of the engine, of files and of layers.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+_TOKEN = re.compile(r"\{(\w+(?:=\w+)?)\}")
+
+
+class NapariSamError(Exception):
+    """An error that the user can mend.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong, with the value. Where an argument is wrong, it begins with the argument's name.
+    parameter : str, optional
+        Name of the argument, setting or field that is wrong.
+    remedy : str, optional
+        What to do, as an imperative phrase. Arguments stand in braces, ``{resume=True}``, so that each front end can
+        name them in its own words; do not format values into it.
+
+    Examples
+    --------
+    >>> error = NapariSamError("side is 0", parameter="side", remedy="give a whole number from 1, or leave {side} out")
+    >>> str(error)
+    'side is 0; give a whole number from 1, or leave side out'
+    >>> error.worded(lambda name: f"--{name}")
+    '--side is 0; give a whole number from 1, or leave --side out'
+    """
+
+    def __init__(self, message: str = "", *, parameter: str | None = None, remedy: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.parameter = parameter
+        self.remedy = remedy
+
+    def worded(self, word: Callable[[str], str] = str) -> str:
+        """Return message and remedy, with arguments as `word` names them.
+
+        Parameters
+        ----------
+        word : callable
+            Takes ``"name"`` or ``"name=value"`` and returns how the front end calls it.
+        """
+        text = self.message
+        if self.parameter and re.match(rf"{re.escape(self.parameter)}\b", text):
+            text = word(self.parameter) + text[len(self.parameter) :]
+        if self.remedy is None:
+            return text
+        return f"{text}; {_TOKEN.sub(lambda token: word(token[1]), self.remedy)}"
+
+    def __str__(self) -> str:
+        return self.worded()
+
+
+class ModelError(NapariSamError):
+    """A network cannot be built, loaded or run as asked."""
+
+
+class UnknownModelError(ModelError, ValueError):
+    """No model of that name is registered."""
+
+
+class CheckpointError(ModelError, ValueError):
+    """A checkpoint file is missing, damaged, unsafe or of another architecture."""
+
+
+class DownloadError(ModelError, OSError):
+    """Published weights cannot be fetched."""
+
+
+class DeviceError(ModelError, ValueError):
+    """The device or precision is unknown or not present on this machine."""
+
+
+class SettingsError(NapariSamError, ValueError):
+    """A setting has the wrong type or lies outside its range."""
+
+
+class TrainingError(NapariSamError, ValueError):
+    """Training data or a training configuration cannot be used."""

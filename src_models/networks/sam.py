@@ -1,0 +1,182 @@
+"""The whole network: image encoder, prompt encoder and mask decoder, and how to build each size of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, nn
+
+from src_models.model_errors import UnknownModelError
+from src_models.networks.dense_decoder import DenseDecoder
+from src_models.networks.efficient_fpn import EfficientFPN
+from src_models.networks.image_encoder import ImageEncoderViT, ViTConfig
+from src_models.networks.mask_decoder import DecodedMasks, MaskDecoder
+from src_models.networks.prompt_encoder import PromptEncoder
+from src_models.networks.tiny_vit import TinyViT
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from src_models.networks.quality_head import QualityHead
+
+PIXEL_MEAN = (123.675, 116.28, 103.53)
+PIXEL_STD = (58.395, 57.12, 57.375)
+
+
+class Sam(nn.Module):
+    """A promptable segmentation network with the official state-dict keys.
+
+    Parameters
+    ----------
+    image_encoder : nn.Module
+        With attributes ``img_size`` and ``stride`` (pixels).
+    prompt_encoder : PromptEncoder
+        Of the same size and stride.
+    mask_decoder : MaskDecoder
+        The decoder.
+    kind : str
+        Name of the architecture, as `build_sam` takes it.
+    dense_decoder : DenseDecoder, optional
+        Finds all objects of a window at once; the default model has one.
+
+    Attributes
+    ----------
+    quality_head : QualityHead or None
+        Judges masks by themselves, in place of the decoder's predicted IoU; only a calibrated checkpoint has one.
+    """
+
+    pixel_mean: Tensor
+    pixel_std: Tensor
+
+    def __init__(
+        self,
+        image_encoder: nn.Module,
+        prompt_encoder: PromptEncoder,
+        mask_decoder: MaskDecoder,
+        kind: str,
+        dense_decoder: DenseDecoder | None = None,
+    ) -> None:
+        super().__init__()
+        self.image_encoder = image_encoder
+        self.prompt_encoder = prompt_encoder
+        self.mask_decoder = mask_decoder
+        self.dense_decoder: nn.Module | None = dense_decoder
+        self.quality_head: QualityHead | None = None
+        self.kind = kind
+        self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
+
+    @property
+    def img_size(self) -> int:
+        """Side of the network's input, in pixels."""
+        return self.prompt_encoder.img_size
+
+    def preprocess(self, image: Tensor) -> Tensor:
+        """Normalise an RGB image in 0...255, (B, 3, H, W), and zero-pad it to the network's square.
+
+        The padding follows the normalisation, at the bottom and right, as SAM does.
+        """
+        x = (image.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std
+        h, w = x.shape[-2:]
+        return nn.functional.pad(x, (0, self.img_size - w, 0, self.img_size - h))
+
+    def encode_crop(self, crop: Tensor, cell: tuple[int, int]) -> Tensor:
+        """Embed a part of the network's square, normalised, (B, 3, H, W), that lies at `cell` (y, x) of its grid."""
+        encoder = self.image_encoder
+        whole = crop.shape[-2:] == (self.img_size, self.img_size)
+        if isinstance(encoder, ImageEncoderViT) and not whole:
+            return encoder(crop, cell)  # type: ignore[no-any-return]
+        out: Tensor = encoder(crop)
+        return out
+
+    def decode(
+        self,
+        embedding: Tensor,
+        coords: Tensor,
+        labels: Tensor,
+        masks: Tensor | None = None,
+        multimask: bool = True,
+    ) -> DecodedMasks:
+        """Answer N prompts on one image, or on N images.
+
+        Parameters
+        ----------
+        embedding : Tensor
+            (1, 256, h, w) or (N, 256, h, w).
+        coords, labels, masks
+            As in `PromptEncoder.forward`.
+        multimask : bool
+            Three masks each, or one.
+        """
+        shape = (embedding.shape[-2], embedding.shape[-1])
+        prompt = self.prompt_encoder(coords, labels, masks, shape)
+        decoded: DecodedMasks = self.mask_decoder(
+            embedding,
+            self.prompt_encoder.dense_pe(shape),
+            prompt.tokens,
+            prompt.dense,
+            prompt.valid,
+            multimask,
+        )
+        return decoded
+
+
+def _vit(kind: str, config: ViTConfig) -> Sam:
+    encoder = ImageEncoderViT(config)
+    return Sam(encoder, PromptEncoder(config.img_size, config.patch), MaskDecoder(), kind)
+
+
+def _vit_b() -> Sam:
+    return _vit("vit_b", ViTConfig())
+
+
+def _vit_l() -> Sam:
+    return _vit("vit_l", ViTConfig(1024, 24, 16, (5, 11, 17, 23)))
+
+
+def _vit_h() -> Sam:
+    return _vit("vit_h", ViTConfig(1280, 32, 16, (7, 15, 23, 31)))
+
+
+def _vit_t() -> Sam:
+    encoder = TinyViT()
+    return Sam(encoder, PromptEncoder(encoder.img_size, encoder.stride), MaskDecoder(), "vit_t")
+
+
+def _default() -> Sam:
+    encoder = EfficientFPN()
+    prompts = PromptEncoder(encoder.img_size, encoder.stride, click_map=True)
+    return Sam(encoder, prompts, MaskDecoder(), "default", DenseDecoder())
+
+
+BUILDERS: dict[str, Callable[[], Sam]] = {
+    "default": _default,
+    "vit_t": _vit_t,
+    "vit_b": _vit_b,
+    "vit_l": _vit_l,
+    "vit_h": _vit_h,
+}
+
+
+def build_sam(kind: str = "default", dense: bool | None = None) -> Sam:
+    """Build a network with fresh weights, in evaluation mode.
+
+    Parameters
+    ----------
+    kind : {"default", "vit_t", "vit_b", "vit_l", "vit_h"}
+        Architecture; ``vit_t`` is MobileSAM's.
+    dense : bool, optional
+        With a `DenseDecoder`; by default only the default model has one.
+
+    Raises
+    ------
+    UnknownModelError
+        If there is no such architecture.
+    """
+    if kind not in BUILDERS:
+        raise UnknownModelError(f"unknown architecture {kind!r}; choose one of {', '.join(BUILDERS)}")
+    net = BUILDERS[kind]()
+    if dense is not None and dense != (net.dense_decoder is not None):
+        net.dense_decoder = DenseDecoder() if dense else None
+    return net.eval()

@@ -1,0 +1,262 @@
+"""COCO instance files: what they say of each image, and their polygons and run lengths as label images."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from src_models.model_errors import TrainingError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+_MAX_DIGITS = 12  # of one compressed run, five bits each
+_FAR_PX = 1e9  # a coordinate beyond this is a mistake
+
+
+@dataclass
+class CocoImage:
+    """What a COCO file says of one image.
+
+    Attributes
+    ----------
+    file_name : str
+        As written, with forward slashes.
+    shape : (int, int) or None
+        Height and width in pixels, where the file has them.
+    segmentations : list of (str, object)
+        Name of the annotation, for messages, and its polygons or run lengths as they stand in the file.
+    crowds : int
+        Annotations left out because they outline a crowd, not an object.
+    maskless : int
+        Annotations left out because they have no segmentation.
+    """
+
+    file_name: str
+    shape: tuple[int, int] | None
+    segmentations: list[tuple[str, Any]] = field(default_factory=list)
+    crowds: int = 0
+    maskless: int = 0
+
+    def add(self, where: str, annotation: dict[str, Any]) -> None:
+        """Take in an annotation of this image."""
+        if annotation.get("iscrowd"):
+            self.crowds += 1
+        elif not annotation.get("segmentation"):
+            self.maskless += 1
+        else:
+            self.segmentations.append((where, annotation["segmentation"]))
+
+
+def read_coco(path: Path) -> list[CocoImage]:
+    """Read the tables of a COCO file; no segmentation is rendered and no image opened.
+
+    Raises
+    ------
+    TrainingError
+        If the file is not COCO, or an annotation names an image that is not in it.
+    """
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise TrainingError(f"{path}: cannot be read as JSON: {error}; export it anew") from error
+    tables: list[Any] = [raw.get(k) for k in ("images", "annotations")] if isinstance(raw, dict) else [None]
+    if not all(isinstance(t, list) and all(isinstance(row, dict) for row in t) for t in tables):
+        raise TrainingError(f"{path}: not COCO: it has no lists 'images' and 'annotations'; give an instances file")
+    images: dict[int | str, CocoImage] = {}
+    for row in tables[0]:
+        number, name = row.get("id"), row.get("file_name")
+        if not isinstance(number, int | str) or not isinstance(name, str):
+            raise TrainingError(f"{path}: not COCO: the image {_short(row)} has no 'id' and 'file_name'; add them")
+        if number in images:
+            raise TrainingError(f"{path}: image id {number!r} is there twice; give every image its own id")
+        images[number] = CocoImage(name.replace("\\", "/"), _shape(row))
+    for at, row in enumerate(tables[1]):
+        where = f"{path}: annotation {row.get('id', f'number {at}')}"
+        number = row.get("image_id")
+        if not isinstance(number, int | str) or number not in images:
+            raise TrainingError(f"{where}: image id {number!r} is not in 'images'; add the image or remove it")
+        images[number].add(where, row)
+    return list(images.values())
+
+
+def render(segmentations: Sequence[tuple[str, Any]], shape: tuple[int, int]) -> tuple[NDArray[np.int32], int]:
+    """Draw the objects of one image, small ones on top of large ones.
+
+    Parameters
+    ----------
+    segmentations : sequence of (str, object)
+        Name and COCO segmentation of each object.
+    shape : (int, int)
+        Height and width of the image in pixels.
+
+    Returns
+    -------
+    labels : ndarray of int32
+        (H, W); objects are numbered from 1 in the order given, 0 is background.
+    hidden : int
+        Objects without a visible pixel: outside the image, of no area, or wholly under others.
+
+    Raises
+    ------
+    TrainingError
+        If a segmentation is broken.
+    """
+    labels = np.zeros(shape, np.int32)
+    drawn = [object_mask(segmentation, shape, where) for where, segmentation in segmentations]
+    areas = [int(mask.sum()) for mask, _ in drawn]
+    for i in sorted(range(len(drawn)), key=lambda i: -areas[i]):
+        mask, (y, x) = drawn[i]
+        labels[y : y + mask.shape[0], x : x + mask.shape[1]][mask] = i + 1
+    return labels, len(drawn) - len(np.unique(labels[labels > 0]))
+
+
+def object_mask(
+    segmentation: Any, shape: tuple[int, int], where: str = "segmentation"
+) -> tuple[NDArray[np.bool_], tuple[int, int]]:
+    """Render a COCO segmentation: polygons, run lengths, or compressed run lengths.
+
+    Parameters
+    ----------
+    segmentation : list or dict
+        Polygons [[x, y, x, y, ...], ...], or ``{"size": [H, W], "counts": ...}``.
+    shape : (int, int)
+        Height and width of the image in pixels.
+    where : str
+        Names the segmentation in messages.
+
+    Returns
+    -------
+    mask : ndarray of bool
+        (h, w), a part of the image that holds the object.
+    origin : (int, int)
+        (y, x) of its first pixel in the image.
+
+    Raises
+    ------
+    TrainingError
+        If it is none of these, or does not fit the image.
+
+    Examples
+    --------
+    >>> mask, origin = object_mask([[2, 3, 6, 3, 6, 7, 2, 7]], (10, 10))
+    >>> mask.shape, int(mask.sum()), origin
+    ((4, 4), 16, (3, 2))
+    >>> mask, origin = object_mask({"size": [2, 3], "counts": [1, 2, 3]}, (2, 3))
+    >>> mask.astype(int).tolist(), origin
+    ([[0, 1], [1, 0]], (0, 0))
+    """
+    if isinstance(segmentation, dict):
+        return _runs_mask(segmentation, shape, where)
+    polygons = []
+    for ring in segmentation if isinstance(segmentation, list) else [segmentation]:
+        try:
+            flat = np.array(ring, dtype=float)
+        except (TypeError, ValueError):
+            flat = np.full(1, np.nan)
+        if flat.ndim != 1 or len(flat) % 2 or not (np.abs(flat) < _FAR_PX).all():  # false for NaN, too
+            raise TrainingError(f"{where}: {_short(ring)} is not a polygon; give lists [[x, y, x, y, ...], ...]")
+        polygons.append(flat.reshape(-1, 2))
+    points = np.concatenate(polygons) if polygons else np.zeros((0, 2))
+    if not len(points):
+        return np.zeros((0, 0), bool), (0, 0)
+    x0, y0 = np.clip(np.floor(points.min(0)), 0, shape[::-1]).astype(int)
+    x1, y1 = np.clip(np.ceil(points.max(0)), 0, shape[::-1]).astype(int)
+    mask = np.zeros((y1 - y0, x1 - x0), bool)
+    for polygon in polygons:
+        mask |= _polygon_mask(polygon - (x0, y0), mask.shape)
+    return mask, (int(y0), int(x0))
+
+
+def _polygon_mask(points: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.bool_]:
+    """Pixels whose centre lies inside a polygon (even-odd); x and y count from the corner of pixel (0, 0).
+
+    Every edge flips all pixels to the right of where it crosses the centre line of a row.
+    """
+    h, w = shape
+    x0, y0 = points.T
+    x1, y1 = np.roll(points, -1, axis=0).T
+    first, last = (np.clip(np.ceil(f(y0, y1) - 0.5), 0, h).astype(int) for f in (np.minimum, np.maximum))
+    rows_of = last - first  # rows that each edge crosses
+    edge = np.repeat(np.arange(len(points)), rows_of)
+    row = np.arange(len(edge)) - np.repeat(np.cumsum(rows_of) - rows_of, rows_of) + first[edge]
+    crossing = x0[edge] + (row + 0.5 - y0[edge]) * (x1 - x0)[edge] / (y1 - y0)[edge]
+    flips = np.zeros((h, w + 1), bool)
+    np.logical_xor.at(flips, (row, np.clip(np.ceil(crossing - 0.5), 0, w).astype(int)), True)
+    inside: NDArray[np.bool_] = np.logical_xor.accumulate(flips[:, :w], axis=1)
+    return inside
+
+
+def _runs_mask(
+    segmentation: dict[str, Any], shape: tuple[int, int], where: str
+) -> tuple[NDArray[np.bool_], tuple[int, int]]:
+    """Render runs of background and object that go down the columns in turn."""
+    size, counts = segmentation.get("size"), segmentation.get("counts")
+    if size != list(shape):
+        raise TrainingError(f"{where}: run lengths of size {_short(size)} do not fit the image's {list(shape)}")
+    if isinstance(counts, str):
+        counts = decompress(counts, where)
+    if not isinstance(counts, list) or not all(isinstance(c, int) and c >= 0 for c in counts):
+        raise TrainingError(f"{where}: counts {_short(counts)} are no run lengths; give a list or a string of them")
+    h, w = shape
+    if sum(counts) != h * w:
+        raise TrainingError(f"{where}: run lengths add up to {sum(counts)}, not to the {h} x {w} pixels of the image")
+    ends = np.cumsum([0, *counts])
+    used = np.flatnonzero(counts[1::2])
+    if not len(used):
+        return np.zeros((0, 0), bool), (0, 0)
+    left, right = ends[2 * used[0] + 1] // h, -(-ends[2 * used[-1] + 2] // h)  # columns with the object
+    inner = np.diff(np.clip(ends, left * h, right * h))
+    mask = np.repeat(np.arange(len(inner)) % 2 == 1, inner).reshape(-1, h).T
+    return mask, (0, int(left))
+
+
+def decompress(text: str, where: str = "segmentation") -> list[int]:
+    """Run lengths from COCO's compressed string.
+
+    Each character holds five bits of a number, low ones first, and a sixth that says whether it goes on; from the
+    fourth on, the numbers are differences to the run two before.
+
+    Raises
+    ------
+    TrainingError
+        If the string is broken.
+
+    Examples
+    --------
+    >>> decompress("5220003")
+    [5, 2, 2, 2, 2, 2, 5]
+    """
+    counts: list[int] = []
+    value = shift = 0
+    for character in text:
+        code = ord(character) - 48
+        if not 0 <= code < 64 or shift >= 5 * _MAX_DIGITS:
+            raise TrainingError(f"{where}: {_short(text)} is no compressed run length: {character!r} is out of place")
+        value |= (code & 31) << shift
+        shift += 5
+        if not code & 32:
+            value -= (1 << shift) if code & 16 else 0  # the last character has the sign
+            counts.append(value + (counts[-2] if len(counts) > 2 else 0))
+            value = shift = 0
+    if shift:
+        raise TrainingError(f"{where}: {_short(text)} is no compressed run length: it is cut off")
+    return counts
+
+
+def _shape(row: dict[str, Any]) -> tuple[int, int] | None:
+    """Height and width of an image entry, if it has them."""
+    height, width = row.get("height"), row.get("width")
+    return (height, width) if isinstance(height, int) and isinstance(width, int) else None
+
+
+def _short(value: Any) -> str:
+    """A value for a one-line message."""
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,1 @@
+"""Pre-training of image encoders on images without labels."""

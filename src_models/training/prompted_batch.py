@@ -1,0 +1,156 @@
+"""A batch of objects and the prompts a simulated user has given for each so far."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from src_models.networks.prompt_encoder import BOTTOM_RIGHT, TOP_LEFT, pad_prompts
+from src_models.training.prompt_simulation import correction, deepest_point, noisy_box, random_point
+from src_models.watershed import HYPOTHESIS_LOGIT, hypothesis
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from src_models.training.data.crops import Crop
+
+PAPER_ROUNDS = 11
+_PAPER_CLICKS = 8
+_LOGIT_LIMIT = 16.0
+# Quick recipe: how many rounds of corrections come before the one that is trained, and how often.
+_QUICK_ROUNDS, _QUICK_CHANCES = (0, 1, 2, 4, 7), (0.5, 0.22, 0.14, 0.09, 0.05)
+
+
+class Prompted:
+    """A batch of objects with the prompts each has been given so far.
+
+    Parameters
+    ----------
+    crops : list of Crop
+        B crops of N / B objects each.
+    rng : numpy.random.Generator
+        Source of all choices.
+    stride : int
+        Pixels of the input per cell of the embedding.
+    cell : (int, int)
+        Where the crops lie in the network's square (y, x), in cells.
+    recipe : {"quick", "paper"}
+        First prompts: "paper" draws a point uniformly or a noisy box, half each; "quick" gives fewer boxes, and
+        half of its points at the object's deepest pixel.
+    """
+
+    def __init__(
+        self,
+        crops: list[Crop],
+        rng: np.random.Generator,
+        stride: int,
+        cell: tuple[int, int],
+        recipe: str = "quick",
+    ) -> None:
+        self.cell = cell
+        self.offset = torch.tensor([cell[1], cell[0]]) * float(stride)  # the same in pixels, x, y
+        self.pitch = pitch = stride // 4
+        self.paper = recipe == "paper"
+        masks = np.concatenate([c.masks for c in crops])
+        self.truth = masks  # (N, S, S)
+        self.target = F.avg_pool2d(torch.from_numpy(masks).float()[:, None], pitch)[:, 0]  # (N, S/pitch, S/pitch)
+        self.image_index = torch.arange(len(crops)).repeat_interleave(len(crops[0].masks))
+        self.rng = rng
+        self.points: list[list[tuple[int, int, int]]] = []
+        self.boxes: list[tuple[float, float, float, float] | None] = []
+        self.logits: Tensor | None = None
+        self.fed = torch.zeros(len(masks), dtype=torch.bool)
+        boxes, deepest = (0.5, 0.0) if self.paper else (0.35, 0.5)
+        for mask in masks:
+            as_box = rng.random() < boxes
+            self.boxes.append(noisy_box(mask, rng) if as_box else None)
+            first = deepest_point(mask) if rng.random() < deepest else random_point(mask, rng)
+            self.points.append([] if as_box else [(*first, 1)])
+
+    @property
+    def several(self) -> Tensor:
+        """(N,) bool: the single mask should answer.
+
+        In the paper that is more than one prompt; the quick recipe counts a box too, which is hardly ambiguous.
+        """
+        prompts = zip(self.points, self.boxes, self.fed.tolist(), strict=True)
+        if self.paper:
+            return torch.tensor([len(p) + (b is not None) + m > 1 for p, b, m in prompts])
+        return torch.tensor([b is not None or len(p) > 1 for p, b, _ in prompts])
+
+    def suggest(self, labels: Sequence[NDArray[np.int32]], chance: float) -> None:
+        """Show some objects' prompts the object that the dense decoder sees there, as their mask prompt.
+
+        Parameters
+        ----------
+        labels : sequence of ndarray of int32
+            (S / pitch, S / pitch) of each crop, from `seeded_watershed`.
+        chance : float
+            Probability for each object whose prompt points at one.
+        """
+        size = labels[0].shape
+        for i, image in enumerate(self.image_index.tolist()):
+            if self.rng.random() >= chance:
+                continue
+            points = np.array([p[:2] for p in self.points[i]], float).reshape(-1, 2) / self.pitch
+            box = self.boxes[i]
+            small = None if box is None else tuple(v / self.pitch for v in box)
+            found = hypothesis(labels[image], points, [p[2] for p in self.points[i]], small)
+            if found is not None:
+                if self.logits is None:
+                    self.logits = torch.zeros(len(self.truth), 1, *size)
+                self.logits[i, 0] = torch.from_numpy(np.where(found, HYPOTHESIS_LOGIT, -HYPOTHESIS_LOGIT))
+                self.fed[i] = True
+
+    def rounds_before(self) -> np.ndarray:
+        """(N,) rounds of corrections that the quick recipe makes before the one it trains."""
+        return self.rng.choice(_QUICK_ROUNDS, p=_QUICK_CHANCES, size=len(self.truth))
+
+    def paper_schedule(self) -> list[bool]:
+        """Whether each round after the first brings a new click: eight do, the last and one other do not.
+
+        Source: Kirillov et al., 2023, appendix A, "Training algorithm".
+        """
+        clicks = [True] * _PAPER_CLICKS
+        clicks.insert(int(self.rng.integers(0, _PAPER_CLICKS + 1)), False)
+        return [*clicks, False]
+
+    def answer(self, which: np.ndarray, logits: Tensor, click: bool = True) -> None:
+        """Take the masks of the objects `which` as their next mask prompt, and click where they are wrong.
+
+        Parameters
+        ----------
+        which : ndarray of int
+            Indices of n objects.
+        logits : Tensor
+            (n, S / pitch, S / pitch), the mask of each that the user sees.
+        click : bool
+            With a new click; otherwise only the logits are fed back.
+        """
+        if self.logits is None:
+            self.logits = torch.zeros(len(self.truth), 1, *logits.shape[-2:])
+        masks = F.interpolate(logits[:, None].float(), scale_factor=self.pitch, mode="bilinear")[:, 0] > 0
+        for i, mask, low in zip(which, masks.cpu().numpy(), logits.float().cpu(), strict=True):
+            if click:
+                source = self.rng if self.paper or self.rng.random() < 0.5 else None
+                self.points[i].append(correction(mask, self.truth[i], source))
+            if self.paper or self.rng.random() < 0.8:
+                self.logits[i, 0], self.fed[i] = low.clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT), True
+
+    def tokens(self) -> tuple[Tensor, Tensor]:
+        """Coordinates (N, T, 2) as x, y in the network's frame and labels (N, T)."""
+        items = []
+        for points, box in zip(self.points, self.boxes, strict=True):
+            xy: list[list[float]] = [[x, y] for y, x, _ in points]
+            labels = [label for _, _, label in points]
+            if box is not None:
+                xy += [[box[1], box[0]], [box[3], box[2]]]
+                labels += [TOP_LEFT, BOTTOM_RIGHT]
+            items.append((torch.tensor(xy, dtype=torch.float32) + self.offset, torch.tensor(labels)))
+        return pad_prompts(items)

@@ -1,0 +1,1 @@
+"""Synthetic training images with exact masks."""

@@ -1,0 +1,326 @@
+"""Synthetic aerial images: parcels of farmland, and roofs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from src_models.training.synthetic.parts import (
+    blob,
+    camera,
+    cloud,
+    lit,
+    log_uniform,
+    mosaic,
+    smooth_noise,
+    stamp,
+    tidy,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+_SOILS = np.array(
+    [[0.28, 0.42, 0.22], [0.38, 0.50, 0.26], [0.20, 0.30, 0.16], [0.58, 0.50, 0.36], [0.66, 0.60, 0.44],
+     [0.47, 0.36, 0.26], [0.72, 0.68, 0.42], [0.36, 0.40, 0.30], [0.50, 0.52, 0.50]], np.float32,
+)  # fmt: skip
+_ROOFS = np.array(
+    [[0.72, 0.36, 0.26], [0.62, 0.24, 0.28], [0.42, 0.40, 0.40], [0.28, 0.28, 0.30], [0.92, 0.92, 0.92],
+     [0.75, 0.74, 0.70], [0.45, 0.33, 0.26], [0.40, 0.48, 0.58], [0.80, 0.62, 0.42]], np.float32,
+)  # fmt: skip
+
+
+def _soils(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """(count, 3) ground colours: farmland, or anything."""
+    if rng.random() < 0.1:
+        return rng.random((count, 3), dtype=np.float32)
+    kinds = rng.choice(len(_SOILS), int(rng.integers(1, 6)))
+    spread = rng.uniform(0.02, 0.08)
+    shift = rng.normal(0, spread, (count, 1)) + rng.normal(0, 0.02, (count, 3))
+    out: NDArray[np.float32] = (_SOILS[rng.choice(kinds, count)] + shift).astype(np.float32)
+    return out
+
+
+def _halves(
+    corners: NDArray[np.float64], at: NDArray[np.float64], normal: NDArray[np.float64]
+) -> list[NDArray[np.float64]]:
+    """Cut a convex polygon by the line through `at`; the parts with an area."""
+    side = (corners - at) @ normal
+    parts = []
+    for sign in (1, -1):
+        kept = []
+        for i in range(len(corners)):
+            j = (i + 1) % len(corners)
+            if sign * side[i] >= 0:
+                kept.append(corners[i])
+            if side[i] * side[j] < 0:
+                kept.append(corners[i] + (corners[j] - corners[i]) * side[i] / (side[i] - side[j]))
+        if len(kept) > 2:
+            parts.append(np.array(kept))
+    return parts
+
+
+def _parcels(side: int, rng: np.random.Generator) -> tuple[NDArray[np.int32], float]:
+    """Label image of the plane cut again and again by lines of about two directions, and the direction."""
+    turn, skew = rng.uniform(0, np.pi), rng.choice([0.03, 0.25])
+    done: list[NDArray[np.float64]] = []
+    target = side * side / log_uniform(rng, 3, 60)
+    todo = [np.array([[-0.3, -0.3], [-0.3, 1.3], [1.3, 1.3], [1.3, -0.3]]) * side]
+    while todo and len(done) < 90:
+        cell = todo.pop()
+        span = np.ptp(cell @ np.array([[np.sin(turn), np.cos(turn)], [np.cos(turn), -np.sin(turn)]]).T, axis=0)
+        if span.prod() < target * rng.uniform(0.5, 2.5):
+            done.append(cell)
+            continue
+        along = turn + (0 if span[0] > span[1] * rng.uniform(0.5, 2) else np.pi / 2) + rng.normal(0, skew)
+        at = cell.mean(0) + rng.uniform(-0.2, 0.2, 2) * span.min()
+        todo += _halves(cell, at, np.array([np.sin(along), np.cos(along)]))
+    canvas = Image.new("I", (side, side))
+    draw = ImageDraw.Draw(canvas)
+    for label, cell in enumerate(done, 1):
+        draw.polygon([(float(x), float(y)) for y, x in cell], fill=label)
+    return np.asarray(canvas, dtype=np.int32), float(turn)
+
+
+def _bend(labels: NDArray[np.int32], amount: float, scale: float, rng: np.random.Generator) -> NDArray[np.int32]:
+    """Displace an image of labels by smooth noise of `amount` pixels: straight borders become curves."""
+    side = len(labels)
+    line = np.arange(side, dtype=np.float32)
+    y = line[:, None] + np.float32(amount) * smooth_noise(side, scale, rng)
+    x = line[None] + np.float32(amount) * smooth_noise(side, scale, rng)
+    return labels[np.clip(y, 0, side - 1).astype(np.int32), np.clip(x, 0, side - 1).astype(np.int32)]
+
+
+def _borders(labels: NDArray[np.int32], width: int) -> NDArray[np.bool_]:
+    """Pixels within about `width` / 2 of another label."""
+    out = np.zeros(labels.shape, bool)
+    low, high = width - width // 2, width // 2
+    for axis in (0, 1):
+        a = np.moveaxis(labels, axis, 0)
+        step = a[width:] != a[:-width]
+        np.moveaxis(out, axis, 0)[high : len(a) - low] |= step
+    return out
+
+
+def fields(side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Farmland from above.
+
+    Random: parcels (cut by straight lines, curved, or cells), size, pivots, rows and tramlines of own direction,
+    colours (often alike next door), mottling, hedges, roads and tree belts between, forest, parcels without label.
+    """
+    if rng.random() < 0.78:
+        labels, turn = _parcels(side, rng)
+        if rng.random() < 0.4:
+            labels = _bend(labels, rng.uniform(0.004, 0.03) * side, side / rng.uniform(2, 5), rng)
+    else:
+        labels, _ = mosaic(side, side / rng.uniform(1.6, 7), rng, rng.uniform(0.2, 0.4), rng.uniform(0, 0.15))
+        turn = rng.uniform(0, np.pi)
+    labels = _pivots(labels, rng)
+    n = int(labels.max()) + 1
+    row = turn + rng.choice([0.0, np.pi / 2], n) + rng.normal(0, rng.choice([0.02, 0.6]), n)
+    pitch = np.exp(rng.uniform(np.log(2.2), np.log(max(3.0, side / 14)), n))
+    depth = np.where(rng.random(n) < rng.uniform(0.1, 0.8), rng.uniform(0.0, 0.12, n), 0)
+    line = np.arange(side, dtype=np.float32)
+    ky, kx = (f(row).astype(np.float32) * (2 * np.pi / pitch).astype(np.float32) for f in (np.sin, np.cos))
+    rows = np.sin(ky[labels] * line[:, None] + kx[labels] * line)
+    rows *= depth.astype(np.float32)[labels]
+    mottle = cloud(side, side / rng.uniform(3, 20), rng, 0.7) * rng.uniform(0, 0.07, n).astype(np.float32)[labels]
+    grain = smooth_noise(side, rng.uniform(1, 2.5), rng) * rng.uniform(0, 0.06, n).astype(np.float32)[labels]
+    image = _soils(n, rng)[labels] * (1 + rows + mottle + grain)[..., None]
+    wild = rng.random(n) < rng.choice([0.0, 0.15, 0.4])
+    wild[0] = True
+    if rng.random() < 0.5:  # forest on some of the wild ground
+        woods = np.where(rng.random(n) < 0.7, wild, False)[labels]
+        image[woods] = _forest(side, rng)[woods]
+    shown = np.where(wild[labels], 0, labels).astype(np.int32)
+    between = _borders(labels, int(rng.integers(1, max(2, side // 50))))
+    kind = rng.random()
+    if kind < 0.75:  # hedge, path or ditch; else the parcels touch
+        if rng.random() < 0.3:
+            between &= smooth_noise(side, side / 12, rng) > -0.6  # with openings
+        shown[between] = 0
+        strip = _forest(side, rng) if kind < 0.3 else _soils(1, rng)[0] + grain[..., None]
+        image[between] = np.broadcast_to(strip, image.shape)[between]
+    for _ in range(int(rng.choice([0, 0, 1, 2]))):
+        _road(image, shown, turn + rng.choice([0, np.pi / 2, rng.uniform(0, 3)]), rng)
+    haze = np.float32(rng.choice([0, 0, 0.25]))
+    image = lit(image * (1 - haze) + haze * np.float32(0.7), rng, 0.15) * np.float32(rng.uniform(0.6, 1.25))
+    return camera(image, rng, 1.4, 0.04, 0.3), tidy(shown, 30, split=True)
+
+
+def _pivots(labels: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int32]:
+    """Put irrigated circles, some of them cut into wedges, on the parcels."""
+    if rng.random() > 0.3:
+        return labels
+    side, n = len(labels), int(labels.max())
+    radius = rng.uniform(0.08, 0.3) * side
+    labels = labels.copy()
+    for _ in range(int(rng.integers(1, 8))):
+        mark = stamp(side, rng.uniform(0, side, 2), np.full(256, radius * rng.uniform(0.7, 1), np.float32))
+        if mark is not None:
+            parts = int(rng.choice([1, 1, 2, 3]))
+            ids = n + 1 + mark.turn * parts // 256
+            labels[mark.box][mark.inside] = ids[mark.inside]
+            n += parts
+    return labels
+
+
+def _forest(side: int, rng: np.random.Generator) -> NDArray[np.float32]:
+    """(side, side, 3) tree tops."""
+    lumps = smooth_noise(side, rng.uniform(2.5, 7), rng) + np.float32(0.6) * smooth_noise(side, 2, rng)
+    green = np.array([0.17, 0.25, 0.13], np.float32) * np.float32(rng.uniform(0.6, 1.6))
+    out: NDArray[np.float32] = green * (1 + np.float32(0.25) * np.clip(lumps, -2, 2))[..., None]
+    return out
+
+
+def _road(image: NDArray[np.float32], labels: NDArray[np.int32], along: float, rng: np.random.Generator) -> None:
+    """Lay a straight or slightly bent road over image and labels; it is no object."""
+    side = len(labels)
+    line = np.arange(side, dtype=np.float32) - np.float32(side / 2)
+    s, c = np.float32(np.sin(along)), np.float32(np.cos(along))
+    v = line[:, None] * s + line * c + np.float32(rng.uniform(-0.5, 0.5) * side)
+    if rng.random() < 0.3:
+        bow = np.square(line[:, None] * c - line * s) * np.float32(rng.normal(0, 0.5) / side)
+        v = v + bow.astype(np.float32)
+    v = np.abs(v)
+    half = rng.uniform(0.006, 0.03) * side
+    on = v < half
+    grey = np.float32(rng.uniform(0.3, 0.85)) + rng.normal(0, 0.04, 3).astype(np.float32)
+    image[on] = grey
+    if rng.random() < 0.3:
+        image[v < 0.7] = 0.9
+    labels[on] = 0
+
+
+def _roof(side: int, at: NDArray[np.float64], turn: float, size: float, rng: np.random.Generator) -> tuple[
+    tuple[slice, slice], NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]
+] | None:  # fmt: skip
+    """One roof of one to three rectangles: its box, its mask, the tone of its faces and the distance to the edge."""
+    long, short = size, size * rng.uniform(0.4, 1.0)
+    reach = 1.5 * size + 2
+    low = [max(0, int(c - reach)) for c in at]
+    high = [min(side, int(c + reach) + 1) for c in at]
+    if low[0] >= high[0] or low[1] >= high[1]:
+        return None
+    dy, dx = (np.arange(a, b, dtype=np.float32) - np.float32(c) for a, b, c in zip(low, high, at, strict=True))
+    s, c = np.float32(np.sin(turn)), np.float32(np.cos(turn))
+    u, v = dy[:, None] * s + dx * c, dy[:, None] * c - dx * s
+    depth = np.full(u.shape, -99, np.float32)
+    tone = np.zeros(u.shape, np.float32)
+    style, steep, ribs = rng.random(), np.float32(rng.uniform(0.03, 0.25)), rng.random() < 0.3
+    for part in range(int(rng.choice([1, 1, 2, 3]))):
+        a, b = (long, short) if part == 0 else (short * rng.uniform(0.4, 0.9), long * rng.uniform(0.3, 0.8))
+        shift = (0.0, 0.0) if part == 0 else (rng.choice([-1, 1]) * (long - a), rng.choice([-1, 1]) * short * 0.6)
+        p, q = u - np.float32(shift[0]), v - np.float32(shift[1])
+        along, across = np.float32(a) - np.abs(p), np.float32(b) - np.abs(q)
+        inner = np.minimum(along, across)
+        if style < 0.45:  # gable
+            face = np.sign(q) if a >= b else np.sign(p)
+        elif style < 0.7:  # hipped
+            face = np.where(across < along, np.sign(q), np.float32(0.4) * np.sign(p))
+        else:
+            face = np.full(u.shape, rng.normal(0, 0.3), np.float32)
+        if ribs:
+            face = face + np.float32(0.4) * np.sin((p if a >= b else q) * np.float32(rng.uniform(1.2, 2.2)))
+        tone = np.where(inner > np.maximum(depth, 0), face * steep, tone)
+        depth = np.maximum(depth, inner)
+    if style > 0.7 and rng.random() < 0.6:  # boxes on a flat roof
+        for _ in range(int(rng.integers(1, 5))):
+            y, x = rng.uniform(-0.7, 0.7) * short, rng.uniform(-0.7, 0.7) * long
+            box = np.maximum(np.abs(u - np.float32(x)), np.abs(v - np.float32(y))) < size * 0.1
+            tone[box] = rng.normal(0, 0.3)
+    return (slice(low[0], high[0]), slice(low[1], high[1])), depth > 0, tone, depth
+
+
+def _sites(side: int, size: float, turn: float, rng: np.random.Generator) -> NDArray[np.float64]:
+    """(n, 2) places of houses: along streets, or anywhere."""
+    if rng.random() < 0.7:
+        pitch = size * np.array([rng.uniform(1.8, 4.5), rng.uniform(1.8, 3.5)])
+        a, b = (np.arange(-side, side, p) + rng.uniform(0, p) for p in pitch)
+        grid = np.stack(np.meshgrid(a, b), -1).reshape(-1, 2) + rng.normal(0, 0.12 * size, (len(a) * len(b), 2))
+        sites = grid @ np.array([[np.sin(turn), np.cos(turn)], [np.cos(turn), -np.sin(turn)]]) + side / 2
+        sites = sites[((sites > -size) & (sites < side + size)).all(1)]
+        some: NDArray[np.float64] = sites[rng.random(len(sites)) < rng.uniform(0.4, 1.0)][:50]
+        return some
+    return rng.uniform(0, side, (int(np.clip(rng.uniform(0.1, 0.5) * (side / (2 * size)) ** 2, 1, 50)), 2))
+
+
+def buildings(side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+    """Roofs from above, trees hiding some of them.
+
+    Random: size, layout, direction (mostly shared), wings, roof kind and colour, relief, ribs, direction and length of
+    shadows, ground, streets, cars, trees.
+    """
+    size, turn = log_uniform(rng, side / 36, side / 4.5), rng.uniform(0, np.pi)
+    ground = _soils(2, rng)
+    mix = np.clip(0.5 + np.float32(rng.uniform(0.2, 1.5)) * cloud(side, side / rng.uniform(1.5, 6), rng), 0, 1)[
+        ..., None
+    ]
+    image = ground[0] * mix + ground[1] * (1 - mix)
+    image *= (1 + np.float32(rng.uniform(0.02, 0.15)) * cloud(side, rng.uniform(3, max(4, side / 6)), rng, 0.8))[
+        ..., None
+    ]
+    labels = np.zeros((side, side), np.int32)
+    for _ in range(int(rng.integers(0, 3))):
+        _road(image, labels, turn + rng.choice([0, np.pi / 2]), rng)
+    roofs = _ROOFS[rng.choice(len(_ROOFS), int(rng.integers(1, 5)))]
+    paint, loose, vary = image.copy(), rng.choice([0.01, 0.04, 0.5]), rng.uniform(0.05, 0.4)
+    skin = cloud(side, rng.uniform(1.5, 12), rng, 0.8) * np.float32(rng.uniform(0, 0.08))
+    eaves = rng.normal(0, 0.15)
+    for label, at in enumerate(_sites(side, size, turn, rng), 1):
+        one = size * float(np.exp(rng.normal(0, vary)))
+        roof = _roof(side, at, turn + rng.normal(0, loose) + rng.choice([0, np.pi / 2]), min(one, side / 3), rng)
+        if roof is None or np.count_nonzero(labels[roof[0]][roof[1]]) > 0.1 * np.count_nonzero(roof[1]):
+            continue
+        box, inside, tone, depth = roof
+        colour = roofs[int(rng.integers(len(roofs)))] + rng.normal(0, 0.05, 3).astype(np.float32)
+        light = 1 + tone + skin[box] + np.float32(eaves) * (depth < 1.5)
+        paint[box][inside] = (colour * light[..., None])[inside]
+        labels[box][inside] = label
+    away = rng.uniform(0, 2 * np.pi)
+    image = _shadows(image, labels, size * rng.choice([0.0, 0.2, 0.5]), away, rng)
+    image = np.where(labels[..., None] > 0, paint, image)
+    _clutter(image, labels, size, away, rng)
+    image = lit(image, rng, 0.12) * np.float32(rng.uniform(0.65, 1.25))
+    return camera(image, rng, 1.3, 0.04, 0.35), tidy(labels, 30)
+
+
+def _shadows(
+    image: NDArray[np.float32], labels: NDArray[np.int32], length: float, away: float, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """Darken the ground beside what is labelled."""
+    side = len(labels)
+    solid = np.pad(labels > 0, int(length) + 1)
+    shade = np.zeros(labels.shape, bool)
+    for step in np.arange(1, length, max(1.0, length / 6)):
+        y, x = (int(length) + 1 - round(step * float(f(away))) for f in (np.sin, np.cos))
+        shade |= solid[y : y + side, x : x + side]
+    return np.where(shade[..., None], image * np.float32(rng.uniform(0.25, 0.6)), image)
+
+
+def _clutter(
+    image: NDArray[np.float32], labels: NDArray[np.int32], size: float, away: float, rng: np.random.Generator
+) -> None:
+    """Cars on the ground and trees over everything, with shadows; neither is an object."""
+    side = len(labels)
+    for _ in range(int(rng.integers(0, 15))):
+        y, x = (int(n) for n in rng.integers(0, side, 2))
+        car = (slice(y, y + int(rng.integers(2, 6))), slice(x, x + int(rng.integers(2, 6))))
+        if not labels[car].any():
+            image[car] = rng.choice([0.1, 0.5, 0.9], 3) if rng.random() < 0.3 else rng.random()
+    lumps = smooth_noise(side, 3, rng) * np.float32(0.25)
+    for _ in range(int(rng.choice([0, 6, 25]))):
+        at, radius = rng.uniform(0, side, 2), rng.uniform(0.15, 0.8) * min(size, side / 10)
+        tree = blob(rng, 0.5, 1.2) * np.float32(max(radius, 1.5))
+        shadow = stamp(side, at + 0.5 * radius * np.array([np.sin(away), np.cos(away)]), tree)
+        mark = stamp(side, at, tree)
+        if mark is not None and np.count_nonzero(labels[mark.box]) < 0.5 * labels[mark.box].size:
+            if shadow is not None:
+                image[shadow.box][shadow.inside] *= 0.6
+            green = np.array([0.2, 0.3, 0.14], np.float32) * np.float32(rng.uniform(0.6, 1.5))
+            image[mark.box][mark.inside] = (green * (1 + lumps[mark.box] - mark.share * np.float32(0.3))[..., None])[
+                mark.inside
+            ]
+            labels[mark.box][mark.inside] = 0

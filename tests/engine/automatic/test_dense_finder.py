@@ -1,0 +1,221 @@
+"""Dense mode of whole images: windows, scores, magnification, and the same objects however they are asked for."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from napari_sam.engine.automatic.dense_finder import DenseFinder, default_settings, dense_windows
+from napari_sam.engine.automatic.magnification import estimate_diameter, estimate_scale
+from napari_sam.errors import CancelledError, PromptError, SettingsError
+from napari_sam.evaluation.metrics.label_matching import match
+from src_models.watershed import WatershedSettings, scored_objects, seeded_watershed
+from tests.engine.tiny import TinyPredictor
+
+PLAIN = WatershedSettings(centre=0.5, sigma_px=0.0)
+
+
+@pytest.fixture
+def squares():
+    """Two bright squares, on a predictor whose dense decoder takes brightness for foreground; windows are 64 wide."""
+    image = np.zeros((96, 200), np.uint8)
+    image[16:48, 16:48], image[40:72, 140:172] = 250, 250
+    predictor = TinyPredictor()
+    predictor.runner.dense = _brightness
+    predictor.set_image(image)
+    return predictor
+
+
+def _brightness(embedding):
+    grey = embedding[0, :1].float() * 7 / 255
+    return torch.cat([grey, 1 - grey, 1 - grey])
+
+
+def _found(finder, region, factor=1):
+    return finder.finish(region, factor, finder.compute(region, factor, finder.read(region, factor)))
+
+
+def _maps(foreground, centre, boundary):
+    return np.array([[foreground], [centre], [boundary]], np.float32)
+
+
+def test_scores_follow_from_the_maps():
+    # Inside 0.8 and 0.6, beside it 0.4: soft IoU = 1.4 / (2 + 1.8 - 1.4) = 0.5833; the distances fall to 0.1 and 0.
+    found = scored_objects(_maps([0.8, 0.6, 0.4, 0.1], [0.0, 0.3, 1, 1], [0.1, 0.6, 1, 1]), PLAIN)
+    assert found.labels.tolist() == [[1, 1, 0, 0]]
+    assert found.predicted_iou[0] == pytest.approx(0.32 + 0.75 * 0.58333 - 0.87 * 0.1, abs=1e-4)
+    assert found.stability_score[0] == pytest.approx(1 / 3)  # 0.8 exceeds 0.75; 0.8, 0.6 and 0.4 exceed 0.25
+
+
+def test_an_object_without_depth_is_doubted_and_can_be_dropped():
+    maps = _maps([1, 1, 0, 1, 1], [0, 0.2, 1, 0.4, 0.5], [0, 0.4, 1, 0.45, 0.6])
+    both = scored_objects(maps, PLAIN)
+    assert both.labels.tolist() == [[1, 1, 0, 2, 2]]
+    assert both.predicted_iou[0] == 1
+    assert both.predicted_iou[1] == pytest.approx(1.07 - 0.87 * 0.45 - 0.99 * 0.4, abs=1e-5)
+    sure = scored_objects(maps, WatershedSettings(centre=0.5, sigma_px=0.0, min_predicted_iou=0.5))
+    assert sure.labels.tolist() == [[1, 1, 0, 0, 0]]
+    assert sure.predicted_iou.tolist() == [1]
+
+
+def test_scored_objects_are_those_of_the_watershed():
+    smooth = ndimage.gaussian_filter(np.random.default_rng(3).random((90, 110)), 5)
+    foreground = (smooth - smooth.min()) / np.ptp(smooth)
+    maps = np.stack([foreground, 1 - foreground, 1 - foreground]).astype(np.float32)
+    settings = WatershedSettings(min_area_px=40)
+    plain, scored = seeded_watershed(maps, settings), scored_objects(maps, settings)
+    assert plain.max() == scored.labels.max() == len(scored.predicted_iou) > 3
+    assert (plain == scored.labels).mean() > 0.99
+
+
+def test_maps_without_an_object_have_no_scores():
+    found = scored_objects(np.ones((3, 8, 9), np.float32), PLAIN)
+    assert not found.labels.any()
+    assert found.predicted_iou.shape == found.stability_score.shape == (0,)
+
+
+@pytest.mark.parametrize("bad", [-0.1, 1.5])
+def test_a_predicted_iou_that_cannot_be_is_refused(bad):
+    with pytest.raises(SettingsError, match="min_predicted_iou"):
+        WatershedSettings(min_predicted_iou=bad)
+
+
+@pytest.mark.parametrize("factor", [1, 4])
+@pytest.mark.parametrize("shape", [(1000, 1300), (70, 1500), (90, 80)])
+@pytest.mark.parametrize("region", [(0, 0, 70, 80), (5, 7, 61, 79), (3, 0, 70, 33)])
+def test_windows_cover_the_region_on_its_label_pixels(shape, region, factor):
+    if shape[0] > 900:
+        region = (region[0] + 301, region[1] + 103, region[2] * 12, region[3] * 15)
+    seen = np.zeros(shape, bool)
+    for window in dense_windows(region, 64 * factor, factor, shape, 512):
+        y0, x0, y1, x1 = window.bbox
+        assert (y0 - region[0]) % factor == (x0 - region[1]) % factor == 0
+        assert 0 <= y0 < y1 <= shape[0]
+        assert 0 <= x0 < x1 <= shape[1]
+        assert max(window.shape) <= 64 * factor
+        seen[y0:y1, x0:x1] = True
+    assert seen[region[0] : region[2], region[1] : region[3]].all()
+
+
+def test_neighbouring_windows_overlap_by_an_eighth_or_more():
+    of = [w.bbox[1] for w in dense_windows((0, 0, 256, 960), 256, 1, (256, 4096), 512)]
+    assert of == [0, 176, 352, 528, 704]  # four windows would reach 256 + 3 * 224 = 928
+    assert len(dense_windows((0, 0, 256, 928), 256, 1, (256, 4096), 512)) == 4
+
+
+def test_regions_outside_the_image_are_refused(squares):
+    with pytest.raises(PromptError, match="inside the image"):
+        DenseFinder(squares, PLAIN).read((0, 0, 97, 10), 1)
+
+
+def test_a_region_is_found_as_part_of_the_whole(squares):
+    finder = DenseFinder(squares, PLAIN)
+    whole = _found(finder, (0, 0, 96, 200))
+    assert whole.labels.shape == (96, 200)
+    assert whole.labels.max() == len(whole.predicted_iou) == len(whole.stability_score) == 2
+    part = _found(finder, (30, 120, 96, 200)).labels
+    assert part.max() == 1
+    assert match(whole.labels[30:, 120:], part).mean_accuracy() == 1
+
+
+def test_labels_of_a_factor_are_that_much_smaller(squares):
+    found = _found(DenseFinder(squares, PLAIN, side=32), (1, 0, 96, 199), factor=2)
+    assert found.labels.shape == (48, 100)
+    assert found.labels.dtype == np.int32
+    assert found.labels.max() == 2
+    assert found.labels[15, 15] != found.labels[28, 78] != 0
+
+
+def test_an_image_smaller_than_a_window_is_shown_smaller(squares):
+    finder = DenseFinder(squares, PLAIN, side=400)
+    (one,) = finder.read((0, 0, 96, 200), 1)
+    assert one.pixels.shape == (15, 32, 3)  # 64 pixels show 400
+    assert one.key is None  # no prompt sees it so
+    assert _found(finder, (0, 0, 96, 200)).labels.shape == (96, 200)
+
+
+def test_embeddings_of_the_cache_are_used_and_kept_only_if_asked(squares):
+    region = (0, 0, 64, 64)
+    _found(DenseFinder(squares, PLAIN), region)
+    _found(DenseFinder(squares, PLAIN), region)
+    assert squares.runner.encoded == 2
+    kept = DenseFinder(squares, PLAIN, keep=True)
+    first, again = _found(kept, region), _found(kept, region)
+    assert squares.runner.encoded == 3
+    np.testing.assert_array_equal(first.labels, again.labels)
+
+
+def test_cancelling_stops_between_windows(squares):
+    finder = DenseFinder(squares, PLAIN)
+    region = (0, 0, 96, 200)
+    read = finder.read(region, 1)
+    answers = iter([False, False, True, True])
+    with pytest.raises(CancelledError):
+        finder.compute(region, 1, read, lambda: next(answers))
+    assert 0 < squares.runner.encoded < len(read)
+
+
+def test_settings_are_json_and_tell_all_that_matters(squares):
+    one, other = DenseFinder(squares, PLAIN), DenseFinder(squares, PLAIN, side=32)
+    assert json.loads(json.dumps(one.settings())) == one.settings()
+    assert one.settings() != other.settings()
+    assert one.settings() != DenseFinder(squares, WatershedSettings()).settings()
+
+
+@pytest.mark.parametrize(
+    ("kind", "model", "wanted"),
+    [
+        ("default", "runs/mine.safetensors", WatershedSettings(min_predicted_iou=0.4)),
+        ("vit_b", "vit_b_lm", WatershedSettings(centre=0.4, min_area_px=100)),
+        ("vit_b", "vit_b_em_organelles", WatershedSettings(centre=0.5, foreground_sigma_px=1.0, sigma_px=1.6)),
+    ],
+)
+def test_every_model_has_settings_of_its_own(squares, kind, model, wanted):
+    squares.runner.kind, squares.model = kind, model
+    assert default_settings(squares) == wanted
+    assert DenseFinder(squares).watershed == wanted
+
+
+def test_nothing_to_be_seen_has_no_scale():
+    predictor = TinyPredictor()
+    predictor.set_image(np.zeros((300, 300), np.uint8))
+    assert estimate_scale(predictor, settings=PLAIN) is None
+    assert estimate_diameter(predictor) is None
+
+
+def test_the_magnification_is_that_at_which_the_decoder_is_surest(squares, monkeypatch):
+    """A decoder that is surest of objects some 20 pixels of the network's input wide."""
+    seen = []
+
+    def dense(embedding):
+        bright = embedding[0, :1].float() > 5
+        width = max(1.0, float(bright.any(1).sum()) * 4)
+        doubt = 0.1 * abs(np.log2(width / 20))
+        seen.append(width)
+        far = torch.where(bright, doubt, 1.0)
+        return torch.cat([bright.float(), far, far])
+
+    monkeypatch.setattr(squares.runner, "dense", dense)
+    image = np.zeros((64, 64), np.uint8)
+    image[12:52, 12:52] = 250  # 40 pixels: half as large is best
+    squares.set_image(image)
+    scale = estimate_scale(squares, settings=PLAIN)
+    assert scale.side in (90, 91, 128)
+    assert scale.diameter_px == pytest.approx(2 * 40 / np.sqrt(np.pi), rel=0.25)
+    assert min(seen) < 40
+
+
+def test_the_shipped_model_finds_the_sample_nuclei(default_predictor, nuclei):
+    image, labels = nuclei
+    default_predictor.set_image(image)
+    found = _found(DenseFinder(default_predictor), (0, 0, *image.shape[:2]))
+    m = match(labels, found.labels)
+    assert m.accuracy(0.5) > 0.7
+    iou = np.zeros(len(found.predicted_iou))
+    np.maximum.at(iou, m.cols, m.iou)
+    right, wrong = found.predicted_iou[iou >= 0.5], found.predicted_iou[iou < 0.5]
+    assert len(wrong) == 0 or right.mean() > wrong.mean()

@@ -1,0 +1,143 @@
+"""What data are made of, and how automatic and corrected masks agree."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_sam.errors import EvaluationError
+from napari_sam.evaluation.datasets.labelled_samples import Sample, truth_of_labels
+from napari_sam.evaluation.datasets.store_samples import corrected_objects
+from napari_sam.evaluation.experiments.composition import Composition, center_map, concavity
+from napari_sam.evaluation.experiments.experiment import Unit
+from napari_sam.evaluation.metrics.agreement import agreement, label_pairs
+from napari_sam.evaluation.report.figures import positions
+from tests.evaluation.evaluation_stubs import toy
+
+
+def test_concavity_is_that_of_scikit_images_hull(rng):
+    from scipy import ndimage
+    from skimage.measure import regionprops
+
+    labels = ndimage.label(ndimage.gaussian_filter(rng.random((120, 120)), 3) > 0.5)[0]
+    for region in regionprops(labels):
+        if region.area > 300:
+            assert concavity(region.image) == pytest.approx(1 - region.solidity, abs=0.05)
+
+
+def test_lines_are_convex():
+    assert concavity(np.ones((1, 7), bool)) == 0
+    assert concavity(np.ones((1, 1), bool)) == 0
+
+
+@pytest.fixture
+def labels():
+    out = np.zeros((40, 80), np.int32)
+    out[0:20, 0:40], out[30:40, 60:80] = 1, 2
+    return out
+
+
+def test_centres_and_sizes_are_shares_of_the_image(labels):
+    found = Composition().measure(toy(labels), None, 0)
+    assert found["center"] == [[0.25, 0.25], [0.875, 0.875]]
+    assert found["size"] == [pytest.approx(0.5), pytest.approx(0.25)]
+    assert found["concavity"] == [0, 0]
+    density = center_map([Unit("toy", "a", found)], bins=4)
+    assert density[1, 1] == density[3, 3] == 8
+    assert density.sum() == 16
+
+
+def test_masks_per_image_come_in_the_papers_groups(labels):
+    units = [Unit("toy", "a", Composition().measure(toy(labels), None, 0)), Unit("toy", "b", {**EMPTY})]
+    found = {e.metric: e.value for e in Composition().summary(units, "", 0)}
+    assert found["masks per image"] == 1.0
+    assert found["images with 1-10 masks"] == 0.5
+    assert found["images with over 200 masks"] == 0
+
+
+EMPTY = {"shape": [4, 4], "position": None, "labels": [], "center": [], "size": [], "concavity": []}
+
+
+def test_without_masks_centres_are_not_defined():
+    with pytest.raises(EvaluationError, match="not defined"):
+        center_map([Unit("toy", "b", EMPTY)])
+
+
+def test_positions_come_from_tables_and_georeferenced_files(labels, tmp_path):
+    placed = toy(labels, position=(48.5, 11.5))
+    assert placed.position == (48.5, 11.5)
+    units = [Unit("toy", "a", Composition().measure(placed, None, 0), position=placed.position)]
+    assert positions(units).startswith(b"\x89PNG")
+    assert positions([Unit("toy", "a", EMPTY)]) is None
+    pytest.importorskip("pyproj")
+    path = tmp_path / "geo.tif"
+    keys = (1, 1, 0, 2, 1024, 0, 1, 2, 2048, 0, 1, 4326)
+    tags = [(33550, "d", 3, (0.1, 0.1, 0.0)), (33922, "d", 6, (0, 0, 0, 10.0, 50.0, 0)), (34735, "H", len(keys), keys)]
+    tifffile.imwrite(path, np.zeros((40, 80), np.uint8), extratags=[(c, t, n, v, True) for c, t, n, v in tags])
+    sample = Sample("toy", "geo", path, lambda: truth_of_labels(labels))
+    assert Composition().measure(sample, None, 0)["position"] == pytest.approx([48.0, 14.0])
+
+
+def test_pairs_are_matched_one_to_one():
+    automatic, corrected = np.zeros((10, 40), int), np.zeros((10, 40), int)
+    automatic[:, :10], automatic[:, 20:30], automatic[:, 35:] = 1, 2, 3
+    corrected[:, :10], corrected[:, 20:28] = 5, 6
+    assert label_pairs(automatic, corrected) == [1.0, 0.8, 0.0]
+
+
+def test_the_audit_counts_shares_above_an_iou():
+    found = agreement([("a", 1.0), ("a", 0.92), ("b", 0.8), ("b", 0.0)])
+    assert (found.above[0.9].value, found.above[0.75].value) == (0.5, 0.75)
+    assert (found.kept, found.changed, found.removed) == (1, 2, 1)
+    with pytest.raises(EvaluationError, match="review some"):
+        agreement([])
+
+
+def fill(store, labels):
+    with store._writing():
+        edit = store._edit("everything", {}, ())
+        edit.paint(
+            (0, 0, *labels.shape), lambda now, part: labels[part[0] : part[2], part[1] : part[3]].astype(np.uint32)
+        )
+        store._write(edit.finish({int(v): {"predicted_iou": 0.5} for v in np.unique(labels) if v}))
+
+
+def test_a_store_knows_what_people_made_of_automatic_masks(tmp_path):
+    from napari_sam import LabelStore
+
+    labels = np.zeros((40, 80), np.int32)
+    for i in range(4):
+        labels[5:15, 20 * i : 20 * i + 10] = i + 1
+    with LabelStore.create(tmp_path / "cells.ome.zarr", shape=labels.shape) as store:
+        fill(store, labels)
+        store.review(1, "accepted")
+        store.review(2, "rejected")
+        store.paint(np.full((10, 5), 3), (15, 40))  # half a column below: 100 px become 150
+    found = {label: (iou, fate) for label, iou, fate, _ in corrected_objects(tmp_path / "cells.ome.zarr")}
+    assert found == {1: (1.0, "kept"), 2: (0.0, "removed"), 3: (pytest.approx(100 / 150), "changed")}
+
+
+def test_renamed_objects_are_followed_and_brushes_are_peoples(tmp_path):
+    from napari_sam import LabelStore
+
+    labels = np.zeros((40, 80), np.int32)
+    labels[5:15, 0:10], labels[5:15, 20:30], labels[5:15, 40:50] = 1, 2, 3
+    with LabelStore.create(tmp_path / "cells.ome.zarr", shape=labels.shape) as store:
+        fill(store, labels)
+        store.relabel(1, 70)
+        store.review(70, "accepted")
+        store.set_category(2, "nucleus")  # nobody has looked at its mask
+        store.relabel(3, 80)
+        store.paint(np.full((10, 5), 80), (15, 40), kind="brush")
+    found = {label: (iou, fate) for label, iou, fate, _ in corrected_objects(tmp_path / "cells.ome.zarr")}
+    assert found == {1: (1.0, "kept"), 3: (pytest.approx(100 / 150), "changed")}
+
+
+def test_a_store_without_automatic_masks_is_refused(tmp_path):
+    from napari_sam import LabelStore
+
+    with LabelStore.create(tmp_path / "cells.ome.zarr", shape=(9, 9)) as store:
+        store.paint(np.ones((2, 2), int), (1, 1))
+    with pytest.raises(EvaluationError, match="nothing to compare"):
+        list(corrected_objects(tmp_path / "cells.ome.zarr"))

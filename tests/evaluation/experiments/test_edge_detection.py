@@ -1,0 +1,152 @@
+"""Numbers of the boundary benchmark by hand; the baselines whose published numbers show that it is right."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from napari_sam.engine.automatic.grid_logits import Candidate, Frame
+from napari_sam.errors import EvaluationError
+from napari_sam.evaluation.datasets.formats import find_samples
+from napari_sam.evaluation.experiments import edge_detection as edges
+from napari_sam.evaluation.experiments.edge_detection import EdgeBaselines, Edges, mask_edges
+from napari_sam.evaluation.experiments.experiment import Unit
+from napari_sam.evaluation.experiments.result_store import ResultStore
+from napari_sam.evaluation.experiments.runner import measure
+from napari_sam.evaluation.metrics.edge_maps import canny_edges, edge_nms, sobel_edges
+from napari_sam.evaluation.metrics.edge_scores import best_f, edge_scores
+
+# matched true, true, matched found, found; at two thresholds
+EASY = [[8, 4], [10, 10], [8, 4], [16, 4]]
+HARD = [[2, 1], [10, 10], [2, 1], [2, 1]]
+
+
+def test_the_best_threshold_is_one_for_the_data_set_and_one_for_each_image():
+    found = edge_scores(np.array([EASY, HARD]))
+    # At the first threshold recall 10/20, precision 10/18; at the second 5/20 and 5/5.
+    at_first, at_second = 2 * 0.5 * (10 / 18) / (0.5 + 10 / 18), 2 * 0.25 / 1.25
+    assert found.ods >= max(at_first, at_second)
+    assert found.ods == pytest.approx(best_f(np.array([EASY, HARD]).sum(0)[None])[0])
+    # Each image is best at its first threshold, which together is the data set's first.
+    assert found.ois == pytest.approx(at_first)
+
+
+def test_ois_takes_each_images_own_threshold():
+    low_first = np.array([[[9, 1], [10, 10], [9, 1], [10, 1]]])
+    high_first = np.array([[[9, 9], [10, 10], [9, 9], [90, 10]]])
+    found = edge_scores(np.concatenate([low_first, high_first]))
+    assert found.ois == pytest.approx(0.9)
+    assert found.ods < 0.75
+
+
+def test_average_precision_is_the_area_and_r50_the_recall_at_one_half():
+    counts = np.array([[[0, 5, 10], [10, 10, 10], [0, 5, 10], [1, 5, 20]]])  # recall 0, .5, 1; precision 0, 1, .5
+    found = edge_scores(counts)
+    at = np.interp(np.linspace(0, 1, 101), [0, 0.5, 1], [0, 1, 0.5])
+    assert found.ap == pytest.approx(at.sum() / 100)
+    assert found.r50 == pytest.approx(1.0)
+
+
+def test_no_image_is_an_error():
+    with pytest.raises(EvaluationError, match="one image at least"):
+        edge_scores(np.zeros((0, 4, 99)))
+
+
+def test_suppression_keeps_the_middle_of_a_ridge():
+    ridge = np.zeros((21, 21))
+    ridge[:, 8:13] = [0.2, 0.6, 1.0, 0.6, 0.2]
+    thin = edge_nms(ridge)
+    assert (thin[3:-3, 10] == 1).all()
+    assert (thin[3:-3, [9, 11]] == 0).all()
+
+
+@pytest.mark.parametrize("detector", [sobel_edges, canny_edges])
+def test_a_step_gives_one_line_where_it_is(detector):
+    grey = np.zeros((40, 40))
+    grey[:, 20:] = 1.0
+    found = detector(grey)
+    assert set(np.nonzero(found[5:-5] > 0.5)[1]) <= {19, 20}
+    assert found.max() <= 1
+
+
+def disc_grid(monkeypatch, radius=20.0, speck=True):
+    """A model that sees one soft disc in an image of 128 x 128, and a speck away from it."""
+    y, x = np.indices((256, 256)) / 2
+    logits = (radius - np.hypot(y - 64, x - 64)).clip(-8, 8)
+    if speck:
+        logits[20:26, 20:26] = 8
+    frame = Frame((128, 128), (512, 512), 512, 256)
+    one = Candidate(torch.from_numpy(logits.astype(np.float32)), (0, 0), 0.9, 4)  # the middle one of nine points
+    monkeypatch.setattr(edges, "window_grid", lambda *args: ([[one, one]], frame))
+
+
+@pytest.mark.parametrize("tidy", [True, False])
+def test_edges_of_masks_lie_on_their_outlines(monkeypatch, tidy):
+    disc_grid(monkeypatch)
+    found = mask_edges(SimpleNamespace(tidy=tidy, image=np.zeros((128, 128))), grid=3)
+    assert found.max() == 1
+    rows, cols = np.nonzero(found > 0.3)
+    distance = np.hypot(rows - 63.75, cols - 63.75)
+    on_disc = abs(distance - 20) < 2
+    assert np.count_nonzero(on_disc) > 90
+    assert on_disc.all() == tidy  # a tidy predictor's masks have no specks
+
+
+def test_the_shipped_model_draws_the_outlines_of_nuclei(default_predictor, nuclei):
+    image, labels = nuclei
+    default_predictor.set_image(image[:256, :256])
+    found = mask_edges(default_predictor, grid=6)
+    inside = labels[:256, :256] > 0
+    outline = inside & ~ndimage.binary_erosion(inside)
+    reached = ndimage.distance_transform_edt(found < 0.2)[outline] <= 4
+    assert reached.mean() > 0.8  # it also draws where nothing is: nothing is filtered by scores
+
+
+def test_baselines_come_near_their_published_numbers(shared, tmp_path):
+    samples = find_samples(shared / "data", only=["BSDS500"])
+    with ResultStore(tmp_path) as store:
+        units = measure([EdgeBaselines(max_images=5)], [], samples, store).units["edge baselines", ""]
+    found = {(e.method, e.metric): e for e in EdgeBaselines().summary(units, "", 0)}
+    assert found["sobel", "ODS"].value == pytest.approx(0.539, abs=0.08)  # five images; all 55 within 0.02
+    assert found["canny", "ODS"].value == pytest.approx(0.600, abs=0.08)
+    assert found["sobel", "ODS"].low < found["sobel", "ODS"].value < found["sobel", "ODS"].high
+
+
+def test_other_programs_maps_are_measured_too(tmp_path):
+    from PIL import Image
+
+    from napari_sam.evaluation.datasets.labelled_samples import Sample, Truth
+
+    drawn = np.zeros((1, 30, 30), bool)
+    drawn[0, 15] = True
+    Image.fromarray(np.zeros((30, 30, 3), np.uint8)).save(tmp_path / "a.png")
+    (tmp_path / "maps").mkdir()
+    Image.fromarray((drawn[0] * 200).astype(np.uint8)).save(tmp_path / "maps" / "a.png")
+    sample = Sample("toy", "a", tmp_path / "a.png", lambda: Truth((30, 30), boundaries=drawn), kind="boundaries")
+    experiment = EdgeBaselines(maps=(("other", tmp_path / "maps"),))
+    unit = Unit("toy", "a", experiment.measure(sample, None, 0))
+    found = {(e.method, e.metric): e.value for e in experiment.summary([unit], "", 0)}
+    assert found["other", "ODS"] == 1
+    before = experiment.settings()
+    wide = (drawn[0] * np.uint16(40_000) + np.uint16(700)).astype(np.uint16)
+    Image.fromarray(wide).save(tmp_path / "maps" / "a.png")
+    assert experiment.settings() != before  # what was measured with another map is not taken
+    unit = Unit("toy", "a", experiment.measure(sample, None, 0))
+    assert np.array(unit.payload["other"])[3, 50] == 30  # 16 bit is not clipped to white
+    missing = EdgeBaselines(maps=(("other", tmp_path),))
+    (tmp_path / "a.png").unlink()
+    Image.fromarray(np.zeros((30, 31), np.uint8)).save(tmp_path / "a.png")
+    with pytest.raises(EvaluationError, match="shape"):
+        missing.measure(sample, None, 0)
+
+
+def test_a_photograph_without_boundaries_is_refused(tmp_path, default_predictor):
+    from napari_sam.evaluation.datasets.labelled_samples import Sample, Truth
+
+    sample = Sample("toy", "a", None, lambda: Truth((8, 8)), lambda: np.zeros((8, 8, 3), np.uint8), kind="boundaries")
+    with pytest.raises(EvaluationError, match="nobody drew boundaries"):
+        Edges().measure(sample, default_predictor, 0)

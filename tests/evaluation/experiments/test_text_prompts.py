@@ -1,0 +1,78 @@
+"""Text prompts: the protocol on a model that takes them, and the refusal of those that do not."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from napari_sam.errors import EvaluationError
+from napari_sam.evaluation.experiments.experiment import Unit
+from napari_sam.evaluation.experiments.text_prompts import Phrase, Text, text_samples
+from tests.evaluation.evaluation_stubs import Oracle, answer
+
+
+@pytest.fixture
+def labels():
+    out = np.zeros((40, 60), np.int32)
+    out[10:20, 20:30], out[25:35, 40:50] = 1, 2
+    return out
+
+
+def write(folder, *, phrases=None, categories=("cell", "field")):
+    Image.fromarray(np.zeros((40, 60, 3), np.uint8)).save(folder / "a.png")
+    squares = ([20, 10, 30, 10, 30, 20, 20, 20], [40, 25, 50, 25, 50, 35, 40, 35])
+    rows = [
+        {"id": i, "image_id": 1, "category_id": c, "segmentation": [s], **({"phrases": phrases[i]} if phrases else {})}
+        for i, (c, s) in enumerate(zip((1, 2), squares, strict=True))
+    ]
+    names = [{"id": i, "name": n} for i, n in enumerate(categories, start=1)]
+    images = [{"id": 1, "file_name": "a.png", "height": 40, "width": 60}]
+    (folder / "text.json").write_text(json.dumps({"images": images, "annotations": rows, "categories": names}))
+    return folder / "text.json"
+
+
+class Reader(Oracle):
+    """Takes text: the first phrase's object it finds at once, of the second only after a click."""
+
+    def predict(self, points=None, point_labels=None, text=None):
+        label = 1 if text == "a round cell" else 2
+        mask = self.labels == label
+        if label == 2 and points is None:
+            mask = np.zeros_like(mask)
+        return answer(mask[None], (0, 0, *mask.shape), mask.shape)
+
+
+def test_phrases_are_asked_alone_then_with_a_click(tmp_path, labels):
+    samples, phrases = text_samples(write(tmp_path, phrases=[["a round cell"], ["the field below"]]))
+    payload = Text(phrases).measure(samples[0], Reader(labels), 0)
+    assert payload["text"] == [1.0, 0.0]
+    assert payload["text + 1 point"] == [1.0, 1.0]
+    found = {e.protocol: e.value for e in Text(phrases).summary([Unit("t", "a", payload)], "m", 0)}
+    assert found == {"text": 0.5, "text + 1 point": 1.0}
+
+
+def test_categories_of_one_object_are_phrases_where_none_are_given(tmp_path):
+    _, phrases = text_samples(write(tmp_path))
+    assert phrases["a"] == [Phrase("cell", 1), Phrase("field", 2)]
+
+
+def test_models_without_text_are_refused(tmp_path, labels):
+    samples, phrases = text_samples(write(tmp_path))
+    oracle = Oracle(labels)
+    oracle.predict = lambda points=None: None
+    with pytest.raises(EvaluationError, match="takes no text prompts"):
+        Text(phrases).measure(samples[0], oracle, 0)
+
+
+@pytest.mark.parametrize("phrases", [[[""], ["x"]], [[3], ["x"]]])
+def test_phrases_that_are_no_text_are_refused(tmp_path, phrases):
+    with pytest.raises(EvaluationError, match="no text"):
+        text_samples(write(tmp_path, phrases=phrases))
+
+
+def test_data_without_phrases_are_refused(tmp_path):
+    with pytest.raises(EvaluationError, match="has 'phrases'"):
+        text_samples(write(tmp_path, categories=("", "")))
