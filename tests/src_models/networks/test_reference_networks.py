@@ -31,12 +31,7 @@ def _reference(shared, kind):
     spec.loader.exec_module(module)
     recorded = np.load(shared / "reference" / f"{kind}.npz")
     net = build_sam(kind)
-    state = module.fill(net.state_dict(), int(recorded["seed"]))
-    if kind == "vit_t":
-        # MobileSAM gathers its attention biases when eval() is called. The recording called eval() first and loaded
-        # the weights after, so it was made with the zeros of a fresh network; README usage is the other way round.
-        state = {k: torch.zeros_like(v) if "attention_biases" in k else v for k, v in state.items()}
-    net.load_state_dict(state)
+    net.load_state_dict(module.fill(net.state_dict(), int(recorded["seed"])))
     return recorded, net
 
 
