@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
+import shutil
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
@@ -14,19 +16,21 @@ if TYPE_CHECKING:
 
 @contextmanager
 def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
-    """Give a temporary file beside `path` that takes its name on success and is deleted on failure.
+    """Give a temporary path beside `path` that takes its name on success and is deleted on failure.
 
     Parameters
     ----------
     path : Path
         The target. Its folder is made; a file there is replaced at the end, in one step.
     durable : bool
-        Wait until the disk holds the contents before the file gets its name.
+        Wait until the disk holds the contents before the file gets its name, and the name afterwards, so that a
+        power cut leaves the old file or the new one.
 
     Yields
     ------
     Path
-        The temporary file to write, which does not exist yet.
+        The temporary path, which does not exist yet. Write a file there, or make a folder, which `path` must not be
+        yet.
 
     Raises
     ------
@@ -37,20 +41,41 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
-        temporary.chmod(0o666 & ~_umask())  # some writers leave files that only their owner may read
-        if durable:
-            with temporary.open("r+b") as file:
-                os.fsync(file.fileno())
+        if temporary.is_file():
+            temporary.chmod(0o666 & ~_umask())  # some writers leave files that only their owner may read
+            if durable:
+                with temporary.open("r+b") as file:
+                    os.fsync(file.fileno())
         os.replace(temporary, path)
+        if durable:
+            _sync_folder(path.parent)
     finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        if temporary.is_dir():
+            shutil.rmtree(temporary, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                temporary.unlink(missing_ok=True)
 
 
 def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
     """Write a small file in one step; arguments and errors as `replacing`."""
     with replacing(path, durable=durable) as temporary:
         temporary.write_bytes(data)
+
+
+def write_json(path: Path, content: object, *, durable: bool = True) -> None:
+    """Write a small JSON file in one step; arguments and errors as `replacing`."""
+    write_bytes(path, json.dumps(content, indent=1).encode(), durable=durable)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Wait until the disk holds the names in a folder."""
+    if os.name == "posix":
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def _umask() -> int:

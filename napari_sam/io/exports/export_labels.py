@@ -1,157 +1,124 @@
-"""Labels out: the file's ending says how."""
+"""Export labels to the formats of other programs."""
 
 from __future__ import annotations
 
-import contextlib
-import itertools
-import os
-import shutil
 import sqlite3
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sam.errors import LabelsError, NapariSamError
-from napari_sam.io.exports.export_job import Job, Meter
+from napari_sam.io.exports.export_job import ExportJob
+from napari_sam.io.exports.export_settings import ENDINGS, ExportSettings
 from napari_sam.io.exports.write_coco import write_coco
 from napari_sam.io.exports.write_geojson import write_geojson, write_geojson_pixels
-from napari_sam.io.exports.write_geopackage import write_gpkg
-from napari_sam.io.exports.write_imagej_rois import write_roi
+from napari_sam.io.exports.write_geopackage import write_geopackage
+from napari_sam.io.exports.write_imagej_rois import write_imagej_rois
 from napari_sam.io.exports.write_raster import write_png, write_zarr
+from napari_sam.io.exports.write_script import write_script
 from napari_sam.io.exports.write_table import write_csv, write_parquet
 from napari_sam.io.exports.write_tiff import write_ome_tiff, write_tiff
-from napari_sam.io.labels.replay import write_script
+from napari_sam.io.step_counter import StepCounter
+from src_models.atomic import replacing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable
 
-    from napari_sam.io.labels.journal import Journal
-    from napari_sam.io.labels.label_store import LabelStore
+    from napari_sam.io.exports.export_source import ExportSource
 
-_WRITERS: dict[str, Callable[[Job], None]] = {
+WRITERS: dict[str, Callable[[ExportJob], None]] = {
     "geojson": write_geojson,
     "geojson-pixels": write_geojson_pixels,
-    "gpkg": write_gpkg,
+    "gpkg": write_geopackage,
     "coco": write_coco,
     "csv": write_csv,
     "parquet": write_parquet,
     "tiff": write_tiff,
     "ome-tiff": write_ome_tiff,
     "png": write_png,
-    "roi": write_roi,
+    "roi": write_imagej_rois,
     "zarr": write_zarr,
     "script": write_script,
 }
-FORMATS = tuple(_WRITERS)
-ENDINGS = {  # the longer ones first
-    ".ome.tif": "ome-tiff",
-    ".ome.tiff": "ome-tiff",
-    ".geojson": "geojson",
-    ".gpkg": "gpkg",
-    ".json": "coco",
-    ".csv": "csv",
-    ".parquet": "parquet",
-    ".tif": "tiff",
-    ".tiff": "tiff",
-    ".png": "png",
-    ".zip": "roi",
-    ".zarr": "zarr",
-    ".py": "script",
-}
-_serial = itertools.count()
 
 
 def export_labels(
-    store: LabelStore,
-    journal: Journal,
+    source: ExportSource,
     path: str | Path,
+    settings: ExportSettings | None = None,
     *,
-    format: str | None = None,  # noqa: A002 - the public name
-    labels: Sequence[int] | None = None,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Path:
-    """Write the objects of a store to a file; `LabelStore.export` says more.
+    """Write labels to a file; `LabelStore.export` describes the formats.
 
     Parameters
     ----------
-    store : LabelStore
-        What to export.
-    journal : Journal
-        Its own.
+    source : ExportSource
+        The labels.
     path : str or Path
-        The file, or the folder of a zarr.
-    format : str, optional
-        One of `FORMATS`; by default what the ending says.
-    labels : sequence of int, optional
-        Ids; all objects by default.
+        The file to write, or the folder of a zarr.
+    settings : ExportSettings, optional
+        Format and objects.
     progress, cancelled : callable, optional
         As for `LabelStore.export`.
 
     Returns
     -------
     Path
-        Of what was written.
+        The file or folder written.
 
     Raises
     ------
     LabelsError, StoreError, CancelledError
-        As `LabelStore.export`; then there is no file, or the one that was there before.
+        As for `LabelStore.export`. The path is then as it was before.
     """
     path = Path(path).expanduser()
-    kind = _format(path, format)
-    _check_place(store, path, kind)
-    ids = None if labels is None else list(labels)
+    settings = settings or ExportSettings()
+    name = settings.format or _format_of(path)
+    _check_target(source, path, name)
+    counter = StepCounter(progress, cancelled, task="export")
     try:
-        with _replacing(path) as partial:
-            _WRITERS[kind](Job(store, journal, path, partial, ids, Meter(progress, cancelled)))
+        with replacing(path) as partial:
+            WRITERS[name](ExportJob(source, path, partial, settings.labels, counter))
     except NapariSamError:
         raise
     except (OSError, sqlite3.Error) as error:
-        raise LabelsError(f"{path}: cannot be written: {error}; make room, or choose another place") from error
+        raise LabelsError(
+            f"{path}: cannot be written: {error}", parameter="path", remedy="make room, or choose another {path}"
+        ) from error
     return path
 
 
-def _format(path: Path, chosen: str | None) -> str:
-    if chosen is not None:
-        if chosen not in _WRITERS:
-            raise LabelsError(f"format {chosen!r}: use one of {', '.join(FORMATS)}")
-        return chosen
+def _format_of(path: Path) -> str:
+    """Return the format that a file's ending stands for."""
     name = path.name.lower()
-    for ending, kind in ENDINGS.items():
+    for ending, format_name in ENDINGS.items():
         if name.endswith(ending):
-            return kind
-    known = ", ".join(ENDINGS)
-    raise LabelsError(f"{path}: cannot write {path.suffix or 'a file without ending'}; use one of {known}")
+            return format_name
+    raise LabelsError(
+        f"{path}: cannot write {path.suffix or 'a file without ending'}",
+        parameter="path",
+        remedy=f"use one of {', '.join(ENDINGS)}",
+    )
 
 
-def _check_place(store: LabelStore, path: Path, kind: str) -> None:
-    """Refuse what could not be written, or would destroy the labels or their image."""
+def _check_target(source: ExportSource, path: Path, format_name: str) -> None:
+    """Refuse a path that cannot be written, or whose replacement would destroy the labels or their image."""
     if not path.parent.is_dir():
-        raise LabelsError(f"{path}: the folder {path.parent} does not exist; create it first")
-    place, home = path.resolve(), store.path.resolve()
-    if place == home or home in place.parents:
-        raise LabelsError(f"{path}: lies in the label store itself; choose a path outside {store.path}")
-    image = (store.meta("image") or {}).get("uri")
-    if image and "://" not in image and place == Path(image).resolve():
-        raise LabelsError(f"{path}: is the image that the labels belong to; choose another path")
-    if path.is_dir() and kind != "zarr":
-        raise LabelsError(f"{path}: is a folder; give the path of a file")
-    if path.exists() and kind == "zarr":
-        raise LabelsError(f"{path}: exists already, and folders are not overwritten; remove it, or choose another path")
+        raise _bad_path(f"{path}: the folder {path.parent} does not exist", "create it first")
+    target, store = path.resolve(), source.path.resolve()
+    if target == store or store in target.parents:
+        raise _bad_path(f"{path}: lies in the label store itself", "choose a {path} outside the store")
+    image = source.image_uri
+    if image and "://" not in image and target == Path(image).resolve():
+        raise _bad_path(f"{path}: is the image that the labels belong to", "choose another {path}")
+    if path.is_dir() and format_name != "zarr":
+        raise _bad_path(f"{path}: is a folder", "give the path of a file")
+    if path.exists() and format_name == "zarr":
+        raise _bad_path(
+            f"{path}: exists already, and folders are not overwritten", "remove it, or choose another {path}"
+        )
 
 
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Path]:
-    """A path to write to; it takes the place of `path` if all goes well, and else leaves nothing."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}-{next(_serial)}")
-    try:
-        yield partial
-        if partial.is_file():
-            with partial.open("rb+") as file:
-                os.fsync(file.fileno())
-        partial.replace(path)
-    finally:
-        if partial.is_dir():
-            shutil.rmtree(partial, ignore_errors=True)
-        else:
-            partial.unlink(missing_ok=True)
+def _bad_path(message: str, remedy: str) -> LabelsError:
+    return LabelsError(message, parameter="path", remedy=remedy)

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
-    from napari_sam.io.labels.object_reader import Runs
+    from napari_sam.io.pixel_runs import PixelRuns
 
 Ring = list[tuple[int, int]]
+Polygon = list[Ring]
 
 
-def polygons_of(runs: Runs) -> list[list[Ring]]:
+def polygons_of(runs: PixelRuns) -> list[Polygon]:
     """Polygons of an object: one for each of its pieces, with its holes.
 
     Pixels that only touch at a corner are different pieces, and no ring meets itself, as the OGC's simple features
@@ -20,7 +21,7 @@ def polygons_of(runs: Runs) -> list[list[Ring]]:
 
     Parameters
     ----------
-    runs : Runs
+    runs : PixelRuns
         Along the rows, in order.
 
     Returns
@@ -33,8 +34,8 @@ def polygons_of(runs: Runs) -> list[list[Ring]]:
 
     Examples
     --------
-    >>> from napari_sam.io.labels.object_reader import Runs
-    >>> polygons_of(Runs(*np.array([[5], [7], [9]])))  # columns 7 and 8 of row 5
+    >>> from napari_sam.io.pixel_runs import PixelRuns
+    >>> polygons_of(PixelRuns(*np.array([[5], [7], [9]])))  # columns 7 and 8 of row 5
     [[[(9, 5), (9, 6), (7, 6), (7, 5)]]]
     """
     if not len(runs.line):
@@ -68,7 +69,7 @@ def polygons_of(runs: Runs) -> list[list[Ring]]:
     return list(polygons.values())
 
 
-def _links(runs: Runs) -> list[int]:
+def _links(runs: PixelRuns) -> list[int]:
     """Which side of a run an outline goes to after each: it goes down right sides and up left ones.
 
     On the line between two rows, the ends of the sides above and below, sorted by x, belong together in pairs: the
@@ -91,7 +92,7 @@ def _links(runs: Runs) -> list[int]:
     return follows
 
 
-def _pieces(runs: Runs) -> list[int]:
+def _pieces(runs: PixelRuns) -> list[int]:
     """A number for the piece of each run; runs of neighbouring rows that share an edge are of one piece."""
     lines = np.unique(runs.line)
     if len(lines) == len(runs.line):

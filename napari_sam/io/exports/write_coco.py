@@ -1,4 +1,4 @@
-"""Labels as a COCO instances file, written object by object."""
+"""Write labels as a COCO instances file, object by object."""
 
 from __future__ import annotations
 
@@ -8,90 +8,90 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sam.io.labels.edits import plane_of
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_sam.io.exports.export_job import Job
-    from napari_sam.io.labels.journal import Row
-    from napari_sam.io.labels.object_reader import Runs
+    from napari_sam.io.exports.export_job import ExportJob
+    from napari_sam.io.exports.export_source import ExportedObject
+    from napari_sam.io.pixel_runs import PixelRuns
 
-_UNNAMED = "object"  # category of what has none
+_UNNAMED = "object"  # name of the category of objects without one
 
 
-def write_coco(job: Job) -> None:
-    """Write images, categories and annotations with compressed run lengths; one image for each plane."""
-    height, width = job.store.shape[-2:]
+def write_coco(job: ExportJob) -> None:
+    """Write images, categories and annotations with compressed run lengths; each plane is an image of its own."""
+    height, width = job.source.shape[-2:]
     planes = {plane: i for i, plane in enumerate(job.planes(), start=1)}
-    names = [name for (name,) in job.journal.query("SELECT DISTINCT category FROM objects ORDER BY category")]
-    categories = {name: i for i, name in enumerate(names, start=1)}
+    categories = {name: i for i, name in enumerate(job.source.categories(), start=1)}
     images = [
         {"id": i, "file_name": _file_name(job), "width": width, "height": height}
         | ({"plane": list(plane)} if plane else {})
         for plane, i in planes.items()
     ]
     head = {
-        "info": {"description": f"exported from {job.store.path.name} by napari-sam-xl"},
+        "info": {"description": f"exported from {job.source.path.name} by napari-sam-xl"},
         "images": images,
         "categories": [{"id": i, "name": name or _UNNAMED} for name, i in categories.items()],
     }
     with job.partial.open("w", encoding="utf-8") as file:
         file.write(json.dumps(head)[:-1] + ', "annotations": [')
-        between = "\n"
-        for row, runs in job.objects(columns=True):
-            number = categories.setdefault(row["category"], 0)
-            entry = _annotation(row, runs, (height, width), planes[plane_of(row)], number)
-            file.write(between + json.dumps(entry))
-            between = ",\n"
+        separator = "\n"
+        for obj, runs in job.objects(columns=True):
+            entry = _annotation(obj, runs, (height, width), planes[obj.plane], categories.setdefault(obj.category, 0))
+            file.write(separator + json.dumps(entry))
+            separator = ",\n"
         file.write("\n]}\n")
 
 
-def _annotation(row: Row, runs: Runs, shape: tuple[int, int], image: int, category: int) -> dict[str, Any]:
+def _annotation(
+    obj: ExportedObject, runs: PixelRuns, shape: tuple[int, int], image: int, category: int
+) -> dict[str, Any]:
+    y0, x0, y1, x1 = obj.box
     entry = {
-        "id": row["label"],
+        "id": obj.label,
         "image_id": image,
         "category_id": category,
         "iscrowd": 0,
-        "area": row["area_px"],
-        "bbox": [row["x0"], row["y0"], row["x1"] - row["x0"], row["y1"] - row["y0"]],
+        "area": obj.area_px,
+        "bbox": [x0, y0, x1 - x0, y1 - y0],
         "segmentation": {"size": list(shape), "counts": compress(counts_of(runs, shape))},
     }
-    if row["predicted_iou"] is not None:
-        entry["score"] = row["predicted_iou"]
+    if obj.predicted_iou is not None:
+        entry["score"] = obj.predicted_iou
     return entry
 
 
-def counts_of(runs: Runs, shape: tuple[int, int]) -> list[int]:
-    """Run lengths of background and object in turn, down the columns, as COCO counts them.
+def counts_of(runs: PixelRuns, shape: tuple[int, int]) -> list[int]:
+    """Return run lengths of background and object in turn, down the columns, as COCO counts them.
 
     Parameters
     ----------
-    runs : Runs
-        Down the columns, in order.
+    runs : PixelRuns
+        Pixels of the object, down the columns, in order.
     shape : (int, int)
         Height and width of the image.
 
     Examples
     --------
-    >>> from napari_sam.io.labels.object_reader import Runs
-    >>> counts_of(Runs(*np.array([[0, 1], [1, 0], [2, 1]])), (2, 3))  # the last pixel of column 0, the first of 1
+    >>> from napari_sam.io.pixel_runs import PixelRuns
+    >>> counts_of(PixelRuns(*np.array([[0, 1], [1, 0], [2, 1]])), (2, 3))  # last pixel of column 0, first of column 1
     [1, 2, 3]
     """
     height, width = shape
     bounds = np.stack([runs.line * height + runs.start, runs.line * height + runs.stop], axis=1).reshape(-1)
-    goes_on = np.flatnonzero(bounds[1:-1:2] == bounds[2::2])  # from the foot of a column to the head of the next
-    bounds = np.delete(bounds, np.concatenate([2 * goes_on + 1, 2 * goes_on + 2]))
+    continued = np.flatnonzero(bounds[1:-1:2] == bounds[2::2])  # runs that reach from one column into the next
+    bounds = np.delete(bounds, np.concatenate([2 * continued + 1, 2 * continued + 2]))
     ends = np.concatenate(([0], bounds, [height * width]))
     counts: list[int] = np.diff(ends).tolist()
     return counts if counts[-1] else counts[:-1]
 
 
 def compress(counts: Sequence[int]) -> str:
-    """Run lengths as COCO's compressed string, which `src_models.training.data.coco_files.decompress` reads.
+    """Return run lengths as COCO's compressed string, which `src_models.training.data.coco_files.decompress` reads.
 
-    From the fourth on, each is written as the difference to the one two before; five bits in a character, low ones
-    first, and a sixth that says whether the number goes on. The highest bit of the last five is the sign.
+    From the fourth on, each length is written as the difference to the length two before. A character holds five
+    bits, low bits first, and a sixth bit that is set if the number continues. The highest bit of the last five is the
+    sign.
 
     Examples
     --------
@@ -110,7 +110,6 @@ def compress(counts: Sequence[int]) -> str:
     return bytes(out).decode("ascii")
 
 
-def _file_name(job: Job) -> str:
-    """Of the image, or what stands for it."""
-    image = job.store.meta("image") or {}
-    return PurePath(str(image.get("uri") or job.store.path)).name
+def _file_name(job: ExportJob) -> str:
+    """Return the name of the image's file, or of the store if the image has none."""
+    return PurePath(str(job.source.image_uri or job.source.path)).name

@@ -1,4 +1,7 @@
-"""Labels as a GeoPackage in the image's own CRS. It is an SQLite file with prescribed tables, so needs no GDAL."""
+"""Write labels as a GeoPackage in the image's own CRS.
+
+A GeoPackage is an SQLite file with prescribed tables, so that no GDAL is needed.
+"""
 
 from __future__ import annotations
 
@@ -6,22 +9,20 @@ import contextlib
 import sqlite3
 import struct
 from datetime import UTC, datetime
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_sam.errors import LabelsError
 from napari_sam.io.exports.polygons import polygons_of
-from napari_sam.io.exports.write_table import map_point
-from napari_sam.io.exports.write_tiff import epsg_code
+from napari_sam.io.map_coordinates import epsg_code, to_map, well_known_text
 
 if TYPE_CHECKING:
-    from napari_sam.io.exports.export_job import Job
-    from napari_sam.io.exports.polygons import Ring
+    from napari_sam.io.exports.export_job import ExportJob
+    from napari_sam.io.exports.polygons import Polygon
 
 _TABLE = "objects"
-_OWN_ID = 100_000  # of a CRS without EPSG code
+_CUSTOM_SRS_ID = 100_000  # of a CRS without EPSG code
 _WGS84 = (
     'GEOGCS["WGS 84",DATUM["WGS_1984",SPHEROID["WGS 84",6378137,298.257223563]],PRIMEM["Greenwich",0],'
     'UNIT["degree",0.0174532925199433],AUTHORITY["EPSG","4326"]]'
@@ -51,7 +52,7 @@ CREATE TABLE {_TABLE} (
 """
 
 
-def write_gpkg(job: Job) -> None:
+def write_geopackage(job: ExportJob) -> None:
     """Write one layer of multipolygons in map coordinates.
 
     Raises
@@ -59,74 +60,65 @@ def write_gpkg(job: Job) -> None:
     LabelsError
         If the image does not lie on the map.
     """
-    crs, transform = job.crs, job.transform
+    crs, transform = job.crs, job.source.transform
     if crs is None or transform is None:
         raise LabelsError(
-            f"{job.path}: a GeoPackage holds places on the map, and the image of these labels has no CRS; write "
-            ".geojson, which takes pixels"
+            f"{job.path}: a GeoPackage holds map coordinates, and the image of these labels has no CRS",
+            remedy="write .geojson, which takes pixels",
         )
-    code = epsg_code(crs)
     extent = np.array([np.inf, np.inf, -np.inf, -np.inf])
     marks = ",".join("?" * (1 + len(_COLUMNS)))
-    insert = f"INSERT INTO {_TABLE} (geom,{','.join(_COLUMNS)}) VALUES ({marks})"  # noqa: S608 - our own names
+    insert = f"INSERT INTO {_TABLE} (geom,{','.join(_COLUMNS)}) VALUES ({marks})"  # noqa: S608 - fixed names
     with contextlib.closing(sqlite3.connect(job.partial, isolation_level=None)) as db:
         db.executescript(_SCHEMA)
         db.execute("BEGIN")
-        srs = _add_systems(db, crs, code)
-        for row, runs in job.objects():
-            blob, box = geometry(polygons_of(runs), transform, srs)
-            extent = np.array([*np.minimum(extent[:2], box[:2]), *np.maximum(extent[2:], box[2:])])
-            created = datetime.fromtimestamp(row["created"], UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
-            values = {**row, "created": created, "plane": row["plane"] or None}
-            db.execute(insert, (blob, *(values[c] for c in _COLUMNS)))
-        bounds = [float(v) if np.isfinite(v) else None for v in extent]
+        srs_id = _add_reference_systems(db, crs)
+        for obj, runs in job.objects():
+            blob, bounds = encode_geometry(polygons_of(runs), transform, srs_id)
+            extent = np.array([*np.minimum(extent[:2], bounds[:2]), *np.maximum(extent[2:], bounds[2:])])
+            created = datetime.fromtimestamp(obj.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
+            scores = (obj.predicted_iou, obj.stability_score)
+            plane = obj.plane_text or None
+            db.execute(insert, (blob, obj.label, plane, obj.category, obj.area_px, *scores, obj.model, created))
         db.execute(
             "INSERT INTO gpkg_contents (table_name, data_type, identifier, min_x, min_y, max_x, max_y, srs_id) "
             "VALUES (?, 'features', ?, ?, ?, ?, ?, ?)",
-            (_TABLE, _TABLE, *bounds, srs),
+            (_TABLE, _TABLE, *(float(v) if np.isfinite(v) else None for v in extent), srs_id),
         )
-        db.execute("INSERT INTO gpkg_geometry_columns VALUES (?, 'geom', 'MULTIPOLYGON', ?, 0, 0)", (_TABLE, srs))
+        db.execute("INSERT INTO gpkg_geometry_columns VALUES (?, 'geom', 'MULTIPOLYGON', ?, 0, 0)", (_TABLE, srs_id))
         db.execute("COMMIT")
 
 
-def _add_systems(db: sqlite3.Connection, crs: str, code: int | None) -> int:
-    """The three systems that must be there, and the image's own; returns its id."""
-    rows: list[tuple[Any, ...]] = [
+def _add_reference_systems(db: sqlite3.Connection, crs: str) -> int:
+    """Add the three reference systems that the standard requires, and the image's own; returns the id of the last."""
+    rows: list[tuple[str | int | None, ...]] = [
         ("Undefined cartesian SRS", -1, "NONE", -1, "undefined", None),
         ("Undefined geographic SRS", 0, "NONE", 0, "undefined", None),
         ("WGS 84 geodetic", 4326, "EPSG", 4326, _WGS84, "longitude/latitude"),
     ]
-    srs = _OWN_ID if code is None else code
-    if srs != 4326:
-        named = ("NONE", srs) if code is None else ("EPSG", srs)
-        rows.append((crs, srs, *named, _definition(crs), None))
+    code = epsg_code(crs)
+    srs_id = _CUSTOM_SRS_ID if code is None else code
+    if srs_id != 4326:
+        organization = "NONE" if code is None else "EPSG"
+        rows.append((crs, srs_id, organization, srs_id, well_known_text(crs), None))
     db.executemany("INSERT INTO gpkg_spatial_ref_sys VALUES (?, ?, ?, ?, ?, ?)", rows)
-    return srs
+    return srs_id
 
 
-def _definition(crs: str) -> str:
-    """WKT, if pyproj is here to tell; readers know an EPSG code by themselves."""
-    try:
-        pyproj = import_module("pyproj")
-        return str(pyproj.CRS.from_user_input(crs).to_wkt("WKT1_GDAL"))
-    except (ImportError, RuntimeError):  # pyproj's CRSError is a RuntimeError
-        return "undefined" if epsg_code(crs) is not None else crs
-
-
-def geometry(
-    polygons: list[list[Ring]], transform: tuple[float, ...], srs: int
+def encode_geometry(
+    polygons: list[Polygon], transform: tuple[float, ...], srs_id: int
 ) -> tuple[bytes, tuple[float, float, float, float]]:
-    """A multipolygon as a GeoPackage stores it, and its (min x, min y, max x, max y)."""
-    box = [np.inf, np.inf, -np.inf, -np.inf]
+    """Return a multipolygon in the GeoPackage's binary form, and its (min x, min y, max x, max y)."""
+    bounds = [np.inf, np.inf, -np.inf, -np.inf]
     body = [struct.pack("<BII", 1, 6, len(polygons))]
     for polygon in polygons:
         body.append(struct.pack("<BII", 1, 3, len(polygon)))
         for ring in polygon:
             x, y = np.array([*ring, ring[0]], float).T
-            points = np.stack(map_point(transform, x, y), axis=1)
+            points = np.stack(to_map(transform, x, y), axis=1)
             body += [struct.pack("<I", len(points)), points.astype("<f8").tobytes()]
             low, high = points.min(0), points.max(0)
-            box = [min(box[0], low[0]), min(box[1], low[1]), max(box[2], high[0]), max(box[3], high[1])]
-    x0, y0, x1, y1 = (float(v) for v in box)
-    head = b"GP" + struct.pack("<BBi4d", 0, 0b11, srs, x0, x1, y0, y1)
+            bounds = [min(bounds[0], low[0]), min(bounds[1], low[1]), max(bounds[2], high[0]), max(bounds[3], high[1])]
+    x0, y0, x1, y1 = (float(v) for v in bounds)
+    head = b"GP" + struct.pack("<BBi4d", 0, 0b11, srs_id, x0, x1, y0, y1)
     return head + b"".join(body), (x0, y0, x1, y1)

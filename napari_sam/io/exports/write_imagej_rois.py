@@ -1,78 +1,77 @@
-"""Labels as ImageJ's ROI set: a zip of one .roi file for each object."""
+"""Write labels as an ImageJ ROI set: a zip with one .roi file per object."""
 
 from __future__ import annotations
 
-import struct
 import zipfile
 from typing import TYPE_CHECKING
 
 import numpy as np
+from roifile import ROI_TYPE, ImagejRoi
 
 from napari_sam.errors import LabelsError
 from napari_sam.io.exports.polygons import polygons_of
-from napari_sam.io.labels.edits import plane_of
 
 if TYPE_CHECKING:
-    from napari_sam.io.exports.export_job import Job
-    from napari_sam.io.exports.polygons import Ring
+    from numpy.typing import NDArray
 
-_MAX_SHORT = 32767
-_VERSION, _TRACED, _RECT = 227, 8, 1
+    from napari_sam.io.exports.export_job import ExportJob
+    from napari_sam.io.exports.polygons import Polygon
+
+_MAX_INT16 = 32767
+_VERSION = 227  # of the file format: ImageJ 1.52 and later read it
 _MOVE, _LINE, _CLOSE = 0.0, 1.0, 4.0
-_MAX_FLOAT_PX = 1 << 24  # whole numbers that a 32-bit float holds
+_MAX_FLOAT_PX = 1 << 24  # whole numbers that float32 represents exactly
 
 
-def write_roi(job: Job) -> None:
-    """Write a zip that ImageJ's ROI manager opens; outlines run along the pixels' edges.
+def write_imagej_rois(job: ExportJob) -> None:
+    """Write a zip for ImageJ's ROI manager; outlines follow the pixels' edges.
 
     Raises
     ------
     LabelsError
         If the image is too large for ImageJ's coordinates.
     """
-    if max(job.store.shape[-2:]) > _MAX_FLOAT_PX:
-        raise LabelsError(f"{job.path}: shape {job.store.shape} is beyond ImageJ's ROI files; write .geojson")
-    axes = str(job.store.meta("axes"))[:-2]
+    shape = job.source.shape
+    if max(shape[-2:]) > _MAX_FLOAT_PX:
+        raise LabelsError(f"{job.path}: shape {shape} is beyond ImageJ's ROI files", remedy="write .geojson")
     with zipfile.ZipFile(job.partial, "w", zipfile.ZIP_DEFLATED) as file:
-        for row, runs in job.objects():
-            at = dict(zip(axes, plane_of(row), strict=True))
-            name = f"{row['label']:07d}"
-            file.writestr(f"{name}.roi", roi_bytes(polygons_of(runs), name, at))
+        for obj, runs in job.objects():
+            name = f"{obj.label:07d}"
+            roi = make_roi(polygons_of(runs), name, job.plane_index(obj))
+            file.writestr(f"{name}.roi", roi.tobytes())
 
 
-def roi_bytes(polygons: list[list[Ring]], name: str, at: dict[str, int] | None = None) -> bytes:
-    """One .roi file.
+def make_roi(polygons: list[Polygon], name: str, plane: dict[str, int] | None = None) -> ImagejRoi:
+    """Return an object as ROI: a traced outline, or a composite if it has holes or pieces or is very large.
 
     Parameters
     ----------
-    polygons : list of list of list of (int, int)
-        As `polygons_of` gives them.
+    polygons : list of Polygon
+        As `polygons_of` returns them.
     name : str
-        What ImageJ lists it as.
-    at : dict of str to int, optional
-        Index along some of the axes c, z and t.
+        Name in ImageJ's list.
+    plane : dict of str to int, optional
+        Index along some of the axes c, z and t, from 0.
     """
     corners = np.array([corner for polygon in polygons for ring in polygon for corner in ring], np.int64)
     (left, top), (right, bottom) = corners.min(0).tolist(), corners.max(0).tolist()
-    plain = len(polygons) == 1 and len(polygons[0]) == 1 and max(right, bottom, len(corners)) <= _MAX_SHORT
-    if plain:
-        body: bytes = (corners - (left, top)).T.astype(">i2").tobytes()
-        kind, count, floats = _TRACED, len(corners), 0
+    roi = ImagejRoi(version=_VERSION, name=name)
+    roi.top, roi.left, roi.bottom, roi.right = (min(v, _MAX_INT16) for v in (top, left, bottom, right))
+    position = {axis: index + 1 for axis, index in (plane or {}).items()}  # 0 stands for any
+    roi.c_position, roi.z_position, roi.t_position = (position.get(axis, 0) for axis in "czt")
+    if len(polygons) == 1 and len(polygons[0]) == 1 and max(right, bottom, len(corners)) <= _MAX_INT16:
+        roi.roitype = ROI_TYPE.TRACED
+        roi.integer_coordinates = (corners - (left, top)).astype(np.int32)
+        roi.n_coordinates = len(corners)
     else:
-        path = _path(polygons)
-        body = path.astype(">f4").tobytes()
-        kind, count, floats = _RECT, 0, len(path)  # a rectangle with a path is a composite
-    box = [min(v, _MAX_SHORT) for v in (top, left, bottom, right)]
-    second = 64 + len(body)
-    head = struct.pack(">4shBx5h", b"Iout", _VERSION, kind, *box, count)
-    head += struct.pack(">16xhi16xii", 0, floats, 0, second)
-    at = {axis: index + 1 for axis, index in (at or {}).items()}
-    where = (at.get("c", 0), at.get("z", 0), at.get("t", 0))
-    return head + body + struct.pack(">4x5i40x", *where, second + 64, len(name)) + name.encode("utf-16-be")
+        roi.roitype = ROI_TYPE.RECT  # a rectangle with a path is ImageJ's composite
+        roi.multi_coordinates = _path(polygons)
+        roi.shape_roi_size = len(roi.multi_coordinates)
+    return roi
 
 
-def _path(polygons: list[list[Ring]]) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
-    """All rings as one path, filled by the even-odd rule: moves, lines and closings with absolute coordinates."""
+def _path(polygons: list[Polygon]) -> NDArray[np.float32]:
+    """Return all rings as one path of moves, lines and closings, filled by the even-odd rule."""
     parts = []
     for ring in (ring for polygon in polygons for ring in polygon):
         lines = np.full((len(ring), 3), _LINE, np.float32)

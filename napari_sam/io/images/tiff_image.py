@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.errors import ImageError
-from napari_sam.io.geotiff import geo_of, pixel_size
+from napari_sam.io.geotiff import read_geo_tags
 from napari_sam.io.images.lazy_image import CHANNEL_NAMES, READ_ERRORS, SPATIAL, Image
 from napari_sam.io.images.tiff_level import OversizeError, PositionalFile, SegmentCache, TiffLevel
+from napari_sam.io.map_coordinates import pixel_size
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +38,7 @@ def open_tiff(path: Path) -> Image:
         series = tiff.series[0]
         levels = _levels(tiff)
         arrays = _arrays(levels)
-        crs, transform = geo_of(series.keyframe)
+        crs, transform = read_geo_tags(series.keyframe)
         scale, unit = _pixel_size(tiff, series.keyframe)
     except OversizeError as error:
         raise ImageError(f"{path}: {error}; write it with tiles, or as OME-Zarr") from error

@@ -531,14 +531,16 @@ class LabelStore(StoreBase):
         CancelledError
             If `cancelled` said so. After any error the path is as it was before.
         """
-        from napari_sam.io.exports.export_labels import export_labels  # noqa: PLC0415 - exports know stores
+        from napari_sam.io.exports.export_labels import export_labels  # noqa: PLC0415 - slow to import
+        from napari_sam.io.exports.export_settings import ExportSettings  # noqa: PLC0415
+        from napari_sam.io.labels.export_source import StoreExportSource  # noqa: PLC0415
 
+        settings = ExportSettings(format, None if labels is None else tuple(labels))
         if self.writable:
             with self._writing():
                 pass  # draws what a full disk left undrawn
-        return export_labels(
-            self, self._journal, path, format=format, labels=labels, progress=progress, cancelled=cancelled
-        )
+        source = StoreExportSource(self, self._journal)
+        return export_labels(source, path, settings, progress=progress, cancelled=cancelled)
 
     def measure(self, image: Any = None, **choice: Any) -> pd.DataFrame:
         """Shape of every object and, given the image, its intensities: see `napari_sam.io.labels.measure.measure`."""

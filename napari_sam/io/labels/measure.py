@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.errors import CancelledError, ImageError, LabelsError, SettingsError
-from napari_sam.io.exports.write_table import map_point
 from napari_sam.io.images.open_image import completed, open_image
 from napari_sam.io.labels.edits import union
 from napari_sam.io.labels.label_pyramid import blocks
+from napari_sam.io.map_coordinates import to_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -379,7 +379,7 @@ def _physical(table: pd.DataFrame, labels: LabelStore, image: Image | None) -> V
         a, b, _, d, e, _ = (float(v) for v in transform)
         found = {"area_map": there["area_px"] * abs(a * e - b * d)} if "area_px" in there else {}
         if "centroid_y_px" in there:
-            x, y = map_point(tuple(transform), there["centroid_x_px"] + 0.5, there["centroid_y_px"] + 0.5)
+            x, y = to_map(tuple(transform), there["centroid_x_px"] + 0.5, there["centroid_y_px"] + 0.5)
             found |= {"centroid_x_map": x, "centroid_y_map": y}
         return found
     (sy, sx), unit = (labels.scale, labels.meta("unit")) if image is None else (image.scale, image.unit)

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import time
 from itertools import groupby
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_sam.errors import LabelsError, StoreError
 from napari_sam.io.labels.edits import box_of, plane_of, union
 from napari_sam.io.labels.label_pyramid import blocks
+from napari_sam.io.pixel_runs import PixelRuns, join_runs, runs_by_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -30,82 +31,6 @@ _CELL_PX = 1024  # objects that begin in one cell of this side are read together
 _PIECE_PX = 2048  # larger objects are read in pieces
 _PAGE = 5000  # rows of the table at once
 _TRIES, _PAUSE_S = 10, 0.1
-
-
-class Runs(NamedTuple):
-    """Pixels as runs along one axis, in order; runs that touch are one.
-
-    Attributes
-    ----------
-    line : ndarray of int64
-        (R,) row of each run, or column if they go down the columns.
-    start, stop : ndarray of int64
-        (R,) where it begins, and ends (half-open).
-    """
-
-    line: NDArray[np.int64]
-    start: NDArray[np.int64]
-    stop: NDArray[np.int64]
-
-    @property
-    def area_px(self) -> int:
-        """Number of pixels."""
-        return int((self.stop - self.start).sum())
-
-
-def runs_by_label(labels: NDArray[np.uint32], origin: tuple[int, int]) -> tuple[NDArray[np.int64], list[int], Runs]:
-    """Runs of everything in a label image but background.
-
-    Parameters
-    ----------
-    labels : ndarray of uint32
-        (h, w).
-    origin : (int, int)
-        What to add to line and position.
-
-    Returns
-    -------
-    found : ndarray of int64
-        (n,) the labels, ascending.
-    first : list of int
-        (n + 1,) where each one's runs begin.
-    runs : Runs
-        Of all of them, label by label.
-
-    Examples
-    --------
-    >>> found, first, runs = runs_by_label(np.array([[0, 5, 5], [5, 0, 2]], np.uint32), (10, 20))
-    >>> found.tolist(), first, runs.line.tolist(), runs.start.tolist(), runs.stop.tolist()
-    ([2, 5], [0, 1, 3], [11, 10, 11], [22, 21, 20], [23, 23, 21])
-    """
-    width = labels.shape[1]
-    begins = np.ones(labels.shape, bool)
-    np.not_equal(labels[:, 1:], labels[:, :-1], out=begins[:, 1:])
-    at = np.flatnonzero(begins)
-    lengths = np.diff(np.append(at, labels.size))
-    values = labels.reshape(-1)[at]
-    kept = np.flatnonzero(values)
-    kept = kept[np.argsort(values[kept], kind="stable")]
-    values, at, lengths = values[kept], at[kept], lengths[kept]
-    line, start = np.divmod(at, width)
-    first = np.flatnonzero(np.append(True, values[1:] != values[:-1])) if len(values) else np.zeros(0, np.int64)
-    start = start + origin[1]
-    runs = Runs(line + origin[0], start, start + lengths)
-    return values[first].astype(np.int64), [*first.tolist(), len(values)], runs
-
-
-def joined(parts: Sequence[Runs]) -> Runs:
-    """Runs of one object from its pieces, in order.
-
-    >>> joined([Runs(*np.array([[3], [4], [6]])), Runs(*np.array([[3], [2], [4]]))])
-    Runs(line=array([3]), start=array([2]), stop=array([6]))
-    """
-    line, start, stop = (np.concatenate([getattr(p, name) for p in parts]) for name in Runs._fields)
-    order = np.lexsort((start, line))
-    line, start, stop = line[order], start[order], stop[order]
-    apart = (line[1:] != line[:-1]) | (start[1:] != stop[:-1])
-    begins, ends = np.append(True, apart)[: len(line)], np.append(apart, True)[: len(line)]
-    return Runs(line[begins], start[begins], stop[ends])
 
 
 class ObjectReader:
@@ -148,7 +73,7 @@ class ObjectReader:
         for start in range(0, len(self._labels), _PAGE):
             yield from self._journal.objects(self._labels[start : start + _PAGE].tolist()).values()
 
-    def __iter__(self) -> Iterator[tuple[Row, Runs]]:
+    def __iter__(self) -> Iterator[tuple[Row, PixelRuns]]:
         """Rows of the table, with the box tight around the pixels, and runs.
 
         Raises
@@ -164,7 +89,7 @@ class ObjectReader:
             for _, members in groupby(cells, key=lambda pair: pair[1]):
                 yield from self._cell([rows[label] for label, _ in members if label in rows])
 
-    def _cell(self, rows: list[Row]) -> Iterator[tuple[Row, Runs]]:
+    def _cell(self, rows: list[Row]) -> Iterator[tuple[Row, PixelRuns]]:
         small = [row for row in rows if _fits(row)]
         if small:
             box = box_of(small[0])
@@ -175,33 +100,33 @@ class ObjectReader:
             for row, i in zip(small, places, strict=True):
                 known = i < len(found) and found[i] == row["label"]
                 part = slice(first[i], first[i + 1]) if known else slice(0, 0)
-                yield from self._checked(row, Runs(runs.line[part], runs.start[part], runs.stop[part]))
+                yield from self._checked(row, PixelRuns(runs.line[part], runs.start[part], runs.stop[part]))
         for row in rows:
             if not _fits(row):
                 yield from self._checked(row, self._large(row))
 
-    def _large(self, row: Row) -> Runs:
+    def _large(self, row: Row) -> PixelRuns:
         """An object's runs, piece by piece."""
         parts = []
         for piece in blocks(box_of(row), _PIECE_PX):
             found, first, runs = self._runs(plane_of(row), piece, row["label"])
             if len(found):
-                parts.append(Runs(*(axis[first[0] : first[1]] for axis in runs)))
-        return joined(parts) if parts else Runs(*np.zeros((3, 0), np.int64))
+                parts.append(PixelRuns(*(axis[first[0] : first[1]] for axis in runs)))
+        return join_runs(parts) if parts else PixelRuns(*np.zeros((3, 0), np.int64))
 
     def _runs(
         self, plane: tuple[int, ...], box: Box, only: int | None = None
-    ) -> tuple[NDArray[np.int64], list[int], Runs]:
+    ) -> tuple[NDArray[np.int64], list[int], PixelRuns]:
         region = self._store.read(box, plane=plane)
         if only is not None:
             region = np.where(region == only, region, np.uint32(0))
             if not region.any():
-                return np.zeros(0, np.int64), [0], Runs(*np.zeros((3, 0), np.int64))
+                return np.zeros(0, np.int64), [0], PixelRuns(*np.zeros((3, 0), np.int64))
         if self._columns:
             return runs_by_label(np.ascontiguousarray(region.T), (box[1], box[0]))
         return runs_by_label(region, (box[0], box[1]))
 
-    def _checked(self, row: Row, runs: Runs) -> Iterator[tuple[Row, Runs]]:
+    def _checked(self, row: Row, runs: PixelRuns) -> Iterator[tuple[Row, PixelRuns]]:
         """The object, if the table and the pixels agree; a change that is being made is waited for."""
         label = int(row["label"])
         for _ in range(_TRIES):
@@ -219,7 +144,7 @@ class ObjectReader:
             "or another program changes it all the time: close that, or LabelStore.repair(path) draws it again"
         )
 
-    def _tight(self, runs: Runs) -> dict[str, int]:
+    def _tight(self, runs: PixelRuns) -> dict[str, int]:
         lines, places = (runs.line[0], runs.line[-1] + 1), (runs.start.min(), runs.stop.max())
         (y0, y1), (x0, x1) = (places, lines) if self._columns else (lines, places)
         return {"y0": int(y0), "x0": int(x0), "y1": int(y1), "x1": int(x1)}

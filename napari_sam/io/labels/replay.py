@@ -8,12 +8,9 @@ import re
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from napari_sam.errors import LabelsError
-
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_sam.io.exports.export_job import Job
     from napari_sam.io.labels.label_store import LabelStore
 
 _HEAD = '''"""Makes the objects of {name} again: {count} changes, written by napari-sam-xl {version}.
@@ -96,19 +93,6 @@ def to_script(store: LabelStore, name: str = "replay.py") -> str:
         lines += _commit(record, predictor, _plane(store, op))
     lines.append("\nprint(labels.table().to_string())\nlabels.close()\n")
     return "".join(lines)
-
-
-def write_script(job: Job) -> None:
-    """The export that `to_script` makes; of all objects, since changes touch several.
-
-    Raises
-    ------
-    LabelsError
-        If only some objects are asked for.
-    """
-    if job.labels is not None:
-        raise LabelsError(f"{job.path}: a script makes all objects again; export some of them in another format")
-    job.partial.write_text(to_script(job.store, job.path.name), encoding="utf-8")
 
 
 def _commit(record: dict[str, Any], predictor: str, plane: tuple[int, ...]) -> Iterator[str]:

@@ -24,11 +24,13 @@ from scipy import ndimage
 from napari_sam.cli import main
 from napari_sam.errors import CancelledError, LabelsError, StoreError
 from napari_sam.io.exports import write_coco as export_coco
-from napari_sam.io.exports.export_labels import ENDINGS, FORMATS
+from napari_sam.io.exports.export_labels import WRITERS
+from napari_sam.io.exports.export_settings import ENDINGS, FORMATS
 from napari_sam.io.exports.polygons import polygons_of
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore
-from napari_sam.io.labels.object_reader import ObjectReader, runs_by_label
+from napari_sam.io.labels.object_reader import ObjectReader
+from napari_sam.io.pixel_runs import runs_by_label
 from src_models.training.data.coco_files import decompress, object_mask, read_coco, render
 
 UTM = (0.5, 0.0, 500_000.0, 0.0, -0.5, 5_200_000.0)
@@ -521,7 +523,7 @@ def test_a_missing_file_of_the_store_is_named_and_not_taken_for_background(store
         ("no/where/o.csv", {}, "does not exist; create it first"),
         ("small", {"format": "csv"}, "in the label store itself"),
         ("small/o.csv", {}, "in the label store itself"),
-        ("o.csv", {"format": "excel"}, "format 'excel'"),
+        ("o.csv", {"format": "excel"}, "format is 'excel'; choose one of geojson"),
         ("o.csv", {"labels": [1, 77]}, "no object 77"),
         ("o.csv", {"labels": ["one"]}, "'one' is not an id"),
         ("folder.csv", {}, "is a folder"),
@@ -543,7 +545,7 @@ def test_the_image_itself_is_never_overwritten(tmp_path):
 
 
 def test_every_ending_has_a_format():
-    assert set(ENDINGS.values()) <= set(FORMATS)
+    assert set(ENDINGS.values()) <= set(FORMATS) == set(WRITERS)
 
 
 @pytest.mark.parametrize("ending", [".geojson", ".json", ".csv", ".zip", ".tif"])

@@ -1,0 +1,165 @@
+"""A label store as the exports read it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_sam.engine.geometry import Box
+from napari_sam.io.exports.export_source import ExportedObject
+from napari_sam.io.labels.edits import plane_of
+from napari_sam.io.labels.label_pyramid import LabelPyramid
+from napari_sam.io.labels.object_reader import ObjectReader
+from napari_sam.io.labels.replay import to_script
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_sam.io.exports.export_source import ObjectSequence, WritableLevel
+    from napari_sam.io.labels.journal import Journal, Row
+    from napari_sam.io.labels.label_store import LabelStore
+    from napari_sam.io.pixel_runs import PixelRuns
+
+
+class StoreExportSource:
+    """Implement `ExportSource` for a label store.
+
+    Parameters
+    ----------
+    store : LabelStore
+        The labels.
+    journal : Journal
+        Its journal.
+    """
+
+    def __init__(self, store: LabelStore, journal: Journal) -> None:
+        self._store, self._journal = store, journal
+
+    @property
+    def path(self) -> Path:
+        """Folder of the store."""
+        return self._store.path
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of level 0, (..., y, x)."""
+        return self._store.shape
+
+    @property
+    def level_shapes(self) -> list[tuple[int, ...]]:
+        """Shapes of all scale levels, finest first."""
+        return [level.shape for level in self._store.levels]
+
+    @property
+    def axes(self) -> str:
+        """Names of the axes."""
+        return str(self._store.meta("axes"))
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Size of a pixel along y and x."""
+        return self._store.scale
+
+    @property
+    def unit(self) -> str | None:
+        """Unit of `scale`."""
+        unit = self._store.meta("unit")
+        return None if unit is None else str(unit)
+
+    @property
+    def crs(self) -> str | None:
+        """Coordinate reference system of the image."""
+        crs = self._store.meta("crs")
+        return None if crs is None else str(crs)
+
+    @property
+    def transform(self) -> tuple[float, ...] | None:
+        """Affine from (column, row) to map coordinates."""
+        transform = self._store.meta("transform")
+        return None if transform is None else tuple(float(v) for v in transform)
+
+    @property
+    def image_uri(self) -> str | None:
+        """Path or URL of the image."""
+        uri = (self._store.meta("image") or {}).get("uri")
+        return None if uri is None else str(uri)
+
+    def read(self, box: tuple[int, int, int, int], level: int, plane: tuple[int, ...]) -> NDArray[np.uint32]:
+        """Read a box of a plane of a scale level."""
+        return self._store.read(Box(*box), level, plane)
+
+    def objects(self, labels: Sequence[int] | None, *, columns: bool = False) -> ObjectSequence:
+        """Return objects with their pixels."""
+        return _Objects(ObjectReader(self._store, self._journal, labels, columns))
+
+    def rows(self, labels: Sequence[int] | None) -> Iterator[ExportedObject]:
+        """Iterate over objects without their pixels, by label."""
+        for row in ObjectReader(self._store, self._journal, labels).rows():
+            yield _exported(row)
+
+    def categories(self) -> list[str | None]:
+        """Return the categories in use."""
+        return [name for (name,) in self._journal.query("SELECT DISTINCT category FROM objects ORDER BY category")]
+
+    def largest_label(self) -> int:
+        """Return the largest id."""
+        return self._number("SELECT coalesce(max(label), 0) FROM objects")
+
+    def labelled_px(self) -> int:
+        """Return the number of pixels of all objects."""
+        return self._number("SELECT coalesce(sum(area_px), 0) FROM objects")
+
+    def revision(self) -> int:
+        """Return the number of the last change."""
+        return self._number("SELECT coalesce(max(seq), 0) FROM log")
+
+    def create_copy(self, folder: Path) -> list[WritableLevel]:
+        """Create an empty label image of the same shape."""
+        nested = folder / "made"  # one level deeper, or an image's "labels" group would list the unfinished copy
+        LabelPyramid.create(nested, self.shape, self.axes, self.scale)
+        for entry in nested.iterdir():
+            entry.rename(folder / entry.name)
+        nested.rmdir()
+        return list(LabelPyramid(folder, writable=True).levels)
+
+    def script(self, name: str) -> str:
+        """Return the history as a Python script."""
+        return to_script(self._store, name)
+
+    def _number(self, sql: str) -> int:
+        return int(self._journal.query(sql)[0][0])
+
+
+class _Objects:
+    """Objects of an `ObjectReader` as exports receive them."""
+
+    def __init__(self, reader: ObjectReader) -> None:
+        self._reader = reader
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        return self._reader.labels
+
+    def __len__(self) -> int:
+        return len(self._reader)
+
+    def __iter__(self) -> Iterator[tuple[ExportedObject, PixelRuns]]:
+        for row, runs in self._reader:
+            yield _exported(row), runs
+
+
+def _exported(row: Row) -> ExportedObject:
+    return ExportedObject(
+        label=int(row["label"]),
+        plane=plane_of(row),
+        box=Box(row["y0"], row["x0"], row["y1"], row["x1"]),
+        area_px=row["area_px"],
+        category=row["category"],
+        predicted_iou=row["predicted_iou"],
+        stability_score=row["stability_score"],
+        model=row["model"],
+        created=row["created"],
+    )
