@@ -18,17 +18,17 @@ from scipy import sparse
 from scipy.sparse.csgraph import maximum_bipartite_matching
 from skimage.morphology import thin
 
-from napari_sam.evaluation.datasets.formats import find_samples
-from napari_sam.evaluation.datasets.labelled_samples import spread
-from napari_sam.evaluation.experiments.point_prompts import picture
+from napari_sam.evaluation.datasets.dataset_formats import find_samples
+from napari_sam.evaluation.datasets.labelled_samples import evenly_spaced
+from napari_sam.evaluation.experiments.point_prompts import read_rgb
 from napari_sam.evaluation.metrics.edge_maps import canny_edges, sobel_edges
 from napari_sam.evaluation.metrics.edge_matching import (
     MAX_DISTANCE,
-    Pairs,
+    PixelPairs,
     edge_counts,
     edge_thresholds,
-    largest_matching,
-    thinned_levels,
+    maximum_matching,
+    thin_levels,
 )
 from napari_sam.evaluation.metrics.edge_scores import edge_scores
 
@@ -44,11 +44,11 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=55)
     args = parser.parse_args()
     samples = find_samples(args.data, split=args.split, only=["BSDS500"])
-    samples = [samples[i] for i in spread(len(samples), args.images)]
+    samples = [samples[i] for i in evenly_spaced(len(samples), args.images)]
     counts: dict[str, list[np.ndarray]] = {"sobel": [], "canny": []}
     seconds = 0.0
     for number, sample in enumerate(samples):
-        grey = np.asarray(Image.fromarray(picture(sample)).convert("L"), float) / 255
+        grey = np.asarray(Image.fromarray(read_rgb(sample)).convert("L"), float) / 255
         drawn = sample.truth().boundaries
         for name, edges in (("sobel", sobel_edges(grey)), ("canny", canny_edges(grey))):
             begun = time.perf_counter()
@@ -66,7 +66,7 @@ def compare(name: str, edges: np.ndarray, drawn: np.ndarray) -> None:
     """Time one map both ways and check that both agree."""
     at = edge_thresholds()
     begun = time.perf_counter()
-    pixels, levels = thinned_levels(edges, at)
+    pixels, levels = thin_levels(edges, at)
     ours = time.perf_counter() - begun
     begun = time.perf_counter()
     plain = [thin(edges >= t) for t in at]
@@ -74,7 +74,7 @@ def compare(name: str, edges: np.ndarray, drawn: np.ndarray) -> None:
     for level, cut in zip(levels, plain, strict=True):
         if np.count_nonzero(cut) != np.count_nonzero(level) or not cut[tuple(pixels[level].T)].all():
             raise SystemExit(f"{name}: thinning differs from scikit-image's")
-    pairs = Pairs.within(pixels, drawn[0], MAX_DISTANCE * float(np.hypot(*edges.shape)))
+    pairs = PixelPairs.within(pixels, drawn[0], MAX_DISTANCE * float(np.hypot(*edges.shape)))
     mine = plainly = 0.0
     compared = 0
     for level in levels:
@@ -83,7 +83,7 @@ def compare(name: str, edges: np.ndarray, drawn: np.ndarray) -> None:
             continue
         compared += 1
         begun = time.perf_counter()
-        hit = largest_matching(left, right, rank)
+        hit = maximum_matching(left, right, rank)
         mine += time.perf_counter() - begun
         graph = sparse.csr_array((np.ones(len(left), np.int8), (left, right)))
         begun = time.perf_counter()

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from napari_sam.evaluation.datasets.labelled_samples import Sample
     from napari_sam.evaluation.experiments.experiment import Experiment
-    from napari_sam.evaluation.report.suite_report import Suite
+    from napari_sam.evaluation.report.evaluation_suite import EvaluationSuite
 
 _NOTES = 3  # of what was left out, that are shown
 _PROMISE = "keeping what is measured and stopping; the same command goes on from here"
@@ -129,9 +129,9 @@ def _check(args: argparse.Namespace) -> None:
 
 def _samples(args: argparse.Namespace) -> list[Sample]:
     """The labelled images of a command, with the columns of its table; text has its own."""
-    from napari_sam.evaluation.datasets.formats import find_samples  # noqa: PLC0415 - the command line starts quickly
-    from napari_sam.evaluation.datasets.labelled_samples import with_groups  # noqa: PLC0415
-    from napari_sam.evaluation.report.group_table import read_groups  # noqa: PLC0415
+    from napari_sam.evaluation.datasets.dataset_formats import find_samples  # noqa: PLC0415 - the command line starts quickly
+    from napari_sam.evaluation.datasets.labelled_samples import add_groups  # noqa: PLC0415
+    from napari_sam.evaluation.report.group_table import read_group_table  # noqa: PLC0415
 
     args.columns = []
     if args.experiment_name == "text":
@@ -143,9 +143,9 @@ def _samples(args: argparse.Namespace) -> list[Sample]:
     if len(notes) > _NOTES:
         sys.stderr.write(f"note: and {len(notes) - _NOTES} more\n")
     if args.table is not None:
-        table = read_groups(args.table)
+        table = read_group_table(args.table)
         args.columns = [c for c in next(iter(table.values()), {}) if c not in ("latitude", "longitude")]
-        samples = with_groups(samples, table)
+        samples = add_groups(samples, table)
     there = sorted({name for one in samples for name in one.groups})
     if missing := [c for c in getattr(args, "by", None) or () if c not in there]:
         raise EvaluationError(f"--by {missing[0]}: none of the images has this column; there are {', '.join(there)}")
@@ -165,12 +165,12 @@ def _chosen(args: argparse.Namespace, samples: list[Sample]) -> tuple[list[Exper
         names = [n for n in ("points", "edges", "proposals", "instances", "everything", "data") if _fits(n, kinds)]
         return [e for n in names for e in _BUILD[n](args)], samples
     if name == "text":
-        from napari_sam.evaluation.experiments.text_prompts import Text, text_samples  # noqa: PLC0415
+        from napari_sam.evaluation.experiments.text_prompts import TextExperiment, text_samples  # noqa: PLC0415
 
         if args.data.suffix.lower() != ".json":
             raise EvaluationError(f"{args.data}: phrases stand in a COCO .json; give that file")
         samples, phrases = text_samples(args.data)
-        return [Text(phrases, **_images(args))], samples
+        return [TextExperiment(phrases, **_images(args))], samples
     return _BUILD[name](args), samples
 
 
@@ -189,65 +189,69 @@ def _images(args: argparse.Namespace, *names: str) -> dict[str, Any]:
 
 
 def _points(args: argparse.Namespace) -> list[Experiment]:
-    from napari_sam.evaluation.experiments.point_prompts import Baselines, Points  # noqa: PLC0415
+    from napari_sam.evaluation.experiments.point_prompts import BaselineExperiment, PointExperiment  # noqa: PLC0415
 
-    out: list[Experiment] = [Points(**_images(args, "per_image", "clicks"))]
+    out: list[Experiment] = [PointExperiment(**_images(args, "per_image", "clicks"))]
     if args.experiment_name == "groups" or getattr(args, "no_baselines", False):
         return out
     if importlib.util.find_spec("cv2") is None:
         sys.stderr.write("note: without OpenCV no baselines: pip install 'napari-sam-xl[evaluate]'\n")
         return out
-    return [*out, Baselines(**_images(args, "per_image"))]
+    return [*out, BaselineExperiment(**_images(args, "per_image"))]
 
 
 def _edges(args: argparse.Namespace) -> list[Experiment]:
-    from napari_sam.evaluation.experiments.edge_detection import EdgeBaselines, Edges  # noqa: PLC0415
-    from napari_sam.evaluation.experiments.whole_images import parse_tools  # noqa: PLC0415
+    from napari_sam.evaluation.experiments.edge_detection import EdgeBaselineExperiment, EdgeExperiment  # noqa: PLC0415
+    from napari_sam.evaluation.experiments.whole_images import parse_named_folders  # noqa: PLC0415
 
-    maps = tuple(parse_tools(getattr(args, "maps", [])).items())
-    return [Edges(**_images(args, "grid")), EdgeBaselines(maps=maps, **_images(args))]
+    maps = tuple(parse_named_folders(getattr(args, "maps", [])).items())
+    return [EdgeExperiment(**_images(args, "grid")), EdgeBaselineExperiment(maps=maps, **_images(args))]
 
 
 def _proposals(args: argparse.Namespace) -> list[Experiment]:
-    from napari_sam.evaluation.experiments.proposals import Proposals  # noqa: PLC0415
+    from napari_sam.evaluation.experiments.proposals import ProposalExperiment  # noqa: PLC0415
 
-    return [Proposals(**_images(args, "grid"))]
+    return [ProposalExperiment(**_images(args, "grid"))]
 
 
 def _instances(args: argparse.Namespace) -> list[Experiment]:
-    from napari_sam.evaluation.datasets.coco_samples import coco_ids  # noqa: PLC0415
+    from napari_sam.evaluation.datasets.coco_format import coco_ids  # noqa: PLC0415
     from napari_sam.evaluation.datasets.labelled_samples import file_identity  # noqa: PLC0415
-    from napari_sam.evaluation.experiments.box_instances import Instances, read_detections  # noqa: PLC0415
+    from napari_sam.evaluation.experiments.box_instances import InstanceExperiment, read_detections  # noqa: PLC0415
 
     boxes = getattr(args, "boxes", None)
     if boxes is None:
-        return [Instances(**_images(args, *(["per_image"] if args.experiment_name == "instances" else [])))]
+        return [InstanceExperiment(**_images(args, *(["per_image"] if args.experiment_name == "instances" else [])))]
     if args.data.suffix.lower() != ".json":
         raise EvaluationError(f"--boxes needs the COCO file that its image ids are of; {args.data} is none")
     images, categories = coco_ids(args.data)
     detections = read_detections(boxes, categories, images)
     settings = {"per_image": None, **_images(args, "per_image")}
-    return [Instances(detections=detections, source=file_identity(boxes), **settings)]
+    return [InstanceExperiment(detections=detections, source=file_identity(boxes), **settings)]
 
 
 def _everything(args: argparse.Namespace) -> list[Experiment]:
-    from napari_sam.evaluation.experiments.whole_images import Everything, OtherLabels, parse_tools  # noqa: PLC0415
+    from napari_sam.evaluation.experiments.whole_images import (  # noqa: PLC0415
+        EverythingExperiment,
+        ExternalLabelExperiment,
+        parse_named_folders,
+    )
 
-    out: list[Experiment] = [Everything(**_images(args))]
+    out: list[Experiment] = [EverythingExperiment(**_images(args))]
     taken = {one.name for one in chosen_models(args)}
-    for name, folder in parse_tools(args.labels).items():
+    for name, folder in parse_named_folders(args.labels).items():
         if name in taken:
             raise EvaluationError(f"--labels {name}={folder}: a model is called so; give another name")
         if not folder.is_dir():
             raise EvaluationError(f"--labels {name}={folder}: no such folder")
-        out.append(OtherLabels(name, folder, **_images(args)))
+        out.append(ExternalLabelExperiment(name, folder, **_images(args)))
     return out
 
 
 def _data(args: argparse.Namespace) -> list[Experiment]:
-    from napari_sam.evaluation.experiments.composition import Composition  # noqa: PLC0415
+    from napari_sam.evaluation.experiments.composition import CompositionExperiment  # noqa: PLC0415
 
-    return [Composition(**_images(args))]
+    return [CompositionExperiment(**_images(args))]
 
 
 _BUILD: dict[str, Callable[[argparse.Namespace], list[Experiment]]] = {
@@ -261,21 +265,21 @@ _BUILD: dict[str, Callable[[argparse.Namespace], list[Experiment]]] = {
 }
 
 
-def _run(args: argparse.Namespace, experiments: Sequence[Experiment], samples: list[Sample]) -> Suite:
-    from napari_sam.evaluation.experiments.result_store import ResultStore  # noqa: PLC0415
-    from napari_sam.evaluation.experiments.runner import measure, out_folder  # noqa: PLC0415
-    from napari_sam.evaluation.report.suite_report import Suite, command_line  # noqa: PLC0415
+def _run(args: argparse.Namespace, experiments: Sequence[Experiment], samples: list[Sample]) -> EvaluationSuite:
+    from napari_sam.evaluation.report.evaluation_suite import EvaluationSuite, command_line  # noqa: PLC0415
+    from napari_sam.evaluation.runs.experiment_runner import result_folder, run_experiments  # noqa: PLC0415
+    from napari_sam.evaluation.runs.result_store import ResultStore  # noqa: PLC0415
 
     models = chosen_models(args) if any(e.needs_model for e in experiments) else []
     line = ProgressLine("measurements")
     with ExitStack() as stack:
-        folder = args.out and out_folder(args.out)
+        folder = args.out and result_folder(args.out)
         if folder is None:
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="napari-sam-evaluate-")))
         store = stack.enter_context(ResultStore(folder))
         promise = _PROMISE if args.out else "stopping; give --out FOLDER to keep what is measured"
         with interruptible(promise) as cancelled:
-            found = measure(
+            found = run_experiments(
                 experiments,
                 models,
                 samples,
@@ -291,10 +295,10 @@ def _run(args: argparse.Namespace, experiments: Sequence[Experiment], samples: l
     if found.resumed:
         sys.stderr.write(f"note: {found.resumed} of {found.resumed + found.measured} measurements were there already\n")
     about = {"command": command_line(args.argv), "data": f"{args.data} ({args.split})"}
-    return Suite(list(experiments), models, found, args.seed, columns, about)
+    return EvaluationSuite(list(experiments), models, found, args.seed, columns, about)
 
 
-def _result(args: argparse.Namespace, suite: Suite) -> dict[str, Any]:
+def _result(args: argparse.Namespace, suite: EvaluationSuite) -> dict[str, Any]:
     """All numbers, as JSON holds them; writes the files."""
     from napari_sam.evaluation.experiments.experiment import OVERALL  # noqa: PLC0415
     from napari_sam.evaluation.report.result_tables import short_tables  # noqa: PLC0415
@@ -336,7 +340,7 @@ def _or_none(value: float) -> float | None:
     return None if value != value else value
 
 
-def _shown(args: argparse.Namespace, result: dict[str, Any], suite: Suite) -> Any:
+def _shown(args: argparse.Namespace, result: dict[str, Any], suite: EvaluationSuite) -> Any:
     """The result for JSON; for people the tables are printed."""
     from napari_sam.evaluation.report.group_table import format_table  # noqa: PLC0415
     from napari_sam.evaluation.report.result_tables import short_tables  # noqa: PLC0415
@@ -365,17 +369,17 @@ def _shown(args: argparse.Namespace, result: dict[str, Any], suite: Suite) -> An
 
 def _agreement(args: argparse.Namespace, samples: Sequence[Sample]) -> dict[str, Any]:
     """Automatic against corrected masks, where the data have both."""
-    from napari_sam.evaluation.datasets.labelled_samples import chosen_samples  # noqa: PLC0415
-    from napari_sam.evaluation.datasets.store_samples import corrected_objects  # noqa: PLC0415
-    from napari_sam.evaluation.experiments.whole_images import file_of, label_image  # noqa: PLC0415
-    from napari_sam.evaluation.metrics.agreement import agreement, label_pairs  # noqa: PLC0415
+    from napari_sam.evaluation.datasets.label_store_format import corrected_objects  # noqa: PLC0415
+    from napari_sam.evaluation.datasets.labelled_samples import select_samples  # noqa: PLC0415
+    from napari_sam.evaluation.experiments.whole_images import find_label_file, read_label_file  # noqa: PLC0415
+    from napari_sam.evaluation.metrics.agreement import agreement, matched_ious  # noqa: PLC0415
 
     pairs: list[tuple[str, float]] = []
     if args.automatic is not None:
-        for one in chosen_samples([s for s in samples if s.kind == "objects"], args.max_images or None):
-            if (path := file_of(args.automatic, one)) is not None:
+        for one in select_samples([s for s in samples if s.kind == "objects"], args.max_images or None):
+            if (path := find_label_file(args.automatic, one)) is not None:
                 truth = one.truth()
-                ious = label_pairs(label_image(path, one, truth.shape), truth.labels())
+                ious = matched_ious(read_label_file(path, one, truth.shape), truth.labels())
                 pairs += [(f"{one.dataset}/{one.name}", iou) for iou in ious]
         if not pairs:
             raise EvaluationError(

@@ -12,10 +12,10 @@ from napari_sam.errors import EvaluationError
 if TYPE_CHECKING:
     import argparse
 
-    from napari_sam.evaluation.experiments.runner import Model
+    from napari_sam.evaluation.runs.model_spec import ModelSpec
 
 
-def chosen_models(args: argparse.Namespace) -> list[Model]:
+def chosen_models(args: argparse.Namespace) -> list[ModelSpec]:
     """The networks of a command; a file is called by its name without folder and ending.
 
     Raises
@@ -23,11 +23,11 @@ def chosen_models(args: argparse.Namespace) -> list[Model]:
     EvaluationError
         If two have one name.
     """
-    from napari_sam.evaluation.experiments.runner import Model as _Model  # noqa: PLC0415
+    from napari_sam.evaluation.runs.model_spec import ModelSpec as _Model  # noqa: PLC0415
     from src_models.checkpoints.registry import model_names  # noqa: PLC0415
 
     given = args.model if isinstance(args.model, list) else [args.model or "default"]
-    out: list[Model] = []
+    out: list[ModelSpec] = []
     for text in given or ["default"]:
         name, is_named, source = text.partition("=")
         if not is_named:
@@ -74,7 +74,7 @@ def add_human(names: Any, common: argparse.ArgumentParser) -> None:
 
 
 def _human_prepare(args: argparse.Namespace) -> Any:
-    from napari_sam.evaluation.datasets.formats import find_samples  # noqa: PLC0415
+    from napari_sam.evaluation.datasets.dataset_formats import find_samples  # noqa: PLC0415
     from napari_sam.evaluation.rating.rating_study import prepare_study  # noqa: PLC0415
 
     samples = find_samples(args.data, args.format, args.split, args.only)
@@ -92,9 +92,9 @@ def _human_prepare(args: argparse.Namespace) -> Any:
 
 
 def _human_rate(args: argparse.Namespace) -> Any:
-    from napari_sam.evaluation.rating.rating_study import Study  # noqa: PLC0415
+    from napari_sam.evaluation.rating.rating_study import RatingStudy  # noqa: PLC0415
 
-    study = Study.open(args.study)
+    study = RatingStudy.open(args.study)
     from napari_sam.widgets.rating_widget import rate_in_window  # noqa: PLC0415 - napari is slow to import
 
     rated = rate_in_window(study, args.rater)
@@ -102,9 +102,9 @@ def _human_rate(args: argparse.Namespace) -> Any:
 
 
 def _human_report(args: argparse.Namespace) -> Any:
-    from napari_sam.evaluation.rating.rating_study import Study, rating_report  # noqa: PLC0415
+    from napari_sam.evaluation.rating.rating_study import RatingStudy, rating_report  # noqa: PLC0415
 
-    report = rating_report(Study.open(args.study))
+    report = rating_report(RatingStudy.open(args.study))
     if args.json:
         return report
     for name, one in report["sources"].items():

@@ -145,7 +145,7 @@ def _pretrain(args: argparse.Namespace) -> Any:
 
 
 def _calibrate(args: argparse.Namespace) -> Any:
-    from napari_sam.evaluation.experiments.calibration import calibrate  # noqa: PLC0415
+    from napari_sam.evaluation.experiments.quality_calibration import calibrate  # noqa: PLC0415
     from src_models.training.config import TrainConfig, find_config  # noqa: PLC0415
 
     def report(name: str, count: int) -> None:

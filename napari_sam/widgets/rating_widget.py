@@ -22,7 +22,7 @@ from qtpy.QtWidgets import (
 )
 
 from napari_sam.errors import NapariSamError
-from napari_sam.evaluation.rating.rating_study import BEST, Study
+from napari_sam.evaluation.rating.rating_study import BEST, RatingStudy
 from napari_sam.widgets.canvas_view import focus_canvas
 from napari_sam.widgets.key_bindings import KeySet
 
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     import napari
     from numpy.typing import NDArray
 
-    from napari_sam.evaluation.rating.rating_study import Item
+    from napari_sam.evaluation.rating.rating_study import RatingItem
 
 _ABOUT = (
     "<b>How good is the outlined mask?</b><br>"
@@ -65,15 +65,15 @@ class RatingWidget(QWidget):
         What is shown; None before a study is opened, and at its end.
     """
 
-    def __init__(self, viewer: napari.Viewer, study: Study | None = None, rater: str | None = None) -> None:
+    def __init__(self, viewer: napari.Viewer, study: RatingStudy | None = None, rater: str | None = None) -> None:
         super().__init__()
         self._viewer, self._study = viewer, study
         self._keys = KeySet(viewer)
-        self._order: list[Item] = []
+        self._order: list[RatingItem] = []
         self._at = 0
         self._rated_as = ""  # whose order it is, whatever is being typed
         self._shown_at = 0.0
-        self.current: Item | None = None
+        self.current: RatingItem | None = None
         self._build()
         self.rater.setText(rater or _user())
         self._show_state()
@@ -122,7 +122,7 @@ class RatingWidget(QWidget):
 
     # ---- what the user does -------------------------------------------------------------------------------
 
-    def begin(self, study: Study) -> None:
+    def begin(self, study: RatingStudy) -> None:
         """Go on with a study where this rater stopped."""
         rater = self.rater.text().strip()
         try:
@@ -196,7 +196,7 @@ class RatingWidget(QWidget):
     def open(self, folder: str | Path) -> None:
         """Open a study's folder; says what is wrong with it if it is none."""
         try:
-            study = Study.open(folder)
+            study = RatingStudy.open(folder)
         except NapariSamError as error:
             show_error(str(error))
             return
@@ -287,7 +287,7 @@ def _user() -> str:
         return ""
 
 
-def rate_in_window(study: Study, rater: str) -> int:
+def rate_in_window(study: RatingStudy, rater: str) -> int:
     """Open a window, let a person rate, and return how many masks have their rating when it is closed.
 
     Parameters

@@ -2,8 +2,8 @@
 
 The mask decoder scores its masks from a token, before they are drawn. Afterwards more is known: how sharp a mask is,
 whether it keeps to the prompt, whether the candidates agree. A network of some 200 weights, fitted on images
-with known masks (`napari_sam.evaluation.experiments.calibration`), weighs that. Official checkpoints have none, and
-their scores stay as they are.
+with known masks (`napari_sam.evaluation.experiments.quality_calibration`), weighs that. Official checkpoints have
+none, and their scores stay as they are.
 """
 
 from __future__ import annotations

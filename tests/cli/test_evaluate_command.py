@@ -92,8 +92,8 @@ def test_proposals(data, capsys):
 
 def coco_of(folder, tmp_path):
     """An instances file of a data set's image, and a detector's boxes."""
-    from napari_sam.evaluation.datasets.formats import find_samples
-    from napari_sam.evaluation.metrics.coco_metrics import encode
+    from napari_sam.evaluation.datasets.dataset_formats import find_samples
+    from napari_sam.evaluation.metrics.coco_metrics import encode_mask
 
     truth = find_samples(folder)[0].truth()
     rows = [
@@ -101,7 +101,7 @@ def coco_of(folder, tmp_path):
             "id": o.label,
             "image_id": 5,
             "category_id": 1,
-            "segmentation": encode(o.mask, o.origin, truth.shape),
+            "segmentation": encode_mask(o.mask, o.origin, truth.shape),
             "iscrowd": 0,
         }
         for o in truth.objects
@@ -225,8 +225,8 @@ def test_text_is_refused_while_no_model_takes_it(data, capsys, tmp_path):
         (["points", "DATA/nothing"], "no such file or folder"),
         (["points", "DATA", "--format", "voc"], "give one of"),
         (["points", "DATA", "--max-images", "-1"], "--max-images -1"),
-        (["points", "DATA", "--workers", "-2"], "workers -2"),
-        (["points", "DATA", "--clicks", "0"], "clicks 0"),
+        (["points", "DATA", "--workers", "-2"], "workers is -2"),
+        (["points", "DATA", "--clicks", "0"], "clicks is 0"),
         (["points", "BAD/shape"], "labels of shape (9, 9)"),
         (["everything", "BAD/shape"], "labels of shape (9, 9)"),
         (["points", "BAD/float"], "save them as integers"),
@@ -235,7 +235,7 @@ def test_text_is_refused_while_no_model_takes_it(data, capsys, tmp_path):
         (["everything", "DATA", "--labels", "cellpose"], "give NAME=FOLDER"),
         (["everything", "DATA", "--labels", "cellpose=DATA/none"], "no such folder"),
         (["edges", "BAD/empty"], "none of the 1 images has boundaries"),
-        (["edges", "DATA", "--grid", "0"], "grid 0"),
+        (["edges", "DATA", "--grid", "0"], "grid is 0"),
         (["groups", "DATA", "--table", "DATA/none.csv"], "none.csv"),
         (["groups", "DATA", "--by", "stane"], "--by stane"),
         (["points", "DATA", "--seed", "-1"], "--seed -1"),
@@ -289,9 +289,9 @@ def test_a_study_from_preparation_to_report(data, capsys, tmp_path):
     study = tmp_path / "study"
     made = run(capsys, "human", "prepare", data, "--study", study, "--objects", "3", "--device", "cpu")
     assert made["masks to rate"] == 6
-    from napari_sam.evaluation.rating.rating_study import Study
+    from napari_sam.evaluation.rating.rating_study import RatingStudy
 
-    opened = Study.open(study)
+    opened = RatingStudy.open(study)
     for item in opened.items:
         opened.rate("ada", item.number, 9 if item.source == "default" else 10)
     report = run(capsys, "human", "report", study)

@@ -9,7 +9,7 @@ import numpy as np
 from napari_sam.engine.interactive.prediction import Prediction
 from napari_sam.engine.interactive.prompts import Prompt
 from napari_sam.engine.interactive.windows import whole_window
-from napari_sam.evaluation.datasets.labelled_samples import Sample, truth_of_labels
+from napari_sam.evaluation.datasets.labelled_samples import Sample, truth_from_labels
 
 
 class Oracle:
@@ -70,4 +70,4 @@ def answer(masks, bbox, shape, scores=(0.8, 0.3)):
 def toy(labels, name="a", dataset="toy", **about):
     """A sample in memory."""
     image = np.repeat((labels[..., None] > 0) * np.uint8(200), 3, 2)
-    return Sample(dataset, name, None, lambda: truth_of_labels(labels), lambda: image, f"{dataset}{name}", **about)
+    return Sample(dataset, name, None, lambda: truth_from_labels(labels), lambda: image, f"{dataset}{name}", **about)

@@ -74,7 +74,7 @@ class TrueObject:
 
 
 @dataclass(frozen=True)
-class Truth:
+class GroundTruth:
     """Everything that is known of an image.
 
     Attributes
@@ -109,7 +109,7 @@ class Truth:
         return out
 
 
-def truth_of_labels(labels: NDArray[np.integer], category: str = "") -> Truth:
+def truth_from_labels(labels: NDArray[np.integer], category: str = "") -> GroundTruth:
     """The objects of a label image (H, W); 0 is background.
 
     >>> [o.box for o in truth_of_labels(np.array([[0, 7, 7], [3, 0, 0]])).objects]
@@ -120,10 +120,10 @@ def truth_of_labels(labels: NDArray[np.integer], category: str = "") -> Truth:
         if place is not None:
             mask = labels[place] == label
             objects.append(TrueObject(label, mask, (place[0].start, place[1].start), category))
-    return Truth((labels.shape[0], labels.shape[1]), tuple(objects))
+    return GroundTruth((labels.shape[0], labels.shape[1]), tuple(objects))
 
 
-def tight(label: int, mask: NDArray[np.bool_], origin: tuple[int, int], **about: Any) -> TrueObject | None:
+def object_from_mask(label: int, mask: NDArray[np.bool_], origin: tuple[int, int], **about: Any) -> TrueObject | None:
     """An object whose mask is cut to what is set; None if nothing is."""
     rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     if not len(rows):
@@ -161,7 +161,7 @@ class Sample:
     dataset: str
     name: str
     image: Path | None
-    read_truth: Callable[[], Truth]
+    read_truth: Callable[[], GroundTruth]
     read_image: Callable[[], NDArray[Any]] | None = None
     identity: str = ""
     kind: str = "objects"
@@ -182,7 +182,7 @@ class Sample:
             raise EvaluationError(f"{self.title}: has labels but no image; put it beside them")
         return self.image
 
-    def truth(self, shape: tuple[int, int] | None = None) -> Truth:
+    def truth(self, shape: tuple[int, int] | None = None) -> GroundTruth:
         """The ground truth, checked to be of the image's shape if that is given.
 
         Raises
@@ -214,7 +214,7 @@ def file_identity(*paths: Path | None) -> str:
     return text if len(parts) <= _FEW_FILES else hashlib.sha256(text.encode()).hexdigest()
 
 
-def spread(count: int, most: int | None) -> list[int]:
+def evenly_spaced(count: int, most: int | None) -> list[int]:
     """Up to `most` of `count` places, evenly spread; all of them for None.
 
     >>> spread(10, 3), spread(2, 5)
@@ -225,21 +225,21 @@ def spread(count: int, most: int | None) -> list[int]:
     return [int(v) for v in np.unique(np.linspace(0, count - 1, most).astype(int))]
 
 
-def chosen_objects(truth: Truth, most: int | None, least_px: int = MIN_AREA_PX) -> list[TrueObject]:
+def select_objects(truth: GroundTruth, most: int | None, least_px: int = MIN_AREA_PX) -> list[TrueObject]:
     """Up to `most` objects of an image that are large enough to be asked for, evenly spread over its labels."""
     large = [one for one in truth.counted if one.area_px >= least_px]
-    return [large[i] for i in spread(len(large), most)]
+    return [large[i] for i in evenly_spaced(len(large), most)]
 
 
-def chosen_samples(samples: Sequence[Sample], most: int | None) -> list[Sample]:
+def select_samples(samples: Sequence[Sample], most: int | None) -> list[Sample]:
     """Up to `most` samples of each data set, evenly spread, in their order."""
     by_set: dict[str, list[Sample]] = {}
     for one in samples:
         by_set.setdefault(one.dataset, []).append(one)
-    return [some[i] for some in by_set.values() for i in spread(len(some), most)]
+    return [some[i] for some in by_set.values() for i in evenly_spaced(len(some), most)]
 
 
-def with_groups(samples: Iterable[Sample], table: Mapping[tuple[str, str], Mapping[str, str]]) -> list[Sample]:
+def add_groups(samples: Iterable[Sample], table: Mapping[tuple[str, str], Mapping[str, str]]) -> list[Sample]:
     """Samples with the columns of a table that is read by data set and name, or by name alone.
 
     Raises

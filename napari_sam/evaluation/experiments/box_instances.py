@@ -4,27 +4,29 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping  # noqa: TC003 - resolved by `validate`
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.datasets.labelled_samples import spread
+from napari_sam.evaluation.datasets.labelled_samples import evenly_spaced
 from napari_sam.evaluation.experiments.experiment import OVERALL, Estimate, Experiment, Record
-from napari_sam.evaluation.experiments.simulated_clicks import box_iou
-from napari_sam.evaluation.metrics.coco_metrics import average_precision, encode, evaluated
-from napari_sam.evaluation.metrics.statistics import CONFIDENCE, Interval, resampling
+from napari_sam.evaluation.experiments.simulated_clicks import prediction_iou
+from napari_sam.evaluation.metrics.bootstrap import CONFIDENCE, Interval, resampling
+from napari_sam.evaluation.metrics.coco_metrics import average_precision, encode_mask, match_categories
+from src_models.settings import setting
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Container, Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from napari_sam.evaluation.datasets.labelled_samples import Sample, TrueObject, Truth
-    from napari_sam.evaluation.experiments.experiment import Payload, Unit
-    from napari_sam.evaluation.metrics.coco_metrics import Judged
+    from napari_sam.evaluation.datasets.labelled_samples import GroundTruth, Sample, TrueObject
+    from napari_sam.evaluation.experiments.experiment import Payload, SampleResult
+    from napari_sam.evaluation.metrics.coco_metrics import CategoryMatches
     from napari_sam.predictor import Predictor
 
 _REPEATS = 100  # of the bootstrap, each of which accumulates anew
@@ -98,7 +100,7 @@ def read_detections(
 
 
 @dataclass(frozen=True)
-class Instances(Experiment):
+class InstanceExperiment(Experiment):
     """Masks from boxes, and once more from box and mask, as the paper does.
 
     Attributes
@@ -115,15 +117,15 @@ class Instances(Experiment):
 
     name: ClassVar[str] = "instances"
     title: ClassVar[str] = "Instances from detected boxes"
-    max_images: int | None = 4
-    per_image: int | None = 24
+    max_images: int | None = setting(4, "images per data set, evenly spaced", low=1)
+    per_image: int | None = setting(24, "objects per image, evenly spaced", low=1)
     detections: Mapping[int, list[Detection]] | None = field(default=None, compare=False, repr=False)
     source: str = "true boxes"
 
     def settings(self) -> dict[str, Any]:  # noqa: D102 - as in Experiment
         return {"per_image": self.per_image, "source": self.source}
 
-    def for_sample(self, sample: Sample) -> Instances:  # noqa: D102 - as in Experiment
+    def for_sample(self, sample: Sample) -> InstanceExperiment:  # noqa: D102 - as in Experiment
         if self.detections is None or sample.number is None:
             return self
         return replace(self, detections={sample.number: self.detections.get(sample.number, [])})
@@ -139,7 +141,7 @@ class Instances(Experiment):
             "objects": [
                 {
                     "label": one.label,
-                    "runs": encode(one.mask, one.origin, truth.shape),
+                    "runs": encode_mask(one.mask, one.origin, truth.shape),
                     "area": one.area_px,
                     "category": one.category,
                     "frequency": one.frequency,
@@ -160,17 +162,19 @@ class Instances(Experiment):
         refined = predictor.predict_many(again, predictor.runner.kind == "default")
         for how, answers in (("once", once), ("refined", refined)):
             for p, box in zip(answers, boxes, strict=True):
-                out["found"][how].append(_entry(encode(p.mask, p.bbox[:2], truth.shape), box))
+                out["found"][how].append(_entry(encode_mask(p.mask, p.bbox[:2], truth.shape), box))
             if self.detections is None:
-                ious = [box_iou(p, p.best, o.mask, o.origin) for p, o in zip(answers, _counted(chosen), strict=True)]
+                ious = [
+                    prediction_iou(p, p.best, o.mask, o.origin) for p, o in zip(answers, _counted(chosen), strict=True)
+                ]
                 out["iou"][how] = ious
         for box in boxes:
             y0, x0, y1, x1 = (round(v) for v in box.box)
             filled = np.ones((max(1, y1 - y0), max(1, x1 - x0)), bool)
-            out["found"]["box"].append(_entry(encode(filled, (y0, x0), truth.shape), box))
+            out["found"]["box"].append(_entry(encode_mask(filled, (y0, x0), truth.shape), box))
         return out
 
-    def _asked(self, sample: Sample, truth: Truth) -> tuple[list[TrueObject], list[Detection]]:
+    def _asked(self, sample: Sample, truth: GroundTruth) -> tuple[list[TrueObject], list[Detection]]:
         """The objects that count, and the boxes to ask for."""
         if self.detections is not None:
             if sample.number is None:
@@ -178,18 +182,18 @@ class Instances(Experiment):
             found = sorted(self.detections.get(sample.number, []), key=lambda one: -one.score)[: self.per_image]
             return list(truth.objects), [b for one in found if (b := _clipped(one, truth.shape)) is not None]
         counted = truth.counted
-        some = [counted[i] for i in spread(len(counted), self.per_image)]
+        some = [counted[i] for i in evenly_spaced(len(counted), self.per_image)]
         boxes = [Detection(tuple(float(v) for v in one.box), one.category, 1.0) for one in some]  # type: ignore[arg-type]
         return [*some, *(one for one in truth.objects if one.crowd)], boxes
 
-    def records(self, units: Sequence[Unit], method: str) -> Iterator[Record]:  # noqa: D102
+    def records(self, units: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
         for unit in units:
             labels = [one["label"] for one in unit.payload["objects"] if not one["crowd"]]
             for how, ious in unit.payload["iou"].items():
                 for label, iou in zip(labels, ious, strict=True):
                     yield Record(unit.dataset, unit.sample, label, method, how, "IoU", iou)
 
-    def summary(self, units: Sequence[Unit], method: str, seed: int) -> list[Estimate]:  # noqa: D102
+    def summary(self, units: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
         out: list[Estimate] = []
         for how, who, protocol in (
             ("once", method, "one pass"),
@@ -256,7 +260,7 @@ def _entry(runs: dict[str, Any], box: Detection) -> dict[str, Any]:
     return {"runs": runs, "category": box.category, "score": box.score}
 
 
-def _precisions(units: Sequence[Unit], how: str, seed: int) -> dict[str, _Precision]:
+def _precisions(units: Sequence[SampleResult], how: str, seed: int) -> dict[str, _Precision]:
     """APs of one data set by their names."""
     images = [
         {
@@ -273,7 +277,7 @@ def _precisions(units: Sequence[Unit], how: str, seed: int) -> dict[str, _Precis
     lvis = any(frequency.values())
     if lvis:  # 300 masks of an image count, of all categories together
         images = [{**one, "found": sorted(one["found"], key=lambda f: -f["score"])[:_LVIS_MOST]} for one in images]
-    judged = evaluated(images, names, _LVIS_MOST if lvis else _MOST)
+    judged = match_categories(images, names, _LVIS_MOST if lvis else _MOST)
     groups = {metric: {k for k in names if frequency.get(k) == letter} for letter, metric in _GROUPS.items()}
 
     def numbers(weights: NDArray[np.float64] | None = None) -> dict[str, float]:
@@ -295,7 +299,7 @@ def _precisions(units: Sequence[Unit], how: str, seed: int) -> dict[str, _Precis
 
 
 def _resampled(
-    judged: Sequence[Judged], count: int, seed: int, numbers: Callable[[NDArray[np.float64]], dict[str, float]]
+    judged: Sequence[CategoryMatches], count: int, seed: int, numbers: Callable[[NDArray[np.float64]], dict[str, float]]
 ) -> tuple[dict[str, NDArray[np.float64]], str]:
     """What numbers are in resamples of the images, or why there are none."""
     if count < 2:

@@ -11,7 +11,8 @@ from scipy.spatial import ConvexHull, QhullError
 
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.experiments.experiment import OVERALL, Estimate, Experiment, Record, mean_estimates
-from napari_sam.evaluation.metrics.statistics import bootstrap_mean
+from napari_sam.evaluation.metrics.bootstrap import bootstrap_mean
+from src_models.settings import setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.evaluation.datasets.labelled_samples import Sample, TrueObject
-    from napari_sam.evaluation.experiments.experiment import Payload, Unit
+    from napari_sam.evaluation.experiments.experiment import Payload, SampleResult
     from napari_sam.predictor import Predictor
 
 CENTER_BINS = 32
@@ -57,7 +58,7 @@ def concavity(mask: NDArray[np.bool_]) -> float:
 
 
 @dataclass(frozen=True)
-class Composition(Experiment):
+class CompositionExperiment(Experiment):
     """The paper's analyses of a data set, for any labelled images.
 
     Attributes
@@ -69,7 +70,7 @@ class Composition(Experiment):
     name: ClassVar[str] = "data"
     title: ClassVar[str] = "The data"
     needs_model: ClassVar[bool] = False
-    max_images: int | None = None
+    max_images: int | None = setting(None, "images per data set, evenly spaced", low=1)
 
     def settings(self) -> dict[str, Any]:  # noqa: D102 - as in Experiment
         return {}
@@ -87,7 +88,7 @@ class Composition(Experiment):
             "concavity": [row[2] for row in rows],
         }
 
-    def records(self, units: Sequence[Unit], method: str) -> Iterator[Record]:  # noqa: D102
+    def records(self, units: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
         for unit in units:
             yield Record(
                 unit.dataset, unit.sample, 0, "data", "image", "masks per image", float(len(unit.payload["labels"]))
@@ -96,7 +97,7 @@ class Composition(Experiment):
                 yield Record(unit.dataset, unit.sample, label, "data", "mask", "relative size", size)
                 yield Record(unit.dataset, unit.sample, label, "data", "mask", "concavity", bent)
 
-    def summary(self, units: Sequence[Unit], method: str, seed: int) -> list[Estimate]:  # noqa: D102
+    def summary(self, units: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
         out = mean_estimates(self.records(units, method), seed)
         for low, high in MASKS_PER_IMAGE:
             inside = [float(low <= len(u.payload["labels"]) <= high) for u in units]
@@ -137,7 +138,7 @@ def _position(sample: Sample) -> list[float] | None:
     return [float(latitude), float(longitude)] if math.isfinite(latitude) and math.isfinite(longitude) else None
 
 
-def center_map(units: Sequence[Unit], bins: int = CENTER_BINS) -> NDArray[np.float64]:
+def center_map(units: Sequence[SampleResult], bins: int = CENTER_BINS) -> NDArray[np.float64]:
     """Density of mask centres over the image, (bins, bins), mean 1.
 
     Raises

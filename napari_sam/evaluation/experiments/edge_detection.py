@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path  # noqa: TC003 - resolved by `validate`
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -15,21 +16,28 @@ from napari_sam.engine.interactive.prediction import tidy_mask
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.datasets.labelled_samples import file_identity
 from napari_sam.evaluation.experiments.experiment import Estimate, Experiment, Record
-from napari_sam.evaluation.experiments.point_prompts import picture
-from napari_sam.evaluation.experiments.proposals import check_grid, window_grid
+from napari_sam.evaluation.experiments.point_prompts import read_rgb
+from napari_sam.evaluation.experiments.proposals import window_grid
+from napari_sam.evaluation.metrics.bootstrap import bootstrap_statistic
 from napari_sam.evaluation.metrics.edge_maps import canny_edges, edge_nms, sobel_edges
 from napari_sam.evaluation.metrics.edge_matching import edge_counts
-from napari_sam.evaluation.metrics.edge_scores import area_under, best_counts, best_f, curve, f_measure, recall_at_half
-from napari_sam.evaluation.metrics.statistics import bootstrap_statistic
+from napari_sam.evaluation.metrics.edge_scores import (
+    areas_under_curve,
+    best_f_measure,
+    counts_at_best_threshold,
+    f_measure,
+    recall_at_half,
+    recall_precision,
+)
+from src_models.settings import setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
-    from napari_sam.evaluation.datasets.labelled_samples import Sample, Truth
-    from napari_sam.evaluation.experiments.experiment import Payload, Unit
+    from napari_sam.evaluation.datasets.labelled_samples import GroundTruth, Sample
+    from napari_sam.evaluation.experiments.experiment import Payload, SampleResult
     from napari_sam.predictor import Predictor
 
 _NMS = 0.7
@@ -82,15 +90,15 @@ def mask_edges(predictor: Predictor, grid: int = 16) -> NDArray[np.float64]:
     return edge_nms(edges / top) if top > 0 else edges
 
 
-def _summary(units: Sequence[Unit], key: str, method: str, seed: int) -> list[Estimate]:
+def _summary(units: Sequence[SampleResult], key: str, method: str, seed: int) -> list[Estimate]:
     """The benchmark's numbers; the threshold of ODS is chosen anew in each resample of the images."""
     out = []
     for dataset in sorted({one.dataset for one in units}):
         counts = np.array([one.payload[key] for one in units if one.dataset == dataset])
         numbers = {
-            "ODS": (best_f, counts),
-            "OIS": (lambda sums: f_measure(*curve(sums))[:, 0], best_counts(counts)),
-            "AP": (area_under, counts),
+            "ODS": (best_f_measure, counts),
+            "OIS": (lambda sums: f_measure(*recall_precision(sums))[:, 0], counts_at_best_threshold(counts)),
+            "AP": (areas_under_curve, counts),
             "R50": (recall_at_half, counts),
         }
         for name, (statistic, per_image) in numbers.items():
@@ -99,15 +107,15 @@ def _summary(units: Sequence[Unit], key: str, method: str, seed: int) -> list[Es
     return out
 
 
-def _records(units: Sequence[Unit], key: str, method: str) -> Iterator[Record]:
+def _records(units: Sequence[SampleResult], key: str, method: str) -> Iterator[Record]:
     """Each image's best F."""
     for one in units:
-        value = float(best_f(np.array([one.payload[key]]))[0])
+        value = float(best_f_measure(np.array([one.payload[key]]))[0])
         yield Record(one.dataset, one.sample, 0, method, "boundaries", "best F", value)
 
 
 @dataclass(frozen=True)
-class Edges(Experiment):
+class EdgeExperiment(Experiment):
     """ODS, OIS, AP and R50 of the edges of all masks.
 
     Attributes
@@ -121,12 +129,8 @@ class Edges(Experiment):
     name: ClassVar[str] = "edges"
     title: ClassVar[str] = "Edge detection"
     kind: ClassVar[str] = "boundaries"
-    max_images: int | None = 16
-    grid: int = 16
-
-    def __post_init__(self) -> None:
-        """Check the grid."""
-        check_grid(self.grid)
+    max_images: int | None = setting(16, "images per data set, evenly spaced", low=1)
+    grid: int = setting(16, "points along each side of the grid", low=1, high=256)
 
     def settings(self) -> dict[str, Any]:  # noqa: D102 - as in Experiment
         return {"grid": self.grid}
@@ -138,21 +142,21 @@ class Edges(Experiment):
         drawn = _boundaries(sample, sample.truth(predictor.image.shape))
         return {"masks": edge_counts(mask_edges(predictor, self.grid), drawn).as_array().tolist()}
 
-    def records(self, units: Sequence[Unit], method: str) -> Iterator[Record]:  # noqa: D102
+    def records(self, units: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
         return _records(units, "masks", method)
 
-    def summary(self, units: Sequence[Unit], method: str, seed: int) -> list[Estimate]:  # noqa: D102
+    def summary(self, units: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
         return _summary(units, "masks", method, seed)
 
 
-def _boundaries(sample: Sample, truth: Truth) -> NDArray[np.bool_]:
+def _boundaries(sample: Sample, truth: GroundTruth) -> NDArray[np.bool_]:
     if truth.boundaries is None or not len(truth.boundaries):
         raise EvaluationError(f"{sample.title}: nobody drew boundaries on it; give data such as BSDS500")
     return truth.boundaries
 
 
 @dataclass(frozen=True)
-class EdgeBaselines(Experiment):
+class EdgeBaselineExperiment(Experiment):
     """Sobel and Canny, and with a folder of PNG maps another program's edges.
 
     Attributes
@@ -167,14 +171,14 @@ class EdgeBaselines(Experiment):
     title: ClassVar[str] = "Edges without a network"
     kind: ClassVar[str] = "boundaries"
     needs_model: ClassVar[bool] = False
-    max_images: int | None = 16
+    max_images: int | None = setting(16, "images per data set, evenly spaced", low=1)
     maps: tuple[tuple[str, Path], ...] = ()
 
     def settings(self) -> dict[str, Any]:  # noqa: D102 - as in Experiment
         return {"maps": [(name, file_identity(*sorted(folder.glob("*.png")))) for name, folder in self.maps]}
 
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
-        rgb = picture(sample)
+        rgb = read_rgb(sample)
         grey = np.asarray(Image.fromarray(rgb).convert("L"), np.float64) / 255
         drawn = _boundaries(sample, sample.truth(grey.shape))
         maps = {"sobel": sobel_edges(grey), "canny": canny_edges(grey)}
@@ -182,11 +186,11 @@ class EdgeBaselines(Experiment):
             maps[name] = _edge_map(folder / f"{sample.name}.png", grey.shape)
         return {name: edge_counts(one, drawn).as_array().tolist() for name, one in maps.items()}
 
-    def records(self, units: Sequence[Unit], method: str) -> Iterator[Record]:  # noqa: D102
+    def records(self, units: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
         for name in units[0].payload if units else ():
             yield from _records(units, name, name)
 
-    def summary(self, units: Sequence[Unit], method: str, seed: int) -> list[Estimate]:  # noqa: D102
+    def summary(self, units: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
         return [one for name in units[0].payload for one in _summary(units, name, name, seed)]
 
 

@@ -7,7 +7,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from napari_sam.evaluation.metrics.statistics import Interval, bootstrap_mean, bootstrap_strata
+from napari_sam.evaluation.metrics.bootstrap import Interval, bootstrap_mean, bootstrap_strata
+from src_models.settings import validate
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,7 +23,7 @@ OVERALL = "all data sets"
 
 
 @dataclass(frozen=True)
-class Unit:
+class SampleResult:
     """What was measured in one image.
 
     Attributes
@@ -137,6 +138,10 @@ class Experiment(ABC):
     version: ClassVar[int] = 1
     max_images: int | None = None
 
+    def __post_init__(self) -> None:
+        """Check the settings of a subclass, which is a frozen dataclass."""
+        validate(self)
+
     @property
     def id(self) -> str:
         """What tells it from other experiments of a run; the name, where there is one of it."""
@@ -161,11 +166,11 @@ class Experiment(ABC):
         """
 
     @abstractmethod
-    def records(self, units: Sequence[Unit], method: str) -> Iterator[Record]:
+    def records(self, units: Sequence[SampleResult], method: str) -> Iterator[Record]:
         """All values, one by one."""
 
     @abstractmethod
-    def summary(self, units: Sequence[Unit], method: str, seed: int) -> list[Estimate]:
+    def summary(self, units: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:
         """The numbers of every data set, and of all."""
 
 

@@ -8,12 +8,19 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from napari_sam.engine.normalisation import decide
-from napari_sam.errors import EvaluationError, SettingsError
-from napari_sam.evaluation.datasets.labelled_samples import chosen_objects
-from napari_sam.evaluation.experiments.baselines import BOX_BASELINES, POINT_BASELINES, Crop, answer_box, answer_points
+from napari_sam.errors import EvaluationError
+from napari_sam.evaluation.datasets.labelled_samples import select_objects
+from napari_sam.evaluation.experiments.classical_methods import (
+    BOX_BASELINES,
+    POINT_BASELINES,
+    ObjectCrop,
+    answer_box,
+    answer_points,
+)
 from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates
-from napari_sam.evaluation.experiments.simulated_clicks import box_iou, next_click, next_prompt, placed_iou
+from napari_sam.evaluation.experiments.simulated_clicks import crop_iou, next_click, next_prompt, prediction_iou
 from napari_sam.io.images.open_image import open_image
+from src_models.settings import setting
 from src_models.training.prompt_simulation import deepest_point, noisy_box, random_point
 
 if TYPE_CHECKING:
@@ -23,10 +30,10 @@ if TYPE_CHECKING:
 
     from napari_sam.engine.interactive.prediction import Prediction
     from napari_sam.evaluation.datasets.labelled_samples import Sample, TrueObject
-    from napari_sam.evaluation.experiments.experiment import Estimate, Payload, Unit
+    from napari_sam.evaluation.experiments.experiment import Estimate, Payload, SampleResult
     from napari_sam.predictor import Predictor
 
-SHOWN = (1, 2, 3, 5, 9)
+REPORTED_CLICKS = (1, 2, 3, 5, 9)
 """Numbers of points at which the paper reports."""
 
 REACHED = (0.85, 0.90)
@@ -36,7 +43,7 @@ _HOW = ("center", "random")
 
 
 @dataclass(frozen=True)
-class Points(Experiment):
+class PointExperiment(Experiment):
     """Clicks at the centre and at random, boxes, noisy boxes, boxes with points.
 
     Attributes
@@ -50,14 +57,9 @@ class Points(Experiment):
     name: ClassVar[str] = "points"
     title: ClassVar[str] = "Masks from points and boxes"
     version: ClassVar[int] = 2
-    max_images: int | None = 8
-    per_image: int | None = 4
-    clicks: int = 9
-
-    def __post_init__(self) -> None:
-        """Check the numbers."""
-        if self.clicks < 1:
-            raise SettingsError(f"clicks {self.clicks}: give a number from 1 up")
+    max_images: int | None = setting(8, "images per data set, evenly spaced", low=1)
+    per_image: int | None = setting(4, "objects per image, evenly spaced", low=1)
+    clicks: int = setting(9, "simulated clicks per object", low=1)
 
     def settings(self) -> dict[str, Any]:  # noqa: D102 - as in Experiment
         return {"per_image": self.per_image, "clicks": self.clicks}
@@ -66,7 +68,7 @@ class Points(Experiment):
         if predictor is None:
             raise TypeError("needs a predictor")
         predictor.set_image(sample.source())
-        objects = chosen_objects(sample.truth(predictor.image.shape), self.per_image)
+        objects = select_objects(sample.truth(predictor.image.shape), self.per_image)
         if not objects:
             return {"labels": []}
         count = len(objects)
@@ -94,7 +96,7 @@ class Points(Experiment):
             "box + 1 point": _best(helped, objects),
         }
 
-    def records(self, units: Sequence[Unit], method: str) -> Iterator[Record]:  # noqa: D102
+    def records(self, units: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
         for unit in units:
             for i, label in enumerate(unit.payload["labels"]):
                 about = (unit.dataset, unit.sample, label, method)
@@ -106,11 +108,11 @@ class Points(Experiment):
                 for how in ("box", "noisy box", "box + 1 point"):
                     yield Record(*about, how, "IoU", unit.payload[how][i])
 
-    def summary(self, units: Sequence[Unit], method: str, seed: int) -> list[Estimate]:  # noqa: D102
+    def summary(self, units: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
         return _checked_summary(self, units, method, seed)
 
 
-def _checked_summary(experiment: Experiment, units: Sequence[Unit], method: str, seed: int) -> list[Estimate]:
+def _checked_summary(experiment: Experiment, units: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:
     found = mean_estimates(experiment.records(units, method), seed)
     if not found:
         raise EvaluationError(f"{experiment.name}: no object of at least 16 px in {len(units)} images; label some")
@@ -152,7 +154,7 @@ class _Session:
         for click in range(clicks):
             answers = self.predictor.predict_many(self.asks, _several(self.predictor) or click == 0)
             for i, (one, p) in enumerate(zip(self.objects, answers, strict=True)):
-                ious = [box_iou(p, k, one.mask, one.origin) for k in range(p.count)]
+                ious = [prediction_iou(p, k, one.mask, one.origin) for k in range(p.count)]
                 out.iou[i].append(ious[p.best])
                 out.oracle[i].append(max(ious))
                 out.score[i].append(float(np.clip(p.predicted_iou[p.best], 0, 1)))
@@ -169,7 +171,7 @@ def _several(predictor: Predictor) -> bool:
 
 
 def _best(answers: Sequence[Prediction], objects: Sequence[TrueObject]) -> list[float]:
-    return [box_iou(p, p.best, one.mask, one.origin) for p, one in zip(answers, objects, strict=True)]
+    return [prediction_iou(p, p.best, one.mask, one.origin) for p, one in zip(answers, objects, strict=True)]
 
 
 def _noisy(one: TrueObject, rng: np.random.Generator, shape: tuple[int, int]) -> tuple[float, float, float, float]:
@@ -185,7 +187,7 @@ def _noisy(one: TrueObject, rng: np.random.Generator, shape: tuple[int, int]) ->
 
 def _curve(about: tuple[str, str, int, str], how: str, ious: Sequence[float]) -> Iterator[Record]:
     """IoU at the paper's numbers of points, and clicks to reach an IoU; never reached counts as all of them."""
-    for n in SHOWN:
+    for n in REPORTED_CLICKS:
         if n <= len(ious):
             yield Record(*about, how, f"IoU@{n}", ious[n - 1])
     for wanted in REACHED:
@@ -194,7 +196,7 @@ def _curve(about: tuple[str, str, int, str], how: str, ious: Sequence[float]) ->
         yield Record(*about, how, f"failed {100 * wanted:.0f}", float(not reached))
 
 
-def picture(sample: Sample) -> NDArray[np.uint8]:
+def read_rgb(sample: Sample) -> NDArray[np.uint8]:
     """The pixels (H, W, 3) that a predictor's network sees of a small image."""
     image = open_image(sample.source())
     h, w = image.shape
@@ -202,7 +204,7 @@ def picture(sample: Sample) -> NDArray[np.uint8]:
 
 
 @dataclass(frozen=True)
-class Baselines(Experiment):
+class BaselineExperiment(Experiment):
     """GrabCut, random walker, Otsu's component and flood fill on the same prompts as `Points`.
 
     Attributes
@@ -216,47 +218,47 @@ class Baselines(Experiment):
     name: ClassVar[str] = "baselines"
     title: ClassVar[str] = "Without a network"
     needs_model: ClassVar[bool] = False
-    max_images: int | None = 8
-    per_image: int | None = 4
-    clicks: int = 3
+    max_images: int | None = setting(8, "images per data set, evenly spaced", low=1)
+    per_image: int | None = setting(4, "objects per image, evenly spaced", low=1)
+    clicks: int = setting(3, "simulated clicks per object", low=1)
 
     def settings(self) -> dict[str, Any]:  # noqa: D102
         return {"per_image": self.per_image, "clicks": self.clicks}
 
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
-        rgb = picture(sample)
-        objects = chosen_objects(sample.truth((rgb.shape[0], rgb.shape[1])), self.per_image)
+        rgb = read_rgb(sample)
+        objects = select_objects(sample.truth((rgb.shape[0], rgb.shape[1])), self.per_image)
         found: dict[str, dict[str, list[Any]]] = {"center": {}, "box": {}}
         for one in objects:
-            crop = Crop(rgb, one.box)
+            crop = ObjectCrop(rgb, one.box)
             for name in POINT_BASELINES:
                 found["center"].setdefault(name, []).append(self._clicked(name, crop, one))
             for name in BOX_BASELINES:
                 mask = crop.grown(answer_box(name, crop.pixels, crop.inner_box(one.box)))
-                found["box"].setdefault(name, []).append(placed_iou(mask, crop.region[:2], one.mask, one.origin))
+                found["box"].setdefault(name, []).append(crop_iou(mask, crop.region[:2], one.mask, one.origin))
         return {"labels": [one.label for one in objects], **found}
 
-    def _clicked(self, name: str, crop: Crop, one: TrueObject) -> list[float]:
+    def _clicked(self, name: str, crop: ObjectCrop, one: TrueObject) -> list[float]:
         y, x = deepest_point(one.mask)
         points, labels = [crop.place(y + one.origin[0], x + one.origin[1])], [1]
         out: list[float] = []
         for _ in range(self.clicks):
             mask = crop.grown(answer_points(name, crop.pixels, points, labels))
-            out.append(placed_iou(mask, crop.region[:2], one.mask, one.origin))
+            out.append(crop_iou(mask, crop.region[:2], one.mask, one.origin))
             y, x, label = next_click(mask, crop.region[:2], one.mask, one.origin)
             points, labels = [*points, crop.place(y, x)], [*labels, label]
         return out
 
-    def records(self, units: Sequence[Unit], method: str) -> Iterator[Record]:  # noqa: D102
+    def records(self, units: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
         for unit in units:
             for i, label in enumerate(unit.payload["labels"]):
                 for name, curves in unit.payload["center"].items():
                     about = (unit.dataset, unit.sample, label, name)
-                    for n in SHOWN:
+                    for n in REPORTED_CLICKS:
                         if n <= len(curves[i]):
                             yield Record(*about, "center", f"IoU@{n}", curves[i][n - 1])
                 for name, values in unit.payload["box"].items():
                     yield Record(unit.dataset, unit.sample, label, name, "box", "IoU", values[i])
 
-    def summary(self, units: Sequence[Unit], method: str, seed: int) -> list[Estimate]:  # noqa: D102
+    def summary(self, units: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
         return _checked_summary(self, units, method, seed)

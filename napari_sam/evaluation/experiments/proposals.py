@@ -11,9 +11,10 @@ from napari_sam.engine.automatic.grid_filters import box_nms, point_grid
 from napari_sam.engine.automatic.grid_logits import Frame, draw, measure
 from napari_sam.engine.automatic.grid_masks import every_mask
 from napari_sam.engine.interactive.windows import whole_window
-from napari_sam.errors import EvaluationError, SettingsError
+from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates
-from napari_sam.evaluation.metrics.coco_metrics import hits_of_objects, size_name
+from napari_sam.evaluation.metrics.coco_metrics import object_recalls, size_category
+from src_models.settings import setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
     from napari_sam.engine.automatic.grid_logits import Candidate, Measured
     from napari_sam.evaluation.datasets.labelled_samples import Sample
-    from napari_sam.evaluation.experiments.experiment import Estimate, Payload, Unit
+    from napari_sam.evaluation.experiments.experiment import Estimate, Payload, SampleResult
     from napari_sam.predictor import Predictor
 
 MOST = 1000
@@ -52,18 +53,6 @@ def window_grid(
     return every_mask(runner, embedding, points, frame, slots=slots, offset=offset), frame
 
 
-def check_grid(per_side: int) -> None:
-    """Refuse a grid that makes no sense.
-
-    Raises
-    ------
-    SettingsError
-        If it has no point, or more than 256 along each side.
-    """
-    if not 1 <= per_side <= 256:
-        raise SettingsError(f"grid {per_side}: give 1 to 256 points along each side")
-
-
 def ranked(
     candidates: Sequence[Candidate], frame: Frame, threshold: float, order: NDArray[np.float64] | None = None
 ) -> list[tuple[Measured, float]]:
@@ -91,7 +80,7 @@ def ranked(
 
 
 @dataclass(frozen=True)
-class Proposals(Experiment):
+class ProposalExperiment(Experiment):
     """Mask AR@1000 of a grid of points, with three masks a point and with one.
 
     Attributes
@@ -104,12 +93,8 @@ class Proposals(Experiment):
 
     name: ClassVar[str] = "proposals"
     title: ClassVar[str] = "Object proposals"
-    max_images: int | None = 2
-    grid: int = 16
-
-    def __post_init__(self) -> None:
-        """Check the grid."""
-        check_grid(self.grid)
+    max_images: int | None = setting(2, "images per data set, evenly spaced", low=1)
+    grid: int = setting(16, "points along each side of the grid", low=1, high=256)
 
     def settings(self) -> dict[str, Any]:  # noqa: D102 - as in Experiment
         return {"grid": self.grid}
@@ -127,14 +112,14 @@ class Proposals(Experiment):
         single = ranked(slots[0], frame, _NMS_SINGLE, chance)[:MOST]
         out: Payload = {"proposals": [len(several), len(single)], "objects": []}
         hits = [
-            hits_of_objects(truth, [(draw(one, frame), one.box[:2], score) for one, score in found], MOST)
+            object_recalls(truth, [(draw(one, frame), one.box[:2], score) for one, score in found], MOST)
             for found in (several, single)
         ]
         for one in truth.counted:
             out["objects"].append(
                 {
                     "label": one.label,
-                    "size": size_name(one.area_px),
+                    "size": size_category(one.area_px),
                     "frequency": one.frequency,
                     "category": one.category,
                     "multimask": hits[0][one.label],
@@ -143,7 +128,7 @@ class Proposals(Experiment):
             )
         return out
 
-    def records(self, units: Sequence[Unit], method: str) -> Iterator[Record]:  # noqa: D102
+    def records(self, units: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
         for unit in units:
             for one in unit.payload["objects"]:
                 about = (unit.dataset, unit.sample, one["label"], method)
@@ -154,7 +139,7 @@ class Proposals(Experiment):
                     if one["frequency"] in _FREQUENCIES:
                         yield Record(*about, f"{how}, {_FREQUENCIES[one['frequency']]}", f"AR@{MOST}", whole)
 
-    def summary(self, units: Sequence[Unit], method: str, seed: int) -> list[Estimate]:  # noqa: D102
+    def summary(self, units: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
         found = mean_estimates(self.records(units, method), seed)
         if not found:
             raise EvaluationError(f"proposals: no object in {len(units)} images; label some")

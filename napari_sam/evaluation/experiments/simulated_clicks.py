@@ -39,12 +39,12 @@ def labelled_images(folder: Path) -> Iterator[tuple[Path | NDArray[np.uint8], ND
             yield images[0], checked_labels(read_picture(path, indices=True), str(path))
 
 
-def box_iou(prediction: Prediction, index: int, truth: NDArray[np.bool_], origin: tuple[int, int]) -> float:
+def prediction_iou(prediction: Prediction, index: int, truth: NDArray[np.bool_], origin: tuple[int, int]) -> float:
     """IoU of one of a prediction's masks and an object whose crop lies at `origin` (y, x)."""
-    return placed_iou(prediction.mask_at(index), prediction.bbox[:2], truth, origin)
+    return crop_iou(prediction.mask_at(index), prediction.bbox[:2], truth, origin)
 
 
-def placed_iou(
+def crop_iou(
     mask: NDArray[np.bool_], corner: tuple[int, int], truth: NDArray[np.bool_], origin: tuple[int, int]
 ) -> float:
     """IoU of two crops that lie at `corner` and `origin` (y, x); 1 where both are empty."""

@@ -13,30 +13,31 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.datasets.coco_samples import coco_samples
+from napari_sam.evaluation.datasets.coco_format import coco_samples
 from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates
-from napari_sam.evaluation.experiments.simulated_clicks import next_click, placed_iou
+from napari_sam.evaluation.experiments.simulated_clicks import crop_iou, next_click
+from src_models.settings import setting
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from napari_sam.evaluation.datasets.labelled_samples import Sample, Truth
-    from napari_sam.evaluation.experiments.experiment import Estimate, Payload, Unit
+    from napari_sam.evaluation.datasets.labelled_samples import GroundTruth, Sample
+    from napari_sam.evaluation.experiments.experiment import Estimate, Payload, SampleResult
     from napari_sam.predictor import Predictor
 
 _ENOUGH = 0.5
 
 
 @dataclass(frozen=True)
-class Phrase:
+class LabelledPhrase:
     """Words and the object they mean."""
 
     text: str
     label: int
 
 
-def text_samples(path: Path) -> tuple[list[Sample], dict[str, list[Phrase]]]:
+def text_samples(path: Path) -> tuple[list[Sample], dict[str, list[LabelledPhrase]]]:
     """Images with phrases: a COCO instances file whose annotations have ``"phrases": ["a dividing cell", ...]``.
 
     Where no annotation has phrases, the category's name is the phrase of each category that has one object only in
@@ -66,11 +67,13 @@ def text_samples(path: Path) -> tuple[list[Sample], dict[str, list[Phrase]]]:
     for row in rows:
         by_image.setdefault(row.get("image_id"), []).append(row)
     given = any("phrases" in row for row in rows)
-    out: dict[str, list[Phrase]] = {}
+    out: dict[str, list[LabelledPhrase]] = {}
     for sample in samples:
         some = by_image.get(sample.number, [])
         phrases = [
-            Phrase(_checked(text, path), at) for at, row in enumerate(some, start=1) for text in row.get("phrases", [])
+            LabelledPhrase(_checked(text, path), at)
+            for at, row in enumerate(some, start=1)
+            for text in row.get("phrases", [])
         ]
         out[sample.name] = phrases if given else _of_categories(sample.truth())
     if not any(out.values()):
@@ -84,9 +87,9 @@ def _checked(text: Any, path: Path) -> str:
     return text.strip()
 
 
-def _of_categories(truth: Truth) -> list[Phrase]:
+def _of_categories(truth: GroundTruth) -> list[LabelledPhrase]:
     names = [one.category for one in truth.counted]
-    return [Phrase(o.category, o.label) for o in truth.counted if o.category and names.count(o.category) == 1]
+    return [LabelledPhrase(o.category, o.label) for o in truth.counted if o.category and names.count(o.category) == 1]
 
 
 def refuse_without_text(predictor: Predictor) -> None:
@@ -105,7 +108,7 @@ def refuse_without_text(predictor: Predictor) -> None:
 
 
 @dataclass(frozen=True)
-class Text(Experiment):
+class TextExperiment(Experiment):
     """Mean IoU of masks from phrases, alone and with a click.
 
     Attributes
@@ -118,13 +121,13 @@ class Text(Experiment):
 
     name: ClassVar[str] = "text"
     title: ClassVar[str] = "Masks from text"
-    phrases: dict[str, list[Phrase]] = field(default_factory=dict)
-    max_images: int | None = None
+    phrases: dict[str, list[LabelledPhrase]] = field(default_factory=dict)
+    max_images: int | None = setting(None, "images per data set, evenly spaced", low=1)
 
     def settings(self) -> dict[str, Any]:  # noqa: D102 - as in Experiment
         return {"phrases": {name: [[p.text, p.label] for p in some] for name, some in self.phrases.items()}}
 
-    def for_sample(self, sample: Sample) -> Text:  # noqa: D102 - as in Experiment
+    def for_sample(self, sample: Sample) -> TextExperiment:  # noqa: D102 - as in Experiment
         return replace(self, phrases={sample.name: self.phrases.get(sample.name, [])})
 
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
@@ -140,22 +143,22 @@ class Text(Experiment):
             if one is None:
                 continue
             p = predict(text=phrase.text)
-            alone = helped = placed_iou(p.mask, p.bbox[:2], one.mask, one.origin)
+            alone = helped = crop_iou(p.mask, p.bbox[:2], one.mask, one.origin)
             if alone < _ENOUGH:
                 y, x, label = next_click(p.mask, p.bbox[:2], one.mask, one.origin)
                 p = predict(text=phrase.text, points=[(y, x)], point_labels=[label])
-                helped = placed_iou(p.mask, p.bbox[:2], one.mask, one.origin)
+                helped = crop_iou(p.mask, p.bbox[:2], one.mask, one.origin)
             for key, value in zip(out, (one.label, alone, helped, phrase.text), strict=True):
                 out[key].append(value)
         return out
 
-    def records(self, units: Sequence[Unit], method: str) -> Iterator[Record]:  # noqa: D102
+    def records(self, units: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
         for unit in units:
             for how in ("text", "text + 1 point"):
                 for label, iou in zip(unit.payload["labels"], unit.payload[how], strict=True):
                     yield Record(unit.dataset, unit.sample, label, method, how, "IoU", iou)
 
-    def summary(self, units: Sequence[Unit], method: str, seed: int) -> list[Estimate]:  # noqa: D102
+    def summary(self, units: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
         found = mean_estimates(self.records(units, method), seed)
         if not found or all(math.isnan(one.value) for one in found):
             raise EvaluationError(f"text: no phrase with an object in {len(units)} images")

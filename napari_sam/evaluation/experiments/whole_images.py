@@ -13,8 +13,9 @@ from napari_sam.engine.automatic.mask_generator import MaskGenerator
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.datasets.labelled_samples import file_identity
 from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates
-from napari_sam.evaluation.experiments.point_prompts import picture
+from napari_sam.evaluation.experiments.point_prompts import read_rgb
 from napari_sam.evaluation.metrics.label_matching import label_scores
+from src_models.settings import setting
 from src_models.training.data.datasets import LABELS_END, checked_labels, read_picture
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.evaluation.datasets.labelled_samples import Sample, Truth
-    from napari_sam.evaluation.experiments.experiment import Estimate, Payload, Unit
+    from napari_sam.evaluation.datasets.labelled_samples import GroundTruth, Sample
+    from napari_sam.evaluation.experiments.experiment import Estimate, Payload, SampleResult
     from napari_sam.predictor import Predictor
 
 METRICS = {
@@ -44,13 +45,13 @@ METRICS = {
 _ENDINGS = (".tif", ".tiff", ".png")
 
 
-def all_objects(predictor: Predictor, sample: Sample) -> NDArray[np.int32]:
+def segment_sample(predictor: Predictor, sample: Sample) -> NDArray[np.int32]:
     """What everything-mode finds in an image: by the dense decoder, or by a grid of points for models without one."""
     predictor.set_image(sample.source())
     if predictor.can_dense:
         return predictor.instances()
     settings = GridSettings.for_model(predictor.runner.kind)
-    found = MaskGenerator(predictor, settings).generate(picture(sample))
+    found = MaskGenerator(predictor, settings).generate(read_rgb(sample))
     out = np.zeros(predictor.image.shape, np.int32)
     for label, one in enumerate(sorted(found, key=lambda one: -one.area), start=1):  # small ones on top
         y0, x0, y1, x1 = one.bbox
@@ -58,7 +59,7 @@ def all_objects(predictor: Predictor, sample: Sample) -> NDArray[np.int32]:
     return out
 
 
-def without_crowds(found: NDArray[np.integer], truth: Truth) -> NDArray[np.integer]:
+def remove_crowd_objects(found: NDArray[np.integer], truth: GroundTruth) -> NDArray[np.integer]:
     """Label image without what lies, by more than half, in regions that count neither for nor against."""
     crowd = np.zeros(truth.shape, bool)
     for one in truth.objects:
@@ -72,13 +73,13 @@ def without_crowds(found: NDArray[np.integer], truth: Truth) -> NDArray[np.integ
     return np.where(inside[number.reshape(found.shape)], 0, found)
 
 
-def _payload(truth: Truth, found: NDArray[np.integer]) -> Payload:
-    true, found = truth.labels(), without_crowds(found, truth)
+def _payload(truth: GroundTruth, found: NDArray[np.integer]) -> Payload:
+    true, found = truth.labels(), remove_crowd_objects(found, truth)
     scores = {k: None if np.isnan(v) else v for k, v in asdict(label_scores(true, found)).items()}
     return {"true": len(np.unique(true[true > 0])), "found": len(np.unique(found[found > 0])), "scores": scores}
 
 
-def _records(units: Sequence[Unit], method: str) -> Iterator[Record]:
+def _records(units: Sequence[SampleResult], method: str) -> Iterator[Record]:
     for unit in units:
         for name, value in unit.payload["scores"].items():
             known = float("nan") if value is None else value
@@ -86,7 +87,7 @@ def _records(units: Sequence[Unit], method: str) -> Iterator[Record]:
 
 
 @dataclass(frozen=True)
-class Everything(Experiment):
+class EverythingExperiment(Experiment):
     """mSA, AP50, AP75, panoptic quality and SEG of everything-mode.
 
     Attributes
@@ -97,7 +98,7 @@ class Everything(Experiment):
 
     name: ClassVar[str] = "everything"
     title: ClassVar[str] = "Everything"
-    max_images: int | None = 6
+    max_images: int | None = setting(6, "images per data set, evenly spaced", low=1)
 
     def settings(self) -> dict[str, Any]:  # noqa: D102 - as in Experiment
         return {}
@@ -105,17 +106,17 @@ class Everything(Experiment):
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
         if predictor is None:
             raise TypeError("needs a predictor")
-        found = all_objects(predictor, sample)
+        found = segment_sample(predictor, sample)
         return _payload(sample.truth((found.shape[0], found.shape[1])), found)
 
-    def records(self, units: Sequence[Unit], method: str) -> Iterator[Record]:  # noqa: D102
+    def records(self, units: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
         return _records(units, method)
 
-    def summary(self, units: Sequence[Unit], method: str, seed: int) -> list[Estimate]:  # noqa: D102
+    def summary(self, units: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
         return mean_estimates(self.records(units, method), seed)
 
 
-def file_of(folder: Path, sample: Sample) -> Path | None:
+def find_label_file(folder: Path, sample: Sample) -> Path | None:
     """The label image of a sample in a folder, or in a sub-folder of it called as the data set; None without one."""
     name = Path(sample.name).name
     for place in (folder / sample.dataset, folder):
@@ -127,7 +128,7 @@ def file_of(folder: Path, sample: Sample) -> Path | None:
     return None
 
 
-def label_image(path: Path, sample: Sample, shape: tuple[int, int]) -> NDArray[np.int32]:
+def read_label_file(path: Path, sample: Sample, shape: tuple[int, int]) -> NDArray[np.int32]:
     """Another program's labels, checked to be of a sample's shape.
 
     Raises
@@ -146,7 +147,7 @@ def label_image(path: Path, sample: Sample, shape: tuple[int, int]) -> NDArray[n
 
 
 @dataclass(frozen=True)
-class OtherLabels(Experiment):
+class ExternalLabelExperiment(Experiment):
     """The same numbers for label images that another program made.
 
     Attributes
@@ -161,7 +162,7 @@ class OtherLabels(Experiment):
 
     tool: str = ""
     folder: Path = field(default_factory=Path)
-    max_images: int | None = 6
+    max_images: int | None = setting(6, "images per data set, evenly spaced", low=1)
     name: ClassVar[str] = "labels of others"
     title: ClassVar[str] = "Everything, by other programs"
     needs_model: ClassVar[bool] = False
@@ -175,7 +176,7 @@ class OtherLabels(Experiment):
         return {"tool": self.tool, "folder": str(self.folder), "files": file_identity(*files)}
 
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
-        path = file_of(self.folder, sample)
+        path = find_label_file(self.folder, sample)
         if path is None:
             name = Path(sample.name).name
             raise EvaluationError(
@@ -183,16 +184,16 @@ class OtherLabels(Experiment):
                 f"{name}_cp_masks.png for it"
             )
         truth = sample.truth()
-        return _payload(truth, label_image(path, sample, truth.shape))
+        return _payload(truth, read_label_file(path, sample, truth.shape))
 
-    def records(self, units: Sequence[Unit], method: str) -> Iterator[Record]:  # noqa: D102
+    def records(self, units: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
         return _records(units, self.tool)
 
-    def summary(self, units: Sequence[Unit], method: str, seed: int) -> list[Estimate]:  # noqa: D102
+    def summary(self, units: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
         return mean_estimates(self.records(units, method), seed)
 
 
-def parse_tools(given: Sequence[str]) -> Mapping[str, Path]:
+def parse_named_folders(given: Sequence[str]) -> Mapping[str, Path]:
     """``NAME=FOLDER`` options.
 
     >>> {name: str(folder) for name, folder in parse_tools(["cellpose=out/cp"]).items()}

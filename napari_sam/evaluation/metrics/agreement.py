@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.metrics.label_matching import match
-from napari_sam.evaluation.metrics.statistics import bootstrap_mean
+from napari_sam.evaluation.metrics.bootstrap import bootstrap_mean
+from napari_sam.evaluation.metrics.label_matching import match_labels
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from napari_sam.evaluation.metrics.statistics import Interval
+    from napari_sam.evaluation.metrics.bootstrap import Interval
 
 SHARES = (0.90, 0.75)
 """IoU above which the audit counts; in SA-1B 94 % and 97 % of the pairs."""
@@ -76,7 +76,7 @@ def agreement(pairs: Sequence[tuple[str, float]], *, seed: int = 0) -> Agreement
     )
 
 
-def label_pairs(automatic: NDArray[np.integer], corrected: NDArray[np.integer]) -> list[float]:
+def matched_ious(automatic: NDArray[np.integer], corrected: NDArray[np.integer]) -> list[float]:
     """IoU of each automatic object and the corrected one that it fits best, one to one; 0 where there is none.
 
     Parameters
@@ -89,7 +89,7 @@ def label_pairs(automatic: NDArray[np.integer], corrected: NDArray[np.integer]) 
     ImageError
         If the shapes differ.
     """
-    m = match(automatic, corrected)
+    m = match_labels(automatic, corrected)
     out = np.zeros(m.true)
     taken: set[int] = set()
     for k in np.argsort(-m.iou, kind="stable"):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.evaluation.datasets.labelled_samples import Truth
+    from napari_sam.evaluation.datasets.labelled_samples import GroundTruth
 
 SIZES = {"small": (0.0, 32.0**2), "medium": (32.0**2, 96.0**2), "large": (96.0**2, 1e10)}
 """Areas of COCO's sizes, pixels."""
@@ -26,7 +26,7 @@ _EVERY = "all"
 _MOST = 100
 
 
-def size_name(area_px: int) -> str:
+def size_category(area_px: int) -> str:
     """COCO's name for an area.
 
     >>> size_name(1023), size_name(1025), size_name(9217)
@@ -46,7 +46,7 @@ def _tools() -> tuple[Any, Any, Any]:
     return masks, COCO, COCOeval
 
 
-def encode(mask: NDArray[np.bool_], origin: tuple[int, int], shape: tuple[int, int]) -> dict[str, Any]:
+def encode_mask(mask: NDArray[np.bool_], origin: tuple[int, int], shape: tuple[int, int]) -> dict[str, Any]:
     """A crop as COCO's compressed run lengths, of an image of `shape`; as JSON holds it."""
     full = np.zeros(shape, np.uint8, order="F")
     full[origin[0] : origin[0] + mask.shape[0], origin[1] : origin[1] + mask.shape[1]] = mask
@@ -67,7 +67,7 @@ def ground_truth(images: Sequence[dict[str, Any]], category: str) -> dict[str, A
 
 
 @dataclass
-class Judged:
+class CategoryMatches:
     """COCO's matching of one category, in the images that have an object or a mask of it.
 
     Attributes
@@ -102,9 +102,9 @@ class Judged:
         return np.asarray(run.eval["precision"][:, :, 0, :, -1])
 
 
-def evaluated(
+def match_categories(
     images: Sequence[dict[str, Any]], categories: Sequence[str], most: int = _MOST, *, by_category: bool = True
-) -> list[Judged]:
+) -> list[CategoryMatches]:
     """Run COCO's matching, category by category, each in the images that have it.
 
     Parameters
@@ -139,7 +139,7 @@ def evaluated(
         some = [(i, one) for i, one in some if one["objects"] or one["found"]]
         if some:
             run = _judged([one for _, one in some], name, most)
-            out.append(Judged(name, run, np.array([i for i, _ in some])))
+            out.append(CategoryMatches(name, run, np.array([i for i, _ in some])))
     return out
 
 
@@ -181,7 +181,7 @@ def _judged(images: Sequence[dict[str, Any]], name: str, most: int) -> Any:
 
 
 def average_precision(
-    judged: Sequence[Judged], weights: NDArray[np.float64] | None = None, chosen: Container[str] | None = None
+    judged: Sequence[CategoryMatches], weights: NDArray[np.float64] | None = None, chosen: Container[str] | None = None
 ) -> dict[str, float]:
     """AP, AP50, AP75 and those of the three sizes; NaN where there is no such object.
 
@@ -211,8 +211,8 @@ def average_precision(
     return out | {f"AP {name}": mean(precision[..., k]) for k, name in enumerate(SIZES, start=1)}
 
 
-def hits_of_objects(
-    truth: Truth, masks: Sequence[tuple[NDArray[np.bool_], tuple[int, int], float]], most: int
+def object_recalls(
+    truth: GroundTruth, masks: Sequence[tuple[NDArray[np.bool_], tuple[int, int], float]], most: int
 ) -> dict[int, tuple[float, float]]:
     """At which share of the ten IoU thresholds each object is found by a set of masks.
 
@@ -232,11 +232,13 @@ def hits_of_objects(
         first is the average recall.
     """
     objects = [
-        {"runs": encode(o.mask, o.origin, truth.shape), "area": o.area_px, "category": "", "crowd": o.crowd}
+        {"runs": encode_mask(o.mask, o.origin, truth.shape), "area": o.area_px, "category": "", "crowd": o.crowd}
         for o in truth.objects
     ]
-    found = [{"runs": encode(m, at, truth.shape), "category": "", "score": float(s)} for m, at, s in masks]
-    (judged,) = evaluated([{"shape": truth.shape, "objects": objects, "found": found}], [""], most, by_category=False)
+    found = [{"runs": encode_mask(m, at, truth.shape), "category": "", "score": float(s)} for m, at, s in masks]
+    (judged,) = match_categories(
+        [{"shape": truth.shape, "objects": objects, "found": found}], [""], most, by_category=False
+    )
     run = judged.run
     shares: dict[str, dict[int, float]] = {}
     for area, one in zip(run.params.areaRngLbl, run.evalImgs, strict=True):
@@ -244,7 +246,7 @@ def hits_of_objects(
             matched = (one["gtMatches"] > 0).mean(0)
             shares[area] = {int(i): float(v) for i, v in zip(one["gtIds"], matched, strict=True)}
     return {
-        o.label: (shares[_EVERY][i], shares[size_name(o.area_px)][i])
+        o.label: (shares[_EVERY][i], shares[size_category(o.area_px)][i])
         for i, o in enumerate(truth.objects, start=1)
         if not o.crowd
     }

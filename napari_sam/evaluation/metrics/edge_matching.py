@@ -56,7 +56,7 @@ def edge_thresholds(count: int = THRESHOLDS) -> NDArray[np.float64]:
     return np.linspace(1 / (count + 1), 1 - 1 / (count + 1), count)
 
 
-def thinned_levels(
+def thin_levels(
     edges: NDArray[np.floating], thresholds: NDArray[np.float64]
 ) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
     """Cut a boundary map at every threshold, and thin every cut to lines of one pixel.
@@ -172,15 +172,15 @@ def edge_counts(
     if not np.isfinite(edges).all():
         raise EvaluationError("the boundary map has values that are no numbers; give finite ones")
     levels_at = edge_thresholds() if thresholds is None else thresholds
-    pixels, levels = thinned_levels(edges, levels_at)
+    pixels, levels = thin_levels(edges, levels_at)
     reach = max_distance * float(np.hypot(*edges.shape))
     any_matched = np.zeros_like(levels)
     matched_true = np.zeros(len(levels_at), np.int64)
     for drawn in truth:
-        pairs = Pairs.within(pixels, drawn, reach)
+        pairs = PixelPairs.within(pixels, drawn, reach)
         for k, level in enumerate(levels):
             if not k or not np.array_equal(level, levels[k - 1]):
-                hit = largest_matching(*pairs.among(level))
+                hit = maximum_matching(*pairs.among(level))
             any_matched[k, hit] = True
             matched_true[k] += len(hit)
     true = np.full(len(levels_at), np.count_nonzero(truth), np.int64)
@@ -188,7 +188,7 @@ def edge_counts(
 
 
 @dataclass(frozen=True)
-class Pairs:
+class PixelPairs:
     """Pixels of a map and of an annotator that are near enough, sorted by the annotator's pixel and distance.
 
     Attributes
@@ -204,7 +204,7 @@ class Pairs:
     rank: NDArray[np.int64]
 
     @classmethod
-    def within(cls, pixels: NDArray[np.int64], drawn: NDArray[np.bool_], reach: float) -> Pairs:
+    def within(cls, pixels: NDArray[np.int64], drawn: NDArray[np.bool_], reach: float) -> PixelPairs:
         """Pairs of the pixels (N, 2) and those of `drawn` (H, W) that are at most `reach` pixels apart."""
         far = int(reach)
         rows, cols = np.nonzero(drawn)
@@ -224,7 +224,7 @@ class Pairs:
         return self.found[there], self.drawn[there], self.rank[there]
 
 
-def largest_matching(left: NDArray[np.int64], right: NDArray[np.int64], rank: NDArray[np.int64]) -> NDArray[np.int64]:
+def maximum_matching(left: NDArray[np.int64], right: NDArray[np.int64], rank: NDArray[np.int64]) -> NDArray[np.int64]:
     """Match as many of two kinds of things as can be, one to one, better pairs before worse ones.
 
     Parameters

@@ -60,28 +60,28 @@ def edge_scores(counts: NDArray[np.integer]) -> EdgeScores:
     if counts.ndim != 3 or not len(counts):
         raise EvaluationError(f"counts of shape {counts.shape}: give (images, 4, thresholds), one image at least")
     total = counts.sum(0)
-    ois = f_measure(*curve(best_counts(counts).sum(0)))
-    area, half = area_under(total[None]), recall_at_half(total[None])
-    return EdgeScores(float(best_f(total[None])[0]), float(ois[0]), float(area[0]), float(half[0]))
+    ois = f_measure(*recall_precision(counts_at_best_threshold(counts).sum(0)))
+    area, half = areas_under_curve(total[None]), recall_at_half(total[None])
+    return EdgeScores(float(best_f_measure(total[None])[0]), float(ois[0]), float(area[0]), float(half[0]))
 
 
-def best_counts(counts: NDArray[np.integer]) -> NDArray[np.integer]:
+def counts_at_best_threshold(counts: NDArray[np.integer]) -> NDArray[np.integer]:
     """What is counted in each image at its own best threshold, of counts (I, 4, T): (I, 4, 1)."""
-    best = f_measure(*curve(counts)).argmax(-1)
+    best = f_measure(*recall_precision(counts)).argmax(-1)
     return np.take_along_axis(counts, best[:, None, None], axis=2)
 
 
-def area_under(counts: NDArray[np.number]) -> NDArray[np.float64]:
+def areas_under_curve(counts: NDArray[np.number]) -> NDArray[np.float64]:
     """AP of counts (B, 4, T): (B,)."""
-    return np.array([_area(r, p) for r, p in zip(*curve(counts), strict=True)])
+    return np.array([_area(r, p) for r, p in zip(*recall_precision(counts), strict=True)])
 
 
 def recall_at_half(counts: NDArray[np.number]) -> NDArray[np.float64]:
     """R50 of counts (B, 4, T): (B,)."""
-    return np.array([_recall_at_half(r, p) for r, p in zip(*curve(counts), strict=True)])
+    return np.array([_recall_at_half(r, p) for r, p in zip(*recall_precision(counts), strict=True)])
 
 
-def curve(counts: NDArray[np.number]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def recall_precision(counts: NDArray[np.number]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Recall and precision of counts (..., 4, T): each (..., T)."""
     matched_true, true, matched_found, found = np.moveaxis(np.asarray(counts, float), -2, 0)
     return matched_true / np.maximum(true, 1), matched_found / np.maximum(found, 1)
@@ -93,9 +93,9 @@ def f_measure(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> ND
     return np.asarray(2 * recall * precision / np.where(both > 0, both, 1))
 
 
-def best_f(counts: NDArray[np.number]) -> NDArray[np.float64]:
+def best_f_measure(counts: NDArray[np.number]) -> NDArray[np.float64]:
     """The best F over thresholds and what lies between them, of counts (B, 4, T): (B,)."""
-    recall, precision = curve(counts)
+    recall, precision = recall_precision(counts)
     best = f_measure(recall, precision).max(-1)
     for share in np.linspace(0, 1, _BETWEEN)[1:-1]:
         mixed = (share * v[:, 1:] + (1 - share) * v[:, :-1] for v in (recall, precision))

@@ -19,7 +19,7 @@ THRESHOLDS = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
 
 
 @dataclass(frozen=True)
-class Matching:
+class LabelMatching:
     """How the objects of two label images overlap.
 
     Attributes
@@ -66,7 +66,7 @@ class Matching:
         return float(np.mean([self.accuracy(t) for t in THRESHOLDS]))
 
 
-def match(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> Matching:
+def match_labels(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> LabelMatching:
     """Overlaps of the objects of two label images.
 
     Parameters
@@ -99,7 +99,7 @@ def match(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> Matching
     inner = both[1:, 1:].tocoo()
     rows, cols = inner.row.astype(np.int64), inner.col.astype(np.int64)
     iou = inner.data / (area_a[rows + 1] + area_b[cols + 1] - inner.data)
-    return Matching(n, m, iou.astype(np.float64), rows, cols, inner.data / area_a[rows + 1])
+    return LabelMatching(n, m, iou.astype(np.float64), rows, cols, inner.data / area_a[rows + 1])
 
 
 def _numbered(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], int]:
@@ -161,7 +161,7 @@ def label_scores(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> L
     >>> round(scores.pq, 3), round(scores.seg, 3), scores.f1
     (0.833, 0.833, 1.0)
     """
-    m = match(true, predicted)
+    m = match_labels(true, predicted)
     tp = m.true_positives(0.5)
     sure = m.iou[m.iou > 0.5]
     either = m.true + m.predicted

@@ -21,9 +21,9 @@ import numpy as np
 from PIL import Image
 
 from napari_sam.errors import CancelledError, EvaluationError, StoreError
-from napari_sam.evaluation.datasets.labelled_samples import spread
-from napari_sam.evaluation.experiments.point_prompts import picture
-from napari_sam.evaluation.metrics.statistics import bootstrap_mean, paired_difference
+from napari_sam.evaluation.datasets.labelled_samples import evenly_spaced
+from napari_sam.evaluation.experiments.point_prompts import read_rgb
+from napari_sam.evaluation.metrics.bootstrap import bootstrap_mean, paired_difference
 from src_models.training.prompt_simulation import deepest_point
 
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.evaluation.datasets.labelled_samples import Sample, TrueObject, Truth
-    from napari_sam.evaluation.experiments.runner import Model
+    from napari_sam.evaluation.datasets.labelled_samples import GroundTruth, Sample, TrueObject
+    from napari_sam.evaluation.runs.model_spec import ModelSpec
     from napari_sam.predictor import Predictor
 
 BEST = 10
@@ -46,7 +46,7 @@ _COLUMNS = ("item", "rating", "seconds", "time")
 
 
 @dataclass(frozen=True)
-class Item:
+class RatingItem:
     """One mask to rate.
 
     Attributes
@@ -75,7 +75,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Study:
+class RatingStudy:
     """Masks to rate, and where ratings are kept.
 
     Attributes
@@ -87,10 +87,10 @@ class Study:
     """
 
     folder: Path
-    items: tuple[Item, ...]
+    items: tuple[RatingItem, ...]
 
     @classmethod
-    def open(cls, folder: str | Path) -> Study:
+    def open(cls, folder: str | Path) -> RatingStudy:
         """Open a study.
 
         Raises
@@ -101,7 +101,7 @@ class Study:
         place = Path(folder).expanduser()
         try:
             raw = json.loads((place / _FILE).read_text(encoding="utf-8"))
-            items = tuple(Item(**{**row, "point": tuple(row["point"])}) for row in raw["items"])
+            items = tuple(RatingItem(**{**row, "point": tuple(row["point"])}) for row in raw["items"])
         except FileNotFoundError as error:
             raise EvaluationError(
                 f"{place}: no {_FILE}; make a study with 'napari-sam evaluate human prepare DATA --study {place}'"
@@ -115,12 +115,12 @@ class Study:
         """Whose masks there are."""
         return sorted({one.source for one in self.items})
 
-    def order(self, rater: str) -> list[Item]:
+    def order(self, rater: str) -> list[RatingItem]:
         """The items in a rater's own random order."""
         rng = np.random.default_rng([zlib.crc32(rater.encode()), len(self.items)])
         return [self.items[i] for i in rng.permutation(len(self.items))]
 
-    def pixels(self, item: Item) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
+    def pixels(self, item: RatingItem) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
         """Picture (h, w, 3) and mask (h, w) of an item.
 
         Raises
@@ -212,13 +212,13 @@ class Study:
 def prepare_study(
     folder: str | Path,
     samples: Sequence[Sample],
-    models: Sequence[Model],
+    models: Sequence[ModelSpec],
     objects: int = 100,
     *,
     seed: int = 0,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
-) -> Study:
+) -> RatingStudy:
     """Make a study: every model's mask of some objects, clicked at their centres, and the true masks.
 
     Parameters
@@ -260,7 +260,7 @@ def prepare_study(
     total, done = sum(len(labels) for _, _, labels in chosen), 0
     predictors = [(one.name, one.load()) for one in models]
     begun = place.with_name(f".{place.name}.partial")
-    items: list[Item] = []
+    items: list[RatingItem] = []
     try:
         begun.mkdir(parents=True, exist_ok=True)
         for sample, truth, labels in chosen:
@@ -275,10 +275,10 @@ def prepare_study(
         begun.rename(place)
     except OSError as error:
         raise StoreError(f"{place}: the study cannot be written: {error}; is the disk full?") from error
-    return Study(place, tuple(items))
+    return RatingStudy(place, tuple(items))
 
 
-def _objects(samples: Sequence[Sample], objects: int, seed: int) -> list[tuple[Sample, Truth, list[int]]]:
+def _objects(samples: Sequence[Sample], objects: int, seed: int) -> list[tuple[Sample, GroundTruth, list[int]]]:
     """Objects to rate: data sets take turns, images are drawn at random, few objects of each."""
     rng = np.random.default_rng([seed, zlib.crc32(b"rating")])
     by_set: dict[str, list[Sample]] = {}
@@ -286,7 +286,7 @@ def _objects(samples: Sequence[Sample], objects: int, seed: int) -> list[tuple[S
         if one.kind == "objects":
             by_set.setdefault(one.dataset, []).append(one)
     waiting = [[some[i] for i in rng.permutation(len(some))] for _, some in sorted(by_set.items())]
-    out: list[tuple[Sample, Truth, list[int]]] = []
+    out: list[tuple[Sample, GroundTruth, list[int]]] = []
     count = 0
     while count < objects and any(waiting):
         for some in waiting:
@@ -295,7 +295,7 @@ def _objects(samples: Sequence[Sample], objects: int, seed: int) -> list[tuple[S
             sample = some.pop()
             truth = sample.truth()
             large = [one.label for one in truth.counted if one.area_px >= _LEAST_PX]
-            labels = [large[i] for i in spread(len(large), min(4, objects - count))]
+            labels = [large[i] for i in evenly_spaced(len(large), min(4, objects - count))]
             if labels:
                 out.append((sample, truth, labels))
                 count += len(labels)
@@ -305,13 +305,13 @@ def _objects(samples: Sequence[Sample], objects: int, seed: int) -> list[tuple[S
 def _items_of(
     folder: Path,
     sample: Sample,
-    truth: Truth,
+    truth: GroundTruth,
     labels: Sequence[int],
     predictors: Sequence[tuple[str, Predictor]],
     known: int,
-) -> list[Item]:
+) -> list[RatingItem]:
     """Write pictures and masks of some objects of an image."""
-    rgb = picture(sample)
+    rgb = read_rgb(sample)
     sample.truth((rgb.shape[0], rgb.shape[1]))  # refuses labels of another shape
     objects = [one for one in truth.counted if one.label in labels]
     clicks = [np.add(deepest_point(one.mask), one.origin).tolist() for one in objects]
@@ -320,7 +320,7 @@ def _items_of(
         predictor.set_image(sample.source())
         found = predictor.predict_many([{"points": [click], "point_labels": [1]} for click in clicks])
         answers[name] = [(p.mask, (p.bbox[0], p.bbox[1])) for p in found]
-    out: list[Item] = []
+    out: list[RatingItem] = []
     for i, (one, click) in enumerate(zip(objects, clicks, strict=True)):
         region = _surroundings(one, truth.shape)
         y0, x0, y1, x1 = region
@@ -332,7 +332,7 @@ def _items_of(
             Image.fromarray(_placed(mask, origin, region) * np.uint8(255)).save(folder / f"mask-{number:05d}.png")
             title = f"{sample.dataset}/{sample.name}"
             point = (int(click[0]) - y0, int(click[1]) - x0)
-            out.append(Item(number, f"{title}/{one.label}", title, source, name, f"mask-{number:05d}.png", point))
+            out.append(RatingItem(number, f"{title}/{one.label}", title, source, name, f"mask-{number:05d}.png", point))
     return out
 
 
@@ -354,7 +354,7 @@ def _placed(mask: NDArray[np.bool_], origin: tuple[int, int], region: tuple[int,
     return out
 
 
-def rating_report(study: Study) -> dict[str, Any]:
+def rating_report(study: RatingStudy) -> dict[str, Any]:
     """Mean rating of every source, and all differences of two: paired bootstrap (10 000 resamples, 99 %) and t test.
 
     A mask's rating is the mean over its raters. Intervals come from resampling images.

@@ -11,15 +11,15 @@ import numpy as np
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.experiments.composition import center_map
 from napari_sam.evaluation.experiments.experiment import OVERALL
-from napari_sam.evaluation.experiments.point_prompts import SHOWN
-from napari_sam.evaluation.metrics.edge_scores import curve
+from napari_sam.evaluation.experiments.point_prompts import REPORTED_CLICKS
+from napari_sam.evaluation.metrics.edge_scores import recall_precision
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
-    from napari_sam.evaluation.experiments.experiment import Estimate, Unit
+    from napari_sam.evaluation.experiments.experiment import Estimate, SampleResult
     from napari_sam.evaluation.report.group_table import GroupRow
 
 _DPI = 110
@@ -60,10 +60,10 @@ def point_curves(estimates: Sequence[Estimate]) -> bytes:
     figure, axes = _axes(2)
     known = _found(estimates, _overall(estimates))
     methods = list(dict.fromkeys(method for method, _, _ in known))
-    reached = [n for n in SHOWN if any(metric == f"IoU@{n}" for _, _, metric in known)]
+    reached = [n for n in REPORTED_CLICKS if any(metric == f"IoU@{n}" for _, _, metric in known)]
     for ax, how in zip(axes, ("center", "random"), strict=True):
         for i, method in enumerate(methods):
-            some = [(n, known[method, how, f"IoU@{n}"]) for n in SHOWN if (method, how, f"IoU@{n}") in known]
+            some = [(n, known[method, how, f"IoU@{n}"]) for n in REPORTED_CLICKS if (method, how, f"IoU@{n}") in known]
             if not some:
                 continue
             ns, values = [n for n, _ in some], [e.value for _, e in some]
@@ -143,7 +143,7 @@ def edge_curves(counts: Mapping[str, NDArray[np.integer]]) -> bytes:
     lines = ax.contour(recall, precision, f, np.arange(0.1, 1, 0.1), colors="#ccc", linewidths=0.6)
     ax.clabel(lines, fontsize=6)
     for i, (method, table) in enumerate(counts.items()):
-        r, p = curve(np.asarray(table).sum(0))
+        r, p = recall_precision(np.asarray(table).sum(0))
         best = int(np.argmax(2 * r * p / np.maximum(r + p, 1e-12)))
         ax.plot(r, p, color=f"C{i}", label=f"{method}, F {2 * r[best] * p[best] / max(r[best] + p[best], 1e-12):.3f}")
         ax.plot(r[best], p[best], "o", color=f"C{i}", markersize=5)
@@ -175,9 +175,9 @@ def group_intervals(rows: Sequence[GroupRow]) -> bytes:
     return _png(figure)
 
 
-def centers(units: Sequence[Unit]) -> bytes:
+def centers(units: Sequence[SampleResult]) -> bytes:
     """Figure 5: where mask centres lie, data set by data set."""
-    by_set: dict[str, list[Unit]] = {}
+    by_set: dict[str, list[SampleResult]] = {}
     for one in units:
         by_set.setdefault(one.dataset, []).append(one)
     shown = {name: some for name, some in by_set.items() if any(u.payload["center"] for u in some)}
@@ -194,9 +194,9 @@ def centers(units: Sequence[Unit]) -> bytes:
     return _png(figure)
 
 
-def mask_properties(units: Sequence[Unit]) -> bytes:
+def mask_properties(units: Sequence[SampleResult]) -> bytes:
     """Figure 6: masks per image, relative size and concavity of each data set: median, quartiles, 5 to 95 %."""
-    by_set: dict[str, list[Unit]] = {}
+    by_set: dict[str, list[SampleResult]] = {}
     for one in units:
         by_set.setdefault(one.dataset, []).append(one)
     names = sorted(by_set)
@@ -218,13 +218,13 @@ def mask_properties(units: Sequence[Unit]) -> bytes:
     return _png(figure)
 
 
-def _property(title: str, units: Sequence[Unit]) -> NDArray[np.float64]:
+def _property(title: str, units: Sequence[SampleResult]) -> NDArray[np.float64]:
     if title == "masks per image":
         return np.array([len(u.payload["labels"]) for u in units], float)
     return np.array([v for u in units for v in u.payload["concavity" if title == "concavity" else "size"]], float)
 
 
-def positions(units: Sequence[Unit]) -> bytes | None:
+def positions(units: Sequence[SampleResult]) -> bytes | None:
     """Figure 7: where on Earth images were taken; None where none says it."""
     known = [u.position or u.payload.get("position") for u in units]
     places = np.array([one for one in known if one]).reshape(-1, 2)

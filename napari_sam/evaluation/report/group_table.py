@@ -8,15 +8,15 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.metrics.statistics import CONFIDENCE, Interval, bootstrap_mean
+from napari_sam.evaluation.metrics.bootstrap import CONFIDENCE, Interval, bootstrap_mean
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from napari_sam.evaluation.experiments.experiment import Unit
+    from napari_sam.evaluation.experiments.experiment import SampleResult
 
-POINTS = (1, 3)
+POINT_COUNTS = (1, 3)
 """Numbers of random points, as in the paper's Table 2."""
 
 
@@ -44,7 +44,7 @@ class GroupRow:
 
 
 def group_table(
-    units: Sequence[Unit], columns: Sequence[str], *, seed: int = 0, confidence: float = CONFIDENCE
+    units: Sequence[SampleResult], columns: Sequence[str], *, seed: int = 0, confidence: float = CONFIDENCE
 ) -> list[GroupRow]:
     """Mean IoU at one and three random points for every group of some columns.
 
@@ -85,9 +85,9 @@ def group_table(
     return rows
 
 
-def _by_points(units: Sequence[Unit], seed: int, confidence: float) -> dict[int, Interval]:
+def _by_points(units: Sequence[SampleResult], seed: int, confidence: float) -> dict[int, Interval]:
     out = {}
-    for n in POINTS:
+    for n in POINT_COUNTS:
         curves = [(c, f"{u.dataset}/{u.sample}") for u in units for c in u.payload.get("random", {"iou": []})["iou"]]
         values = [(curve[n - 1], image) for curve, image in curves if len(curve) >= n]
         if values:
@@ -126,7 +126,7 @@ def format_table(rows: Sequence[GroupRow]) -> str:
         if row.column != column:
             column = row.column
             lines += ["-" * 76, column]
-        cells = "".join(f"{plus_minus(row.by_points[n]) if n in row.by_points else '-':>13}" for n in POINTS)
+        cells = "".join(f"{plus_minus(row.by_points[n]) if n in row.by_points else '-':>13}" for n in POINT_COUNTS)
         first = next(iter(row.by_points.values()))
         lines.append(f"  {row.group:<32}{cells}{first.images:>8}{first.n:>9}")
     lines.append("-" * 76)
@@ -138,7 +138,7 @@ def format_table(rows: Sequence[GroupRow]) -> str:
 def overlap_sentence(rows: Sequence[GroupRow], column: str) -> str:
     """Which intervals of a column do not overlap, in words."""
     parts = []
-    for n in POINTS:
+    for n in POINT_COUNTS:
         some = [one for one in rows if one.column == column]
         apart = sorted({tuple(sorted((one.group, other))) for one in some for other in one.apart_from.get(n, ())})
         at = f"at {n} point{'s' if n > 1 else ''}"
@@ -165,7 +165,7 @@ def plus_minus(interval: Interval) -> str:
     return f"{100 * interval.value:.1f} ± {50 * (interval.high - interval.low):.1f}"
 
 
-def read_groups(path: Path) -> dict[tuple[str, str], dict[str, str]]:
+def read_group_table(path: Path) -> dict[tuple[str, str], dict[str, str]]:
     """Grouping columns from a CSV file with a column ``sample`` and perhaps ``dataset``, for `with_groups`.
 
     Raises

@@ -35,7 +35,7 @@ class Heading:
 
 
 @dataclass(frozen=True)
-class Words:
+class Paragraph:
     """A paragraph."""
 
     text: str
@@ -72,9 +72,9 @@ class Page:
     """
 
     title: str
-    blocks: list[Heading | Words | Table | Picture] = field(default_factory=list)
+    blocks: list[Heading | Paragraph | Table | Picture] = field(default_factory=list)
 
-    def add(self, *blocks: Heading | Words | Table | Picture) -> None:
+    def add(self, *blocks: Heading | Paragraph | Table | Picture) -> None:
         """Add at the end."""
         self.blocks.extend(blocks)
 
@@ -128,10 +128,10 @@ def _anchor(text: str) -> str:
     return "".join(c if c.isalnum() else "-" for c in text.lower())
 
 
-def _as_html(block: Heading | Words | Table | Picture) -> str:
+def _as_html(block: Heading | Paragraph | Table | Picture) -> str:
     if isinstance(block, Heading):
         return f'<h{block.level} id="{_anchor(block.text)}">{html.escape(block.text)}</h{block.level}>'
-    if isinstance(block, Words):
+    if isinstance(block, Paragraph):
         return f"<p>{_marked(html.escape(block.text))}</p>"
     if isinstance(block, Picture):
         data = base64.b64encode(block.png).decode("ascii")
@@ -152,10 +152,10 @@ def _marked(text: str) -> str:
     return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
 
 
-def _as_markdown(block: Heading | Words | Table | Picture, places: dict[str, str]) -> str:
+def _as_markdown(block: Heading | Paragraph | Table | Picture, places: dict[str, str]) -> str:
     if isinstance(block, Heading):
         return f"{'#' * block.level} {block.text}"
-    if isinstance(block, Words):
+    if isinstance(block, Paragraph):
         return block.text
     if isinstance(block, Picture):
         return f"![{block.caption}]({places[block.name]})\n\n*{block.caption}*"

@@ -82,7 +82,7 @@ class ShortTable:
         width = max(18, *(len(name) for name in self.rows)) + 2
         lines = [f"{self.method:<{width}}" + "".join(f"{h:>12}" for h in self.headings) + f"{'n':>8}{'images':>8}"]
         for name, cells in self.rows.items():
-            values = "".join(f"{number(cells[h].value) if h in cells else '-':>12}" for h in self.headings)
+            values = "".join(f"{format_number(cells[h].value) if h in cells else '-':>12}" for h in self.headings)
             first = next(iter(cells.values()))
             lines.append(f"{name:<{width}}{values}{first.n:>8}{first.images:>8}")
         return "\n".join(lines)
@@ -121,7 +121,7 @@ def _ordered(names: Iterable[str]) -> list[str]:
     return sorted(set(names), key=lambda name: (name == OVERALL, name))
 
 
-def number(value: float) -> str:
+def format_number(value: float) -> str:
     """Three digits behind the point; what is not defined is said to be.
 
     >>> number(0.12345), number(float("nan"))
@@ -130,14 +130,14 @@ def number(value: float) -> str:
     return "undefined" if math.isnan(value) else f"{value:.3f}"
 
 
-def with_interval(one: Estimate) -> str:
+def format_interval(one: Estimate) -> str:
     """A number and its interval.
 
     >>> with_interval(Estimate("m", "d", "p", "IoU", 0.5, 0.4, 0.6, 10, 3))
     '0.500 [0.400, 0.600]'
     """
     if math.isnan(one.low):
-        return number(one.value)
+        return format_number(one.value)
     return f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]"
 
 

@@ -12,7 +12,7 @@ from scipy import ndimage
 from napari_sam.engine.automatic.dense_finder import DenseFinder, default_settings, dense_windows
 from napari_sam.engine.automatic.magnification import estimate_diameter, estimate_scale
 from napari_sam.errors import CancelledError, PromptError, SettingsError
-from napari_sam.evaluation.metrics.label_matching import match
+from napari_sam.evaluation.metrics.label_matching import match_labels
 from src_models.watershed import WatershedSettings, scored_objects, seeded_watershed
 from tests.engine.tiny import TinyPredictor
 
@@ -119,7 +119,7 @@ def test_a_region_is_found_as_part_of_the_whole(squares):
     assert whole.labels.max() == len(whole.predicted_iou) == len(whole.stability_score) == 2
     part = _found(finder, (30, 120, 96, 200)).labels
     assert part.max() == 1
-    assert match(whole.labels[30:, 120:], part).mean_accuracy() == 1
+    assert match_labels(whole.labels[30:, 120:], part).mean_accuracy() == 1
 
 
 def test_labels_of_a_factor_are_that_much_smaller(squares):
@@ -213,7 +213,7 @@ def test_the_shipped_model_finds_the_sample_nuclei(default_predictor, nuclei):
     image, labels = nuclei
     default_predictor.set_image(image)
     found = _found(DenseFinder(default_predictor), (0, 0, *image.shape[:2]))
-    m = match(labels, found.labels)
+    m = match_labels(labels, found.labels)
     assert m.accuracy(0.5) > 0.7
     iou = np.zeros(len(found.predicted_iou))
     np.maximum.at(iou, m.cols, m.iou)

@@ -7,11 +7,11 @@ import pytest
 import tifffile
 
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.datasets.labelled_samples import Sample, truth_of_labels
-from napari_sam.evaluation.datasets.store_samples import corrected_objects
-from napari_sam.evaluation.experiments.composition import Composition, center_map, concavity
-from napari_sam.evaluation.experiments.experiment import Unit
-from napari_sam.evaluation.metrics.agreement import agreement, label_pairs
+from napari_sam.evaluation.datasets.label_store_format import corrected_objects
+from napari_sam.evaluation.datasets.labelled_samples import Sample, truth_from_labels
+from napari_sam.evaluation.experiments.composition import CompositionExperiment, center_map, concavity
+from napari_sam.evaluation.experiments.experiment import SampleResult
+from napari_sam.evaluation.metrics.agreement import agreement, matched_ious
 from napari_sam.evaluation.report.figures import positions
 from tests.evaluation.evaluation_stubs import toy
 
@@ -39,18 +39,21 @@ def labels():
 
 
 def test_centres_and_sizes_are_shares_of_the_image(labels):
-    found = Composition().measure(toy(labels), None, 0)
+    found = CompositionExperiment().measure(toy(labels), None, 0)
     assert found["center"] == [[0.25, 0.25], [0.875, 0.875]]
     assert found["size"] == [pytest.approx(0.5), pytest.approx(0.25)]
     assert found["concavity"] == [0, 0]
-    density = center_map([Unit("toy", "a", found)], bins=4)
+    density = center_map([SampleResult("toy", "a", found)], bins=4)
     assert density[1, 1] == density[3, 3] == 8
     assert density.sum() == 16
 
 
 def test_masks_per_image_come_in_the_papers_groups(labels):
-    units = [Unit("toy", "a", Composition().measure(toy(labels), None, 0)), Unit("toy", "b", {**EMPTY})]
-    found = {e.metric: e.value for e in Composition().summary(units, "", 0)}
+    units = [
+        SampleResult("toy", "a", CompositionExperiment().measure(toy(labels), None, 0)),
+        SampleResult("toy", "b", {**EMPTY}),
+    ]
+    found = {e.metric: e.value for e in CompositionExperiment().summary(units, "", 0)}
     assert found["masks per image"] == 1.0
     assert found["images with 1-10 masks"] == 0.5
     assert found["images with over 200 masks"] == 0
@@ -61,29 +64,29 @@ EMPTY = {"shape": [4, 4], "position": None, "labels": [], "center": [], "size": 
 
 def test_without_masks_centres_are_not_defined():
     with pytest.raises(EvaluationError, match="not defined"):
-        center_map([Unit("toy", "b", EMPTY)])
+        center_map([SampleResult("toy", "b", EMPTY)])
 
 
 def test_positions_come_from_tables_and_georeferenced_files(labels, tmp_path):
     placed = toy(labels, position=(48.5, 11.5))
     assert placed.position == (48.5, 11.5)
-    units = [Unit("toy", "a", Composition().measure(placed, None, 0), position=placed.position)]
+    units = [SampleResult("toy", "a", CompositionExperiment().measure(placed, None, 0), position=placed.position)]
     assert positions(units).startswith(b"\x89PNG")
-    assert positions([Unit("toy", "a", EMPTY)]) is None
+    assert positions([SampleResult("toy", "a", EMPTY)]) is None
     pytest.importorskip("pyproj")
     path = tmp_path / "geo.tif"
     keys = (1, 1, 0, 2, 1024, 0, 1, 2, 2048, 0, 1, 4326)
     tags = [(33550, "d", 3, (0.1, 0.1, 0.0)), (33922, "d", 6, (0, 0, 0, 10.0, 50.0, 0)), (34735, "H", len(keys), keys)]
     tifffile.imwrite(path, np.zeros((40, 80), np.uint8), extratags=[(c, t, n, v, True) for c, t, n, v in tags])
-    sample = Sample("toy", "geo", path, lambda: truth_of_labels(labels))
-    assert Composition().measure(sample, None, 0)["position"] == pytest.approx([48.0, 14.0])
+    sample = Sample("toy", "geo", path, lambda: truth_from_labels(labels))
+    assert CompositionExperiment().measure(sample, None, 0)["position"] == pytest.approx([48.0, 14.0])
 
 
 def test_pairs_are_matched_one_to_one():
     automatic, corrected = np.zeros((10, 40), int), np.zeros((10, 40), int)
     automatic[:, :10], automatic[:, 20:30], automatic[:, 35:] = 1, 2, 3
     corrected[:, :10], corrected[:, 20:28] = 5, 6
-    assert label_pairs(automatic, corrected) == [1.0, 0.8, 0.0]
+    assert matched_ious(automatic, corrected) == [1.0, 0.8, 0.0]
 
 
 def test_the_audit_counts_shares_above_an_iou():

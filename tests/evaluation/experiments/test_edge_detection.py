@@ -11,14 +11,14 @@ from scipy import ndimage
 
 from napari_sam.engine.automatic.grid_logits import Candidate, Frame
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.datasets.formats import find_samples
+from napari_sam.evaluation.datasets.dataset_formats import find_samples
 from napari_sam.evaluation.experiments import edge_detection as edges
-from napari_sam.evaluation.experiments.edge_detection import EdgeBaselines, Edges, mask_edges
-from napari_sam.evaluation.experiments.experiment import Unit
-from napari_sam.evaluation.experiments.result_store import ResultStore
-from napari_sam.evaluation.experiments.runner import measure
+from napari_sam.evaluation.experiments.edge_detection import EdgeBaselineExperiment, EdgeExperiment, mask_edges
+from napari_sam.evaluation.experiments.experiment import SampleResult
 from napari_sam.evaluation.metrics.edge_maps import canny_edges, edge_nms, sobel_edges
-from napari_sam.evaluation.metrics.edge_scores import best_f, edge_scores
+from napari_sam.evaluation.metrics.edge_scores import best_f_measure, edge_scores
+from napari_sam.evaluation.runs.experiment_runner import run_experiments
+from napari_sam.evaluation.runs.result_store import ResultStore
 
 # matched true, true, matched found, found; at two thresholds
 EASY = [[8, 4], [10, 10], [8, 4], [16, 4]]
@@ -30,7 +30,7 @@ def test_the_best_threshold_is_one_for_the_data_set_and_one_for_each_image():
     # At the first threshold recall 10/20, precision 10/18; at the second 5/20 and 5/5.
     at_first, at_second = 2 * 0.5 * (10 / 18) / (0.5 + 10 / 18), 2 * 0.25 / 1.25
     assert found.ods >= max(at_first, at_second)
-    assert found.ods == pytest.approx(best_f(np.array([EASY, HARD]).sum(0)[None])[0])
+    assert found.ods == pytest.approx(best_f_measure(np.array([EASY, HARD]).sum(0)[None])[0])
     # Each image is best at its first threshold, which together is the data set's first.
     assert found.ois == pytest.approx(at_first)
 
@@ -109,8 +109,8 @@ def test_the_shipped_model_draws_the_outlines_of_nuclei(default_predictor, nucle
 def test_baselines_come_near_their_published_numbers(shared, tmp_path):
     samples = find_samples(shared / "data", only=["BSDS500"])
     with ResultStore(tmp_path) as store:
-        units = measure([EdgeBaselines(max_images=5)], [], samples, store).units["edge baselines", ""]
-    found = {(e.method, e.metric): e for e in EdgeBaselines().summary(units, "", 0)}
+        units = run_experiments([EdgeBaselineExperiment(max_images=5)], [], samples, store).units["edge baselines", ""]
+    found = {(e.method, e.metric): e for e in EdgeBaselineExperiment().summary(units, "", 0)}
     assert found["sobel", "ODS"].value == pytest.approx(0.539, abs=0.08)  # five images; all 55 within 0.02
     assert found["canny", "ODS"].value == pytest.approx(0.600, abs=0.08)
     assert found["sobel", "ODS"].low < found["sobel", "ODS"].value < found["sobel", "ODS"].high
@@ -119,25 +119,25 @@ def test_baselines_come_near_their_published_numbers(shared, tmp_path):
 def test_other_programs_maps_are_measured_too(tmp_path):
     from PIL import Image
 
-    from napari_sam.evaluation.datasets.labelled_samples import Sample, Truth
+    from napari_sam.evaluation.datasets.labelled_samples import GroundTruth, Sample
 
     drawn = np.zeros((1, 30, 30), bool)
     drawn[0, 15] = True
     Image.fromarray(np.zeros((30, 30, 3), np.uint8)).save(tmp_path / "a.png")
     (tmp_path / "maps").mkdir()
     Image.fromarray((drawn[0] * 200).astype(np.uint8)).save(tmp_path / "maps" / "a.png")
-    sample = Sample("toy", "a", tmp_path / "a.png", lambda: Truth((30, 30), boundaries=drawn), kind="boundaries")
-    experiment = EdgeBaselines(maps=(("other", tmp_path / "maps"),))
-    unit = Unit("toy", "a", experiment.measure(sample, None, 0))
+    sample = Sample("toy", "a", tmp_path / "a.png", lambda: GroundTruth((30, 30), boundaries=drawn), kind="boundaries")
+    experiment = EdgeBaselineExperiment(maps=(("other", tmp_path / "maps"),))
+    unit = SampleResult("toy", "a", experiment.measure(sample, None, 0))
     found = {(e.method, e.metric): e.value for e in experiment.summary([unit], "", 0)}
     assert found["other", "ODS"] == 1
     before = experiment.settings()
     wide = (drawn[0] * np.uint16(40_000) + np.uint16(700)).astype(np.uint16)
     Image.fromarray(wide).save(tmp_path / "maps" / "a.png")
     assert experiment.settings() != before  # what was measured with another map is not taken
-    unit = Unit("toy", "a", experiment.measure(sample, None, 0))
+    unit = SampleResult("toy", "a", experiment.measure(sample, None, 0))
     assert np.array(unit.payload["other"])[3, 50] == 30  # 16 bit is not clipped to white
-    missing = EdgeBaselines(maps=(("other", tmp_path),))
+    missing = EdgeBaselineExperiment(maps=(("other", tmp_path),))
     (tmp_path / "a.png").unlink()
     Image.fromarray(np.zeros((30, 31), np.uint8)).save(tmp_path / "a.png")
     with pytest.raises(EvaluationError, match="shape"):
@@ -145,8 +145,10 @@ def test_other_programs_maps_are_measured_too(tmp_path):
 
 
 def test_a_photograph_without_boundaries_is_refused(tmp_path, default_predictor):
-    from napari_sam.evaluation.datasets.labelled_samples import Sample, Truth
+    from napari_sam.evaluation.datasets.labelled_samples import GroundTruth, Sample
 
-    sample = Sample("toy", "a", None, lambda: Truth((8, 8)), lambda: np.zeros((8, 8, 3), np.uint8), kind="boundaries")
+    sample = Sample(
+        "toy", "a", None, lambda: GroundTruth((8, 8)), lambda: np.zeros((8, 8, 3), np.uint8), kind="boundaries"
+    )
     with pytest.raises(EvaluationError, match="nobody drew boundaries"):
-        Edges().measure(sample, default_predictor, 0)
+        EdgeExperiment().measure(sample, default_predictor, 0)

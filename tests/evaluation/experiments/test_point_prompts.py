@@ -6,10 +6,16 @@ import numpy as np
 import pytest
 
 from napari_sam.errors import EvaluationError, SettingsError
-from napari_sam.evaluation.experiments.baselines import BASELINES, BOX_BASELINES, Crop, answer_box, answer_points
-from napari_sam.evaluation.experiments.experiment import OVERALL, Unit
-from napari_sam.evaluation.experiments.point_prompts import Baselines, Points
-from napari_sam.evaluation.experiments.simulated_clicks import box_iou, next_click, placed_iou
+from napari_sam.evaluation.experiments.classical_methods import (
+    BASELINES,
+    BOX_BASELINES,
+    ObjectCrop,
+    answer_box,
+    answer_points,
+)
+from napari_sam.evaluation.experiments.experiment import OVERALL, SampleResult
+from napari_sam.evaluation.experiments.point_prompts import BaselineExperiment, PointExperiment
+from napari_sam.evaluation.experiments.simulated_clicks import crop_iou, next_click, prediction_iou
 from tests.evaluation.evaluation_stubs import Oracle, answer, toy
 
 
@@ -21,12 +27,12 @@ def labels():
 
 
 def records_of(experiment, payload, method="oracle"):
-    records = experiment.records([Unit("toy", "a", payload)], method)
+    records = experiment.records([SampleResult("toy", "a", payload)], method)
     return {(one.method, one.protocol, one.metric): one.value for one in records}
 
 
 def test_scores_are_those_worked_by_hand(labels):
-    experiment = Points(clicks=9)
+    experiment = PointExperiment(clicks=9)
     found = records_of(experiment, experiment.measure(toy(labels), Oracle(labels), 0))
     assert [found["oracle", "center", f"IoU@{n}"] for n in (1, 2, 3, 5, 9)] == [0.5, 1, 1, 1, 1]
     assert found["oracle", "center", "oracle@1"] == 1.0
@@ -44,14 +50,14 @@ def test_an_iou_never_reached_counts_as_all_clicks(labels):
             mask[:, 25:] = False
             return answer(mask[None], (0, 0, *mask.shape), self.labels.shape)
 
-    experiment = Points(clicks=4)
+    experiment = PointExperiment(clicks=4)
     found = records_of(experiment, experiment.measure(toy(labels), Never(labels), 0))
     assert (found["oracle", "center", "NoC85"], found["oracle", "center", "failed 85"]) == (4, 1)
 
 
 def test_the_next_click_is_deepest_in_the_error(labels):
     oracle = Oracle(labels)
-    Points(clicks=2).measure(toy(labels), oracle, 0)
+    PointExperiment(clicks=2).measure(toy(labels), oracle, 0)
     second = oracle.asked[2]  # after the first clicks at the centre and at random
     assert second["points"][0] == [14, 24]
     assert second["points"][1] == (12, 27)  # three pixels deep, as are those below it
@@ -62,12 +68,12 @@ def test_the_next_click_is_deepest_in_the_error(labels):
 @pytest.mark.parametrize(("kind", "several"), [("default", True), ("vit_b", False)])
 def test_sam_gives_one_mask_from_the_second_click_on(labels, kind, several):
     oracle = Oracle(labels, kind)
-    Points(clicks=3).measure(toy(labels), oracle, 0)
+    PointExperiment(clicks=3).measure(toy(labels), oracle, 0)
     assert oracle.several[:3] == [True, several, several]
 
 
 def test_random_points_depend_on_the_seed_alone(labels):
-    experiment = Points(clicks=3)
+    experiment = PointExperiment(clicks=3)
     payloads = [experiment.measure(toy(labels), Oracle(labels), seed) for seed in (0, 0, 1)]
     assert payloads[0] == payloads[1]
     firsts = []
@@ -83,7 +89,7 @@ def test_the_noise_of_boxes_goes_both_ways(labels):
     oracle = Oracle(labels)
     boxes = []
     for seed in range(30):
-        Points(clicks=1).measure(toy(labels), oracle, seed)
+        PointExperiment(clicks=1).measure(toy(labels), oracle, seed)
         boxes.append([ask["box"] for ask in oracle.asked if "box" in ask and not ask.get("points")][1])
     moved = np.array(boxes) - (10, 20, 20, 30)
     assert (moved.min(0) < 0).all()
@@ -92,23 +98,23 @@ def test_the_noise_of_boxes_goes_both_ways(labels):
 
 
 def test_the_noise_of_boxes_does_not_depend_on_clicks(labels):
-    found = [Points(clicks=n).measure(toy(labels), Oracle(labels), 0)["noisy box"] for n in (1, 4)]
+    found = [PointExperiment(clicks=n).measure(toy(labels), Oracle(labels), 0)["noisy box"] for n in (1, 4)]
     assert found[0] == found[1]
 
 
 def test_images_without_objects_give_nothing_and_none_at_all_is_an_error(labels):
     empty = np.zeros_like(labels)
-    experiment = Points()
+    experiment = PointExperiment()
     payload = experiment.measure(toy(empty), Oracle(empty), 0)
     assert payload == {"labels": []}
     with pytest.raises(EvaluationError, match="no object of at least 16 px in 1 images"):
-        experiment.summary([Unit("toy", "a", payload)], "m", 0)
+        experiment.summary([SampleResult("toy", "a", payload)], "m", 0)
 
 
 def test_data_sets_count_alike(labels):
-    experiment = Points(clicks=1)
+    experiment = PointExperiment(clicks=1)
     one = experiment.measure(toy(labels), Oracle(labels), 0)
-    units = [Unit("x", "a", one), Unit("y", "a", one), Unit("y", "b", {"labels": []})]
+    units = [SampleResult("x", "a", one), SampleResult("y", "a", one), SampleResult("y", "b", {"labels": []})]
     found = {(e.dataset, e.metric): e for e in experiment.summary(units, "m", 0) if e.protocol == "center"}
     assert found[OVERALL, "IoU@1"].value == 0.5
     assert found["x", "IoU@1"].note == "one image: the interval is not defined"
@@ -116,16 +122,16 @@ def test_data_sets_count_alike(labels):
 
 def test_labels_of_another_shape_are_refused(labels):
     with pytest.raises(EvaluationError, match="both must be one"):
-        Points().measure(toy(labels), Oracle(labels[:, :-1]), 0)
-    with pytest.raises(SettingsError, match="clicks 0"):
-        Points(clicks=0)
+        PointExperiment().measure(toy(labels), Oracle(labels[:, :-1]), 0)
+    with pytest.raises(SettingsError, match="clicks is 0"):
+        PointExperiment(clicks=0)
 
 
 def test_iou_of_crops_by_hand(labels):
     p = answer(np.ones((1, 5, 5), bool), (0, 0, 5, 5), labels.shape)
-    assert box_iou(p, 0, np.ones((3, 3), bool), (30, 30)) == 0.0
-    assert box_iou(p, 0, np.ones((5, 10), bool), (0, 0)) == 0.5
-    assert placed_iou(np.zeros((2, 2), bool), (0, 0), np.zeros((1, 1), bool), (9, 9)) == 1.0
+    assert prediction_iou(p, 0, np.ones((3, 3), bool), (30, 30)) == 0.0
+    assert prediction_iou(p, 0, np.ones((5, 10), bool), (0, 0)) == 0.5
+    assert crop_iou(np.zeros((2, 2), bool), (0, 0), np.zeros((1, 1), bool), (9, 9)) == 1.0
 
 
 def test_a_click_that_removes_is_a_background_click():
@@ -151,29 +157,29 @@ def disc():
 @pytest.mark.parametrize("name", ["otsu", "flood fill", "random walker"])
 def test_point_baselines_find_a_bright_disc(disc, name):
     rgb, mask, box = disc
-    crop = Crop(rgb, box)
+    crop = ObjectCrop(rgb, box)
     found = crop.grown(answer_points(name, crop.pixels, [crop.place(60, 60)], [1]))
-    assert placed_iou(found, crop.region[:2], mask, (0, 0)) > 0.8
+    assert crop_iou(found, crop.region[:2], mask, (0, 0)) > 0.8
 
 
 @pytest.mark.parametrize("name", ["grabcut", "otsu"])
 def test_box_baselines_find_a_bright_disc(disc, name):
     rgb, mask, box = disc
-    crop = Crop(rgb, box)
+    crop = ObjectCrop(rgb, box)
     found = crop.grown(answer_box(name, crop.pixels, crop.inner_box(box)))
-    assert placed_iou(found, crop.region[:2], mask, (0, 0)) > 0.85
+    assert crop_iou(found, crop.region[:2], mask, (0, 0)) > 0.85
 
 
 def test_a_background_click_takes_away_what_it_floods(disc):
     rgb, _, box = disc
-    crop = Crop(rgb, box)
+    crop = ObjectCrop(rgb, box)
     both = answer_points("flood fill", crop.pixels, [crop.place(60, 60), crop.place(62, 62)], [1, 0])
     assert both.sum() < 100
 
 
 def test_large_objects_are_reduced_and_masks_grow_back():
     rgb = np.zeros((900, 700, 3), np.uint8)
-    crop = Crop(rgb, (100, 100, 700, 600))
+    crop = ObjectCrop(rgb, (100, 100, 700, 600))
     assert max(crop.pixels.shape[:2]) <= 128
     assert crop.grown(np.ones(crop.pixels.shape[:2], bool)).shape == crop.shape
     y, x = crop.place(100, 100)
@@ -189,7 +195,7 @@ def test_even_images_break_no_baseline(name):
 
 
 def test_baselines_answer_the_same_objects_and_know_the_box(labels):
-    experiment = Baselines(clicks=2)
+    experiment = BaselineExperiment(clicks=2)
     found = records_of(experiment, experiment.measure(toy(labels), None, 0))
     assert found["otsu", "center", "IoU@1"] == 1.0
     assert found["box", "box", "IoU"] == 1.0
@@ -197,12 +203,12 @@ def test_baselines_answer_the_same_objects_and_know_the_box(labels):
 
 
 def test_the_shipped_model_meets_the_first_issues_targets_on_nuclei(shared, default_predictor):
-    from napari_sam.evaluation.datasets.formats import find_samples
-    from napari_sam.evaluation.datasets.labelled_samples import chosen_samples
+    from napari_sam.evaluation.datasets.dataset_formats import find_samples
+    from napari_sam.evaluation.datasets.labelled_samples import select_samples
 
-    experiment = Points(per_image=2, clicks=1)
-    samples = chosen_samples(find_samples(shared / "data", only=["dsb2018"]), 8)
-    units = [Unit(s.dataset, s.name, experiment.measure(s, default_predictor, 0)) for s in samples]
+    experiment = PointExperiment(per_image=2, clicks=1)
+    samples = select_samples(find_samples(shared / "data", only=["dsb2018"]), 8)
+    units = [SampleResult(s.dataset, s.name, experiment.measure(s, default_predictor, 0)) for s in samples]
     found = {(e.protocol, e.metric): e.value for e in experiment.summary(units, "default", 0)}
     assert found["center", "IoU@1"] > 0.7
     assert found["box", "IoU"] > 0.75

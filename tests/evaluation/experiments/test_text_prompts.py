@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.experiments.experiment import Unit
-from napari_sam.evaluation.experiments.text_prompts import Phrase, Text, text_samples
+from napari_sam.evaluation.experiments.experiment import SampleResult
+from napari_sam.evaluation.experiments.text_prompts import LabelledPhrase, TextExperiment, text_samples
 from tests.evaluation.evaluation_stubs import Oracle, answer
 
 
@@ -47,16 +47,16 @@ class Reader(Oracle):
 
 def test_phrases_are_asked_alone_then_with_a_click(tmp_path, labels):
     samples, phrases = text_samples(write(tmp_path, phrases=[["a round cell"], ["the field below"]]))
-    payload = Text(phrases).measure(samples[0], Reader(labels), 0)
+    payload = TextExperiment(phrases).measure(samples[0], Reader(labels), 0)
     assert payload["text"] == [1.0, 0.0]
     assert payload["text + 1 point"] == [1.0, 1.0]
-    found = {e.protocol: e.value for e in Text(phrases).summary([Unit("t", "a", payload)], "m", 0)}
+    found = {e.protocol: e.value for e in TextExperiment(phrases).summary([SampleResult("t", "a", payload)], "m", 0)}
     assert found == {"text": 0.5, "text + 1 point": 1.0}
 
 
 def test_categories_of_one_object_are_phrases_where_none_are_given(tmp_path):
     _, phrases = text_samples(write(tmp_path))
-    assert phrases["a"] == [Phrase("cell", 1), Phrase("field", 2)]
+    assert phrases["a"] == [LabelledPhrase("cell", 1), LabelledPhrase("field", 2)]
 
 
 def test_models_without_text_are_refused(tmp_path, labels):
@@ -64,7 +64,7 @@ def test_models_without_text_are_refused(tmp_path, labels):
     oracle = Oracle(labels)
     oracle.predict = lambda points=None: None
     with pytest.raises(EvaluationError, match="takes no text prompts"):
-        Text(phrases).measure(samples[0], oracle, 0)
+        TextExperiment(phrases).measure(samples[0], oracle, 0)
 
 
 @pytest.mark.parametrize("phrases", [[[""], ["x"]], [[3], ["x"]]])

@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from skimage.morphology import thin
 
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.metrics.edge_matching import edge_counts, edge_thresholds, largest_matching, thinned_levels
+from napari_sam.evaluation.metrics.edge_matching import edge_counts, edge_thresholds, maximum_matching, thin_levels
 
 AT = np.array([0.5])
 
@@ -27,7 +27,7 @@ def line(row, shape=(40, 60)):
 @given(hnp.arrays(np.float64, (14, 17), elements=st.sampled_from([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])))
 def test_every_level_is_thinned_as_scikit_image_thins_it(edges):
     thresholds = np.array([0.1, 0.3, 0.5, 0.7, 0.9])
-    pixels, levels = thinned_levels(edges, thresholds)
+    pixels, levels = thin_levels(edges, thresholds)
     for threshold, level in zip(thresholds, levels, strict=True):
         drawn = np.zeros(edges.shape, bool)
         drawn[tuple(pixels[level].T)] = True
@@ -37,7 +37,7 @@ def test_every_level_is_thinned_as_scikit_image_thins_it(edges):
 def test_more_than_64_levels_are_thinned_together(rng):
     edges = rng.random((30, 30))
     thresholds = edge_thresholds()
-    pixels, levels = thinned_levels(edges, thresholds)
+    pixels, levels = thin_levels(edges, thresholds)
     for k in (0, 63, 64, 98):
         drawn = np.zeros(edges.shape, bool)
         drawn[tuple(pixels[levels[k]].T)] = True
@@ -51,7 +51,7 @@ def test_no_matching_is_larger(seed, lefts, rights, share):
     right, left = np.nonzero(rng.random((rights, lefts)) < share)
     rank = rng.integers(0, 5, len(left))
     order = np.lexsort((rank, right))
-    found = largest_matching(left[order], right[order], rank[order])
+    found = maximum_matching(left[order], right[order], rank[order])
     graph = sparse.csr_matrix((np.ones(len(left)), (left, right)), shape=(lefts, rights))
     assert len(found) == np.count_nonzero(maximum_bipartite_matching(graph, "column") >= 0)
     assert len(np.unique(found)) == len(found)
@@ -62,7 +62,7 @@ def test_the_nearer_of_two_lines_is_matched():
     found = line(21) | line(23)
     counts = edge_counts(found.astype(float), truth, AT, max_distance=0.06)  # 4.3 px
     assert counts.as_array()[:, 0].tolist() == [60, 60, 60, 120]
-    pixels, levels = thinned_levels(found.astype(float), AT)
+    pixels, levels = thin_levels(found.astype(float), AT)
     assert levels.all()
     assert set(pixels[:, 0]) == {21, 23}
 

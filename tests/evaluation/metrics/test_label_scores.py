@@ -12,9 +12,13 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.datasets.labelled_samples import Sample, TrueObject, Truth, truth_of_labels
-from napari_sam.evaluation.experiments.whole_images import OtherLabels, parse_tools, without_crowds
-from napari_sam.evaluation.metrics.label_matching import label_scores, match
+from napari_sam.evaluation.datasets.labelled_samples import GroundTruth, Sample, TrueObject, truth_from_labels
+from napari_sam.evaluation.experiments.whole_images import (
+    ExternalLabelExperiment,
+    parse_named_folders,
+    remove_crowd_objects,
+)
+from napari_sam.evaluation.metrics.label_matching import label_scores, match_labels
 
 
 def blobs(seed, smooth):
@@ -37,7 +41,7 @@ def test_panoptic_quality_is_that_of_another_package(a, b):
 @given(st.integers(0, 10_000))
 def test_precision_is_that_of_another_package(seed):
     true, found = blobs(seed, 2.0), blobs(seed, 2.3)
-    assume(not (match(true, found).iou == 0.5).any())  # there it is strict, and we count it
+    assume(not (match_labels(true, found).iou == 0.5).any())  # there it is strict, and we count it
     assert label_scores(true, found).precision == pytest.approx(oracle.average_precision(true, found, 0.5), abs=1e-6)
 
 
@@ -64,7 +68,7 @@ def test_what_is_not_defined_is_nan():
 def sample():
     labels = np.zeros((20, 20), np.int32)
     labels[2:10, 2:10] = 1
-    return Sample("toy", "a", None, lambda: truth_of_labels(labels))
+    return Sample("toy", "a", None, lambda: truth_from_labels(labels))
 
 
 @pytest.mark.parametrize("place", ["a.tif", "a_masks.tif", "toy/a.tif", "toy/a_cp_masks.tif"])
@@ -73,7 +77,7 @@ def test_other_programs_labels_are_found_by_name(tmp_path, sample, place):
 
     (tmp_path / "toy").mkdir()
     tifffile.imwrite(tmp_path / place, sample.truth().labels().astype(np.uint16))
-    found = OtherLabels("cellpose", tmp_path).measure(sample, None, 0)
+    found = ExternalLabelExperiment("cellpose", tmp_path).measure(sample, None, 0)
     assert found["scores"]["pq"] == 1
     assert (found["true"], found["found"]) == (1, 1)
 
@@ -82,10 +86,10 @@ def test_missing_labels_and_other_shapes_are_named(tmp_path, sample):
     import tifffile
 
     with pytest.raises(EvaluationError, match="no labels of toy/a"):
-        OtherLabels("cellpose", tmp_path).measure(sample, None, 0)
+        ExternalLabelExperiment("cellpose", tmp_path).measure(sample, None, 0)
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 5), np.uint16))
     with pytest.raises(EvaluationError, match=r"\(5, 5\)"):
-        OtherLabels("cellpose", tmp_path).measure(sample, None, 0)
+        ExternalLabelExperiment("cellpose", tmp_path).measure(sample, None, 0)
 
 
 def test_the_bare_name_is_taken_last_since_it_may_be_the_image(tmp_path, sample):
@@ -93,7 +97,7 @@ def test_the_bare_name_is_taken_last_since_it_may_be_the_image(tmp_path, sample)
 
     tifffile.imwrite(tmp_path / "a.tif", np.full((20, 20), 7, np.uint16))
     tifffile.imwrite(tmp_path / "a_cp_masks.tif", sample.truth().labels().astype(np.uint16))
-    assert OtherLabels("cellpose", tmp_path).measure(sample, None, 0)["scores"]["pq"] == 1
+    assert ExternalLabelExperiment("cellpose", tmp_path).measure(sample, None, 0)["scores"]["pq"] == 1
 
 
 def test_masks_in_crowds_count_neither_for_nor_against():
@@ -103,11 +107,11 @@ def test_masks_in_crowds_count_neither_for_nor_against():
     )
     found = np.zeros((20, 20), np.int32)
     found[:8, :8], found[2:6, 12:16], found[10:14, 7:11] = 5, 6, 7  # the last has a quarter of itself in the crowd
-    left = without_crowds(found, Truth((20, 20), objects))
+    left = remove_crowd_objects(found, GroundTruth((20, 20), objects))
     assert set(np.unique(left)) == {0, 5, 7}
 
 
 @pytest.mark.parametrize("given_as", ["cellpose", "=x", "cellpose="])
 def test_programs_are_given_with_their_folder(given_as):
     with pytest.raises(EvaluationError, match="give NAME=FOLDER"):
-        parse_tools([given_as])
+        parse_named_folders([given_as])

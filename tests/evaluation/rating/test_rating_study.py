@@ -11,7 +11,7 @@ from scipy import stats
 
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.rating import rating_study as rating
-from napari_sam.evaluation.rating.rating_study import TRUTH, Study, prepare_study, rating_report
+from napari_sam.evaluation.rating.rating_study import TRUTH, RatingStudy, prepare_study, rating_report
 from tests.evaluation.evaluation_stubs import Oracle, toy
 
 
@@ -51,7 +51,7 @@ def test_a_study_has_every_sources_mask_of_the_same_objects(study):
         rgb, mask = study.pixels(item)
         assert rgb.shape[:2] == mask.shape
         assert mask[item.point] or item.source == "half"
-    reopened = Study.open(study.folder)
+    reopened = RatingStudy.open(study.folder)
     assert reopened == study
 
 
@@ -71,9 +71,9 @@ def test_ratings_are_on_disk_at_once_and_the_last_word_counts(study):
     study.rate("ada", 1, 4, 2.5)
     study.rate("ada", 2, 9)
     study.rate("ada", 1, 6)
-    assert Study.open(study.folder).ratings("ada") == {1: 6, 2: 9}
+    assert RatingStudy.open(study.folder).ratings("ada") == {1: 6, 2: 9}
     study.rate("ada", 1, 0)
-    assert Study.open(study.folder).ratings("ada") == {2: 9}
+    assert RatingStudy.open(study.folder).ratings("ada") == {2: 9}
     assert study.ratings("grace") == {}
 
 
@@ -144,10 +144,10 @@ def test_studies_that_are_none_are_refused(study, tmp_path):
     with pytest.raises(EvaluationError, match="exists already"):
         prepare_study(study.folder, samples(), [Stub()], 5)
     with pytest.raises(EvaluationError, match="evaluate human prepare"):
-        Study.open(tmp_path)
+        RatingStudy.open(tmp_path)
     (study.folder / "study.json").write_text(json.dumps({"items": [{"number": 1}]}))
     with pytest.raises(EvaluationError, match="damaged"):
-        Study.open(study.folder)
+        RatingStudy.open(study.folder)
     small = np.zeros((40, 40), np.int32)
     small[:9, :9] = 1
     with pytest.raises(EvaluationError, match="24 x 24 px"):

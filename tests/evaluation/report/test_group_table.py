@@ -7,18 +7,20 @@ import math
 import pytest
 
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.experiments.experiment import Unit
+from napari_sam.evaluation.experiments.experiment import SampleResult
 from napari_sam.evaluation.report.group_table import (
     all_overlap,
     format_table,
     group_table,
     overlap_sentence,
-    read_groups,
+    read_group_table,
 )
 
 
 def unit(name, group, *curves):
-    return Unit("d", name, {"labels": list(range(len(curves))), "random": {"iou": [list(c) for c in curves]}}, group)
+    return SampleResult(
+        "d", name, {"labels": list(range(len(curves))), "random": {"iou": [list(c) for c in curves]}}, group
+    )
 
 
 def images(stain, at_1, at_3, count=12):
@@ -64,12 +66,12 @@ def test_missing_columns_and_objects_are_named(units):
 def test_a_table_of_groups_is_read(tmp_path):
     path = tmp_path / "groups.csv"
     path.write_text("sample,dataset,stain\na,d,H&E\nb,,PAS\n", encoding="utf-8-sig")
-    assert read_groups(path) == {("d", "a"): {"stain": "H&E"}, ("", "b"): {"stain": "PAS"}}
+    assert read_group_table(path) == {("d", "a"): {"stain": "H&E"}, ("", "b"): {"stain": "PAS"}}
 
 
 def test_semicolons_separate_too(tmp_path):
     (tmp_path / "g.csv").write_text("sample;stain\na;H&E\n")
-    assert read_groups(tmp_path / "g.csv") == {("", "a"): {"stain": "H&E"}}
+    assert read_group_table(tmp_path / "g.csv") == {("", "a"): {"stain": "H&E"}}
 
 
 @pytest.mark.parametrize(
@@ -79,6 +81,6 @@ def test_semicolons_separate_too(tmp_path):
 def test_tables_without_their_columns_are_refused(tmp_path, text, message):
     (tmp_path / "g.csv").write_text(text)
     with pytest.raises(EvaluationError, match=message):
-        read_groups(tmp_path / "g.csv")
+        read_group_table(tmp_path / "g.csv")
     with pytest.raises(EvaluationError, match="no such file"):
-        read_groups(tmp_path / "none.csv")
+        read_group_table(tmp_path / "none.csv")

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sam.evaluation.experiments.calibration import calibrate
+from napari_sam.evaluation.experiments.quality_calibration import calibrate
 from src_models.checkpoints.checkpoint_files import load_sam
 from src_models.model_errors import TrainingError
 from src_models.networks.quality_head import FEATURES

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.datasets.labelled_samples import Sample, Truth, file_identity, tight
+from napari_sam.evaluation.datasets.labelled_samples import GroundTruth, Sample, file_identity, object_from_mask
 from src_models.training.data.coco_files import object_mask
 from src_models.training.data.datasets import find_image
 
@@ -160,7 +160,7 @@ def _truth(
     has_names: bool,
     absent: list[Any] | None,
     incomplete: list[Any],
-) -> Truth:
+) -> GroundTruth:
     """The objects of an image, in the order of the file."""
     objects = []
     for at, row in enumerate(annotations, start=1):
@@ -171,8 +171,10 @@ def _truth(
             continue
         mask, origin = object_mask(row["segmentation"], shape, f"{where}, annotation {row.get('id', at)}")
         about = {"category": names.get(number, ""), "frequency": frequencies.get(number, "")}
-        found = tight(at, mask, origin, crowd=bool(row.get("iscrowd")), **about)
+        found = object_from_mask(at, mask, origin, crowd=bool(row.get("iscrowd")), **about)
         if found is not None:
             objects.append(found)
     negative = None if absent is None else frozenset(names.get(k, str(k)) for k in absent)
-    return Truth(shape, tuple(objects), absent=negative, incomplete=frozenset(names.get(k, str(k)) for k in incomplete))
+    return GroundTruth(
+        shape, tuple(objects), absent=negative, incomplete=frozenset(names.get(k, str(k)) for k in incomplete)
+    )

@@ -12,13 +12,13 @@ from PIL import Image
 from scipy.io import savemat
 
 from napari_sam.errors import EvaluationError, NapariSamError
-from napari_sam.evaluation.datasets.formats import FORMATS, find_samples
+from napari_sam.evaluation.datasets.dataset_formats import FORMATS, find_samples
 from napari_sam.evaluation.datasets.labelled_samples import (
     Sample,
-    chosen_objects,
-    chosen_samples,
-    truth_of_labels,
-    with_groups,
+    add_groups,
+    select_objects,
+    select_samples,
+    truth_from_labels,
 )
 
 LABELS = np.zeros((20, 30), np.uint16)
@@ -348,12 +348,12 @@ def test_samples_can_go_to_another_process(collection):
 
 def test_images_and_objects_are_spread_evenly():
     samples = [Sample(d, str(i), None, lambda: None) for d in "ab" for i in range(9)]
-    assert [(s.dataset, s.name) for s in chosen_samples(samples, 2)] == [("a", "0"), ("a", "8"), ("b", "0"), ("b", "8")]
+    assert [(s.dataset, s.name) for s in select_samples(samples, 2)] == [("a", "0"), ("a", "8"), ("b", "0"), ("b", "8")]
     labels = np.zeros((20, 50), int)
     for i in range(5):
         labels[:8, 10 * i : 10 * i + 8] = i + 1
     labels[15, 0] = 6  # too small
-    assert [o.label for o in chosen_objects(truth_of_labels(labels), 3)] == [1, 3, 5]
+    assert [o.label for o in select_objects(truth_from_labels(labels), 3)] == [1, 3, 5]
 
 
 def test_random_numbers_belong_to_an_object_not_to_an_order():
@@ -366,10 +366,10 @@ def test_random_numbers_belong_to_an_object_not_to_an_order():
 def test_a_table_adds_columns_and_positions(collection):
     samples = find_samples(collection)
     table = {("cells", "a"): {"stain": "H&E", "latitude": "48.1", "longitude": "11.6"}, ("", "b"): {"stain": "PAS"}}
-    found = with_groups(samples, table)
+    found = add_groups(samples, table)
     assert [s.groups.get("stain") for s in found] == ["H&E", "PAS", None, "PAS"]
     assert found[0].position == (48.1, 11.6)
     with pytest.raises(EvaluationError, match=r"no row of the table is of any image: it names 'a\.png'"):
-        with_groups(samples, {("", "a.png"): {"stain": "H&E"}})
+        add_groups(samples, {("", "a.png"): {"stain": "H&E"}})
     with pytest.raises(EvaluationError, match="latitude 98"):
-        with_groups(samples, {("", "a"): {"latitude": "98", "longitude": "0"}})
+        add_groups(samples, {("", "a"): {"latitude": "98", "longitude": "0"}})

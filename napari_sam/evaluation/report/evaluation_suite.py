@@ -19,21 +19,22 @@ import numpy as np
 from napari_sam import __version__
 from napari_sam.errors import StoreError
 from napari_sam.evaluation.experiments.experiment import OVERALL, Experiment
-from napari_sam.evaluation.experiments.whole_images import OtherLabels
-from napari_sam.evaluation.metrics.statistics import paired_difference
+from napari_sam.evaluation.experiments.whole_images import ExternalLabelExperiment
+from napari_sam.evaluation.metrics.bootstrap import paired_difference
 from napari_sam.evaluation.report import figures
-from napari_sam.evaluation.report.group_table import POINTS, group_table, overlap_sentence, plus_minus
-from napari_sam.evaluation.report.page import Heading, Page, Picture, Table, Words
-from napari_sam.evaluation.report.result_tables import short_tables, with_interval, write_records, write_summary
+from napari_sam.evaluation.report.group_table import POINT_COUNTS, group_table, overlap_sentence, plus_minus
+from napari_sam.evaluation.report.page import Heading, Page, Paragraph, Picture, Table
+from napari_sam.evaluation.report.result_tables import format_interval, short_tables, write_records, write_summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from napari_sam.evaluation.experiments.experiment import Estimate, Record, Unit
-    from napari_sam.evaluation.experiments.runner import Measured, Model
+    from napari_sam.evaluation.experiments.experiment import Estimate, Record, SampleResult
     from napari_sam.evaluation.report.group_table import GroupRow
     from napari_sam.evaluation.report.result_tables import ShortTable
+    from napari_sam.evaluation.runs.experiment_runner import MeasurementResults
+    from napari_sam.evaluation.runs.model_spec import ModelSpec
 
 _SHARED = {"baselines": "points", "edge baselines": "edges", "labels of others": "everything"}
 """Experiments whose rows stand in the table of another."""
@@ -72,7 +73,7 @@ _ABOUT = {
 
 
 @dataclass
-class Suite:
+class EvaluationSuite:
     """Everything that a run measured, and what is made of it.
 
     Attributes
@@ -92,8 +93,8 @@ class Suite:
     """
 
     experiments: list[Experiment]
-    models: list[Model]
-    measured: Measured
+    models: list[ModelSpec]
+    measured: MeasurementResults
     seed: int = 0
     columns: list[str] = field(default_factory=list)
     about: dict[str, Any] = field(default_factory=dict)
@@ -112,7 +113,7 @@ class Suite:
             if units and self.columns:
                 self.groups[model.name] = group_table(units, self.columns, seed=self.seed)
 
-    def _parts(self) -> Iterator[tuple[Experiment, str, list[Unit]]]:
+    def _parts(self) -> Iterator[tuple[Experiment, str, list[SampleResult]]]:
         for experiment in self.experiments:
             for model in [one.name for one in self.models] if experiment.needs_model else [""]:
                 units = self.measured.units.get((experiment.id, model))
@@ -147,7 +148,7 @@ class Suite:
     @property
     def compared(self) -> list[str]:
         """Names of the models and of other programs whose results were given."""
-        tools = [one.tool for one in self.experiments if isinstance(one, OtherLabels)]
+        tools = [one.tool for one in self.experiments if isinstance(one, ExternalLabelExperiment)]
         return [*(one.name for one in self.models), *tools]
 
     def _difference(
@@ -208,9 +209,9 @@ class Suite:
     def page(self, title: str) -> Page:
         """The report."""
         page = Page(title)
-        page.add(Words(self._made_by()))
+        page.add(Paragraph(self._made_by()))
         page.add(
-            Words(
+            Paragraph(
                 "Figures and tables are named as in the Segment Anything paper (Kirillov et al., 2023). Numbers are "
                 "means per object, then over data sets; brackets are 95 % intervals by bootstrap over "
                 "images (2000 resamples), within each data set. A data set of one image has none, and counts as "
@@ -228,7 +229,7 @@ class Suite:
 
     def _add_experiment(self, page: Page, name: str) -> None:
         title = next(e.title for e in self.experiments if e.name == name or _SHARED.get(e.name) == name)
-        page.add(Heading(title), Words(_ABOUT[name]))
+        page.add(Heading(title), Paragraph(_ABOUT[name]))
         page.add(*self._pictures(name))
         tables = short_tables(name, self.estimates[name])
         if len(tables) > 1:
@@ -237,7 +238,7 @@ class Suite:
             rows = []
             for dataset, cells in table.rows.items():
                 first = next(iter(cells.values()))
-                values = [with_interval(cells[h]) if h in cells else "-" for h in table.headings]
+                values = [format_interval(cells[h]) if h in cells else "-" for h in table.headings]
                 rows.append([dataset, str(first.n), str(first.images), *values])
             page.add(Heading(f"{title}: {table.method}", 3))
             page.add(Table(["data set", "n", "images", *table.headings], rows, OVERALL in table.rows))
@@ -294,7 +295,7 @@ class Suite:
     def _add_comparison(self, page: Page) -> None:
         page.add(
             Heading("Models compared"),
-            Words(
+            Paragraph(
                 "Differences on the same objects or images, paired; intervals by bootstrap over images. `first better` "
                 "is the share of resamples in which the first is; p is that of a paired t test on the images' means."
             ),
@@ -343,7 +344,7 @@ def _side_by_side(tables: Sequence[ShortTable]) -> Table:
     rows = []
     for one in tables:
         cells = list(one.rows.values())[-1]
-        rows.append([one.method, *(with_interval(cells[h]) if h in cells else "-" for h in headings)])
+        rows.append([one.method, *(format_interval(cells[h]) if h in cells else "-" for h in headings)])
     return Table([list(tables[0].rows)[-1], *headings], rows)
 
 
@@ -359,7 +360,7 @@ def _renamed(estimates: Sequence[Estimate]) -> list[Estimate]:
 def _add_groups(page: Page, model: str, rows: list[GroupRow]) -> None:
     page.add(
         Heading(f"Groups: {model}"),
-        Words("Mean IoU in percent at random points with 95 % intervals: the paper's Table 2."),
+        Paragraph("Mean IoU in percent at random points with 95 % intervals: the paper's Table 2."),
         Picture(f"groups_{model}".replace("/", "_"), figures.group_intervals(rows), f"Mean IoU by group, {model}"),
     )
     for column in dict.fromkeys(one.column for one in rows):
@@ -367,9 +368,11 @@ def _add_groups(page: Page, model: str, rows: list[GroupRow]) -> None:
         for one in rows:
             if one.column == column:
                 first = next(iter(one.by_points.values()))
-                values = [plus_minus(one.by_points[n]) if n in one.by_points else "-" for n in POINTS]
+                values = [plus_minus(one.by_points[n]) if n in one.by_points else "-" for n in POINT_COUNTS]
                 table.append([one.group, *values, str(first.n), str(first.images)])
-        page.add(Table([column, "1 point", "3 points", "n", "images"], table), Words(overlap_sentence(rows, column)))
+        page.add(
+            Table([column, "1 point", "3 points", "n", "images"], table), Paragraph(overlap_sentence(rows, column))
+        )
 
 
 def machine() -> dict[str, Any]:

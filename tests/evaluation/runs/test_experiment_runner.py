@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 
 from napari_sam.errors import CancelledError, EvaluationError, SettingsError, StoreError
-from napari_sam.evaluation.datasets.labelled_samples import Sample, truth_of_labels
+from napari_sam.evaluation.datasets.labelled_samples import Sample, truth_from_labels
 from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates
-from napari_sam.evaluation.experiments.result_store import FILE, ResultStore, unit_key
-from napari_sam.evaluation.experiments.runner import Model, measure, out_folder
+from napari_sam.evaluation.runs.result_store import FILE, ResultStore, measurement_key
+from napari_sam.evaluation.runs.experiment_runner import result_folder, run_experiments
+from napari_sam.evaluation.runs.model_spec import ModelSpec
 
 calls: list[str] = []
 
 
 def truth():
-    return truth_of_labels(np.ones((4, 4), int))
+    return truth_from_labels(np.ones((4, 4), int))
 
 
 @dataclass(frozen=True)
@@ -70,27 +71,27 @@ def values(found):
 
 
 def test_what_was_measured_is_not_measured_again(samples, store):
-    first = measure([Counted()], [], samples, store, workers=0)
+    first = run_experiments([Counted()], [], samples, store, workers=0)
     assert (first.measured, first.resumed, len(calls)) == (6, 0, 6)
-    again = measure([Counted()], [], samples, store, workers=0)
+    again = run_experiments([Counted()], [], samples, store, workers=0)
     assert (again.measured, again.resumed, len(calls)) == (0, 6, 6)
     assert values(first) == values(again)
 
 
 @pytest.mark.parametrize("change", [{"setting": 1}, {"seed": 1}, {"identity": "changed"}])
 def test_other_settings_seeds_and_files_are_measured_anew(samples, store, change):
-    measure([Counted()], [], samples, store, workers=0)
+    run_experiments([Counted()], [], samples, store, workers=0)
     if "identity" in change:
         samples[0] = Sample("x", "a", None, truth, identity="changed")
     setting, seed = change.get("setting", 0), change.get("seed", 0)
-    found = measure([Counted(setting=setting)], [], samples, store, seed=seed, workers=0)
+    found = run_experiments([Counted(setting=setting)], [], samples, store, seed=seed, workers=0)
     assert found.measured == (1 if "identity" in change else 6)
 
 
 def test_processes_give_the_same_digits(samples, store, tmp_path):
-    here = measure([Counted()], [], samples, store, workers=0)
+    here = run_experiments([Counted()], [], samples, store, workers=0)
     with ResultStore(tmp_path / "other") as other:
-        there = measure([Counted()], [], samples, other, workers=2)
+        there = run_experiments([Counted()], [], samples, other, workers=2)
     assert values(here) == values(there)
     a, b = (Counted().summary(one.units["counted", ""], "m", 0) for one in (here, there))
     assert a == b
@@ -98,20 +99,20 @@ def test_processes_give_the_same_digits(samples, store, tmp_path):
 
 def test_an_error_names_its_image_and_the_rest_is_kept(samples, store):
     with pytest.raises(EvaluationError, match="c is bad"):
-        measure([Counted(bad="c")], [], samples, store, workers=0)
-    found = measure([Counted()], [], samples, store, workers=0)
+        run_experiments([Counted(bad="c")], [], samples, store, workers=0)
+    found = run_experiments([Counted()], [], samples, store, workers=0)
     assert (found.resumed, found.measured) == (2, 4)
 
 
 def test_errors_come_back_from_processes(samples, store):
     with pytest.raises(EvaluationError, match="c is bad"):
-        measure([Counted(bad="c")], [], samples, store, workers=1)
+        run_experiments([Counted(bad="c")], [], samples, store, workers=1)
 
 
 def test_a_process_that_dies_again_and_again_is_an_error_not_a_hang(samples, store):
     with pytest.raises(EvaluationError, match="died 3 times"):
-        measure([Counted(dies="b")], [], samples, store, workers=1)
-    assert measure([Counted()], [], samples, store, workers=0).resumed >= 1
+        run_experiments([Counted(dies="b")], [], samples, store, workers=1)
+    assert run_experiments([Counted()], [], samples, store, workers=0).resumed >= 1
 
 
 @pytest.mark.parametrize("workers", [0, 1])
@@ -121,9 +122,9 @@ def test_a_cancelled_run_goes_on(samples, store, workers):
     def progress(so_far, total, what):
         done.append(so_far)
 
-    with pytest.raises(CancelledError, match="goes on"):
-        measure([Counted()], [], samples, store, workers=workers, progress=progress, cancelled=lambda: max(done) >= 2)
-    found = measure([Counted()], [], samples, store, workers=0)
+    with pytest.raises(CancelledError, match="again to resume"):
+        run_experiments([Counted()], [], samples, store, workers=workers, progress=progress, cancelled=lambda: max(done) >= 2)
+    found = run_experiments([Counted()], [], samples, store, workers=0)
     assert found.resumed >= 2
     assert found.resumed + found.measured == 6
 
@@ -133,16 +134,16 @@ def test_an_experiment_without_images_says_what_it_needs(samples, store):
         kind = "boundaries"
 
     with pytest.raises(EvaluationError, match="none of the 6 images has boundaries"):
-        measure([Drawn()], [], samples, store)
-    with pytest.raises(SettingsError, match="workers -1"):
-        measure([Counted()], [], samples, store, workers=-1)
+        run_experiments([Drawn()], [], samples, store)
+    with pytest.raises(SettingsError, match="workers is -1"):
+        run_experiments([Counted()], [], samples, store, workers=-1)
 
 
 def test_the_default_models_numbers_do_not_depend_on_processes(nuclei, tmp_path):
     import tifffile
 
-    from napari_sam.evaluation.datasets.formats import find_samples
-    from napari_sam.evaluation.experiments.point_prompts import Points
+    from napari_sam.evaluation.datasets.dataset_formats import find_samples
+    from napari_sam.evaluation.experiments.point_prompts import PointExperiment
 
     for name, part in (("a", np.s_[:200, :200]), ("b", np.s_[200:400, 100:300])):
         tifffile.imwrite(tmp_path / f"{name}.image.tif", nuclei[0][part])
@@ -150,8 +151,8 @@ def test_the_default_models_numbers_do_not_depend_on_processes(nuclei, tmp_path)
     found = []
     for workers in (0, 2):
         with ResultStore(tmp_path / str(workers)) as store:
-            model = Model("default", "default", "cpu")
-            got = measure([Points(per_image=2, clicks=2)], [model], find_samples(tmp_path), store, workers=workers)
+            model = ModelSpec("default", "default", "cpu")
+            got = run_experiments([PointExperiment(per_image=2, clicks=2)], [model], find_samples(tmp_path), store, workers=workers)
             found.append([u.payload for u in got.units["points", "default"]])
     assert found[0] == found[1]
     assert [len(one["labels"]) for one in found[0]] == [2, 2]
@@ -160,7 +161,7 @@ def test_the_default_models_numbers_do_not_depend_on_processes(nuclei, tmp_path)
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
     (tmp_path / "out").write_text("x")
     with pytest.raises(EvaluationError, match="is a file"):
-        out_folder(tmp_path / "out")
+        result_folder(tmp_path / "out")
     with pytest.raises(StoreError, match="another folder"):
         ResultStore(tmp_path / "out")
 
@@ -172,6 +173,6 @@ def test_a_damaged_file_of_measurements_is_named(tmp_path):
 
 
 def test_keys_tell_everything_apart():
-    known = unit_key(experiment="e", settings={"a": 1}, sample=["d", "n", "i"])
-    assert known == unit_key(sample=["d", "n", "i"], settings={"a": 1}, experiment="e")
-    assert known != unit_key(experiment="e", settings={"a": 2}, sample=["d", "n", "i"])
+    known = measurement_key(experiment="e", settings={"a": 1}, sample=["d", "n", "i"])
+    assert known == measurement_key(sample=["d", "n", "i"], settings={"a": 1}, experiment="e")
+    assert known != measurement_key(experiment="e", settings={"a": 2}, sample=["d", "n", "i"])

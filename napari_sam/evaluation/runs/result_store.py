@@ -25,7 +25,7 @@ CREATE TABLE IF NOT EXISTS units (
 _BUSY_S = 30.0
 
 
-def unit_key(**about: Any) -> str:
+def measurement_key(**about: Any) -> str:
     """What a measurement is called: a hash of everything that decides it."""
     return hashlib.sha256(json.dumps(about, sort_keys=True, default=str).encode()).hexdigest()[:32]
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_sam.errors import ImageError
-from napari_sam.evaluation.experiments.simulated_clicks import box_iou, labelled_images, next_prompt
+from napari_sam.evaluation.experiments.simulated_clicks import labelled_images, next_prompt, prediction_iou
 from napari_sam.predictor import Predictor
 from src_models.checkpoints.checkpoint_files import load_sam, save_sam
 from src_models.networks.quality_head import QualityHead, describe
@@ -163,7 +163,7 @@ def _judged(
         Judged(
             group,
             recorder.known(prediction),
-            np.array([box_iou(prediction, k, *truth) for k in range(len(prediction.masks))], np.float32),
+            np.array([prediction_iou(prediction, k, *truth) for k in range(len(prediction.masks))], np.float32),
         )
         for predictions in rounds
         for prediction, truth in zip(predictions, truths, strict=True)

@@ -9,7 +9,7 @@ import pytest
 from scipy import stats
 
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.metrics.statistics import (
+from napari_sam.evaluation.metrics.bootstrap import (
     Interval,
     bootstrap_mean,
     bootstrap_statistic,

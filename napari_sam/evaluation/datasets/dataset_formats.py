@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.datasets.coco_samples import coco_samples
+from napari_sam.evaluation.datasets.coco_format import coco_samples
 from napari_sam.evaluation.datasets.labelled_samples import (
+    GroundTruth,
     Sample,
     TrueObject,
-    Truth,
     file_identity,
-    tight,
-    truth_of_labels,
+    object_from_mask,
+    truth_from_labels,
 )
 from src_models.training.data.datasets import (
     checked_labels,
@@ -166,8 +166,8 @@ def _pair(dataset: str, name: str, image: Path, labels: Path, groups: dict[str, 
     )
 
 
-def _label_file(path: Path) -> Truth:
-    return truth_of_labels(checked_labels(read_picture(path, indices=True), str(path)))
+def _label_file(path: Path) -> GroundTruth:
+    return truth_from_labels(checked_labels(read_picture(path, indices=True), str(path)))
 
 
 def _pair_samples(root: Path, split: str, notes: list[str]) -> list[Sample]:
@@ -202,8 +202,8 @@ def _whole(root: Path) -> tuple[Any, ...]:
     return read_dataset(root).pairs
 
 
-def _part_labels(root: Path, index: int) -> Truth:
-    return truth_of_labels(_whole(root)[index].labels)
+def _part_labels(root: Path, index: int) -> GroundTruth:
+    return truth_from_labels(_whole(root)[index].labels)
 
 
 def _part_image(root: Path, index: int) -> NDArray[Any]:
@@ -211,7 +211,7 @@ def _part_image(root: Path, index: int) -> NDArray[Any]:
     return image
 
 
-def _packed_boundaries(path: Path) -> Truth:
+def _packed_boundaries(path: Path) -> GroundTruth:
     """The .npz in which this project's data keep BSDS500: differences of segmentations, packed boundaries."""
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -219,7 +219,7 @@ def _packed_boundaries(path: Path) -> Truth:
     except (OSError, ValueError, KeyError, EOFError) as error:
         raise EvaluationError(f"{path}: no boundaries of annotators: {error}; export it anew") from error
     drawn = np.unpackbits(packed, axis=2)[:, :, : shape[1]].astype(bool)
-    return Truth((drawn.shape[1], drawn.shape[2]), boundaries=drawn)
+    return GroundTruth((drawn.shape[1], drawn.shape[2]), boundaries=drawn)
 
 
 def _bsds_samples(root: Path, split: str, notes: list[str]) -> list[Sample]:
@@ -254,7 +254,7 @@ def _bsds_samples(root: Path, split: str, notes: list[str]) -> list[Sample]:
     return out
 
 
-def _matlab_boundaries(path: Path) -> Truth:
+def _matlab_boundaries(path: Path) -> GroundTruth:
     from scipy.io import loadmat  # noqa: PLC0415 - only these files need it
     from scipy.io.matlab import MatReadError  # noqa: PLC0415
 
@@ -263,7 +263,7 @@ def _matlab_boundaries(path: Path) -> Truth:
         drawn = np.stack([np.asarray(cell["Boundaries"][0, 0], bool) for cell in cells])
     except (OSError, ValueError, LookupError, TypeError, NotImplementedError, MatReadError) as error:
         raise EvaluationError(f"{path}: not a BSDS500 ground truth: {error}; download it again") from error
-    return Truth((drawn.shape[1], drawn.shape[2]), boundaries=drawn)
+    return GroundTruth((drawn.shape[1], drawn.shape[2]), boundaries=drawn)
 
 
 def _dsb_samples(root: Path, split: str, notes: list[str]) -> list[Sample]:
@@ -281,7 +281,7 @@ def _dsb_samples(root: Path, split: str, notes: list[str]) -> list[Sample]:
     return out
 
 
-def _mask_files(folder: Path) -> Truth:
+def _mask_files(folder: Path) -> GroundTruth:
     objects: list[TrueObject] = []
     shape: tuple[int, int] | None = None
     for label, path in enumerate(sorted((folder / "masks").glob("*.png")), start=1):
@@ -292,12 +292,12 @@ def _mask_files(folder: Path) -> Truth:
         if shape not in (None, mask.shape):
             raise EvaluationError(f"{path}: mask of shape {mask.shape} beside others of {shape}: all must be one")
         shape = (int(mask.shape[0]), int(mask.shape[1]))
-        found = tight(label, mask, (0, 0))
+        found = object_from_mask(label, mask, (0, 0))
         if found is not None:
             objects.append(found)
     if shape is None:
         raise EvaluationError(f"{folder}: no masks; give masks/*.png, one for each object")
-    return Truth(shape, tuple(objects))
+    return GroundTruth(shape, tuple(objects))
 
 
 def _tissuenet_samples(root: Path, split: str, notes: list[str]) -> list[Sample]:
@@ -347,8 +347,8 @@ def _tissuenet(path: Path) -> tuple[NDArray[Any], NDArray[Any]]:
     return images, labels
 
 
-def _tissuenet_truth(path: Path, index: int, layer: int) -> Truth:
-    return truth_of_labels(checked_labels(np.asarray(_tissuenet(path)[1][index, ..., layer]), f"{path}: y[{index}]"))
+def _tissuenet_truth(path: Path, index: int, layer: int) -> GroundTruth:
+    return truth_from_labels(checked_labels(np.asarray(_tissuenet(path)[1][index, ..., layer]), f"{path}: y[{index}]"))
 
 
 def _tissuenet_image(path: Path, index: int) -> NDArray[np.uint8]:
@@ -363,7 +363,7 @@ def _tissuenet_image(path: Path, index: int) -> NDArray[np.uint8]:
 
 def _store_samples(root: Path, split: str, notes: list[str]) -> list[Sample]:
     """The objects of a LabelStore, plane by plane; its image, if the store knows it."""
-    from napari_sam.evaluation.datasets.store_samples import store_samples  # noqa: PLC0415 - only stores need it
+    from napari_sam.evaluation.datasets.label_store_format import store_samples  # noqa: PLC0415 - only stores need it
 
     return store_samples(root)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.datasets.labelled_samples import Sample, TrueObject, Truth
+from napari_sam.evaluation.datasets.labelled_samples import GroundTruth, Sample, TrueObject
 from napari_sam.io.labels.edits import box_of, intersection, plane_of, union
 from napari_sam.io.labels.label_store import LabelStore
 
@@ -54,7 +54,7 @@ def _image_of(place: str) -> NDArray[np.generic]:
     return open_image(place)  # type: ignore[return-value]  # a predictor takes it as it takes arrays
 
 
-def _objects(path: Path, plane: tuple[int, ...]) -> Truth:
+def _objects(path: Path, plane: tuple[int, ...]) -> GroundTruth:
     with LabelStore.open(path, "r") as store:
         text = ",".join(map(str, plane))
         found = store.rows_of("SELECT label, category FROM objects WHERE plane = ? ORDER BY label", (text,))
@@ -62,7 +62,7 @@ def _objects(path: Path, plane: tuple[int, ...]) -> Truth:
         for label, category in found:
             mask, box = store.mask(int(label))
             objects.append(TrueObject(int(label), mask, (box[0], box[1]), category or ""))
-        return Truth((store.shape[-2], store.shape[-1]), tuple(objects))
+        return GroundTruth((store.shape[-2], store.shape[-1]), tuple(objects))
 
 
 def corrected_objects(path: Path) -> Iterator[tuple[int, float, str, str]]:

@@ -10,16 +10,17 @@ import numpy as np
 import pytest
 
 from napari_sam.errors import StoreError
-from napari_sam.evaluation.experiments.composition import Composition
-from napari_sam.evaluation.experiments.edge_detection import EdgeBaselines, Edges
-from napari_sam.evaluation.experiments.experiment import Unit
-from napari_sam.evaluation.experiments.point_prompts import Baselines, Points
-from napari_sam.evaluation.experiments.proposals import Proposals
-from napari_sam.evaluation.experiments.runner import Measured, Model
-from napari_sam.evaluation.experiments.whole_images import Everything, OtherLabels
-from napari_sam.evaluation.report.page import Heading, Page, Picture, Table, Words
+from napari_sam.evaluation.experiments.composition import CompositionExperiment
+from napari_sam.evaluation.experiments.edge_detection import EdgeBaselineExperiment, EdgeExperiment
+from napari_sam.evaluation.experiments.experiment import SampleResult
+from napari_sam.evaluation.experiments.point_prompts import BaselineExperiment, PointExperiment
+from napari_sam.evaluation.experiments.proposals import ProposalExperiment
+from napari_sam.evaluation.experiments.whole_images import EverythingExperiment, ExternalLabelExperiment
+from napari_sam.evaluation.report.evaluation_suite import EvaluationSuite
+from napari_sam.evaluation.report.page import Heading, Page, Paragraph, Picture, Table
 from napari_sam.evaluation.report.result_tables import short_tables
-from napari_sam.evaluation.report.suite_report import Suite
+from napari_sam.evaluation.runs.experiment_runner import MeasurementResults
+from napari_sam.evaluation.runs.model_spec import ModelSpec
 from tests.evaluation.evaluation_stubs import Oracle, toy
 
 
@@ -34,34 +35,36 @@ def point_units(model, shift=0):
     for dataset in ("cells", "fields"):
         for i, name in enumerate("abc"):
             truth = labels(shift + i)
-            payload = Points(clicks=5).measure(toy(truth, name), Oracle(truth), 0)
-            units.append(Unit(dataset, name, payload, {"dataset": dataset, "stain": "H&E" if i else "PAS"}))
+            payload = PointExperiment(clicks=5).measure(toy(truth, name), Oracle(truth), 0)
+            units.append(SampleResult(dataset, name, payload, {"dataset": dataset, "stain": "H&E" if i else "PAS"}))
     return units
 
 
 def edge_unit(name, found):
-    return Unit("BSDS500", name, {key: [[found] * 99, [100] * 99, [found] * 99, [120] * 99] for key in ("masks",)})
+    return SampleResult(
+        "BSDS500", name, {key: [[found] * 99, [100] * 99, [found] * 99, [120] * 99] for key in ("masks",)}
+    )
 
 
 def everything_unit(name, dataset="cells", share=0.5):
     scores = dict.fromkeys(("msa", "ap50", "ap75", "ap90", "f1", "precision", "recall", "pq", "sq", "rq"), share)
-    return Unit(dataset, name, {"true": 3, "found": 3, "scores": {**scores, "seg": None}})
+    return SampleResult(dataset, name, {"true": 3, "found": 3, "scores": {**scores, "seg": None}})
 
 
 @pytest.fixture
 def suite():
     experiments = [
-        Points(),
-        Baselines(),
-        Edges(),
-        EdgeBaselines(),
-        Proposals(),
-        Everything(),
-        OtherLabels("cp"),
-        OtherLabels("other"),
-        Composition(),
+        PointExperiment(),
+        BaselineExperiment(),
+        EdgeExperiment(),
+        EdgeBaselineExperiment(),
+        ProposalExperiment(),
+        EverythingExperiment(),
+        ExternalLabelExperiment("cp"),
+        ExternalLabelExperiment("other"),
+        CompositionExperiment(),
     ]
-    models = [Model("default", "default"), Model("mine", "mine.pth")]
+    models = [ModelSpec("default", "default"), ModelSpec("mine", "mine.pth")]
     objects = [
         {
             "label": 1,
@@ -72,26 +75,27 @@ def suite():
             "single output": [0.5, 0.5],
         }
     ]
-    baseline = [Unit("cells", n, Baselines(clicks=1).measure(toy(labels(), n), None, 0)) for n in "ab"]
+    baseline = [SampleResult("cells", n, BaselineExperiment(clicks=1).measure(toy(labels(), n), None, 0)) for n in "ab"]
     drawn = [[50] * 99, [100] * 99, [50] * 99, [120] * 99]
     units = {
         ("points", "default"): point_units("default"),
         ("points", "mine"): point_units("mine", 2),
         ("baselines", ""): baseline,
         ("edges", "default"): [edge_unit("x", 60), edge_unit("y", 70)],
-        ("edge baselines", ""): [Unit("BSDS500", n, {"sobel": drawn, "canny": drawn}) for n in "xy"],
-        ("proposals", "default"): [Unit("cells", n, {"proposals": [9, 9], "objects": objects}) for n in "ab"],
+        ("edge baselines", ""): [SampleResult("BSDS500", n, {"sobel": drawn, "canny": drawn}) for n in "xy"],
+        ("proposals", "default"): [SampleResult("cells", n, {"proposals": [9, 9], "objects": objects}) for n in "ab"],
         ("everything", "default"): [everything_unit("a"), everything_unit("b")],
         ("labels of others: cp", ""): [everything_unit("a")],
         ("labels of others: other", ""): [everything_unit("b", share=0.25)],
         ("data", ""): [
-            Unit("cells", n, Composition().measure(toy(labels(), n), None, 0), position=(48.0, 11.0)) for n in "ab"
+            SampleResult("cells", n, CompositionExperiment().measure(toy(labels(), n), None, 0), position=(48.0, 11.0))
+            for n in "ab"
         ],
     }
-    return Suite(
+    return EvaluationSuite(
         experiments,
         models,
-        Measured(units, {("points", "default"): 3.0}, parameters={"default": 8_400_000, "mine": 94_000_000}),
+        MeasurementResults(units, {("points", "default"): 3.0}, parameters={"default": 8_400_000, "mine": 94_000_000}),
         columns=["stain"],
     )
 
@@ -179,7 +183,7 @@ def test_the_machine_and_the_command_are_kept(suite, tmp_path):
 
 def test_text_of_users_cannot_break_the_page():
     page = Page("<b>")
-    page.add(Heading("a & b"), Words("use `x < y`"), Table(["<i>"], [["a|b"], ["1"]], sums_up=True))
+    page.add(Heading("a & b"), Paragraph("use `x < y`"), Table(["<i>"], [["a|b"], ["1"]], sums_up=True))
     page.add(Picture("p", b"\x89PNG", 'a "caption"'))
     text = page.html()
     assert "<h1>&lt;b&gt;</h1>" in text

@@ -138,7 +138,7 @@ _POINTS: dict[str, Callable[..., NDArray[np.bool_]]] = {
 }
 
 
-class Crop:
+class ObjectCrop:
     """The surroundings of an object, reduced where they are large.
 
     Parameters
