@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from benchmarks.timing import Row, Timing
-    from napari_sam.engine.interactive.windows import Window
+    from napari_sam.engine.windows import Window
 
 
 @dataclass

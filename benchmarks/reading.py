@@ -24,7 +24,7 @@ from benchmarks import timing
 from napari_sam import open_image
 from napari_sam.io.images.lazy_image import Image
 from napari_sam.io.images.pyramid_files import create_level
-from napari_sam.io.images.tiff_level import SegmentCache
+from napari_sam.io.images.tiff_level import segment_cache
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -78,7 +78,7 @@ def _written(folder: Path, picture: NDArray[np.uint16]) -> dict[str, Image]:
         options: dict[str, Any] = {} if name == "none" else {"tile": (512, 512), "compression": name}
         tifffile.imwrite(path, picture, **options)
         image = images[f"TIFF, {name}"] = open_image(path)
-        image.arrays[0]._cache = SegmentCache(0)  # the picture must not fit into it
+        image.arrays[0]._cache = segment_cache(0)  # the picture must not fit into it
     path = folder / "zlib.tif"
     view = zarr.open_array(tifffile.TiffFile(path).series[0].aszarr(), mode="r")
     images["tifffile's own view, zlib"] = Image([view], "yx", "aszarr", (0,))

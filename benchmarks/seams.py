@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import argparse
 import time
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
-from napari_sam.engine.automatic.object_finder import Box, TileObjects
+from napari_sam.engine.automatic.object_finder import TileObjects
 from napari_sam.engine.tiling.merge_tiles import join, render_core
 from napari_sam.engine.tiling.tiles import Tile, TileGrid, TileTable, keep_tile, plan_tiles
+
+if TYPE_CHECKING:
+    from napari_sam.engine.geometry import Box
 
 _PITCH = 32.5
 

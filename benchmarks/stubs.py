@@ -6,7 +6,7 @@ import numpy as np
 
 from napari_sam.engine.interactive.prediction import Prediction
 from napari_sam.engine.interactive.prompts import Prompt
-from napari_sam.engine.interactive.windows import Window
+from napari_sam.engine.windows import Window
 
 
 def disc_prediction(origin: tuple[int, int], radius: int) -> Prediction:

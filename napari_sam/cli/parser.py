@@ -116,7 +116,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _segment(args: argparse.Namespace) -> Any:
-    from napari_sam.engine.interactive.windows import Hints  # noqa: PLC0415 - torch comes with the engine
+    from napari_sam.engine.windows import Hints  # noqa: PLC0415 - torch comes with the engine
     from napari_sam.io.labels.object_tables import describe, render_labels, write_labels  # noqa: PLC0415
     from napari_sam.predictor import Predictor  # noqa: PLC0415
 

@@ -8,7 +8,6 @@ import os
 import shutil
 import threading
 import zipfile
-from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy as np
 from napari_sam.engine.tiling.tiles import SIDES, TileResult, TileTable
 from napari_sam.errors import StoreError
 from napari_sam.io.labels.run_length import decode_labels, encode_labels
+from src_models.lru import LRU
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,9 +48,7 @@ class TileFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.failed: set[str] = set()
-        self._held: OrderedDict[tuple[str, str], NDArray[np.int32]] = OrderedDict()
-        self._held_bytes = 0
-        self._lock = threading.Lock()
+        self._decoded: LRU[tuple[str, str], NDArray[np.int32]] = LRU(limit_bytes=_HELD_BYTES)
 
     def describe(self, run: dict[str, Any]) -> None:
         """Write what the run is about, before its first tile."""
@@ -120,23 +118,14 @@ class TileFiles:
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _runs(self, tile: Tile, name: str) -> NDArray[np.int32]:
-        key = (tile.name, name)
-        with self._lock:
-            if key in self._held:
-                self._held.move_to_end(key)
-                return self._held[key]
+        return self._decoded.get_or_compute((tile.name, name), lambda: self._decode(tile, name))
+
+    def _decode(self, tile: Tile, name: str) -> NDArray[np.int32]:
         if self._is_empty(tile):
             labels = np.zeros(tile.shape, np.int32)  # also for a strip: whoever cuts it finds background
         else:
             labels = decode_labels(self._member(tile, name).tobytes()).view(np.int32)
         labels.setflags(write=False)
-        with self._lock:
-            if key not in self._held:
-                self._held[key] = labels
-                self._held_bytes += labels.nbytes
-            while self._held_bytes > _HELD_BYTES and len(self._held) > 1:
-                _, old = self._held.popitem(last=False)
-                self._held_bytes -= old.nbytes
         return labels
 
     def _is_empty(self, tile: Tile) -> bool:

@@ -14,10 +14,10 @@ from napari_sam.engine.automatic.dense_finder import OVERLAP, DenseFinder
 from napari_sam.engine.automatic.dense_maps import dense_side
 from napari_sam.engine.automatic.grid_finder import GridFinder, GridSettings
 from napari_sam.engine.automatic.magnification import estimate_scale
-from napari_sam.engine.interactive.windows import ladder_side
 from napari_sam.engine.normalisation import Normalisation
 from napari_sam.engine.tiling.find_tiles import find_tile
 from napari_sam.engine.tiling.tiles import plan_tiles
+from napari_sam.engine.windows import ladder_side
 from napari_sam.errors import ImageError, PromptError, SettingsError
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.tile_files import TileFiles
@@ -27,7 +27,8 @@ from src_models.watershed import WatershedSettings
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_sam.engine.automatic.object_finder import Box, ObjectFinder
+    from napari_sam.engine.automatic.object_finder import ObjectFinder
+    from napari_sam.engine.geometry import Box
     from napari_sam.engine.interactive.window_predictor import WindowPredictor
     from napari_sam.engine.tiling.tiles import Tile, TileGrid, TileResult
 

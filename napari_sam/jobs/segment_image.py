@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sam.engine.automatic.dense_maps import check_region
+from napari_sam.engine.geometry import Box
 from napari_sam.engine.tiling.find_tiles import TileFailure, find_tiles
 from napari_sam.errors import PromptError, SettingsError, StoreError
 from napari_sam.io.images.lazy_image import Image
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.automatic.grid_finder import GridSettings
-    from napari_sam.engine.automatic.object_finder import Box
     from napari_sam.engine.interactive.window_predictor import WindowPredictor
     from src_models.watershed import WatershedSettings
 
@@ -260,7 +260,7 @@ class _Job:
         cancelled: Callable[[], bool] | None,
     ) -> None:
         self.predictor = predictor
-        shape, box = predictor.image.shape, wish.region or (0, 0, *predictor.image.shape)
+        shape, box = predictor.image.shape, wish.region or Box(0, 0, *predictor.image.shape)
         shown = wish.shown(predictor)
         if shown is None and resume:  # what was seen then is not to be looked for again
             shown = ((unfinished_run(store) or {}).get("call") or {}).get("side")

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.engine.interactive.prompts import Prompt
-from napari_sam.engine.interactive.windows import Hints, choose_window, whole_window
+from napari_sam.engine.interactive.window_choice import choose_window
+from napari_sam.engine.windows import Hints, whole_window
 from napari_sam.errors import CancelledError, ImageError, PromptError, SettingsError, StoreError
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.commit_many import COVERED, DUPLICATE, NewObject

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam.engine.geometry import Box
 from napari_sam.engine.tiling.find_tiles import TileFailure
 from napari_sam.engine.tiling.merge_scales import Scene, enlarge
 from napari_sam.engine.tiling.merge_tiles import join
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.engine.automatic.object_finder import Box, ObjectFinder
+    from napari_sam.engine.automatic.object_finder import ObjectFinder
     from napari_sam.engine.interactive.window_predictor import WindowPredictor
     from napari_sam.engine.tiling.tiles import Tile, TileGrid, TileResult
     from napari_sam.io.labels.label_store import LabelStore
@@ -87,7 +88,7 @@ class Run:
         if path.exists():
             with np.load(path, allow_pickle=False) as held:
                 found = json.loads(str(held["failed"]))
-            self.failed = [TileFailure(tuple(box), reason, name) for box, reason, name in found]
+            self.failed = [TileFailure(Box(*box), reason, name) for box, reason, name in found]
             self.files.failed = {f.tile for f in self.failed}
 
     def check_failures(self) -> None:

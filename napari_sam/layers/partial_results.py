@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
     from numpy.typing import NDArray
 
-    from napari_sam.engine.automatic.object_finder import Box
+    from napari_sam.engine.geometry import Box
 
 PARTIAL_NAME = "SAM found so far"
 LARGEST_PX = 4096

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Shapes
 
+from napari_sam.engine.geometry import Box
 from napari_sam.layers.prompt_layers import SHAPES_NAME, placement, shape_prompt
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image as ImageLayer
 
-    from napari_sam.engine.automatic.object_finder import Box
 
 REGION_NAME = "SAM region"
 
@@ -55,5 +55,5 @@ def drawn_box(viewer: ViewerModel, image: ImageLayer, image_shape: tuple[int, in
         found = shape_prompt(np.array(vertices, dtype=float)[:, -2:], "rectangle", image_shape)
         if found is not None:
             y0, x0, y1, x1 = found["box"]
-            return int(np.floor(y0)), int(np.floor(x0)), int(np.ceil(y1)), int(np.ceil(x1))
+            return Box(int(np.floor(y0)), int(np.floor(x0)), int(np.ceil(y1)), int(np.ceil(x1)))
     return None

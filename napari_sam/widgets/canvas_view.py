@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     import napari
     from napari.layers import Image as ImageLayer
 
-    from napari_sam.engine.automatic.object_finder import Box
 
 _TIMES = 3.0  # the window shows this many times the object's height or width
 _LEAST_PX = 96  # and at least so many image pixels, for something to compare a speck with
@@ -37,7 +36,7 @@ def camera(viewer: napari.Viewer) -> Any:
     return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
 
 
-def look_at(viewer: napari.Viewer, image: ImageLayer, plane: tuple[int, ...], box: Box) -> None:
+def look_at(viewer: napari.Viewer, image: ImageLayer, plane: tuple[int, ...], box: tuple[int, int, int, int]) -> None:
     """Move the camera so that a box fills about a third of the window; tiny ones stay small.
 
     Parameters

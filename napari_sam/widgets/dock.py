@@ -12,7 +12,7 @@ from napari.utils.notifications import show_error, show_info
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
-from napari_sam.engine.interactive.windows import Hints
+from napari_sam.engine.windows import Hints
 from napari_sam.errors import ImageError, LabelsError, NapariSamError, StoreError
 from napari_sam.io.images.open_image import image_from_layer
 from napari_sam.layers.label_store_layers import StoreWriter

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_sam.engine.interactive.prediction import Prediction
-    from napari_sam.engine.interactive.windows import Hints, Window
+    from napari_sam.engine.windows import Hints, Window
     from napari_sam.io.images.open_image import Image
 
 _AHEAD, _AHEAD_OF_LARGE = {"default": 16, "vit_t": 9}, 2  # windows in view that are embedded before a click

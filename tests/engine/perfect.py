@@ -8,9 +8,9 @@ import numpy as np
 import torch
 
 from napari_sam.engine.embeddings.embedding_cache import EmbeddingCache
-from napari_sam.engine.embeddings.priority_lock import Turns
+from napari_sam.engine.embeddings.priority_lock import PriorityLock
 from napari_sam.engine.interactive.window_predictor import WindowPredictor
-from napari_sam.engine.interactive.windows import Window
+from napari_sam.engine.windows import Window
 from src_models.networks.mask_decoder import DecodedMasks
 
 _BASE = 1000  # numbers survive half precision as two digits of this base
@@ -120,7 +120,7 @@ class PerfectPredictor(WindowPredictor):
 
     def __init__(self, like, scene):
         self.__dict__.update(like.__dict__)
-        self.runner, self.cache, self.turns = PerfectRunner(scene.blob), EmbeddingCache(), Turns()
+        self.runner, self.cache, self.priority_lock = PerfectRunner(scene.blob), EmbeddingCache(), PriorityLock()
         self.hypotheses = False
         self.set_source(scene)
 

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from napari_sam.engine.embeddings.embedding_cache import EmbeddingCache
-from napari_sam.engine.embeddings.priority_lock import Turns
+from napari_sam.engine.embeddings.priority_lock import PriorityLock
 from napari_sam.engine.normalisation import Normalisation
 from napari_sam.predictor import Predictor
 from src_models.networks.mask_decoder import DecodedMasks
@@ -60,7 +60,7 @@ class TinyPredictor(Predictor):
         self.tidy, self.hypotheses = False, hypotheses
         self._weights, self._dense_in_weights = weights, True
         self._image, self._normalisation = None, Normalisation()
-        self._lock, self.turns = threading.RLock(), Turns()
+        self._lock, self.priority_lock = threading.RLock(), PriorityLock()
 
 
 def main(image, folder, seconds="0"):

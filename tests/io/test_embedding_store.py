@@ -17,8 +17,8 @@ import torch
 import zarr
 
 from napari_sam.engine.embeddings.embedding_cache import CacheWarning, EmbeddingKey, EmbeddingStore
-from napari_sam.engine.interactive.windows import Window
 from napari_sam.engine.normalisation import Normalisation
+from napari_sam.engine.windows import Window
 from napari_sam.io.embedding_store import ZarrEmbeddingStore
 
 KEY = EmbeddingKey(

@@ -9,7 +9,7 @@ from napari.layers import Labels
 
 from napari_sam.engine.interactive.prediction import Prediction
 from napari_sam.engine.interactive.prompts import MaskPrompt, Prompt
-from napari_sam.engine.interactive.windows import whole_window
+from napari_sam.engine.windows import whole_window
 from napari_sam.errors import ImageError, LabelsError
 from napari_sam.io.images.open_image import image_from_layer
 from napari_sam.layers.labels_layer import LabelsWriter

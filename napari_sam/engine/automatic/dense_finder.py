@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from napari_sam.engine.automatic.dense_maps import blend, dense_side
 from napari_sam.engine.automatic.object_finder import TileObjects, is_even
-from napari_sam.engine.interactive.windows import Window
+from napari_sam.engine.windows import Window
 from napari_sam.errors import CancelledError, PromptError
 from src_models.watershed import WatershedSettings, scored_objects
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_sam.engine.automatic.object_finder import Box
     from napari_sam.engine.embeddings.embedding_cache import EmbeddingKey
+    from napari_sam.engine.geometry import Box
     from napari_sam.engine.interactive.window_predictor import WindowPredictor
 
 OVERLAP = 1 / 8
@@ -186,7 +186,7 @@ class DenseFinder:
             if cancelled is not None and cancelled():
                 raise CancelledError("finding all objects was cancelled")
             some = read[start : start + size]
-            with predictor.turns.background(cancelled):
+            with predictor.priority_lock.background(cancelled):
                 for one, embedding in zip(some, self._embeddings(some), strict=True):
                     maps = predictor.runner.dense(embedding).numpy()
                     rows, cols = (max(1, round(n * maps.shape[1] / predictor.img_size)) for n in one.shape)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sam.engine.interactive.windows import Window, ladder_side, whole_window
+from napari_sam.engine.geometry import Box
+from napari_sam.engine.windows import Window, ladder_side, whole_window
 from napari_sam.errors import PromptError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ NATURAL_PX = 80.0
 
 def check_region(
     region: tuple[int, int, int, int] | None, image_shape: tuple[int, int], most_px: int | None = _MOST_PX
-) -> tuple[int, int, int, int]:
+) -> Box:
     """A region (y0, x0, y1, x1) cut to the image; all of it for None.
 
     Raises
@@ -36,9 +37,9 @@ def check_region(
     y0, x0, y1, x1 = (0, 0, *image_shape) if region is None else region
     if y1 <= y0 or x1 <= x0:
         raise PromptError(f"region {region} is empty: y1 must exceed y0 and x1 exceed x0")
-    bbox = max(int(y0), 0), max(int(x0), 0), min(int(y1), image_shape[0]), min(int(x1), image_shape[1])
-    height, width = bbox[2] - bbox[0], bbox[3] - bbox[1]
-    if height <= 0 or width <= 0:
+    bbox = Box(int(y0), int(x0), int(y1), int(x1)).clip(image_shape)
+    height, width = bbox.shape
+    if bbox.is_empty:
         raise PromptError(f"region {region}: outside the image of shape {image_shape}; give (y0, x0, y1, x1) in it")
     if most_px is not None and height * width > most_px:
         raise PromptError(

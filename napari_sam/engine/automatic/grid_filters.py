@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from scipy import ndimage
 
+from napari_sam.engine.geometry import Box
 from napari_sam.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.engine.automatic.object_finder import Box
 
 EDGE_PX = 20
 """A mask whose box comes so near to its crop's edge was probably cut by it."""
@@ -177,7 +177,7 @@ def crop_boxes(shape: tuple[int, int], layers: int, overlap_ratio: float) -> lis
     >>> crop_boxes((100, 200), 1, 0.1)[1:]
     [((0, 0, 55, 105), 1), ((45, 0, 100, 105), 1), ((0, 95, 55, 200), 1), ((45, 95, 100, 200), 1)]
     """
-    found: list[tuple[Box, int]] = [((0, 0, *shape), 0)]
+    found: list[tuple[Box, int]] = [(Box(0, 0, *shape), 0)]
     for layer in range(1, layers + 1):
         count = 2**layer
         overlap = int(overlap_ratio * min(shape) * 2 / count)
@@ -187,7 +187,7 @@ def crop_boxes(shape: tuple[int, int], layers: int, overlap_ratio: float) -> lis
             starts = ((length - overlap) * i for i in range(count))
             spans.append([(start, min(start + length, size)) for start in starts])
         rows, cols = spans
-        found += [((y0, x0, y1, x1), layer) for x0, x1 in cols for y0, y1 in rows if y0 < y1 and x0 < x1]
+        found += [(Box(y0, x0, y1, x1), layer) for x0, x1 in cols for y0, y1 in rows if y0 < y1 and x0 < x1]
     return found
 
 

@@ -14,7 +14,8 @@ from napari_sam.engine.automatic.grid_logits import Frame
 from napari_sam.engine.automatic.grid_masks import WindowMask, ask_points, choose, tidied
 from napari_sam.engine.automatic.mask_generator import FoundMask, MaskGenerator
 from napari_sam.engine.automatic.object_finder import TileObjects, is_even
-from napari_sam.engine.interactive.windows import Window
+from napari_sam.engine.geometry import Box
+from napari_sam.engine.windows import Window
 from napari_sam.errors import PromptError, SettingsError
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.automatic.grid_logits import Candidate
-    from napari_sam.engine.automatic.object_finder import Box
     from napari_sam.engine.interactive.window_predictor import WindowPredictor
 
 __all__ = ["FoundMask", "GridFinder", "GridSettings", "MaskGenerator"]
@@ -118,7 +118,7 @@ class GridFinder:
             If `cancelled` said so.
         """
         runner, out = self.predictor.runner, []
-        turn = partial(self.predictor.turns.background, cancelled)
+        turn = partial(self.predictor.priority_lock.background, cancelled)
         low, high = np.array(region[:2]), np.array(region[2:])
         for one in read:
             window = one.window
@@ -140,10 +140,10 @@ class GridFinder:
         corners: list[tuple[int, int]] = []
         for one in computed:
             y, x = ((one.window.bbox[axis] - region[axis]) // factor for axis in (0, 1))
-            own = (y, x, y + one.frame.shape[0], x + one.frame.shape[1])
+            own = Box(0, 0, *one.frame.shape).shift(y, x)
             # SAM's 20 pixels would leave no room in the overlap for objects that small windows see well.
             edge_px = math.ceil(_CUT_PX * one.frame.shape[0] / one.frame.network_shape[0])
-            some = choose(one.candidates, one.frame, self.grid, (own, _within(own, shape)), edge_px)
+            some = choose(one.candidates, one.frame, self.grid, (own, own.union((0, 0, *shape))), edge_px)
             masks += some
             corners += [(y, x)] * len(some)
         boxes = np.array([one.box for one in masks], np.intp).reshape(-1, 4)
@@ -160,12 +160,6 @@ class GridFinder:
             np.array([one.predicted_iou for one in of], np.float32),
             np.array([one.stability_score for one in of], np.float32),
         )
-
-
-def _within(window: Box, shape: tuple[int, int]) -> Box:
-    """The edges of a window at which masks may be cut: those of the region, or beyond."""
-    y0, x0, y1, x1 = window
-    return min(y0, 0), min(x0, 0), max(y1, shape[0]), max(x1, shape[1])
 
 
 def window_frame(window: Window, factor: int, side: int) -> Frame:

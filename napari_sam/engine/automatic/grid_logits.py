@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from napari_sam.engine.geometry import Box
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from napari_sam.engine.automatic.object_finder import Box
 
 STRIP_PX = 1 << 20
 """Enlarged logits are held for so many pixels at once."""
@@ -108,7 +109,7 @@ class Measured:
     stability_score: float
 
 
-def enlarge(candidate: Candidate, frame: Frame, region: Box | None = None) -> tuple[Box, Tensor]:
+def enlarge(candidate: Candidate, frame: Frame, region: tuple[int, int, int, int] | None = None) -> tuple[Box, Tensor]:
     """Logits of a candidate at the frame's pixels.
 
     Parameters
@@ -136,7 +137,7 @@ def enlarge(candidate: Candidate, frame: Frame, region: Box | None = None) -> tu
         before, after = index.clamp(0, last), (index + 1).clamp(0, last)
         weight = torch.from_numpy(share)[:, None] if axis == 0 else torch.from_numpy(share)
         values = torch.lerp(values.index_select(axis, before), values.index_select(axis, after), weight)
-    return (y0, x0, y1, x1), values
+    return Box(y0, x0, y1, x1), values
 
 
 def _pixels(candidate: Candidate, frame: Frame) -> Box:
@@ -147,7 +148,7 @@ def _pixels(candidate: Candidate, frame: Frame) -> Box:
         last = first + candidate.logits.shape[axis] - 2
         spans.append((int(np.searchsorted(low, first)), int(np.searchsorted(low, last, "right"))))
     (y0, y1), (x0, x1) = spans
-    return y0, x0, y1, x1
+    return Box(y0, x0, y1, x1)
 
 
 def measure(candidate: Candidate, frame: Frame, offset: float) -> Measured | None:
@@ -167,7 +168,7 @@ def measure(candidate: Candidate, frame: Frame, offset: float) -> Measured | Non
     if not area:
         return None
     at_y, at_x = np.flatnonzero(np.concatenate(rows)), np.flatnonzero(cols)
-    box = y0 + int(at_y[0]), x0 + int(at_x[0]), y0 + int(at_y[-1]) + 1, x0 + int(at_x[-1]) + 1
+    box = Box(int(at_y[0]), int(at_x[0]), int(at_y[-1]) + 1, int(at_x[-1]) + 1).shift(y0, x0)
     return Measured(candidate, box, area, strict / loose)
 
 

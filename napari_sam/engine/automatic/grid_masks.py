@@ -10,6 +10,7 @@ import torch
 
 from napari_sam.engine.automatic.grid_filters import EDGE_PX, GridSettings, box_nms, cut_by_crop, without_small_regions
 from napari_sam.engine.automatic.grid_logits import Candidate, Frame, Measured, draw, measure
+from napari_sam.engine.geometry import Box
 from napari_sam.errors import CancelledError
 from src_models.networks.point_decoder import PointDecoder
 
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from napari_sam.engine.automatic.object_finder import Box
     from src_models.networks.point_decoder import PointTokens
     from src_models.runtime import Runner
 
@@ -279,10 +279,10 @@ def tidied(
         Index, mask and box of those that stay; masks that were left alone come first.
     """
     if not settings.min_mask_region_area or not len(masks):
-        return [(i, one.mask, _as_box(boxes[i])) for i, one in enumerate(masks)]
+        return [(i, one.mask, Box(*boxes[i].tolist())) for i, one in enumerate(masks)]
     found, unchanged = [], []
     for one, box in zip(masks, boxes, strict=True):
-        mask, place, changed = _without_specks(one.mask, _as_box(box), bounds, settings.min_mask_region_area)
+        mask, place, changed = _without_specks(one.mask, Box(*box.tolist()), bounds, settings.min_mask_region_area)
         found.append((mask, place))
         unchanged.append(not changed)
     again = np.array([place for _, place in found])
@@ -303,13 +303,8 @@ def _without_specks(
         return mask, box, False
     rows, cols = np.flatnonzero(tidy.any(1)), np.flatnonzero(tidy.any(0))
     y0, x0 = box[0] - before[0], box[1] - before[1]
-    place = y0 + int(rows[0]), x0 + int(cols[0]), y0 + int(rows[-1]) + 1, x0 + int(cols[-1]) + 1
+    place = Box(int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1).shift(y0, x0)
     return tidy[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1], place, True
-
-
-def _as_box(box: NDArray[np.intp]) -> Box:
-    y0, x0, y1, x1 = box.tolist()
-    return y0, x0, y1, x1
 
 
 class _Cover:

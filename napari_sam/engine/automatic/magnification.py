@@ -16,13 +16,13 @@ from scipy import ndimage
 
 from napari_sam.engine.automatic.dense_finder import DenseFinder, default_settings, dense_windows
 from napari_sam.engine.automatic.dense_maps import NATURAL_PX, check_region, dense_side
+from napari_sam.engine.geometry import Box
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from napari_sam.engine.automatic.object_finder import Box
     from napari_sam.engine.interactive.window_predictor import WindowPredictor
     from src_models.watershed import WatershedSettings
 
@@ -54,7 +54,10 @@ class DenseScale:
 
 
 def estimate_diameter(
-    predictor: WindowPredictor, region: Box | None = None, samples: int = 3, cancelled: Callable[[], bool] | None = None
+    predictor: WindowPredictor,
+    region: tuple[int, int, int, int] | None = None,
+    samples: int = 3,
+    cancelled: Callable[[], bool] | None = None,
 ) -> float | None:
     """Diameter of the typical object, level-0 pixels; None where nothing is found. As `estimate_scale`."""
     found = estimate_scale(predictor, region, samples=samples, cancelled=cancelled)
@@ -63,7 +66,7 @@ def estimate_diameter(
 
 def estimate_scale(
     predictor: WindowPredictor,
-    region: Box | None = None,
+    region: tuple[int, int, int, int] | None = None,
     *,
     settings: WatershedSettings | None = None,
     samples: int = 3,
@@ -227,8 +230,8 @@ def _box_at(centre: tuple[int, int], side: int, region: Box) -> Box:
         low, high = region[axis], region[axis + 2]
         start = max(low, min(centre[axis] - side // 2, high - side))
         spans.append((start, min(start + side, high)))
-    (a, c), (b, d) = spans
-    return a, b, c, d
+    (y0, y1), (x0, x1) = spans
+    return Box(y0, x0, y1, x1)
 
 
 def _densest(foreground: NDArray[np.float32], size: int, count: int) -> list[tuple[int, int]]:

@@ -14,7 +14,8 @@ from PIL import Image
 from napari_sam.engine.automatic.grid_filters import GridSettings, box_nms, crop_boxes, point_grid
 from napari_sam.engine.automatic.grid_logits import Frame
 from napari_sam.engine.automatic.grid_masks import WindowMask, ask_points, choose, tidied
-from napari_sam.engine.interactive.windows import Window
+from napari_sam.engine.geometry import Box
+from napari_sam.engine.windows import Window
 from napari_sam.errors import CancelledError, ImageError
 from src_models.runtime import Runner
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.engine.automatic.object_finder import Box
     from napari_sam.engine.interactive.window_predictor import WindowPredictor
 
 
@@ -102,7 +102,7 @@ class MaskGenerator:
     def __init__(self, predictor: WindowPredictor | Runner, settings: GridSettings | None = None) -> None:
         self.runner = predictor if isinstance(predictor, Runner) else predictor.runner
         self.settings = settings or GridSettings()
-        self._turns = None if isinstance(predictor, Runner) else predictor.turns
+        self._lock = None if isinstance(predictor, Runner) else predictor.priority_lock
 
     def generate(
         self,
@@ -143,7 +143,7 @@ class MaskGenerator:
         for i, (crop, layer) in enumerate(crops):
             masks, points = self._in_crop(rgb, crop, layer, cancelled)
             found += masks
-            boxes += [_moved(one.box, crop) for one in masks]
+            boxes += [one.box.shift(*crop[:2]) for one in masks]
             sources += [(crop, (float(points[one.point, 0]), float(points[one.point, 1]))) for one in masks]
             if progress is not None:
                 progress(i + 1, len(crops))
@@ -155,7 +155,7 @@ class MaskGenerator:
         some = [found[k] for k in kept]
         return [
             _record(some[i], mask, box, *sources[kept[i]])
-            for i, mask, box in tidied(some, placed[kept], (0, 0, *shape), self.settings)
+            for i, mask, box in tidied(some, placed[kept], Box(0, 0, *shape), self.settings)
         ]
 
     def _in_crop(
@@ -165,7 +165,7 @@ class MaskGenerator:
         y0, x0, y1, x1 = crop
         window = Window(crop, self.runner.img_size)
         pixels = resized(rgb[y0:y1, x0:x1], window.network_shape)
-        turn: Callable[[], Any] = nullcontext if self._turns is None else partial(self._turns.background, cancelled)
+        turn: Callable[[], Any] = nullcontext if self._lock is None else partial(self._lock.background, cancelled)
         if cancelled is not None and cancelled():
             raise CancelledError("the search for objects was cancelled")
         with turn():
@@ -174,7 +174,7 @@ class MaskGenerator:
         points = point_grid(self.settings.points_in_layer(layer)) * window.shape
         asked = points * window.scale
         candidates = ask_points(self.runner, embedding, asked, frame, self.settings, turn, cancelled)
-        whole = (0, 0, rgb.shape[0], rgb.shape[1])
+        whole = Box(0, 0, rgb.shape[0], rgb.shape[1])
         return choose(candidates, frame, self.settings, (crop, whole)), points + np.array(crop[:2])
 
 
@@ -195,11 +195,6 @@ def _as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
     if found.dtype != np.uint8:
         raise ImageError(f"image of {found.dtype}: scale it to uint8, or use segment_everything, which does")
     return np.broadcast_to(found, (*found.shape[:2], 3))
-
-
-def _moved(box: Box, crop: Box) -> Box:
-    y, x = crop[:2]
-    return box[0] + y, box[1] + x, box[2] + y, box[3] + x
 
 
 def _record(one: WindowMask, mask: NDArray[np.bool_], box: Box, crop: Box, point: tuple[float, float]) -> FoundMask:

@@ -11,8 +11,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-Box = tuple[int, int, int, int]
-"""(y0, x0, y1, x1), level-0 pixels, half-open."""
+    from napari_sam.engine.geometry import Box
 
 
 @dataclass(frozen=True)

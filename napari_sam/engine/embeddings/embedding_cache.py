@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import threading
-from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
+
+from src_models.lru import LRU
 
 if TYPE_CHECKING:
     from collections.abc import Hashable
@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     import torch
     from torch import Tensor
 
-    from napari_sam.engine.interactive.windows import Window
     from napari_sam.engine.normalisation import Normalisation
+    from napari_sam.engine.windows import Window
 
 DEFAULT_LIMIT_BYTES = 1 << 30
 PIXELS_VERSION = 1
@@ -103,16 +103,16 @@ class EmbeddingStore(Protocol):
 class EmbeddingCache:
     """A thread-safe cache of embeddings: memory first, then the disk.
 
-    What lies on a GPU is held there within `limit_bytes`; what falls out is held in the host's memory, within the
-    same limit again. On a CPU there is one memory. A store on disk, if there is one, gets everything whose key is
-    persistent, and is asked where the memory has nothing.
+    Embeddings on a GPU are held there within `limit_bytes`; those evicted from it are held in the host's memory,
+    within the same limit. On a CPU there is one memory. A store on disk, if there is one, gets everything whose key
+    is persistent, and is read where the memory has nothing.
 
     Parameters
     ----------
     limit_bytes : int
         Upper bound of what a memory holds; the newest embedding is kept even if it alone exceeds it.
     store : EmbeddingStore, optional
-        Where embeddings are kept beyond the process.
+        Store for embeddings that outlive the process.
 
     Examples
     --------
@@ -126,8 +126,8 @@ class EmbeddingCache:
     def __init__(self, limit_bytes: int = DEFAULT_LIMIT_BYTES, store: EmbeddingStore | None = None) -> None:
         self.limit_bytes = limit_bytes
         self.store = store
-        self._host, self._device = _Memory(), _Memory()
-        self._lock = threading.Lock()
+        self._host: LRU[Hashable, Tensor] = LRU(limit_bytes=limit_bytes)
+        self._device: LRU[Hashable, Tensor] = LRU(limit_bytes=limit_bytes, on_evict=self._move_to_host)
 
     @property
     def size_bytes(self) -> int:
@@ -136,65 +136,62 @@ class EmbeddingCache:
 
     @property
     def problem(self) -> str | None:
-        """Why nothing is written to disk any more; None while all is well."""
+        """Why nothing can be written to disk; None while writing works."""
         return None if self.store is None else self.store.problem
 
     def __contains__(self, key: Hashable) -> bool:
-        with self._lock:
-            if key in self._host.items or key in self._device.items:
-                return True
+        if key in self._host or key in self._device:
+            return True
         store = self._store_for(key)
         return store is not None and key in store
 
     def __len__(self) -> int:
-        return len(self._host.items) + len(self._device.items)
+        return len(self._host) + len(self._device)
 
     def holds(self, key: Hashable, embedding: Tensor) -> bool:
-        """Whether this very tensor is in memory under a key."""
-        with self._lock:
-            return self._host.items.get(key) is embedding or self._device.items.get(key) is embedding
+        """Return whether this very tensor is in memory under a key."""
+        return self._host.peek(key) is embedding or self._device.peek(key) is embedding
 
     def has_disk(self, key: Hashable) -> bool:
-        """Whether there is a store that takes this key."""
+        """Return whether there is a store that accepts this key."""
         return self._store_for(key) is not None
 
     def touch(self, key: Hashable) -> bool:
-        """Whether a key is where it is to last: in the store if that takes it, else in memory; now recently used."""
+        """Return whether a key is where it is to last, and mark it as recently used.
+
+        That is the store where it accepts the key, else the memory.
+        """
         store = self._store_for(key)
         if store is not None and isinstance(key, EmbeddingKey):
             return store.touch(key)
-        with self._lock:
-            return self._device.get(key) is not None or self._host.get(key) is not None
+        return self._in_memory(key) is not None
 
     def get(self, key: Hashable, device: torch.device | None = None, dtype: torch.dtype | None = None) -> Tensor | None:
-        """The embedding of a key, now the most recently used; None if it is not there.
+        """Return the embedding of a key, now the most recently used; None if there is none.
 
         Parameters
         ----------
         key : hashable
-            An `EmbeddingKey`; any other key is looked for in memory only.
+            An `EmbeddingKey`; any other key is looked up in memory only.
         device : torch.device, optional
-            Where it is wanted; from then on it is held there.
+            Device of the returned tensor; the embedding is held there from then on.
         dtype : torch.dtype, optional
-            What it is wanted as: a store holds half precision.
+            Number format of the returned tensor: a store holds half precision.
         """
-        with self._lock:
-            found = self._device.get(key)
-            if found is None:
-                found = self._host.get(key)
-        if found is not None and (device is None or found.device.type == device.type):
-            return found
-        if found is None:
+        embedding = self._in_memory(key)
+        if embedding is not None and (device is None or embedding.device.type == device.type):
+            return embedding
+        if embedding is None:
             store = self._store_for(key)
-            found = store.get(key) if store is not None and isinstance(key, EmbeddingKey) else None
-            if found is None:
+            embedding = store.get(key) if store is not None and isinstance(key, EmbeddingKey) else None
+            if embedding is None:
                 return None
-        found = found.to(device=device, dtype=dtype or found.dtype)
-        self._keep(key, found)
-        return found
+        embedding = embedding.to(device=device, dtype=dtype or embedding.dtype)
+        self._hold(key, embedding)
+        return embedding
 
     def put(self, key: Hashable, embedding: Tensor, *, memory: bool = True, wait: bool = False) -> None:
-        """Keep an embedding, and drop the oldest ones beyond the limit.
+        """Hold an embedding, and evict the least recently used ones beyond the limit.
 
         Parameters
         ----------
@@ -203,68 +200,39 @@ class EmbeddingCache:
         embedding : Tensor
             On any device.
         memory : bool
-            Whether to hold it in memory, too, where the store takes it.
+            Whether to hold it in memory, too, where the store accepts it.
         wait : bool
-            Wait for a slow store rather than leave it out there.
+            Wait for a slow store rather than skip the write.
         """
         store = self._store_for(key)
         if memory or store is None:
-            self._keep(key, embedding)
+            self._hold(key, embedding)
         if store is not None and isinstance(key, EmbeddingKey):
             store.put(key, embedding, wait=wait)
 
     def flush(self) -> None:
-        """Wait until all that was put is on disk."""
+        """Wait until everything is on disk."""
         if self.store is not None:
             self.store.flush()
 
     def clear(self) -> None:
-        """Forget everything in memory; what is on disk stays."""
-        with self._lock:
-            self._host, self._device = _Memory(), _Memory()
+        """Remove everything from memory; the store keeps its content."""
+        self._host.clear()
+        self._device.clear()
 
     def _store_for(self, key: Hashable) -> EmbeddingStore | None:
         return self.store if isinstance(key, EmbeddingKey) and key.persistent else None
 
-    def _keep(self, key: Hashable, embedding: Tensor) -> None:
-        on_host = embedding.device.type == "cpu"
-        with self._lock:
-            fallen = (self._host if on_host else self._device).put(key, embedding, self.limit_bytes)
-            if not on_host:
-                self._host.drop(key)
-        for other, tensor in [] if on_host else fallen:
-            held = tensor.cpu()  # outside the lock: a copy from the device takes milliseconds
-            with self._lock:
-                self._host.put(other, held, self.limit_bytes)
+    def _in_memory(self, key: Hashable) -> Tensor | None:
+        on_device = self._device.get(key)
+        return self._host.get(key) if on_device is None else on_device
 
+    def _hold(self, key: Hashable, embedding: Tensor) -> None:
+        if embedding.device.type == "cpu":
+            self._host.put(key, embedding)
+        else:
+            self._host.pop(key)  # first: what the device evicts may need its space
+            self._device.put(key, embedding)
 
-class _Memory:
-    """One memory; its owner holds the lock."""
-
-    def __init__(self) -> None:
-        self.items: OrderedDict[Hashable, Tensor] = OrderedDict()
-        self.size_bytes = 0
-
-    def get(self, key: Hashable) -> Tensor | None:
-        if key in self.items:
-            self.items.move_to_end(key)
-        return self.items.get(key)
-
-    def drop(self, key: Hashable) -> None:
-        old = self.items.pop(key, None)
-        self.size_bytes -= 0 if old is None else _bytes(old)
-
-    def put(self, key: Hashable, embedding: Tensor, limit_bytes: int) -> list[tuple[Hashable, Tensor]]:
-        """Keep it; returns what fell out for it."""
-        self.drop(key)
-        self.items[key] = embedding
-        self.size_bytes += _bytes(embedding)
-        fallen = []
-        while self.size_bytes > limit_bytes and len(self.items) > 1:
-            fallen.append(self.items.popitem(last=False))
-            self.size_bytes -= _bytes(fallen[-1][1])
-        return fallen
-
-
-def _bytes(embedding: Tensor) -> int:
-    return embedding.element_size() * embedding.nelement()
+    def _move_to_host(self, key: Hashable, embedding: Tensor) -> None:
+        self._host.put(key, embedding.cpu())

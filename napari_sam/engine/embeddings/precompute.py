@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from napari_sam.engine.interactive.prompts import parse_prompt
-from napari_sam.engine.interactive.windows import Hints, Window, choose_window, grid_window, ladder_side, whole_window
+from napari_sam.engine.windows import Hints, Window, click_window, grid_window, ladder_side, whole_window
 from napari_sam.errors import CancelledError, PromptError, SettingsError, StoreError
 
 if TYPE_CHECKING:
@@ -84,8 +83,8 @@ def grid_windows(
 
 def click_side(image_shape: tuple[int, int], img_size: int, diameter_px: float | None = None) -> int:
     """Side of the windows that answer a click, level-0 pixels; `diameter_px` as in `Hints`."""
-    middle = parse_prompt(image_shape, points=[(image_shape[0] // 2, image_shape[1] // 2)])
-    return max(choose_window(middle, image_shape, img_size, Hints(diameter_px=diameter_px)).shape)
+    middle = (image_shape[0] // 2, image_shape[1] // 2)
+    return max(click_window(middle, image_shape, img_size, Hints(diameter_px=diameter_px)).shape)
 
 
 def plan_windows(
@@ -222,7 +221,7 @@ class _Run:
     def encode(self, prepared: list[_Prepared], cancelled: Callable[[], bool] | None) -> None:
         """Encode a batch when no click wants to be answered."""
         self.check()
-        with self.predictor.turns.background(cancelled):
+        with self.predictor.priority_lock.background(cancelled):
             embeddings = self.predictor.runner.encode([p.pixels for p in prepared])
         if not self.encoded:
             self._check_room(prepared[0].key, embeddings)

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.engine.embeddings.precompute import grid_windows
-from napari_sam.engine.interactive.prompts import parse_prompt
-from napari_sam.engine.interactive.windows import Hints, Window, choose_window
+from napari_sam.engine.windows import Hints, Window, click_window
 from napari_sam.errors import NapariSamError
 
 if TYPE_CHECKING:
@@ -67,8 +66,7 @@ def windows_in_view(
     at = np.clip((low + high) / 2 if cursor is None else np.array(cursor, float), low, np.maximum(low, high - 1))
     if not np.isfinite(at).all():
         return []
-    prompt = parse_prompt(image_shape, points=[at])
-    first = choose_window(prompt, image_shape, img_size, hints or Hints())
+    first = click_window((float(at[0]), float(at[1])), image_shape, img_size, hints or Hints())
     side = max(first.shape)
     reach = side * (math.ceil(math.sqrt(limit)) / 2 + 1)  # what is farther away would not be among the nearest
     y0, x0 = (float(v) for v in np.maximum(low, at - reach))
@@ -143,7 +141,7 @@ class Prefetcher:
     @contextmanager
     def hold(self) -> Iterator[None]:
         """Begin no window in here: wrap a prediction in it, so that its decoding has all cores for itself."""
-        with self.predictor.turns.hold():
+        with self.predictor.priority_lock.pause_background():
             yield
 
     def wait_idle(self, timeout_s: float | None = None) -> bool:

@@ -1,4 +1,4 @@
-"""Whose turn it is: a click overtakes whatever works ahead of it."""
+"""A lock that lets predictions run before background work."""
 
 from __future__ import annotations
 
@@ -11,35 +11,41 @@ from napari_sam.errors import CancelledError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_LOOK_S = 0.05  # while waiting, background work asks this often whether it is still wanted
+_POLL_S = 0.05  # how often waiting background work checks whether it was cancelled
 
 
-class Turns:
-    """A reentrant lock with two classes: who enters by ``with turns:`` comes before all `background` work.
+class PriorityLock:
+    """A reentrant lock with two priorities: ``with lock:`` runs before all work under `background`.
+
+    Parameters
+    ----------
+    poll_s : float
+        How often waiting background work checks whether it was cancelled.
 
     Examples
     --------
-    >>> turns = Turns()
-    >>> with turns, turns:
-    ...     turns.wanted
-    False
-    >>> with turns.background():
+    >>> lock = PriorityLock()
+    >>> with lock, lock:
+    ...     lock.waiting
+    0
+    >>> with lock.background():
     ...     pass
     """
 
-    def __init__(self) -> None:
+    def __init__(self, poll_s: float = _POLL_S) -> None:
+        self._poll_s = poll_s
         self._lock = threading.RLock()
         self._state = threading.Condition()
         self._waiting = 0
 
     @property
-    def wanted(self) -> bool:
-        """Whether somebody waits in the foreground, or holds background work back."""
+    def waiting(self) -> int:
+        """Number of threads that wait in the foreground or pause background work."""
         with self._state:
-            return self._waiting > 0
+            return self._waiting
 
-    def __enter__(self) -> Turns:
-        with self.hold():
+    def __enter__(self) -> PriorityLock:
+        with self.pause_background():
             self._lock.acquire()
         return self
 
@@ -47,8 +53,8 @@ class Turns:
         self._lock.release()
 
     @contextmanager
-    def hold(self) -> Iterator[None]:
-        """Let no background work begin in here; what has begun goes on."""
+    def pause_background(self) -> Iterator[None]:
+        """Let no background work start inside the context; work that has started continues."""
         with self._state:
             self._waiting += 1
         try:
@@ -60,28 +66,28 @@ class Turns:
 
     @contextmanager
     def background(self, cancelled: Callable[[], bool] | None = None) -> Iterator[None]:
-        """Work when nobody in the foreground wants to.
+        """Hold the lock with low priority: wait until no foreground work waits.
 
         Parameters
         ----------
         cancelled : callable, optional
-            Asked while waiting.
+            Called repeatedly while waiting; return True to stop.
 
         Raises
         ------
         CancelledError
-            If `cancelled` said so.
+            If `cancelled()` returned True.
         """
         while True:
             if cancelled is not None and cancelled():
                 raise CancelledError("background work was cancelled")
             with self._state:
-                free = self._state.wait_for(lambda: self._waiting == 0, _LOOK_S)
-            if not free or not self._lock.acquire(timeout=_LOOK_S):
+                free = self._state.wait_for(lambda: self._waiting == 0, self._poll_s)
+            if not free or not self._lock.acquire(timeout=self._poll_s):
                 continue
-            if not self.wanted:
+            if not self.waiting:
                 break
-            self._lock.release()  # somebody came in between
+            self._lock.release()  # foreground work arrived while the lock was acquired
         try:
             yield
         finally:

@@ -21,8 +21,8 @@ from napari_sam.engine.interactive.prediction import (
 from napari_sam.engine.interactive.prompts import Prompt
 from napari_sam.engine.interactive.refinement import refine, settled
 from napari_sam.engine.interactive.rendering import MASK_THRESHOLD, LogitField, LogitGrid
-from napari_sam.engine.interactive.windows import LARGEST_MASK_PX, Window, coarser_window, cut_by
-from napari_sam.engine.memory import give_back
+from napari_sam.engine.memory import trim_heap
+from napari_sam.engine.windows import LARGEST_MASK_PX, Window, coarser_window, cut_by
 from napari_sam.errors import CancelledError, PromptError
 from src_models.watershed import HYPOTHESIS_LOGIT, hypothesis
 
@@ -60,7 +60,7 @@ class Task:
         What was asked besides the prompt.
     doubts : int
         How often it may still be asked at a much coarser level because the network did not know.
-    fallback : Doubtful or None
+    fallback : LowConfidenceResult or None
         The first answer, when the network did not know.
     """
 
@@ -71,11 +71,11 @@ class Task:
     finest: int | None
     asked: Asked
     doubts: int = 0
-    fallback: Doubtful | None = None
+    fallback: LowConfidenceResult | None = None
 
 
 @dataclass(frozen=True)
-class Doubtful:
+class LowConfidenceResult:
     """An answer that the network itself does not believe in, kept until a coarser window knows better."""
 
     task: Task
@@ -147,7 +147,7 @@ class Answering(ABC):
                     raise (PromptError(f"prompt {task.index}: {error}") if total > 1 else error) from None
             if progress is not None:
                 progress(len(done), total)
-        give_back(max((_area(p.bbox) for p in done.values()), default=0))
+        trim_heap(max((_area(p.bbox) for p in done.values()), default=0))
         return [done[i] for i in range(total)]
 
     def _decode(
@@ -195,9 +195,11 @@ class Answering(ABC):
             found = found[np.ix_(at, at)]
         return np.where(found, HYPOTHESIS_LOGIT, -HYPOTHESIS_LOGIT).astype(np.float32)
 
-    def _again(self, task: Task, logits: NDArray[np.float32], predicted_iou: NDArray[np.float32]) -> Task | Doubtful:
+    def _again(
+        self, task: Task, logits: NDArray[np.float32], predicted_iou: NDArray[np.float32]
+    ) -> Task | LowConfidenceResult:
         """What to ask next, or the answer to give."""
-        answer = Doubtful(task, logits, predicted_iou)
+        answer = LowConfidenceResult(task, logits, predicted_iou)
         sure = float(predicted_iou.max())
         if task.fallback is None or sure >= _SURE:
             coarser = self._coarser(task, LogitGrid(logits[int(predicted_iou.argmax())], task.window))

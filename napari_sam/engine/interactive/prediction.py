@@ -10,8 +10,8 @@ import numpy as np
 from scipy import ndimage
 
 from napari_sam.engine.interactive.rendering import MASK_THRESHOLD, LogitField, LogitGrid, render
-from napari_sam.engine.interactive.windows import Hints
 from napari_sam.engine.normalisation import Normalisation
+from napari_sam.engine.windows import Hints
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.interactive.prompts import Prompt
-    from napari_sam.engine.interactive.windows import Window
+    from napari_sam.engine.windows import Window
 
 LARGE_PX = 1 << 24
 """Masks whose common crop has more pixels are computed when asked for."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sam.engine.interactive.windows import LARGEST_MASK_PX
+from napari_sam.engine.windows import LARGEST_MASK_PX
 from napari_sam.errors import PromptError
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from napari_sam.engine.interactive.windows import Window
+    from napari_sam.engine.windows import Window
 
 _TOP_LEFT, _BOTTOM_RIGHT = 2, 3
 _MASK_LOGIT = 8.0  # a drawn region, as the logits of a network that is sure

@@ -15,7 +15,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_sam.engine.interactive.rendering import MASK_THRESHOLD, Detail, LogitGrid, RefinedField
-from napari_sam.engine.interactive.windows import Window, grid_window, ladder_side
+from napari_sam.engine.windows import Window, grid_window, ladder_side
 
 if TYPE_CHECKING:
     from collections.abc import Callable

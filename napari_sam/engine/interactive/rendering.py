@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 import torch
 
+from napari_sam.engine.geometry import Box
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from napari_sam.engine.interactive.windows import Window
-
-Box = tuple[int, int, int, int]
+    from napari_sam.engine.windows import Window
 
 MASK_THRESHOLD = 0.0
 _TILE_PX = 1024
@@ -164,12 +164,8 @@ class RefinedField:
 
     def span(self) -> Box | None:
         """As `LogitField.span`."""
-        found = self.coarse.span()
-        if found is None:
-            return None
-        (y0, x0, y1, x1), box = found, self.coarse.window.bbox
-        n = self.grown_px
-        return max(box[0], y0 - n), max(box[1], x0 - n), min(box[2], y1 + n), min(box[3], x1 + n)
+        span = self.coarse.span()
+        return None if span is None else span.grow(self.grown_px).intersection(self.coarse.window.bbox)
 
     def uniform(self, region: Box) -> bool | None:
         """As `LogitField.uniform`."""
@@ -215,7 +211,7 @@ def span_of(logits: NDArray[np.float32], window: Window) -> Box | None:
         last = min(high, low + int(np.ceil((hits[-1] + 1.5) / pitch)) + 1)
         spans.append((min(first, high - 1), last))
     (top, bottom), (left, right) = spans
-    return top, left, bottom, right
+    return Box(top, left, bottom, right)
 
 
 def interpolate(values: Tensor, at: NDArray[np.float64], axis: int) -> Tensor:
@@ -230,7 +226,7 @@ def interpolate(values: Tensor, at: NDArray[np.float64], axis: int) -> Tensor:
     return torch.lerp(a, b, share)
 
 
-def render(field: LogitField, bbox: Box) -> NDArray[np.bool_]:
+def render(field: LogitField, bbox: tuple[int, int, int, int]) -> NDArray[np.bool_]:
     """The mask of a field in a region.
 
     Parameters
@@ -252,7 +248,7 @@ def render(field: LogitField, bbox: Box) -> NDArray[np.bool_]:
         return out
     for top in range(max(y0, span[0]), min(y1, span[2]), _TILE_PX):
         for left in range(max(x0, span[1]), min(x1, span[3]), _TILE_PX):
-            tile = top, left, min(top + _TILE_PX, y1, span[2]), min(left + _TILE_PX, x1, span[3])
+            tile = Box(top, left, min(top + _TILE_PX, y1, span[2]), min(left + _TILE_PX, x1, span[3]))
             known = field.uniform(tile)
             view = out[tile[0] - y0 : tile[2] - y0, tile[1] - x0 : tile[3] - x0]
             view[:] = (field.sample(tile) > MASK_THRESHOLD).numpy() if known is None else known

@@ -17,12 +17,13 @@ from torch.nn import functional as F
 from napari_sam.engine.automatic.dense_maps import check_region
 from napari_sam.engine.automatic.magnification import find_instances
 from napari_sam.engine.embeddings.embedding_cache import EmbeddingCache, EmbeddingKey, EmbeddingStore
-from napari_sam.engine.embeddings.priority_lock import Turns
+from napari_sam.engine.embeddings.priority_lock import PriorityLock
 from napari_sam.engine.interactive.answering import Answering
 from napari_sam.engine.interactive.prediction import Asked
 from napari_sam.engine.interactive.prompts import Prompt, parse_prompt
-from napari_sam.engine.interactive.windows import Hints, Window, choose_window, source_region
+from napari_sam.engine.interactive.window_choice import choose_window
 from napari_sam.engine.normalisation import Normalisation, decide
+from napari_sam.engine.windows import Hints, Window, source_region
 from napari_sam.errors import CancelledError, CheckpointError, NoImageError, PromptError, UnknownModelError
 from src_models.checkpoints.checkpoint_files import load_dense_decoder, load_sam, weights_fingerprint
 from src_models.checkpoints.registry import model_info, model_names
@@ -97,7 +98,7 @@ class WindowPredictor(Answering):
         self._image: ImageSource | None = None
         self._normalisation = Normalisation()
         self._lock = threading.RLock()
-        self.turns = Turns()
+        self.priority_lock = PriorityLock()
 
     @property
     def img_size(self) -> int:
@@ -348,7 +349,7 @@ class WindowPredictor(Answering):
         """
         embedding = self._embedding(window, cancelled, background=background)
         if self.hypotheses:
-            with self.turns.background(cancelled) if background else nullcontext():
+            with self.priority_lock.background(cancelled) if background else nullcontext():
                 self._objects(window, embedding)
         return embedding
 
@@ -373,9 +374,9 @@ class WindowPredictor(Answering):
             return found
         if cancelled is not None and cancelled():
             raise CancelledError("encoding was cancelled")
-        with nullcontext() if background else self.turns.hold():
+        with nullcontext() if background else self.priority_lock.pause_background():
             key, pixels = self.prepare(window)  # before the turn begins: a slow source must not keep a click waiting
-            with self.turns.background(cancelled) if background else self.turns:
+            with self.priority_lock.background(cancelled) if background else self.priority_lock:
                 found = self.cache.get(key, self.runner.device, self.runner.dtype)
                 if found is not None:  # another thread was first
                     return found

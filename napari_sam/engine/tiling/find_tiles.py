@@ -17,7 +17,8 @@ from napari_sam.errors import CancelledError, DeviceError, NapariSamError, Setti
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from napari_sam.engine.automatic.object_finder import Box, ObjectFinder
+    from napari_sam.engine.automatic.object_finder import ObjectFinder
+    from napari_sam.engine.geometry import Box
     from napari_sam.engine.tiling.tiles import Tile, TileGrid, TileResult
 
 _AHEAD = 2  # tiles that are read while one is computed

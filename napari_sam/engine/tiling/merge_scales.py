@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections import Counter, OrderedDict
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
+from napari_sam.engine.geometry import Box
 from napari_sam.engine.tiling.merge_tiles import DROPPED, PART, WHOLE, Joined, render_core
 from napari_sam.engine.tiling.tiles import to_label_pixels
+from src_models.lru import LRU
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from napari_sam.engine.automatic.object_finder import Box
     from napari_sam.engine.tiling.merge_tiles import TileSource
 
 _FILLED = 0.3  # a coarse object that whole fine ones fill so far is a group of them, not an object
@@ -48,7 +49,7 @@ class Scene:
     def __init__(self, joined: list[Joined], source: TileSource, side: int) -> None:
         self.joined = joined
         self._source = source
-        self._coarse: OrderedDict[tuple[int, int], NDArray[np.int64]] = OrderedDict()
+        self._coarse: LRU[tuple[int, int], NDArray[np.int64]] = LRU(limit_count=_HELD_TILES)
         self._edges: dict[int, tuple[NDArray[np.int64], NDArray[np.int64]]] = {}
         for k in range(1, len(joined)):
             self._settle_level(k, side)
@@ -106,13 +107,7 @@ class Scene:
 
     def _rendered(self, index: int) -> NDArray[np.int64]:
         """`render`, held for the tiles around."""
-        key = (0, index)
-        if key not in self._coarse:
-            self._coarse[key] = self.render(index)
-            while len(self._coarse) > _HELD_TILES:
-                self._coarse.popitem(last=False)
-        self._coarse.move_to_end(key)
-        return self._coarse[key]
+        return self._coarse.get_or_compute((0, index), lambda: self.render(index))
 
     def scores(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Predicted IoU and stability score of each number, from number 1; of parts, by the pixels they have."""
@@ -210,7 +205,7 @@ class Scene:
         y0, x0, y1, x1 = box
         out = np.zeros((y1 - y0, x1 - x0), np.int64)
         rows, cols = (np.arange(a, b) * ratio + ratio // 2 for a, b in ((y0, y1), (x0, x1)))
-        for index in self._tiles_in(level, (y0 * ratio, x0 * ratio, y1 * ratio, x1 * ratio)):
+        for index in self._tiles_in(level, Box(y0 * ratio, x0 * ratio, y1 * ratio, x1 * ratio)):
             a, b, c, d = to_label_pixels(one.grid.tiles[index].core, one.grid.factor)
             y, x = np.flatnonzero((rows >= a) & (rows < c)), np.flatnonzero((cols >= b) & (cols < d))
             if len(y) and len(x):
@@ -236,13 +231,7 @@ class Scene:
     # ---- drawing ------------------------------------------------------------------------------------------
 
     def _core(self, k: int, index: int) -> NDArray[np.int64]:
-        key = (k, index)
-        if key not in self._coarse:
-            self._coarse[key] = render_core(self.joined[k], self._source, index)
-            while len(self._coarse) > _HELD_TILES:
-                self._coarse.popitem(last=False)
-        self._coarse.move_to_end(key)
-        return self._coarse[key]
+        return self._coarse.get_or_compute((k, index), lambda: render_core(self.joined[k], self._source, index))
 
     def _enlarged(self, k: int, box: Box) -> NDArray[np.int64] | None:
         """Objects of a coarse factor in a box of the finest factor's label pixels; None if there are none."""
@@ -252,7 +241,7 @@ class Scene:
         ratio = one.grid.factor // self.factor
         y0, x0, y1, x1 = box[0] // ratio - 1, box[1] // ratio - 1, -(-box[2] // ratio) + 1, -(-box[3] // ratio) + 1
         small = np.zeros((y1 - y0, x1 - x0), np.int64)
-        for index in self._tiles_in(k, (y0, x0, y1, x1)):
+        for index in self._tiles_in(k, Box(y0, x0, y1, x1)):
             a, b, c, d = to_label_pixels(one.grid.tiles[index].core, one.grid.factor)
             if not one.number[one.of_tile(index)].any() and not self._reached(k, index):
                 continue

@@ -21,7 +21,7 @@ from napari_sam.engine.tiling.tiles import strip_box, to_label_pixels
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_sam.engine.automatic.object_finder import Box
+    from napari_sam.engine.geometry import Box
     from napari_sam.engine.tiling.tiles import Tile, TileGrid, TileTable
 
 _AGREE = 0.5  # IoU in the shared overlap from which two objects are one
@@ -146,7 +146,7 @@ def _shared(grid: TileGrid, source: TileSource, offsets: NDArray[np.int64], i: i
     """Compare the objects of two tiles where both saw them."""
     one, other = grid.tiles[i], grid.tiles[j]
     sides = ("right", "left") if one.row == other.row else ("bottom", "top")
-    box = _intersection(one.label_box, other.label_box)
+    box = one.label_box.intersection(other.label_box)
     a = _cut_out(source.strip(one, sides[0]), strip_box(one, sides[0], grid.rim), box)
     b = _cut_out(source.strip(other, sides[1]), strip_box(other, sides[1], grid.rim), box)
     sizes_a, sizes_b = np.bincount(a.ravel()), np.bincount(b.ravel())
@@ -333,8 +333,8 @@ def _fill(
     else:
         side = "bottom" if other.row < tile.row else "top"
     box = strip_box(other, side, grid.rim)
-    both = _intersection(core, box)
-    if both[0] >= both[2] or both[1] >= both[3]:
+    both = core.intersection(box)
+    if both.is_empty:
         return
     here = out[both[0] - core[0] : both[2] - core[0], both[1] - core[1] : both[3] - core[1]]
     found = lut[_cut_out(source.strip(other, side), box, both)]
@@ -344,7 +344,3 @@ def _fill(
 def _cut_out(labels: NDArray[np.int32], frame: Box, box: Box) -> NDArray[np.int32]:
     """A box out of an array that covers `frame`."""
     return labels[box[0] - frame[0] : box[2] - frame[0], box[1] - frame[1] : box[3] - frame[1]]
-
-
-def _intersection(a: Box, b: Box) -> Box:
-    return max(a[0], b[0]), max(a[1], b[1]), min(a[2], b[2]), min(a[3], b[3])

@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
+from napari_sam.engine.geometry import Box
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from numpy.typing import NDArray
 
-    from napari_sam.engine.automatic.object_finder import Box, TileObjects
+    from napari_sam.engine.automatic.object_finder import TileObjects
 
 SIDES = ("top", "left", "bottom", "right")
 
@@ -64,14 +66,14 @@ class Tile:
         return slice(y0 - y, y1 - y), slice(x0 - x, x1 - x)
 
 
-def to_label_pixels(box: Box, factor: int) -> Box:
+def to_label_pixels(box: tuple[int, int, int, int], factor: int) -> Box:
     """A box in pixels `factor` times as large, holding all of it.
 
     >>> to_label_pixels((0, 4, 9, 8), 4)
     (0, 1, 3, 2)
     """
     y0, x0, y1, x1 = box
-    return y0 // factor, x0 // factor, -(-y1 // factor), -(-x1 // factor)
+    return Box(y0 // factor, x0 // factor, -(-y1 // factor), -(-x1 // factor))
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,7 @@ def plan_tiles(region: Box, image_shape: tuple[int, int], factor: int, outer_px:
         step, halo = (outer_px - 2 * halo_px) * factor, halo_px * factor
         spans = [_spans(region[a], region[a + 2], image_shape[a], step, halo, factor) for a in (0, 1)]
     tiles = tuple(
-        Tile(factor, row, col, (y0, x0, y1, x1), (top, left, bottom, right))
+        Tile(factor, row, col, Box(y0, x0, y1, x1), Box(top, left, bottom, right))
         for row, (y0, y1, top, bottom) in enumerate(spans[0])
         for col, (x0, x1, left, right) in enumerate(spans[1])
     )
@@ -249,10 +251,10 @@ def strip_box(tile: Tile, side: str, rim: int) -> Box:
     """Where a strip lies, label pixels of the whole image."""
     y0, x0, y1, x1 = tile.label_box
     boxes = {
-        "top": (y0, x0, min(y1, y0 + rim), x1),
-        "left": (y0, x0, y1, min(x1, x0 + rim)),
-        "bottom": (max(y0, y1 - rim), x0, y1, x1),
-        "right": (y0, max(x0, x1 - rim), y1, x1),
+        "top": Box(y0, x0, min(y1, y0 + rim), x1),
+        "left": Box(y0, x0, y1, min(x1, x0 + rim)),
+        "bottom": Box(max(y0, y1 - rim), x0, y1, x1),
+        "right": Box(y0, max(x0, x1 - rim), y1, x1),
     }
     return boxes[side]
 

@@ -10,7 +10,7 @@ import numpy as np
 from napari_sam.engine.automatic.grid_filters import box_nms, point_grid
 from napari_sam.engine.automatic.grid_logits import Frame, draw, measure
 from napari_sam.engine.automatic.grid_masks import every_mask
-from napari_sam.engine.interactive.windows import whole_window
+from napari_sam.engine.windows import whole_window
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates
 from napari_sam.evaluation.metrics.coco_metrics import object_recalls, size_category

@@ -10,13 +10,16 @@ import numpy as np
 from napari_sam.errors import ImageError
 from napari_sam.io.geotiff import read_geo_tags
 from napari_sam.io.images.lazy_image import CHANNEL_NAMES, READ_ERRORS, SPATIAL, Image
-from napari_sam.io.images.tiff_level import OversizeError, PositionalFile, SegmentCache, TiffLevel
+from napari_sam.io.images.tiff_level import OversizeError, PositionalFile, TiffLevel, segment_cache
 from napari_sam.io.map_coordinates import pixel_size
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+
+    from napari_sam.io.images.tiff_level import SegmentKey
+    from src_models.lru import LRU
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".svs", ".ndpi", ".scn", ".bif", ".qptiff", ".lsm", ".stk", ".flex")
 _PALETTE = 3
@@ -95,11 +98,11 @@ def _levels(tiff: Any) -> list[Any]:
 
 def _arrays(levels: list[Any]) -> list[Any]:
     files: dict[str, PositionalFile] = {}
-    cache = SegmentCache()
+    cache = segment_cache()
     return [_array(level, files, cache) for level in levels]
 
 
-def _array(level: Any, files: dict[str, PositionalFile], cache: SegmentCache) -> Any:
+def _array(level: Any, files: dict[str, PositionalFile], cache: LRU[SegmentKey, NDArray[np.generic]]) -> Any:
     """Our own reader, or tifffile's view for pages of an unusual kind."""
     try:
         return TiffLevel(level, files, cache)

@@ -10,11 +10,12 @@ import math
 import os
 import threading
 import weakref
-from collections import OrderedDict
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from src_models.lru import LRU
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,6 +29,9 @@ _LARGE_SEGMENT_PX = 1 << 24
 _JPEG_KINDS = (6, 7, 34892, 33007)
 _JPEG_2000 = (33003, 33004, 33005, 34712)
 _LZMA = (34925,)
+
+SegmentKey = tuple[str, int, int]
+"""Path of the file, offset of the page, and index of the segment."""
 
 
 class PositionalFile:
@@ -91,31 +95,9 @@ class PositionalFile:
             return os.read(self._descriptor, size)
 
 
-class SegmentCache:
-    """Decoded segments, least recently used out first; holds one even if it is larger than the limit."""
-
-    def __init__(self, limit_bytes: int = _CACHE_BYTES) -> None:
-        self._limit, self._bytes = limit_bytes, 0
-        self._held: OrderedDict[Any, NDArray[np.generic]] = OrderedDict()
-        self._lock = threading.Lock()
-
-    def get(self, key: Any) -> NDArray[np.generic] | None:
-        """What was put, if it is still there."""
-        with self._lock:
-            found = self._held.get(key)
-            if found is not None:
-                self._held.move_to_end(key)
-            return found
-
-    def put(self, key: Any, segment: NDArray[np.generic]) -> None:
-        """Keep a segment; nobody may write into it any more."""
-        with self._lock:
-            if key in self._held:
-                return
-            self._held[key] = segment
-            self._bytes += segment.nbytes
-            while self._bytes > self._limit and len(self._held) > 1:
-                self._bytes -= self._held.popitem(last=False)[1].nbytes
+def segment_cache(limit_bytes: int = _CACHE_BYTES) -> LRU[SegmentKey, NDArray[np.generic]]:
+    """Return a cache of decoded segments; it holds one even if that is larger than the limit."""
+    return LRU(limit_bytes=limit_bytes)
 
 
 class TiffLevel:
@@ -127,7 +109,7 @@ class TiffLevel:
         The level.
     files : dict
         `PositionalFile` by path; shared by the levels of an image.
-    cache : SegmentCache
+    cache : LRU
         Shared by the levels of an image.
 
     Raises
@@ -136,7 +118,9 @@ class TiffLevel:
         If the pages are of a kind that has to be read through tifffile's own view, or segments are too large.
     """
 
-    def __init__(self, series: Any, files: dict[str, PositionalFile], cache: SegmentCache) -> None:
+    def __init__(
+        self, series: Any, files: dict[str, PositionalFile], cache: LRU[SegmentKey, NDArray[np.generic]]
+    ) -> None:
         self._series, self._files, self._cache = series, files, cache
         key = self._key = series.keyframe
         self.shape: tuple[int, ...] = tuple(int(n) for n in series.shape)
@@ -256,7 +240,7 @@ class TiffLevel:
                 return self._decode(page, file, index, key) if found is None else found
         return self._decode(page, file, index, key)
 
-    def _decode(self, page: Any, file: PositionalFile, index: int, key: Any) -> NDArray[np.generic] | None:
+    def _decode(self, page: Any, file: PositionalFile, index: int, key: SegmentKey) -> NDArray[np.generic] | None:
         size = int(page.databytecounts[index])
         if size > file.size():
             raise OSError(f"segment {index} is {size} bytes long, the file {file.size()}: it is not complete")

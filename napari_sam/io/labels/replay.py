@@ -26,7 +26,7 @@ import napari_sam as ns
 from napari_sam.engine.automatic.grid_filters import GridSettings
 from napari_sam.engine.normalisation import Normalisation
 from napari_sam.engine.interactive.prompts import MaskPrompt
-from napari_sam.engine.interactive.windows import Hints, Window
+from napari_sam.engine.windows import Hints, Window
 from napari_sam.io.labels.prediction_records import earlier_prediction
 from napari_sam.io.labels.run_length import decode_mask, labels_from_text
 from src_models.watershed import WatershedSettings

@@ -13,7 +13,7 @@ import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from napari_sam.engine.memory import give_back
+from napari_sam.engine.memory import trim_heap
 from napari_sam.errors import LabelsError, StoreError, StoreLockedError
 from napari_sam.io.labels.edits import Edit, box_of, next_free, plane_of
 from napari_sam.io.labels.journal import DONE, UNDONE, Journal
@@ -417,7 +417,7 @@ class StoreBase:
             raise LabelsError("nothing would change")
         _, seq = self._journal.add(change, self._rendered)
         self._draw_logged(seq, change.patches, back=False)
-        give_back(sum((p.box[2] - p.box[0]) * (p.box[3] - p.box[1]) for p in change.patches))
+        trim_heap(sum((p.box[2] - p.box[0]) * (p.box[3] - p.box[1]) for p in change.patches))
 
     def _step_run(self, back: bool) -> dict[str, Any] | None:
         with self._mutex:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.engine.interactive.prompts import MaskPrompt
-from napari_sam.engine.interactive.windows import LARGEST_MASK_PX
+from napari_sam.engine.windows import LARGEST_MASK_PX
 from napari_sam.errors import PromptError
 from napari_sam.io.prompts.prompt_tables import BOX, POINT, Rows
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sam.engine.interactive.windows import LARGEST_MASK_PX
+from napari_sam.engine.windows import LARGEST_MASK_PX
 from napari_sam.errors import PromptError
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.prompts.columns import renamed

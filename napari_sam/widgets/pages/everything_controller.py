@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_sam.engine.geometry import Box
 from napari_sam.errors import NapariSamError
 from napari_sam.io.labels.review_queue import ReviewQueue
 from napari_sam.jobs.segment_image import segment_everything, unfinished_run
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
     from numpy.typing import NDArray
 
-    from napari_sam.engine.automatic.object_finder import Box
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.jobs.segment_image import EverythingReport
     from napari_sam.layers.partial_results import Part
@@ -95,7 +95,7 @@ class EverythingRun(QObject):
         self._viewer, self._controls, self._session, self._target = viewer, controls, session, target
         self._keys, self._own_change = keys, own_change
         self._panel = panel = controls.everything
-        self.thread = EngineThread(self)  # clicks have another one, and go before in `Turns`
+        self.thread = EngineThread(self)  # clicks have another one, and go before in `PriorityLock`
         self.layer: Callable[[], ImageLayer | None] = lambda: None
         self.source: Callable[[], tuple[ImageLayer, tuple[int, ...], Image] | None] = lambda: None
         self.report: Callable[[str], None] = lambda _: None
@@ -236,7 +236,7 @@ class EverythingRun(QObject):
             kept |= {"side": left["call"]["side"], "coarser": _coarser(left), "category": left["category"]}
             return {**kept, "resume": True}
         where, shape = self._panel.where.currentData(), image_plane_shape(layer)[-2:]
-        region: Box | None = (0, 0, shape[0], shape[1])
+        region: Box | None = Box(0, 0, shape[0], shape[1])
         if where == VIEW:
             region = self._view(layer)
         elif where == DRAWN:
@@ -350,7 +350,7 @@ class EverythingRun(QObject):
         h, w = image_plane_shape(layer)[-2:]
         y0, x0, y1, x1 = visible_box(layer)
         y0, x0 = max(0, min(y0, h - 1)), max(0, min(x0, w - 1))
-        return y0, x0, max(y0 + 1, min(y1, h)), max(x0 + 1, min(x1, w))
+        return Box(y0, x0, max(y0 + 1, min(y1, h)), max(x0 + 1, min(x1, w)))
 
     def _end_partial(self) -> None:
         self._parts.clear()

@@ -6,7 +6,6 @@ import math
 import struct
 import threading
 import zlib
-from collections import OrderedDict
 from glob import glob
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from src_models.lru import LRU
 from src_models.model_errors import TrainingError
 from src_models.training.data.augment import augment, dihedral
 from src_models.training.data.crops import to_rgb8
@@ -172,18 +172,21 @@ class UnlabelledImages:
     ----------
     skipped : dict of Path to str
         Files that could not be read, and why; known once one has been drawn.
-    cached_bytes : int
-        Size of the decoded images in memory.
     """
 
     def __init__(self, paths: Sequence[Path], augmented: float = 0.0, cache_bytes: int = _CACHE_BYTES) -> None:
         self.skipped: dict[Path, str] = {}
         self._paths = list(paths)
         self._augmented = augmented
-        self._room = cache_bytes
-        self._decoded: OrderedDict[Path, list[NDArray[np.uint8]]] = OrderedDict()
+        self._decoded: LRU[Path, list[NDArray[np.uint8]]] = LRU(
+            limit_bytes=cache_bytes, size_of=_size, keep_newest=False
+        )
         self._lock = threading.Lock()
-        self.cached_bytes = 0
+
+    @property
+    def cached_bytes(self) -> int:
+        """Size of the decoded images in memory."""
+        return self._decoded.size_bytes
 
     def __len__(self) -> int:
         """Number of files, whether they can be read or not."""
@@ -223,19 +226,15 @@ class UnlabelledImages:
         with self._lock:
             if path in self.skipped:
                 return None
-            if path in self._decoded:
-                self._decoded.move_to_end(path)
-                return self._decoded[path]
+            decoded = self._decoded.get(path)
+            if decoded is not None:
+                return decoded
             try:
                 planes = read_planes(path)
             except _UNREADABLE as error:
                 self.skipped[path] = next(iter(str(error).splitlines()), "") or type(error).__name__
                 return None
-            self._decoded[path] = planes
-            self.cached_bytes += _size(planes)
-            while self.cached_bytes > self._room:
-                _, oldest = self._decoded.popitem(last=False)
-                self.cached_bytes -= _size(oldest)
+            self._decoded.put(path, planes)
             return planes
 
 

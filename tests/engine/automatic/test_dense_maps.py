@@ -14,7 +14,7 @@ from napari_sam.engine.automatic.dense_maps import (
     cover,
     dense_side,
 )
-from napari_sam.engine.interactive.windows import grid_window
+from napari_sam.engine.windows import grid_window
 from napari_sam.errors import CancelledError, PromptError, SettingsError
 from src_models.networks.sam import build_sam
 from src_models.training.dense_targets import dense_target

@@ -29,7 +29,7 @@ from napari_sam.engine.automatic.grid_finder import (
 )
 from napari_sam.engine.automatic.grid_logits import Candidate, Frame, enlarge, measure
 from napari_sam.engine.automatic.grid_masks import WindowMask, _Cover, _may_be_stable, ask_points, choose, tidied
-from napari_sam.engine.interactive.windows import Window
+from napari_sam.engine.windows import Window
 from napari_sam.errors import CancelledError, ImageError, PromptError, SettingsError
 from napari_sam.predictor import Predictor
 from napari_sam.samples import nuclei, nuclei_labels

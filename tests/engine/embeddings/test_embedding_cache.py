@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import threading
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -13,9 +10,8 @@ from PIL import Image
 from napari_sam import Predictor
 from napari_sam.engine.embeddings.embedding_cache import EmbeddingCache, EmbeddingKey
 from napari_sam.engine.embeddings.precompute import precompute
-from napari_sam.engine.embeddings.priority_lock import Turns
-from napari_sam.engine.interactive.windows import Window
 from napari_sam.engine.normalisation import Normalisation
+from napari_sam.engine.windows import Window
 from napari_sam.errors import CancelledError
 from napari_sam.io.embedding_store import ZarrEmbeddingStore
 from tests.engine.tiny import TinyPredictor
@@ -42,8 +38,7 @@ def test_one_embedding_larger_than_the_limit_is_kept():
 
 def test_what_falls_off_the_device_is_held_on_the_host():
     class OnDevice:
-        device = torch.device("cuda")
-        element_size, nelement = (lambda self: 4), (lambda self: 1)
+        device, nbytes = torch.device("cuda"), 4
 
         def cpu(self):
             return torch.ones(1)
@@ -135,43 +130,6 @@ def test_an_image_set_while_a_window_is_read_does_not_get_its_embedding(picture)
     with pytest.raises(CancelledError, match="another image"):
         predictor.embed(window)
     assert len(predictor.cache) == 0
-
-
-def test_foreground_overtakes_the_background_that_waits():
-    turns, order = Turns(), []
-
-    def background():
-        with turns.background():
-            order.append("background")
-
-    def foreground():
-        with turns:
-            order.append("foreground")
-
-    with turns:
-        threads = [threading.Thread(target=background)]
-        threads[0].start()
-        with turns.hold():
-            threads.append(threading.Thread(target=foreground))
-            threads[1].start()
-            while turns._waiting < 2:
-                time.sleep(0.001)
-            assert not order
-    threads[1].join()
-    threads[0].join()
-    assert order == ["foreground", "background"]
-
-
-def test_background_work_never_begins_while_it_is_held_back():
-    turns, asked = Turns(), []
-
-    def cancelled():
-        asked.append(1)
-        return len(asked) > 3
-
-    with turns.hold(), pytest.raises(CancelledError), turns.background(cancelled):
-        pytest.fail("it began")
-    assert len(asked) == 4
 
 
 def test_masks_from_the_disk_agree_with_those_from_the_network(tmp_path, nuclei):

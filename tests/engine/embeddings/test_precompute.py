@@ -21,7 +21,8 @@ from napari_sam.cli import main
 from napari_sam.engine.embeddings.precompute import click_side, grid_windows, precompute
 from napari_sam.engine.embeddings.prefetch import Prefetcher, windows_in_view
 from napari_sam.engine.interactive.prompts import parse_prompt
-from napari_sam.engine.interactive.windows import Hints, choose_window, grid_window
+from napari_sam.engine.interactive.window_choice import choose_window
+from napari_sam.engine.windows import Hints, grid_window
 from napari_sam.errors import CancelledError, PromptError, SettingsError, StoreError
 from napari_sam.io.embedding_store import ZarrEmbeddingStore
 from tests.engine import tiny
@@ -328,7 +329,7 @@ def test_a_click_waits_for_one_window_at_most(tmp_path, picture):
     assert began.wait(60)
     click = threading.Thread(target=predictor.predict, kwargs={"points": [(190, 290)]}, name="click")
     click.start()
-    while not predictor.turns.wanted:
+    while not predictor.priority_lock.waiting:
         time.sleep(0.001)
     go.set()
     click.join()

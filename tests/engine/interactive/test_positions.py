@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from napari_sam.engine.interactive.window_predictor import WindowPredictor
-from napari_sam.engine.interactive.windows import LARGEST_MASK_PX, Hints
+from napari_sam.engine.windows import LARGEST_MASK_PX, Hints
 from napari_sam.errors import PromptError
 from tests.engine.perfect import Blob, PerfectPredictor, Scene, compare
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_sam.engine.interactive.prompts import MaskPrompt, parse_prompt
-from napari_sam.engine.interactive.windows import Window
+from napari_sam.engine.windows import Window
 from napari_sam.errors import PromptError
 
 SHAPE = (100, 200)

@@ -8,7 +8,7 @@ import torch
 
 from napari_sam.engine.interactive.refinement import MOST_WINDOWS, Outline, plan, refine
 from napari_sam.engine.interactive.rendering import LogitGrid, RefinedField, render
-from napari_sam.engine.interactive.windows import Window
+from napari_sam.engine.windows import Window
 from napari_sam.errors import CancelledError
 from tests.engine.perfect import Blob, PerfectPredictor, PerfectRunner, Scene, compare
 

@@ -10,7 +10,7 @@ import torch
 
 from napari_sam import Predictor
 from napari_sam.engine.interactive.prediction import stability_scores, upsample_masks
-from napari_sam.engine.interactive.windows import Window
+from napari_sam.engine.windows import Window
 from napari_sam.errors import CancelledError, DeviceError, NoImageError, PromptError
 from src_models.networks.mask_decoder import DecodedMasks
 

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from napari_sam.engine.interactive.prediction import Prediction
 from napari_sam.engine.interactive.prompts import Prompt
-from napari_sam.engine.interactive.windows import Window
+from napari_sam.engine.windows import Window
 from napari_sam.errors import LabelsError, StoreError, StoreLockedError
 from napari_sam.io.labels.label_pyramid import LabelPyramid, blocks, level_shapes
 from napari_sam.io.labels.label_store import LabelStore
@@ -372,7 +372,7 @@ def test_a_writer_killed_at_50_random_moments_loses_nothing_it_has_acknowledged(
 
     helper = "import numpy as np\nfrom napari_sam.engine.interactive.prediction import Prediction\n"
     helper += "from napari_sam.engine.interactive.prompts import Prompt\n"
-    helper += "from napari_sam.engine.interactive.windows import Window\n\n\n" + inspect.getsource(predicted)
+    helper += "from napari_sam.engine.windows import Window\n\n\n" + inspect.getsource(predicted)
     (tmp_path / "helpers_of_the_killed.py").write_text(helper)
     store = tmp_path / "s"
     LabelStore.create(store, shape=(2600, 2600)).close()

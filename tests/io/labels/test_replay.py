@@ -10,7 +10,7 @@ import pytest
 from skimage.io import imsave
 
 from napari_sam.engine.interactive.prompts import MaskPrompt
-from napari_sam.engine.interactive.windows import Hints
+from napari_sam.engine.windows import Hints
 from napari_sam.errors import LabelsError
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.labels.replay import to_script

@@ -7,7 +7,7 @@ import pytest
 
 from napari_sam.engine.interactive.prediction import Prediction
 from napari_sam.engine.interactive.prompts import Prompt
-from napari_sam.engine.interactive.windows import Window
+from napari_sam.engine.windows import Window
 from napari_sam.errors import LabelsError, StoreError
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.labels.replay import to_script

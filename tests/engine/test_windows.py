@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from napari_sam.engine.interactive.prompts import parse_prompt
-from napari_sam.engine.interactive.windows import (
+from napari_sam.engine.interactive.window_choice import choose_window
+from napari_sam.engine.windows import (
     Hints,
     Window,
-    choose_window,
     coarser_window,
     cut_by,
     grid_window,
