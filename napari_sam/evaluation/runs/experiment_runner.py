@@ -138,9 +138,7 @@ def run_experiments(
 class _Recorder:
     """Store measurements and report progress."""
 
-    def __init__(
-        self, store: ResultStore, total: int, progress: Callable[[int, int, str], None] | None
-    ) -> None:
+    def __init__(self, store: ResultStore, total: int, progress: Callable[[int, int, str], None] | None) -> None:
         self._store, self._total, self._progress = store, total, progress
         self._done = 0
         if total:

@@ -12,9 +12,9 @@ import pytest
 from napari_sam.errors import CancelledError, EvaluationError, SettingsError, StoreError
 from napari_sam.evaluation.datasets.labelled_samples import Sample, truth_from_labels
 from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates
-from napari_sam.evaluation.runs.result_store import FILE, ResultStore, measurement_key
 from napari_sam.evaluation.runs.experiment_runner import result_folder, run_experiments
 from napari_sam.evaluation.runs.model_spec import ModelSpec
+from napari_sam.evaluation.runs.result_store import FILE, ResultStore, measurement_key
 
 calls: list[str] = []
 
@@ -123,7 +123,9 @@ def test_a_cancelled_run_goes_on(samples, store, workers):
         done.append(so_far)
 
     with pytest.raises(CancelledError, match="again to resume"):
-        run_experiments([Counted()], [], samples, store, workers=workers, progress=progress, cancelled=lambda: max(done) >= 2)
+        run_experiments(
+            [Counted()], [], samples, store, workers=workers, progress=progress, cancelled=lambda: max(done) >= 2
+        )
     found = run_experiments([Counted()], [], samples, store, workers=0)
     assert found.resumed >= 2
     assert found.resumed + found.measured == 6
@@ -152,7 +154,9 @@ def test_the_default_models_numbers_do_not_depend_on_processes(nuclei, tmp_path)
     for workers in (0, 2):
         with ResultStore(tmp_path / str(workers)) as store:
             model = ModelSpec("default", "default", "cpu")
-            got = run_experiments([PointExperiment(per_image=2, clicks=2)], [model], find_samples(tmp_path), store, workers=workers)
+            got = run_experiments(
+                [PointExperiment(per_image=2, clicks=2)], [model], find_samples(tmp_path), store, workers=workers
+            )
             found.append([u.payload for u in got.units["points", "default"]])
     assert found[0] == found[1]
     assert [len(one["labels"]) for one in found[0]] == [2, 2]

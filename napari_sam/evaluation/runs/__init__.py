@@ -1,0 +1,1 @@
+"""Run experiments over many images: models, jobs, processes and the stored measurements."""
