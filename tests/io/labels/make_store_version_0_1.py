@@ -17,6 +17,7 @@ import json
 import shutil
 import tempfile
 import zipfile
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +40,7 @@ def state(labels) -> dict[str, object]:
 
 def make(labels, image) -> str:
     """Make every kind of change; return the key of the whole-image run."""
-    from napari_sam.io.commit_many import NewObject  # where version 0.1 has it
+    NewObject = import_module("napari_sam.io.commit_many").NewObject  # where version 0.1 has it
 
     import napari_sam as ns
 
@@ -81,12 +82,11 @@ def make(labels, image) -> str:
 
 def main() -> None:
     """Write the archive and what a reader of it must see."""
-    from napari_sam.io.journal import FORMAT  # where version 0.1 has it
 
     import napari_sam as ns
     from napari_sam.samples import nuclei
 
-    assert FORMAT == 1, "only version 0.1 can make this store"
+    assert import_module("napari_sam.io.journal").FORMAT == 1, "only version 0.1 can make this store"
     folder = Path(tempfile.mkdtemp())
     path = folder / "cells.ome.zarr"
     image = np.ascontiguousarray(nuclei()[::2, ::2][:256, :300])
