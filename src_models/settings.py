@@ -68,7 +68,10 @@ class SettingInfo:
             return f"choose one of {', '.join(map(str, self.choices))}"
         if isinstance(value, bool) or not isinstance(value, Real):
             return None
-        number = float(value)
+        try:
+            number = float(value)
+        except OverflowError:  # a whole number beyond all floats
+            number = math.inf
         low_ok = self.low is None or (number > self.low if self.above else number >= self.low)
         high_ok = self.high is None or (number < self.high if self.below else number <= self.high)
         if math.isfinite(number) and low_ok and high_ok:
@@ -82,10 +85,15 @@ class SettingInfo:
     def _range(self) -> str:
         ends = []
         if self.low is not None:
-            ends.append(f"{'above' if self.above else 'from'} {self.low:g}")
+            ends.append(f"{'above' if self.above else 'from'} {_plain(self.low)}")
         if self.high is not None:
-            ends.append(f"{'below' if self.below else 'up to'} {self.high:g}")
+            ends.append(f"{'below' if self.below else 'up to'} {_plain(self.high)}")
         return " " + " and ".join(ends) if ends else ""
+
+
+def _plain(number: float) -> str:
+    """Write a number without an exponent if it is whole."""
+    return str(int(number)) if math.isfinite(number) and number == int(number) else f"{number:g}"
 
 
 def setting(default: Any = dataclasses.MISSING, help: str = "", **info: Any) -> Any:  # noqa: A002 - argparse's word
