@@ -21,7 +21,7 @@ from benchmarks.fixtures import synthetic_cells
 from napari_sam import Predictor, samples
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from numpy.typing import NDArray
 
@@ -74,9 +74,9 @@ def _first_clicks(predictor: Predictor, scene: Scene, count: int) -> tuple[Timin
     opening, clicking = [], []
     for i in range(count + 1):
         predictor.cache.clear()
-        opening.append(_seconds(lambda: predictor.set_image(scene.image)))
+        opening.append(timing.seconds_of(lambda: predictor.set_image(scene.image)))
         point = scene.points[i % len(scene.points)]
-        clicking.append(_seconds(lambda point=point: predictor.predict(points=[point])))
+        clicking.append(timing.seconds_of(lambda point=point: predictor.predict(points=[point])))
     return timing.Timing(tuple(opening[1:])), timing.Timing(tuple(clicking[1:]))
 
 
@@ -121,12 +121,6 @@ def _cells(predictor: Predictor) -> Scene:
 
 def _in(predictor: Predictor, window: Window, point: tuple[float, float]) -> bool:
     return predictor.window_for(points=[point]) == window
-
-
-def _seconds(function: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -13,10 +13,8 @@ has it on, with the default model.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,15 +25,13 @@ import torch
 
 from benchmarks import timing
 from benchmarks.fixtures import random_sam, synthetic_image
-from benchmarks.peers.compare import HERE, PEERS, PEERS_PYTHON
+from benchmarks.peers.worker_process import WorkerProcess, require_environment
 from napari_sam.engine.automatic.grid_filters import point_grid
 from src_models.checkpoints.checkpoint_files import save_official
 from src_models.networks.point_decoder import PointDecoder
 from src_models.runtime import Runner
 
 if TYPE_CHECKING:
-    from types import TracebackType
-
     from numpy.typing import NDArray
 
     from src_models.networks.sam import Sam
@@ -51,70 +47,32 @@ MATCHED_IOU, MATCHED_SHARE = 0.95, 0.98
 
 
 class Worker:
-    """An implementation in a process of its own; see peers/grid_worker.py."""
+    """An implementation that finds all masks of an image or encodes it; see peers/grid_worker.py."""
 
     def __init__(self, name: str, checkpoint: Path, folder: Path) -> None:
-        self.name, self.folder, self.runs = name, folder, 0
-        root = str(HERE.parents[1])
-        paths = [str(HERE / "stubs"), root] if name in PEERS else [root]
-        self.process = subprocess.Popen(
-            [
-                str(PEERS_PYTHON) if name in PEERS else sys.executable,
-                str(HERE / "grid_worker.py"),
-                name,
-                str(checkpoint),
-            ],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(paths)},
-        )
-        self.about = self._receive()
-
-    def __enter__(self) -> Worker:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.process.stdin.close()  # type: ignore[union-attr]
-        self.process.wait(60)
+        self.process = WorkerProcess("grid_worker.py", name, checkpoint, folder)
+        self.name, self.folder, self.runs, self.about = name, folder, 0, self.process.about
 
     def ask(self, what: str, image: Path, settings: dict[str, Any]) -> dict[str, Any]:
-        """Let it do ``grid``, ``tiled`` or ``embed``; every run gets a new folder, whose bytes are in the answer."""
+        """Run ``grid``, ``tiled`` or ``embed`` in a new folder; the answer includes the folder's size in bytes."""
         self.runs += 1
         folder = self.folder / f"{self.name.replace(' ', '-')}-{what}-{self.runs}"
         folder.mkdir()
         request = {"do": what, "image": str(image), "settings": settings, "folder": str(folder)}
-        request["output"] = str(self.masks_file) if what == "grid" else ""
-        self.process.stdin.write(json.dumps(request) + "\n")  # type: ignore[union-attr]
-        self.process.stdin.flush()  # type: ignore[union-attr]
-        answer = self._receive()
+        request["output"] = str(self.process.masks_file) if what == "grid" else ""
+        answer = self.process.request(request)
         answer["bytes"] = sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
         return answer
 
-    @property
-    def masks_file(self) -> Path:
-        """Where it leaves its masks."""
-        return self.folder / f"{self.name.replace(' ', '-')}.npz"
-
     def masks(self) -> NDArray[np.uint8]:
-        """What it found last: (N, bytes), one bit per pixel."""
-        with np.load(self.masks_file) as kept:
+        """Read the masks found last: (N, bytes), one bit per pixel."""
+        with np.load(self.process.masks_file) as kept:
             return np.asarray(kept["bits"])
-
-    def _receive(self) -> dict[str, Any]:
-        line = self.process.stdout.readline()  # type: ignore[union-attr]
-        if not line:
-            raise RuntimeError(f"{self.name} ended with exit code {self.process.wait()}; its message is above")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
 
 
 def main(arguments: list[str] | None = None) -> None:
     options = _parse(arguments)
-    if not PEERS_PYTHON.exists():
-        raise SystemExit(f"{PEERS_PYTHON} is missing; run: bash {HERE / 'setup.sh'}")
+    require_environment()
     found = timing.machine()
     timing.say(timing.describe(found))
     facts: dict[str, Any] = {}
@@ -150,7 +108,8 @@ def grid(checkpoint: Path, options: argparse.Namespace) -> dict[str, Any]:
     answers = {}
     names = ("segment-anything", "ours", "ours float32")
     for name in names:
-        with Worker(name, checkpoint, checkpoint.parent) as worker:
+        worker = Worker(name, checkpoint, checkpoint.parent)
+        with worker.process:
             answers[name] = worker.ask("grid", image, settings)
             answers[name]["masks"] = worker.masks()
     reference = answers["segment-anything"].pop("masks")
@@ -172,7 +131,8 @@ def tiled(checkpoint: Path, options: argparse.Namespace) -> dict[str, Any]:
     settings = {**FILTERS, "points_per_side": options.points or (4 if options.quick else 32)}
     answers = {}
     for name in ("micro-sam", "ours"):
-        with Worker(name, checkpoint, checkpoint.parent) as worker:
+        worker = Worker(name, checkpoint, checkpoint.parent)
+        with worker.process:
             answers[name] = worker.ask("tiled", image, settings)
     _compare(answers["ours"], answers["micro-sam"])
     _judge(answers["ours"], "ratio", 0.15)
@@ -187,13 +147,12 @@ def embed(checkpoint: Path, options: argparse.Namespace) -> dict[str, Any]:
     tifffile.imwrite(image.with_suffix(".tif"), np.load(image), photometric="rgb", tile=(256, 256))
     answers: dict[str, list[dict[str, Any]]] = {"micro-sam": [], "ours": []}
     workers = [Worker(name, checkpoint, checkpoint.parent) for name in answers]
-    try:
+    with contextlib.ExitStack() as running:
+        for worker in workers:
+            running.enter_context(worker.process)
         for _ in range(1 if options.quick else 5):
             for worker in workers:
                 answers[worker.name].append(worker.ask("embed", image, {}))
-    finally:
-        for worker in workers:
-            worker.__exit__(None, None, None)
     best = {name: min(runs, key=lambda run: run["seconds"]) for name, runs in answers.items()}
     ours, theirs = best["ours"], best["micro-sam"]
     _compare(ours, theirs)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import functools
 import tempfile
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,8 +26,6 @@ from napari_sam.io.images.pyramid_files import create_level
 from napari_sam.io.images.tiff_level import segment_cache
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
 WINDOW = 1024
@@ -91,7 +88,7 @@ def _speeds(images: dict[str, Image], corners: list[Any], threads: int) -> dict[
     with ThreadPoolExecutor(threads) as pool:
         for i, several in enumerate(corners):
             for name, image in images.items():
-                seconds = _seconds(functools.partial(_read_all, pool, image, several))
+                seconds = timing.seconds_of(functools.partial(_read_all, pool, image, several))
                 if i:
                     speeds[name].append(len(several) / seconds)
     return speeds
@@ -100,12 +97,6 @@ def _speeds(images: dict[str, Image], corners: list[Any], threads: int) -> dict[
 def _read_all(pool: ThreadPoolExecutor, image: Image, corners: list[Any]) -> None:
     for _ in pool.map(lambda c: image.read(0, c[0], c[1], c[0] + WINDOW, c[1] + WINDOW), corners):
         pass
-
-
-def _seconds(function: Callable[[], Any]) -> float:
-    start = time.perf_counter()
-    function()
-    return time.perf_counter() - start
 
 
 def _parse(arguments: list[str] | None) -> argparse.Namespace:

@@ -133,6 +133,13 @@ def interleave(
     return {name: Timing(tuple(s)) for name, s in seconds.items()}, results
 
 
+def seconds_of(function: Callable[[], Any]) -> float:
+    """Call a function once and return how long it took."""
+    start = time.perf_counter()
+    function()
+    return time.perf_counter() - start
+
+
 def machine() -> dict[str, Any]:
     """Say what runs the benchmark: processor, threads, versions, and how busy it is."""
     info = Path("/proc/cpuinfo")

@@ -7,10 +7,6 @@ python -m benchmarks.peers.compare [--quick] [--only segment-anything micro-sam]
 from __future__ import annotations
 
 import argparse
-import json
-import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,83 +15,45 @@ import numpy as np
 
 from benchmarks import timing
 from benchmarks.fixtures import grid_points, mean_iou, random_sam, synthetic_image
+from benchmarks.peers.worker_process import KEPT_MASKS, PEERS, WorkerProcess, require_environment
 from src_models.checkpoints.checkpoint_files import save_official
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from types import TracebackType
 
     from numpy.typing import NDArray
 
     from benchmarks.timing import Row, Timing
 
-HERE = Path(__file__).parent
-PEERS_PYTHON = HERE.parents[1] / ".peers-venv" / "bin" / "python"
-KEEPS = {"segment-anything": "all", "micro-sam": "best"}  # masks that each gives for a prompt
-PEERS = tuple(KEEPS)
 OURS = ("ours", "ours float32")
 SIDE = 1024
 COUNTS = (1, 8, 64)
 
 
 class Worker:
-    """An implementation in a process of its own; see worker.py."""
+    """An implementation that encodes an image and decodes prompts; see worker.py."""
 
     def __init__(self, name: str, checkpoint: Path, folder: Path) -> None:
-        self.name = name
-        self.folder = folder
-        python = str(PEERS_PYTHON) if name in PEERS else sys.executable
-        paths = [str(HERE / "stubs")] if name in PEERS else [str(HERE.parents[1]), os.environ.get("PYTHONPATH", "")]
-        self.process = subprocess.Popen(
-            [python, str(HERE / "worker.py"), name, str(checkpoint)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            env=os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths))},
-        )
-        self.about = self._receive()
-
-    def __enter__(self) -> Worker:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.process.stdin.close()  # type: ignore[union-attr]
-        self.process.wait(60)
-
-    @property
-    def masks_file(self) -> Path:
-        """Where it leaves its masks."""
-        return self.folder / f"{self.name.replace(' ', '-')}.npz"
+        self.process = WorkerProcess("worker.py", name, checkpoint, folder)
+        self.name, self.about = name, self.process.about
 
     def seconds(self, what: str, given: Path, keep: str = "") -> float:
-        """Let it ``encode`` or ``decode`` what a file holds, and `keep` "all" masks, the "best", or none."""
+        """Time ``encode`` or ``decode`` of the contents of a file, and keep "all" masks, the "best", or none."""
         request = {"do": what, "input": str(given)}
         if keep:
-            request |= {"output": str(self.masks_file), "best": keep == "best"}
-        self.process.stdin.write(json.dumps(request) + "\n")  # type: ignore[union-attr]
-        self.process.stdin.flush()  # type: ignore[union-attr]
-        return float(self._receive()["seconds"])
+            request |= {"output": str(self.process.masks_file), "best": keep == "best"}
+        return float(self.process.request(request)["seconds"])
 
     def masks(self) -> NDArray[np.bool_]:
-        """Read what it decoded last with `keep`: (N, 3 or 1, H, W)."""
-        with np.load(self.masks_file) as kept:
+        """Read the masks decoded last with `keep`: (N, 3 or 1, H, W)."""
+        with np.load(self.process.masks_file) as kept:
             shape = tuple(kept["shape"])
             return np.unpackbits(kept["bits"], count=int(np.prod(shape))).reshape(shape).astype(bool)
-
-    def _receive(self) -> dict[str, Any]:
-        line = self.process.stdout.readline()  # type: ignore[union-attr]
-        if not line:
-            raise RuntimeError(f"{self.name} ended with exit code {self.process.wait()}; its message is above")
-        answer: dict[str, Any] = json.loads(line)
-        return answer
 
 
 def main(arguments: list[str] | None = None) -> None:
     options = _parse(arguments)
-    if not PEERS_PYTHON.exists():
-        raise SystemExit(f"{PEERS_PYTHON} is missing; run: bash {HERE / 'setup.sh'}")
+    require_environment()
     found = timing.machine()
     timing.say(timing.describe(found))
     rows: list[Row] = []
@@ -128,10 +86,12 @@ def _compare(peer: str, checkpoint: Path, rows: list[Row], quick: bool) -> dict[
     """Let a peer and ours take turns; append the rows, return versions and agreement."""
     timing.say(f"{peer} ...")
     folder = checkpoint.parent
-    with Worker(peer, checkpoint, folder) as theirs:
+    theirs = Worker(peer, checkpoint, folder)
+    with theirs.process:
         if "error" in theirs.about:
             return {"not installable here": theirs.about["error"]}
-        with Worker(OURS[0], checkpoint, folder) as auto, Worker(OURS[1], checkpoint, folder) as exact:
+        auto, exact = (Worker(name, checkpoint, folder) for name in OURS)
+        with auto.process, exact.process:
             workers = (theirs, auto, exact)
             repetitions = {1: 2, 8: 1, 64: 1} if quick else {1: 15, 8: 7, 64: 3}
             times = _turns(workers, "encode", folder / "image.npy", 1 if quick else 2, warmup=0 if quick else 1)
@@ -152,7 +112,7 @@ def _turns(workers: Sequence[Worker], what: str, given: Path, repetitions: int, 
     for turn in range(-warmup, repetitions):
         last = turn == repetitions - 1
         for worker in workers:
-            taken = worker.seconds(what, given, KEEPS[workers[0].name] if last and what == "decode" else "")
+            taken = worker.seconds(what, given, KEPT_MASKS[workers[0].name] if last and what == "decode" else "")
             if turn >= 0:
                 seconds[worker.name].append(taken)
     return {name: timing.Timing(tuple(s)) for name, s in seconds.items()}
