@@ -21,8 +21,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 from urllib.error import HTTPError
 
+from filelock import FileLock, Timeout
+
 from src_models.checkpoints.integrity import Expected, mismatch, new_hasher, verify_file
-from src_models.checkpoints.locking import FileLock
 from src_models.checkpoints.web import Entity, content_range, integer, require_web, web_opener
 from src_models.model_errors import CheckpointError, DownloadError, NapariSamError
 
@@ -118,9 +119,13 @@ class _Download:
     def check_cancelled(self) -> None:
         """Raise if the user has had enough."""
         if self.cancelled is not None and self.cancelled():
-            raise DownloadCancelledError(
-                f"download of {self.url} cancelled; the next one goes on at byte {self._offset()}"
-            )
+            raise self.cancelled_error()
+
+    def cancelled_error(self) -> DownloadCancelledError:
+        """Make the error for a cancelled download, which names the byte where the next one continues."""
+        return DownloadCancelledError(
+            f"download of {self.url} cancelled; the next one continues at byte {self._offset()}"
+        )
 
     @contextmanager
     def disk_errors(self) -> Iterator[None]:
@@ -351,10 +356,14 @@ def fetch(
         verify_file(target, expected)
         return target
     job = _Download(url, target, expected, policy or RetryPolicy(), progress, cancelled)
+    # Between threads and processes; the operating system releases it when a process is killed. The file stays.
+    lock = FileLock(target.with_name(f".{target.name}.lock"), thread_local=False, preserve_lock_file=True)
     with job.disk_errors():
         target.parent.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(target.with_name(f".{target.name}.lock"))
-        lock.acquire(job.check_cancelled)
+        try:
+            lock.acquire(cancel_check=cancelled)
+        except Timeout:
+            raise job.cancelled_error() from None
     try:
         if target.exists():  # somebody else fetched it while this one waited
             verify_file(target, expected)
