@@ -19,8 +19,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from skimage.morphology import thin
 
 from napari_sam.evaluation.datasets.dataset_formats import find_samples
-from napari_sam.evaluation.datasets.labelled_samples import evenly_spaced
-from napari_sam.evaluation.experiments.point_prompts import read_rgb
+from napari_sam.evaluation.datasets.labelled_samples import evenly_spaced, read_rgb
 from napari_sam.evaluation.metrics.edge_maps import canny_edges, sobel_edges
 from napari_sam.evaluation.metrics.edge_matching import (
     MAX_DISTANCE,

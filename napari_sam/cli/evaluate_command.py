@@ -129,9 +129,11 @@ def _check(args: argparse.Namespace) -> None:
 
 def _samples(args: argparse.Namespace) -> list[Sample]:
     """The labelled images of a command, with the columns of its table; text has its own."""
-    from napari_sam.evaluation.datasets.dataset_formats import find_samples  # noqa: PLC0415 - the command line starts quickly
-    from napari_sam.evaluation.datasets.labelled_samples import add_groups  # noqa: PLC0415
-    from napari_sam.evaluation.report.group_table import read_group_table  # noqa: PLC0415
+    from napari_sam.evaluation.datasets.dataset_formats import find_samples  # noqa: PLC0415 - a light start
+    from napari_sam.evaluation.datasets.group_columns import (  # noqa: PLC0415
+        add_groups,
+        read_group_table,
+    )
 
     args.columns = []
     if args.experiment_name == "text":
@@ -215,7 +217,7 @@ def _proposals(args: argparse.Namespace) -> list[Experiment]:
 
 
 def _instances(args: argparse.Namespace) -> list[Experiment]:
-    from napari_sam.evaluation.datasets.coco_format import coco_ids  # noqa: PLC0415
+    from napari_sam.evaluation.datasets.coco_format import read_coco_ids  # noqa: PLC0415
     from napari_sam.evaluation.datasets.labelled_samples import file_identity  # noqa: PLC0415
     from napari_sam.evaluation.experiments.box_instances import InstanceExperiment, read_detections  # noqa: PLC0415
 
@@ -224,7 +226,7 @@ def _instances(args: argparse.Namespace) -> list[Experiment]:
         return [InstanceExperiment(**_images(args, *(["per_image"] if args.experiment_name == "instances" else [])))]
     if args.data.suffix.lower() != ".json":
         raise EvaluationError(f"--boxes needs the COCO file that its image ids are of; {args.data} is none")
-    images, categories = coco_ids(args.data)
+    images, categories = read_coco_ids(args.data)
     detections = read_detections(boxes, categories, images)
     settings = {"per_image": None, **_images(args, "per_image")}
     return [InstanceExperiment(detections=detections, source=file_identity(boxes), **settings)]
@@ -369,8 +371,8 @@ def _shown(args: argparse.Namespace, result: dict[str, Any], suite: EvaluationSu
 
 def _agreement(args: argparse.Namespace, samples: Sequence[Sample]) -> dict[str, Any]:
     """Automatic against corrected masks, where the data have both."""
-    from napari_sam.evaluation.datasets.label_store_format import corrected_objects  # noqa: PLC0415
     from napari_sam.evaluation.datasets.labelled_samples import select_samples  # noqa: PLC0415
+    from napari_sam.evaluation.datasets.store_corrections import read_corrections  # noqa: PLC0415
     from napari_sam.evaluation.experiments.whole_images import find_label_file, read_label_file  # noqa: PLC0415
     from napari_sam.evaluation.metrics.agreement import agreement, matched_ious  # noqa: PLC0415
 
@@ -388,7 +390,7 @@ def _agreement(args: argparse.Namespace, samples: Sequence[Sample]) -> dict[str,
             )
     elif (args.data / "journal.sqlite").exists():
         try:
-            pairs = [(plane, iou) for _, iou, _, plane in corrected_objects(args.data)]
+            pairs = [(plane, iou) for _, iou, _, plane in read_corrections(args.data)]
         except EvaluationError:
             return {}
     if not pairs:

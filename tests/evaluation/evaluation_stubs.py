@@ -9,7 +9,8 @@ import numpy as np
 from napari_sam.engine.interactive.prediction import Prediction
 from napari_sam.engine.interactive.prompts import Prompt
 from napari_sam.engine.windows import whole_window
-from napari_sam.evaluation.datasets.labelled_samples import Sample, truth_from_labels
+from napari_sam.evaluation.datasets.ground_truth import truth_from_labels
+from napari_sam.evaluation.datasets.labelled_samples import Sample
 
 
 class Oracle:

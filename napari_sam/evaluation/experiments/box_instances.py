@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.evaluation.datasets.labelled_samples import GroundTruth, Sample, TrueObject
+    from napari_sam.evaluation.datasets.ground_truth import GroundTruth, TrueObject
+    from napari_sam.evaluation.datasets.labelled_samples import Sample
     from napari_sam.evaluation.experiments.experiment import Payload, SampleResult
     from napari_sam.evaluation.metrics.coco_metrics import CategoryMatches
     from napari_sam.predictor import Predictor
@@ -181,7 +182,7 @@ class InstanceExperiment(Experiment):
                 raise EvaluationError(f"{sample.title}: has no image id; detections need the COCO file they belong to")
             found = sorted(self.detections.get(sample.number, []), key=lambda one: -one.score)[: self.per_image]
             return list(truth.objects), [b for one in found if (b := _clipped(one, truth.shape)) is not None]
-        counted = truth.counted
+        counted = truth.scored_objects
         some = [counted[i] for i in evenly_spaced(len(counted), self.per_image)]
         boxes = [Detection(tuple(float(v) for v in one.box), one.category, 1.0) for one in some]  # type: ignore[arg-type]
         return [*some, *(one for one in truth.objects if one.crowd)], boxes

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.evaluation.datasets.labelled_samples import Sample, TrueObject
+    from napari_sam.evaluation.datasets.ground_truth import TrueObject
+    from napari_sam.evaluation.datasets.labelled_samples import Sample
     from napari_sam.evaluation.experiments.experiment import Payload, SampleResult
     from napari_sam.predictor import Predictor
 
@@ -78,11 +79,11 @@ class CompositionExperiment(Experiment):
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
         truth = sample.truth()
         h, w = truth.shape
-        rows = [_described(one, h, w) for one in truth.counted]
+        rows = [_described(one, h, w) for one in truth.scored_objects]
         return {
             "shape": [h, w],
             "position": _position(sample),
-            "labels": [one.label for one in truth.counted],
+            "labels": [one.label for one in truth.scored_objects],
             "center": [row[0] for row in rows],
             "size": [row[1] for row in rows],
             "concavity": [row[2] for row in rows],

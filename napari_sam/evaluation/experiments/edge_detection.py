@@ -14,9 +14,8 @@ from napari_sam.engine.automatic.grid_filters import box_nms, point_grid
 from napari_sam.engine.automatic.grid_logits import enlarge, measure
 from napari_sam.engine.interactive.prediction import tidy_mask
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.datasets.labelled_samples import file_identity
+from napari_sam.evaluation.datasets.labelled_samples import file_identity, read_rgb
 from napari_sam.evaluation.experiments.experiment import Estimate, Experiment, Record
-from napari_sam.evaluation.experiments.point_prompts import read_rgb
 from napari_sam.evaluation.experiments.proposals import window_grid
 from napari_sam.evaluation.metrics.bootstrap import bootstrap_statistic
 from napari_sam.evaluation.metrics.edge_maps import canny_edges, edge_nms, sobel_edges
@@ -36,7 +35,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.evaluation.datasets.labelled_samples import GroundTruth, Sample
+    from napari_sam.evaluation.datasets.ground_truth import GroundTruth
+    from napari_sam.evaluation.datasets.labelled_samples import Sample
     from napari_sam.evaluation.experiments.experiment import Payload, SampleResult
     from napari_sam.predictor import Predictor
 

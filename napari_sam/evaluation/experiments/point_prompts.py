@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from napari_sam.engine.normalisation import decide
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.datasets.labelled_samples import select_objects
+from napari_sam.evaluation.datasets.labelled_samples import read_rgb, select_objects
 from napari_sam.evaluation.experiments.classical_methods import (
     BOX_BASELINES,
     POINT_BASELINES,
@@ -19,17 +18,15 @@ from napari_sam.evaluation.experiments.classical_methods import (
 )
 from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates
 from napari_sam.evaluation.experiments.simulated_clicks import crop_iou, next_click, next_prompt, prediction_iou
-from napari_sam.io.images.open_image import open_image
 from src_models.settings import setting
 from src_models.training.prompt_simulation import deepest_point, noisy_box, random_point
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from numpy.typing import NDArray
-
     from napari_sam.engine.interactive.prediction import Prediction
-    from napari_sam.evaluation.datasets.labelled_samples import Sample, TrueObject
+    from napari_sam.evaluation.datasets.ground_truth import TrueObject
+    from napari_sam.evaluation.datasets.labelled_samples import Sample
     from napari_sam.evaluation.experiments.experiment import Estimate, Payload, SampleResult
     from napari_sam.predictor import Predictor
 
@@ -194,13 +191,6 @@ def _curve(about: tuple[str, str, int, str], how: str, ious: Sequence[float]) ->
         reached = [i for i, iou in enumerate(ious, start=1) if iou >= wanted]
         yield Record(*about, how, f"NoC{100 * wanted:.0f}", float(reached[0] if reached else len(ious)))
         yield Record(*about, how, f"failed {100 * wanted:.0f}", float(not reached))
-
-
-def read_rgb(sample: Sample) -> NDArray[np.uint8]:
-    """The pixels (H, W, 3) that a predictor's network sees of a small image."""
-    image = open_image(sample.source())
-    h, w = image.shape
-    return decide(image).apply(image.read(0, 0, 0, h, w))
 
 
 @dataclass(frozen=True)

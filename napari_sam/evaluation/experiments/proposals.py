@@ -104,7 +104,7 @@ class ProposalExperiment(Experiment):
             raise TypeError("needs a predictor")
         predictor.set_image(sample.source())
         truth = sample.truth(predictor.image.shape)
-        if not truth.counted:
+        if not truth.scored_objects:
             return {"objects": []}
         slots, frame = window_grid(predictor, self.grid, slice(0, 4))
         several = ranked([one for slot in slots[1:] for one in slot], frame, _NMS)[:MOST]
@@ -115,7 +115,7 @@ class ProposalExperiment(Experiment):
             object_recalls(truth, [(draw(one, frame), one.box[:2], score) for one, score in found], MOST)
             for found in (several, single)
         ]
-        for one in truth.counted:
+        for one in truth.scored_objects:
             out["objects"].append(
                 {
                     "label": one.label,

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.datasets.coco_format import coco_samples
+from napari_sam.evaluation.datasets.coco_format import find_coco_samples
 from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates
 from napari_sam.evaluation.experiments.simulated_clicks import crop_iou, next_click
 from src_models.settings import setting
@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from napari_sam.evaluation.datasets.labelled_samples import GroundTruth, Sample
+    from napari_sam.evaluation.datasets.ground_truth import GroundTruth
+    from napari_sam.evaluation.datasets.labelled_samples import Sample
     from napari_sam.evaluation.experiments.experiment import Estimate, Payload, SampleResult
     from napari_sam.predictor import Predictor
 
@@ -60,7 +61,7 @@ def text_samples(path: Path) -> tuple[list[Sample], dict[str, list[LabelledPhras
     EvaluationError
         If a phrase is no text, or there is none.
     """
-    samples = coco_samples(path)
+    samples = find_coco_samples(path)
     raw = json.loads(path.read_text(encoding="utf-8"))
     rows = raw["annotations"].values() if isinstance(raw["annotations"], dict) else raw["annotations"]
     by_image: dict[Any, list[dict[str, Any]]] = {}
@@ -88,8 +89,10 @@ def _checked(text: Any, path: Path) -> str:
 
 
 def _of_categories(truth: GroundTruth) -> list[LabelledPhrase]:
-    names = [one.category for one in truth.counted]
-    return [LabelledPhrase(o.category, o.label) for o in truth.counted if o.category and names.count(o.category) == 1]
+    names = [one.category for one in truth.scored_objects]
+    return [
+        LabelledPhrase(o.category, o.label) for o in truth.scored_objects if o.category and names.count(o.category) == 1
+    ]
 
 
 def refuse_without_text(predictor: Predictor) -> None:

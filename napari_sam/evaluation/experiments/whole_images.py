@@ -11,9 +11,8 @@ import numpy as np
 from napari_sam.engine.automatic.grid_filters import GridSettings
 from napari_sam.engine.automatic.mask_generator import MaskGenerator
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.datasets.labelled_samples import file_identity
+from napari_sam.evaluation.datasets.labelled_samples import file_identity, read_rgb
 from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates
-from napari_sam.evaluation.experiments.point_prompts import read_rgb
 from napari_sam.evaluation.metrics.label_matching import label_scores
 from src_models.settings import setting
 from src_models.training.data.datasets import LABELS_END, checked_labels, read_picture
@@ -23,7 +22,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.evaluation.datasets.labelled_samples import GroundTruth, Sample
+    from napari_sam.evaluation.datasets.ground_truth import GroundTruth
+    from napari_sam.evaluation.datasets.labelled_samples import Sample
     from napari_sam.evaluation.experiments.experiment import Estimate, Payload, SampleResult
     from napari_sam.predictor import Predictor
 
@@ -64,7 +64,7 @@ def remove_crowd_objects(found: NDArray[np.integer], truth: GroundTruth) -> NDAr
     crowd = np.zeros(truth.shape, bool)
     for one in truth.objects:
         if one.crowd:
-            crowd |= one.drawn(truth.shape)
+            crowd |= one.full_mask(truth.shape)
     if not crowd.any():
         return found
     labels, number = np.unique(found, return_inverse=True)

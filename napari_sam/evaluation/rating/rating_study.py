@@ -21,8 +21,7 @@ import numpy as np
 from PIL import Image
 
 from napari_sam.errors import CancelledError, EvaluationError, StoreError
-from napari_sam.evaluation.datasets.labelled_samples import evenly_spaced
-from napari_sam.evaluation.experiments.point_prompts import read_rgb
+from napari_sam.evaluation.datasets.labelled_samples import evenly_spaced, read_rgb
 from napari_sam.evaluation.metrics.bootstrap import bootstrap_mean, paired_difference
 from src_models.training.prompt_simulation import deepest_point
 
@@ -31,7 +30,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.evaluation.datasets.labelled_samples import GroundTruth, Sample, TrueObject
+    from napari_sam.evaluation.datasets.ground_truth import GroundTruth, TrueObject
+    from napari_sam.evaluation.datasets.labelled_samples import Sample
     from napari_sam.evaluation.runs.model_spec import ModelSpec
     from napari_sam.predictor import Predictor
 
@@ -294,7 +294,7 @@ def _objects(samples: Sequence[Sample], objects: int, seed: int) -> list[tuple[S
                 continue
             sample = some.pop()
             truth = sample.truth()
-            large = [one.label for one in truth.counted if one.area_px >= _LEAST_PX]
+            large = [one.label for one in truth.scored_objects if one.area_px >= _LEAST_PX]
             labels = [large[i] for i in evenly_spaced(len(large), min(4, objects - count))]
             if labels:
                 out.append((sample, truth, labels))
@@ -313,7 +313,7 @@ def _items_of(
     """Write pictures and masks of some objects of an image."""
     rgb = read_rgb(sample)
     sample.truth((rgb.shape[0], rgb.shape[1]))  # refuses labels of another shape
-    objects = [one for one in truth.counted if one.label in labels]
+    objects = [one for one in truth.scored_objects if one.label in labels]
     clicks = [np.add(deepest_point(one.mask), one.origin).tolist() for one in objects]
     answers: dict[str, list[tuple[NDArray[np.bool_], tuple[int, int]]]] = {TRUTH: [(o.mask, o.origin) for o in objects]}
     for name, predictor in predictors:

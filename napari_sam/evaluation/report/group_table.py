@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
@@ -12,7 +11,6 @@ from napari_sam.evaluation.metrics.bootstrap import CONFIDENCE, Interval, bootst
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from napari_sam.evaluation.experiments.experiment import SampleResult
 
@@ -163,34 +161,3 @@ def plus_minus(interval: Interval) -> str:
     if interval.overlaps(interval) is None:
         return f"{100 * interval.value:.1f} ± ?"
     return f"{100 * interval.value:.1f} ± {50 * (interval.high - interval.low):.1f}"
-
-
-def read_group_table(path: Path) -> dict[tuple[str, str], dict[str, str]]:
-    """Grouping columns from a CSV file with a column ``sample`` and perhaps ``dataset``, for `with_groups`.
-
-    Raises
-    ------
-    EvaluationError
-        If it has no such column, or no other.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            head = file.readline()
-            file.seek(0)
-            reader = csv.DictReader(file, delimiter=";" if ";" in head and "," not in head else ",")
-            rows, columns = list(reader), [c for c in reader.fieldnames or [] if c]
-    except FileNotFoundError as error:
-        raise EvaluationError(f"{path}: no such file; give a CSV file with a column 'sample'") from error
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise EvaluationError(f"{path}: cannot be read as CSV: {error}; save it as UTF-8") from error
-    if not columns:
-        raise EvaluationError(f"{path}: the file is empty; give a CSV file with a column 'sample'")
-    if "sample" not in columns:
-        raise EvaluationError(f"{path}: no column 'sample', only {', '.join(columns)}; name the images in one")
-    if not set(columns) - {"sample", "dataset"}:
-        raise EvaluationError(f"{path}: no grouping column beside 'sample'; add one such as stain or site")
-    out = {}
-    for row in rows:
-        known = {k: (v or "").strip() for k, v in row.items() if k and k not in ("sample", "dataset")}
-        out[(row.get("dataset") or "", row["sample"])] = known
-    return out

@@ -13,13 +13,9 @@ from scipy.io import savemat
 
 from napari_sam.errors import EvaluationError, NapariSamError
 from napari_sam.evaluation.datasets.dataset_formats import FORMATS, find_samples
-from napari_sam.evaluation.datasets.labelled_samples import (
-    Sample,
-    add_groups,
-    select_objects,
-    select_samples,
-    truth_from_labels,
-)
+from napari_sam.evaluation.datasets.ground_truth import truth_from_labels
+from napari_sam.evaluation.datasets.group_columns import add_groups
+from napari_sam.evaluation.datasets.labelled_samples import Sample, select_objects, select_samples
 
 LABELS = np.zeros((20, 30), np.uint16)
 LABELS[2:8, 3:9], LABELS[10:18, 12:28] = 4, 9
@@ -102,7 +98,7 @@ def test_coco_objects_may_overlap_and_crowds_do_not_count(tmp_path):
     truth = sample.truth()
     assert [o.category for o in truth.objects] == ["cell", "field", "cell"]
     assert [o.crowd for o in truth.objects] == [False, False, True]
-    assert [o.box for o in truth.counted] == BOXES
+    assert [o.box for o in truth.scored_objects] == BOXES
     assert sample.number == 7
 
 
@@ -173,7 +169,7 @@ def test_bsds_as_berkeley_gives_it(tmp_path):
     (sample,) = find_samples(tmp_path)  # its dev split is val
     assert (sample.kind, sample.name) == ("boundaries", "3096")
     np.testing.assert_array_equal(sample.truth().boundaries, drawn.astype(bool))
-    with pytest.raises(EvaluationError, match="--split val"):
+    with pytest.raises(EvaluationError, match="split=val"):
         find_samples(tmp_path, split="test")
 
 
@@ -262,7 +258,7 @@ def test_what_is_left_out_is_noted(tmp_path, collection):
     save_rgb(tmp_path / "coco" / "a.png")
     (tmp_path / "coco" / "val.json").write_text(json.dumps(raw))
     find_samples(tmp_path / "coco" / "val.json", notes=notes)
-    assert "1 of its 2 images are not there" in notes[-1]
+    assert "1 of its 2 images do not exist" in notes[-1]
 
 
 def test_names_with_brackets_are_names(tmp_path):
@@ -288,7 +284,7 @@ def test_entries_of_coco_that_make_no_sense_are_named(tmp_path, table, change, m
         find_samples(tmp_path / "val.json")
 
 
-@pytest.mark.parametrize("form", [f for f in FORMATS if f != "auto"])
+@pytest.mark.parametrize("form", FORMATS)
 def test_an_empty_folder_is_refused_in_every_format(tmp_path, form):
     with pytest.raises(NapariSamError):
         find_samples(tmp_path, form)
@@ -299,7 +295,7 @@ def test_an_empty_folder_is_refused_in_every_format(tmp_path, form):
     [
         ("a.json", "{", "cannot be read as JSON"),
         ("a.json", "[]", "not COCO"),
-        ("a.json", json.dumps(coco()), "none of its 1 images is there"),
+        ("a.json", json.dumps(coco()), "none of its 1 images exists"),
         ("a.npz", "x", "not TissueNet"),
         ("a.txt", "x", "not labelled images"),
     ],
@@ -331,7 +327,7 @@ def test_what_is_not_there_is_named(collection):
         find_samples(collection, "voc")
     with pytest.raises(EvaluationError, match="no such file"):
         find_samples(collection / "nothing")
-    with pytest.raises(EvaluationError, match="give --split"):
+    with pytest.raises(EvaluationError, match="give another split"):
         find_samples(collection, split="test")
 
 
@@ -369,7 +365,7 @@ def test_a_table_adds_columns_and_positions(collection):
     found = add_groups(samples, table)
     assert [s.groups.get("stain") for s in found] == ["H&E", "PAS", None, "PAS"]
     assert found[0].position == (48.1, 11.6)
-    with pytest.raises(EvaluationError, match=r"no row of the table is of any image: it names 'a\.png'"):
+    with pytest.raises(EvaluationError, match=r"no row of the table belongs to an image: it names 'a\.png'"):
         add_groups(samples, {("", "a.png"): {"stain": "H&E"}})
     with pytest.raises(EvaluationError, match="latitude 98"):
         add_groups(samples, {("", "a"): {"latitude": "98", "longitude": "0"}})

@@ -7,8 +7,9 @@ import pytest
 import tifffile
 
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.datasets.label_store_format import corrected_objects
-from napari_sam.evaluation.datasets.labelled_samples import Sample, truth_from_labels
+from napari_sam.evaluation.datasets.ground_truth import truth_from_labels
+from napari_sam.evaluation.datasets.labelled_samples import Sample
+from napari_sam.evaluation.datasets.store_corrections import read_corrections
 from napari_sam.evaluation.experiments.composition import CompositionExperiment, center_map, concavity
 from napari_sam.evaluation.experiments.experiment import SampleResult
 from napari_sam.evaluation.metrics.agreement import agreement, matched_ious
@@ -117,7 +118,7 @@ def test_a_store_knows_what_people_made_of_automatic_masks(tmp_path):
         store.review(1, "accepted")
         store.review(2, "rejected")
         store.paint(np.full((10, 5), 3), (15, 40))  # half a column below: 100 px become 150
-    found = {label: (iou, fate) for label, iou, fate, _ in corrected_objects(tmp_path / "cells.ome.zarr")}
+    found = {label: (iou, fate) for label, iou, fate, _ in read_corrections(tmp_path / "cells.ome.zarr")}
     assert found == {1: (1.0, "kept"), 2: (0.0, "removed"), 3: (pytest.approx(100 / 150), "changed")}
 
 
@@ -133,7 +134,7 @@ def test_renamed_objects_are_followed_and_brushes_are_peoples(tmp_path):
         store.set_category(2, "nucleus")  # nobody has looked at its mask
         store.relabel(3, 80)
         store.paint(np.full((10, 5), 80), (15, 40), kind="brush")
-    found = {label: (iou, fate) for label, iou, fate, _ in corrected_objects(tmp_path / "cells.ome.zarr")}
+    found = {label: (iou, fate) for label, iou, fate, _ in read_corrections(tmp_path / "cells.ome.zarr")}
     assert found == {1: (1.0, "kept"), 3: (pytest.approx(100 / 150), "changed")}
 
 
@@ -143,4 +144,4 @@ def test_a_store_without_automatic_masks_is_refused(tmp_path):
     with LabelStore.create(tmp_path / "cells.ome.zarr", shape=(9, 9)) as store:
         store.paint(np.ones((2, 2), int), (1, 1))
     with pytest.raises(EvaluationError, match="nothing to compare"):
-        list(corrected_objects(tmp_path / "cells.ome.zarr"))
+        list(read_corrections(tmp_path / "cells.ome.zarr"))

@@ -119,7 +119,8 @@ def test_baselines_come_near_their_published_numbers(shared, tmp_path):
 def test_other_programs_maps_are_measured_too(tmp_path):
     from PIL import Image
 
-    from napari_sam.evaluation.datasets.labelled_samples import GroundTruth, Sample
+    from napari_sam.evaluation.datasets.ground_truth import GroundTruth
+    from napari_sam.evaluation.datasets.labelled_samples import Sample
 
     drawn = np.zeros((1, 30, 30), bool)
     drawn[0, 15] = True
@@ -145,7 +146,8 @@ def test_other_programs_maps_are_measured_too(tmp_path):
 
 
 def test_a_photograph_without_boundaries_is_refused(tmp_path, default_predictor):
-    from napari_sam.evaluation.datasets.labelled_samples import GroundTruth, Sample
+    from napari_sam.evaluation.datasets.ground_truth import GroundTruth
+    from napari_sam.evaluation.datasets.labelled_samples import Sample
 
     sample = Sample(
         "toy", "a", None, lambda: GroundTruth((8, 8)), lambda: np.zeros((8, 8, 3), np.uint8), kind="boundaries"

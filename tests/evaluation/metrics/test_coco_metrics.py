@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.datasets.labelled_samples import GroundTruth, TrueObject, truth_from_labels
+from napari_sam.evaluation.datasets.ground_truth import GroundTruth, TrueObject, truth_from_labels
 from napari_sam.evaluation.metrics.coco_metrics import (
     average_precision,
     encode_mask,

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.datasets.labelled_samples import GroundTruth, Sample, TrueObject, truth_from_labels
+from napari_sam.evaluation.datasets.ground_truth import GroundTruth, TrueObject, truth_from_labels
+from napari_sam.evaluation.datasets.labelled_samples import Sample
 from napari_sam.evaluation.experiments.whole_images import (
     ExternalLabelExperiment,
     parse_named_folders,

@@ -7,14 +7,9 @@ import math
 import pytest
 
 from napari_sam.errors import EvaluationError
+from napari_sam.evaluation.datasets.group_columns import read_group_table
 from napari_sam.evaluation.experiments.experiment import SampleResult
-from napari_sam.evaluation.report.group_table import (
-    all_overlap,
-    format_table,
-    group_table,
-    overlap_sentence,
-    read_group_table,
-)
+from napari_sam.evaluation.report.group_table import all_overlap, format_table, group_table, overlap_sentence
 
 
 def unit(name, group, *curves):

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from napari_sam.errors import CancelledError, EvaluationError, SettingsError, StoreError
-from napari_sam.evaluation.datasets.labelled_samples import Sample, truth_from_labels
+from napari_sam.evaluation.datasets.ground_truth import truth_from_labels
+from napari_sam.evaluation.datasets.labelled_samples import Sample
 from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates
 from napari_sam.evaluation.runs.experiment_runner import result_folder, run_experiments
 from napari_sam.evaluation.runs.model_spec import ModelSpec
