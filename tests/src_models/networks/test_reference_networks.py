@@ -23,6 +23,12 @@ PROMPTS = {
     "box_and_points": ([(70, 80), (45, 55)], [1, 0], (40, 50, 120.5, 130)),
 }  # x, y, as the reference takes them
 
+# Absolute tolerance of the predicted IoU and of the low-res logits. The recording of TinyViT has noise of 1e-4 in the
+# upper half of its embedding, introduced behind the last attention (rows 0 to 32 differ, the others agree to the
+# rounding of float16, also with our network in float64), and the random decoder amplifies it.
+TOLERANCES = {"vit_t": (4e-3, 5e-2), "vit_b": (1e-3, 5e-3)}
+FIRST_EXACT_ROW = {"vit_t": 33, "vit_b": 0}
+
 
 def _reference(shared, kind):
     """The recorded outputs, and our network with the recorded weights."""
@@ -46,24 +52,28 @@ def _prompt(name, scale):
 def test_outputs_match_the_reference(shared, kind):
     recorded, net = _reference(shared, kind)
     assert sorted(net.state_dict()) == [str(k) for k in recorded["keys"]]
+    iou_atol, logits_atol = TOLERANCES[kind]
     image = recorded["image"]
     resized = np.array(Image.fromarray(image).resize((1024, 808), Image.Resampling.BILINEAR))
     scale = torch.tensor([1024 / 384, 808 / 303])
     with torch.inference_mode():
         features = net.image_encoder(net.preprocess(torch.from_numpy(resized).permute(2, 0, 1)[None]))
-        torch.testing.assert_close(features, torch.from_numpy(recorded["features"]).float(), atol=2.5e-3, rtol=0)
+        want = torch.from_numpy(recorded["features"]).float()
+        torch.testing.assert_close(features, want, atol=2.5e-3, rtol=0)
+        exact = slice(FIRST_EXACT_ROW[kind], None)
+        torch.testing.assert_close(features[:, :, exact], want[:, :, exact], atol=4e-5, rtol=2**-11)
         coords, labels = pad_prompts([_prompt(name, scale) for name in PROMPTS])  # all four in one batch
         for mode, multimask in (("multi", True), ("single", False)):
             decoded = net.decode(features, coords, labels, multimask=multimask)
             for i, name in enumerate(PROMPTS):
                 iou, logits = recorded[f"{name}.{mode}.iou"], recorded[f"{name}.{mode}.low_res_logits"]
-                np.testing.assert_allclose(decoded.predicted_iou[i], iou, atol=1e-3)
-                np.testing.assert_allclose(decoded.logits[i], logits.astype(np.float32), atol=5e-3)
+                np.testing.assert_allclose(decoded.predicted_iou[i], iou, atol=iou_atol)
+                np.testing.assert_allclose(decoded.logits[i], logits.astype(np.float32), atol=logits_atol)
         one = pad_prompts([_prompt("one_point", scale)])
         masked = net.decode(features, *one, torch.from_numpy(recorded["mask_prompt.input"])[None], False)
-        np.testing.assert_allclose(masked.predicted_iou[0], recorded["mask_prompt.iou"], atol=1e-3)
+        np.testing.assert_allclose(masked.predicted_iou[0], recorded["mask_prompt.iou"], atol=iou_atol)
         want = recorded["mask_prompt.low_res_logits"].astype(np.float32)
-        np.testing.assert_allclose(masked.logits[0], want, atol=5e-3)
+        np.testing.assert_allclose(masked.logits[0], want, atol=logits_atol)
 
 
 @pytest.mark.parametrize("kind", ["vit_l", "vit_h"])
