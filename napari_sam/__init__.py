@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_sam.jobs.segment_image import EverythingReport, segment_everything
     from napari_sam.jobs.segment_prompts import segment_prompts
     from napari_sam.predictor import Predictor
-    from src_models.watershed import WatershedSettings
+    from src_models.watershed_settings import WatershedSettings
 
 __version__ = "0.1.0"
 __all__ = [
@@ -45,7 +45,7 @@ _HOMES = {
     "MaskPrompt": "napari_sam.engine.interactive.prompts",
     "Prediction": "napari_sam.engine.interactive.prediction",
     "Predictor": "napari_sam.predictor",
-    "WatershedSettings": "src_models.watershed",
+    "WatershedSettings": "src_models.watershed_settings",
     "open_image": "napari_sam.io.images.open_image",
     "segment_everything": "napari_sam.jobs.segment_image",
     "segment_prompts": "napari_sam.jobs.segment_prompts",

@@ -9,8 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from src_models.networks.dense_decoder import BOUNDARY, CENTRE, FOREGROUND
-from src_models.watershed_settings import HYPOTHESES as HYPOTHESES
-from src_models.watershed_settings import WatershedSettings as WatershedSettings  # noqa: TC001 - used in doctests
+from src_models.watershed_settings import WatershedSettings  # noqa: TC001 - the doctests need it
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

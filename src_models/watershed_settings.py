@@ -4,26 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from src_models.model_errors import SettingsError
+from src_models.settings import setting, validate
 
 
 @dataclass(frozen=True)
 class WatershedSettings:
     """How dense maps become objects.
-
-    Attributes
-    ----------
-    foreground : float
-        Objects are where the foreground exceeds it.
-    centre, boundary : float
-        Seeds are connected parts of the foreground where the distance to the centre and that to the boundary are
-        below these: higher joins, lower splits.
-    foreground_sigma_px, sigma_px : float
-        Gaussians on the foreground and on the distances, in pixels of the network's input.
-    min_area_px : int
-        Smaller objects are dropped; in pixels of the network's input.
-    min_predicted_iou : float
-        Objects of which the maps are less sure are dropped, where their scores are asked for (`scored_objects`).
 
     Notes
     -----
@@ -32,24 +18,39 @@ class WatershedSettings:
     micro-sam's automatic instance segmentation (Archit et al., 2025).
     """
 
-    foreground: float = 0.5
-    centre: float = 0.4
-    boundary: float = 0.5
-    foreground_sigma_px: float = 0.0
-    sigma_px: float = 2.0
-    min_area_px: int = 0
-    min_predicted_iou: float = 0.0
+    foreground: float = setting(
+        0.5, "objects are where the foreground exceeds this", low=0, high=1, above=True, below=True, step=0.05
+    )
+    centre: float = setting(
+        0.4,
+        "seeds have a centre distance below this: higher joins, lower splits",
+        low=0,
+        high=1,
+        above=True,
+        below=True,
+        step=0.05,
+    )
+    boundary: float = setting(
+        0.5,
+        "seeds have a boundary distance below this: higher joins, lower splits",
+        low=0,
+        high=1,
+        above=True,
+        below=True,
+        step=0.05,
+    )
+    foreground_sigma_px: float = setting(
+        0.0, "Gaussian smoothing of the foreground, in pixels of the network's input", low=0, unit="px", advanced=True
+    )
+    sigma_px: float = setting(
+        2.0, "Gaussian smoothing of the distances, in pixels of the network's input", low=0, unit="px", advanced=True
+    )
+    min_area_px: int = setting(0, "drop smaller objects, in pixels of the network's input", low=0, unit="px")
+    min_predicted_iou: float = setting(0.0, "drop objects with a lower predicted IoU", low=0, high=1, step=0.05)
 
     def __post_init__(self) -> None:
-        """Refuse what no map can reach."""
-        for name in ("foreground", "centre", "boundary"):
-            if not 0 < getattr(self, name) < 1:
-                raise SettingsError(f"{name} {getattr(self, name)}: give a share between 0 and 1")
-        for name in ("foreground_sigma_px", "sigma_px", "min_area_px"):
-            if getattr(self, name) < 0:
-                raise SettingsError(f"{name} {getattr(self, name)}: cannot be negative")
-        if not 0 <= self.min_predicted_iou <= 1:
-            raise SettingsError(f"min_predicted_iou {self.min_predicted_iou}: give a share from 0 to 1")
+        """Refuse values outside the ranges of the fields."""
+        validate(self)
 
 
 HYPOTHESES = WatershedSettings(centre=0.5)

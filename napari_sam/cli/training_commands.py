@@ -57,14 +57,14 @@ def add_training(commands: Any, common: argparse.ArgumentParser) -> None:
 
 def _recipes(command: str) -> str:
     """Names of the configurations for a command, without importing torch."""
-    from src_models.training.config import recipe_names  # noqa: PLC0415
+    from src_models.training.config_files import recipe_names  # noqa: PLC0415
 
     return ", ".join(recipe_names(command == "pretrain"))
 
 
 def _config_of(args: argparse.Namespace) -> Path:
     """The configuration file, given by place or by name; checks that all else is given too."""
-    from src_models.training.config import find_config  # noqa: PLC0415
+    from src_models.training.config_files import find_config  # noqa: PLC0415
 
     given = [c for c in (args.config, args.config_option) if c is not None]
     if len(given) != 1:
@@ -146,7 +146,8 @@ def _pretrain(args: argparse.Namespace) -> Any:
 
 def _calibrate(args: argparse.Namespace) -> Any:
     from napari_sam.evaluation.experiments.quality_calibration import calibrate  # noqa: PLC0415
-    from src_models.training.config import TrainConfig, find_config  # noqa: PLC0415
+    from src_models.training.config import TrainConfig  # noqa: PLC0415
+    from src_models.training.config_files import find_config  # noqa: PLC0415
 
     def report(name: str, count: int) -> None:
         sys.stderr.write(f"{name}: {count} answers\n")

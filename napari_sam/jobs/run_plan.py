@@ -22,7 +22,7 @@ from napari_sam.errors import ImageError, PromptError, SettingsError
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.tile_files import TileFiles
 from napari_sam.predictor import Predictor
-from src_models.watershed import WatershedSettings
+from src_models.watershed_settings import WatershedSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -44,7 +44,7 @@ if TYPE_CHECKING:
 
     from napari_sam.engine.automatic.grid_finder import GridSettings
     from napari_sam.engine.interactive.window_predictor import WindowPredictor
-    from src_models.watershed import WatershedSettings
+    from src_models.watershed_settings import WatershedSettings
 
 
 _running: weakref.WeakSet[LabelStore] = weakref.WeakSet()

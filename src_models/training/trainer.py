@@ -28,7 +28,8 @@ from src_models.training.run_log import append_row, drop_rows_after, picture, sa
 from src_models.training.schedule import parameter_groups, rate_factor
 from src_models.training.starting_network import starting_network
 from src_models.training.validation import Validation
-from src_models.watershed import HYPOTHESES, seeded_watershed
+from src_models.watershed import seeded_watershed
+from src_models.watershed_settings import HYPOTHESES
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator

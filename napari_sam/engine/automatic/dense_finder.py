@@ -13,7 +13,8 @@ from napari_sam.engine.automatic.dense_maps import blend, dense_side
 from napari_sam.engine.automatic.object_finder import TileObjects, is_even
 from napari_sam.engine.windows import Window
 from napari_sam.errors import CancelledError, PromptError
-from src_models.watershed import WatershedSettings, scored_objects
+from src_models.watershed import scored_objects
+from src_models.watershed_settings import WatershedSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.interactive.window_predictor import WindowPredictor
-    from src_models.watershed import WatershedSettings
+    from src_models.watershed_settings import WatershedSettings
 
 _RUNG = math.sqrt(2.0)
 _FARTHEST = 4.0  # magnified or reduced at most so much

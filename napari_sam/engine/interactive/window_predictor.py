@@ -30,7 +30,8 @@ from src_models.checkpoints.registry import model_info, model_names
 from src_models.networks.dense_decoder import DenseDecoder
 from src_models.networks.sam import Sam
 from src_models.runtime import Runner
-from src_models.watershed import HYPOTHESES, WatershedSettings, seeded_watershed
+from src_models.watershed import seeded_watershed
+from src_models.watershed_settings import HYPOTHESES, WatershedSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

@@ -29,7 +29,7 @@ from napari_sam.engine.interactive.prompts import MaskPrompt
 from napari_sam.engine.windows import Hints, Window
 from napari_sam.io.labels.prediction_records import earlier_prediction
 from napari_sam.io.labels.run_length import decode_mask, labels_from_text
-from src_models.watershed import WatershedSettings
+from src_models.watershed_settings import WatershedSettings
 
 out = sys.argv[2] if len(sys.argv) > 2 else {out!r}
 try:

@@ -13,7 +13,8 @@ from napari_sam.engine.automatic.dense_finder import DenseFinder, default_settin
 from napari_sam.engine.automatic.magnification import estimate_diameter, estimate_scale
 from napari_sam.errors import CancelledError, PromptError, SettingsError
 from napari_sam.evaluation.metrics.label_matching import match_labels
-from src_models.watershed import WatershedSettings, scored_objects, seeded_watershed
+from src_models.watershed import scored_objects, seeded_watershed
+from src_models.watershed_settings import WatershedSettings
 from tests.engine.tiny import TinyPredictor
 
 PLAIN = WatershedSettings(centre=0.5, sigma_px=0.0)

@@ -18,7 +18,8 @@ from napari_sam.engine.windows import grid_window
 from napari_sam.errors import CancelledError, PromptError, SettingsError
 from src_models.networks.sam import build_sam
 from src_models.training.dense_targets import dense_target
-from src_models.watershed import WatershedSettings, hypothesis, seeded_watershed
+from src_models.watershed import hypothesis, seeded_watershed
+from src_models.watershed_settings import WatershedSettings
 
 
 def _discs(shape, centres, radius):

@@ -8,7 +8,6 @@ import math
 
 import numpy as np
 import pytest
-from napari_sam.evaluation.runs.model_spec import ModelSpec
 
 from napari_sam.errors import StoreError
 from napari_sam.evaluation.experiments.composition import CompositionExperiment
@@ -21,6 +20,7 @@ from napari_sam.evaluation.report.evaluation_suite import EvaluationSuite
 from napari_sam.evaluation.report.page import Heading, Page, Paragraph, Picture, Table
 from napari_sam.evaluation.report.result_tables import short_tables
 from napari_sam.evaluation.runs.experiment_runner import MeasurementResults
+from napari_sam.evaluation.runs.model_spec import ModelSpec
 from tests.evaluation.evaluation_stubs import Oracle, toy
 
 

@@ -9,12 +9,16 @@ import pytest
 import torch
 
 from src_models.model_errors import TrainingError
-from src_models.training.config import TrainConfig, find_config, recipe_names
+from src_models.settings import setting_infos
+from src_models.training.config import FolderConfig, TrainConfig
+from src_models.training.config_files import find_config, recipe_names
 from src_models.training.data.augment import augment, dihedral, turn
 from src_models.training.data.crops import CropSampler, Pair
 from src_models.training.losses import dice_loss, focal_loss, mask_iou, prompt_loss
+from src_models.training.pretraining.pretrain_config import PretrainConfig
 from src_models.training.prompt_simulation import correction, deepest_point, noisy_box, random_point
 from src_models.training.synthetic.sample import synthetic_sample
+from src_models.watershed_settings import WatershedSettings
 
 
 def test_focal_loss_by_hand():
@@ -138,12 +142,15 @@ def test_an_unknown_configuration_key_is_refused(tmp_path):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("steps = 'many'", r"steps = 'many' should be of type int"),
-        ("bf16 = 1", "of type bool"),
-        ("steps = 0", "steps 0: must be above zero"),
-        ("recipe = 'papers'", "recipe 'papers': choose one of quick, paper"),
-        ("ema = 1.5", "ema 1.5"),
+        ("steps = 'many'", r"steps is 'many'; give a whole number from 1"),
+        ("bf16 = 1", "bf16 is 1; give True or False"),
+        ("steps = 0", "steps is 0; give a whole number from 1"),
+        ("recipe = 'papers'", "recipe is 'papers'; choose one of quick, paper"),
+        ("ema = 1.5", r"ema is 1\.5"),
         ("[[folders]]\nweight = 1", "'path' is missing"),
+        ("[[folders]]\npath = 'a'\nweight = -1", "weight is -1; give a"),
+        ("freeze = 'image_encoder'", "freeze is 'image_encoder'; give a list"),
+        ("freeze = [1]", "give a list of texts"),
         ("steps = ", "cannot be read as TOML"),
     ],
 )
@@ -151,6 +158,18 @@ def test_bad_configurations_are_named(tmp_path, line, message):
     (tmp_path / "c.toml").write_text(line)
     with pytest.raises(TrainingError, match=message):
         TrainConfig.from_toml(tmp_path / "c.toml")
+
+
+def test_an_error_in_a_file_carries_the_setting_and_the_remedy(tmp_path):
+    (tmp_path / "c.toml").write_text("steps = 0")
+    with pytest.raises(TrainingError) as caught:
+        TrainConfig.from_toml(tmp_path / "c.toml")
+    assert (caught.value.parameter, caught.value.remedy) == ("steps", "give a whole number from 1")
+
+
+@pytest.mark.parametrize("kind", [TrainConfig, PretrainConfig, FolderConfig, WatershedSettings])
+def test_every_setting_is_documented(kind):
+    assert all(info.help for info in setting_infos(kind).values())
 
 
 def test_an_integer_may_stand_for_a_number(tmp_path):
