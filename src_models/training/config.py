@@ -111,8 +111,8 @@ class TrainConfig:
             If the file cannot be parsed, has an unknown key, or a value of the wrong type or range.
         """
         table = read_toml(path)
-        data = {
-            name: tuple(from_table(FolderConfig, entry, path) for entry in table.pop(name, []))
+        folders, validation = (
+            tuple(from_table(FolderConfig, entry, path) for entry in table.pop(name, []))
             for name in ("folders", "validation")
-        }
-        return dataclasses.replace(from_table(cls, table, path), **data)
+        )
+        return dataclasses.replace(from_table(cls, table, path), folders=folders, validation=validation)
