@@ -21,9 +21,9 @@ import zarr
 
 from benchmarks import timing
 from napari_sam import open_image
+from napari_sam.io.images.formats.tiff_level import segment_cache
 from napari_sam.io.images.lazy_image import Image
 from napari_sam.io.images.pyramid_files import create_level
-from napari_sam.io.images.tiff_level import segment_cache
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,6 +9,8 @@ from napari_sam.errors import CancelledError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+RESUME = "the same call resumes it"
+
 
 class StepCounter:
     """Count the steps of a task, report every thousandth part of it, and stop when cancelled.

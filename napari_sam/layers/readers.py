@@ -11,11 +11,11 @@ import numpy as np
 
 from napari_sam.engine.normalisation import decide
 from napari_sam.errors import ImageError
+from napari_sam.io.images.formats.tiff_image import TIFF_SUFFIXES, open_tiff
+from napari_sam.io.images.formats.zarr_image import is_image_folder
+from napari_sam.io.images.formats.zarr_store import is_url
 from napari_sam.io.images.lazy_image import CHANNEL_NAMES, SPATIAL
 from napari_sam.io.images.open_image import completed, open_image
-from napari_sam.io.images.tiff_image import TIFF_SUFFIXES, open_tiff
-from napari_sam.io.images.zarr_image import is_image_folder
-from napari_sam.io.images.zarr_store import is_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

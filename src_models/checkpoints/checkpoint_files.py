@@ -17,16 +17,18 @@ from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 from src_models.checkpoints.download import fetch_model
+from src_models.checkpoints.instance_decoders import unetr_from_state
 from src_models.checkpoints.integrity import file_digest
 from src_models.checkpoints.registry import ModelInfo, model_info, model_names
 from src_models.checkpoints.state_dicts import check_fit, detect_kind, read_state
 from src_models.model_errors import CheckpointError, DeviceError, UnknownModelError
 from src_models.networks.quality_head import QualityHead
 from src_models.networks.sam import Sam, build_sam
-from src_models.networks.unetr import UnetrDecoder, unetr_from_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from src_models.networks.unetr import UnetrDecoder
 
 _DENSE, _QUALITY = "dense_decoder.", "quality_head."  # keys of parts that official programs do not know
 _SUFFIXES = frozenset({".pth", ".pt", ".safetensors", ".ckpt", ".bin"})

@@ -19,23 +19,15 @@ Two kinds of files exist. They differ in how resolution is doubled: bilinear int
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import TYPE_CHECKING, Literal, cast
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from src_models.checkpoints.state_dicts import check_fit
-from src_models.model_errors import CheckpointError
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-    from pathlib import Path
-
 Upsampling = Literal["bilinear", "transposed"]
 
 _WIDTHS = (512, 256, 128, 64)  # channels at strides 8, 4, 2 and 1 of the input image
-_SAMPLERS = "decoder.samplers."
 
 
 class _Block(nn.Module):
@@ -65,15 +57,16 @@ class _Interpolation(nn.Module):
         return F.interpolate(self.conv(x), scale_factor=2, mode="bilinear", align_corners=False)
 
 
-class _Widening(_Block):
+class _Widening(nn.Module):
     """A step from the embedding towards the image: twice the resolution, 3 x 3 convolution, normalisation, ReLU."""
 
     def __init__(self, sampler: nn.Module, width: int) -> None:
-        super().__init__(nn.Sequential(sampler, _Block(nn.Conv2d(width, width, 3, padding=1)), nn.BatchNorm2d(width)))
+        super().__init__()
+        self.block = nn.Sequential(sampler, _Block(nn.Conv2d(width, width, 3, padding=1)), nn.BatchNorm2d(width))
 
     def forward(self, x: Tensor, own_statistics: bool = True) -> Tensor:
         """Map (B, C, H, W) to (B, width, 2H, 2W)."""
-        sampler, conv, layer = cast("nn.Sequential", self.block)
+        sampler, conv, layer = self.block
         x, norm = conv(sampler(x)), cast("nn.BatchNorm2d", layer)
         if own_statistics and not self.training:
             return F.relu_(F.instance_norm(x, weight=norm.weight, bias=norm.bias, eps=norm.eps))
@@ -159,79 +152,6 @@ class UnetrDecoder(nn.Module):
 
     def _list(self, name: str) -> nn.ModuleList:
         return cast("nn.ModuleList", self.decoder[name])
-
-
-def detect_upsampling(state: Mapping[str, Tensor], path: Path) -> Upsampling:
-    """Tell which of the two kinds of instance decoders a state dict is of.
-
-    Parameters
-    ----------
-    state : mapping of str to Tensor
-        As `src_models.checkpoints.state_dicts.read_state` returns it.
-    path : Path
-        For messages.
-
-    Returns
-    -------
-    {"bilinear", "transposed"}
-        As `UnetrDecoder` takes it.
-
-    Raises
-    ------
-    CheckpointError
-        If it is of something else; the message says of what, where that is known.
-    """
-    rooms = {key.split(".")[0] for key in state}
-    if "image_encoder" in rooms:
-        raise CheckpointError(
-            f"{path} holds a SAM network and no instance decoder; give micro-sam's *_decoder.pt file, "
-            f"or a checkpoint that it exported with its decoder"
-        )
-    if {"encoder", "deconv1"} <= rooms:
-        raise CheckpointError(
-            f"{path} holds a whole UNETR, whose encoder was trained too; "
-            f"export both by micro-sam's export_instance_segmentation_model, and give that file"
-        )
-    samplers = [key for key in state if key.startswith(_SAMPLERS)]
-    if not samplers or "deconv1" not in rooms:
-        keys = sorted(state)
-        raise CheckpointError(
-            f"{path} is not an instance decoder of micro-sam, its keys are "
-            f"{', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''}; give a *_decoder.pt file of micro-sam"
-        )
-    return "transposed" if any(".block." in key for key in samplers) else "bilinear"
-
-
-def unetr_from_state(state: Mapping[str, Tensor], path: Path, device: str | torch.device = "cpu") -> UnetrDecoder:
-    """Build the decoder that a state dict is for and fill it.
-
-    Parameters
-    ----------
-    state : mapping of str to Tensor
-        As `src_models.checkpoints.state_dicts.read_state` returns it; its tensors are copied.
-    path : Path
-        For messages.
-    device : str or torch.device
-        Where the weights go.
-
-    Returns
-    -------
-    UnetrDecoder
-        In evaluation mode and float32.
-
-    Raises
-    ------
-    CheckpointError
-        If it is of something else, or keys are missing or too many, or shapes or types differ.
-    """
-    upsampling = detect_upsampling(state, path)
-    with torch.device("meta"):  # no random weights; no buffer here is left out of the state dict
-        decoder = UnetrDecoder(upsampling)
-    own = decoder.state_dict()
-    check_fit(state, own, f"micro-sam's instance decoder ({upsampling})", path)
-    weights = {name: state[name].to(device, value.dtype, copy=True).contiguous() for name, value in own.items()}
-    decoder.load_state_dict(weights, assign=True)
-    return decoder.eval()
 
 
 def _sampler(upsampling: Upsampling, width_in: int, width_out: int) -> nn.Module:

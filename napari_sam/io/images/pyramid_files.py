@@ -1,23 +1,24 @@
-"""Zarr levels written block by block: every file appears whole or not at all, so a killed writer can go on."""
+"""Zarr levels written block by block: every file appears as a whole or not at all, so that a killed run can resume."""
 
 from __future__ import annotations
 
-import json
-import os
+import functools
 import shutil
 from typing import TYPE_CHECKING, Any
 
-from napari_sam.errors import CancelledError, StoreError
-from napari_sam.io.images.zarr_store import ZarrStore
+from napari_sam.engine.geometry import Box
+from napari_sam.errors import StoreError
+from napari_sam.io.images.formats.zarr_store import ZarrStore
+from src_models.atomic import write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
     from pathlib import Path
 
     import numpy as np
     from numpy.typing import NDArray
 
-    Box = tuple[int, int, int, int]
+    from napari_sam.io.images.formats.zarr_arrays import ZarrArray
 
 _CODECS: dict[str, list[dict[str, Any]]] = {
     "zstd": [{"name": "zstd", "configuration": {"level": 1, "checksum": False}}],
@@ -31,32 +32,6 @@ _CODECS: dict[str, list[dict[str, Any]]] = {
 CODECS = tuple(_CODECS)
 
 
-class Progress:
-    """Counts blocks, tells a callback, and stops when asked."""
-
-    def __init__(
-        self, total: int, report: Callable[[int, int], None] | None, cancelled: Callable[[], bool] | None
-    ) -> None:
-        self._total, self._report, self._cancelled, self._done = total, report, cancelled, 0
-
-    def check(self) -> None:
-        """Stop if asked to.
-
-        Raises
-        ------
-        CancelledError
-            Then.
-        """
-        if self._cancelled is not None and self._cancelled():
-            raise CancelledError(f"stopped at block {self._done} of {self._total}; the same call goes on from there")
-
-    def step(self) -> None:
-        """One block more is done."""
-        self._done += 1
-        if self._report is not None:
-            self._report(self._done, self._total)
-
-
 def create_level(
     folder: Path,
     shape: tuple[int, ...],
@@ -65,27 +40,31 @@ def create_level(
     shard: tuple[int, ...] | None = None,
     codec: str = "zstd",
 ) -> Any:
-    """A zarr v3 array to write, new or as far as it was written before.
+    """Create a zarr v3 array to write, or open it if it exists in part.
 
     Parameters
     ----------
     folder : Path
-        Of the array.
+        Folder of the array.
     shape, chunks : tuple of int
-        Of the array, and of what is decoded at once.
+        Shape of the array and of its chunks.
     dtype : numpy.dtype
-        Of the pixels.
+        Type of the pixels.
     shard : tuple of int, optional
         Shape of a file, in whole chunks; one file per chunk by default.
     codec : str
-        "zstd", or "lz4" with bit-shuffling, which is larger and decodes in half the time.
+        "zstd", or "lz4" with bit-shuffling, whose files are larger and decode in half the time.
+
+    Returns
+    -------
+    tensorstore.TensorStore
 
     Raises
     ------
     StoreError
-        If it cannot be made, or another array is there.
+        If it cannot be created, or the folder holds another array.
     """
-    import tensorstore as ts  # noqa: PLC0415 - keeps the import of this module quick
+    import tensorstore as ts  # noqa: PLC0415 - keeps the import of this module fast
 
     packed = [dict(c) for c in _CODECS[codec]]
     if packed[0]["name"] == "blosc":
@@ -106,102 +85,109 @@ def create_level(
         "driver": "zarr3",
         "kvstore": {"driver": "file", "path": f"{folder}/"},
         "metadata": metadata,
-        "store_data_equal_to_fill_value": True,  # a file that is there says that its block is done
+        "store_data_equal_to_fill_value": True,  # the existence of a file marks its block as done
     }
     try:
         return ts.open(spec, create=True, open=True, read=True, write=True, context=_context()).result()
     except (OSError, ValueError, RuntimeError) as error:
-        raise StoreError(f"{folder}: cannot be written ({error}); remove it, or choose another place") from error
+        raise StoreError(
+            f"{folder}: cannot be written ({error})", remedy="remove it, or choose another folder"
+        ) from error
 
 
-def open_level(folder: Path) -> Any:
-    """A level to read."""
+def open_level(folder: Path) -> ZarrArray:
+    """Open a level to read."""
     return ZarrStore(str(folder)).array()
 
 
-def write_block(array: Any, box: Box, block: NDArray[np.generic]) -> None:
-    """Write a region (y, x) of an array (y, x, c), and wait until it is on disk.
+def write_block(region: Any, block: NDArray[np.generic]) -> None:
+    """Write a region of an array, and wait until it is on disk.
+
+    Parameters
+    ----------
+    region : tensorstore.TensorStore
+        The region, such as ``array[y0:y1, x0:x1]``.
+    block : ndarray
+        Its pixels.
 
     Raises
     ------
     StoreError
         If the disk is full, read-only or gone.
     """
-    y0, x0, y1, x1 = box
-    write(array[y0:y1, x0:x1], block)
-
-
-def write(region: Any, block: NDArray[np.generic]) -> None:
-    """Write a tensorstore region, and wait until it is on disk; raises as `write_block`."""
     try:
         region.write(block).result()
     except (OSError, ValueError, RuntimeError) as error:
-        raise StoreError(f"cannot be written: {error}; make room, or choose another place, and run it again") from error
+        raise StoreError(
+            f"cannot be written: {error}", remedy="make room, or choose another folder, and run it again"
+        ) from error
 
 
-def block_is_written(folder: Path, box: Box, file_shape: tuple[int, int]) -> bool:
-    """Whether all files of a block of an array (y, x, c) are there."""
-    y0, x0, y1, x1 = box
-    h, w = file_shape
-    places = [(i, j) for i in range(y0 // h, -(-y1 // h)) for j in range(x0 // w, -(-x1 // w))]
-    return all((folder / "c" / str(i) / str(j) / "0").exists() for i, j in places)
+def block_is_written(folder: Path, box: tuple[int, int, int, int], file_shape: tuple[int, int]) -> bool:
+    """Return whether all files of a block of an array (y, x, c) exist."""
+    files = [(y0 // file_shape[0], x0 // file_shape[1]) for y0, x0, _, _ in cut_box(box, file_shape)]
+    return all((folder / "c" / str(i) / str(j) / "0").exists() for i, j in files)
 
 
 def chunk_boxes(shape: tuple[int, int], block: tuple[int, int]) -> Iterator[Box]:
-    """Blocks that cover a level, row by row.
+    """Cut a level into blocks, row by row.
 
     >>> list(chunk_boxes((3, 5), (2, 4)))
     [(0, 0, 2, 4), (0, 4, 2, 5), (2, 0, 3, 4), (2, 4, 3, 5)]
     """
-    (h, w), (bh, bw) = shape, block
-    for y in range(0, h, bh):
-        for x in range(0, w, bw):
-            yield y, x, min(h, y + bh), min(w, x + bw)
+    return cut_box((0, 0, *shape), block)
 
 
-def publish(path: Path, content: dict[str, Any]) -> None:
-    """Write a JSON file that is there whole or not at all, also after a power cut.
+def cut_box(box: tuple[int, int, int, int], block: tuple[int, int]) -> Iterator[Box]:
+    """Cut a box along the grid of blocks, row by row.
+
+    >>> list(cut_box((0, 4000, 10, 5000), (2048, 2048)))
+    [(0, 4000, 10, 4096), (0, 4096, 10, 5000)]
+    """
+    (y0, x0, y1, x1), (bh, bw) = box, block
+    for top in range(y0 // bh * bh, y1, bh):
+        for left in range(x0 // bw * bw, x1, bw):
+            yield Box(top, left, top + bh, left + bw).intersection(box)
+
+
+def write_metadata(path: Path, content: dict[str, Any]) -> None:
+    """Write a JSON file in one step.
 
     Raises
     ------
     StoreError
         If it cannot be written.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with partial.open("w") as file:
-            json.dump(content, file, indent=1)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
+        write_json(path, content)
     except OSError as error:
-        raise StoreError(f"{path}: cannot be written ({error}); make room, or choose another place") from error
+        raise StoreError(
+            f"{path}: cannot be written ({error})", remedy="make room, or choose another folder"
+        ) from error
 
 
-def spare_room(folder: Path, size_bytes: int) -> None:
-    """Refuse to start what the disk cannot hold; compression usually needs less, so a third must be there.
+def check_free_space(folder: Path, size_bytes: int) -> None:
+    """Refuse to start if a third of the uncompressed size does not fit on the disk.
 
     Raises
     ------
     StoreError
-        If the folder cannot be made or the disk is too full.
+        If the folder cannot be created or the disk is too full.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        raise StoreError(f"{folder}: cannot be written ({error}); choose another place") from error
+        raise StoreError(f"{folder}: cannot be written ({error})", remedy="choose another folder") from error
     if free < size_bytes / 3:
-        raise StoreError(f"{folder}: {free / 2**30:.3g} GiB free, up to {size_bytes / 2**30:.3g} needed; make room")
+        raise StoreError(
+            f"{folder}: {free / 2**30:.3g} GiB free, up to {size_bytes / 2**30:.3g} needed", remedy="make room"
+        )
 
 
+@functools.cache
 def _context() -> Any:
+    """Return tensorstore's shared resources, without a cache."""
     import tensorstore as ts  # noqa: PLC0415
 
-    if not _shared:
-        _shared.append(ts.Context({"cache_pool": {"total_bytes_limit": 0}}))
-    return _shared[0]
-
-
-_shared: list[Any] = []
+    return ts.Context({"cache_pool": {"total_bytes_limit": 0}})

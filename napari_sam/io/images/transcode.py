@@ -1,86 +1,47 @@
-"""Write any image as OME-Zarr 0.5 with scale levels, in chunks that feed the model.
+"""Write any image as OME-Zarr 0.5 with scale levels, in chunks that suit the model.
 
-Level 0 is copied shard by shard, each pixel of the source read once; every coarser level is the mean of the level
-before, read from what was written. A shard is a file that appears whole, so a killed run goes on where it stopped,
-to the same bytes.
+Level 0 is copied shard by shard, each pixel of the source read once; every coarser level is the mean of the next finer
+one, read from what was written. A shard is a file that appears as a whole, so that a killed run can resume and writes
+the same bytes.
 """
 
 from __future__ import annotations
 
 import json
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
-from dataclasses import dataclass
 from functools import partial
-from itertools import islice, product
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sam.errors import ImageError, StoreError
-from napari_sam.io.images.lazy_image import CHANNEL_NAMES, Image
+from napari_sam.errors import StoreError
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.images.pooling import halve
-from napari_sam.io.images.pyramid_files import CODECS, Progress, chunk_boxes, create_level, publish, spare_room, write
-from napari_sam.io.images.virtual_levels import is_striped
+from napari_sam.io.images.pyramid_files import (
+    CODECS,
+    check_free_space,
+    chunk_boxes,
+    write_block,
+    write_metadata,
+)
+from napari_sam.io.images.transcode_plan import TranscodePlan, make_plan
+from napari_sam.io.step_counter import RESUME, StepCounter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
-_CHUNK, _SHARD = 512, 4096
-_COARSEST_PX = 512
-_BLOCK_BYTES = 64 << 20
-_KINDS = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
+    from numpy.typing import NDArray
 
+    from napari_sam.engine.geometry import Box
+    from napari_sam.io.images.lazy_image import Image
 
-@dataclass(frozen=True)
-class _Plan:
-    """How the output is laid out; a function of the source and the codec alone, so that a resumed run has the same.
+    Block = tuple[tuple[int, ...], Box]
 
-    Attributes
-    ----------
-    axes : str
-        Of the output, some of "tczyx".
-    order : tuple of int
-        For every axis of the output but c, y, x, which entry of the source's ``plane`` it is.
-    lead : tuple of int
-        Lengths of these axes.
-    levels : list of (int, int)
-        Heights and widths.
-    side : (int, int)
-        Height and width of a shard.
-    """
-
-    axes: str
-    order: tuple[int, ...]
-    lead: tuple[int, ...]
-    channels: int
-    levels: list[tuple[int, int]]
-    side: tuple[int, int]
-    codec: str
-
-    def array(self, folder: Path, level: int, dtype: np.dtype[np.generic]) -> Any:
-        """The array of a level, to write; its axes are the plane, y, x or the plane, c, y, x."""
-        middle = (self.channels,) if "c" in self.axes else ()
-        shape, ones = (*self.lead, *middle, *self.levels[level]), (1,) * len(self.lead)
-        chunks = (*ones, *(1 for _ in middle), _CHUNK, _CHUNK)
-        shard = (*ones, *middle, *self.side)
-        place = [self.stored_axes.index(a) for a in self.axes]
-        shape, chunks, shard = (tuple(s[i] for i in place) for s in (shape, chunks, shard))
-        array = create_level(folder / str(level), shape, dtype, chunks, shard, self.codec)
-        back = [self.axes.index(a) for a in self.stored_axes]
-        return array.transpose(back)
-
-    @property
-    def stored_axes(self) -> str:
-        """Axes in the order of work: planes first, then c, y, x."""
-        return "".join(a for a in self.axes if a not in "cyx") + ("c" if "c" in self.axes else "") + "yx"
-
-    def file(self, folder: Path, level: int, plane: tuple[int, ...], box: tuple[int, int, int, int]) -> Path:
-        """The shard that holds a block."""
-        at = dict(zip(self.stored_axes.replace("c", "").replace("y", "").replace("x", ""), plane, strict=True))
-        at |= {"c": 0, "y": box[0] // self.side[0], "x": box[1] // self.side[1]}
-        return folder.joinpath(str(level), "c", *(str(at[a]) for a in self.axes))
+_AXIS_TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
+_THREADS = 2
+_PIECE_PX = 1024
 
 
 def transcode(
@@ -97,197 +58,176 @@ def transcode(
     Parameters
     ----------
     source
-        Whatever `open_image` opens.
+        Any source that `open_image` accepts.
     out : Path
         Folder to write, such as ``slide.ome.zarr``.
     codec : str
         "zstd", or "lz4" with bit-shuffling: larger files that decode in half the time.
     resume : bool
-        Go on with a run that was stopped or killed; start one if there is none.
+        Resume a run that was stopped or killed; start one if there is none.
     progress : callable, optional
         Called with blocks done and their number.
     cancelled : callable, optional
-        Asked between blocks; when it returns True the work stops.
+        Called between blocks; the work stops if it returns True.
 
     Returns
     -------
     Image
-        What was written, opened.
+        The written image, opened.
 
     Raises
     ------
     ImageError
-        If the source cannot be read, or has axes that OME-Zarr does not know.
+        If the source cannot be read, or has axes that OME-Zarr does not support.
     StoreError
-        If `out` is not called .zarr, exists already, holds a run of another image, or cannot be written.
+        If the name of `out` does not end in .zarr, it exists, holds a run of another image, or cannot be written.
     CancelledError
-        If `cancelled` said so.
+        If `cancelled` returned True.
     """
-    if codec not in CODECS:
-        raise StoreError(f"codec {codec!r}: choose one of {', '.join(CODECS)}")
-    if out.suffix.lower() != ".zarr":
-        raise StoreError(f"{out}: what is written is a zarr folder; let its name end in .ome.zarr")
-    if not out.absolute().parent.is_dir():
-        raise StoreError(f"{out}: the folder {out.absolute().parent} does not exist; create it first")
+    _check_arguments(out, codec)
     image = open_image(source)
-    plan = _plan(image, codec)
-    begun = {"unfinished": True, "identity": image.file_identity, "codec": codec}
-    if not _start(out, begun, resume):
+    plan = make_plan(image, codec)
+    marker = {"unfinished": True, "identity": image.file_identity, "codec": codec}
+    if not _start(out, marker, resume):
         return open_image(out)
-    size = image.dtype.itemsize * plan.channels * int(np.prod(plan.lead, dtype=object))
-    spare_room(out, sum(h * w for h, w in plan.levels) * size)
-    arrays = [plan.array(out, level, image.dtype) for level in range(len(plan.levels))]
-    blocks = [list(_blocks(plan, image, level)) for level in range(len(plan.levels))]
-    meter = Progress(sum(map(len, blocks)), progress, cancelled)
-    for level, several in enumerate(blocks):
-        _each([(level, *job) for job in several], partial(_write_block, image, plan, arrays, out), meter)
-    publish(out / "zarr.json", _group(_metadata(image, plan)))
+    check_free_space(out, plan.size_px * image.dtype.itemsize)
+    writer = _BlockWriter(image, plan, out)
+    blocks = [list(plan.blocks(level)) for level in range(len(plan.levels))]
+    counter = StepCounter(progress, cancelled, task="transcode", consequence=RESUME, total=sum(map(len, blocks)))
+    for level, level_blocks in enumerate(blocks):
+        _run_all(level_blocks, partial(writer.write, level), counter)
+    write_metadata(out / "zarr.json", _group(_metadata(image, plan)))
     return open_image(out)
 
 
-def _start(out: Path, begun: dict[str, Any], resume: bool) -> bool:
-    """Make the folder, or check that it is ours to go on with; False if all is done already."""
+def _check_arguments(out: Path, codec: str) -> None:
+    if codec not in CODECS:
+        raise StoreError(f"codec is {codec!r}", parameter="codec", remedy=f"choose one of {', '.join(CODECS)}")
+    if out.suffix.lower() != ".zarr":
+        raise StoreError(f"{out}: the output is a zarr folder", parameter="out", remedy="let its name end in .ome.zarr")
+    if not out.absolute().parent.is_dir():
+        raise StoreError(
+            f"{out}: the folder {out.absolute().parent} does not exist", parameter="out", remedy="create it first"
+        )
+
+
+def _start(out: Path, marker: dict[str, Any], resume: bool) -> bool:
+    """Create the folder, or check that its run can be resumed; returns False if that run is finished."""
+    another = "choose another name"
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        publish(out / "zarr.json", _group({"napari_sam": begun}))
+        write_metadata(out / "zarr.json", _group({"napari_sam": marker}))
         return True
     try:
-        found = json.loads((out / "zarr.json").read_text())["attributes"]["napari_sam"]
-        same = all(found.get(k) == begun[k] for k in ("identity", "codec"))
+        existing = json.loads((out / "zarr.json").read_text())["attributes"]["napari_sam"]
+        same = all(existing.get(k) == marker[k] for k in ("identity", "codec"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise StoreError(f"{out}: there is something else already; choose another name") from None
+        raise StoreError(f"{out}: exists and is not a transcoded image", remedy=another) from None
     if not resume:
-        if "unfinished" in found:
+        if "unfinished" in existing:
             raise StoreError(
-                f"{out}: a run was stopped there: go on with --resume (resume=True), or choose another name"
+                f"{out}: holds an unfinished run", remedy="resume it with {resume=True}, or choose another name"
             )
-        raise StoreError(f"{out}: there is an image already; choose another name")
+        raise StoreError(f"{out}: an image exists there already", remedy=another)
     if not same:
-        raise StoreError(f"{out}: was begun from another image, or that image has changed; choose another name")
-    return "unfinished" in found
+        raise StoreError(f"{out}: holds a run of another image, or that image has changed", remedy=another)
+    return "unfinished" in existing
 
 
-def _plan(image: Image, codec: str) -> _Plan:
-    """Where everything goes."""
-    own = [a for a in image.array_axes if a not in "yx" and a not in CHANNEL_NAMES]
-    sizes = [int(n) for n, a in zip(image.arrays[0].shape, image.array_axes, strict=True) if a in own]
-    names = ""
-    order: list[int] = []
-    lead: list[int] = []
-    for i, (axis, size) in enumerate(zip(own, sizes, strict=True)):
-        name = axis if axis in "tz" else next((a for a in "tz" if a not in own and a not in names), "")
-        if size == 1 and axis not in "tz":
-            continue
-        if not name:
-            raise ImageError(
-                f"{image.name}: axes {image.array_axes!r}: OME-Zarr holds t, c, z, y and x; save one plane"
-            )
-        names, order, lead = names + name, [*order, i], [*lead, size]
-    has_channel = image.channel_axis is not None
-    axes = "".join(a for a in "tczyx" if a in names or a in "yx" or (a == "c" and has_channel))
-    place = sorted(range(len(names)), key=lambda i: axes.index(names[i]))
-    levels = [image.shape]
-    while max(levels[-1]) > _COARSEST_PX:
-        levels.append((-(-levels[-1][0] // 2), -(-levels[-1][1] // 2)))
-    pixel = image.dtype.itemsize * image.channel_count
-    side = _SHARD
-    while side > _CHUNK and side * side * pixel > _BLOCK_BYTES:
-        side //= 2
-    shard = (_CHUNK, _SHARD) if is_striped(image) else (side, side)
-    return _Plan(
-        axes, tuple(order[i] for i in place), tuple(lead[i] for i in place), image.channel_count, levels, shard, codec
-    )
-
-
-def _blocks(plan: _Plan, image: Image, level: int) -> Iterator[tuple[tuple[int, ...], tuple[int, int, int, int]]]:
-    """All blocks of a level: a shard, or a band of shards where the source is striped."""
-    h, w = plan.levels[level]
-    width = -(-w // plan.side[1]) * plan.side[1] if level == 0 and is_striped(image) else plan.side[1]
-    for plane in product(*(range(n) for n in plan.lead)):
-        for box in chunk_boxes((h, w), (plan.side[0], width)):
-            yield plane, box
-
-
-def _each(jobs: list[Any], work: Callable[[Any], None], meter: Progress) -> None:
-    """Do jobs on two threads, few ahead; stop at the first that fails or when asked to."""
-    with ThreadPoolExecutor(2) as pool:
-        rest = iter(jobs)
-        running = {pool.submit(work, job) for job in islice(rest, 2)}
+def _run_all(blocks: Iterable[Block], work: Callable[[Block], None], counter: StepCounter) -> None:
+    """Process blocks on two threads, few ahead; stop at the first error or when cancelled."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        waiting = iter(blocks)
+        running = {pool.submit(work, block) for block in islice(waiting, _THREADS)}
         while running:
-            meter.check()
+            counter.check()
             done, running = wait(running, return_when=FIRST_COMPLETED)
             for future in done:
                 future.result()
-                meter.step()
-            running |= {pool.submit(work, job) for job in islice(rest, len(done))}
+                counter.step()
+            running |= {pool.submit(work, block) for block in islice(waiting, len(done))}
 
 
-def _write_block(
-    image: Image,
-    plan: _Plan,
-    arrays: list[Any],
-    out: Path,
-    job: tuple[int, tuple[int, ...], tuple[int, int, int, int]],
-) -> None:
-    """Write one block of a level, unless it is there."""
-    level, plane, (y0, x0, y1, x1) = job
-    starts = range(x0, x1, plan.side[1])
-    if all(plan.file(out, level, plane, (y0, x, y1, x1)).exists() for x in starts):
-        return
-    if level == 0:
-        own = list(image.plane)
-        for i, index in zip(plan.order, plane, strict=True):
-            own[i] = index
-        seen = image.with_plane(own, range(plan.channels))
-        block = np.empty((y1 - y0, x1 - x0, plan.channels), image.dtype)
-        for top, left, bottom, right in chunk_boxes((y1 - y0, x1 - x0), (plan.side[0], max(x1 - x0, 1))):
-            block[top:bottom, left:right] = seen.read(0, y0 + top, x0 + left, y0 + bottom, x0 + right)
-    else:
-        h, w = plan.levels[level - 1]
-        finer = arrays[level - 1][(*plane, ...)][..., 2 * y0 : min(h, 2 * y1), 2 * x0 : min(w, 2 * x1)]
-        block = _halved(finer, plan, (y1 - y0, x1 - x0), image.dtype)
-    ready = np.moveaxis(block, -1, 0) if "c" in plan.axes else block[..., 0]
-    for x in starts:
-        end = min(x + plan.side[1], x1)
-        write(arrays[level][(*plane, ...)][..., y0:y1, x:end], ready[..., x - x0 : end - x0])
+class _BlockWriter:
+    """Write blocks of an image's copy.
 
+    Parameters
+    ----------
+    image : Image
+        The source.
+    plan : TranscodePlan
+        Layout of the output.
+    out : Path
+        Its folder.
+    """
 
-def _halved(finer: Any, plan: _Plan, shape: tuple[int, int], dtype: np.dtype[np.generic]) -> Any:
-    """Mean of 2 x 2 pixels of what was written, quarter by quarter to spare memory."""
-    out = np.empty((*shape, plan.channels), dtype)
-    finer = finer.translate_to[(0,) * finer.ndim]
-    for y0, x0, y1, x1 in chunk_boxes(shape, (1024, 1024)):
-        block = finer[..., 2 * y0 : min(finer.shape[-2], 2 * y1), 2 * x0 : min(finer.shape[-1], 2 * x1)].read().result()
-        out[y0:y1, x0:x1] = halve(np.moveaxis(block, 0, -1) if "c" in plan.axes else block[..., None])
-    return out
+    def __init__(self, image: Image, plan: TranscodePlan, out: Path) -> None:
+        self._image, self._plan, self._out = image, plan, out
+        self._arrays = [plan.create_array(out, level, image.dtype) for level in range(len(plan.levels))]
+
+    def write(self, level: int, block: Block) -> None:
+        """Write a block of a level, unless all of its shards exist."""
+        plan, (plane, box) = self._plan, block
+        y0, x0, y1, x1 = box
+        starts = range(x0, x1, plan.shard[1])
+        if all(plan.shard_file(self._out, level, plane, y0, x).exists() for x in starts):
+            return
+        pixels = self._copied(plane, box) if level == 0 else self._halved(level, plane, box)
+        stored = np.moveaxis(pixels, -1, 0) if "c" in plan.axes else pixels[..., 0]
+        target = self._arrays[level][(*plane, ...)]
+        for x in starts:
+            end = min(x + plan.shard[1], x1)
+            write_block(target[..., y0:y1, x:end], stored[..., x - x0 : end - x0])
+
+    def _copied(self, plane: tuple[int, ...], box: Box) -> NDArray[np.generic]:
+        """Read a block of the source as (h, w, channels)."""
+        index = list(self._image.plane)
+        for position, i in zip(self._plan.order, plane, strict=True):
+            index[position] = i
+        source = self._image.with_plane(index, range(self._plan.channels))
+        block = np.empty((*box.shape, self._plan.channels), self._image.dtype)
+        for part in chunk_boxes(box.shape, (self._plan.shard[0], max(box.width, 1))):
+            block[part.slices] = source.read(0, *part.shift(box.y0, box.x0))
+        return block
+
+    def _halved(self, level: int, plane: tuple[int, ...], box: Box) -> NDArray[np.generic]:
+        """Compute a block from the next finer level, piece by piece to save memory."""
+        height, width = self._plan.levels[level - 1]
+        finer = self._arrays[level - 1][(*plane, ...)]
+        block = np.empty((*box.shape, self._plan.channels), self._image.dtype)
+        for part in chunk_boxes(box.shape, (_PIECE_PX, _PIECE_PX)):
+            y0, x0, y1, x1 = part.shift(box.y0, box.x0)
+            pixels = finer[..., 2 * y0 : min(height, 2 * y1), 2 * x0 : min(width, 2 * x1)].read().result()
+            block[part.slices] = halve(np.moveaxis(pixels, 0, -1) if "c" in self._plan.axes else pixels[..., None])
+        return block
 
 
 def _group(attributes: dict[str, Any]) -> dict[str, Any]:
     return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
 
 
-def _metadata(image: Image, plan: _Plan) -> dict[str, Any]:
-    """NGFF 0.5 metadata, and what NGFF has no words for under our own name."""
-    axes: list[dict[str, str]] = [{"name": a, "type": _KINDS[a]} for a in plan.axes]
+def _metadata(image: Image, plan: TranscodePlan) -> dict[str, Any]:
+    """Return NGFF 0.5 metadata, and what NGFF does not define under our own key."""
+    axes: list[dict[str, str]] = [{"name": a, "type": _AXIS_TYPES[a]} for a in plan.axes]
     for axis in axes:
         if image.unit and axis["name"] in "yx":
             axis["unit"] = image.unit
+    size = {"y": image.scale[0], "x": image.scale[1]}
     datasets = []
     for level in range(len(plan.levels)):
-        f = 2.0**level
-        size = {"y": image.scale[0], "x": image.scale[1]}
-        scale = [size[a] * f if a in size else 1.0 for a in plan.axes]
-        shift = [size[a] * (f - 1) / 2 if a in size else 0.0 for a in plan.axes]  # a mean lies between its pixels
-        moves: list[dict[str, Any]] = [{"type": "scale", "scale": scale}]
+        factor = 2.0**level
+        scale = [size[a] * factor if a in size else 1.0 for a in plan.axes]
+        shift = [size[a] * (factor - 1) / 2 if a in size else 0.0 for a in plan.axes]  # a mean lies between its pixels
+        transformations: list[dict[str, Any]] = [{"type": "scale", "scale": scale}]
         if level:
-            moves.append({"type": "translation", "translation": shift})
-        datasets.append({"path": str(level), "coordinateTransformations": moves})
+            transformations.append({"type": "translation", "translation": shift})
+        datasets.append({"path": str(level), "coordinateTransformations": transformations})
     ome: dict[str, Any] = {
         "version": "0.5",
         "multiscales": [{"name": "image", "axes": axes, "datasets": datasets, "type": "mean"}],
     }
     if image.channel_names:
         ome["omero"] = {"channels": [{"label": n, "color": "FFFFFF", "active": True} for n in image.channel_names]}
-    own: dict[str, Any] = {
+    extra = {
         "identity": image.file_identity,
         "codec": plan.codec,
         "source": image.uri,
@@ -295,4 +235,4 @@ def _metadata(image: Image, plan: _Plan) -> dict[str, Any]:
         "transform": None if image.transform is None else list(image.transform),
         "nodata": image.nodata,
     }
-    return {"ome": ome, "napari_sam": own}
+    return {"ome": ome, "napari_sam": extra}

@@ -1,9 +1,9 @@
-"""Scale levels that a file does not have: exact where that is affordable, sketched where it is not.
+"""Scale levels that a file does not have, computed from its pixels: exactly if affordable, else estimated.
 
 A view of a whole image without scale levels needs every pixel. A *virtual level* never reads more than a fixed
-number of them: small regions are the exact mean of their pixels; of large ones some chunks, evenly spread, are read
-and stand for their surroundings. The sketch is enough to find one's way; `napari_sam.io.images.overview` computes
-the level once and for all.
+number of them: small regions are the exact mean of their pixels; large regions are estimated from some evenly spread
+chunks, each of which stands for its surroundings. The estimate suffices for navigation;
+`napari_sam.io.images.overview` computes the level exactly and stores it.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam.engine.geometry import Box
 from napari_sam.io.images.pooling import pool
 
 if TYPE_CHECKING:
@@ -21,13 +22,12 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.io.images.lazy_image import Image
+    from napari_sam.io.images.level_source import CoarseSource, LevelSource
 
-    Region = tuple[int, int, int, int]
 
 FIRST_FACTOR = 4
 _COARSEST_PX = 2048  # an image whose coarsest level is larger gets more
-_SKETCH_PX = 1 << 26  # decoded at most for a sketch of 2048 x 2048 pixels
+_ESTIMATE_PX = 1 << 26  # decoded at most for an estimate of 2048 x 2048 pixels
 _MEAN_PX = 32
 _TILE_PX = 2048
 _WIDE_PX = 8192  # chunks wider than this are strips
@@ -35,7 +35,7 @@ _WIDE_PX = 8192  # chunks wider than this are strips
 
 @dataclass(frozen=True)
 class CoarseLevel:
-    """One scale level beyond those of the file.
+    """A scale level coarser than those of the file.
 
     Attributes
     ----------
@@ -44,9 +44,9 @@ class CoarseLevel:
     factor : int
         Pixels of the file's coarsest level per pixel of this one, along each axis; a power of two.
     stored : array-like or None
-        The level as an overview file has it, (y, x, c); None if it is virtual.
+        The level in an overview file, (y, x, c); None if it is virtual.
     channels : tuple of int
-        Which channels of the file `stored` has.
+        Channels of the file that `stored` holds.
     """
 
     shape: tuple[int, int]
@@ -56,33 +56,33 @@ class CoarseLevel:
 
     @property
     def virtual(self) -> bool:
-        """Whether it is computed from the file at every read."""
+        """Whether it is computed from the file at each read."""
         return self.stored is None
 
-    def read(self, image: Image, region: Region, step: int = 1) -> NDArray[np.generic]:
-        """Read (h, w, channels) of a region, every `step`-th pixel."""
+    def read(self, image: CoarseSource, region: tuple[int, int, int, int], step: int = 1) -> NDArray[np.generic]:
+        """Read every `step`-th pixel of a region as (h, w, channels)."""
         y0, x0, y1, x1 = region
         if self.stored is not None:
-            at = [self.channels.index(c) for c in image.selected]
-            first = min(at)
-            block: NDArray[np.generic] = np.asarray(self.stored[y0:y1:step, x0:x1:step, first : max(at) + 1])
-            return block if at == list(range(first, max(at) + 1)) else block[..., [i - first for i in at]]
+            chosen = [self.channels.index(c) for c in image.selected]
+            first, last = min(chosen), max(chosen)
+            block: NDArray[np.generic] = np.asarray(self.stored[y0:y1:step, x0:x1:step, first : last + 1])
+            return block if chosen == list(range(first, last + 1)) else block[..., [i - first for i in chosen]]
         f = self.factor
-        width = image.levels[len(image.arrays) - 1][1] if is_striped(image) and not image.strided else (x1 - x0) * f
+        width = image.levels[image.file_levels - 1][1] if is_striped(image) and not image.strided else (x1 - x0) * f
         area = (y1 - y0) * f * width
         if area <= image.exact_px:
-            return exact(image, f, region)[::step, ::step]
+            return exact_region(image, f, region)[::step, ::step]
         if image.strided:
             stride = 1
             while area / stride**2 > image.exact_px / 4 and stride < f:
                 stride *= 2
-            return exact(image, f, region, stride)[::step, ::step]
-        return _sketch(image, f, region)[::step, ::step]
+            return exact_region(image, f, region, stride)[::step, ::step]
+        return _estimate(image, f, region)[::step, ::step]
 
 
-def virtual_levels(image: Image) -> list[CoarseLevel]:
-    """The levels to add to an image: by 4, then by 2, until one is no longer than 2048 pixels."""
-    h, w = image.levels[len(image.arrays) - 1]
+def virtual_levels(image: LevelSource) -> list[CoarseLevel]:
+    """Return the levels to add to an image: reduced by 4, then by 2, until the long side is at most 2048 pixels."""
+    h, w = image.levels[image.file_levels - 1]
     levels: list[CoarseLevel] = []
     factor = FIRST_FACTOR
     while max(h, w) > _COARSEST_PX and (not levels or max(levels[-1].shape) > _COARSEST_PX):
@@ -91,22 +91,24 @@ def virtual_levels(image: Image) -> list[CoarseLevel]:
     return levels
 
 
-def exact(image: Image, factor: int, region: Region, stride: int = 1) -> NDArray[np.generic]:
-    """A region of a virtual level as the mean of its pixels, tile by tile.
+def exact_region(
+    image: LevelSource, factor: int, region: tuple[int, int, int, int], stride: int = 1
+) -> NDArray[np.generic]:
+    """Compute a region of a virtual level as the mean of its pixels, tile by tile.
 
     Parameters
     ----------
-    image : Image
-        Read at the coarsest level of its file.
+    image : LevelSource
+        The image, read at the coarsest level of its file.
     factor : int
-        Of the virtual level; a power of two.
+        Factor of the virtual level; a power of two.
     region : (int, int, int, int)
         (y0, x0, y1, x1) in pixels of the virtual level.
     stride : int
-        Take every `stride`-th pixel only; a power of two, at most `factor`.
+        Read only every `stride`-th pixel; a power of two, at most `factor`.
     """
     y0, x0, y1, x1 = region
-    level = len(image.arrays) - 1
+    level = image.file_levels - 1
     h, w = image.levels[level]
     out = np.empty((y1 - y0, x1 - x0, image.channels), image.dtype)
     for top, left, bottom, right in _tiles(image, factor, region):
@@ -116,13 +118,13 @@ def exact(image: Image, factor: int, region: Region, stride: int = 1) -> NDArray
     return out
 
 
-def is_striped(image: Image) -> bool:
-    """Whether the file is stored in strips so wide that reading narrow tiles would decode them many times."""
+def is_striped(image: LevelSource) -> bool:
+    """Return whether the file is stored in strips so wide that reading narrow tiles would decode them repeatedly."""
     return image.chunk[1] > _WIDE_PX
 
 
-def _tiles(image: Image, factor: int, region: Region) -> Iterator[Region]:
-    """Cut a region of a virtual level where the file's chunks end, so that each is decoded once."""
+def _tiles(image: LevelSource, factor: int, region: tuple[int, int, int, int]) -> Iterator[Box]:
+    """Cut a region of a virtual level along the file's chunks, so that each is decoded once."""
     y0, x0, y1, x1 = region
     ch, cw = image.chunk
     th, tw = (_rounded(c, factor) for c in (ch, cw))
@@ -133,32 +135,32 @@ def _tiles(image: Image, factor: int, region: Region) -> Iterator[Region]:
         left = x0 // tw * tw
     for top in range(y0 // th * th, y1, th):
         for start in range(left, x1, tw):
-            yield max(top, y0), max(start, x0), min(top + th, y1), min(start + tw, x1)
+            yield Box(top, start, top + th, start + tw).intersection(region)
 
 
 def _rounded(chunk: int, factor: int) -> int:
-    """Side of a tile, in pixels of the virtual level, that holds whole chunks where it can."""
+    """Return the side of a tile in pixels of the virtual level; it holds whole chunks if possible."""
     whole = math.lcm(chunk, factor) if math.lcm(chunk, factor) <= 2 * _TILE_PX else _TILE_PX
     return max(1, max(1, _TILE_PX // whole) * whole // factor)
 
 
-def _sketch(image: Image, factor: int, region: Region) -> NDArray[np.generic]:
-    """A region of a virtual level in which one chunk stands for its surroundings."""
-    level = len(image.arrays) - 1
+def _estimate(image: LevelSource, factor: int, region: tuple[int, int, int, int]) -> NDArray[np.generic]:
+    """Estimate a region of a virtual level: one chunk of each cell stands for the whole cell."""
+    level = image.file_levels - 1
     h, w = image.levels[level]
     ch, cw = image.chunk
     y0, x0, y1, x1 = region
     if is_striped(image):
-        every = max(1, -(-min(h, _COARSEST_PX * factor) * w // _SKETCH_PX))
+        every = max(1, -(-min(h, _COARSEST_PX * factor) * w // _ESTIMATE_PX))
         rows, cols = _cells(y0, y1, factor, ch, every, h), [(x0, x1, x0 * factor, min(w, x1 * factor))]
     else:
-        every = max(1, -(-_COARSEST_PX * factor // math.isqrt(_SKETCH_PX)))
+        every = max(1, -(-_COARSEST_PX * factor // math.isqrt(_ESTIMATE_PX)))
         rows, cols = _cells(y0, y1, factor, ch, every, h), _cells(x0, x1, factor, cw, every, w)
     out = np.empty((y1 - y0, x1 - x0, image.channels), image.dtype)
     for top, bottom, first, last in rows:
         for left, right, start, end in cols:
             block = image.read(level, first, start, last, end)
-            block = block[:: max(1, block.shape[0] // _MEAN_PX)]  # some rows tell the mean as well as all
+            block = block[:: max(1, block.shape[0] // _MEAN_PX)]  # a few rows suffice for the mean
             if not is_striped(image):
                 block = block[:, :: max(1, block.shape[1] // _MEAN_PX)]
             pitch = factor if is_striped(image) else block.shape[1]
@@ -170,7 +172,7 @@ def _sketch(image: Image, factor: int, region: Region) -> NDArray[np.generic]:
 
 
 def _cells(start: int, stop: int, factor: int, chunk: int, every: int, size: int) -> list[tuple[int, int, int, int]]:
-    """Runs of pixels of a virtual level along one axis, each with the range of base pixels that stands for it.
+    """Return runs of pixels of a virtual level along one axis, each with the base pixels that represent it.
 
     >>> _cells(0, 8, 4, 2, 8, 32)  # cells of 16 base pixels; the chunk in the middle of each
     [(0, 4, 8, 10), (4, 8, 24, 26)]
@@ -186,34 +188,10 @@ def _cells(start: int, stop: int, factor: int, chunk: int, every: int, size: int
 
 
 def _mean(block: NDArray[np.generic], axis: int, pitch: int) -> NDArray[np.generic]:
-    """Mean over runs of `pitch` along an axis, in double precision, not-a-number left out."""
+    """Return means over runs of `pitch` along an axis, in double precision, without values that are not finite."""
     values = block.astype(np.float64)
     valid = np.isfinite(values)
-    at = np.arange(0, values.shape[axis], pitch)
-    total = np.add.reduceat(np.where(valid, values, 0.0), at, axis=axis)
-    count = np.add.reduceat(valid.astype(np.float64), at, axis=axis)
+    starts = np.arange(0, values.shape[axis], pitch)
+    total = np.add.reduceat(np.where(valid, values, 0.0), starts, axis=axis)
+    count = np.add.reduceat(valid.astype(np.float64), starts, axis=axis)
     return np.where(count > 0, total / np.maximum(count, 1), np.nan)
-
-
-def spread_sample(image: Image, limit_px: int) -> NDArray[np.generic]:
-    """Pixels from all over an image, (n, channels); decodes about `limit_px` pixels of one level at most."""
-    coarsest = len(image.levels) - 1 if image.has_overview else len(image.arrays) - 1
-    h, w = image.levels[coarsest]
-    if h * w <= limit_px or (image.strided and coarsest < len(image.arrays)):
-        step = max(1, max(h, w) // 1024)
-        return image.read(coarsest, 0, 0, h, w, step).reshape(-1, image.channels)
-    ch, cw = image.chunk
-    count = max(4, limit_px // (ch * cw))
-    ny, nx = -(-h // ch), -(-w // cw)
-    gx = min(nx, math.isqrt(count))
-    gy = min(ny, count // gx)
-    gx = min(nx, count // gy)
-    found = []
-    for i in range(gy):
-        for j in range(gx):
-            top, left = (2 * i + 1) * ny // (2 * gy) * ch, (2 * j + 1) * nx // (2 * gx) * cw
-            bottom, right = min(h, top + min(ch, _TILE_PX)), min(w, left + min(cw, 1 << 20))
-            block = image.read(coarsest, top, left, bottom, right)
-            sy, sx = (max(1, n // 256) for n in block.shape[:2])
-            found.append(block[::sy, ::sx].reshape(-1, image.channels))
-    return np.concatenate(found)

@@ -1,26 +1,28 @@
-"""One scale level of a TIFF, read by positional reads and decoded segment by segment.
+"""One scale level of a TIFF, read at given offsets and decoded segment by segment.
 
-A *segment* is a tile or a strip. Nothing is shared between threads but the file descriptor and a small cache of
-decoded segments, so reading scales over threads, which tifffile's own zarr view does not (IO.md).
+A *segment* is a tile or a strip. Threads share only the file descriptor and a small cache of decoded segments, so that
+reading scales over threads, unlike tifffile's own zarr view.
 """
 
 from __future__ import annotations
 
 import math
-import os
 import threading
-import weakref
 from itertools import product
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam.io.images.formats.positional_file import PositionalFile
 from src_models.lru import LRU
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    SegmentKey = tuple[str, int, int]  # path, offset and index
+    SegmentCache = LRU[SegmentKey, NDArray[np.generic]]
 
 _SEGMENT_BYTES = 1 << 30
 _CACHE_BYTES = 128 << 20
@@ -30,78 +32,18 @@ _JPEG_KINDS = (6, 7, 34892, 33007)
 _JPEG_2000 = (33003, 33004, 33005, 34712)
 _LZMA = (34925,)
 
-SegmentKey = tuple[str, int, int]
-"""Path of the file, offset of the page, and index of the segment."""
+
+class OversizeError(ValueError):
+    """A segment that does not fit into memory."""
 
 
-class PositionalFile:
-    """A file that many threads read at once, each at its own place.
-
-    Parameters
-    ----------
-    path : str
-        Opened at the first read, closed when nobody holds this any more.
-    """
-
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
-        self._opened = self._state()
-        weakref.finalize(self, os.close, self._descriptor)
-        self._lock = threading.Lock()
-
-    def read(self, offset: int, size: int) -> bytes:
-        """Read exactly `size` bytes.
-
-        Raises
-        ------
-        OSError
-            If the file ends before, was changed since it was opened, or is not there any more.
-        """
-        self._check()
-        parts, missing = [], size
-        while missing > 0:
-            part = self._some(offset + size - missing, missing)
-            if not part:
-                raise OSError(f"the file ends at byte {offset + size - missing}, {missing} bytes early")
-            parts.append(part)
-            missing -= len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
-
-    def read_into(self, offset: int, target: memoryview) -> None:
-        """Fill `target`; raises as `read`."""
-        self._check()
-        if hasattr(os, "preadv") and os.preadv(self._descriptor, [target], offset) == target.nbytes:
-            return
-        target.cast("B")[:] = self.read(offset, target.nbytes)
-
-    def size(self) -> int:
-        """Bytes in the file now."""
-        return os.fstat(self._descriptor).st_size
-
-    def _check(self) -> None:
-        if self._state() != self._opened:
-            raise OSError("the file was changed since it was opened; open it again")
-
-    def _state(self) -> tuple[int, int]:
-        found = os.fstat(self._descriptor)
-        return found.st_size, found.st_mtime_ns
-
-    def _some(self, offset: int, size: int) -> bytes:
-        if hasattr(os, "pread"):
-            return os.pread(self._descriptor, size, offset)
-        with self._lock:  # Windows has no positional read
-            os.lseek(self._descriptor, offset, os.SEEK_SET)
-            return os.read(self._descriptor, size)
-
-
-def segment_cache(limit_bytes: int = _CACHE_BYTES) -> LRU[SegmentKey, NDArray[np.generic]]:
-    """Return a cache of decoded segments; it holds one even if that is larger than the limit."""
+def segment_cache(limit_bytes: int = _CACHE_BYTES) -> SegmentCache:
+    """Return a cache of decoded segments, which holds at least one."""
     return LRU(limit_bytes=limit_bytes)
 
 
 class TiffLevel:
-    """One level of a TIFF series as an array that gives numpy; may be read from many threads at once.
+    """One level of a TIFF series as an array; many threads may read it at the same time.
 
     Parameters
     ----------
@@ -109,18 +51,16 @@ class TiffLevel:
         The level.
     files : dict
         `PositionalFile` by path; shared by the levels of an image.
-    cache : LRU
-        Shared by the levels of an image.
+    cache : SegmentCache
+        Decoded segments, shared by the levels of an image.
 
     Raises
     ------
     ValueError
-        If the pages are of a kind that has to be read through tifffile's own view, or segments are too large.
+        If the pages can only be read by tifffile's own view, or segments are too large (`OversizeError`).
     """
 
-    def __init__(
-        self, series: Any, files: dict[str, PositionalFile], cache: LRU[SegmentKey, NDArray[np.generic]]
-    ) -> None:
+    def __init__(self, series: Any, files: dict[str, PositionalFile], cache: SegmentCache) -> None:
         self._series, self._files, self._cache = series, files, cache
         key = self._key = series.keyframe
         self.shape: tuple[int, ...] = tuple(int(n) for n in series.shape)
@@ -147,19 +87,19 @@ class TiffLevel:
 
     @property
     def strided(self) -> bool:
-        """Whether reading every n-th row costs only those: uncompressed rows, one after the other."""
+        """Whether every n-th row can be read without the others: true for uncompressed, contiguous rows."""
         return self._raw
 
     @property
     def chunks(self) -> tuple[int, ...]:
-        """Shape of what is decoded at once."""
+        """Shape of the unit of decoding."""
         height, width = (1, self._width) if self._raw else self._segment[:2]
         sizes = {"Y": min(height, self._height), "X": min(width, self._width), "S": self._contig}
         return (1,) * len(self._lead) + tuple(sizes[a] for a in self._axes)
 
     @property
     def slow_reason(self) -> str | None:
-        """Why it is slow to read, if it is."""
+        """Reason why it is slow to read, None if it is not."""
         if self._key.compression in _JPEG_2000:
             return "JPEG 2000 decodes at a few windows per second"
         if self._key.compression in _LZMA:
@@ -173,21 +113,21 @@ class TiffLevel:
         index = index if isinstance(index, tuple) else (index,)
         index = (*index, *(slice(None),) * (self.ndim - len(index)))
         lead, last = index[: len(self._lead)], index[len(self._lead) :]
-        at = dict(zip(self._axes, last, strict=True))
-        rows, cols = range(self._height)[_slice(at["Y"])], range(self._width)[_slice(at["X"])]
-        samples = range(self._samples)[_slice(at.get("S", slice(None)))]
+        by_axis = dict(zip(self._axes, last, strict=True))
+        rows, cols = range(self._height)[_slice(by_axis["Y"])], range(self._width)[_slice(by_axis["X"])]
+        samples = range(self._samples)[_slice(by_axis.get("S", slice(None)))]
         choices = [range(n)[_slice(i)] for n, i in zip(self._lead, lead, strict=True)]
-        planes = []
-        for place in product(*choices):
-            number = int(np.ravel_multi_index(place, self._lead)) if place else 0
-            planes.append(self._plane(number, rows, cols, samples))
-        block = np.stack(planes).reshape([len(c) for c in choices] + list(planes[0].shape))
-        dropped = tuple(0 if not isinstance(i, slice) else slice(None) for i in index)
-        found: NDArray[np.generic] = block[dropped]
-        return found
+        pages = []
+        for plane in product(*choices):
+            number = int(np.ravel_multi_index(plane, self._lead)) if plane else 0
+            pages.append(self._read_page(number, rows, cols, samples))
+        block = np.stack(pages).reshape([len(c) for c in choices] + list(pages[0].shape))
+        kept = tuple(slice(None) if isinstance(i, slice) else 0 for i in index)
+        part: NDArray[np.generic] = block[kept]
+        return part
 
-    def _plane(self, number: int, rows: range, cols: range, samples: range) -> NDArray[np.generic]:
-        """Part of one page, with the page's axes."""
+    def _read_page(self, number: int, rows: range, cols: range, samples: range) -> NDArray[np.generic]:
+        """Read a part of one page, with the page's axes."""
         out = np.zeros((len(samples), len(rows), len(cols)), self.dtype)
         if rows and cols and samples:
             if self._raw:
@@ -200,29 +140,32 @@ class TiffLevel:
         return out if self._planar else np.moveaxis(out, 0, -1)
 
     def _read_segments(self, number: int, rows: range, cols: range, samples: range, out: NDArray[np.generic]) -> None:
-        """Decode every segment that the region touches, once, and copy what is wanted of it."""
+        """Decode every segment that the region touches once, and copy the requested pixels into `out`."""
         height, width = self._segment[:2]
         across, down = -(-self._width // width), -(-self._height // height)
-        for s in samples if self._planar else (0,):
-            for ty in range(rows[0] // height, rows[-1] // height + 1):
-                for tx in range(cols[0] // width, cols[-1] // width + 1):
-                    i, j = _inside(rows, ty * height, height), _inside(cols, tx * width, width)
-                    if not (len(i) and len(j)):
-                        continue
-                    segment = self._decoded(number, (s * down + ty) * across + tx)
-                    if segment is None:
-                        out[_all(samples, s, self._planar), i[0] : i[-1] + 1, j[0] : j[-1] + 1] = self._key.nodata
-                        continue
-                    y, x = ([r[k] - t for k in ks] for r, ks, t in ((rows, i, ty * height), (cols, j, tx * width)))
-                    part = segment[_span(y), _span(x)]  # (h, w, contiguous samples)
-                    target = out[:, i[0] : i[-1] + 1, j[0] : j[-1] + 1]
-                    if self._planar:
-                        target[samples.index(s)] = part[..., 0]
-                    else:
-                        target[:] = np.moveaxis(part[..., list(samples)], -1, 0)
+        pieces = product(
+            samples if self._planar else (0,),
+            range(rows[0] // height, rows[-1] // height + 1),
+            range(cols[0] // width, cols[-1] // width + 1),
+        )
+        for sample, ty, tx in pieces:
+            i, j = _inside(rows, ty * height, height), _inside(cols, tx * width, width)
+            if not (len(i) and len(j)):
+                continue
+            target = out[:, i[0] : i[-1] + 1, j[0] : j[-1] + 1]
+            if self._planar:
+                position = samples.index(sample)
+                target = target[position : position + 1]
+            segment = self._decoded(number, (sample * down + ty) * across + tx)
+            if segment is None:
+                target[:] = self._key.nodata
+                continue
+            y, x = ([r[k] - t for k in ks] for r, ks, t in ((rows, i, ty * height), (cols, j, tx * width)))
+            part = segment[_span(y), _span(x)]  # (h, w, contiguous samples)
+            target[:] = np.moveaxis(part if self._planar else part[..., list(samples)], -1, 0)
 
     def _decoded(self, number: int, index: int) -> NDArray[np.generic] | None:
-        """A segment as (h, w, samples); None where the file holds nothing."""
+        """Return a segment as (h, w, samples); None if the file does not store it."""
         page = self._page(number)
         if page is None or index >= len(page.databytecounts):
             return None
@@ -231,13 +174,13 @@ class TiffLevel:
             return None
         file = self._file(page)
         key = (file.path, offset, index)
-        found = self._cache.get(key)
-        if found is not None:
-            return found
+        cached = self._cache.get(key)
+        if cached is not None:
+            return cached
         if math.prod(self._segment) * self.dtype.itemsize > _SERIAL_BYTES:
-            with self._serial:  # many threads at once must not decode many large strips
-                found = self._cache.get(key)
-                return self._decode(page, file, index, key) if found is None else found
+            with self._serial:  # threads must not decode many large strips at the same time
+                cached = self._cache.get(key)
+                return self._decode(page, file, index, key) if cached is None else cached
         return self._decode(page, file, index, key)
 
     def _decode(self, page: Any, file: PositionalFile, index: int, key: SegmentKey) -> NDArray[np.generic] | None:
@@ -257,7 +200,7 @@ class TiffLevel:
         return segment
 
     def _read_rows(self, number: int, rows: range, cols: range, samples: range, out: NDArray[np.generic]) -> None:
-        """Read uncompressed rows: all at once where they are near each other, else one by one."""
+        """Read uncompressed rows into `out`."""
         start = self._raw_offset(number)
         if start is None:
             out[:] = self._key.nodata
@@ -265,14 +208,14 @@ class TiffLevel:
         file = self._file(self._page(number) or self._key)
         plane = self._height * self._width * self._contig * self.dtype.itemsize
         for k, s in enumerate(samples if self._planar else (0,)):
-            block = self._rows_of(file, start + s * plane, rows, cols)
+            block = self._read_rows_from(file, start + s * plane, rows, cols)
             if self._planar:
                 out[k] = block[..., 0]
             else:
                 out[:] = np.moveaxis(block[..., list(samples)], -1, 0)
 
-    def _rows_of(self, file: PositionalFile, start: int, rows: range, cols: range) -> NDArray[np.generic]:
-        """(h, w, contiguous samples) of a plane of rows that begins at `start`."""
+    def _read_rows_from(self, file: PositionalFile, start: int, rows: range, cols: range) -> NDArray[np.generic]:
+        """Read rows that begin at `start` as (h, w, contiguous samples): at once if they are close, else one by one."""
         stored = self.dtype.newbyteorder(self._key.parent.byteorder)
         pixel = self._contig * stored.itemsize
         left, right = cols[0], cols[-1] + 1
@@ -287,7 +230,7 @@ class TiffLevel:
         return block[:, :: cols.step]
 
     def _raw_offset(self, number: int = 0) -> int | None:
-        """Where a page's uncompressed rows begin, if they lie one after the other."""
+        """Return the offset of a page's uncompressed, contiguous rows; None if it has none."""
         key = self._key
         stored = np.dtype(self._series.dtype)
         plain = key.compression == 1 and key.predictor in (0, 1) and key.fillorder == 1 and not key.is_tiled
@@ -316,7 +259,7 @@ class TiffLevel:
             raise OversizeError(f"one tile or strip of {self._segment[:2]} pixels takes {size / 2**30:.3g} GiB")
 
     def _page(self, number: int) -> Any:
-        """A page of the series, parsed once."""
+        """Return a page of the series, parsed once."""
         if number not in self._pages:
             with self._series.parent.filehandle.lock:
                 self._pages[number] = self._key if number == 0 else self._series[number]
@@ -328,16 +271,12 @@ class TiffLevel:
         return self._files.setdefault(path, PositionalFile(path)) if file is None else file
 
 
-class OversizeError(ValueError):
-    """A segment that cannot be decoded in a sensible amount of memory."""
-
-
 def _slice(index: Any) -> slice:
     return index if isinstance(index, slice) else slice(int(index), int(index) + 1)
 
 
 def _inside(wanted: range, start: int, size: int) -> range:
-    """Places in `wanted`, of positive step, of values within [start, start + size).
+    """Return the positions in `wanted`, of positive step, of values within [start, start + size).
 
     >>> _inside(range(1, 20, 3), 6, 6)  # of 1, 4, 7, 10, 13 ...
     range(2, 4)
@@ -346,12 +285,7 @@ def _inside(wanted: range, start: int, size: int) -> range:
     return range(max(0, -(-(start - first) // step)), min(len(wanted), -(-(start + size - first) // step)))
 
 
-def _span(places: Sequence[int]) -> slice:
-    """A slice over evenly spaced, growing places."""
-    step = places[1] - places[0] if len(places) > 1 else 1
-    return slice(places[0], places[-1] + 1, step)
-
-
-def _all(samples: range, sample: int, planar: bool) -> slice:
-    at = samples.index(sample) if planar else 0
-    return slice(at, at + 1) if planar else slice(None)
+def _span(positions: Sequence[int]) -> slice:
+    """Return a slice over evenly spaced, increasing positions."""
+    step = positions[1] - positions[0] if len(positions) > 1 else 1
+    return slice(positions[0], positions[-1] + 1, step)

@@ -1,7 +1,7 @@
-"""Zarr metadata, read and judged before any library may act on it.
+"""Checks of zarr metadata, before any library acts on it.
 
-A zarr array names its own codecs, and one of them (pickle) runs what it reads. So arrays are let through by a list
-of what is known to be harmless, and sizes that nothing could hold are refused by number.
+A zarr array names its own codecs, and one of them (pickle) executes what it reads. Therefore only codecs and dtypes
+known to be harmless are accepted, and chunks that do not fit into memory are refused.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _NESTING = 4
 
 
 def check_array(name: str, meta: dict[str, Any]) -> None:
-    """Refuse an array whose metadata asks for what is unsafe, unknown or too large.
+    """Refuse an array whose metadata is unsafe, unknown or too large.
 
     Parameters
     ----------
@@ -37,7 +37,7 @@ def check_array(name: str, meta: dict[str, Any]) -> None:
     Raises
     ------
     ImageError
-        It names the codec, dtype or size, and the remedy.
+        With the codec, dtype or size, and the remedy.
     """
     try:
         if meta.get("zarr_format") == 2:
@@ -45,9 +45,11 @@ def check_array(name: str, meta: dict[str, Any]) -> None:
         elif meta.get("zarr_format") == 3:
             _check_v3(name, meta)
         else:
-            raise ImageError(f"{name}: zarr_format {meta.get('zarr_format')!r}; write it as zarr 2 or 3")
+            raise ImageError(f"{name}: zarr_format {meta.get('zarr_format')!r}", remedy="write it as zarr 2 or 3")
     except (KeyError, TypeError, AttributeError, OverflowError) as error:
-        raise ImageError(f"{name}: broken zarr metadata, {error!r} is missing or wrong; write it again") from error
+        raise ImageError(
+            f"{name}: broken zarr metadata, {error!r} is missing or wrong", remedy="write it again"
+        ) from error
 
 
 def _check_v2(name: str, meta: dict[str, Any]) -> None:
@@ -66,7 +68,7 @@ def _check_v3(name: str, meta: dict[str, Any]) -> None:
     if not isinstance(dtype, str) or not _V3_DTYPE.fullmatch(dtype):
         _refuse_dtype(name, dtype)
     if meta["chunk_grid"]["name"] != "regular":
-        raise ImageError(f"{name}: chunk grid {meta['chunk_grid']['name']!r}; write it with regular chunks")
+        raise ImageError(f"{name}: chunk grid {meta['chunk_grid']['name']!r}", remedy="write it with regular chunks")
     bits = re.findall(r"\d+", dtype)
     itemsize = int(bits[0]) // 8 if bits else 1
     chunks = meta["chunk_grid"]["configuration"]["chunk_shape"]
@@ -76,9 +78,9 @@ def _check_v3(name: str, meta: dict[str, Any]) -> None:
 
 
 def _check_v3_codecs(name: str, codecs: list[Any], chunks: list[int], depth: int) -> list[int]:
-    """Check codecs, also those within shards; returns the shape of what is decoded at once."""
+    """Check codecs, including those within shards; returns the shape of the innermost chunks."""
     if depth == 0:
-        raise ImageError(f"{name}: shards within shards within shards; write it with chunks in shards")
+        raise ImageError(f"{name}: shards are nested too deep", remedy="write it with chunks in shards")
     for codec in codecs:
         kind = codec if isinstance(codec, str) else codec["name"]
         if kind.startswith("numcodecs."):
@@ -91,7 +93,7 @@ def _check_v3_codecs(name: str, codecs: list[Any], chunks: list[int], depth: int
             _check_lengths(name, chunks, inner)
             entries = math.prod(-(-a // b) for a, b in zip(chunks, inner, strict=True))
             if entries > _INDEX_ENTRIES:
-                raise ImageError(f"{name}: {entries} chunks in one shard; write it with at most {_INDEX_ENTRIES}")
+                raise ImageError(f"{name}: {entries} chunks in one shard", remedy=f"write at most {_INDEX_ENTRIES}")
             _check_v3_codecs(name, settings.get("index_codecs") or [], [], depth - 1)
             return _check_v3_codecs(name, settings["codecs"], inner, depth - 1)
     return chunks
@@ -99,26 +101,29 @@ def _check_v3_codecs(name: str, codecs: list[Any], chunks: list[int], depth: int
 
 def _check_codec(name: str, codec: Any, known: re.Pattern[str]) -> None:
     if not isinstance(codec, str) or not known.fullmatch(codec):
-        reason = "would run code from the file" if codec == "pickle" else "is not known to be safe"
-        raise ImageError(f"{name}: codec {codec!r} {reason}; write it again with zstd or blosc")
+        reason = "would execute code from the file" if codec == "pickle" else "is not known to be safe"
+        raise ImageError(f"{name}: codec {codec!r} {reason}", remedy="write it again with zstd or blosc")
 
 
 def _refuse_dtype(name: str, dtype: Any) -> None:
     kind = "object dtype" if dtype in ("|O", "O", "object") else "dtype"
-    raise ImageError(f"{name}: {kind} {dtype!r} is not a picture; convert it to numbers")
+    raise ImageError(f"{name}: {kind} {dtype!r} is not a picture", remedy="convert it to numbers")
 
 
 def _check_lengths(name: str, shape: list[int], chunks: list[int]) -> None:
-    whole = all(isinstance(n, int) and not isinstance(n, bool) for n in [*shape, *chunks])
-    if not whole or len(shape) != len(chunks) or min([0, *shape]) < 0 or min([1, *chunks]) < 1:
-        raise ImageError(f"{name}: shape {shape} in chunks of {chunks} makes no sense; write it again")
+    description = f"{name}: shape {shape} in chunks of {chunks}"
+    integers = all(isinstance(n, int) and not isinstance(n, bool) for n in [*shape, *chunks])
+    if not integers or len(shape) != len(chunks) or min([0, *shape]) < 0 or min([1, *chunks]) < 1:
+        raise ImageError(f"{description} is not valid", remedy="write it again")
     if any(n >= 1 << 62 for n in [*shape, *chunks]):
-        raise ImageError(f"{name}: shape {shape} in chunks of {chunks} is beyond 64 bits; write it again")
+        raise ImageError(f"{description} is beyond 64 bits", remedy="write it again")
 
 
 def _check_sizes(name: str, shape: list[int], chunks: list[int], itemsize: int) -> None:
-    """What is capped is what one read must decode, not what is declared: a shape costs nothing."""
+    """Limit the size of a chunk, which one read must decode; the shape alone costs nothing."""
     _check_lengths(name, shape, chunks)
     size = math.prod(chunks) * itemsize
     if size > _CHUNK_BYTES:
-        raise ImageError(f"{name}: chunks of {chunks} take {size / 2**30:.3g} GiB each; write it in smaller chunks")
+        raise ImageError(
+            f"{name}: chunks of {chunks} take {size / 2**30:.3g} GiB each", remedy="write it in smaller chunks"
+        )

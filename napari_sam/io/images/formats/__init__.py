@@ -1,0 +1,1 @@
+"""One image format per file, and what reads its pixels."""

@@ -1,0 +1,199 @@
+"""TIFF in all its variants: BigTIFF, OME-TIFF, whole-slide formats, GeoTIFF; pyramids in SubIFDs or pages."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sam.errors import ImageError
+from napari_sam.io.geotiff import read_geo_tags
+from napari_sam.io.images.file_identity import file_identity
+from napari_sam.io.images.formats.tiff_level import OversizeError, TiffLevel, segment_cache
+from napari_sam.io.images.lazy_image import CHANNEL_NAMES, SPATIAL, Image, default_channels
+from napari_sam.io.images.read_errors import READ_ERRORS
+from napari_sam.io.map_coordinates import pixel_size
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_sam.io.images.formats.positional_file import PositionalFile
+    from napari_sam.io.images.formats.tiff_level import SegmentCache
+    from napari_sam.io.images.lazy_image import LevelArray
+
+TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".svs", ".ndpi", ".scn", ".bif", ".qptiff", ".lsm", ".stk", ".flex")
+_PALETTE = 3
+_UNITS = {"µm": "micrometer", "um": "micrometer", "micron": "micrometer", "nm": "nanometer", "mm": "millimeter"}
+
+
+def open_tiff(path: Path) -> Image:
+    """Open a TIFF; reads its directory only.
+
+    Raises
+    ------
+    ImageError
+        If it cannot be read, or is not a picture.
+    """
+    import tifffile  # noqa: PLC0415 - keeps the import of this module fast
+
+    try:
+        tiff = tifffile.TiffFile(path)
+        series = tiff.series[0]
+        levels = _levels(tiff)
+        arrays = _arrays(levels)
+        crs, transform = read_geo_tags(series.keyframe)
+        scale, unit = _pixel_size(tiff, series.keyframe)
+    except OversizeError as error:
+        raise ImageError(f"{path}: {error}", remedy="write it with tiles, or as OME-Zarr") from error
+    except (tifffile.TiffFileError, *READ_ERRORS) as error:
+        raise ImageError(f"{path}: not a readable TIFF ({error})", remedy="check that the file is complete") from error
+    axes = series.axes.lower()
+    if not {"y", "x"} <= set(axes):
+        raise ImageError(f"{path}: axes {series.axes} do not include y and x", remedy="save it as a picture")
+    if series.keyframe.photometric == _PALETTE and "s" not in axes and series.keyframe.colormap is not None:
+        arrays = [PaletteArray(a, series.keyframe.colormap) for a in arrays]
+        axes += "s"
+    if sum(a in CHANNEL_NAMES for a in axes) > 1:  # samples within channels: the samples are the channels
+        axes = axes.replace("c", "q")
+    channel = next((i for i, a in enumerate(axes) if a in CHANNEL_NAMES), None)
+    return Image(
+        arrays,
+        axes,
+        file_identity(path),
+        default_channels(1 if channel is None else arrays[0].shape[channel]),
+        plane=(0,) * sum(a not in SPATIAL + CHANNEL_NAMES for a in axes),
+        scale=scale if transform is None else pixel_size(transform),
+        unit=unit,
+        crs=crs,
+        transform=transform,
+        persistent=True,
+        uri=str(path.resolve()),
+        nodata=_nodata(series.keyframe),
+    )
+
+
+def _levels(tiff: Any) -> list[Any]:
+    """Return the levels of the first series, followed by the series of its reduced copies."""
+    first = tiff.series[0]
+    if len(first.levels) > 1:
+        return list(first.levels)
+    levels = [first]
+    for other in tiff.series[1:]:
+        finer = levels[-1]
+        same = other.axes == first.axes and other.dtype == first.dtype and len(other.shape) == len(first.shape)
+        if not same or not other.keyframe.is_reduced:
+            break
+        if any(n > m for n, m in zip(other.shape, finer.shape, strict=True)):
+            break
+        levels.append(other)
+    return levels
+
+
+def _arrays(levels: list[Any]) -> list[LevelArray]:
+    files: dict[str, PositionalFile] = {}
+    cache = segment_cache()
+    return [_array(level, files, cache) for level in levels]
+
+
+def _array(level: Any, files: dict[str, PositionalFile], cache: SegmentCache) -> LevelArray:
+    """Return our own reader of a level, or tifffile's view of pages that it does not support."""
+    try:
+        return TiffLevel(level, files, cache)
+    except OversizeError:
+        raise
+    except ValueError:
+        import zarr  # noqa: PLC0415 - slow to import
+
+        view: LevelArray = zarr.open_array(level.aszarr(), mode="r")
+        return view
+
+
+def _pixel_size(tiff: Any, page: Any) -> tuple[tuple[float, float], str | None]:
+    """Return the size of a pixel along y and x and its unit, from the formats that define one."""
+    size: PixelSize | None = None
+    if tiff.is_ome:
+        size = _ome_pixel_size(tiff.ome_metadata or "")
+    elif tiff.is_svs:
+        size = _svs_pixel_size(page.description or "")
+    elif tiff.is_ndpi:
+        size = _resolution(page, "µm", 1e4)  # NDPI counts pixels per centimetre
+    elif tiff.is_imagej:
+        size = _resolution(page, _imagej_unit(tiff), 1.0)
+    if size is not None:
+        (y, x), unit = size
+        valid = 0 < y < float("inf") and 0 < x < float("inf")
+        return ((y, x) if valid else (1.0, 1.0)), _UNITS.get(unit, unit)
+    return (1.0, 1.0), None
+
+
+PixelSize = tuple[tuple[float, float], str]
+
+
+def _ome_pixel_size(xml: str) -> PixelSize | None:
+    """Return PhysicalSizeY and PhysicalSizeX of the first image in OME-XML."""
+    y, x, unit = (re.search(rf'PhysicalSize{name}="([^"]+)"', xml) for name in ("Y", "X", "XUnit"))
+    if y is None or x is None:
+        return None
+    return (float(y.group(1)), float(x.group(1))), unit.group(1) if unit else "µm"
+
+
+def _svs_pixel_size(description: str) -> PixelSize | None:
+    """Return the micrometres per pixel in the description of an Aperio slide."""
+    match = re.search(r"MPP\s*=\s*([\d.]+)", description)
+    if match is None:
+        return None
+    size = float(match.group(1))
+    return (size, size), "micrometer"
+
+
+def _resolution(page: Any, unit: str, factor: float) -> PixelSize | None:
+    """Return the pixel size of a page that stores pixels per unit."""
+    x, y = page.resolution
+    return ((factor / y, factor / x), unit) if unit and x > 0 and y > 0 else None
+
+
+def _imagej_unit(tiff: Any) -> str:
+    return str((tiff.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ")
+
+
+def _nodata(page: Any) -> float | None:
+    """Return the value of GDAL's tag 42113."""
+    tag = page.tags.get(42113)
+    try:
+        return None if tag is None else float(str(tag.value).strip("\0 "))
+    except ValueError:
+        return None
+
+
+class PaletteArray:
+    """Indices into a colour map, read as 8-bit red, green and blue along a last axis.
+
+    Parameters
+    ----------
+    indices : array-like
+        Integers.
+    colours : ndarray
+        (3, n) uint16, as in TIFF.
+    """
+
+    def __init__(self, indices: Any, colours: NDArray[np.uint16]) -> None:
+        self._indices = indices
+        self._colours = np.ascontiguousarray((np.asarray(colours) >> 8).astype(np.uint8).T)
+        self.shape = (*indices.shape, 3)
+        self.dtype = np.dtype(np.uint8)
+        self.chunks = (*indices.chunks, 3)
+        self.strided = bool(getattr(indices, "strided", False))
+        self.slow_reason = getattr(indices, "slow_reason", None)
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+        return len(self.shape)
+
+    def __getitem__(self, index: Any) -> NDArray[np.generic]:
+        clipped = np.clip(self._indices[index[:-1]], 0, len(self._colours) - 1)
+        colours: NDArray[np.generic] = self._colours[clipped][..., index[-1]]
+        return colours

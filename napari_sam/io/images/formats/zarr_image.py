@@ -1,0 +1,161 @@
+"""OME-Zarr 0.1 to 0.5 and plain zarr arrays, in a folder or at a URL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from napari_sam.errors import ImageError
+from napari_sam.io.images.formats.zarr_store import ZarrStore
+from napari_sam.io.images.lazy_image import Image, default_channels
+
+if TYPE_CHECKING:
+    from napari_sam.io.images.formats.zarr_arrays import ZarrArray
+
+_AXES = {2: "yx", 4: "czyx", 5: "tczyx"}  # by number of axes
+
+
+def open_zarr(location: str) -> Image:
+    """Open a zarr array or an OME-Zarr image; reads metadata only.
+
+    Parameters
+    ----------
+    location : str
+        Path of a folder, or URL (http, https, s3, gs).
+
+    Raises
+    ------
+    ImageError
+        If there is no image, or its metadata is broken or unsafe.
+    """
+    store = ZarrStore(location)
+    node = store.node()
+    if node["node_type"] == "array":
+        return _plain_image(store, node)
+    attributes = node["attributes"]
+    ome, private = _ome_attributes(attributes), _private_attributes(attributes)
+    if private.get("unfinished") is not None:
+        raise ImageError(
+            f"{store.location}: only written in part", remedy="finish it with napari-sam transcode --resume"
+        )
+    if ome.get("bioformats2raw.layout") is not None and not ome.get("multiscales"):
+        return open_zarr(f"{store.location}/0")
+    multiscales = ome.get("multiscales")
+    if not multiscales:
+        raise ImageError(f"{store.location}: a zarr group without OME-Zarr multiscales", remedy=_remedy(store, ome))
+    try:
+        image = _multiscale_image(store, multiscales[0])
+        _add_metadata(image, multiscales[0], ome, private)
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        if isinstance(error, ImageError):
+            raise
+        raise ImageError(
+            f"{store.location}: broken OME-Zarr metadata, {error!r} is missing or wrong",
+            remedy="open one of its arrays",
+        ) from error
+    return image
+
+
+def is_image_folder(location: str) -> bool:
+    """Return whether a folder or URL holds an image for `open_zarr`, by its top-level metadata alone."""
+    try:
+        node = ZarrStore(location).node()
+    except ImageError:
+        return False
+    if node["node_type"] == "array":
+        return len(node.get("shape", ())) >= 2
+    ome = _ome_attributes(node["attributes"])
+    return bool(ome.get("multiscales")) and "image-label" not in ome
+
+
+def _ome_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Return NGFF's attributes: under "ome" from version 0.5 on, at the top before."""
+    ome = attributes.get("ome")
+    return ome if isinstance(ome, dict) else attributes
+
+
+def _private_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
+    """Return the attributes that napari-sam wrote."""
+    private = attributes.get("napari_sam")
+    return private if isinstance(private, dict) else {}
+
+
+def _remedy(store: ZarrStore, attributes: dict[str, Any]) -> str:
+    if "plate" in attributes or "well" in attributes:
+        return "this is a plate or well: open one field of it, such as A/1/0"
+    names = store.children()
+    return f"open one of its arrays: {', '.join(names[:5])}" if names else "open another group: this one has no arrays"
+
+
+def _plain_image(store: ZarrStore, node: dict[str, Any]) -> Image:
+    """Open a single array; its axes come from dimension names or, without them, from its shape."""
+    array = store.array(meta=node)
+    names = node.get("dimension_names") or node["attributes"].get("_ARRAY_DIMENSIONS") or ()
+    axes = "".join(str(n).lower()[:1] or "?" for n in names)
+    if not _fit(axes, array):
+        axes = _axes_by_shape(store, array.shape)
+    return _image(store, [array], axes)
+
+
+def _axes_by_shape(store: ZarrStore, shape: tuple[int, ...]) -> str:
+    if len(shape) == 3:
+        return "cyx" if shape[0] <= 4 < shape[2] else "yxc"
+    axes = _AXES.get(len(shape))
+    if axes is None:
+        raise ImageError(f"{store.location}: array of shape {shape}", remedy="give (y, x) with channels, z or t")
+    return axes
+
+
+def _fit(axes: str, array: ZarrArray) -> bool:
+    """Return whether axes are distinct, include y and x, and match an array's number of axes."""
+    return len(axes) == array.ndim and len(set(axes)) == len(axes) and {"y", "x"} <= set(axes)
+
+
+def _multiscale_image(store: ZarrStore, multiscale: dict[str, Any]) -> Image:
+    """Open the arrays of a multiscale."""
+    arrays = [store.array(dataset["path"]) for dataset in multiscale["datasets"]]
+    names = multiscale.get("axes", list("tczyx"))
+    axes = "".join(a["name"] if isinstance(a, dict) else a for a in names)
+    if not all(_fit(axes, array) for array in arrays):
+        raise ImageError(
+            f"{store.location}: OME-Zarr axes {axes!r} do not match its arrays", remedy="open one of its arrays"
+        )
+    return _image(store, arrays, axes)
+
+
+def _add_metadata(image: Image, multiscale: dict[str, Any], ome: dict[str, Any], private: dict[str, Any]) -> None:
+    """Set pixel size, unit, channel names, map position and nodata value of an image."""
+    transformations = [multiscale["datasets"][0], multiscale]
+    image.scale = _scale(image.array_axes, *(t.get("coordinateTransformations") for t in transformations))
+    units = {a["name"]: a.get("unit") for a in multiscale.get("axes", []) if isinstance(a, dict)}
+    image.unit = units.get("x")
+    channels = (ome.get("omero") or {}).get("channels") or []
+    names = tuple(str(c.get("label", i)) for i, c in enumerate(channels))
+    image.channel_names = names if len(names) == image.channel_count else ()
+    image.crs = private.get("crs")
+    image.transform = tuple(float(v) for v in private["transform"]) if private.get("transform") else None
+    image.nodata = private.get("nodata")
+
+
+def _image(store: ZarrStore, arrays: list[ZarrArray], axes: str) -> Image:
+    channel = axes.find("c")
+    return Image(
+        list(arrays),
+        axes,
+        store.identity(),
+        default_channels(arrays[0].shape[channel] if channel >= 0 else 1),
+        plane=(0,) * sum(a not in "yxc" for a in axes),
+        persistent=True,
+        uri=store.location,
+    )
+
+
+def _scale(axes: str, *groups: Any) -> tuple[float, float]:
+    """Return the pixel size along y and x: the product of all scales in groups of transformations."""
+    y, x = 1.0, 1.0
+    for transformation in (t for group in groups for t in group or []):
+        if transformation.get("type") == "scale" and "scale" in transformation:
+            values = transformation["scale"]
+            y, x = y * float(values[axes.index("y")]), x * float(values[axes.index("x")])
+    if not (0 < y < float("inf") and 0 < x < float("inf")):
+        return 1.0, 1.0
+    return y, x

@@ -1,0 +1,48 @@
+"""Errors that reading pixels of damaged or missing files raises, and the message the user gets instead."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+
+from napari_sam.errors import ImageError
+
+READ_ERRORS = (
+    OSError,
+    ValueError,
+    RuntimeError,  # also imagecodecs' errors, NotImplementedError and RecursionError
+    LookupError,
+    TypeError,
+    ArithmeticError,
+    MemoryError,
+    EOFError,
+    AttributeError,
+    struct.error,
+    zlib.error,
+)
+
+
+def read_error(name: str, level: int, error: BaseException) -> ImageError:
+    """Return the error for a failed read.
+
+    Parameters
+    ----------
+    name : str
+        Name of the image.
+    level : int
+        Scale level that was read.
+    error : BaseException
+        One of `READ_ERRORS`.
+    """
+    text = str(error) or type(error).__name__
+    subject = f"{name}: scale level {level}"
+    if isinstance(error, MemoryError):
+        return ImageError(f"{subject}: not enough memory", remedy="read a smaller region or a coarser level")
+    if isinstance(error, ConnectionError | TimeoutError | FileNotFoundError):
+        return ImageError(
+            f"{subject} cannot be reached: {text}", remedy="check that the file exists and the network is up"
+        )
+    return ImageError(
+        f"{subject} cannot be read: {text}",
+        remedy="if the file still exists, it is damaged: copy it again, or open another level",
+    )
