@@ -37,7 +37,7 @@ def test_transcode_writes_and_resumes(strip, tmp_path, capsys):
     assert "100 %" in captured.err
     assert open_image(out).advice is None
     assert main(["transcode", strip, out]) == 2
-    assert "there is an image already; choose another name" in capsys.readouterr().err
+    assert "an image exists there already; choose another name" in capsys.readouterr().err
     assert main(["transcode", strip, out, "--resume"]) == 0
 
 
@@ -49,4 +49,4 @@ def test_overview_is_made_once(strip, capsys):
 
 def test_a_missing_image_is_one_line(tmp_path, capsys):
     assert main(["transcode", "no/such.tif", str(tmp_path / "o.zarr")]) == 2
-    assert capsys.readouterr().err == "napari-sam: no/such.tif: no such file or folder\n"
+    assert capsys.readouterr().err == "napari-sam: no/such.tif: no such file or folder; check the path\n"

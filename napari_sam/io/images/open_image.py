@@ -53,6 +53,7 @@ def open_image(source: Any, channels: Sequence[int] | None = None) -> Image:
 
     Examples
     --------
+    >>> import numpy as np
     >>> image = open_image(np.zeros((40, 30, 3), np.uint8))
     >>> image.shape, image.channels, image.read(0, 0, 0, 2, 5).shape
     ((40, 30), 3, (2, 5, 3))
