@@ -190,7 +190,7 @@ def _resume(args: argparse.Namespace) -> bool | None:
 def _prompts(args: argparse.Namespace, image: Any) -> Any:
     from napari_sam.engine.automatic.dense_maps import check_region  # noqa: PLC0415 - torch comes with the engine
     from napari_sam.io.prompts.prompt_region import prompts_within  # noqa: PLC0415
-    from napari_sam.io.prompts.prompt_tables import read_prompts  # noqa: PLC0415
+    from napari_sam.io.prompts.read_prompts import read_prompts  # noqa: PLC0415
 
     errors = "skip" if args.skip_bad else "raise"
     table = read_prompts(args.prompts, image, masks=args.prompt_masks, errors=errors)

@@ -20,7 +20,7 @@ from napari_sam.io.labels.commit_many import COVERED, DUPLICATE, NewObject
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.labels.prediction_records import prediction_record
 from napari_sam.io.labels.run_length import decode_labels, encode_labels
-from napari_sam.io.prompts.prompt_tables import read_prompts
+from napari_sam.io.prompts.read_prompts import read_prompts
 from napari_sam.jobs.run_output import leave, output_store, predictor_for
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from napari_sam.engine.interactive.prediction import Prediction
     from napari_sam.engine.interactive.window_predictor import WindowPredictor
-    from napari_sam.io.prompts.prompt_tables import PromptTable
+    from napari_sam.io.prompts.prompt_table import PromptTable
 
 _UNIT = 256  # prompts that are sorted by confidence and committed together, whatever the batch
 _COMMIT_PX = 1 << 25  # of masks' boxes that one commit draws
@@ -400,7 +400,7 @@ class _Run:
     def _predict(self, some: list[int], failed: list[list[Any]]) -> list[Prediction | None]:
         """Answers to some prompts; if one of them has none, the others are asked one by one."""
         try:
-            asks = [self._table.ask(i) for i in some]
+            asks = [self._table.keywords(i) for i in some]
             return list(self._predictor.predict_many(asks, hints=self._hints, cancelled=self._cancelled))
         except (PromptError, ImageError) as error:
             if len(some) > 1:

@@ -20,7 +20,7 @@ import torch
 from napari_sam.errors import CancelledError, ImageError, NoImageError, SettingsError, StoreError
 from napari_sam.io.labels.commit_many import NewObject
 from napari_sam.io.labels.label_store import LabelStore
-from napari_sam.io.prompts.prompt_tables import read_prompts
+from napari_sam.io.prompts.read_prompts import read_prompts
 from napari_sam.jobs.segment_prompts import segment_prompts
 from src_models.networks.mask_decoder import DecodedMasks
 from tests.engine.tiny import TinyPredictor, TinyRunner

@@ -109,7 +109,7 @@ def _lon_lat_converter(job: ExportJob, crs: str) -> Convert:
         if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
             raise LabelsError(
                 f"{job.path}: object {obj.label} lies where {crs} has no longitude and latitude",
-                remedy="check the image's transform, or export with {format=geojson-pixels}",
+                remedy="check the image's transform, or export with {format} geojson-pixels",
             )
         points = np.stack([lon, lat], axis=1).round(_DIGITS)
         if (_doubled_area(points) < 0) != hole:  # outer rings run counterclockwise, also on maps with y downwards
@@ -127,12 +127,12 @@ def _projection(job: ExportJob, crs: str) -> Project:
     except ImportError as error:
         raise LabelsError(
             f"{job.path}: GeoJSON holds longitude and latitude, and their conversion from {crs} needs pyproj",
-            remedy="run 'pip install napari-sam-xl[geo]', write .gpkg, or export with {format=geojson-pixels}",
+            remedy="run 'pip install napari-sam-xl[geo]', write .gpkg, or export with {format} geojson-pixels",
         ) from error
     except ValueError as error:
         raise LabelsError(
             f"{job.path}: {crs!r} is not a known CRS",
-            remedy="write .gpkg, which keeps map coordinates, or export with {format=geojson-pixels}",
+            remedy="write .gpkg, which keeps map coordinates, or export with {format} geojson-pixels",
         ) from error
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,7 +9,8 @@ import numpy as np
 from napari_sam.engine.interactive.prompts import MaskPrompt
 from napari_sam.engine.windows import LARGEST_MASK_PX
 from napari_sam.errors import PromptError
-from napari_sam.io.prompts.prompt_tables import BOX, POINT, Rows
+from napari_sam.io.map_coordinates import LON_LAT, projection
+from napari_sam.io.prompts.prompt_rows import BOX, POINT, PromptRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,53 +18,54 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.io.images.lazy_image import Image
+    from napari_sam.io.map_coordinates import Project
 
     Polygons = list[list[NDArray[np.float64]]]
     Convert = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
-_LON_LAT = "EPSG:4326"
 _LON_LAT_NAMES = ("CRS84", "EPSG::4326", "EPSG:4326")
 
 
-def rows_of_geojson(content: dict[str, Any], name: str, image: Image, coordinates: str = "auto") -> Rows:
-    """Features as rows: a polygon gives its box, a point itself, a multipoint several points of one object.
+def rows_of_geojson(content: dict[str, Any], name: str, image: Image, coordinates: str = "auto") -> PromptRows:
+    """Return features as rows: a polygon gives its box, a point itself, a multipoint several points of one object.
 
     Parameters
     ----------
     content : dict
         A Feature or a FeatureCollection.
     name : str
-        What messages call it.
+        Name of the file in messages.
     image : Image
-        Where the features lie.
+        The image to segment.
     coordinates : str
-        As in `read_prompts`.
+        As for `read_prompts`.
 
     Raises
     ------
     PromptError
-        If the coordinates cannot be had in pixels.
+        If the coordinates cannot be converted to pixels.
     """
     import pandas as pd  # noqa: PLC0415 - slow to import
 
     features = content.get("features") if content.get("type") == "FeatureCollection" else [content]
     if not isinstance(features, list):
-        raise PromptError(f"{name}: 'features' is not a list; is the file whole?")
+        raise PromptError(f"{name}: 'features' is not a list", remedy="check that the file is complete")
     convert = _converter(content, name, image, coordinates)
     rows: list[dict[str, Any]] = []
     outlines: dict[int, Polygons] = {}
     for i, feature in enumerate(features):
-        own = _properties(feature) | {"object": i}
+        properties = _properties(feature) | {"object": i}
         try:
             points, polygons = _geometry(feature["geometry"], convert)
         except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
-            rows.append({**own, "problem": f"its geometry cannot be used ({_why(error)})"})
+            rows.append({**properties, "problem": f"its geometry cannot be used ({_reason(error)})"})
             continue
         if polygons:
             outlines[len(rows)] = polygons
             corners = np.concatenate([ring for polygon in polygons for ring in polygon])
-            rows.append({**own, **dict(zip(BOX, [*corners.min(0).tolist(), *corners.max(0).tolist()], strict=True))})
-        rows += [{**own, "y": y, "x": x} for y, x in points.tolist()]
+            box = zip(BOX, [*corners.min(0).tolist(), *corners.max(0).tolist()], strict=True)
+            rows.append({**properties, **dict(box)})
+        rows += [{**properties, "y": y, "x": x} for y, x in points.tolist()]
     columns = [*BOX, *POINT, "object", "category", "score", "problem"]
     frame = pd.DataFrame(rows, columns=columns)
     numbers = np.array([row["object"] for row in rows], np.int64)
@@ -72,53 +73,58 @@ def rows_of_geojson(content: dict[str, Any], name: str, image: Image, coordinate
     def mask(i: int) -> MaskPrompt | None:
         return _mask(outlines[i], image.shape) if i in outlines else None
 
-    return Rows(frame, name, "feature", numbers, mask if outlines else None)
+    return PromptRows(frame, name, "feature", numbers, mask if outlines else None)
 
 
 def _geometry(geometry: dict[str, Any], convert: Convert) -> tuple[NDArray[np.float64], Polygons]:
-    """Points (P, 2) with centres at whole numbers, and polygons of rings (R, 2) from the outer corner, as (y, x)."""
-    kind, given = geometry["type"], geometry["coordinates"]
-    none = np.zeros((0, 2))
+    """Return points (P, 2) and polygons of rings (R, 2) of a geometry, as (y, x).
+
+    Pixel centres are whole numbers for points; rings count from the outer corner of the first pixel.
+    """
+    kind, coordinates = geometry["type"], geometry["coordinates"]
     if kind in ("Point", "MultiPoint"):
-        return convert(_positions([given] if kind == "Point" else given)) - 0.5, []
+        return convert(_positions([coordinates] if kind == "Point" else coordinates)) - 0.5, []
     if kind in ("Polygon", "MultiPolygon"):
-        listed = [given] if kind == "Polygon" else given
+        listed = [coordinates] if kind == "Polygon" else coordinates
         polygons = [[convert(_positions(ring)) for ring in polygon] for polygon in listed]
         if not polygons or not all(polygons):
             raise ValueError("an empty polygon")
-        return none, polygons
+        return np.zeros((0, 2)), polygons
     raise ValueError(f"{kind}: give points or polygons")
 
 
 def _positions(listed: list[Any]) -> NDArray[np.float64]:
-    found = np.array([[float(p[0]), float(p[1])] for p in listed]).reshape(-1, 2)
-    if not len(found):
+    positions = np.array([[float(p[0]), float(p[1])] for p in listed]).reshape(-1, 2)
+    if not len(positions):
         raise ValueError("no coordinates")
-    return found
+    return positions
 
 
 def _properties(feature: Any) -> dict[str, Any]:
-    own = feature.get("properties") if isinstance(feature, dict) else None
-    own = own if isinstance(own, dict) else {}
-    kind = own.get("classification")
-    name = kind.get("name") if isinstance(kind, dict) else None  # QuPath's
-    score = own.get("score", own.get("predicted_iou"))
-    return {"category": own.get("category", name), "score": score}
+    """Return category and score of a feature."""
+    properties = feature.get("properties") if isinstance(feature, dict) else None
+    properties = properties if isinstance(properties, dict) else {}
+    classification = properties.get("classification")  # QuPath's
+    name = classification.get("name") if isinstance(classification, dict) else None
+    score = properties.get("score", properties.get("predicted_iou"))
+    return {"category": properties.get("category", name), "score": score}
 
 
-def _why(error: Exception) -> str:
+def _reason(error: Exception) -> str:
     return f"{error} is missing" if isinstance(error, KeyError) else str(error)
 
 
 def _converter(content: dict[str, Any], name: str, image: Image, coordinates: str) -> Convert:
-    """From (n, 2) as (x, y) of the file to (y, x) in pixels from the outer corner of the first."""
+    """Return the function from (n, 2) as (x, y) of the file to (y, x) in pixels from the outer corner of the first."""
     kind = _kind(content, image) if coordinates == "auto" else coordinates
     if kind == "pixels":
         return lambda xy: xy[:, ::-1]
     if image.transform is None:
         raise PromptError(
             f"{name}: its coordinates are {'on a map' if kind == 'map' else 'longitude and latitude'}, but the image "
-            'does not say where it lies; give coordinates="pixels", or an image with a transform'
+            "has no map position",
+            parameter="coordinates",
+            remedy="give {coordinates=pixels}, or an image with a transform",
         )
     a, b, c, d, e, f = image.transform
     inverse = np.linalg.inv(np.array([[a, b], [d, e]], float))
@@ -127,7 +133,7 @@ def _converter(content: dict[str, Any], name: str, image: Image, coordinates: st
     def convert(xy: NDArray[np.float64]) -> NDArray[np.float64]:
         if project is not None:
             xy = np.stack(project(xy[:, 0], xy[:, 1]), axis=1)
-        with np.errstate(all="ignore"):  # what is not finite is named when the prompts are checked
+        with np.errstate(all="ignore"):  # values that are not finite are refused when the prompts are checked
             columns_rows: NDArray[np.float64] = (xy - np.array([c, f])) @ inverse.T
         return columns_rows[:, ::-1]
 
@@ -135,47 +141,49 @@ def _converter(content: dict[str, Any], name: str, image: Image, coordinates: st
 
 
 def _kind(content: dict[str, Any], image: Image) -> str:
-    """What the file's coordinates are."""
-    own = content.get("napari_sam")
-    if isinstance(own, dict) and "pixel" in str(own.get("coordinates", "")):
+    """Return the kind of coordinates that a file declares."""
+    note = content.get("napari_sam")
+    if isinstance(note, dict) and "pixel" in str(note.get("coordinates", "")):
         return "pixels"
     if image.transform is None or image.crs is None:
         return "pixels"
-    crs = content.get("crs")
-    said = crs.get("properties") if isinstance(crs, dict) else None
-    named = str(said.get("name") or "") if isinstance(said, dict) else ""
-    code = named.upper().rpartition(":")[2]
-    if named and code == str(image.crs).upper().rpartition(":")[2]:
+    crs = _declared_crs(content)
+    if crs and crs.upper().rpartition(":")[2] == str(image.crs).upper().rpartition(":")[2]:
         return "map"
-    if named and not any(known in named.upper() for known in _LON_LAT_NAMES):
+    if crs and not any(name in crs.upper() for name in _LON_LAT_NAMES):
         raise PromptError(
-            f"GeoJSON in {named}, but the image lies in {image.crs}: convert one of them, or say what its numbers are "
-            'with coordinates="pixels", "map" or "lonlat"'
+            f"GeoJSON in {crs}, but the image lies in {image.crs}",
+            parameter="coordinates",
+            remedy="convert one of them, or declare the coordinates with {coordinates}: pixels, map or lonlat",
         )
     return "lonlat"
 
 
-def _projection(name: str, image: Image) -> Callable[[Any, Any], tuple[Any, Any]] | None:
-    """Longitude and latitude to the image's map coordinates; None if they are the same."""
-    if str(image.crs).upper() == _LON_LAT:
-        return None
+def _declared_crs(content: dict[str, Any]) -> str:
+    """Return the name of the CRS in a file; empty without one."""
+    crs = content.get("crs")
+    properties = crs.get("properties") if isinstance(crs, dict) else None
+    return str(properties.get("name") or "") if isinstance(properties, dict) else ""
+
+
+def _projection(name: str, image: Image) -> Project:
+    """Return the function from longitude and latitude to the image's map coordinates."""
     try:
-        pyproj = import_module("pyproj")
+        return projection(LON_LAT, str(image.crs))
     except ImportError as error:
         raise PromptError(
-            f"{name}: to get from longitude and latitude to the image's {image.crs} needs pyproj; run "
-            "'pip install napari-sam-xl[geo]', or give map coordinates with coordinates=\"map\""
+            f"{name}: the conversion of longitude and latitude to the image's {image.crs} needs pyproj",
+            parameter="coordinates",
+            remedy="run 'pip install napari-sam-xl[geo]', or give map coordinates and {coordinates=map}",
         ) from error
-    try:
-        transformer = pyproj.Transformer.from_crs(_LON_LAT, image.crs, always_xy=True)
-    except pyproj.exceptions.CRSError as error:
-        raise PromptError(f"{name}: nobody knows the image's CRS {image.crs!r}; give pixel coordinates") from error
-    convert: Callable[[Any, Any], tuple[Any, Any]] = transformer.transform
-    return convert
+    except ValueError as error:
+        raise PromptError(
+            f"{name}: the image's CRS {image.crs!r} is not known", remedy="give pixel coordinates"
+        ) from error
 
 
 def _mask(polygons: Polygons, shape: tuple[int, int]) -> MaskPrompt | None:
-    """Pixels whose centres lie in one of the polygons; None if there is none."""
+    """Return the pixels whose centres lie in one of the polygons; None if there are none, or too many."""
     from skimage.draw import polygon2mask  # noqa: PLC0415 - slow to import
 
     corners = np.concatenate([ring for polygon in polygons for ring in polygon])

@@ -10,11 +10,11 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_sam.io.prompts.prompt_tables import PromptTable
+    from napari_sam.io.prompts.prompt_table import PromptTable
 
 
 def prompts_within(table: PromptTable, region: tuple[int, int, int, int]) -> PromptTable:
-    """The prompts whose middle lies in a region.
+    """Return the prompts whose centre lies in a region.
 
     Parameters
     ----------
@@ -26,17 +26,17 @@ def prompts_within(table: PromptTable, region: tuple[int, int, int, int]) -> Pro
     Returns
     -------
     PromptTable
-        In the same order; their objects may reach beyond the region.
+        The prompts in the same order; their objects may extend beyond the region.
 
     Examples
     --------
-    >>> from napari_sam.io.prompts.prompt_tables import read_prompts
+    >>> from napari_sam.io.prompts.read_prompts import read_prompts
     >>> table = read_prompts(np.array([[2, 3], [8, 9]]), np.zeros((10, 10), np.uint8))
     >>> prompts_within(table, (0, 0, 5, 5)).points.tolist()
     [[2.0, 3.0]]
     """
     y0, x0, y1, x1 = region
-    y, x = middles(table).T
+    y, x = prompt_centres(table).T
     kept = np.flatnonzero((y >= y0) & (y < y1) & (x >= x0) & (x < x1))
     counts = np.diff(table.first)
     points = np.isin(np.repeat(np.arange(len(table)), counts), kept)
@@ -54,14 +54,14 @@ def prompts_within(table: PromptTable, region: tuple[int, int, int, int]) -> Pro
     )
 
 
-def middles(table: PromptTable) -> NDArray[np.float64]:
-    """(n, 2) middle (y, x) of each prompt's box, or of its points on the object if it has none."""
-    found = (table.boxes[:, :2] + table.boxes[:, 2:]) / 2
+def prompt_centres(table: PromptTable) -> NDArray[np.float64]:
+    """Return the centre (y, x) of each prompt's box, or of its points on the object if it has no box, (n, 2)."""
+    centres = (table.boxes[:, :2] + table.boxes[:, 2:]) / 2
     owner = np.repeat(np.arange(len(table)), np.diff(table.first))
     weights = table.point_labels.astype(np.float64)
     count = np.bincount(owner, weights, minlength=len(table))
-    bare = np.isnan(found[:, 0])
+    without_box = np.isnan(centres[:, 0])
     for axis in range(2):
         total = np.bincount(owner, weights * table.points[:, axis], minlength=len(table))
-        found[bare, axis] = total[bare] / np.maximum(count[bare], 1)
-    return found
+        centres[without_box, axis] = total[without_box] / np.maximum(count[without_box], 1)
+    return centres

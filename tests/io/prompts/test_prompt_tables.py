@@ -12,8 +12,9 @@ import pytest
 from napari_sam.errors import PromptError
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore
-from napari_sam.io.prompts.prompt_region import middles, prompts_within
-from napari_sam.io.prompts.prompt_tables import read_prompts
+from napari_sam.io.prompts.label_prompts import object_boxes
+from napari_sam.io.prompts.prompt_region import prompt_centres, prompts_within
+from napari_sam.io.prompts.read_prompts import read_prompts
 
 SHAPE = (100, 200)
 
@@ -31,7 +32,7 @@ def on_map(image):
 
 def asks(table):
     return [
-        {key: np.asarray(value).tolist() for key, value in table.ask(i).items() if key != "mask"}
+        {key: np.asarray(value).tolist() for key, value in table.keywords(i).items() if key != "mask"}
         for i in range(len(table))
     ]
 
@@ -119,7 +120,7 @@ def test_prompts_of_a_region_are_those_whose_middle_lies_in_it(image):
     rows = [[1, 2, 31, 42, nan, nan, 0], [nan, nan, nan, nan, 9, 9, 1], [nan, nan, nan, nan, 60, 70, 2]]
     frame = pd.DataFrame([*rows, [*rows[1][:4], 11, 11, 1]], columns=["y0", "x0", "y1", "x1", "y", "x", "object"])
     table = read_prompts(frame.assign(category=list("abcb")), image)
-    assert middles(table).tolist() == [[16, 22], [10, 10], [60, 70]]
+    assert prompt_centres(table).tolist() == [[16, 22], [10, 10], [60, 70]]
     inside = prompts_within(table, (10, 10, 60, 70))
     assert asks(inside)[1] == {"points": [[9, 9], [11, 11]], "point_labels": [1, 1]}
     assert (len(inside), inside.category, inside.number.tolist()) == (2, ["a", "b"], [0, 1])
@@ -153,7 +154,7 @@ def test_a_bad_box_is_named_or_skipped_and_counted(tmp_path, image, row, words):
     path = written(tmp_path / "p.csv", f"y0,x0,y1,x1\n1,2,3,4\n{row}\n5,6,7,8\n")
     with pytest.raises(PromptError, match=words) as found:
         read_prompts(path, image)
-    assert 'errors="skip"' in str(found.value)
+    assert found.value.remedy.endswith("{errors=skip}")
     table = read_prompts(path, image, errors="skip")
     assert asks(table) == [{"box": [1, 2, 3, 4]}, {"box": [5, 6, 7, 8]}]
     assert sum(table.skipped.values()) == 1
@@ -170,7 +171,7 @@ def test_a_bad_box_is_named_or_skipped_and_counted(tmp_path, image, row, words):
         ({"y": [5], "x": [7], "object": [[1]]}, r"row 0: object \[1\]: give a number or a word"),
         ({"y": [5 + 2j], "x": [7]}, r"row 0: y = \(5\+2j\), x = 7: not finite numbers"),
         ({"y": [10**400], "x": [7]}, "row 0: .*: not finite numbers"),
-        ({"a": [1]}, "columns 'a': give y0, x0, y1, x1"),
+        ({"a": [1]}, "columns 'a'; give y0, x0, y1, x1"),
     ],
 )
 def test_bad_points_are_named(image, columns, words):
@@ -211,7 +212,7 @@ def test_a_box_beyond_the_largest_mask_is_refused():
 
 def test_an_empty_table_is_an_error_and_an_empty_array_is_not(tmp_path, image):
     path = written(tmp_path / "p.csv", "y0,x0,y1,x1\n")
-    with pytest.raises(PromptError, match=r"p\.csv: the table is empty: give at least one"):
+    with pytest.raises(PromptError, match=r"p\.csv: the table is empty; give at least one"):
         read_prompts(path, image)
     assert len(read_prompts(np.zeros((0, 4)), image)) == 0
 
@@ -250,7 +251,7 @@ def test_coco_detections_of_several_images_ask_which(tmp_path, image):
     path = written(
         tmp_path / "d.json", json.dumps([{"image_id": i, "bbox": [i, 1, 2, 2], "category_id": 1} for i in (4, 5)])
     )
-    with pytest.raises(PromptError, match="holds 2 images; say which with image_id"):
+    with pytest.raises(PromptError, match="holds 2 images; choose one with image_id"):
         read_prompts(path, image)
     assert asks(read_prompts(path, image, image_id=5)) == [{"box": [1, 5, 3, 7]}]
     with pytest.raises(PromptError, match="has images 4, 5"):
@@ -332,7 +333,7 @@ def test_geojson_in_pixels_counts_from_the_outer_corner(tmp_path, image):
 def test_geojson_polygons_are_masks_without_their_holes(tmp_path, image):
     hole = [[25, 15], [30, 15], [30, 20], [25, 20], [25, 15]]
     path = written(tmp_path / "g.geojson", collection(feature("Polygon", [SQUARE, hole])))
-    mask = read_prompts(path, image, masks=True).ask(0)["mask"]
+    mask = read_prompts(path, image, masks=True).keywords(0)["mask"]
     assert mask.bbox == (10, 20, 30, 40)
     assert mask.mask.sum() == 400 - 25
     assert not mask.mask[5:10, 5:10].any()
@@ -353,7 +354,7 @@ def test_geojson_in_another_crs_or_without_a_place_is_refused(tmp_path, on_map, 
     with pytest.raises(PromptError, match=r"EPSG::3035, but the image lies in EPSG:32632"):
         read_prompts(path, on_map)
     plain = open_image(np.zeros(SHAPE, np.uint8))
-    with pytest.raises(PromptError, match="does not say where it lies"):
+    with pytest.raises(PromptError, match="has no map position"):
         read_prompts(path, plain, coordinates="map")
 
 
@@ -399,14 +400,16 @@ def drawn():
     return labels
 
 
-def test_a_label_image_gives_boxes_and_masks(drawn, image, monkeypatch):
-    from napari_sam.io.prompts import prompt_files
-
-    monkeypatch.setattr(prompt_files, "blocks", lambda box: [(0, 0, 55, 200), (55, 0, 100, 45), (55, 45, 100, 200)])
+def test_a_label_image_gives_boxes_and_masks(drawn, image):
     table = read_prompts(drawn, image, masks=True)
     assert asks(table) == [{"box": [50, 30, 60, 61]}, {"box": [10, 30, 20, 50]}]
     assert table.number.tolist() == [4, 9]
-    assert table.ask(0)["mask"].mask.sum() == 201
+    assert table.keywords(0)["mask"].mask.sum() == 201
+
+
+@pytest.mark.parametrize("block_px", [7, 55, 2048])
+def test_boxes_of_objects_do_not_depend_on_the_blocks(drawn, block_px):
+    assert object_boxes(open_image(drawn), block_px) == {4: (50, 30, 60, 61), 9: (10, 30, 20, 50)}
 
 
 def test_a_label_store_gives_boxes_and_categories(drawn, image, tmp_path):
@@ -416,11 +419,11 @@ def test_a_label_store_gives_boxes_and_categories(drawn, image, tmp_path):
         assert len(read_prompts(store, image)) == 2
     table = read_prompts(str(tmp_path / "l.ome.zarr"), image, masks=True)
     assert table.category == [None, "cell"]
-    assert table.ask(1)["mask"].mask.all()
+    assert table.keywords(1)["mask"].mask.all()
 
 
 def test_what_is_no_label_image_is_refused(image, tmp_path):
-    with pytest.raises(PromptError, match=r"do not fit the image of shape \(100, 200\)"):
+    with pytest.raises(PromptError, match=r"do not match the image of shape \(100, 200\)"):
         with LabelStore.create(tmp_path / "l", shape=(9, 9)) as store:
             read_prompts(store, image)
     with pytest.raises(PromptError, match=r"prompts of shape \(5, 3\)"):

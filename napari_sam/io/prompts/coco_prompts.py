@@ -1,0 +1,143 @@
+"""COCO annotations and detections as prompts: the box of each entry."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sam.errors import PromptError
+from napari_sam.io.prompts.prompt_rows import BOX, PromptRows
+
+if TYPE_CHECKING:
+    from napari_sam.io.images.lazy_image import Image
+
+    Id = int | float | str
+    Entry = dict[str, Any]
+
+_IDS = (int, float, str)  # of images and categories in JSON
+_QUOTED = 60  # characters of a wrong value that a message repeats
+
+
+def rows_of_coco(content: dict[str, Any], name: str, image: Image, image_id: int | None) -> PromptRows:
+    """Return annotations or detections of one image as rows.
+
+    Parameters
+    ----------
+    content : dict
+        A COCO document; ``bbox`` is (x, y, width, height) from the outer corner of the first pixel.
+    name : str
+        Name of the file in messages.
+    image : Image
+        The image to segment.
+    image_id : int or None
+        As for `read_prompts`.
+
+    Raises
+    ------
+    PromptError
+        If the document is damaged, or holds several images and it is not known which of them to use.
+    """
+    import pandas as pd  # noqa: PLC0415 - slow to import
+
+    entries = [entry if isinstance(entry, dict) else {} for entry in content["annotations"]]
+    chosen = _chosen_image(content, entries, name, image, image_id)
+    numbers = [i for i, entry in enumerate(entries) if _belongs_to(entry, chosen)]
+    kept = [entries[i] for i in numbers]
+    categories = _names_by_id(content, "categories", "name", name)
+    boxes = np.full((len(kept), 4), np.nan)
+    problems: list[str | None] = [None] * len(kept)
+    for i, entry in enumerate(kept):
+        problems[i] = _invalid_id(entry, "image_id") or _invalid_id(entry, "category_id")
+        try:
+            x, y, width, height = _four_numbers(entry.get("bbox"))
+            boxes[i] = y, x, y + height, x + width
+        except (TypeError, ValueError, OverflowError):
+            problems[i] = f"bbox {_quoted(entry.get('bbox'))} is not four numbers (x, y, width, height)"
+    frame = pd.DataFrame(boxes, columns=list(BOX))
+    frame["problem"] = pd.Series(problems, dtype=object)
+    frame["category"] = pd.Series([_category(entry, categories) for entry in kept], dtype=object)
+    frame["score"] = pd.Series([entry.get("score") for entry in kept], dtype=object)
+    return PromptRows(frame, name, "annotation", np.array(numbers, np.int64))
+
+
+def _belongs_to(entry: Entry, image: Id | None) -> bool:
+    """Return whether an entry belongs to an image; entries with an invalid id are kept, to be refused later."""
+    return image is None or _invalid_id(entry, "image_id") is not None or entry.get("image_id", image) == image
+
+
+def _category(entry: Entry, names: dict[Id, Any]) -> Any:
+    number = None if _invalid_id(entry, "category_id") else entry.get("category_id")
+    return None if number is None else names.get(number, str(number))
+
+
+def _four_numbers(bbox: Any) -> list[float]:
+    """Return the numbers of a list.
+
+    Raises
+    ------
+    TypeError, ValueError, OverflowError
+        If it is not a list of four numbers.
+    """
+    if not isinstance(bbox, list) or any(isinstance(v, bool) or not isinstance(v, int | float) for v in bbox):
+        raise TypeError("not a list of numbers")
+    if len(bbox) != 4:
+        raise ValueError("not four")
+    return [float(v) for v in bbox]
+
+
+def _quoted(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= _QUOTED else f"{text[:_QUOTED]}..."
+
+
+def _invalid_id(entry: Entry, key: str) -> str | None:
+    """Return what is wrong with an id; None if it is a number or a word, or missing."""
+    value = entry.get(key)
+    return None if value is None or isinstance(value, _IDS) else f"{key} {_quoted(value)} is not a number or a word"
+
+
+def _names_by_id(content: dict[str, Any], key: str, name_key: str, name: str) -> dict[Id, Any]:
+    """Return the names of a document's images or categories, by id.
+
+    Raises
+    ------
+    PromptError
+        If one of them has no id.
+    """
+    listed = content.get(key, [])
+    if not isinstance(listed, list):
+        raise PromptError(f"{name}: {key!r} is {_quoted(listed)}", remedy="make it a list, or remove it")
+    for i, item in enumerate(listed):
+        if not isinstance(item, dict) or not isinstance(item.get("id"), _IDS):
+            raise PromptError(
+                f"{name}: {key}[{i}] is {_quoted(item)}", remedy="give it an id that is a number or a word"
+            )
+    return {item["id"]: item.get(name_key) for item in listed}
+
+
+def _chosen_image(
+    content: dict[str, Any], entries: list[Entry], name: str, image: Image, image_id: int | None
+) -> Id | None:
+    """Return the id of the image in a document; None if it holds only one image."""
+    ids = list(dict.fromkeys(e["image_id"] for e in entries if isinstance(e.get("image_id"), _IDS)))
+    files = {number: str(file or "") for number, file in _names_by_id(content, "images", "file_name", name).items()}
+    if image_id is not None:
+        if not isinstance(image_id, _IDS) or (image_id not in ids and image_id not in files):
+            raise PromptError(
+                f"image_id is {image_id!r}; {name} has images {', '.join(map(str, ids[:10]))}",
+                parameter="image_id",
+                remedy="choose one of them",
+            )
+        return image_id
+    if len(ids) <= 1 and len(files) <= 1:
+        return None
+    file_name = None if image.uri is None else Path(image.uri.rstrip("/")).name
+    same: list[Id] = [i for i, file in files.items() if file_name is not None and Path(file).name == file_name]
+    if len(same) == 1:
+        return same[0]
+    raise PromptError(
+        f"{name}: holds {max(len(ids), len(files))} images", parameter="image_id", remedy="choose one with {image_id}"
+    )

@@ -1,0 +1,98 @@
+"""Objects of a label store or a label image as prompts: their boxes, and their pixels as masks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sam.engine.geometry import Box
+from napari_sam.engine.interactive.prompts import MaskPrompt
+from napari_sam.errors import PromptError
+from napari_sam.io.images.open_image import open_image
+from napari_sam.io.images.pyramid_files import chunk_boxes
+from napari_sam.io.labels.edits import boxes_of
+from napari_sam.io.prompts.prompt_rows import BOX, PromptRows
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from napari_sam.io.images.lazy_image import Image
+    from napari_sam.io.labels.label_store import LabelStore
+
+_BLOCK_PX = 2048
+
+
+def rows_of_store(store: LabelStore, image: Image) -> PromptRows:
+    """Return the boxes of a label store's objects; masks are read from its pixels when they are needed.
+
+    Raises
+    ------
+    PromptError
+        If the store does not have the image's shape.
+    """
+    _check_shape(str(store.path), store.shape, image)
+    table = store.table()
+    frame = table[[*BOX, "category"]].assign(score=table["predicted_iou"])
+    numbers = table["label"].to_numpy(np.int64)
+    pixels = open_image(store.path)  # stays readable when the store is closed
+    boxes = frame[list(BOX)].to_numpy(np.int64)
+    return PromptRows(frame, str(store.path), "object", numbers, _mask_reader(pixels, numbers, boxes))
+
+
+def rows_of_labels(source: Any, image: Image, name: str) -> PromptRows:
+    """Return the boxes of all objects of a label image, found block by block.
+
+    Raises
+    ------
+    PromptError
+        If it does not have the image's shape, or does not hold whole numbers.
+    """
+    import pandas as pd  # noqa: PLC0415 - slow to import
+
+    labels = open_image(source)
+    if labels.dtype.kind not in "biu" or labels.channel_count > 1:
+        raise PromptError(
+            f"{name}: {labels.channel_count} channels of {labels.dtype} are not labels",
+            remedy="give a label image of whole numbers, a table, COCO or GeoJSON",
+        )
+    _check_shape(name, labels.shape, image)
+    found = object_boxes(labels)
+    numbers = np.array(sorted(found), np.int64)
+    boxes = np.array([found[n] for n in numbers.tolist()], np.int64).reshape(-1, 4)
+    frame = pd.DataFrame(boxes, columns=list(BOX))
+    return PromptRows(frame, name, "object", numbers, _mask_reader(labels, numbers, boxes))
+
+
+def object_boxes(labels: Image, block_px: int = _BLOCK_PX) -> dict[int, Box]:
+    """Return the box of every object of a label image, read in blocks of `block_px`."""
+    boxes: dict[int, Box] = {}
+    for block in chunk_boxes(labels.shape, (block_px, block_px)):
+        part = labels.read(0, *block)[..., 0]
+        for label, _, box in boxes_of(part.astype(np.int64)):
+            moved = Box(*box).shift(block.y0, block.x0)
+            boxes[label] = boxes[label].union(moved) if label in boxes else moved
+    return boxes
+
+
+def _check_shape(name: str, shape: tuple[int, ...], image: Image) -> None:
+    if tuple(shape) != tuple(image.shape):
+        raise PromptError(
+            f"{name}: labels of shape {tuple(shape)} do not match the image of shape {tuple(image.shape)}",
+            remedy="give labels of this image",
+        )
+
+
+def _mask_reader(
+    labels: Image, numbers: NDArray[np.int64], boxes: NDArray[np.int64]
+) -> Callable[[int], MaskPrompt | None]:
+    """Return the function that reads the mask of an object."""
+
+    def read_mask(i: int) -> MaskPrompt | None:
+        y0, x0, y1, x1 = boxes[i].tolist()
+        mask = labels.read(0, y0, x0, y1, x1)[..., 0] == numbers[i]
+        return MaskPrompt(mask, (y0, x0, y1, x1)) if mask.any() else None
+
+    return read_mask
