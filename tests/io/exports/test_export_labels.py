@@ -588,6 +588,6 @@ def test_the_command_interrupted_leaves_no_file(small, tmp_path, monkeypatch):
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("napari_sam.cli.arguments.ProgressLine.__call__", interrupt)
+    monkeypatch.setattr("napari_sam.cli.progress_line.ProgressLine.__call__", interrupt)
     assert main(["export", str(small.path), str(tmp_path / "o.geojson")]) == 130
     assert [p.name for p in tmp_path.iterdir()] == ["small"]

@@ -224,9 +224,9 @@ def test_text_is_refused_while_no_model_takes_it(data, capsys, tmp_path):
         (["points", "DATA", "--path", "DATA"], "DATA or --path DATA"),
         (["points", "DATA/nothing"], "no such file or folder"),
         (["points", "DATA", "--format", "voc"], "give one of"),
-        (["points", "DATA", "--max-images", "-1"], "--max-images -1"),
-        (["points", "DATA", "--workers", "-2"], "workers is -2"),
-        (["points", "DATA", "--clicks", "0"], "clicks is 0"),
+        (["points", "DATA", "--max-images", "-1"], "--max-images is -1"),
+        (["points", "DATA", "--workers", "-2"], "--workers is -2"),
+        (["points", "DATA", "--clicks", "0"], "--clicks is 0"),
         (["points", "BAD/shape"], "labels of shape (9, 9)"),
         (["everything", "BAD/shape"], "labels of shape (9, 9)"),
         (["points", "BAD/float"], "save them as integers"),
@@ -235,17 +235,17 @@ def test_text_is_refused_while_no_model_takes_it(data, capsys, tmp_path):
         (["everything", "DATA", "--labels", "cellpose"], "give NAME=FOLDER"),
         (["everything", "DATA", "--labels", "cellpose=DATA/none"], "no such folder"),
         (["edges", "BAD/empty"], "none of the 1 images has boundaries"),
-        (["edges", "DATA", "--grid", "0"], "grid is 0"),
+        (["edges", "DATA", "--grid", "0"], "--grid is 0"),
         (["groups", "DATA", "--table", "DATA/none.csv"], "none.csv"),
         (["groups", "DATA", "--by", "stane"], "--by stane"),
-        (["points", "DATA", "--seed", "-1"], "--seed -1"),
-        (["compare", "DATA", "--model", "default"], "needs two models"),
+        (["points", "DATA", "--seed", "-1"], "--seed is -1"),
+        (["compare", "DATA", "--model", "default"], "needs at least two models"),
         (["compare", "DATA", "--model", "default", "--model", "default"], "two models are called 'default'"),
         (["points", "DATA", "--model", "vit_z"], "vit_z"),
-        (["instances", "DATA", "--boxes", "DATA/none.json"], "needs the COCO file"),
+        (["instances", "DATA", "--boxes", "DATA/none.json"], "give the COCO file"),
         (["points", "DATA", "--out", "DATA/cells/dev/a.image.tif"], "is a file"),
-        (["data", "DATA", "--automatic", "DATA/more/dev", "--only", "cells"], "no label image there is called"),
-        (["everything", "DATA", "--labels", "default=DATA"], "a model is called so"),
+        (["data", "DATA", "--automatic", "DATA/more/dev", "--only", "cells"], "holds no label image named after"),
+        (["everything", "DATA", "--labels", "default=DATA"], "a model has this name"),
         (["text", "DATA"], "give that file"),
         (["points", "EMPTY"], "the folder is empty"),
         (["human", "rate", "DATA", "--rater", "ada"], "evaluate human prepare"),
@@ -300,10 +300,10 @@ def test_a_study_from_preparation_to_report(data, capsys, tmp_path):
     assert "default - ground truth: -1.00" in capsys.readouterr().out
 
 
-def test_a_stopped_run_says_how_to_go_on(data, capsys, tmp_path, monkeypatch):
+def test_a_stopped_run_tells_how_to_continue(data, capsys, tmp_path, monkeypatch):
     import signal
 
-    from napari_sam.cli import evaluate_command as cli_evaluate
+    from napari_sam.cli.evaluate_commands import evaluate_command as cli_evaluate
 
     class Stopping(cli_evaluate.ProgressLine):
         def __call__(self, done, total, note=""):
@@ -313,7 +313,7 @@ def test_a_stopped_run_says_how_to_go_on(data, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(cli_evaluate, "ProgressLine", Stopping)
     arguments = ["data", str(data), "--out", str(tmp_path / "out"), "--workers", "0"]
     assert main(["evaluate", *arguments]) == 130
-    assert "the same command goes on" in capsys.readouterr().err
+    assert "continue with the same command" in capsys.readouterr().err
     monkeypatch.undo()
     result = run(capsys, *arguments)
     assert result["data sets"]["cells"]["images"] == 2

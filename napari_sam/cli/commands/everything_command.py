@@ -1,0 +1,392 @@
+"""The command ``everything``: all objects of an image, or those at many prompts, into a label store."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_sam.cli.command import Command, Result
+from napari_sam.cli.interruption import interruptible
+from napari_sam.cli.label_output import LabelOutput, check_output_path, label_output
+from napari_sam.cli.options import IMAGE_HELP, add_image_options, add_model_options, add_region_option, open_plane
+from napari_sam.cli.progress_line import ProgressLine, end_line
+from napari_sam.errors import PromptError, SettingsError, StoreError
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable, Iterator
+
+    from napari_sam.engine.automatic.grid_finder import GridSettings
+    from napari_sam.io.images.lazy_image import Image
+    from napari_sam.io.labels.label_store import LabelStore
+    from napari_sam.io.prompts.prompt_tables import PromptTable
+    from napari_sam.predictor import Predictor
+
+_GRID = ("points_per_side", "pred_iou_thresh", "stability_score_thresh", "min_mask_region_area")
+_LISTED = 20  # failed tiles
+_WORDS = {
+    "resume=False": "--discard",
+    "overwrite=True": "--overwrite",
+    "errors=skip": "--skip-bad",
+    "min_iou": "--pred-iou",
+}
+
+
+def _add_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("image", help=IMAGE_HELP)
+    command.add_argument("out", type=Path, metavar="OUT", help="label store, such as cells.ome.zarr; made if missing")
+    command.add_argument(
+        "--method",
+        choices=("auto", "grid", "dense", "prompted"),
+        default="auto",
+        help="dense where the model has a dense decoder, prompted with --prompts (default: auto)",
+    )
+    add_region_option(command)
+    size = command.add_mutually_exclusive_group()
+    size.add_argument("--level", type=int, metavar="N", help="reduce the image 2^N times")
+    size.add_argument(
+        "--diameter", type=float, dest="diameter_px", metavar="PX", help="typical object diameter, instead of --level"
+    )
+    command.add_argument("--no-coarser", action="store_true", help="do not search objects larger than half a window")
+    add_image_options(command)
+    add_model_options(command)
+    _add_grid_options(command)
+    _add_prompt_options(command)
+    command.add_argument(
+        "--overlap",
+        choices=("keep", "replace"),
+        default="keep",
+        help="keep shared pixels in the old object, or give them to the new one (default: keep)",
+    )
+    command.add_argument("--category", metavar="NAME", help="category of the new objects")
+    existing = command.add_mutually_exclusive_group()
+    existing.add_argument("--add", action="store_true", help="add to the objects of OUT")
+    existing.add_argument("--overwrite", action="store_true", help="replace the label store OUT")
+    existing.add_argument("--resume", action="store_true", help="continue the stopped run in OUT")
+    existing.add_argument("--discard", action="store_true", help="discard the stopped run in OUT, and add to OUT")
+    workers = command.add_mutually_exclusive_group()
+    workers.add_argument("--workers", type=int, default=1, metavar="N", help="processes on this machine (default: 1)")
+    workers.add_argument("--scheduler", metavar="ADDRESS", help="Dask cluster, such as tcp://host:8786")
+    command.add_argument("--measure", type=Path, metavar="TABLE", help="also measure all objects, to .csv or .parquet")
+
+
+def _add_grid_options(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("grid mode, as in SAM's automatic mask generator")
+    group.add_argument(
+        "--points-per-side", type=int, metavar="N", help="points along each side of a window (default: 32)"
+    )
+    group.add_argument(
+        "--pred-iou",
+        type=float,
+        dest="pred_iou_thresh",
+        metavar="V",
+        help="lowest predicted IoU (default: 0.88; with the default model 0.7, with prompts 0)",
+    )
+    group.add_argument(
+        "--stability",
+        type=float,
+        dest="stability_score_thresh",
+        metavar="V",
+        help="lowest stability score (default: 0.95; with the default model 0.9)",
+    )
+    group.add_argument(
+        "--min-area",
+        type=int,
+        dest="min_mask_region_area",
+        metavar="PX",
+        help="remove smaller parts and holes (default: 0)",
+    )
+
+
+def _add_prompt_options(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("prompted mode")
+    group.add_argument(
+        "--prompts", metavar="FILE", help="boxes or points: .csv, .parquet, COCO .json, .geojson, or a label image"
+    )
+    group.add_argument("--prompt-masks", action="store_true", help="also prompt with the masks of a label image")
+    group.add_argument("--skip-bad", action="store_true", help="leave out prompts that are empty or outside the image")
+
+
+def _run(args: argparse.Namespace) -> Result:
+    from napari_sam.io.labels.measure import check_table_path, measure, write_table  # noqa: PLC0415 - starts quickly
+    from napari_sam.predictor import Predictor  # noqa: PLC0415 - imports torch
+
+    _check(args)
+    args.out = check_output_path(args.out)
+    if args.measure is not None:
+        check_table_path(args.measure)
+    image = open_plane(args.image, args.channels, args.plane)
+    prompted = args.method == "prompted"
+    if _is_finished(args, prompted):
+        result, store = _nothing_to_resume(args, image)
+    else:
+        prompts = _read_prompts(args, image) if prompted else None
+        predictor = Predictor(args.model, args.device, args.precision)
+        message = f"stopping; continue in {args.out} with the same command and --resume"
+        with interruptible(message) as cancelled, label_output(args.out, image, args.overwrite) as output:
+            if prompts is not None:
+                result, store = _segment_prompts(args, image, predictor, output, prompts, cancelled)
+            else:
+                result, store = _segment_tiles(args, image, predictor, output, cancelled)
+    with store:
+        if args.measure is not None:
+            write_table(measure(store, image, progress=ProgressLine("measured")), args.measure)
+            result["table"] = str(args.measure)
+    return result
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse options that do not go together, before anything is opened."""
+    if args.prompts is not None and args.method == "auto":
+        args.method = "prompted"
+    prompted = args.method == "prompted"
+    if prompted and args.prompts is None:
+        raise SettingsError("method is 'prompted'", parameter="method", remedy="give its {prompts} FILE, too")
+    if args.prompts is not None and not prompted:
+        raise SettingsError(
+            f"prompts {args.prompts} with method {args.method!r}",
+            parameter="prompts",
+            remedy="leave out {prompts} or {method}",
+        )
+    for name in ("level", "scheduler") if prompted else ():
+        if getattr(args, name) is not None:
+            raise SettingsError(
+                f"{name} is {getattr(args, name)}, which prompted mode does not use",
+                parameter=name,
+                remedy=f"leave {{{name}}} out",
+            )
+    for name in _GRID:
+        unused = getattr(args, name) is not None and args.method not in ("auto", "grid")
+        if unused and not (prompted and name == "pred_iou_thresh"):
+            raise SettingsError(
+                f"{name} is {getattr(args, name)}, a setting of grid mode", parameter=name, remedy="use {method=grid}"
+            )
+    _check_numbers(args)
+    for option, given in (("--workers", args.workers > 1), ("--no-coarser", args.no_coarser)):
+        if prompted and given:
+            sys.stderr.write(f"napari-sam: {option} has no effect with --prompts\n")
+
+
+def _check_numbers(args: argparse.Namespace) -> None:
+    """Refuse numbers out of range."""
+    if args.level is not None and args.level < 0:
+        raise SettingsError(f"level is {args.level}", parameter="level", remedy="give a whole number from 0")
+    if args.diameter_px is not None and not 0 < args.diameter_px < float("inf"):
+        raise SettingsError(
+            f"diameter_px is {args.diameter_px:g}",
+            parameter="diameter_px",
+            remedy="give a positive number of level-0 pixels",
+        )
+    if args.workers < 1:
+        raise SettingsError(f"workers is {args.workers}", parameter="workers", remedy="give a whole number from 1")
+
+
+def _is_finished(args: argparse.Namespace, prompted: bool) -> bool:
+    """Whether ``--resume`` finds no stopped run to continue.
+
+    Raises
+    ------
+    StoreError
+        If the output exists and no option says what to do with it, or the stopped run is of the other kind.
+    """
+    from napari_sam.jobs.segment_image import unfinished_run  # noqa: PLC0415 - imports torch
+    from napari_sam.jobs.segment_prompts import unfinished_prompts  # noqa: PLC0415
+
+    if not args.out.exists() or args.overwrite:
+        return False
+    tiles, prompts = unfinished_run(args.out), unfinished_prompts(args.out)
+    if tiles is None and prompts is None:
+        if not (args.add or args.resume or args.discard):
+            raise StoreError(
+                f"{args.out}: exists already", remedy="add objects to it with {add}, or replace it with {overwrite}"
+            )
+        return bool(args.resume)
+    if not (args.resume or args.discard):
+        run = f"{(prompts or {}).get('prompts', 'some')} prompts"
+        if tiles is not None:
+            run = f"which {tiles['tiles_done']} of {tiles['tiles']} tiles are done"
+        raise StoreError(
+            f"{args.out}: holds a stopped run, of {run}", remedy="continue it with {resume}, or drop it with {discard}"
+        )
+    if args.resume and (prompts if prompted else tiles) is None:
+        raise StoreError(
+            f"{args.out}: the stopped run there is of the other kind",
+            remedy="leave out {prompts} with {resume}" if prompted else "give its {prompts} FILE with {resume}",
+        )
+    return False
+
+
+def _nothing_to_resume(args: argparse.Namespace, image: Image) -> tuple[dict[str, object], LabelStore]:
+    """Report an output without a stopped run."""
+    from napari_sam.io.labels.label_store import LabelStore  # noqa: PLC0415 - the command line starts quickly
+
+    store = LabelStore.open(args.out, like=image)
+    sys.stderr.write(f"napari-sam: nothing to resume in {args.out}: it has {len(store)} objects\n")
+    return {"image": args.image, "output": str(args.out), "objects": len(store)}, store
+
+
+def _resume(args: argparse.Namespace) -> bool | None:
+    return True if args.resume else False if args.discard else None
+
+
+def _read_prompts(args: argparse.Namespace, image: Image) -> PromptTable:
+    """Read the prompts, those with their middle inside the region."""
+    from napari_sam.engine.automatic.dense_maps import check_region  # noqa: PLC0415 - imports torch
+    from napari_sam.io.prompts.prompt_region import prompts_within  # noqa: PLC0415
+    from napari_sam.io.prompts.read_prompts import read_prompts  # noqa: PLC0415
+
+    errors = "skip" if args.skip_bad else "raise"
+    table = read_prompts(args.prompts, image, masks=args.prompt_masks, errors=errors)
+    if args.region is None:
+        return table
+    inside = prompts_within(table, check_region(args.region, image.shape, most_px=None))
+    if not len(inside):
+        raise PromptError(
+            f"region {','.join(map(str, args.region))}: no prompt has its middle there",
+            parameter="region",
+            remedy="give another {region}",
+        )
+    if outside := len(table) - len(inside):
+        sys.stderr.write(f"napari-sam: {outside} of {len(table)} prompts lie outside --region and are left out\n")
+    return inside
+
+
+def _segment_prompts(
+    args: argparse.Namespace,
+    image: Image,
+    predictor: Predictor,
+    output: LabelOutput,
+    prompts: PromptTable,
+    cancelled: Callable[[], bool],
+) -> tuple[dict[str, Any], LabelStore]:
+    from napari_sam.jobs.segment_prompts import segment_prompts  # noqa: PLC0415 - imports torch
+
+    report = segment_prompts(
+        image,
+        prompts,
+        predictor,
+        output.target,
+        overlap=args.overlap,
+        min_iou=args.pred_iou_thresh or 0.0,
+        category=args.category,
+        diameter_px=args.diameter_px,
+        resume=_resume(args),
+        progress=output.progress("prompt"),
+        cancelled=cancelled,
+    )
+    failed = [{"prompt": f.number, "reason": f.reason} for f in report.failed]
+    _list_failures(args, [f"{prompts.word} {f.number}: {f.reason}" for f in report.failed], report.failures, "prompts")
+    counts = {name: getattr(report, name) for name in ("prompts", "objects", "unsure", "duplicates", "covered")}
+    result = {
+        **_summary(args, "prompted", report.first_label),
+        **counts,
+        "skipped": sum(report.skipped.values()),
+        "failed": failed if args.json else report.failures,
+        "seconds": round(report.seconds, 2),
+    }
+    return result, report.labels
+
+
+def _segment_tiles(
+    args: argparse.Namespace,
+    image: Image,
+    predictor: Predictor,
+    output: LabelOutput,
+    cancelled: Callable[[], bool],
+) -> tuple[dict[str, Any], LabelStore]:
+    from napari_sam.jobs.segment_image import segment_everything  # noqa: PLC0415 - imports torch
+
+    with _client(args.scheduler) as client:
+        report = segment_everything(
+            image,
+            predictor,
+            output.target,
+            args.method,
+            region=args.region,
+            diameter_px=args.diameter_px,
+            level=args.level,
+            grid=_grid(args, predictor.runner.kind),
+            coarser=not args.no_coarser,
+            overlap=args.overlap,
+            category=args.category,
+            resume=_resume(args),
+            client=client,
+            workers=args.workers,
+            progress=output.progress("step"),
+            cancelled=cancelled,
+        )
+    failed = [{"box": [int(v) for v in f.box], "reason": f.reason} for f in report.failed]
+    _list_failures(args, [f"tile {tuple(f['box'])}: {f['reason']}" for f in failed], len(failed), "tiles")
+    result = {
+        **_summary(args, report.method, report.first_label),
+        "objects": report.objects,
+        "tiles": report.tiles,
+        "failed": failed if args.json else len(failed),
+        "factors": [int(f) for f in report.factors],
+        "seconds": {name: round(value, 2) for name, value in report.seconds.items()},
+    }
+    return result, report.labels
+
+
+def _summary(args: argparse.Namespace, method: str, first_label: int) -> dict[str, object]:
+    return {"image": args.image, "output": str(args.out), "method": method, "first label": int(first_label)}
+
+
+def _grid(args: argparse.Namespace, kind: str) -> GridSettings | None:
+    """Return the given settings of grid mode with the model's for the rest; None if none is given."""
+    from napari_sam.engine.automatic.grid_finder import GridSettings  # noqa: PLC0415 - imports torch
+
+    given = {name: getattr(args, name) for name in _GRID if getattr(args, name) is not None}
+    return GridSettings.for_model(kind, **given) if given else None
+
+
+def _list_failures(args: argparse.Namespace, failures: list[str], count: int, units: str) -> None:
+    """List failures on standard error and set the exit status to 1; the other objects are written."""
+    if not count:
+        return
+    end_line()
+    more = [f"and {count - _LISTED} more"] if count > _LISTED else []
+    for line in [f"{count} {units} failed; the rest is in {args.out}:", *failures[:_LISTED], *more]:
+        sys.stderr.write(f"napari-sam: {line}\n")
+    args.status = 1
+
+
+@contextlib.contextmanager
+def _client(address: str | None) -> Iterator[Any]:
+    """Connect to a Dask cluster; None without an address.
+
+    Raises
+    ------
+    SettingsError
+        If `distributed` is not installed, or the scheduler does not answer.
+    """
+    if address is None:
+        yield None
+        return
+    try:
+        distributed = importlib.import_module("distributed")
+    except ImportError as error:
+        raise SettingsError(
+            f"scheduler {address} needs Dask", parameter="scheduler", remedy="run 'pip install napari-sam-xl[cluster]'"
+        ) from error
+    try:
+        client = distributed.Client(address, timeout="20s")
+    except (OSError, TimeoutError, ValueError) as error:
+        raise SettingsError(
+            f"scheduler {address}: no answer ({error})", parameter="scheduler", remedy="check that it is running"
+        ) from error
+    with client:
+        yield client
+
+
+EVERYTHING = Command(
+    "everything",
+    "find all objects of an image of any size",
+    _run,
+    _add_options,
+    details="Ctrl+C stops and keeps the finished part; --resume continues.",
+    words=_WORDS,
+)

@@ -1,0 +1,42 @@
+"""The command ``info``: describe an image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_sam.cli.command import Command, Result
+from napari_sam.cli.options import IMAGE_HELP
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def _add_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("image", help=IMAGE_HELP)
+
+
+def _run(args: argparse.Namespace) -> Result:
+    from napari_sam.engine.normalisation import decide  # noqa: PLC0415 - the command line starts quickly
+    from napari_sam.io.images.open_image import open_image  # noqa: PLC0415
+
+    image = open_image(args.image)
+    normalisation = decide(image)
+    return {
+        "image": args.image,
+        "shape": list(image.shape),
+        "dtype": str(image.dtype),
+        "file axes": image.array_axes,
+        "channels": list(image.selected),
+        "levels": [list(level) for level in image.levels],
+        "levels of the file": len(image.arrays),
+        "chunk": list(image.chunk),
+        "pixel size": list(image.scale),
+        "crs": image.crs,
+        "transform": None if image.transform is None else list(image.transform),
+        "black": list(normalisation.low) or [0],
+        "white": list(normalisation.high) or [255],
+        "advice": image.advice,
+    }
+
+
+INFO = Command("info", "describe an image", _run, _add_options)

@@ -1,0 +1,76 @@
+"""The command ``segment``: objects at points and boxes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_sam.cli.command import Command, Result
+from napari_sam.cli.options import IMAGE_HELP, add_image_options, add_model_options, floats, open_plane
+from napari_sam.errors import PromptError
+
+if TYPE_CHECKING:
+    import argparse
+
+
+def _add_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("image", help=IMAGE_HELP)
+    command.add_argument(
+        "--point", action="append", default=[], type=floats(2), metavar="Y,X", help="point on the object"
+    )
+    command.add_argument(
+        "--negative", action="append", default=[], type=floats(2), metavar="Y,X", help="point on the background"
+    )
+    command.add_argument(
+        "--box",
+        action="append",
+        default=[],
+        type=floats(4),
+        metavar="Y0,X0,Y1,X1",
+        help="box around the object; several boxes give several objects",
+    )
+    add_image_options(command)
+    add_model_options(command)
+    command.add_argument("--diameter", type=float, dest="diameter_px", metavar="PX", help="typical object diameter")
+    command.add_argument("--output", type=Path, default=None, metavar="OUT", help="label image, .tif or .png")
+    command.add_argument("--crop", action="store_true", help="write only the region around the objects")
+
+
+def _prompts(args: argparse.Namespace) -> list[dict[str, object]]:
+    """Build one prompt per object."""
+    prompts: list[dict[str, object]] = [{"box": box} for box in args.box]
+    points = [*args.point, *args.negative]
+    if points:
+        if len(prompts) > 1:
+            raise PromptError(
+                f"{len(prompts)} boxes with points", remedy="give one box with points, or boxes without points"
+            )
+        labels = [1] * len(args.point) + [0] * len(args.negative)
+        prompts = [{**(prompts[0] if prompts else {}), "points": points, "point_labels": labels}]
+    if not prompts:
+        raise PromptError("no prompt", remedy="give --point Y,X or --box Y0,X0,Y1,X1")
+    return prompts
+
+
+def _run(args: argparse.Namespace) -> Result:
+    from napari_sam.engine.windows import Hints  # noqa: PLC0415 - imports torch
+    from napari_sam.io.labels.object_tables import describe, render_labels, write_labels  # noqa: PLC0415
+    from napari_sam.predictor import Predictor  # noqa: PLC0415
+
+    image = open_plane(args.image, args.channels, args.plane)
+    prompts = _prompts(args)
+    predictor = Predictor(args.model, args.device, args.precision)
+    predictor.set_image(image)
+    predictions = predictor.predict_many(prompts, hints=Hints(diameter_px=args.diameter_px))
+    objects = [describe(i, p) for i, p in enumerate(predictions, start=1)]
+    if args.output is not None:
+        rendered, origin = render_labels(predictions, image.shape, args.crop)
+        write_labels(args.output, rendered, origin)
+    return {
+        "image": args.image,
+        "output": None if args.output is None else str(args.output),
+        "objects": objects,
+    }
+
+
+SEGMENT = Command("segment", "segment objects at points and boxes", _run, _add_options)

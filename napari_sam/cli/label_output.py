@@ -1,0 +1,165 @@
+"""The label store that a command writes to: an existing one, a new one, or one that replaces another."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from napari_sam.cli.progress_line import ProgressLine
+from napari_sam.errors import CancelledError, NapariSamError, StoreError, StoreLockedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from napari_sam.io.images.lazy_image import Image
+    from napari_sam.io.labels.label_store import LabelStore
+
+_JOURNAL = "journal.sqlite"  # what makes a folder a label store
+_FILE_SUFFIXES = (
+    *(".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy", ".zip"),
+    *(".csv", ".tsv", ".txt", ".parquet", ".json", ".geojson", ".gpkg", ".shp"),
+)
+
+
+def check_output_path(out: Path) -> Path:
+    """Return the expanded path of a label store, or refuse it where no store exists or can be made.
+
+    Raises
+    ------
+    StoreError
+        If the path is something else, its parent folder is missing, or it is named like a file.
+    """
+    out = out.expanduser()
+    if (out / _JOURNAL).is_file():
+        return out
+    if out.is_dir():
+        raise StoreError(f"{out}: is not a label store", remedy="choose another path")
+    if out.exists():
+        raise StoreError(f"{out}: is a file, not a label store", remedy="give OUT a new name")
+    if out.suffix.lower() in _FILE_SUFFIXES:
+        raise StoreError(
+            f"{out}: a label store is a folder, such as cells.ome.zarr",
+            remedy=f"give OUT another name, and export it afterwards with: napari-sam export OUT {out.name}",
+        )
+    parent = out.absolute().parent
+    in_image = parent.name == "labels" and (parent.parent / "zarr.json").is_file()  # the folder is made there
+    if not parent.is_dir() and not in_image:
+        raise StoreError(f"{out}: the folder {parent} does not exist", remedy="create it first")
+    return out
+
+
+class LabelOutput:
+    """An existing label store, or the path at which a run makes one.
+
+    Parameters
+    ----------
+    path : Path
+        As `check_output_path` returned it.
+    image : Image
+        The image that the objects belong to.
+    overwrite : bool
+        Replace an existing store.
+
+    Attributes
+    ----------
+    target : LabelStore or Path
+        The opened store, or the path where the run is to make one.
+    """
+
+    def __init__(self, path: Path, image: Image, overwrite: bool) -> None:
+        from napari_sam.io.labels.label_store import LabelStore  # noqa: PLC0415 - the command line starts quickly
+
+        exists = path.exists()
+        self._path = path
+        self._replaced = _move_aside(path) if exists and overwrite else None
+        self._opened = LabelStore.open(path, like=image) if exists and not overwrite else None
+        self.target: LabelStore | Path = path if self._opened is None else self._opened  # an empty store is false
+
+    def progress(self, counted: str) -> Callable[[int, int], None]:
+        """Return a progress line whose first report deletes the replaced store."""
+        line = ProgressLine(counted)
+
+        def report(done: int, total: int) -> None:
+            self.discard_replaced()
+            line(done, total)
+
+        return report
+
+    def discard_replaced(self) -> None:
+        """Delete the replaced store."""
+        if self._replaced is not None:
+            shutil.rmtree(self._replaced, ignore_errors=True)
+            self._replaced = None
+
+    def delete_new(self) -> None:
+        """Delete a new store that is still empty, after the run was refused."""
+        if self._opened is None and _is_empty(self._path):
+            shutil.rmtree(self._path, ignore_errors=True)
+
+    def abandon(self) -> None:
+        """Close the store after an error, and restore the replaced one unless a new one exists."""
+        if self._opened is not None:
+            self._opened.close()
+        if self._replaced is not None and not self._path.exists():
+            self._replaced.replace(self._path)
+            self._replaced = None
+        self.discard_replaced()
+
+
+@contextlib.contextmanager
+def label_output(path: Path, image: Image, overwrite: bool) -> Iterator[LabelOutput]:
+    """Open the output of a command; a refused command leaves everything unchanged.
+
+    Parameters
+    ----------
+    path, image, overwrite
+        As in `LabelOutput`.
+
+    Raises
+    ------
+    StoreError
+        If the existing store cannot be opened or replaced.
+    """
+    output = LabelOutput(path, image, overwrite)
+    try:
+        yield output
+    except BaseException as error:
+        if isinstance(error, NapariSamError) and not isinstance(error, CancelledError):
+            output.delete_new()
+        output.abandon()
+        raise
+    output.discard_replaced()
+
+
+def _move_aside(path: Path) -> Path:
+    """Rename a store that is to be replaced, unless another process writes to it."""
+    from napari_sam.io.labels.label_store import LabelStore  # noqa: PLC0415 - the command line starts quickly
+
+    try:
+        LabelStore.open(path).close()
+    except StoreLockedError:
+        raise
+    except StoreError:
+        pass  # a damaged store can be replaced, too
+    aside = path.with_name(f".{path.name}.{os.getpid()}.replaced")
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        path.replace(aside)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be replaced: {error}", remedy="choose another path") from error
+    return aside
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether a store has neither objects nor finished tiles."""
+    from napari_sam.io.labels.label_store import LabelStore  # noqa: PLC0415 - the command line starts quickly
+    from napari_sam.jobs.segment_image import unfinished_run  # noqa: PLC0415 - imports torch
+
+    try:
+        with LabelStore.open(path, "r") as store:
+            return len(store) == 0 and not (unfinished_run(path) or {}).get("tiles_done")
+    except StoreError:
+        return False

@@ -1,0 +1,83 @@
+"""The command ``segment``, and what all commands share: one-line errors, planes, negative coordinates."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_sam import samples
+from napari_sam.cli import main
+
+NUCLEI = str(samples.NUCLEI)
+
+
+def test_segment_writes_labels_and_prints_json(tmp_path, capsys, nuclei):
+    out = tmp_path / "l.tif"
+    status = main(["segment", NUCLEI, "--point", "121,182", "--negative", "5,5", "--output", str(out), "--json"])
+    assert status == 0
+    result = json.loads(capsys.readouterr().out)
+    labels, truth = tifffile.imread(out), nuclei[1] == nuclei[1][121, 182]
+    assert result["objects"][0]["area_px"] == (labels == 1).sum()
+    assert ((labels == 1) & truth).sum() / ((labels == 1) | truth).sum() > 0.7
+
+
+def test_several_boxes_are_several_objects(capsys):
+    assert main(["segment", NUCLEI, "--box", "95,158,147,208", "--box", "270,240,328,300"]) == 0
+    assert capsys.readouterr().out.count("object ") == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["segment", NUCLEI], "no prompt"),
+        (["segment", NUCLEI, "--point", "999,3"], "(999, 3) lies outside"),
+        (["segment", "no/such.tif", "--point", "1,1"], "no/such.tif"),
+        (["segment", NUCLEI, "--point", "1,1", "--model", "sam9"], "sam9"),
+        (["segment", NUCLEI, "--point", "1,1", "--device", "abacus"], "abacus"),
+        (["segment", NUCLEI, "--box", "5,5,5,9"], "is empty"),
+        (
+            ["segment", NUCLEI, "--point", "1,1", "--box", "1,1,5,9", "--box", "1,1,5,9"],
+            "2 boxes with points",
+        ),
+        (["segment", NUCLEI, "--point", "9,9", "--output", "/no/where.tif"], "/no"),
+        (["info", NUCLEI + "x"], "no such file"),
+        (["models", "info", "sam9"], "sam9"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_2(capsys, arguments, words):
+    assert main(arguments) == 2
+    err = capsys.readouterr().err
+    assert words in err
+    assert err.count("\n") == 1
+    assert err.startswith("napari-sam: ")
+
+
+def test_a_checkpoint_of_another_kind_is_refused(tmp_path, capsys):
+    (tmp_path / "x.pth").write_bytes(b"<html>not weights</html>")
+    assert main(["segment", NUCLEI, "--point", "1,1", "--model", str(tmp_path / "x.pth")]) == 2
+    assert "x.pth" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("option", ["--point", "--negative", "--box"])
+def test_a_negative_coordinate_is_a_value_and_no_option(capsys, option):
+    numbers = "-5,3,-1,9" if option == "--box" else "-5,3"
+    assert main(["segment", NUCLEI, "--point", "9,9", option, numbers]) == 2
+    assert "(-5, 3" in capsys.readouterr().err
+    assert main(["segment", NUCLEI, "--point", "9,9", f"{option}={numbers}"]) == 2
+
+
+def test_a_plane_of_a_stack_is_chosen(tmp_path, capsys):
+    stack = np.zeros((3, 64, 64), np.uint8)
+    stack[2, 20:40, 20:40] = 200
+    tifffile.imwrite(tmp_path / "s.tif", stack, photometric="minisblack", metadata={"axes": "ZYX"})
+    arguments = ["segment", str(tmp_path / "s.tif"), "--box", "18,18,42,42", "--json"]
+    assert main([*arguments, "--plane", "2"]) == 0
+    area = json.loads(capsys.readouterr().out)["objects"][0]["area_px"]
+    assert abs(area - 400) < 60
+    assert main([*arguments, "--plane", "3"]) == 2
+    assert "--plane 3" in capsys.readouterr().err
+    assert main([*arguments, "--plane", "0,0"]) == 2
+    assert "has axes of 3 planes" in capsys.readouterr().err
