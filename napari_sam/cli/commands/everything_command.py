@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_sam.engine.automatic.grid_finder import GridSettings
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.labels.label_store import LabelStore
-    from napari_sam.io.prompts.prompt_tables import PromptTable
+    from napari_sam.io.prompts.prompt_table import PromptTable
     from napari_sam.predictor import Predictor
 
 _GRID = ("points_per_side", "pred_iou_thresh", "stability_score_thresh", "min_mask_region_area")
