@@ -105,7 +105,8 @@ def _train(args: argparse.Namespace) -> Result:
     if args.steps is not None:
         config = dataclasses.replace(config, steps=args.steps)
     if args.show:
-        return _show(path)
+        _show(path)
+        return None
     trainer = Trainer(config, args.data, args.out, args.device)
     for reason in trainer.skipped:
         sys.stderr.write(f"note: {reason}\n")
@@ -132,7 +133,8 @@ def _pretrain(args: argparse.Namespace) -> Result:
     if args.steps is not None:
         config = dataclasses.replace(config, steps=args.steps)
     if args.show:
-        return _show(path)
+        _show(path)
+        return None
     report = step_reporter(ProgressLine("step"))
     with interruptible(_STOP_MESSAGE) as cancelled:
         result = pretrain(config, args.data, args.out, device=args.device, progress=report, cancelled=cancelled)

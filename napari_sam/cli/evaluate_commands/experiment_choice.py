@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_sam.cli.evaluate_commands.model_choice import chosen_models
 from napari_sam.errors import EvaluationError
@@ -55,25 +55,30 @@ def choose_experiments(request: EvaluationRequest, samples: list[Sample]) -> tup
     return [experiment for n in names for experiment in _BUILDERS[n](request)], samples
 
 
+def _sizes(request: EvaluationRequest, *names: str) -> dict[str, Any]:
+    """Return the given sizes as keywords of an experiment, whose fields differ in type."""
+    return dict(request.experiment.arguments(*names))
+
+
 def _text(request: EvaluationRequest) -> tuple[list[Experiment], list[Sample]]:
     from napari_sam.evaluation.experiments.text_prompts import TextExperiment, text_samples  # noqa: PLC0415
 
     if request.data.suffix.lower() != ".json":
         raise EvaluationError(f"{request.data}: is not a COCO .json, which holds the phrases", remedy="give that file")
     samples, phrases = text_samples(request.data)
-    return [TextExperiment(phrases, **request.experiment.arguments())], samples
+    return [TextExperiment(phrases, **_sizes(request))], samples
 
 
 def _points(request: EvaluationRequest) -> list[Experiment]:
     from napari_sam.evaluation.experiments.point_prompts import BaselineExperiment, PointExperiment  # noqa: PLC0415
 
-    experiments: list[Experiment] = [PointExperiment(**request.experiment.arguments("per_image", "clicks"))]
+    experiments: list[Experiment] = [PointExperiment(**_sizes(request, "per_image", "clicks"))]
     if request.name == "groups" or request.args.no_baselines:
         return experiments
     if importlib.util.find_spec("cv2") is None:
         sys.stderr.write("note: no baselines without OpenCV; run pip install 'napari-sam-xl[evaluate]'\n")
         return experiments
-    return [*experiments, BaselineExperiment(**request.experiment.arguments("per_image"))]
+    return [*experiments, BaselineExperiment(**_sizes(request, "per_image"))]
 
 
 def _edges(request: EvaluationRequest) -> list[Experiment]:
@@ -85,15 +90,15 @@ def _edges(request: EvaluationRequest) -> list[Experiment]:
 
     maps = tuple(parse_named_folders(getattr(request.args, "maps", [])).items())
     return [
-        EdgeExperiment(**request.experiment.arguments("grid")),
-        EdgeBaselineExperiment(maps=maps, **request.experiment.arguments()),
+        EdgeExperiment(**_sizes(request, "grid")),
+        EdgeBaselineExperiment(maps=maps, **_sizes(request)),
     ]
 
 
 def _proposals(request: EvaluationRequest) -> list[Experiment]:
     from napari_sam.evaluation.experiments.proposals import ProposalExperiment  # noqa: PLC0415
 
-    return [ProposalExperiment(**request.experiment.arguments("grid"))]
+    return [ProposalExperiment(**_sizes(request, "grid"))]
 
 
 def _instances(request: EvaluationRequest) -> list[Experiment]:
@@ -104,7 +109,7 @@ def _instances(request: EvaluationRequest) -> list[Experiment]:
     boxes = getattr(request.args, "boxes", None)
     if boxes is None:
         names = ("per_image",) if request.name == "instances" else ()
-        return [InstanceExperiment(**request.experiment.arguments(*names))]
+        return [InstanceExperiment(**_sizes(request, *names))]
     if request.data.suffix.lower() != ".json":
         raise EvaluationError(
             f"boxes {boxes} with {request.data}, which is not a COCO file",
@@ -113,7 +118,7 @@ def _instances(request: EvaluationRequest) -> list[Experiment]:
         )
     images, categories = read_coco_ids(request.data)
     detections = read_detections(boxes, categories, images)
-    settings = {"per_image": None, **request.experiment.arguments("per_image")}
+    settings = {"per_image": None, **_sizes(request, "per_image")}
     return [InstanceExperiment(detections=detections, source=file_identity(boxes), **settings)]
 
 
@@ -124,7 +129,7 @@ def _everything(request: EvaluationRequest) -> list[Experiment]:
         parse_named_folders,
     )
 
-    settings = request.experiment.arguments()
+    settings = _sizes(request)
     experiments: list[Experiment] = [EverythingExperiment(**settings)]
     models = {model.name for model in chosen_models(request.args)}
     for name, folder in parse_named_folders(request.args.labels).items():
@@ -143,7 +148,7 @@ def _everything(request: EvaluationRequest) -> list[Experiment]:
 def _data(request: EvaluationRequest) -> list[Experiment]:
     from napari_sam.evaluation.experiments.composition import CompositionExperiment  # noqa: PLC0415
 
-    return [CompositionExperiment(**request.experiment.arguments())]
+    return [CompositionExperiment(**_sizes(request))]
 
 
 _BUILDERS: dict[str, Callable[[EvaluationRequest], list[Experiment]]] = {
