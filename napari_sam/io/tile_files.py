@@ -1,4 +1,4 @@
-"""Results of tiles on disk, while all objects of an image are found: one file per tile, whole or not there."""
+"""Results of tiles on disk while a whole image is segmented: one file per tile, complete or absent."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import io
 import json
 import os
 import shutil
-import threading
 import zipfile
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +14,7 @@ import numpy as np
 from napari_sam.engine.tiling.tiles import SIDES, TileResult, TileTable
 from napari_sam.errors import StoreError
 from napari_sam.io.labels.run_length import decode_labels, encode_labels
+from src_models.atomic import write_bytes
 from src_models.lru import LRU
 
 if TYPE_CHECKING:
@@ -25,46 +25,47 @@ if TYPE_CHECKING:
     from napari_sam.engine.tiling.tiles import Tile
 
 _COLUMNS = ("area", "core_area", "boxes", "cut", "predicted_iou", "stability_score")
-_HELD_BYTES = 64 << 20  # of decoded labels and strips, which neighbours ask for again
-_RUN = "run.json"
+_CACHE_BYTES = 64 << 20  # of decoded labels and strips, which neighbouring tiles read again
+_DESCRIPTION = "run.json"
+_RESUME = "continue with {resume=True}"
 
 
 class TileFiles:
     """A folder with the results of tiles.
 
-    A tile's file appears under its name when all of it is on the disk: it is the sign that the tile is done.
+    A tile's file gets its name once all of it is on disk: its existence marks the tile as done.
 
     Parameters
     ----------
     folder : Path
-        Where; made when the first file is written.
+        The folder, which is created when the first file is written.
 
     Attributes
     ----------
     failed : set of str
-        Names of tiles that could not be done; they are read as empty. Any other that is missing is an error.
+        Names of tiles that could not be segmented, which are read as empty. Any other missing tile is an error.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.failed: set[str] = set()
-        self._decoded: LRU[tuple[str, str], NDArray[np.int32]] = LRU(limit_bytes=_HELD_BYTES)
+        self._decoded: LRU[tuple[str, str], NDArray[np.int32]] = LRU(limit_bytes=_CACHE_BYTES)
 
     def describe(self, run: dict[str, Any]) -> None:
-        """Write what the run is about, before its first tile."""
-        _write(self.folder / _RUN, json.dumps(run, indent=1).encode())
+        """Write the description of a run, before its first tile."""
+        _write(self.folder / _DESCRIPTION, json.dumps(run, indent=1).encode())
 
-    def described(self) -> dict[str, Any] | None:
-        """What `describe` wrote; None if nothing was, or not whole."""
+    def description(self) -> dict[str, Any] | None:
+        """Return the description of the run; None if it is missing or not valid."""
         try:
-            found = json.loads((self.folder / _RUN).read_text("utf-8"))
+            run = json.loads((self.folder / _DESCRIPTION).read_text("utf-8"))
         except (OSError, ValueError):
             return None
-        whole = isinstance(found, dict) and isinstance(found.get("about"), dict) and {"run", "tiles"} <= found.keys()
-        return found if whole else None
+        valid = isinstance(run, dict) and isinstance(run.get("about"), dict) and {"run", "tiles"} <= run.keys()
+        return run if valid else None
 
     def done(self) -> set[str]:
-        """Names of the tiles that are there."""
+        """Return the names of the tiles that have a file."""
         try:
             return {
                 entry.name[:-4]
@@ -75,7 +76,7 @@ class TileFiles:
             return set()
 
     def write(self, tile: Tile, result: TileResult) -> None:
-        """Keep a tile's result.
+        """Write a tile's result.
 
         Raises
         ------
@@ -90,7 +91,7 @@ class TileFiles:
         _write(self._path(tile), buffer.getvalue())
 
     def table(self, tile: Tile) -> TileTable:
-        """Of all objects of a tile; empty for one of `failed`.
+        """Return the table of a tile's objects; empty for one of `failed`.
 
         Raises
         ------
@@ -98,19 +99,18 @@ class TileFiles:
             If its file is damaged.
         """
         if self._is_empty(tile):
-            none = np.zeros(0, np.int64)
-            score = np.zeros(0, np.float32)
-            return TileTable(none, none, none.reshape(0, 4), none.astype(bool), score, score)
+            empty, scores = np.zeros(0, np.int64), np.zeros(0, np.float32)
+            return TileTable(empty, empty, empty.reshape(0, 4), empty.astype(bool), scores, scores)
         return TileTable(*(self._member(tile, name) for name in _COLUMNS))
 
     def strip(self, tile: Tile, side: str) -> NDArray[np.int32]:
-        """Labels along one of `SIDES`."""
+        """Return the labels along one of `SIDES`."""
         if side not in SIDES:
             raise ValueError(f"side {side!r}: one of {SIDES}")
         return self._runs(tile, side)
 
     def labels(self, tile: Tile) -> NDArray[np.int32]:
-        """Labels of the whole tile."""
+        """Return the labels of the whole tile."""
         return self._runs(tile, "labels")
 
     def clear(self) -> None:
@@ -122,7 +122,7 @@ class TileFiles:
 
     def _decode(self, tile: Tile, name: str) -> NDArray[np.int32]:
         if self._is_empty(tile):
-            labels = np.zeros(tile.shape, np.int32)  # also for a strip: whoever cuts it finds background
+            labels = np.zeros(tile.shape, np.int32)  # also for a strip, which then reads as background
         else:
             labels = decode_labels(self._member(tile, name).tobytes()).view(np.int32)
         labels.setflags(write=False)
@@ -133,44 +133,27 @@ class TileFiles:
             return False
         if tile.name in self.failed:
             return True
-        raise StoreError(f"{self._path(tile)}: is gone; go on with resume=True (--resume), which finds it again")
+        raise StoreError(f"{self._path(tile)}: is missing", remedy=f"{_RESUME}, which segments this tile again")
 
     def _member(self, tile: Tile, name: str) -> NDArray[Any]:
         path = self._path(tile)
         try:
             with np.load(path, allow_pickle=False) as file:
-                out: NDArray[Any] = file[name]
-                return out
+                member: NDArray[Any] = file[name]
+                return member
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise StoreError(
-                f"{path}: damaged ({error}); delete this file, then go on with resume=True (--resume)"
-            ) from error
+            raise StoreError(f"{path}: damaged ({error})", remedy=f"delete this file, then {_RESUME}") from error
 
     def _path(self, tile: Tile) -> Path:
         return self.folder / f"{tile.name}.npz"
 
 
 def _write(path: Path, data: bytes) -> None:
-    """Write a file that is whole or not there, also after a power cut."""
-    begun = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    """Write a file in one step."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            with begun.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            begun.replace(path)
-        finally:
-            begun.unlink(missing_ok=True)
-        if os.name == "posix":
-            handle = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(handle)
-            finally:
-                os.close(handle)
+        write_bytes(path, data)
     except OSError as error:
         raise StoreError(
-            f"{path}: cannot be written: {error}; make room or choose another place, then go on with resume=True: "
-            "the tiles that are done are kept"
+            f"{path}: cannot be written: {error}",
+            remedy=f"make room or choose another folder, then {_RESUME}; finished tiles are kept",
         ) from error

@@ -300,7 +300,7 @@ def unfinished_run(labels: LabelStore | str | Path) -> dict[str, Any] | None:
     """
     path = labels.path if isinstance(labels, LabelStore) else Path(labels).expanduser()
     files = TileFiles(path / UNFINISHED)
-    found = files.described()
+    found = files.description()
     return None if found is None else {**found["about"], "tiles": found["tiles"], "tiles_done": len(files.done())}
 
 

@@ -53,7 +53,7 @@ class Run:
         self.failed: list[TileFailure] = []
         self.first_label = 0
         self._lock = threading.Lock()
-        found = self.files.described()
+        found = self.files.description()
         if found is not None and resume is False:
             _take_back(store, found["run"])
             found = None

@@ -19,7 +19,8 @@ import zarr
 from napari_sam.engine.embeddings.embedding_cache import CacheWarning, EmbeddingKey, EmbeddingStore
 from napari_sam.engine.normalisation import Normalisation
 from napari_sam.engine.windows import Window
-from napari_sam.io.embedding_store import ZarrEmbeddingStore
+from napari_sam.io.embedding_arrays import array_path
+from napari_sam.io.embedding_store import SizeLimiter, ZarrEmbeddingStore
 
 KEY = EmbeddingKey(
     "/a.tif|9|1",
@@ -113,8 +114,8 @@ def test_nothing_is_used_that_was_made_of_something_else(tmp_path, other):
 
 
 def test_a_group_renamed_by_hand_is_not_used(tmp_path, caplog):
-    store = _filled(ZarrEmbeddingStore(tmp_path), 1, weights="old")
-    new = store._path(_key()).parent
+    _filled(ZarrEmbeddingStore(tmp_path), 1, weights="old")
+    new = array_path(tmp_path, _key()).parent
     next(tmp_path.iterdir()).rename(new)
     assert ZarrEmbeddingStore(tmp_path).get(_key()) is None
     assert "other embeddings" in caplog.text
@@ -174,6 +175,18 @@ def test_the_least_recently_used_go_first_whatever_image_they_are_of(tmp_path):
     assert store.size_bytes <= store.limit_bytes
 
 
+def test_the_limiter_deletes_the_oldest_entries_and_keeps_the_newest(tmp_path):
+    limiter = SizeLimiter(tmp_path, limit_bytes=250)
+    (tmp_path / "group" / "array").mkdir(parents=True)
+    chunks = [tmp_path / "group" / "array" / f"c.{i}" for i in range(4)]
+    for second, chunk in enumerate(chunks):
+        chunk.write_bytes(bytes(100))
+        os.utime(chunk, (second, second))
+        limiter.add(chunk)
+    assert [chunk.exists() for chunk in chunks] == [False, False, True, True]
+    assert limiter.measure() == 200
+
+
 def test_the_limit_holds_for_what_others_wrote(tmp_path):
     _filled(ZarrEmbeddingStore(tmp_path), 12)
     one = _chunks(tmp_path)[0].stat().st_size
@@ -188,7 +201,7 @@ def test_a_folder_that_cannot_be_made_is_told_once_and_nothing_else_happens(tmp_
     (tmp_path / "file").write_text("")
     store = ZarrEmbeddingStore(tmp_path / "file" / "cache")
     store.put(_key(), _value())
-    with pytest.warns(CacheWarning, match="predictions go on without"):
+    with pytest.warns(CacheWarning, match="predictions continue without"):
         store.flush()
     store.put(_key(), _value())  # a second warning would be an error
     store.flush()

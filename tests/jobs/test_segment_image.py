@@ -403,7 +403,7 @@ def test_a_full_disk_keeps_what_was_done(bright, predictor, tmp_path, monkeypatc
             raise OSError(28, "No space left on device")
 
     with monkeypatch.context() as full:
-        full.setattr("napari_sam.io.tile_files.os.fsync", fsync)
+        full.setattr("src_models.atomic.os.fsync", fsync)
         with pytest.raises(StoreError, match=r"No space left.*resume=True"):
             segment_everything(image, predictor, tmp_path / "b.ome.zarr")
     assert 5 < unfinished_run(tmp_path / "b.ome.zarr")["tiles_done"] < 11
@@ -483,7 +483,7 @@ def test_a_tile_that_vanishes_is_an_error_and_not_an_empty_place(bright, predict
         if len(calls) == 8:
             next((out / UNFINISHED).glob("f1-*.npz")).unlink()
 
-    with pytest.raises(StoreError, match=r"npz: is gone.*resume=True"):
+    with pytest.raises(StoreError, match=r"npz: is missing.*resume=True"):
         segment_everything(discs(), predictor, out, progress=progress)
     report = segment_everything(discs(), predictor, out, resume=True)
     assert report.objects == ndimage.label(discs())[1]

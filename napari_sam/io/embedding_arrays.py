@@ -1,0 +1,198 @@
+"""Zarr arrays of embeddings: their metadata, their groups, and reading and writing one window."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import tensorstore
+import torch
+
+from src_models.atomic import write_json
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+
+    from napari_sam.engine.embeddings.embedding_cache import EmbeddingKey
+
+_FORMAT = 1
+_LARGEST_BYTES = 1 << 28  # of a chunk: a damaged array that declares more is not allocated
+# Types on disk. Bits of bfloat16 are stored as int16, which every reader of zarr supports.
+_DISK_TYPES = {torch.float32: "float16", torch.float16: "float16", torch.bfloat16: "int16", torch.int32: "int32"}
+_TENSOR_TYPES = {"float16": torch.float16, "int32": torch.int32, "int16": torch.bfloat16}
+
+STORABLE = frozenset(_DISK_TYPES)
+
+
+@dataclass(frozen=True)
+class EmbeddingArray:
+    """An opened array (Y, X, ...) whose element [y, x] is the embedding of the window with the corner (y, x).
+
+    Attributes
+    ----------
+    handle : tensorstore.TensorStore
+        The array.
+    dtype : torch.dtype
+        Type of the elements.
+    """
+
+    handle: Any
+    dtype: torch.dtype
+
+    def read(self, key: EmbeddingKey) -> Tensor:
+        """Read the element of a key."""
+        y0, x0 = key.window.bbox[:2]
+        value = torch.from_numpy(self.handle[y0, x0].read().result())
+        value = value.view(torch.bfloat16) if self.dtype is torch.bfloat16 else value
+        return value[None] if key.what == "embedding" else value
+
+    def write(self, key: EmbeddingKey, value: Tensor) -> None:
+        """Write the element of a key, and wait until it is on disk."""
+        y0, x0 = key.window.bbox[:2]
+        value = _element(key, value)
+        bits = value.view(torch.int16) if value.dtype is torch.bfloat16 else value
+        self.handle[y0, x0].write(bits.numpy()).result()
+
+
+def array_path(folder: Path, key: EmbeddingKey) -> Path:
+    """Return the folder of the array that holds a key."""
+    height, width = key.window.shape
+    name = f"{height}x{width}" + ("" if key.what == "embedding" else f"-{key.what}")
+    digest = hashlib.sha256(json.dumps(_attributes(key), sort_keys=True).encode()).hexdigest()
+    return folder / digest[:32] / name
+
+
+def chunk_name(key: EmbeddingKey) -> str:
+    """Return the name of the file that holds a key, in the folder of its array."""
+    y0, x0 = key.window.bbox[:2]
+    return f"c.{y0}.{x0}" + (".0.0.0" if key.what == "embedding" else ".0.0")
+
+
+def create_array(path: Path, key: EmbeddingKey, value: Tensor) -> EmbeddingArray:
+    """Open the array of a key for writing, created if there is none for such values.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the array.
+    key : EmbeddingKey
+        A key that it is to hold.
+    value : Tensor
+        Its value.
+
+    Raises
+    ------
+    OSError, ValueError
+        If it cannot be written.
+    """
+    _create_group(path.parent, key)
+    metadata = _metadata(key, value)
+    if _has_metadata(path, metadata):
+        return open_array(path, key)
+    (path / "zarr.json").unlink(missing_ok=True)  # damaged, or of another type
+    spec = {**_spec(path), "metadata": metadata, "create": True, "open": True}
+    return EmbeddingArray(tensorstore.open(spec).result(), value.dtype)
+
+
+def open_array(path: Path, key: EmbeddingKey) -> EmbeddingArray:
+    """Open an existing array for reading and writing, after checking what it declares.
+
+    Raises
+    ------
+    OSError, ValueError, KeyError, TypeError
+        If it is damaged, has another layout, or belongs to other embeddings.
+    """
+    if _read_json(path.parent / "zarr.json")["attributes"] != {"napari_sam": _attributes(key)}:
+        raise ValueError("the group's attributes are those of other embeddings")
+    metadata = _read_json(path / "zarr.json")
+    shape, chunk = metadata["shape"], metadata["chunk_grid"]["configuration"]["chunk_shape"]
+    dtype = _TENSOR_TYPES[metadata["data_type"]]
+    rank = 5 if key.what == "embedding" else 4
+    if len(shape) != rank or shape != [*key.image_shape, *chunk[2:]] or chunk[:2] != [1, 1]:
+        raise ValueError(f"shape {shape} in chunks {chunk} is not one chunk per window")
+    if math.prod(chunk) * dtype.itemsize > _LARGEST_BYTES:
+        raise ValueError(f"a chunk of shape {chunk} is more than {_LARGEST_BYTES} bytes")
+    return EmbeddingArray(tensorstore.open({**_spec(path), "open": True}).result(), dtype)
+
+
+def _element(key: EmbeddingKey, value: Tensor) -> Tensor:
+    """Return the stored part of a value: an embedding without its batch axis."""
+    return (value[0] if key.what == "embedding" else value).contiguous()
+
+
+def _attributes(key: EmbeddingKey) -> dict[str, Any]:
+    """Return the attributes that distinguish this key's group from others."""
+    return {
+        "format": _FORMAT,
+        "version": key.version,
+        "image": key.image,
+        "shape": [int(n) for n in key.image_shape],
+        "weights": key.weights,
+        "precision": key.precision,
+        "low": [float(v) for v in key.normalisation.low],
+        "high": [float(v) for v in key.normalisation.high],
+        "img_size": key.window.img_size,
+    }
+
+
+def _create_group(path: Path, key: EmbeddingKey) -> None:
+    """Write the group's metadata, unless it exists and is right."""
+    expected = {"zarr_format": 3, "node_type": "group", "attributes": {"napari_sam": _attributes(key)}}
+    with contextlib.suppress(OSError, ValueError):
+        if _read_json(path / "zarr.json") == expected:
+            return
+    path.mkdir(exist_ok=True)
+    write_json(path / "zarr.json", expected)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    content = json.loads(path.read_text("utf-8"))
+    if not isinstance(content, dict):
+        raise ValueError(f"{path.name} is not an object")
+    return content
+
+
+def _metadata(key: EmbeddingKey, value: Tensor) -> dict[str, Any]:
+    """Return the content of an array's zarr.json."""
+    element = _element(key, value)
+    blosc = {"cname": "lz4", "clevel": 5, "shuffle": "bitshuffle", "typesize": element.element_size(), "blocksize": 0}
+    return {
+        "shape": [*key.image_shape, *element.shape],
+        "data_type": _DISK_TYPES[value.dtype],
+        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": [1, 1, *element.shape]}},
+        "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
+        "fill_value": 0,
+        "attributes": {"napari_sam": {"bits": str(value.dtype).removeprefix("torch.")}},
+        "codecs": [
+            {"name": "bytes", "configuration": {"endian": "little"}},
+            {"name": "blosc", "configuration": blosc},
+            {"name": "crc32c"},
+        ],
+    }
+
+
+def _has_metadata(path: Path, metadata: dict[str, Any]) -> bool:
+    """Return whether an array with this metadata exists."""
+    if not (path / "zarr.json").is_file():
+        return False
+    try:
+        existing = _read_json(path / "zarr.json")
+    except ValueError:
+        return False
+    return all(existing.get(name) == expected for name, expected in metadata.items())
+
+
+def _spec(path: Path) -> dict[str, Any]:
+    return {
+        "driver": "zarr3",
+        "kvstore": {"driver": "file", "path": f"{path}/"},
+        "store_data_equal_to_fill_value": True,
+        "fill_missing_data_reads": False,  # an entry that another process has just dropped is missing, not zero
+        "recheck_cached_data": True,
+    }
