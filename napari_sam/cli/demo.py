@@ -78,13 +78,13 @@ def _in_window(out: Path) -> dict[str, Any]:
     from napari_sam.io.labels.object_tables import write_labels  # noqa: PLC0415
     from napari_sam.layers.prompt_layers import POINTS_NAME  # noqa: PLC0415
     from napari_sam.layers.sample_data import nuclei  # noqa: PLC0415
-    from napari_sam.widgets.dock import PromptWidget  # noqa: PLC0415
+    from napari_sam.widgets.dock import SamDock  # noqa: PLC0415
 
     viewer = napari.Viewer(title="napari-sam-xl demo")
     data, meta, _ = nuclei()[0]
     viewer.add_image(data, **meta)
     viewer.window.resize(1400, 900)
-    widget = PromptWidget(viewer)
+    widget = SamDock(viewer)
     viewer.window.add_dock_widget(widget, name="SAM", area="right")
 
     def wait_for(ready: Any) -> None:
@@ -99,14 +99,14 @@ def _in_window(out: Path) -> dict[str, Any]:
     for i, click in enumerate(CLICKS):
         began = time.perf_counter()
         viewer.layers[POINTS_NAME].add([click])
-        wait_for(lambda: widget.answer is not None)
+        wait_for(lambda: widget.click.answer is not None)
         times.append(time.perf_counter() - began)
         if i + 1 < len(CLICKS):
-            widget.accept()
+            widget.click.accept()
     pause = time.monotonic() + 1.0
     wait_for(lambda: time.monotonic() > pause)
     viewer.screenshot(str(out / "screenshot.png"), canvas_only=False, flash=False)
-    widget.accept()
+    widget.click.accept()
     written = viewer.layers["nuclei objects"]
     labels = np.asarray(written.data)
     write_labels(out / "labels.tif", labels)

@@ -1,50 +1,52 @@
-"""A label store in a napari window: a picture of all labels, and a layer to draw on where one looks closely.
+"""A label store in a napari window: all labels from afar, an editable layer close by.
 
-napari cannot edit multiscale labels and loads single-scale ones whole. So a store that is larger than 4096 x 4096
-pixels is shown by two layers, of which one is visible at a time: from afar the store's pyramid, read-only; close by
-an editable copy of what is in view. Every stroke is journaled when it ends.
+napari cannot edit multiscale labels, and it loads single-scale labels whole. A store of more than 4096 x 4096 pixels is
+therefore shown by two layers, one of which is visible at a time: the store's pyramid, read-only, when zoomed out, and
+an editable copy of what is in view when zoomed in. A stroke is written to the journal when it ends.
 """
 
 from __future__ import annotations
 
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-import numpy as np
 from napari.layers import Labels
 
+from napari_sam.engine.geometry import Box
 from napari_sam.errors import LabelsError, StoreError
-from napari_sam.io.labels.edits import inside, intersection
 from napari_sam.io.labels.label_store import LabelStore
-from napari_sam.layers.labels_layer import image_plane_shape
-from napari_sam.layers.prompt_layers import placement, translate_to
+from napari_sam.layers.edit_layer import EDIT_PX, EditLayer
+from napari_sam.layers.placement import image_plane_shape, placement
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
     from napari.layers import Image as ImageLayer
-    from numpy.typing import NDArray
 
     from napari_sam.engine.interactive.prediction import Prediction
-    from napari_sam.io.labels.label_pyramid import Box
+    from napari_sam.io.images.lazy_image import Image
 
-EDIT_PX = 4096
 _MOST_FEATURES = 2000
 
 
-class StoreWriter:
+class LabelStoreLayers:
     """Write objects into a label store, and show it.
 
     Parameters
     ----------
     store : LabelStore
-        Open for writing; `close` closes it.
+        Store open for writing; `close` closes it.
     image : napari.layers.Image
-        What the labels belong to.
+        Image that the labels belong to.
     report : callable
         Called with a message when a stroke could not be written.
+
+    Attributes
+    ----------
+    on_changed_elsewhere : callable or None
+        Called when another thread has written into the store, in that thread; `catch_up` then shows the change.
 
     Raises
     ------
@@ -56,55 +58,51 @@ class StoreWriter:
         shape = image_plane_shape(image)
         if store.shape != shape:
             raise LabelsError(
-                f"{store.path}: labels of shape {store.shape} do not fit the image {shape}; "
-                "move that folder away, or open another label store"
+                f"{store.path}: labels of shape {store.shape} do not fit the image {shape}",
+                remedy="move that folder away, or open another label store",
             )
         self.store, self.image, self._report = store, image, report
-        self.whole = int(np.prod(shape, dtype=np.int64)) <= EDIT_PX**2
-        self._plane: tuple[int, ...] = (0,) * (len(shape) - 2)
-        self._region: Box = (0, 0, shape[-2], shape[-1]) if self.whole else (0, 0, 1, 1)
-        self._closed = self._busy = False
-        self._offered = 0
-        self._thread = threading.get_ident()  # the only one that may touch layers
-        self._elsewhere: deque[tuple[tuple[int, ...], Box]] = deque()
-        self.on_elsewhere: Callable[[], None] | None = None
-        placed = placement(image)
-        data = store.array[...] if self.whole else np.zeros((1,) * len(shape), np.uint32)
+        self._closed = self._lent = False
+        self._brush_label = 0  # id that `new_label` last gave to the brush
+        self._gui_thread = threading.get_ident()  # the only one that may touch layers
+        self._changed_elsewhere: deque[tuple[tuple[int, ...], Box]] = deque()
+        self.on_changed_elsewhere: Callable[[], None] | None = None
         name = f"{image.name} objects"
-        placed |= {"opacity": 0.6, "metadata": {"napari_sam": {"store": str(store.path)}}}
-        self.edit = Labels(data, name=name, **placed)
+        keywords = placement(image) | {"opacity": 0.6, "metadata": {"napari_sam": {"store": str(store.path)}}}
+        self._editing = EditLayer(store, image, name=name, **keywords)
         self.display: Labels | None = None
-        if not self.whole:
-            self.display = Labels(store.levels, multiscale=True, name=f"{name}, all", **placed)
+        if not self._editing.whole:
+            self.display = Labels(store.levels, multiscale=True, name=f"{name}, all", **keywords)
             self.edit.visible = False
-        self._snapshot = data.copy()
         self.edit.events.paint.connect(self._on_paint)
         self.edit.bind_key("M", lambda _: self.new_label(), overwrite=True)
-        store.on_drawn(self._on_drawn)
+        store.on_drawn(self._on_store_drawn)
         self.new_label()
         self.describe()
 
     @classmethod
-    def open(cls, path: Path, image: ImageLayer, report: Callable[[str], None], source: Any = None) -> StoreWriter:
-        """The writer of a store that lies at `path`, or of a new one.
+    def open(
+        cls, path: Path, image: ImageLayer, report: Callable[[str], None], source: Image | None = None
+    ) -> LabelStoreLayers:
+        """Open the store at `path`, or make one there.
 
         Parameters
         ----------
         path : Path
-            The store's folder.
+            Folder of the store.
         image : napari.layers.Image
-            What is labelled.
+            Image that is labelled.
         report : callable
-            As above.
+            Called with a message when a stroke could not be written.
         source : Image, optional
-            The image as the engine reads it; a new store keeps its name, scale and place on the map.
+            The image as the engine reads it; a new store takes its name, pixel size and georeference from it.
 
         Raises
         ------
         StoreError
-            If it cannot be opened or made, or another process writes to it.
+            If the store cannot be opened or made, or another process writes to it.
         LabelsError
-            If it does not fit the image.
+            If the store does not fit the image.
         """
         shape = image_plane_shape(image)
         store = LabelStore.open(path) if path.exists() else LabelStore.create(path, like=source, shape=shape)
@@ -115,39 +113,41 @@ class StoreWriter:
             raise
 
     @property
+    def edit(self) -> Labels:
+        """Layer to draw on."""
+        return self._editing.layer
+
+    @property
     def layers(self) -> list[Labels]:
-        """The layers to show, bottom first."""
+        """Layers that show the objects, bottom first."""
         return [self.edit] if self.display is None else [self.display, self.edit]
 
     @property
     def layer(self) -> Labels:
-        """The layer that shows the labels now."""
+        """Layer that shows the objects now."""
         return self.edit if self.display is None or self.edit.visible else self.display
 
     @property
     def region(self) -> Box:
-        """(y0, x0, y1, x1) of what can be drawn on, level-0 pixels."""
-        return self._region
+        """(y0, x0, y1, x1) of the part that can be drawn on, in level-0 pixels."""
+        return self._editing.region
 
     @property
-    def drawing(self) -> bool:
-        """Whether a stroke has begun and not ended; napari tells of it by itself when it ends."""
-        return bool(getattr(self.edit, "_block_history", False))
-
-    @property
-    def next_label(self) -> int:
-        """Id of the next object."""
-        return self.store.next_label
+    def is_drawing(self) -> bool:
+        """Whether a stroke is under way."""
+        return self._editing.is_drawing
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is something to undo."""
-        return not self._closed and not self._busy and self.store.can_undo
+        """Whether there is a change to undo."""
+        return not self._closed and not self._lent and self.store.can_undo
 
     @property
     def can_redo(self) -> bool:
-        """Whether there is something to redo."""
-        return not self._closed and not self._busy and self.store.can_redo
+        """Whether there is a change to redo."""
+        return not self._closed and not self._lent and self.store.can_redo
+
+    # ---- changes ------------------------------------------------------------------------------------------
 
     def commit(
         self,
@@ -157,172 +157,113 @@ class StoreWriter:
         candidate: int | None = None,
         label: int | None = None,
     ) -> int:
-        """Write an object, or give object `label` this mask; see `LabelStore.commit`."""
-        self.check_free()
-        self.flush()
+        """Write an object, or give the object `label` a new mask; see `LabelStore.commit`."""
+        self.prepare_change()
         label = self.store.commit(prediction, label, overlap, plane=plane, candidate=candidate)
-        self._publish()
+        self._refresh()
         return label
 
     def review(self, label: int, verdict: str) -> None:
         """Accept or reject an object; see `LabelStore.review`."""
-        self.check_free()
-        self.flush()
+        self.prepare_change()
         self.store.review(label, verdict)
-        self._publish()
+        self._refresh()
 
-    def undo(self) -> dict[str, Any] | None:
-        """Take the last change back, a stroke or an object; returns its record, or None."""
-        self.check_free()
-        self.flush()
+    def undo(self) -> bool:
+        """Undo the last change, a stroke or an object; return False if there is none."""
+        self.prepare_change()
         record = self.store.undo()
-        self._publish()
-        return record
+        self._refresh()
+        return record is not None
 
-    def redo(self) -> dict[str, Any] | None:
-        """Make it again; returns its record, or None."""
-        self.check_free()
-        self.flush()
+    def redo(self) -> bool:
+        """Repeat the change that was undone last; return False if there is none."""
+        self.prepare_change()
         record = self.store.redo()
-        self._publish()
-        return record
+        self._refresh()
+        return record is not None
 
-    def is_long(self, name: str) -> bool:
-        """Whether `undo` or `redo` is about a whole run of everything-mode, and so better done by another thread."""
-        state, order = ("done", "DESC") if name == "undo" else ("undone", "ASC")
+    def prepare_change(self) -> None:
+        """Write pending strokes.
+
+        Raises
+        ------
+        StoreError
+            If the store is lent to another thread, or strokes cannot be written.
+        """
+        if self._lent:
+            raise StoreError(
+                f"{self.store.path.name}: a whole run is being undone or redone", remedy="wait until that is done"
+            )
+        self.flush()
+
+    def flush(self) -> None:
+        """Write the strokes of the edit layer to the journal.
+
+        Raises
+        ------
+        StoreError
+            If they cannot be written; the next change tries again.
+        LabelsError
+            If the layer holds other data, or labels that the store refuses.
+        """
+        if self._closed or not self._editing.has_strokes:
+            return
+        with self.store.held():  # no other thread may write between the update and the strokes
+            self._update_layer()
+            self._editing.write_strokes()
+
+    def new_label(self) -> None:
+        """Give the brush the id of a new object; napari's own key could take an id that exists outside the view."""
+        self._brush_label = self.edit.selected_label = self.store.next_label
+
+    # ---- changes by other threads ----------------------------------------------------------------------------
+
+    def is_long(self, step: str) -> bool:
+        """Whether `step` ("undo" or "redo") concerns a whole run and should be done by another thread."""
+        state, order = ("done", "DESC") if step == "undo" else ("undone", "ASC")
         sql = f"SELECT json_extract(record, '$.run') FROM ops WHERE state = ? ORDER BY id {order} LIMIT 1"  # noqa: S608
         found = [] if self._closed else self.store.rows_of(sql, (state,))
         return bool(found) and found[0][0] is not None
 
-    def hand_over(self) -> None:
-        """Let another thread change the store alone, until `take_over`: who wrote meanwhile would have to wait for it.
+    def lend(self) -> None:
+        """Let another thread change the store alone until `take_back`.
 
         Raises
         ------
         StoreError
-            If another thread does so already, or strokes cannot be written.
+            If the store is lent already, or strokes cannot be written.
         """
-        self.check_free()
-        self.flush()
-        self._busy, self.edit.editable = True, False
+        self.prepare_change()
+        self._lent, self.edit.editable = True, False
 
-    def take_over(self) -> None:
-        """The other thread is done: show what it wrote, and write again."""
-        self._busy = False
+    def take_back(self) -> None:
+        """Show what the other thread wrote, and write again."""
+        self._lent = False
         if not self._closed:
             self.edit.editable = True
-            self._take_all()
-            self._publish()
-
-    def check_free(self) -> None:
-        """Raise a StoreError while the store was handed over."""
-        if self._busy:
-            raise StoreError(f"{self.store.path.name}: a whole run is being undone or redone; wait until that is done")
-
-    def flush(self) -> None:
-        """Journal what was drawn on the edit layer since the last time.
-
-        Raises
-        ------
-        StoreError
-            If it cannot be written; it is tried again with the next change.
-        """
-        if self._closed:
-            return
-        data = self.edit.data
-        if not isinstance(data, np.ndarray) or data.shape != self._snapshot.shape or data.dtype.kind not in "ui":
-            raise LabelsError(
-                f"layer {self.edit.name!r} holds other data than its store; undo that, or remove the layer"
-            )
-        if not (data != self._snapshot).any():
-            return
-        with self.store.held():  # another thread must not write between the look and the stroke
-            self._take_all()
-            self._write_strokes(data)
+            self._update_layer()
+            self._refresh()
 
     def catch_up(self) -> None:
-        """Show what another thread wrote; `on_elsewhere` is called, in that thread, when there is something."""
-        if self._elsewhere and not self._closed:
-            self._take_all()
-            self._publish()
+        """Show what other threads have written."""
+        if self._changed_elsewhere and not self._closed:
+            self._update_layer()
+            self._refresh()
 
-    def _write_strokes(self, data: NDArray[Any]) -> None:
-        differs = data != self._snapshot
-        planes = {tuple(int(i) for i in at) for at in np.argwhere(differs.any((-2, -1)))} if differs.any() else set()
-        for plane in sorted(planes):
-            rows, cols = (np.flatnonzero(differs[plane].any(axis)) for axis in (1, 0))
-            cut = (slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1))
-            origin = (self._region[0] + int(rows[0]), self._region[1] + int(cols[0]))
-            values = np.asarray(self.edit.data)[plane][cut].copy()
-            try:
-                self.store.paint(values, origin, plane=plane if self.whole else self._plane)
-            except LabelsError:  # it can never be written: show what there is
-                data[plane][cut] = self._snapshot[plane][cut]
-                self.edit.refresh()
-                raise
-            self._snapshot[plane][cut] = values
-
-    def move_to(self, view: Box, plane: tuple[int, ...]) -> None:
-        """Follow the view: make what is seen editable where one looks closely.
-
-        Parameters
-        ----------
-        view : (int, int, int, int)
-            (y0, x0, y1, x1) of what the window shows, level-0 pixels.
-        plane : tuple of int
-            Index along the leading axes.
-        """
+    def _on_store_drawn(self, plane: tuple[int, ...], box: tuple[int, int, int, int]) -> None:
         if self._closed:
             return
-        if plane != self._plane:
-            self.flush()
-            self.new_label()  # an object belongs to one plane
-        if self.display is None:
-            self._plane = plane
+        if threading.get_ident() == self._gui_thread:
+            self._editing.update(plane, Box(*box))
             return
-        near = max(view[2] - view[0], view[3] - view[1]) <= EDIT_PX
-        if near:
-            shown = intersection(view, (0, 0, self.store.shape[-2], self.store.shape[-1]))
-            if shown is None:
-                return
-            if plane != self._plane or intersection(shown, self._region) != shown:
-                self.flush()
-                self._load(_grown(shown, self.store.shape[-2:]), plane)
-        if near != self.edit.visible:
-            was = self.layer.visible
-            self.edit.visible, self.display.visible = (was, False) if near else (False, was)
-            if not near:
-                self._show_all(self.display)
+        self._changed_elsewhere.append((plane, Box(*box)))
+        if self.on_changed_elsewhere is not None:
+            self.on_changed_elsewhere()
 
-    def close(self) -> bool:
-        """Journal the last strokes and close the store; the layers stay, read-only.
-
-        Returns
-        -------
-        bool
-            False if strokes could not be written: the edit layer alone has them.
-        """
-        if self._closed:
-            return True
-        try:
-            self.flush()
-            return True
-        except (StoreError, LabelsError) as error:
-            self._report(f"{error} (layer {self.edit.name!r} stays open: it alone has your last strokes)")
-            return False
-        finally:
-            self._closed = True
-            self.edit.events.paint.disconnect(self._on_paint)
-            self.edit.editable = False
-            self.store.close()
-
-    def _load(self, region: Box, plane: tuple[int, ...]) -> None:
-        """Put a region of the store onto the edit layer."""
-        data = self.store.read(region, plane=plane)[(None,) * len(plane)]
-        self._region, self._plane = region, plane
-        self._snapshot = data.copy()
-        self.edit.data = data
-        self.edit.translate = translate_to(self.image, (*plane, *region[:2]))
+    def _update_layer(self) -> None:
+        while self._changed_elsewhere:
+            self._editing.update(*self._changed_elsewhere.popleft())
 
     def _on_paint(self) -> None:
         try:
@@ -330,69 +271,85 @@ class StoreWriter:
         except (StoreError, LabelsError) as error:
             self._report(str(error))
 
-    def _on_drawn(self, plane: tuple[int, ...], box: Box) -> None:
-        """The store has just written."""
-        if threading.get_ident() == self._thread:
-            self._take(plane, box)
-        elif not self._closed:
-            self._elsewhere.append((plane, box))
-            if self.on_elsewhere is not None:
-                self.on_elsewhere()
+    # ---- view ---------------------------------------------------------------------------------------------
 
-    def _take_all(self) -> None:
-        while self._elsewhere:
-            self._take(*self._elsewhere.popleft())
+    def move_to(self, view: tuple[int, int, int, int], plane: tuple[int, ...]) -> None:
+        """Follow the view: show the edit layer when zoomed in, the whole store otherwise.
 
-    def _take(self, plane: tuple[int, ...], box: Box) -> None:
-        """Put what the store holds in a box onto the edit layer; strokes that it does not know yet stay."""
-        part = intersection(box, self._region)
-        if part is None or self._closed or (not self.whole and plane != self._plane):
-            return
-        at: tuple[Any, ...] = (*(plane if self.whole else (0,) * len(plane)), *inside(part, self._region))
-        values: NDArray[np.uint32] = self.store.read(part, plane=plane)
-        drawn = self.edit.data[at] != self._snapshot[at]
-        self.edit.data[at] = np.where(drawn, self.edit.data[at], values)
-        self._snapshot[at] = values
-
-    def new_label(self) -> None:
-        """Let the brush draw a new object; napari's own key would take an id that exists outside the view."""
-        self._offered = self.edit.selected_label = self.next_label
-
-    def describe(self) -> None:
-        """Show the table of a small store as the layer's features, which napari tells of what is under the mouse."""
-        if not self._closed and self.whole and len(self.store) <= _MOST_FEATURES:
-            shown = ["label", "area_px", "category", "predicted_iou", "stability_score"]
-            self.edit.features = self.store.table()[shown].rename(columns={"label": "index"})
-
-    def _publish(self) -> None:
-        """Show the change; a brush that was to draw a new object still does, one that corrects an object goes on."""
+        Parameters
+        ----------
+        view : (int, int, int, int)
+            (y0, x0, y1, x1) of the visible part of the image, in level-0 pixels.
+        plane : tuple of int
+            Index along the leading axes.
+        """
         if self._closed:
             return
-        if self.edit.selected_label == self._offered:
+        editing = self._editing
+        if plane != editing.plane:
+            self.flush()
+            self.new_label()  # an object belongs to one plane
+        if self.display is None:
+            editing.plane = plane
+            return
+        near = max(Box(*view).shape) <= EDIT_PX
+        if near:
+            h, w = self.store.shape[-2:]
+            visible = Box(*view).clip((h, w))
+            if visible.is_empty:
+                return
+            if plane != editing.plane or not editing.region.contains(visible):
+                self.flush()
+                editing.show_region(visible, plane)
+        if near != self.edit.visible:
+            shown = self.layer.visible
+            self.edit.visible, self.display.visible = (shown, False) if near else (False, shown)
+            if not near:
+                _refresh_pyramid(self.display)
+
+    def describe(self) -> None:
+        """Show the object table of a small store as layer features, which napari displays under the mouse."""
+        if not self._closed and self._editing.whole and len(self.store) <= _MOST_FEATURES:
+            columns = ["label", "area_px", "category", "predicted_iou", "stability_score"]
+            self.edit.features = self.store.table()[columns].rename(columns={"label": "index"})
+
+    def close(self) -> bool:
+        """Write the last strokes and close the store; the layers stay in the window, read-only.
+
+        Returns
+        -------
+        bool
+            False if strokes could not be written, so that only the edit layer has them.
+        """
+        if self._closed:
+            return True
+        try:
+            self.flush()
+            return True
+        except (StoreError, LabelsError) as error:
+            self._report(f"{error} (layer {self.edit.name!r} stays open: only it has your last strokes)")
+            return False
+        finally:
+            self._closed = True
+            self.edit.events.paint.disconnect(self._on_paint)
+            self.edit.editable = False
+            self.store.close()
+
+    def _refresh(self) -> None:
+        """Show a change; a brush that was to draw a new object gets a free id, one that corrects an object keeps it."""
+        if self._closed:
+            return
+        if self.edit.selected_label == self._brush_label:
             self.new_label()
         if self.edit.visible:
             self.edit.refresh()
         elif self.display is not None:
-            self._show_all(self.display)
-
-    @staticmethod
-    def _show_all(display: Labels) -> None:
-        """Show the pyramid as it is now; napari 0.9 keeps the coarsest level from the first time it was shown."""
-        forget = getattr(display, "_reset_thumbnail_level_data", None)
-        if forget is not None:
-            forget()
-        display.refresh()
+            _refresh_pyramid(self.display)
 
 
-def _grown(view: Box, shape: tuple[int, ...]) -> Box:
-    """A region around the view, twice its size where that is not too large, so that a small move needs no reading.
-
-    >>> _grown((1000, 1000, 2000, 3000), (100_000, 100_000))
-    (500, 0, 2500, 4000)
-    """
-    spans = []
-    for low, high, size in zip(view[:2], view[2:], shape, strict=True):
-        room = max(0, min((high - low) // 2, (EDIT_PX - (high - low)) // 2))
-        spans.append((max(0, low - room), min(size, high + room)))
-    (y0, y1), (x0, x1) = spans
-    return y0, x0, y1, x1
+def _refresh_pyramid(display: Labels) -> None:
+    """Show the current pyramid; napari 0.9 otherwise keeps the coarsest level as it was first shown."""
+    forget = getattr(display, "_reset_thumbnail_level_data", None)
+    if forget is not None:
+        forget()
+    display.refresh()

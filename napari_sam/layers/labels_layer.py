@@ -1,15 +1,16 @@
-"""Objects written into a Labels layer, with undo."""
+"""A labels layer of the user as destination of accepted objects, with undo and redo."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 import pandas as pd
 from napari.layers import Labels
 
 from napari_sam.errors import LabelsError
+from napari_sam.layers.placement import image_plane_shape, placement
 
 if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
@@ -18,27 +19,44 @@ if TYPE_CHECKING:
     from napari_sam.engine.interactive.prediction import Prediction
 
 OVERLAPS = ("keep", "replace")
-_MAX_PIXELS = 1 << 30  # a dense label plane beyond this (4 GiB) does not fit a laptop
+_MAX_PIXELS = 1 << 30  # a larger label plane (4 GiB) does not fit into a laptop's memory
+_OTHER_LAYER = "choose the label store under “Write to”"
+
+
+class ObjectRecord(TypedDict):
+    """Metadata of an accepted object: enough to list it and to predict it again."""
+
+    label: int
+    plane: tuple[int, ...]
+    area_px: int
+    bbox: tuple[int, int, int, int]
+    predicted_iou: float
+    stability_score: float
+    candidate: int
+    model: str
+    points: list[list[float]]
+    point_labels: list[int]
+    box: tuple[float, float, float, float] | None
 
 
 @dataclass(frozen=True)
-class _Change:
-    """Pixels that one accepted object changed, and the record of the object."""
+class _ObjectPixels:
+    """Pixels that one accepted object changed, their earlier values, and the record of the object."""
 
     index: tuple[NDArray[np.intp], ...]
     before: NDArray[np.generic]
-    record: dict[str, Any]
+    record: ObjectRecord
 
 
-class LabelsWriter:
-    """Write objects into a Labels layer as the next id, with undo and redo.
+class LabelsLayerWriter:
+    """Write objects into a labels layer, each with the next free id.
 
     Parameters
     ----------
     layer : napari.layers.Labels
-        Single-scale, of the image's shape.
+        Single-scale layer in memory, of the image's shape.
     image : napari.layers.Image
-        The image the objects belong to.
+        Image that the objects belong to.
 
     Raises
     ------
@@ -48,108 +66,105 @@ class LabelsWriter:
 
     def __init__(self, layer: Labels, image: ImageLayer) -> None:
         shape = image_plane_shape(image)
+        name = f"labels layer {layer.name!r}"
         if layer.multiscale:
-            raise LabelsError(f"labels layer {layer.name!r} is multiscale, which napari cannot edit; choose 'new'")
+            raise LabelsError(f"{name} is multiscale, which napari cannot edit", remedy=_OTHER_LAYER)
         if not isinstance(layer.data, np.ndarray):
             kind = type(layer.data).__name__
-            raise LabelsError(f"labels layer {layer.name!r} is a {kind}, not held in memory; choose the label store")
+            raise LabelsError(f"{name} holds a {kind} instead of an array in memory", remedy=_OTHER_LAYER)
         if tuple(layer.data.shape) != shape:
             raise LabelsError(
-                f"labels layer {layer.name!r} has shape {tuple(layer.data.shape)}, the image {shape}; choose 'new'"
+                f"{name} has shape {tuple(layer.data.shape)}, the image {shape}",
+                remedy=f"choose a layer of the image's shape, or {_OTHER_LAYER}",
             )
         self.layer = layer
-        self._top = int(np.max(layer.data)) if layer.data.size else 0
-        self._prior = list(layer.metadata.get("napari_sam", []))  # objects of an earlier writer
+        self._highest = int(np.max(layer.data)) if layer.data.size else 0
+        kept = layer.metadata.get("napari_sam")  # of an earlier writer; a layer of a closed store has a dict there
+        self._earlier: list[ObjectRecord] = list(kept) if isinstance(kept, list) else []
         self._painted = False
         layer.events.paint.connect(self._on_paint)
-        self._done: list[_Change] = []
-        self._undone: list[_Change] = []
+        self._done: list[_ObjectPixels] = []
+        self._undone: list[_ObjectPixels] = []
 
     @classmethod
-    def create(cls, image: ImageLayer) -> LabelsWriter:
-        """A new Labels layer that lies on the image.
+    def create(cls, image: ImageLayer) -> LabelsLayerWriter:
+        """Make a new labels layer that lies on the image.
 
         Raises
         ------
         LabelsError
-            If a dense layer of the image's size would not fit into memory.
+            If a layer of the image's size would not fit into memory.
         """
         shape = image_plane_shape(image)
         if int(np.prod(shape, dtype=np.int64)) > _MAX_PIXELS:
             raise LabelsError(
-                f"an image of shape {shape} is too large for a labels layer in memory; crop it, or use the "
-                f"command line (napari-sam segment --crop), which writes only the object's region"
+                f"an image of shape {shape} is too large for a labels layer in memory",
+                remedy="write to a label store, or crop the image",
             )
-        layer = Labels(
-            np.zeros(shape, np.uint32),
-            name=f"{image.name} objects",
-            scale=image.scale,
-            translate=image.translate,
-            rotate=image.rotate,
-            shear=image.shear,
-            affine=image.affine,
-            opacity=0.6,
-        )
-        return cls(layer, image)
+        data = np.zeros(shape, np.uint32)
+        return cls(Labels(data, name=f"{image.name} objects", opacity=0.6, **placement(image)), image)
 
     def _on_paint(self) -> None:
-        self._painted = True  # the brush may have taken the next id
+        self._painted = True  # the brush may have used the next id
+
+    @property
+    def layers(self) -> list[Labels]:
+        """The layer, as a list."""
+        return [self.layer]
 
     @property
     def next_label(self) -> int:
         """Id of the next object."""
-        return self._top + 1
+        return self._highest + 1
 
     @property
     def can_undo(self) -> bool:
-        """Whether there is something to undo."""
+        """Whether there is an object to take back."""
         return bool(self._done)
 
     @property
     def can_redo(self) -> bool:
-        """Whether there is something to redo."""
+        """Whether there is an object to write again."""
         return bool(self._undone)
 
     def commit(
-        self,
-        prediction: Prediction,
-        plane: tuple[int, ...],
-        overlap: str = "keep",
-        candidate: int | None = None,
+        self, prediction: Prediction, plane: tuple[int, ...], overlap: str = "keep", candidate: int | None = None
     ) -> int:
-        """Write an object as the next id.
+        """Write an object with the next id.
 
         Parameters
         ----------
         prediction : Prediction
-            What was found.
+            Masks and scores of the object.
         plane : tuple of int
             Index along the leading axes.
         overlap : {"keep", "replace"}
-            What wins where the object meets others: they, or it.
+            Whether existing objects keep the pixels that they share with the new one, or give them to it.
         candidate : int, optional
-            Which of the masks; the best by default.
+            Index of the mask; the best mask by default.
 
         Returns
         -------
         int
-            The object's id.
+            Id of the object.
 
         Raises
         ------
         LabelsError
-            If nothing would be written, or the layer's dtype cannot hold the id.
+            If no pixel would be written, or the layer's dtype cannot hold the id.
         """
         if overlap not in OVERLAPS:
-            raise LabelsError(f"overlap {overlap!r}: use one of {', '.join(OVERLAPS)}")
+            raise LabelsError(
+                f"overlap is {overlap!r}", parameter="overlap", remedy=f"choose one of {', '.join(OVERLAPS)}"
+            )
         data = self.layer.data
         if self._painted:
-            self._top, self._painted = max(self._top, int(np.max(data))), False
+            self._highest, self._painted = max(self._highest, int(np.max(data))), False
         label = self.next_label
         if label > np.iinfo(data.dtype).max:
             raise LabelsError(
-                f"label {label} does not fit the layer's {data.dtype}; convert the layer to uint32 "
-                "(right click, Convert data type) or choose 'new'"
+                f"label {label} does not fit the layer's {data.dtype}",
+                remedy=f"convert the layer to uint32 (right click, Convert data type), or {_OTHER_LAYER}",
             )
         chosen = prediction.best if candidate is None else candidate
         rows, cols = np.nonzero(prediction.mask_at(chosen))
@@ -162,61 +177,53 @@ class LabelsWriter:
         if overlap == "keep":
             free = before == 0
             index, before = tuple(i[free] for i in index), before[free]
+        if not len(rows):
+            raise LabelsError("the mask is empty")
         if not len(before):
-            reason = "is empty" if not len(rows) else "lies wholly under other objects; let the new object win"
-            raise LabelsError(f"the mask {reason}")
-        record = _record(label, prediction, chosen, plane, len(before))
-        self._apply(_Change(index, before, record))
+            raise LabelsError("the mask lies wholly under other objects", remedy="let the new object win")
+        self._write(_ObjectPixels(index, before, _record(label, prediction, chosen, plane, len(before))))
         self._undone.clear()
         return label
 
-    def undo(self) -> dict[str, Any] | None:
-        """Take the last object back; pixels painted since then stay. Returns its record, or None."""
+    def undo(self) -> bool:
+        """Take the last object back, except pixels painted over since; return False if there is none."""
         if not self._done:
-            return None
+            return False
         change = self._done.pop()
-        now = np.asarray(self.layer.data[change.index])
-        ours = now == change.record["label"]
-        index = tuple(i[ours] for i in change.index)
-        self.layer.data[index] = change.before[ours]
+        current = np.asarray(self.layer.data[change.index])
+        unchanged = current == change.record["label"]
+        index = tuple(i[unchanged] for i in change.index)
+        self.layer.data[index] = change.before[unchanged]
         self._undone.append(change)
-        self._top = min(self._top, change.record["label"] - 1)  # ids were given in this order
-        self._publish()
-        return change.record
+        self._highest = min(self._highest, change.record["label"] - 1)  # ids are given in ascending order
+        self._refresh()
+        return True
 
-    def redo(self) -> dict[str, Any] | None:
-        """Write the object that was last taken back again. Returns its record, or None."""
+    def redo(self) -> bool:
+        """Write the object that was last taken back again; return False if there is none."""
         if not self._undone:
-            return None
+            return False
         change = self._undone.pop()
-        self._apply(_Change(change.index, np.asarray(self.layer.data[change.index]), change.record))
-        return change.record
+        self._write(_ObjectPixels(change.index, np.asarray(self.layer.data[change.index]), change.record))
+        return True
 
-    def _apply(self, change: _Change) -> None:
+    def _write(self, change: _ObjectPixels) -> None:
         self.layer.data[change.index] = change.record["label"]
         self._done.append(change)
-        self._top = max(self._top, change.record["label"])
-        self._publish()
+        self._highest = max(self._highest, change.record["label"])
+        self._refresh()
 
-    def _publish(self) -> None:
-        """Show the change, and the objects' table as the layer's features."""
-        records = [*self._prior, *(c.record for c in self._done)]
+    def _refresh(self) -> None:
+        """Show the change, and the object table as the layer's features."""
+        records = [*self._earlier, *(change.record for change in self._done)]
         self.layer.metadata["napari_sam"] = records
-        shown = ("label", "area_px", "predicted_iou", "stability_score")
-        table = pd.DataFrame([{k: r[k] for k in shown} for r in records], columns=list(shown))
+        columns = ["label", "area_px", "predicted_iou", "stability_score"]
+        table = pd.DataFrame.from_records(list(records), columns=list(ObjectRecord.__annotations__))[columns]
         self.layer.features = table.rename(columns={"label": "index"})
         self.layer.refresh()
 
 
-def image_plane_shape(image: ImageLayer) -> tuple[int, ...]:
-    """Shape of an image layer's data without colour, level 0."""
-    data = image.data[0] if image.multiscale else image.data
-    shape = tuple(int(n) for n in data.shape)
-    return shape[:-1] if image.rgb else shape
-
-
-def _record(label: int, prediction: Prediction, chosen: int, plane: tuple[int, ...], area: int) -> dict[str, Any]:
-    """What is kept of an accepted object: enough to list it and to ask for it again."""
+def _record(label: int, prediction: Prediction, chosen: int, plane: tuple[int, ...], area: int) -> ObjectRecord:
     prompt = prediction.prompt
     return {
         "label": label,

@@ -1,4 +1,4 @@
-"""What everything-mode has found so far: a layer that is there while it works, for large regions subsampled."""
+"""A temporary layer with the objects that a running job has found so far, subsampled for large regions."""
 
 from __future__ import annotations
 
@@ -8,24 +8,24 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Labels
 
-from napari_sam.io.labels.edits import intersection
-from napari_sam.layers.prompt_layers import TEMPORARY, placement, translate_to
+from napari_sam.engine.geometry import Box
+from napari_sam.layers.placement import TEMPORARY, crop_placement, placement
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari.components import ViewerModel
     from napari.layers import Image as ImageLayer
     from numpy.typing import NDArray
 
-    from napari_sam.engine.geometry import Box
-
 PARTIAL_NAME = "SAM found so far"
 LARGEST_PX = 4096
-_COLOURS = 254  # ids only tell neighbours apart: 8 bits make refreshing 16 megapixels cheap
+_COLOURS = 254  # ids only distinguish neighbours: 8 bits make refreshing 16 megapixels cheap
 
 
 @dataclass(frozen=True)
-class Part:
-    """Colours of a tile, and where on the layer they belong."""
+class TileColours:
+    """Colours of one tile, and their place on the layer."""
 
     rows: slice
     cols: slice
@@ -34,12 +34,12 @@ class Part:
 
 @dataclass(frozen=True)
 class PartialFrame:
-    """How a region is laid on a layer of 4096 x 4096 pixels at most.
+    """Sampling of a region by a layer of at most 4096 x 4096 pixels.
 
     Attributes
     ----------
-    region : (int, int, int, int)
-        (y0, x0, y1, x1), level-0 pixels.
+    region : Box
+        (y0, x0, y1, x1) in level-0 pixels.
     factor : int
         Level-0 pixels per layer pixel, a power of two.
     """
@@ -48,40 +48,45 @@ class PartialFrame:
     factor: int
 
     @classmethod
-    def of(cls, region: Box) -> PartialFrame:
-        """The finest that is small enough.
+    def of(cls, region: Sequence[int]) -> PartialFrame:
+        """Choose the finest sampling that is small enough.
 
         >>> PartialFrame.of((0, 0, 4096, 100)).factor, PartialFrame.of((10, 0, 10_000, 4097)).factor
         (1, 4)
         """
-        side, factor = max(region[2] - region[0], region[3] - region[1]), 1
-        while -(-side // factor) > LARGEST_PX:
+        y0, x0, y1, x1 = region
+        box, factor = Box(y0, x0, y1, x1), 1
+        while -(-max(box.shape) // factor) > LARGEST_PX:
             factor *= 2
-        return cls(region, factor)
+        return cls(box, factor)
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Of the layer."""
-        y0, x0, y1, x1 = self.region
-        return -(-(y1 - y0) // self.factor), -(-(x1 - x0) // self.factor)
+        """Height and width of the layer."""
+        return -(-self.region.height // self.factor), -(-self.region.width // self.factor)
 
-    def sample(self, box: Box, labels: NDArray[np.uint32]) -> Part | None:
-        """A tile's labels as the layer shows them; touches no layer, so it may run in any thread.
+    def sample(self, box: tuple[int, int, int, int], labels: NDArray[np.uint32]) -> TileColours | None:
+        """Sample the labels of a tile; may run in any thread.
 
         Parameters
         ----------
         box : (int, int, int, int)
-            (y0, x0, y1, x1) of the tile, level-0 pixels.
+            (y0, x0, y1, x1) of the tile, in level-0 pixels.
         labels : ndarray of uint32
             (h, w).
 
+        Returns
+        -------
+        TileColours or None
+            None if no pixel of the layer lies in the tile.
+
         Examples
         --------
-        >>> PartialFrame((0, 0, 8, 8), 4).sample((2, 4, 6, 8), np.full((4, 4), 300)).colours
+        >>> PartialFrame(Box(0, 0, 8, 8), 4).sample((2, 4, 6, 8), np.full((4, 4), 300)).colours
         array([[46]], dtype=uint8)
         """
-        shared = intersection(box, self.region)
-        if shared is None:
+        shared = self.region.intersection(box)
+        if shared.is_empty:
             return None
         f, slices, picks = self.factor, [], []
         for axis in (0, 1):
@@ -91,20 +96,20 @@ class PartialFrame:
             picks.append(np.arange(first, last) * f + begin - box[axis])
         picked = labels[np.ix_(*picks)]
         colours = np.where(picked == 0, 0, (picked.astype(np.int64) - 1) % _COLOURS + 1).astype(np.uint8)
-        return Part(slices[0], slices[1], colours) if colours.size else None
+        return TileColours(slices[0], slices[1], colours) if colours.size else None
 
 
 class PartialLayer:
-    """The layer in the window.
+    """The temporary layer in the viewer.
 
     Parameters
     ----------
     viewer : ViewerModel
-        The window.
+        Viewer to add the layer to.
     image : napari.layers.Image
-        What is segmented; the layer lies right above it.
+        Image that is segmented; the layer lies right above it.
     frame : PartialFrame
-        How the region is laid out.
+        Sampling of the region.
     plane : tuple of int
         Index along the leading axes.
     """
@@ -112,27 +117,18 @@ class PartialLayer:
     def __init__(self, viewer: ViewerModel, image: ImageLayer, frame: PartialFrame, plane: tuple[int, ...]) -> None:
         self._viewer, self.frame = viewer, frame
         self._data = np.zeros(frame.shape, np.uint8)
-        factor, middle = frame.factor, (frame.factor - 1) / 2
-        placed = placement(image)
-        placed["scale"] = np.asarray(image.scale) * (*(1.0,) * len(plane), factor, factor)
-        corner = (*plane, frame.region[0] + middle, frame.region[1] + middle)
-        placed["translate"] = translate_to(image, corner)
-        shown = self._data[(None,) * len(plane)]
-        self.layer = Labels(shown, name=PARTIAL_NAME, opacity=0.5, metadata={TEMPORARY: True}, **placed)
+        placed = placement(image) | crop_placement(image, plane, frame.region[:2], frame.factor)
+        data = self._data[(None,) * len(plane)]
+        self.layer = Labels(data, name=PARTIAL_NAME, opacity=0.5, metadata={TEMPORARY: True}, **placed)
         self.layer.editable = False
         active = viewer.layers.selection.active
         viewer.layers.insert(viewer.layers.index(image) + 1, self.layer)
-        viewer.layers.selection.active = active  # the tool in hand stays
+        viewer.layers.selection.active = active  # the user keeps the current tool
 
-    def put(self, part: Part) -> None:
-        """Add a tile; shown by the next `refresh`."""
-        self._data[part.rows, part.cols] = part.colours
+    def put(self, tile: TileColours) -> None:
+        """Add a tile, which the next `refresh` shows."""
+        self._data[tile.rows, tile.cols] = tile.colours
 
     def refresh(self) -> None:
-        """Show what was added."""
+        """Show the tiles that were added."""
         self.layer.refresh(extent=False)
-
-    def remove(self) -> None:
-        """Take the layer out of the window, if it is still there."""
-        if self.layer in self._viewer.layers:
-            self._viewer.layers.remove(self.layer)

@@ -1,4 +1,4 @@
-"""A rectangle that the user draws to say where to look for objects."""
+"""The rectangle that the user draws to choose a part of the image."""
 
 from __future__ import annotations
 
@@ -8,18 +8,18 @@ import numpy as np
 from napari.layers import Shapes
 
 from napari_sam.engine.geometry import Box
-from napari_sam.layers.prompt_layers import SHAPES_NAME, placement, shape_prompt
+from napari_sam.layers.placement import placement
+from napari_sam.layers.prompt_layers import SHAPES_NAME, shape_prompt
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
     from napari.layers import Image as ImageLayer
 
-
 REGION_NAME = "SAM region"
 
 
 def region_layer(viewer: ViewerModel, image: ImageLayer) -> Shapes:
-    """The layer to draw the rectangle on, in hand; it is made if there is none."""
+    """Select the layer for the rectangle, ready to draw on; add it if it does not exist."""
     layer = next((x for x in viewer.layers if isinstance(x, Shapes) and x.name == REGION_NAME), None)
     if layer is None:
         layer = Shapes(
@@ -37,23 +37,23 @@ def region_layer(viewer: ViewerModel, image: ImageLayer) -> Shapes:
 
 
 def drawn_box(viewer: ViewerModel, image: ImageLayer, image_shape: tuple[int, int]) -> Box | None:
-    """(y0, x0, y1, x1) of the rectangle that is meant, whole level-0 pixels; None if none is drawn.
+    """Return the box of the rectangle that the user drew or selected, in whole level-0 pixels; None without one.
 
-    It is the one selected on the active layer, else the last of the layer of `region_layer`, else one that is selected
-    on another layer of shapes.
+    The shape selected on the active layer comes first, then the last shape on the layer of `region_layer`, then a
+    shape selected on another layer.
     """
-    ours = [x for x in viewer.layers if isinstance(x, Shapes)]
+    shapes = [x for x in viewer.layers if isinstance(x, Shapes)]
     active = viewer.layers.selection.active
-    order = [x for x in ours if x is active] + [x for x in ours if x.name == REGION_NAME] + ours
+    order = [x for x in shapes if x is active] + [x for x in shapes if x.name == REGION_NAME] + shapes
     for layer in order:
-        chosen = sorted(layer.selected_data)
-        if not chosen and layer.name == REGION_NAME and len(layer.data):
-            chosen = [len(layer.data) - 1]
-        if not chosen or (layer.name == SHAPES_NAME and layer is not active):
+        selected = sorted(layer.selected_data)
+        if not selected and layer.name == REGION_NAME and len(layer.data):
+            selected = [len(layer.data) - 1]
+        if not selected or (layer.name == SHAPES_NAME and layer is not active):
             continue
-        vertices = [image.world_to_data(layer.data_to_world(v)) for v in layer.data[chosen[-1]]]
-        found = shape_prompt(np.array(vertices, dtype=float)[:, -2:], "rectangle", image_shape)
-        if found is not None:
-            y0, x0, y1, x1 = found["box"]
+        vertices = [image.world_to_data(layer.data_to_world(v)) for v in layer.data[selected[-1]]]
+        prompt = shape_prompt(np.array(vertices, dtype=float)[:, -2:], "rectangle", image_shape)
+        if prompt is not None:
+            y0, x0, y1, x1 = prompt["box"]
             return Box(int(np.floor(y0)), int(np.floor(x0)), int(np.ceil(y1)), int(np.ceil(x1)))
     return None

@@ -1,4 +1,4 @@
-"""What the window shows of an image."""
+"""The part of an image that the viewer shows, and the camera."""
 
 from __future__ import annotations
 
@@ -7,46 +7,53 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from qtpy.QtWidgets import QApplication
 
+from napari_sam.engine.geometry import Box
+
 if TYPE_CHECKING:
     import napari
     from napari.layers import Image as ImageLayer
 
+_VIEW_PER_OBJECT = 3.0  # the view is this many times as high or wide as the object
+_LEAST_PX = 96  # and at least this many image pixels, for context around a speck
 
-_TIMES = 3.0  # the window shows this many times the object's height or width
-_LEAST_PX = 96  # and at least so many image pixels, for something to compare a speck with
 
-
-def visible_box(image: ImageLayer) -> tuple[int, int, int, int]:
-    """(y0, x0, y1, x1) of what the window shows of an image, level-0 pixels."""
+def visible_box(image: ImageLayer) -> Box:
+    """Return (y0, x0, y1, x1) of the visible part of an image, in level-0 pixels."""
     corners = image.corner_pixels[:, -2:]
     if image.multiscale:
         corners = corners * np.asarray(image.downsample_factors[image.data_level])[-2:]
     (y0, x0), (y1, x1) = corners.astype(int).tolist()
-    return y0, x0, y1, x1
+    return Box(y0, x0, y1, x1)
 
 
-def under_mouse(viewer: napari.Viewer, image: ImageLayer) -> tuple[float, float]:
-    """(y, x) under the mouse, level-0 pixels."""
+def cursor_position(viewer: napari.Viewer, image: ImageLayer) -> tuple[float, float]:
+    """Return (y, x) of the mouse cursor, in level-0 pixels of an image."""
     y, x = image.world_to_data(viewer.cursor.position)[-2:]
     return float(y), float(x)
 
 
 def camera(viewer: napari.Viewer) -> Any:
-    """The 2-D camera, which napari 0.9 has moved."""
+    """Return the 2-D camera, which napari 0.9 moved."""
     return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
 
 
-def look_at(viewer: napari.Viewer, image: ImageLayer, plane: tuple[int, ...], box: tuple[int, int, int, int]) -> None:
-    """Move the camera so that a box fills about a third of the window; tiny ones stay small.
+def canvas_size(viewer: napari.Viewer) -> tuple[float, float]:
+    """Return height and width of the canvas on the screen, which napari 0.9 moved."""
+    size = viewer.canvas.size if hasattr(viewer, "canvas") else viewer._canvas_size
+    return float(size[0]), float(size[1])
+
+
+def zoom_to(viewer: napari.Viewer, image: ImageLayer, plane: tuple[int, ...], box: tuple[int, int, int, int]) -> None:
+    """Move the camera so that a box fills about a third of the canvas; tiny boxes stay smaller.
 
     Parameters
     ----------
     viewer : napari.Viewer
-        The window.
+        Viewer whose camera moves.
     image : napari.layers.Image
-        In whose level-0 pixels the box is given.
+        Image in whose level-0 pixels the box is given.
     plane : tuple of int
-        Index along the leading axes; the sliders move there.
+        Index along the leading axes, to which the sliders move.
     box : (int, int, int, int)
         (y0, x0, y1, x1).
     """
@@ -58,21 +65,15 @@ def look_at(viewer: napari.Viewer, image: ImageLayer, plane: tuple[int, ...], bo
         viewer.dims.set_point(range(leading - len(plane), leading), world[0][: len(plane)].tolist())
     low, high = world[:, -2:].min(0), world[:, -2:].max(0)
     least = _LEAST_PX * float(np.abs(np.asarray(image.scale)[-2:]).max())
-    spans = np.maximum((high - low) * _TIMES, least)
+    spans = np.maximum((high - low) * _VIEW_PER_OBJECT, least)
     moved = camera(viewer)
     centre = (low + high) / 2
     moved.center = (*tuple(moved.center)[:-2], *centre.tolist())
     moved.zoom = float((np.asarray(canvas_size(viewer)) / spans).min())
 
 
-def canvas_size(viewer: napari.Viewer) -> tuple[float, float]:
-    """Height and width of the canvas on the screen, which napari 0.9 has moved."""
-    size = viewer.canvas.size if hasattr(viewer, "canvas") else viewer._canvas_size
-    return float(size[0]), float(size[1])
-
-
 def focus_canvas() -> None:
-    """Let keys go to the image, not to a box that was clicked before."""
+    """Take the keyboard focus from the widget that has it, so that keys reach the canvas."""
     focused = QApplication.focusWidget()
     if focused is not None:
-        focused.clearFocus()  # the main window then hands keys to the canvas
+        focused.clearFocus()  # the main window then passes keys on to the canvas

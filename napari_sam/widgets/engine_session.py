@@ -1,10 +1,10 @@
-"""The engine as the widget uses it: a model that may change, an image that may change, jobs for the worker."""
+"""The engine as the dock uses it: a model and an image that may change, and the jobs for its thread."""
 
 from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_sam.engine.embeddings.embedding_cache import EmbeddingCache
 from napari_sam.engine.embeddings.prefetch import Prefetcher
@@ -12,33 +12,50 @@ from napari_sam.engine.interactive.window_predictor import WindowPredictor
 from napari_sam.io.embedding_store import ZarrEmbeddingStore, default_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Hashable
 
     from napari_sam.engine.interactive.prediction import Prediction
     from napari_sam.engine.windows import Hints, Window
-    from napari_sam.io.images.open_image import Image
+    from napari_sam.io.images.lazy_image import Image
+    from napari_sam.layers.prompt_layers import PromptKeywords
 
-_AHEAD, _AHEAD_OF_LARGE = {"default": 16, "vit_t": 9}, 2  # windows in view that are embedded before a click
+    IsCancelled = Callable[[], bool]
+    PredictorLoader = Callable[[str, EmbeddingCache], WindowPredictor]
+
+_AHEAD = {"default": 16, "vit_t": 9}  # windows in view that are embedded before a click
+_AHEAD_OF_LARGE = 2
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What the engine found for what was drawn.
+    """Predictions for what is drawn.
 
     Attributes
     ----------
     predictions : list of Prediction
         One per object.
     plane : tuple of int
-        Index along the image's leading axes.
+        Index along the leading axes of the image.
     """
 
     predictions: list[Prediction]
     plane: tuple[int, ...]
 
 
+def load_predictor(model: str, cache: EmbeddingCache) -> WindowPredictor:
+    """Load a model by name or path."""
+    return WindowPredictor(model, cache=cache)
+
+
 class EngineSession:
-    """A predictor that is loaded when first needed and follows the widget's choice of model.
+    """A predictor that is loaded on first use and follows the choice of the model.
+
+    Parameters
+    ----------
+    model : str
+        Name or path of the model.
+    loader : callable
+        Returns the predictor of a model, given its name or path and the embedding cache.
 
     Attributes
     ----------
@@ -46,81 +63,82 @@ class EngineSession:
         Name or path of the model to use.
     """
 
-    def __init__(self, model: str = "default") -> None:
+    def __init__(self, model: str = "default", loader: PredictorLoader = load_predictor) -> None:
         self.model = model
-        folder = default_folder()  # only where something was precomputed
+        self._loader = loader
+        folder = default_folder()  # exists only if something was precomputed
         self._cache = EmbeddingCache(store=ZarrEmbeddingStore(folder) if folder.is_dir() else None)
         self._loaded: tuple[str, WindowPredictor] | None = None
         self._lock = threading.RLock()
-        self._known: dict[Any, Prediction] = {}
-        self._known_for: Any = None
-        self._looked_at: Window | None = None
+        self._known: dict[Hashable, Prediction] = {}  # answers to the boxes drawn so far
+        self._known_for: Hashable = None
+        self._last_window: Window | None = None
         self._prefetcher: Prefetcher | None = None
-        self._prepared: Any = None
+        self._prepared_image: str | None = None
 
     @property
     def predictor(self) -> WindowPredictor | None:
-        """The predictor in use, once it is loaded."""
+        """The predictor in use; None before it is loaded."""
         return self._loaded[1] if self._loaded is not None and self._loaded[0] == self.model else None
 
     def predict_job(
-        self, image: Image, plane: tuple[int, ...], asks: list[dict[str, Any]], hints: Hints
-    ) -> Callable[[Callable[[], bool]], Answer]:
-        """A job for the worker that answers prompts; boxes answered before are not asked again."""
+        self, image: Image, plane: tuple[int, ...], prompts: list[PromptKeywords], hints: Hints
+    ) -> Callable[[IsCancelled], Answer]:
+        """Return a job that answers prompts; of several boxes it only predicts those that are new."""
         model = self.model
 
-        def job(cancelled: Callable[[], bool]) -> Answer:
-            predictor = self._ready(model, image)
+        def job(cancelled: IsCancelled) -> Answer:
+            predictor = self._predictor_of(model, image)
             scope = (model, image.identity, image.contrast_limits, plane, hints)
             if scope != self._known_for:
                 self._known, self._known_for = {}, scope
-            if len(asks) == 1:
-                predictions = predictor.predict_many(asks, hints=hints, cancelled=cancelled)
+            if len(prompts) == 1:
+                predictions = predictor.predict_many(prompts, hints=hints, cancelled=cancelled)
             else:
-                keys = [_key(ask) or i for i, ask in enumerate(asks)]
-                new = {k: a for k, a in zip(keys, asks, strict=True) if k not in self._known}
-                found = predictor.predict_many(list(new.values()), hints=hints, cancelled=cancelled)
-                answers = self._known | dict(zip(new, found, strict=True))
-                predictions = [answers[k] for k in keys]
-                self._known = {k: p for k, p in answers.items() if not isinstance(k, int)}
-            self._looked_at = predictions[0].window
+                keys = [_key(prompt) or number for number, prompt in enumerate(prompts)]
+                new = {key: p for key, p in zip(keys, prompts, strict=True) if key not in self._known}
+                predicted = predictor.predict_many(list(new.values()), hints=hints, cancelled=cancelled)
+                answers = self._known | dict(zip(new, predicted, strict=True))
+                predictions = [answers[key] for key in keys]
+                self._known = {key: p for key, p in answers.items() if not isinstance(key, int)}
+            self._last_window = predictions[0].window
             return Answer(predictions, plane)
 
         return job
 
-    def prefetch_job(self, image: Image, hints: Hints) -> Callable[[Callable[[], bool]], None]:
-        """A job for the worker that loads the model and embeds the middle of the image."""
+    def prepare_job(self, image: Image, hints: Hints) -> Callable[[IsCancelled], None]:
+        """Return a job that loads the model and embeds the middle of the image."""
         model = self.model
 
-        def job(cancelled: Callable[[], bool]) -> None:
-            predictor = self._ready(model, image)
+        def job(cancelled: IsCancelled) -> None:
+            predictor = self._predictor_of(model, image)
             h, w = image.shape
             window = predictor.window_for(hints, points=[(h / 2, w / 2)])
             predictor.embed(window, cancelled)
-            self._looked_at = window
+            self._last_window = window
 
         return job
 
-    def look_at(
+    def prefetch(
         self, image: Image, view: tuple[int, int, int, int], cursor: tuple[float, float] | None, hints: Hints
     ) -> None:
-        """Embed what is in view while nobody clicks, nearest to the cursor first; returns at once.
+        """Embed what is in view in the background, nearest to the cursor first; return at once.
 
-        Does nothing before the model is loaded and has seen the image.
+        Does nothing before the model is loaded and was given the image.
         """
         prefetcher = self._prefetcher
-        if prefetcher is not None and self.predictor is prefetcher.predictor and image.identity == self._prepared:
+        if prefetcher is not None and self.predictor is prefetcher.predictor and image.identity == self._prepared_image:
             prefetcher.update(view, cursor, hints)
 
     def close(self) -> None:
-        """Stop working in the background."""
+        """Stop embedding in the background."""
         with self._lock:
             if self._prefetcher is not None:
                 self._prefetcher.close()
                 self._prefetcher = None
 
     def describe(self, answer: Answer | None, milliseconds: float | None) -> str:
-        """One line on model, device, window, embedding and speed."""
+        """Return one line on model, device, window, embedding and speed."""
         predictor = self.predictor
         if predictor is None:
             return f"{self.model}: not loaded yet"
@@ -131,35 +149,36 @@ class EngineSession:
             parts.append(f"window {max(window.shape)} px at {max(window.scale):.2g}x")
             if milliseconds is not None:
                 parts.append(f"answered in {milliseconds:.0f} ms")
-        seen = self._looked_at is not None and predictor.is_embedded(self._looked_at)
-        parts.append(f"embedding {'ready' if seen else 'not yet'} ({self._cache.size_bytes / 2**20:.0f} MiB kept)")
+        is_embedded = self._last_window is not None and predictor.is_embedded(self._last_window)
+        state = "ready" if is_embedded else "not yet"
+        parts.append(f"embedding {state} ({self._cache.size_bytes / 2**20:.0f} MiB kept)")
         return " · ".join(parts)
 
     def load(self, model: str) -> WindowPredictor:
-        """The predictor for a model, whatever it looks at; takes its time, so it is called by workers."""
+        """Return the predictor of a model, loading it if necessary; slow, so called by worker threads."""
         with self._lock:
             if self._loaded is None or self._loaded[0] != model:
-                self._loaded = (model, WindowPredictor(model, cache=self._cache))
+                self._loaded = (model, self._loader(model, self._cache))
                 if self._prefetcher is not None:
                     self._prefetcher.close()
                 self._prefetcher = Prefetcher(self._loaded[1], _AHEAD.get(model, _AHEAD_OF_LARGE))
             return self._loaded[1]
 
-    def _ready(self, model: str, image: Image) -> WindowPredictor:
-        """The predictor for a model, looking at an image; runs in the worker only."""
+    def _predictor_of(self, model: str, image: Image) -> WindowPredictor:
+        """Return the predictor of a model, with the image set; runs in the engine's thread only."""
         with self._lock:
             predictor = self.load(model)
-            if image.identity != self._prepared and self._prefetcher is not None:
+            if image.identity != self._prepared_image and self._prefetcher is not None:
                 self._prefetcher.clear()
             predictor.set_source(image)
-            self._prepared = image.identity
+            self._prepared_image = image.identity
             return predictor
 
 
-def _key(ask: dict[str, Any]) -> Any:
-    """Something hashable that tells prompts apart; None if they cannot be told apart cheaply."""
-    if "mask" in ask:
+def _key(prompt: PromptKeywords) -> Hashable:
+    """Return a key that tells prompts apart; None if comparing them would be expensive."""
+    if "mask" in prompt:
         return None
-    points = ask.get("points")
-    drawn = None if points is None else (points.tobytes(), ask["point_labels"].tobytes())
-    return ask["box"], drawn
+    points = prompt.get("points")
+    drawn = None if points is None else (points.tobytes(), prompt["point_labels"].tobytes())
+    return prompt["box"], drawn

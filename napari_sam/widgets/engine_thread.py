@@ -1,4 +1,4 @@
-"""One background thread for the engine; of each kind of work only the newest counts."""
+"""One background thread for the engine, in which a newer job replaces an older one of its kind."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
@@ -15,43 +15,46 @@ from napari_sam.errors import CancelledError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    IsCancelled = Callable[[], bool]
+    Job = Callable[[IsCancelled], object]
+
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job.
+    """Result of a job.
 
     Attributes
     ----------
     kind : str
-        Of the job.
+        Kind of the job.
     value : object
-        What it returned, or None.
-    error : BaseException or None
-        What it raised.
+        Return value, or None.
+    error : Exception or None
+        Exception that the job raised.
     milliseconds : float
-        How long it ran.
+        Run time.
     serial : int
         Number of the job.
     """
 
     kind: str
-    value: Any
-    error: BaseException | None
+    value: object
+    error: Exception | None
     milliseconds: float
     serial: int
 
 
 class EngineThread(QObject):
-    """Run jobs one after another off the GUI thread.
+    """Run jobs one after another outside the GUI thread.
 
-    A job is superseded by the next one of its kind: it is asked to stop, and its result is dropped.
+    A new job supersedes the earlier ones of its kind: they are asked to stop, and their results no longer count.
 
     Signals
     -------
     started : str
         Kind of the job that begins.
     finished : Outcome
-        A job has ended; emitted in the GUI thread. Ask `is_current` whether its result still counts.
+        A job has ended; emitted in the GUI thread. `is_current` tells whether its result still counts.
     """
 
     started = Signal(str)
@@ -68,22 +71,27 @@ class EngineThread(QObject):
 
     @property
     def busy(self) -> bool:
-        """Whether anything runs or waits."""
+        """Whether a job runs or waits."""
         return self._pending > 0
 
+    @property
+    def closed(self) -> bool:
+        """Whether the thread takes no more jobs."""
+        return self._closed
+
     def is_current(self, outcome: Outcome) -> bool:
-        """Whether a job was neither superseded nor cancelled since; asked in the GUI thread."""
+        """Whether a job was neither superseded nor cancelled; to be called in the GUI thread."""
         return self._newest.get(outcome.kind) == outcome.serial
 
-    def submit(self, kind: str, job: Callable[[Callable[[], bool]], Any]) -> None:
-        """Queue a job, and drop the earlier ones of its kind.
+    def submit(self, kind: str, job: Job) -> None:
+        """Queue a job, and cancel the earlier ones of its kind.
 
         Parameters
         ----------
         kind : str
-            Jobs of one kind supersede each other.
+            Kind of the job.
         job : callable
-            Called with a function that tells whether to stop.
+            Called with a function that returns True once the job should stop.
         """
         with self._lock:
             if self._closed:
@@ -94,33 +102,33 @@ class EngineThread(QObject):
         self._pool.submit(self._run, kind, serial, job)
 
     def cancel(self, kind: str | None = None) -> None:
-        """Ask jobs of a kind, or all, to stop; their results are dropped."""
+        """Ask the jobs of a kind, or all jobs, to stop; their results no longer count."""
         with self._lock:
             for name in [kind] if kind is not None else list(self._newest):
                 self._serial += 1
                 self._newest[name] = self._serial
 
     def close(self) -> None:
-        """Stop for good; a job that runs ends by itself."""
+        """Take no more jobs, and ask the running one to stop."""
         self.cancel()
         self._closed = True
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def _run(self, kind: str, serial: int, job: Callable[[Callable[[], bool]], Any]) -> None:
-        def stale() -> bool:
+    def _run(self, kind: str, serial: int, job: Job) -> None:
+        def is_cancelled() -> bool:
             return self._closed or self._newest.get(kind) != serial
 
-        value: Any = None
-        error: BaseException | None = None
+        value: object = None
+        error: Exception | None = None
         began = time.perf_counter()
         try:
-            if not stale():
+            if not is_cancelled():
                 self.started.emit(kind)
-                value = job(stale)
+                value = job(is_cancelled)
         except CancelledError:
             pass
-        except Exception as caught:  # noqa: BLE001 - raised again in the GUI thread, where napari reports it
-            error = caught
+        except Exception as raised:  # noqa: BLE001 - raised again in the GUI thread, where napari reports it
+            error = raised
         finally:
             with self._lock:
                 self._pending -= 1

@@ -1,9 +1,10 @@
-"""Where accepted objects go: the image's own label store, another one, or a labels layer of the user's."""
+"""The destination of accepted objects: the image's label store, another store, or a labels layer of the user."""
 
 from __future__ import annotations
 
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Labels
@@ -13,262 +14,296 @@ from qtpy.QtWidgets import QFileDialog
 from napari_sam.errors import ImageError, LabelsError, NapariSamError, StoreError
 from napari_sam.io.images.open_image import image_from_layer
 from napari_sam.io.labels.store_paths import store_path
-from napari_sam.layers.label_store_layers import StoreWriter
-from napari_sam.layers.labels_layer import LabelsWriter, image_plane_shape
-from napari_sam.layers.prompt_layers import TEMPORARY
+from napari_sam.layers.label_store_layers import LabelStoreLayers
+from napari_sam.layers.labels_layer import LabelsLayerWriter
+from napari_sam.layers.placement import TEMPORARY, image_plane_shape
 from napari_sam.widgets.qt_helpers import single_shot
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from contextlib import AbstractContextManager
-
     import napari
     from napari.layers import Image as ImageLayer
-    from napari.layers import Layer
+    from qtpy.QtWidgets import QComboBox
 
-    from napari_sam.io.labels.label_pyramid import Box
-    from napari_sam.widgets.pages.click_panel import Controls
+    from napari_sam.layers.label_writer import LabelWriter
+    from napari_sam.widgets.key_bindings import KeyBindings
+    from napari_sam.widgets.layer_list import LayerList
+    from napari_sam.widgets.notifier import Notifier
 
-    Writer = LabelsWriter | StoreWriter
-
-_OWN, _OPEN = "own store", "open a store"
-_CATCH_UP_MS = 150
-
-
-class _Bell(QObject):
-    """Brings word from other threads."""
-
-    rang = Signal()
+_CATCH_UP_MS, _STROKE_MS, _TABLE_MS = 150, 300, 800
 
 
-class LabelTarget:
-    """The choice under "Write to", and the writer behind it.
+class _Choice(Enum):
+    """Items of the box besides the labels layers."""
+
+    OWN_STORE = "the label store of the image"
+    OPEN_STORE = "open a label store"
+
+
+class StoreNotifier(QObject):
+    """Carry the changes that other threads make in a store to the GUI thread."""
+
+    changed = Signal()
+
+
+class LabelTarget(QObject):
+    """Follow the choice under "Write to", and hold the writer behind it.
 
     Parameters
     ----------
     viewer : napari.Viewer
-        The window.
-    controls : Controls
-        Whose ``labels`` box it fills.
-    report : callable
-        Called with a message for the user.
-    own_change : callable
-        A context in which changes of the layer list are ours.
-    bind : callable
-        Called with each layer that can be drawn on, to give it our keys.
+        Viewer that shows the labels.
+    combo : QComboBox
+        Box with the choice.
+    layer_list : LayerList
+        Layer list of the viewer.
+    keys : KeyBindings
+        Keys to bind to the edit layer.
+    notifier : Notifier
+        Receiver of errors.
+
+    Attributes
+    ----------
+    store_layers : LabelStoreLayers or None
+        Writer of the label store in use; None while none is open or a labels layer is chosen.
+    labels_layer : LabelsLayerWriter or None
+        Writer of the labels layer in use.
+
+    Signals
+    -------
+    chosen
+        The user chose another destination.
+    store_opened
+        A store is shown; `follow` then tells it what is in view.
+    store_closing
+        The writer is about to be released.
+    edited
+        Something was drawn on the edit layer, and is written to the journal.
     """
+
+    chosen = Signal()
+    store_opened = Signal()
+    store_closing = Signal()
+    edited = Signal()
 
     def __init__(
         self,
         viewer: napari.Viewer,
-        controls: Controls,
-        report: Callable[[str], None],
-        own_change: Callable[[], AbstractContextManager[None]],
-        bind: Callable[[Layer], None],
+        combo: QComboBox,
+        layer_list: LayerList,
+        keys: KeyBindings,
+        notifier: Notifier,
     ) -> None:
-        self._viewer, self._controls, self._report = viewer, controls, report
-        self._own_change, self._bind = own_change, bind
-        self.image: ImageLayer | None = None
-        self.writer: Writer | None = None
-        self._path: Path | None = None
-        self._bell = _Bell()
-        self._catch_up_soon = single_shot(self._bell, _CATCH_UP_MS, self._catch_up)
-        self._bell.rang.connect(self._on_rang)
+        super().__init__()
+        self._viewer, self._combo = viewer, combo
+        self._layer_list, self._keys, self._notifier = layer_list, keys, notifier
+        self._image: ImageLayer | None = None
+        self._own_path: Path | None = None  # of the image's label store, which may not exist yet
+        self.store_layers: LabelStoreLayers | None = None
+        self.labels_layer: LabelsLayerWriter | None = None
+        self._store_notifier = StoreNotifier()
+        self._store_notifier.changed.connect(self._on_store_changed)
+        self._catch_up_soon = single_shot(self, _CATCH_UP_MS, self._catch_up)
+        self._stroke_timer = single_shot(self, _STROKE_MS, self._on_stroke)
+        self._table_timer = single_shot(self, _TABLE_MS, self._describe)
+        combo.currentIndexChanged.connect(self._on_chosen)
 
-    def _on_rang(self) -> None:
-        if not self._catch_up_soon.isActive():  # objects come in bursts
-            self._catch_up_soon.start()
-
-    def _catch_up(self) -> None:
-        """Show what another thread wrote into the store."""
-        if isinstance(self.writer, StoreWriter):
-            try:
-                self.writer.catch_up()
-            except NapariSamError as error:
-                self._report(str(error))
-            self.count()
+    @property
+    def writer(self) -> LabelWriter | None:
+        """Writer of accepted objects; None before the first object."""
+        return self.labels_layer or self.store_layers
 
     @property
     def store_path(self) -> Path | None:
-        """Folder of the store in use, if it is one."""
-        return self.writer.store.path if isinstance(self.writer, StoreWriter) else None
+        """Folder of the store in use."""
+        return None if self.store_layers is None else self.store_layers.store.path
 
     def set_image(self, image: ImageLayer | None) -> None:
-        """Another image: let go of the writer; objects that were saved for this image are shown at once."""
-        self.drop(keep_layers=image is None)
-        self.image = image
-        self._path = None
+        """Release the writer, and show the objects that were saved for another image."""
+        self.release(keep_layers=image is None)
+        self._image, self._own_path = image, None
         if image is None:
             return
         try:
             source = image_from_layer(image)
         except ImageError:
-            return  # said where the image is looked at
+            return  # reported where the image is read
         uri = getattr(source, "uri", None) or getattr(getattr(image, "source", None), "path", None)
         planes = int(np.prod(image_plane_shape(image)[:-2], dtype=np.int64))
-        self._path = store_path(image.name, uri, planes)
-        if self._path.exists():
-            self._open(self._path)
+        self._own_path = store_path(image.name, uri, planes)
+        if self._own_path.exists():
+            self.open_store(self._own_path)
 
-    def layers_changed(self) -> None:
-        """Layers came or went: offer those there are, let go of a writer whose layer was removed."""
-        present = list(self._viewer.layers)
-        if self.writer is not None and any(x not in present for x in self._layers()):
-            self.drop()
-
-    def fill(self, layers: Sequence[Layer]) -> None:
-        """Offer the labels layers of the window."""
-        combo = self._controls.labels
-        theirs = [x for x in layers if isinstance(x, Labels) and TEMPORARY not in x.metadata]
-        own = [(x.name, x) for x in theirs if x not in self._store_layers()]
-        items: list[tuple[str, Any]] = [(self._own_text(), _OWN), *own, ("open a label store…", _OPEN)]
-        with QSignalBlocker(combo):
-            combo.clear()
+    def update_choices(self) -> None:
+        """Offer the labels layers in the viewer; release a writer whose layer was removed."""
+        layers = list(self._viewer.layers)
+        if self.writer is not None and any(x not in layers for x in self.writer.layers):
+            self.release()
+        store_layers = [] if self.store_layers is None else self.store_layers.layers
+        labels = [x for x in layers if isinstance(x, Labels) and TEMPORARY not in x.metadata and x not in store_layers]
+        items: list[tuple[str, Labels | _Choice]] = [(self._own_text(), _Choice.OWN_STORE)]
+        items += [*((x.name, x) for x in labels), ("open a label store…", _Choice.OPEN_STORE)]
+        selected = _Choice.OWN_STORE if self.labels_layer is None else self.labels_layer.layer
+        with QSignalBlocker(self._combo):
+            self._combo.clear()
             for text, data in items:
-                combo.addItem(text, data)
-            chosen = self.writer.layer if isinstance(self.writer, LabelsWriter) else _OWN
-            combo.setCurrentIndex(next((i for i, (_, data) in enumerate(items) if data is chosen), 0))
+                self._combo.addItem(text, data)
+            self._combo.setCurrentIndex(next((i for i, (_, data) in enumerate(items) if data is selected), 0))
         path = self.store_path
-        combo.setToolTip(f"Saved as you go in {path}" if path else "Where accepted objects are written")
+        self._combo.setToolTip(f"Saved continuously in {path}" if path else "Where accepted objects are written")
 
-    def count(self) -> None:
-        """Say how many objects there are."""
-        self._controls.labels.setItemText(0, self._own_text())
-
-    def choose(self) -> None:
-        """Write to what the user has chosen from now on."""
-        chosen = self._controls.labels.currentData()
-        if chosen == _OPEN:
-            folder = QFileDialog.getExistingDirectory(self._controls, "Open a label store (.ome.zarr)")
-            if folder:
-                self._open(Path(folder))
-        elif chosen == _OWN:
-            if self.store_path != self._path:
-                self.drop()
-                if self._path is not None and self._path.exists():
-                    self._open(self._path)
-        elif chosen is not None and self.image is not None:
-            self.drop()
-            try:
-                self.writer = LabelsWriter(chosen, self.image)
-            except LabelsError as error:
-                self._report(str(error))
-        self.fill(list(self._viewer.layers))
+    def update_count(self) -> None:
+        """Show the number of objects, and soon their table."""
+        self._combo.setItemText(0, self._own_text())
+        self._table_timer.start()
 
     def use_own_store(self) -> None:
         """Write to the image's own label store from now on."""
-        self._controls.labels.setCurrentIndex(0)  # which calls `choose`
+        self._combo.setCurrentIndex(0)
 
-    def ready(self) -> Writer:
-        """The writer in use; the image's own store is made if nothing was chosen.
+    def ready(self) -> LabelWriter:
+        """Return the writer in use; if nothing was chosen, make the image's label store.
 
         Raises
         ------
-        LabelsError, StoreError
-            If there is no image, or the store cannot be made.
+        LabelsError
+            If there is no image.
+        StoreError
+            If the store cannot be made.
         """
-        if self.image is None or self._path is None:
-            raise LabelsError("no image: choose an image layer first")
-        if self.writer is None:
-            self._show(StoreWriter.open(self._path, self.image, self._report, image_from_layer(self.image)))
-        if self.writer is None:
-            raise StoreError(f"{self._path}: the label store could not be shown")
-        return self.writer
+        return self.labels_layer or self.ready_store()
 
-    def follow(self, view: Box | None, plane: tuple[int, ...]) -> None:
-        """The view moved."""
-        if isinstance(self.writer, StoreWriter) and view is not None:
-            try:
-                self.writer.move_to(view, plane)
-            except NapariSamError as error:
-                self._report(str(error))
+    def ready_store(self) -> LabelStoreLayers:
+        """Return the writer of the store in use; if there is none, make the image's label store.
 
-    def describe(self) -> None:
-        """Show the objects' table on a store's layer."""
-        if isinstance(self.writer, StoreWriter):
-            self.writer.describe()
+        Raises
+        ------
+        LabelsError
+            If there is no image.
+        StoreError
+            If the store cannot be made.
+        """
+        if self._image is None or self._own_path is None:
+            raise LabelsError("there is no image", remedy="choose an image layer first")
+        if self.store_layers is None:
+            source = image_from_layer(self._image)
+            self._show(LabelStoreLayers.open(self._own_path, self._image, self._notifier.error, source))
+        if self.store_layers is None:
+            raise StoreError(f"{self._own_path}: the label store could not be shown")
+        return self.store_layers
 
-    def flush(self) -> None:
-        """Journal what was drawn; a stroke that goes on is left until it ends."""
-        if isinstance(self.writer, StoreWriter) and not self.writer.drawing:
-            try:
-                self.writer.flush()
-            except NapariSamError as error:
-                self._report(str(error))
-
-    def drop(self, keep_layers: bool = False) -> None:
-        """Let go of the writer; a store is closed, and its layers taken out of the window unless they are kept."""
-        writer, self.writer = self.writer, None
-        if self.on_drop is not None:
-            self.on_drop()
-        if not isinstance(writer, StoreWriter):
-            return
-        writer.edit.events.set_data.disconnect(self._on_edited)
-        if not writer.close() or keep_layers:
-            return
-        with self._own_change():
-            for layer in writer.layers:
-                if layer in self._viewer.layers:
-                    self._viewer.layers.remove(layer)
-
-    on_edited: Callable[[], None] | None = None
-    """Called whenever something may have been drawn on the edit layer."""
-    on_drop: Callable[[], None] | None = None
-    """Called before a store is closed."""
-    on_shown: Callable[[], None] | None = None
-    """Called when a store is shown, to tell it with `follow` what is in view."""
-
-    def _on_edited(self) -> None:
-        if self.on_edited is not None:
-            self.on_edited()
-
-    def _open(self, path: Path) -> None:
-        if self.image is None or path.absolute() == self.store_path:
+    def open_store(self, path: Path) -> None:
+        """Write to the store at `path` from now on; tell the user if that fails."""
+        if self._image is None or path.absolute() == self.store_path:
             return
         try:
-            writer = StoreWriter.open(path, self.image, self._report)
-            self.drop()
-            self._show(writer)
+            opened = LabelStoreLayers.open(path, self._image, self._notifier.error)
+            self.release()
+            self._show(opened)
         except NapariSamError as error:
-            self._report(str(error))
+            self._notifier.error(str(error))
 
-    def _show(self, writer: StoreWriter) -> None:
-        """Put a store's layers right above the image, below the prompts, and keep the tool in hand."""
-        active = self._viewer.layers.selection.active
-        mark = writer.edit.metadata["napari_sam"]
-        stale = [x for x in self._viewer.layers if isinstance(x, Labels) and x.metadata.get("napari_sam") == mark]
-        with self._own_change():
-            for layer in stale:  # left over from when the image was closed
-                self._viewer.layers.remove(layer)
-            for layer in writer.layers:
-                self._viewer.layers.insert(self._viewer.layers.index(self.image) + 1, layer)
-            if len(writer.layers) == 2:  # inserted one after the other at the same place
-                self._viewer.layers.move(self._viewer.layers.index(writer.edit), self._above(writer))
-            self._viewer.layers.selection.active = active
-        writer.edit.events.set_data.connect(self._on_edited)
-        writer.on_elsewhere = self._bell.rang.emit
-        self._bind(writer.edit)
-        self.writer = writer
-        self.fill(list(self._viewer.layers))
-        if self.on_shown is not None:
-            self.on_shown()
+    def follow(self, view: tuple[int, int, int, int], plane: tuple[int, ...]) -> None:
+        """Show the part of the store that is in view."""
+        if self.store_layers is not None:
+            try:
+                self.store_layers.move_to(view, plane)
+            except NapariSamError as error:
+                self._notifier.error(str(error))
 
-    def _above(self, writer: StoreWriter) -> int:
-        display = writer.display
-        return int(self._viewer.layers.index(display)) + 1 if display is not None else 0
+    def flush(self) -> None:
+        """Write what was drawn to the journal, except a stroke that is still under way."""
+        if self.store_layers is not None and not self.store_layers.is_drawing:
+            try:
+                self.store_layers.flush()
+            except NapariSamError as error:
+                self._notifier.error(str(error))
+
+    def release(self, keep_layers: bool = False) -> None:
+        """Release the writer; close a store, and remove its layers from the viewer unless they are to be kept."""
+        closing, self.store_layers, self.labels_layer = self.store_layers, None, None
+        self.store_closing.emit()
+        if closing is None:
+            return
+        closing.edit.events.set_data.disconnect(self._on_set_data)
+        if closing.close() and not keep_layers:
+            self._layer_list.remove(closing.layers)
+
+    def close(self) -> None:
+        """Release the writer for good; its layers stay in the viewer."""
+        for timer in (self._catch_up_soon, self._stroke_timer, self._table_timer):
+            timer.stop()
+        self.release(keep_layers=True)
+
+    def _on_chosen(self) -> None:
+        choice = self._combo.currentData()
+        if choice is _Choice.OPEN_STORE:
+            folder = QFileDialog.getExistingDirectory(self._combo, "Open a label store (.ome.zarr)")
+            if folder:
+                self.open_store(Path(folder))
+        elif choice is _Choice.OWN_STORE:
+            if self.store_path != self._own_path or self.labels_layer is not None:
+                self.release()
+                if self._own_path is not None and self._own_path.exists():
+                    self.open_store(self._own_path)
+        elif choice is not None and self._image is not None:
+            self.release()
+            try:
+                self.labels_layer = LabelsLayerWriter(choice, self._image)
+            except LabelsError as error:
+                self._notifier.error(str(error))
+        self.update_choices()
+        self.chosen.emit()
+
+    def _show(self, opened: LabelStoreLayers) -> None:
+        """Insert the layers of a store right above the image, below the prompts, and keep the active layer."""
+        layers = self._viewer.layers
+        active = layers.selection.active
+        mark = opened.edit.metadata["napari_sam"]
+        # The same objects, left in the viewer when their image was removed.
+        self._layer_list.remove(x for x in list(layers) if isinstance(x, Labels) and _mark_of(x) == mark)
+        with self._layer_list.own_change():
+            for layer in reversed(opened.layers):
+                layers.insert(layers.index(self._image) + 1, layer)
+            layers.selection.active = active
+        opened.edit.events.set_data.connect(self._on_set_data)
+        opened.on_changed_elsewhere = self._store_notifier.changed.emit
+        self._keys.add_layer(opened.edit)
+        self.store_layers = opened
+        self.update_choices()
+        self.store_opened.emit()
 
     def _own_text(self) -> str:
-        if isinstance(self.writer, StoreWriter):
-            count = len(self.writer.store)
-            return f"{count} object{'' if count == 1 else 's'} in {self.writer.store.path.name}"
-        if self._path is None:
+        if self.store_layers is not None:
+            count = len(self.store_layers.store)
+            return f"{count} object{'' if count == 1 else 's'} in {self.store_layers.store.path.name}"
+        if self._own_path is None:
             return "new label store"
-        return f"{'' if self._path.exists() else 'new '}{self._path.name}"
+        return f"{'' if self._own_path.exists() else 'new '}{self._own_path.name}"
 
-    def _store_layers(self) -> list[Labels]:
-        return self.writer.layers if isinstance(self.writer, StoreWriter) else []
+    def _on_set_data(self, event: object = None) -> None:
+        self._stroke_timer.start()
 
-    def _layers(self) -> list[Labels]:
-        if self.writer is None:
-            return []
-        return self.writer.layers if isinstance(self.writer, StoreWriter) else [self.writer.layer]
+    def _on_stroke(self) -> None:
+        self.flush()
+        self.edited.emit()
+
+    def _on_store_changed(self) -> None:
+        if not self._catch_up_soon.isActive():  # objects come in bursts
+            self._catch_up_soon.start()
+
+    def _catch_up(self) -> None:
+        if self.store_layers is not None:
+            try:
+                self.store_layers.catch_up()
+            except NapariSamError as error:
+                self._notifier.error(str(error))
+        self.update_count()
+
+    def _describe(self) -> None:
+        if self.store_layers is not None:
+            self.store_layers.describe()
+
+
+def _mark_of(layer: Labels) -> object:
+    """Return what tells of which store a labels layer shows the objects."""
+    return layer.metadata.get("napari_sam")

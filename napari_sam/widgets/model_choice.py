@@ -1,46 +1,49 @@
-"""The choice under "Model": the registered networks, or a checkpoint file."""
+"""The choice of the model: a registered network or a checkpoint file."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog
 
 from napari_sam.widgets.qt_helpers import refill
 from src_models.checkpoints.registry import is_cached, model_info, model_names
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from qtpy.QtWidgets import QComboBox
-
-    from napari_sam.widgets.engine_session import EngineSession
 
 _OPEN_FILE = "checkpoint file…"
 
 
-class ModelChoice:
-    """Fills the box of models and tells which one was chosen.
+class ModelChoice(QObject):
+    """Offer the models in a combo box.
 
     Parameters
     ----------
     combo : QComboBox
-        The box.
-    session : EngineSession
-        Which knows the model in use.
-    chosen : callable
-        Called with the name or path.
+        Box to fill.
+    model : str
+        Name or path of the model in use.
+
+    Attributes
+    ----------
+    model : str
+        Name or path of the model chosen last.
+
+    Signals
+    -------
+    model_chosen : str
+        Name or path of a model that the user chose.
     """
 
-    def __init__(self, combo: QComboBox, session: EngineSession, chosen: Callable[[str], None]) -> None:
-        self._combo, self._session, self._chosen = combo, session, chosen
-        items: list[tuple[str, Any]] = []
-        for name in model_names():
-            info = model_info(name)
-            size = f", {info.size_bytes / 1e6:.0f} MB" if info.size_bytes else ""
-            items.append((name if is_cached(info) else f"{name} (download{size})", name))
-        refill(combo, [*items, (_OPEN_FILE, _OPEN_FILE)])
+    model_chosen = Signal(str)
+
+    def __init__(self, combo: QComboBox, model: str) -> None:
+        super().__init__()
+        self._combo, self.model = combo, model
+        refill(combo, [*((_text_of(name), name) for name in model_names()), (_OPEN_FILE, _OPEN_FILE)])
         combo.activated.connect(self._on_activated)
 
     def _on_activated(self) -> None:
@@ -50,9 +53,19 @@ class ModelChoice:
                 self._combo, "Open a SAM checkpoint", "", "Checkpoints (*.pth *.pt *.safetensors)"
             )
             if not path:
-                self._combo.setCurrentIndex(self._combo.findData(self._session.model))
+                self._combo.setCurrentIndex(self._combo.findData(self.model))
                 return
             self._combo.insertItem(0, Path(path).name, path)
             self._combo.setCurrentIndex(0)
             chosen = path
-        self._chosen(chosen)
+        self.model = chosen
+        self.model_chosen.emit(chosen)
+
+
+def _text_of(name: str) -> str:
+    """Return the item of a model, which tells whether it must be downloaded."""
+    info = model_info(name)
+    if is_cached(info):
+        return name
+    size = f", {info.size_bytes / 1e6:.0f} MB" if info.size_bytes else ""
+    return f"{name} (download{size})"

@@ -4,29 +4,113 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from qtpy.QtCore import QSignalBlocker, QTimer
+from qtpy.QtCore import QSignalBlocker, Qt, QTimer
+from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Sequence
 
     from qtpy.QtCore import QObject
 
+_COMBO_CHARACTERS = 12  # narrow enough for a dock; long items are cut
 
-def refill(combo: Any, items: list[tuple[str, Any]]) -> None:
-    """Replace a combo box's items and keep the choice if it is still there."""
-    before = combo.currentData()
+
+def button(text: str, tip: str, *, checkable: bool = False) -> QPushButton:
+    """Make a button that leaves the keyboard focus on the canvas."""
+    made = QPushButton(text)
+    made.setToolTip(tip)
+    made.setCheckable(checkable)
+    made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    return made
+
+
+def primary_button(text: str, tip: str) -> QPushButton:
+    """Make the button of a page's main action."""
+    made = button(text, tip)
+    made.setStyleSheet("QPushButton { font-weight: bold; padding: 6px; }")
+    return made
+
+
+def combo_box(tip: str, choices: Iterable[tuple[str, Any]] = ()) -> QComboBox:
+    """Make a combo box of (text, value) choices that does not widen the dock."""
+    made = QComboBox()
+    made.setToolTip(tip)
+    narrow(made)
+    for text, value in choices:
+        made.addItem(text, value)
+    return made
+
+
+def narrow(combo: QComboBox) -> None:
+    """Keep the items of a combo box from widening the dock."""
+    combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
+    combo.setMinimumContentsLength(_COMBO_CHARACTERS)
+
+
+def wrapped_label(text: str = "", *, selectable: bool = False) -> QLabel:
+    """Make a label that breaks lines; the text of a selectable one can be copied."""
+    made = QLabel(text)
+    made.setWordWrap(True)
+    if selectable:
+        made.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+    return made
+
+
+def row(widgets: Sequence[QWidget], stretch: int | None = None) -> QHBoxLayout:
+    """Lay widgets out side by side; the one of index `stretch` takes the free width."""
+    layout = QHBoxLayout()
+    for index, widget in enumerate(widgets):
+        layout.addWidget(widget, 1 if index == stretch else 0)
+    return layout
+
+
+def refill(combo: QComboBox, items: Sequence[tuple[str, Any]]) -> None:
+    """Replace the items of a combo box, and keep the selection if it is among the new items."""
+    selected = combo.currentData()
     with QSignalBlocker(combo):
         combo.clear()
         for text, data in items:
             combo.addItem(text, data)
-        index = next((i for i, (_, data) in enumerate(items) if data is before), 0)
+        index = next((i for i, (_, data) in enumerate(items) if data is selected), 0)
         combo.setCurrentIndex(index if items else -1)
 
 
 def single_shot(parent: QObject, milliseconds: int, action: Callable[[], None]) -> QTimer:
-    """A timer that calls `action` once, so long after it was last started."""
+    """Return a timer that calls `action` once, `milliseconds` after its last start."""
     timer = QTimer(parent)
     timer.setSingleShot(True)
     timer.setInterval(milliseconds)
     timer.timeout.connect(action)
     return timer
+
+
+class Fold(QWidget):
+    """Section that is hidden until its title is clicked.
+
+    Parameters
+    ----------
+    title : str
+        Text of the line that opens and closes the section.
+    content : QWidget
+        What the section shows.
+    """
+
+    def __init__(self, title: str, content: QWidget) -> None:
+        super().__init__()
+        self.content = content
+        self.header = QToolButton()
+        self.header.setText(title)
+        self.header.setCheckable(True)
+        self.header.setAutoRaise(True)
+        self.header.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
+        self.header.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.header)
+        layout.addWidget(content)
+        self.header.toggled.connect(self._on_toggled)
+        self._on_toggled(False)
+
+    def _on_toggled(self, is_open: bool) -> None:
+        self.header.setArrowType(Qt.ArrowType.DownArrow if is_open else Qt.ArrowType.RightArrow)
+        self.content.setVisible(is_open)

@@ -1,4 +1,4 @@
-"""Rate masks from 1 to 10, blind: one at a time, in random order, saved at once."""
+"""The rating dock: masks are rated blind from 1 to 10, in random order; each rating is saved at once."""
 
 from __future__ import annotations
 
@@ -7,44 +7,28 @@ import time
 from functools import partial
 from typing import TYPE_CHECKING
 
+import napari
 import numpy as np
-from napari.utils.notifications import show_error
-from qtpy.QtCore import Qt
-from qtpy.QtWidgets import (
-    QFileDialog,
-    QGridLayout,
-    QLabel,
-    QLineEdit,
-    QProgressBar,
-    QPushButton,
-    QVBoxLayout,
-    QWidget,
-)
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_sam.errors import NapariSamError
 from napari_sam.evaluation.rating.rating_study import BEST, RatingStudy
 from napari_sam.widgets.canvas_view import focus_canvas
-from napari_sam.widgets.key_bindings import KeySet
+from napari_sam.widgets.key_bindings import KeyBindings
+from napari_sam.widgets.notifier import NapariNotifier
+from napari_sam.widgets.rating_panel import RatingPanel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    import napari
     from numpy.typing import NDArray
 
     from napari_sam.evaluation.rating.rating_study import RatingItem
+    from napari_sam.widgets.notifier import Notifier
 
-_ABOUT = (
-    "<b>How good is the outlined mask?</b><br>"
-    "10: as good as one drawn with care.<br>"
-    "7 to 9: right object, small mistakes along its outline.<br>"
-    "4 to 6: right object, large mistakes.<br>"
-    "2 to 3: hardly the object.<br>"
-    "1: no object, or nothing outlined.<br>"
-    "The cross marks what was asked for; any object or part of one that it may mean is right."
-)
-_PICTURE, _MASK, _CROSS = "To rate", "Mask", "Asked for"
+_PICTURE, _MASK, _PROMPT = "To rate", "Mask", "Asked for"
+_LEAST_CROSS_PX, _CROSS_SHARE = 3.0, 0.03  # size of the cross, in pixels and of the picture
 
 
 class RatingWidget(QWidget):
@@ -52,121 +36,99 @@ class RatingWidget(QWidget):
 
     Parameters
     ----------
-    viewer : napari.Viewer
-        The window; the study shows its own layers in it.
-    study : Study, optional
-        Which; without it the dock asks for a folder.
+    napari_viewer : napari.Viewer
+        Viewer that shows the masks; napari passes it by this name.
+    study : RatingStudy, optional
+        The study; without it the dock asks for a folder.
     rater : str, optional
-        Who rates; the user's name by default.
+        Name of the rater; the user's name by default.
+    notifier : Notifier, optional
+        Receiver of errors.
+    clock : callable
+        Returns the time in seconds.
 
     Attributes
     ----------
-    current : Item or None
-        What is shown; None before a study is opened, and at its end.
+    panel : RatingPanel
+        All controls.
+    current : RatingItem or None
+        Mask to rate; None before a study is opened, and at its end.
     """
 
-    def __init__(self, viewer: napari.Viewer, study: RatingStudy | None = None, rater: str | None = None) -> None:
+    def __init__(
+        self,
+        napari_viewer: napari.Viewer,
+        study: RatingStudy | None = None,
+        rater: str | None = None,
+        *,
+        notifier: Notifier | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         super().__init__()
-        self._viewer, self._study = viewer, study
-        self._keys = KeySet(viewer)
-        self._order: list[RatingItem] = []
-        self._at = 0
-        self._rated_as = ""  # whose order it is, whatever is being typed
+        self._viewer, self._study, self._clock = napari_viewer, study, clock
+        self._notifier: Notifier = notifier or NapariNotifier()
+        self._keys = KeyBindings(napari_viewer)
+        self._items: list[RatingItem] = []
+        self._position = 0
+        self._rater = ""  # whose items they are, whatever is being typed
         self._shown_at = 0.0
         self.current: RatingItem | None = None
-        self._build()
-        self.rater.setText(rater or _user())
-        self._show_state()
+        self.panel = RatingPanel(BEST)
+        QVBoxLayout(self).addWidget(self.panel)
+        self.panel.rater.setText(rater or _user_name())
+        self.panel.rated.connect(self.rate)
+        self.panel.choose.clicked.connect(self._choose_folder)
+        self.panel.rater.editingFinished.connect(self._on_rater_edited)
+        self.panel.back.clicked.connect(self.take_back)
+        self.panel.hide_mask.clicked.connect(self.toggle_mask)
+        self._refresh()
         if study is not None:
             self.begin(study)
 
-    def _build(self) -> None:
-        about = QLabel(_ABOUT)
-        about.setWordWrap(True)
-        self.choose = QPushButton("Open study …")
-        self.choose.setToolTip("The folder that 'napari-sam evaluate human prepare' made")
-        self.rater = QLineEdit()
-        self.rater.setPlaceholderText("Your name")
-        self.rater.setToolTip("Ratings are kept under this name; each rater sees an order of their own")
-        self.next_step = QLabel()
-        self.next_step.setWordWrap(True)
-        self.next_step.setStyleSheet("QLabel { font-weight: bold; padding: 6px; }")
-        grid = QGridLayout()
-        self.buttons: list[QPushButton] = []
-        for value in range(1, BEST + 1):
-            button = QPushButton(str(value))
-            button.setToolTip(f"Key {value % BEST}")
-            button.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # keys must keep going to the canvas
-            button.clicked.connect(partial(self._pressed, value))
-            grid.addWidget(button, (value - 1) // 5, (value - 1) % 5)
-            self.buttons.append(button)
-        self.back = _quiet("↶ Back (Backspace)", "Take the last rating back and rate it again")
-        self.hide_mask = _quiet("Hide mask (M)", "Look at the picture without the outline, and back")
-        self.progress = QProgressBar()
-        self.progress.setTextVisible(False)
-        self.counts = QLabel()
-        self.counts.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        self.choose.clicked.connect(self._ask_folder)
-        self.rater.editingFinished.connect(self._another_rater)
-        self.back.clicked.connect(self.take_back)
-        self.hide_mask.clicked.connect(self.toggle_mask)
-        layout = QVBoxLayout(self)
-        layout.addWidget(self.next_step)
-        layout.addWidget(self.choose)
-        layout.addWidget(self.rater)
-        layout.addWidget(about)
-        layout.addLayout(grid)
-        for widget in (self.back, self.hide_mask, self.progress, self.counts):
-            layout.addWidget(widget)
-        layout.addStretch(1)
+    # ---- the user's actions --------------------------------------------------------------------------------
 
-    # ---- what the user does -------------------------------------------------------------------------------
+    def open(self, folder: str | Path) -> None:
+        """Open the study of a folder; tell the user if there is none."""
+        try:
+            study = RatingStudy.open(folder)
+        except NapariSamError as error:
+            self._notifier.error(str(error))
+            return
+        self.begin(study)
 
     def begin(self, study: RatingStudy) -> None:
-        """Go on with a study where this rater stopped."""
-        rater = self.rater.text().strip()
+        """Continue a study where the rater stopped."""
+        rater = self.panel.rater.text().strip()
         try:
             rated = study.ratings(rater)
             order = study.order(rater)
         except NapariSamError as error:
-            show_error(str(error))
+            self._notifier.error(str(error))
             return
         waiting = [item for item in order if item.number not in rated]
-        self._study, self._rated_as = study, rater
-        self._order = [item for item in order if item.number in rated] + waiting
-        self._at = len(rated)
+        self._study, self._rater = study, rater
+        self._items = [item for item in order if item.number in rated] + waiting
+        self._position = len(rated)
         self._keys.use(self._bindings())
-        self._go()
+        self._show_current()
         focus_canvas()
 
     def rate(self, rating: int) -> None:
-        """Keep a rating of what is shown, and go on."""
-        if self._study is None or self.current is None or self._renamed():
+        """Save the rating of the current mask, and show the next one."""
+        if self._study is None or self.current is None or self._was_renamed():
             return
-        seconds = time.monotonic() - self._shown_at
-        try:
-            self._study.rate(self._rated_as, self.current.number, rating, seconds)
-        except NapariSamError as error:
-            show_error(str(error))
-            return
-        self._at += 1
-        self._go()
-
-    def _pressed(self, value: int, checked: bool = False) -> None:
-        self.rate(value)
+        seconds = self._clock() - self._shown_at
+        if self._save(self._study, self.current, rating, seconds):
+            self._position += 1
+            self._show_current()
 
     def take_back(self) -> None:
         """Take the last rating back, and show its mask again."""
-        if self._study is None or self._renamed() or self._at == 0:
+        if self._study is None or self._was_renamed() or self._position == 0:
             return
-        item = self._order[self._at - 1]
-        try:
-            self._study.rate(self._rated_as, item.number, 0)
-        except NapariSamError as error:
-            show_error(str(error))
-            return
-        self._at -= 1
-        self._go()
+        if self._save(self._study, self._items[self._position - 1], 0):
+            self._position -= 1
+            self._show_current()
 
     def toggle_mask(self) -> None:
         """Hide the outline, or show it again."""
@@ -174,113 +136,102 @@ class RatingWidget(QWidget):
             layer = self._viewer.layers[_MASK]
             layer.visible = not layer.visible
 
-    def _renamed(self) -> bool:
-        """Whether another name was typed: then its own order is shown first, and nothing is rated yet."""
-        if self.rater.text().strip() == self._rated_as:
+    def _save(self, study: RatingStudy, item: RatingItem, rating: int, seconds: float = 0.0) -> bool:
+        try:
+            study.rate(self._rater, item.number, rating, seconds)
+        except NapariSamError as error:
+            self._notifier.error(str(error))
             return False
-        self._another_rater()
         return True
 
-    def _another_rater(self) -> None:
-        """Another name has its own ratings."""
-        self.rater.clearFocus()
-        if self._study is not None and self.rater.text().strip() != self._rated_as:
-            self.begin(self._study)
-        self._show_state()
+    def _was_renamed(self) -> bool:
+        """Show the masks of another rater if another name was typed; return whether that was so."""
+        if self.panel.rater.text().strip() == self._rater:
+            return False
+        self._on_rater_edited()
+        return True
 
-    def _ask_folder(self) -> None:
+    def _on_rater_edited(self) -> None:
+        self.panel.rater.clearFocus()
+        if self._study is not None and self.panel.rater.text().strip() != self._rater:
+            self.begin(self._study)
+        self._refresh()
+
+    def _choose_folder(self) -> None:
         folder = QFileDialog.getExistingDirectory(self, "Folder of the study")
         if folder:
             self.open(folder)
-
-    def open(self, folder: str | Path) -> None:
-        """Open a study's folder; says what is wrong with it if it is none."""
-        try:
-            study = RatingStudy.open(folder)
-        except NapariSamError as error:
-            show_error(str(error))
-            return
-        self.begin(study)
 
     def _bindings(self) -> dict[str, Callable[[], None]]:
         keys: dict[str, Callable[[], None]] = {str(v % BEST): partial(self.rate, v) for v in range(1, BEST + 1)}
         return keys | {"Backspace": self.take_back, "M": self.toggle_mask}
 
-    # ---- what is shown ------------------------------------------------------------------------------------
+    # ---- display ------------------------------------------------------------------------------------------
 
-    def _go(self) -> None:
-        """Show the next mask, or the end."""
-        self.current = self._order[self._at] if self._at < len(self._order) else None
+    def _show_current(self) -> None:
+        """Show the next mask, or the end of the study."""
+        self.current = self._items[self._position] if self._position < len(self._items) else None
         if self.current is not None and self._study is not None:
             try:
                 rgb, mask = self._study.pixels(self.current)
             except NapariSamError as error:
-                show_error(str(error))
+                self._notifier.error(str(error))
                 self.current = None
             else:
                 self._show(rgb, mask, self.current.point)
         if self.current is None:
-            self._remove()
-        self._shown_at = time.monotonic()
-        self._show_state()
+            self._remove_layers()
+        self._shown_at = self._clock()
+        self._refresh()
 
     def _show(self, rgb: NDArray[np.uint8], mask: NDArray[np.bool_], point: tuple[int, int]) -> None:
-        """A picture, a mask's outline and the point; the layers stay, so that keys and view settings do."""
+        """Show a picture, the outline of a mask and its prompt; existing layers are reused, with their settings."""
         layers = self._viewer.layers
         outline = mask.astype(np.uint8)
-        if _PICTURE in layers and _MASK in layers and _CROSS in layers:
-            layers[_PICTURE].data, layers[_MASK].data, layers[_CROSS].data = rgb, outline, [point]
+        if _PICTURE in layers and _MASK in layers and _PROMPT in layers:
+            layers[_PICTURE].data, layers[_MASK].data, layers[_PROMPT].data = rgb, outline, [point]
             layers[_MASK].visible = True
         else:
-            self._remove()
-            self._keys.add(self._viewer.add_image(rgb, name=_PICTURE, rgb=True))
-            drawn = self._viewer.add_labels(
-                outline, name=_MASK, opacity=1.0, colormap={None: "transparent", 1: "#ffd400"}
-            )
-            drawn.contour = 1
-            drawn.editable = False
-            self._keys.add(drawn)
-            cross = self._viewer.add_points([point], name=_CROSS, symbol="cross", face_color="#ff3b30", border_width=0)
-            cross.editable = False
-            self._keys.add(cross)
-        layers[_CROSS].size = max(3.0, 0.03 * max(rgb.shape[:2]))
+            self._remove_layers()
+            self._add_layers(rgb, outline, point)
+        layers[_PROMPT].size = max(_LEAST_CROSS_PX, _CROSS_SHARE * max(rgb.shape[:2]))
         self._viewer.reset_view()
 
-    def _remove(self) -> None:
-        for name in (_CROSS, _MASK, _PICTURE):
+    def _add_layers(self, rgb: NDArray[np.uint8], outline: NDArray[np.uint8], point: tuple[int, int]) -> None:
+        picture = self._viewer.add_image(rgb, name=_PICTURE, rgb=True)
+        mask = self._viewer.add_labels(outline, name=_MASK, opacity=1.0, colormap={None: "transparent", 1: "#ffd400"})
+        mask.contour = 1
+        mask.editable = False
+        cross = self._viewer.add_points([point], name=_PROMPT, symbol="cross", face_color="#ff3b30", border_width=0)
+        cross.editable = False
+        for layer in (picture, mask, cross):
+            self._keys.add_layer(layer)
+
+    def _remove_layers(self) -> None:
+        for name in (_PROMPT, _MASK, _PICTURE):
             if name in self._viewer.layers:
                 self._viewer.layers.remove(name)
 
-    def _show_state(self) -> None:
-        """Say what to do next, and how far it is."""
-        total = len(self._order)
-        waiting = self.current is not None
-        for button in (*self.buttons, self.hide_mask):
-            button.setEnabled(waiting)
-        self.back.setEnabled(self._at > 0)
-        self.progress.setVisible(total > 0)
-        self.progress.setRange(0, max(1, total))
-        self.progress.setValue(self._at)
-        self.counts.setText(f"{self._at} of {total} rated" if total else "")
+    def _refresh(self) -> None:
+        """Show the next step and the progress."""
+        total, panel = len(self._items), self.panel
+        is_waiting = self.current is not None
+        for control in (*panel.ratings, panel.hide_mask):
+            control.setEnabled(is_waiting)
+        panel.back.setEnabled(self._position > 0)
+        panel.show_progress(self._position, total)
         if self._study is None:
-            self.next_step.setText("Open a study: the folder that 'napari-sam evaluate human prepare' made.")
-        elif waiting:
-            self.next_step.setText(f"Mask {self._at + 1} of {total}: rate it with the keys 1 to 9, 0 for 10.")
-        elif total and self._at >= total:
-            self.next_step.setText("Done: every mask is rated. Thank you! You can close the window.")
+            panel.next_step.setText("Open a study: the folder that 'napari-sam evaluate human prepare' made.")
+        elif is_waiting:
+            panel.next_step.setText(f"Mask {self._position + 1} of {total}: rate it with the keys 1 to 9, 0 for 10.")
+        elif total and self._position >= total:
+            panel.next_step.setText("Done: every mask is rated. Thank you! You can close the window.")
         else:
-            self.next_step.setText("This study cannot be shown; open another one.")
+            panel.next_step.setText("This study cannot be shown; open another one.")
 
 
-def _quiet(text: str, tip: str) -> QPushButton:
-    button = QPushButton(text)
-    button.setToolTip(tip)
-    button.setFocusPolicy(Qt.FocusPolicy.NoFocus)
-    return button
-
-
-def _user() -> str:
-    """The user's name, as far as it is known."""
+def _user_name() -> str:
+    """Return the user's name, or an empty text if it is unknown."""
     try:
         return getpass.getuser()
     except (KeyError, OSError):
@@ -288,22 +239,20 @@ def _user() -> str:
 
 
 def rate_in_window(study: RatingStudy, rater: str) -> int:
-    """Open a window, let a person rate, and return how many masks have their rating when it is closed.
+    """Open a window for rating, and return the number of rated masks when it is closed.
 
     Parameters
     ----------
-    study : Study
-        Which.
+    study : RatingStudy
+        The study.
     rater : str
-        Who.
+        Name of the rater.
 
     Raises
     ------
     EvaluationError
         If the name cannot be that of a file, or earlier ratings are damaged.
     """
-    import napari  # noqa: PLC0415 - slow to import
-
     study.ratings(rater)
     viewer = napari.Viewer(title=f"napari-sam: rating as {rater}")
     viewer.window.add_dock_widget(RatingWidget(viewer, study, rater), name="Rate masks", area="right")

@@ -12,8 +12,9 @@ from napari_sam.engine.interactive.prompts import MaskPrompt, Prompt
 from napari_sam.engine.windows import whole_window
 from napari_sam.errors import ImageError, LabelsError
 from napari_sam.io.images.open_image import image_from_layer
-from napari_sam.layers.labels_layer import LabelsWriter
-from napari_sam.layers.prompt_layers import BACKGROUND, FOREGROUND, PromptLayers, current_plane, shape_prompt
+from napari_sam.layers.labels_layer import LabelsLayerWriter
+from napari_sam.layers.placement import current_plane
+from napari_sam.layers.prompt_layers import BACKGROUND, FOREGROUND, PromptLayers, shape_prompt
 
 PLACES = [
     {},
@@ -167,7 +168,7 @@ def test_rgb_and_multiscale_layers_are_read(viewer, rng):
 
 @pytest.fixture
 def writer(viewer):
-    created = LabelsWriter.create(viewer.add_image(np.zeros((40, 50)), name="cells"))
+    created = LabelsLayerWriter.create(viewer.add_image(np.zeros((40, 50)), name="cells"))
     viewer.add_layer(created.layer)
     return created
 
@@ -189,14 +190,14 @@ def test_undo_and_redo_restore_every_pixel(writer):
         writer.commit(_prediction(square, origin), (), "replace")
         states.append(writer.layer.data.copy())
     for state in states[-2::-1]:
-        assert writer.undo() is not None
+        assert writer.undo()
         np.testing.assert_array_equal(writer.layer.data, state)
-    assert writer.undo() is None
+    assert not writer.undo()
     assert writer.next_label == 1
     for state in states[1:]:
-        assert writer.redo() is not None
+        assert writer.redo()
         np.testing.assert_array_equal(writer.layer.data, state)
-    assert writer.redo() is None
+    assert not writer.redo()
     assert writer.next_label == 4
 
 
@@ -229,7 +230,7 @@ def test_a_full_dtype_is_refused_with_the_remedy(viewer):
     image = viewer.add_image(np.zeros((40, 50)))
     data = np.zeros((40, 50), np.uint8)
     data[0, 0] = 255
-    existing = LabelsWriter(Labels(data), image)
+    existing = LabelsLayerWriter(Labels(data), image)
     with pytest.raises(LabelsError, match=r"256 .*uint8.*uint32"):
         existing.commit(_prediction(np.ones((5, 5), bool), (9, 9)), ())
 
@@ -237,13 +238,13 @@ def test_a_full_dtype_is_refused_with_the_remedy(viewer):
 def test_labels_that_do_not_fit_are_refused(viewer):
     image = viewer.add_image(np.zeros((40, 50)))
     with pytest.raises(LabelsError, match=r"\(40, 51\)"):
-        LabelsWriter(Labels(np.zeros((40, 51), np.uint8)), image)
+        LabelsLayerWriter(Labels(np.zeros((40, 51), np.uint8)), image)
     with pytest.raises(LabelsError, match="multiscale"):
-        LabelsWriter(Labels([np.zeros((40, 50), np.uint8), np.zeros((20, 25), np.uint8)], multiscale=True), image)
+        LabelsLayerWriter(Labels([np.zeros((40, 50), np.uint8), np.zeros((20, 25), np.uint8)], multiscale=True), image)
 
 
 def test_planes_of_a_stack_are_written_apart(viewer):
-    stack = LabelsWriter.create(viewer.add_image(np.zeros((3, 40, 50))))
+    stack = LabelsLayerWriter.create(viewer.add_image(np.zeros((3, 40, 50))))
     stack.commit(_prediction(np.ones((5, 5), bool)), (2,))
     assert stack.layer.data[2].sum() == 25
     assert not stack.layer.data[:2].any()
@@ -266,7 +267,7 @@ def test_a_painted_label_is_not_given_again(writer):
 
 def test_a_new_writer_keeps_the_earlier_objects_table(viewer, writer):
     writer.commit(_prediction(np.ones((5, 5), bool)), ())
-    again = LabelsWriter(writer.layer, viewer.layers["cells"])
+    again = LabelsLayerWriter(writer.layer, viewer.layers["cells"])
     again.commit(_prediction(np.ones((5, 5), bool), (10, 10)), ())
     assert writer.layer.features["index"].tolist() == [1, 2]
 

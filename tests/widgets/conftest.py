@@ -10,19 +10,30 @@ import numpy as np
 import pytest
 
 if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
-    collect_ignore_glob = ["test_*"]
+    collect_ignore_glob = ["test_*", "pages/test_*"]
+
+
+class RecordingNotifier:
+    """Collects the messages that the user would see."""
+
+    def __init__(self):
+        self.messages = []
+
+    def error(self, message):
+        self.messages.append(message)
+
+    def info(self, message):
+        self.messages.append(message)
 
 
 class Window:
     """A viewer with the SAM dock, and a hand on the mouse."""
 
-    def __init__(self, viewer, qtbot):
-        from napari_sam.widgets.dock import PromptWidget
-
-        self.viewer, self.qtbot = viewer, qtbot
+    def __init__(self, viewer, qtbot, dock, notifier):
+        self.viewer, self.qtbot, self.dock = viewer, qtbot, dock
+        self.errors = notifier.messages
         viewer.window.resize(1300, 850)
-        self.widget = PromptWidget(viewer)
-        viewer.window.add_dock_widget(self.widget, name="SAM", area="right")
+        viewer.window.add_dock_widget(dock, name="SAM", area="right")
         self.canvas = viewer.window._qt_viewer.canvas
 
     def wait(self, condition, timeout=60_000):
@@ -30,7 +41,7 @@ class Window:
 
     def settle(self, milliseconds=150):
         self.qtbot.wait(milliseconds)
-        self.wait(lambda: not self.widget.thread.busy)
+        self.wait(lambda: not self.dock.thread.busy)
         self.qtbot.wait(50)
 
     def show(self, data, **kwargs):
@@ -40,8 +51,8 @@ class Window:
         self.settle()
         return layer
 
-    def at(self, layer, yx):
-        """Canvas position of a data coordinate."""
+    def canvas_position(self, layer, yx):
+        """Return the canvas position of a data coordinate."""
         from qtpy.QtCore import QPoint
 
         world = layer.data_to_world(yx)[-2:]
@@ -53,7 +64,7 @@ class Window:
         from qtpy.QtCore import Qt
         from qtpy.QtTest import QTest
 
-        spot = self.at(layer, yx)
+        spot = self.canvas_position(layer, yx)
         QTest.mouseMove(self.canvas.native, spot)
         self.qtbot.wait(30)
         QTest.mouseClick(self.canvas.native, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, spot)
@@ -62,7 +73,7 @@ class Window:
         from qtpy.QtCore import Qt
         from qtpy.QtTest import QTest
 
-        a, b = self.at(layer, start), self.at(layer, stop)
+        a, b = self.canvas_position(layer, start), self.canvas_position(layer, stop)
         native, left, no = self.canvas.native, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
         QTest.mouseMove(native, a)
         QTest.mousePress(native, left, no, a)
@@ -81,47 +92,70 @@ class Window:
         QTest.keyClick(self.canvas.native, getattr(Qt.Key, f"Key_{name}"), modifiers)
         self.qtbot.wait(50)
 
-    def ask(self, act):
-        """Do something that changes the prompts, and wait for the answer to it."""
-        self.widget.answer = None
+    def predict(self, act):
+        """Do something that changes the prompts, and wait for the answer."""
+        self.dock.click.answer = None
         act()
-        self.wait(lambda: self.widget.answer is not None)
+        self.wait(lambda: self.dock.click.answer is not None)
         self.settle(20)
-        return self.widget.answer
+        return self.dock.click.answer
+
+    @property
+    def panel(self):
+        return self.dock.panel
+
+    @property
+    def writer(self):
+        return self.dock.labels.writer
+
+    @property
+    def guide(self):
+        """The line on top of the dock."""
+        return self.dock.panel.next_step.text()
 
     def labels(self):
-        return np.asarray(self.widget.writer.layer.data)
+        return np.asarray(self.writer.layer.data)
 
 
 @pytest.fixture
-def window(make_napari_viewer, qtbot, monkeypatch, tmp_path):
-    """A window; errors shown to the user are collected in `window.errors`."""
-    from napari_sam.widgets import dock as prompt_widget
-
-    errors = []
-    monkeypatch.setenv("NAPARI_SAM_DATA", str(tmp_path / "data"))
-    monkeypatch.setattr(prompt_widget, "show_error", errors.append)
-    monkeypatch.setattr(prompt_widget, "show_info", errors.append)
-    made = Window(make_napari_viewer(show=True), qtbot)
-    made.errors = errors
-    yield made
-    made.widget.shutdown()
-    limit = time.monotonic() + 30
-    while made.widget.thread.busy and time.monotonic() < limit:
-        qtbot.wait(20)
+def notifier():
+    return RecordingNotifier()
 
 
-@pytest.fixture(autouse=True)
-def one_model(monkeypatch, default_predictor):
-    """Load the shipped weights once for all windows."""
+@pytest.fixture
+def session(default_predictor, monkeypatch, tmp_path):
+    """An engine session that loads the shipped weights once for all windows."""
     from napari_sam.engine.interactive.window_predictor import WindowPredictor
-    from napari_sam.widgets import engine_session as session
+    from napari_sam.widgets.engine_session import EngineSession
 
-    class Shared(WindowPredictor):
-        def __init__(self, model, cache=None):
-            if model == "default":
-                self.__dict__.update(default_predictor.__dict__, cache=cache, _image=None)
-            else:
-                super().__init__(model, cache=cache)
+    def load(model, cache):
+        if model != "default":
+            return WindowPredictor(model, cache=cache)
+        shared = default_predictor.sharing()
+        shared.cache = cache
+        return shared
 
-    monkeypatch.setattr(session, "WindowPredictor", Shared)
+    monkeypatch.setenv("NAPARI_SAM_DATA", str(tmp_path / "data"))
+    return EngineSession(loader=load)
+
+
+@pytest.fixture
+def engine():
+    """The engine of the page "Everything"; tests replace it by overriding this fixture."""
+    from napari_sam.widgets.pages.everything_run import JobsEngine
+
+    return JobsEngine()
+
+
+@pytest.fixture
+def window(make_napari_viewer, qtbot, session, engine, notifier):
+    """A window; messages to the user are collected in `window.errors`."""
+    from napari_sam.widgets.dock import SamDock
+
+    viewer = make_napari_viewer(show=True)
+    made = Window(viewer, qtbot, SamDock(viewer, session=session, engine=engine, notifier=notifier), notifier)
+    yield made
+    made.dock.shutdown()
+    limit = time.monotonic() + 30
+    while made.dock.thread.busy and time.monotonic() < limit:
+        qtbot.wait(20)

@@ -27,9 +27,9 @@ def _box_of(truth, yx):
 def test_click_accept_undo_redo(window, nuclei):
     image, truth = nuclei
     layer = window.show(image, name="nuclei")
-    assert "Click an object" in window.widget.controls.next_step.text()
-    answer = window.ask(lambda: window.click(layer, A))
-    assert "Press C" in window.widget.controls.next_step.text()
+    assert "Click an object" in window.guide
+    answer = window.predict(lambda: window.click(layer, A))
+    assert "Press C" in window.guide
     assert len(answer.predictions[0].masks) == 3
     preview = window.viewer.layers[PREVIEW_NAME]
     assert preview.data.any()
@@ -37,7 +37,7 @@ def test_click_accept_undo_redo(window, nuclei):
     window.key("C")
     assert _iou(window.labels(), 1, truth, A) > 0.7
     assert not len(window.viewer.layers["SAM points"].data)  # ready for the next
-    window.ask(lambda: window.click(layer, B))
+    window.predict(lambda: window.click(layer, B))
     window.key("C")
     assert _iou(window.labels(), 2, truth, B) > 0.7
     before = window.labels().copy()
@@ -50,16 +50,16 @@ def test_click_accept_undo_redo(window, nuclei):
 
 def test_the_preview_follows_added_moved_and_removed_points(window, nuclei):
     layer = window.show(nuclei[0])
-    first = window.ask(lambda: window.click(layer, A)).predictions[0]
+    first = window.predict(lambda: window.click(layer, A)).predictions[0]
     window.key("B")
-    second = window.ask(lambda: window.click(layer, (150, 240))).predictions[0]
+    second = window.predict(lambda: window.click(layer, (150, 240))).predictions[0]
     assert second.prompt.point_labels.tolist() == [1, 0]
     points = window.viewer.layers["SAM points"]
 
     def move():
         points.data = np.array([B, (5.0, 5.0)])
 
-    moved = window.ask(move).predictions[0]
+    moved = window.predict(move).predictions[0]
     assert moved.full_mask(nuclei[0].shape)[B]
     assert not first.full_mask(nuclei[0].shape)[B]
 
@@ -67,26 +67,26 @@ def test_the_preview_follows_added_moved_and_removed_points(window, nuclei):
         points.selected_data = {1}
         points.remove_selected()
 
-    assert len(window.ask(remove).predictions[0].prompt.points) == 1
+    assert len(window.predict(remove).predictions[0].prompt.points) == 1
     window.key("C", "ShiftModifier")
     window.settle()
-    assert window.widget.answer is None
+    assert window.dock.click.answer is None
     assert not window.viewer.layers[PREVIEW_NAME].data.any()
 
 
 def test_candidates_are_cycled_with_their_scores(window, nuclei):
     layer = window.show(nuclei[0])
-    prediction = window.ask(lambda: window.click(layer, A)).predictions[0]
+    prediction = window.predict(lambda: window.click(layer, A)).predictions[0]
     seen = []
     for _ in range(3):
-        seen.append(window.widget.controls.candidate.text())
+        seen.append(window.panel.click.candidate.text())
         shown = window.viewer.layers[PREVIEW_NAME].data.astype(bool)
-        np.testing.assert_array_equal(shown, prediction.masks[window.widget._candidate])
+        np.testing.assert_array_equal(shown, prediction.masks[window.dock.click.candidate])
         window.key("N")
     assert len(set(seen)) == 3
     assert f"{prediction.predicted_iou[prediction.best]:.2f}" in seen[0]
     window.key("N", "ShiftModifier")
-    chosen = window.widget._candidate
+    chosen = window.dock.click.candidate
     window.key("C")
     assert (window.labels() == 1).sum() == prediction.masks[chosen].sum()
 
@@ -95,11 +95,11 @@ def test_many_boxes_are_segmented_at_once(window, nuclei):
     image, truth = nuclei
     layer = window.show(image)
     window.key("R")
-    window.widget.controls.batch.setChecked(True)
+    window.panel.click.batch.setChecked(True)
     for yx in (A, B, C):
-        window.ask(lambda yx=yx: window.drag(layer, *_box_of(truth, yx)))
-    assert len(window.widget.answer.predictions) == 3
-    assert "3 objects" in window.widget.controls.next_step.text()
+        window.predict(lambda yx=yx: window.drag(layer, *_box_of(truth, yx)))
+    assert len(window.dock.click.answer.predictions) == 3
+    assert "3 objects" in window.guide
     window.key("C")
     assert [round(_iou(window.labels(), i + 1, truth, yx), 1) >= 0.7 for i, yx in enumerate((A, B, C))] == [True] * 3
     assert not len(window.viewer.layers["SAM boxes"].data)
@@ -109,12 +109,10 @@ def test_many_boxes_are_segmented_at_once(window, nuclei):
 def test_scale_and_translate_do_not_move_the_mask(window, nuclei, place):
     image, truth = nuclei
     layer = window.show(image, **place)
-    window.ask(lambda: window.click(layer, A))
+    window.predict(lambda: window.click(layer, A))
     window.key("C")
     assert _iou(window.labels(), 1, truth, A) > 0.7
-    np.testing.assert_allclose(
-        window.widget.writer.layer.data_to_world((10, 20)), layer.data_to_world((10, 20)), atol=1e-6
-    )
+    np.testing.assert_allclose(window.writer.layer.data_to_world((10, 20)), layer.data_to_world((10, 20)), atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["rgb", "uint16", "float"])
@@ -126,7 +124,7 @@ def test_other_pixel_types(window, nuclei, kind):
         "float": image / 1e4,
     }[kind]
     layer = window.show(data, rgb=kind == "rgb")
-    window.ask(lambda: window.click(layer, A))
+    window.predict(lambda: window.click(layer, A))
     window.key("C")
     assert _iou(window.labels(), 1, truth, A) > 0.6
 
@@ -137,11 +135,11 @@ def test_planes_of_a_stack(window, nuclei):
     layer = window.show(stack)
     window.viewer.dims.set_point(0, 1)
     window.settle()
-    window.ask(lambda: window.click(layer, (1, *A)))
+    window.predict(lambda: window.click(layer, (1, *A)))
     window.viewer.dims.set_point(0, 2)
     window.settle()
-    assert window.widget.answer is None  # the prompt belongs to plane 1
-    window.ask(lambda: window.viewer.dims.set_point(0, 1))
+    assert window.dock.click.answer is None  # the prompt belongs to plane 1
+    window.predict(lambda: window.viewer.dims.set_point(0, 1))
     window.key("C")
     assert _iou(window.labels()[1], 1, truth, A) > 0.7
     assert not window.labels()[[0, 2]].any()
@@ -149,13 +147,13 @@ def test_planes_of_a_stack(window, nuclei):
 
 def test_what_wins_on_overlap_is_chosen(window, nuclei):
     layer = window.show(nuclei[0])
-    window.ask(lambda: window.click(layer, A))
+    window.predict(lambda: window.click(layer, A))
     window.key("C")
     area = (window.labels() == 1).sum()
-    window.ask(lambda: window.click(layer, A))
+    window.predict(lambda: window.click(layer, A))
     window.key("C")  # existing objects stay: the same mask again has nowhere to go
     assert any("wholly under" in e for e in window.errors)
-    window.widget.controls.overlap.setCurrentIndex(1)
+    window.panel.object_form.set_value("overlap", "replace")
     window.key("C")
     assert (window.labels() == 2).sum() == area
 
@@ -163,11 +161,11 @@ def test_what_wins_on_overlap_is_chosen(window, nuclei):
 def test_an_existing_labels_layer_is_continued(window, nuclei):
     layer = window.show(nuclei[0])
     mine = window.viewer.add_labels(np.where(nuclei[1] == 8, 41, 0), name="mine")
-    combo = window.widget.controls.labels
+    combo = window.panel.labels
     combo.setCurrentIndex(combo.findText("mine"))
     window.key("F")
     window.viewer.layers.selection.active = window.viewer.layers["SAM points"]
-    window.ask(lambda: window.click(layer, A))
+    window.predict(lambda: window.click(layer, A))
     window.key("C")
     assert set(np.unique(mine.data)) == {0, 41, 42}
 
@@ -175,7 +173,7 @@ def test_an_existing_labels_layer_is_continued(window, nuclei):
 def test_a_labels_layer_of_another_shape_is_refused(window, nuclei):
     window.show(nuclei[0])
     window.viewer.add_labels(np.zeros((9, 9), int), name="small")
-    combo = window.widget.controls.labels
+    combo = window.panel.labels
     combo.setCurrentIndex(combo.findText("small"))
     assert any("(9, 9)" in e for e in window.errors)
     assert combo.currentIndex() == 0
@@ -206,7 +204,7 @@ def test_the_window_lives_while_the_engine_works(window, nuclei, monkeypatch):
     timer = QTimer()
     timer.timeout.connect(lambda: ticks.append(time.monotonic()))
     timer.start(20)
-    window.ask(lambda: window.click(layer, A))
+    window.predict(lambda: window.click(layer, A))
     timer.stop()
     assert len(ticks) > 5  # a blocked window would have ticked once
 
@@ -215,19 +213,19 @@ def test_progress_and_cancel(window, nuclei, monkeypatch):
     layer = window.show(nuclei[0])
     Slow(monkeypatch, 2.0)
     window.click(layer, A)
-    window.wait(lambda: window.widget.controls.cancel.isVisible())
+    window.wait(lambda: window.panel.cancel.isVisible())
     window.qtbot.wait(300)
-    assert window.widget.controls.progress.isVisible()
-    window.widget.controls.cancel.click()
+    assert window.panel.progress.isVisible()
+    window.panel.cancel.click()
     window.settle()
-    assert window.widget.answer is None
-    assert not window.widget.controls.cancel.isVisible()
+    assert window.dock.click.answer is None
+    assert not window.panel.cancel.isVisible()
     monkeypatch.undo()
 
 
 def test_the_image_may_vanish_while_it_is_encoded(window, nuclei, monkeypatch):
     layer = window.show(nuclei[0])
-    window.ask(lambda: window.click(layer, A))
+    window.predict(lambda: window.click(layer, A))
     window.key("C")
     kept = window.labels().copy()
     Slow(monkeypatch, 0.5)
@@ -235,18 +233,18 @@ def test_the_image_may_vanish_while_it_is_encoded(window, nuclei, monkeypatch):
     window.qtbot.wait(150)
     window.viewer.layers.remove(layer)
     window.settle()
-    assert window.widget.answer is None
+    assert window.dock.click.answer is None
     assert not [x for x in window.viewer.layers if isinstance(x, Points | Shapes)]
     (labels,) = [x for x in window.viewer.layers if isinstance(x, Labels)]
     np.testing.assert_array_equal(labels.data, kept)
-    assert "Open an image" in window.widget.controls.next_step.text()
+    assert "Open an image" in window.guide
 
 
 def test_a_removed_prompt_layer_comes_back(window, nuclei):
     layer = window.show(nuclei[0])
     window.viewer.layers.remove("SAM points")
     window.settle()
-    window.ask(lambda: window.click(layer, A))
+    window.predict(lambda: window.click(layer, A))
 
 
 def test_the_model_may_change_while_it_decodes(window, nuclei, monkeypatch, tmp_path):
@@ -255,11 +253,11 @@ def test_the_model_may_change_while_it_decodes(window, nuclei, monkeypatch, tmp_
     Slow(monkeypatch, 0.5)
     window.click(layer, A)
     window.qtbot.wait(150)
-    window.widget.set_model(str(tmp_path / "bad.pth"))
+    window.dock.set_model(str(tmp_path / "bad.pth"))
     window.settle(300)
-    assert window.widget.answer is None  # the answer of the old model was dropped
+    assert window.dock.click.answer is None  # the answer of the old model was dropped
     assert any("bad.pth" in e for e in window.errors)
-    window.ask(lambda: window.widget.set_model("default"))  # the prompts are still there
+    window.predict(lambda: window.dock.set_model("default"))  # the prompts are still there
 
 
 def test_only_the_newest_answer_is_shown(window, nuclei, monkeypatch):
@@ -269,25 +267,25 @@ def test_only_the_newest_answer_is_shown(window, nuclei, monkeypatch):
     for yx in (A, B):
         points.data = np.array([yx], float)
         window.qtbot.wait(80)
-    window.wait(lambda: window.widget.answer is not None)
+    window.wait(lambda: window.dock.click.answer is not None)
     window.settle()
-    assert window.widget.answer.predictions[0].full_mask(nuclei[0].shape)[B]
+    assert window.dock.click.answer.predictions[0].full_mask(nuclei[0].shape)[B]
     assert layer in window.viewer.layers
 
 
 def test_without_an_image_the_dock_says_what_to_do(window):
-    assert "Open an image" in window.widget.controls.next_step.text()
+    assert "Open an image" in window.guide
     window.key("C")
     assert any("click an object" in e for e in window.errors)
-    window.widget.undo()
+    window.dock.click.actions.undo()
     assert any("Nothing to undo" in e for e in window.errors)
 
 
 def test_the_status_tells_the_engines_state(window, nuclei):
     layer = window.show(nuclei[0])
-    assert "embedding ready" in window.widget.controls.status.text()
-    window.ask(lambda: window.click(layer, A))
-    text = window.widget.controls.status.text()
+    assert "embedding ready" in window.panel.status.text()
+    window.predict(lambda: window.click(layer, A))
+    text = window.panel.status.text()
     for part in ("default on cpu", "window", "ms", "embedding ready"):
         assert part in text
 
@@ -322,23 +320,23 @@ def test_one_bad_object_does_not_hold_up_the_others(window, nuclei):
     image, truth = nuclei
     layer = window.show(image)
     window.key("R")
-    window.widget.controls.batch.setChecked(True)
+    window.panel.click.batch.setChecked(True)
     for yx in (A, A, C):
-        window.ask(lambda yx=yx: window.drag(layer, *_box_of(truth, yx)))
+        window.predict(lambda yx=yx: window.drag(layer, *_box_of(truth, yx)))
     window.key("C")
     assert window.labels().max() == 2  # the second box is the first again
     assert any("object 2" in e and "wholly under" in e for e in window.errors)
-    assert window.widget.answer is None
+    assert window.dock.click.answer is None
 
 
 def test_an_answer_that_is_outdated_is_not_accepted(window, nuclei, monkeypatch):
     layer = window.show(nuclei[0])
-    window.ask(lambda: window.click(layer, A))
+    window.predict(lambda: window.click(layer, A))
     Slow(monkeypatch, 0.5)
     window.click(layer, (135, 190))
     window.key("C")
     assert any("last change" in e for e in window.errors)
-    assert window.widget.writer is None
+    assert window.writer is None
     window.settle()
     window.key("C")
     assert window.labels().max() == 1
@@ -346,11 +344,11 @@ def test_an_answer_that_is_outdated_is_not_accepted(window, nuclei, monkeypatch)
 
 def test_closing_the_dock_lets_go_of_everything(window, nuclei):
     window.show(nuclei[0])
-    window.viewer.window.remove_dock_widget(window.widget)
+    window.viewer.window.remove_dock_widget(window.dock)
     window.qtbot.wait(50)
     assert not [x for x in window.viewer.layers if isinstance(x, Points | Shapes | Labels)]
     assert len(window.viewer.layers) == 1  # the image stays
-    assert window.widget.thread._closed
+    assert window.dock.thread.closed
     window.viewer.layers.clear()
     assert list(window.viewer.layers) == []
 
@@ -359,18 +357,18 @@ def test_clearing_ends_the_progress(window, nuclei, monkeypatch):
     layer = window.show(nuclei[0])
     Slow(monkeypatch, 0.5)
     window.click(layer, A)
-    window.wait(lambda: window.widget.controls.progress.isVisible())
+    window.wait(lambda: window.panel.progress.isVisible())
     window.key("C", "ShiftModifier")
     window.settle(300)
-    assert not window.widget.controls.progress.isVisible()
-    assert window.widget.answer is None
+    assert not window.panel.progress.isVisible()
+    assert window.dock.click.answer is None
 
 
 def test_new_pixels_in_the_layer_are_looked_at_again(window, nuclei):
     layer = window.show(nuclei[0])
-    first = window.ask(lambda: window.click(layer, A)).predictions[0]
+    first = window.predict(lambda: window.click(layer, A)).predictions[0]
     layer.data = np.ascontiguousarray(nuclei[0][::-1])
     window.settle()
-    assert window.widget.answer is None
-    second = window.ask(lambda: window.click(layer, A)).predictions[0]
+    assert window.dock.click.answer is None
+    second = window.predict(lambda: window.click(layer, A)).predictions[0]
     assert first.masks.shape != second.masks.shape or (first.masks != second.masks).any()

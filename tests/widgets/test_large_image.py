@@ -49,9 +49,9 @@ def test_click_accept_and_undo_close_by(window, huge, nuclei):
     truth = nuclei[1]
     layer = open_at_nucleus(window, huge)
     yx = (AT + HERE[0], AT + HERE[1])
-    window.ask(lambda: window.click(layer, yx))
+    window.predict(lambda: window.click(layer, yx))
     window.key("C")
-    writer = window.widget.writer
+    writer = window.writer
     y0, x0, y1, x1 = writer.region
     assert y0 <= yx[0] < y1
     assert (y1 - y0) * (x1 - x0) <= 4096**2
@@ -69,9 +69,9 @@ def test_click_accept_and_undo_close_by(window, huge, nuclei):
 
 def test_a_stroke_of_the_brush_is_journaled_and_undone(window, huge):
     layer = open_at_nucleus(window, huge)
-    window.ask(lambda: window.click(layer, (AT + HERE[0], AT + HERE[1])))
+    window.predict(lambda: window.click(layer, (AT + HERE[0], AT + HERE[1])))
     window.key("C")
-    writer = window.widget.writer
+    writer = window.writer
     window.viewer.layers.selection.active = writer.edit
     writer.edit.mode = "paint"
     writer.edit.brush_size = 20
@@ -95,7 +95,7 @@ def test_a_pause_in_a_stroke_does_not_cut_it_in_two(window, huge):
     layer = open_at_nucleus(window, huge)
     writer = brush_on(window, layer)
     native, left, no = window.canvas.native, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier
-    spots = [window.at(layer, (AT + 350, AT + x)) for x in (220, 260, 300)]
+    spots = [window.canvas_position(layer, (AT + 350, AT + x)) for x in (220, 260, 300)]
     QTest.mouseMove(native, spots[0])
     QTest.mousePress(native, left, no, spots[0])
     for spot in spots[1:]:
@@ -109,9 +109,9 @@ def test_a_pause_in_a_stroke_does_not_cut_it_in_two(window, huge):
 
 def test_from_afar_all_objects_show_and_close_by_they_can_be_edited_again(window, huge):
     layer = open_at_nucleus(window, huge)
-    window.ask(lambda: window.click(layer, (AT + HERE[0], AT + HERE[1])))
+    window.predict(lambda: window.click(layer, (AT + HERE[0], AT + HERE[1])))
     window.key("C")
-    writer = window.widget.writer
+    writer = window.writer
     look_at(window, (AT + 260, AT + 320), 0.15)
     assert writer.display.visible
     assert not writer.edit.visible
@@ -136,9 +136,9 @@ def test_objects_are_there_again_when_the_file_is_opened_again(window, tmp_path,
     zarr.create_array(source, shape=picture.shape, chunks=(256, *picture.shape[1:]), dtype=picture.dtype)[...] = picture
     data = get_reader(str(source))(str(source))[0]
     layer = window.show(data[0], **data[1])
-    window.ask(lambda: window.click(layer, HERE))
+    window.predict(lambda: window.click(layer, HERE))
     window.key("C")
-    path = window.widget.writer.store.path
+    path = window.writer.store.path
     assert path == tmp_path / "cells.zarr.labels.ome.zarr"
     window.viewer.layers.remove(layer)
     window.settle()
@@ -146,30 +146,30 @@ def test_objects_are_there_again_when_the_file_is_opened_again(window, tmp_path,
     assert not kept.editable
     LabelStore.open(path).close()  # it was let go of
     window.show(data[0], **data[1])
-    assert len(window.widget.writer.store) == 1
+    assert len(window.writer.store) == 1
     assert kept not in window.viewer.layers  # it would hide behind the same objects, shown anew
-    assert "1 object " in window.widget.controls.labels.currentText()
-    assert (np.asarray(window.widget.writer.layer.data) == 1).any()
+    assert "1 object " in window.panel.labels.currentText()
+    assert (np.asarray(window.writer.layer.data) == 1).any()
     assert window.errors == []
 
 
 def test_a_store_that_another_process_writes_to_is_named(window, tmp_path, nuclei):
     layer = window.show(nuclei[0])
-    window.ask(lambda: window.click(layer, HERE))
+    window.predict(lambda: window.click(layer, HERE))
     path = tmp_path / "busy.ome.zarr"
     held = LabelStore.create(path, shape=nuclei[0].shape[:2])
-    window.widget.target._open(path)
+    window.dock.labels.open_store(path)
     assert "writes to it" in window.errors[-1]
     held.close()
-    window.widget.target._open(path)
+    window.dock.labels.open_store(path)
     window.key("C")
-    assert len(window.widget.writer.store) == 1
-    assert window.widget.writer.store.path == path
+    assert len(window.writer.store) == 1
+    assert window.writer.store.path == path
 
 
 def brush_on(window, layer):
     window.key("D")
-    writer = window.widget.writer
+    writer = window.writer
     writer.edit.brush_size = 20
     window.qtbot.wait(100)
     return writer
@@ -186,7 +186,7 @@ def test_strokes_go_on_with_their_object_until_a_new_one_is_begun(window, huge):
     window.drag(layer, (AT + 250, AT + 220), (AT + 250, AT + 300))
     window.qtbot.wait(500)
     assert writer.store.table().label.tolist() == [1, 2]
-    assert "brush" in window.widget.controls.next_step.text()
+    assert "brush" in window.guide
     assert window.errors == []
 
 
@@ -211,11 +211,11 @@ def test_the_labels_of_a_large_stack_follow_the_slider(window, tmp_path):
 
 def test_objects_are_exported_from_the_dock(window, nuclei, tmp_path):
     layer = window.show(nuclei[0])
-    window.widget.export_to(str(tmp_path / "none.csv"))
+    window.dock.click.actions.export_to(str(tmp_path / "none.csv"))
     assert "Accept an object first" in window.errors.pop()
-    window.ask(lambda: window.click(layer, HERE))
+    window.predict(lambda: window.click(layer, HERE))
     window.key("C")
-    window.widget.export_to(str(tmp_path / "objects.csv"))
+    window.dock.click.actions.export_to(str(tmp_path / "objects.csv"))
     window.settle()
     assert (tmp_path / "objects.csv").read_text().count("\n") == 2
     assert "Exported 1 objects" in window.errors.pop()
@@ -226,7 +226,7 @@ def test_a_background_point_alone_says_what_is_missing(window, nuclei):
     window.key("B")
     window.click(layer, HERE)
     window.settle()
-    assert "needs an object point" in window.widget.controls.next_step.text()
+    assert "needs an object point" in window.guide
 
 
 def test_strokes_that_could_not_be_saved_stay_in_the_window(window, nuclei, monkeypatch):
@@ -241,7 +241,7 @@ def test_strokes_that_could_not_be_saved_stay_in_the_window(window, nuclei, monk
     monkeypatch.setattr(LabelStore, "paint", full)
     window.drag(layer, (60, 60), (60, 120))
     window.qtbot.wait(400)
-    window.widget.target.drop()
+    window.dock.labels.release()
     assert writer.edit in window.viewer.layers
     assert (writer.edit.data == 1).any()
     assert "last strokes" in window.errors[-1]

@@ -17,16 +17,15 @@ def study(tmp_path):
 
 
 @pytest.fixture
-def rated(make_napari_viewer, qtbot, study, monkeypatch):
-    from napari_sam.widgets import rating_widget
+def rated(make_napari_viewer, qtbot, study, notifier):
+    from napari_sam.widgets.rating_widget import RatingWidget
 
     class Rated:
         def __init__(self):
-            self.errors = []
-            monkeypatch.setattr(rating_widget, "show_error", self.errors.append)
+            self.errors = notifier.messages
             self.viewer = make_napari_viewer(show=True)
             self.viewer.window.resize(1200, 800)
-            self.widget = rating_widget.RatingWidget(self.viewer, study, "ada")
+            self.widget = RatingWidget(self.viewer, study, "ada", notifier=notifier)
             self.viewer.window.add_dock_widget(self.widget, name="Rate masks", area="right")
             qtbot.wait(300)
 
@@ -53,8 +52,8 @@ def test_keys_rate_every_mask_and_the_last_can_be_taken_back(rated, study):
     for _ in order[1:]:
         rated.key("5")
     assert rated.widget.current is None
-    assert "Done" in rated.widget.next_step.text()
-    assert not rated.widget.buttons[0].isEnabled()
+    assert "Done" in rated.widget.panel.next_step.text()
+    assert not rated.widget.panel.ratings[0].isEnabled()
     assert "To rate" not in rated.viewer.layers
     assert rated.errors == []
 
@@ -79,18 +78,18 @@ def test_what_is_shown_is_the_mask_and_not_whose_it_is(rated, study):
 
 def test_a_rater_goes_on_where_they_stopped_and_another_starts_anew(rated, study):
     rated.key("3")
-    rated.widget.rater.setText("grace")
-    rated.widget.rater.editingFinished.emit()
+    rated.widget.panel.rater.setText("grace")
+    rated.widget.panel.rater.editingFinished.emit()
     assert rated.widget.current == study.order("grace")[0]
-    rated.widget.rater.setText("ada")
-    rated.widget.rater.editingFinished.emit()
+    rated.widget.panel.rater.setText("ada")
+    rated.widget.panel.rater.editingFinished.emit()
     assert rated.widget.current == study.order("ada")[1]
-    assert rated.widget.counts.text() == "1 of 6 rated"
+    assert rated.widget.panel.counts.text() == "1 of 6 rated"
 
 
 def test_a_name_that_was_only_typed_gets_no_rating_of_another(rated, study):
     rated.key("3")
-    rated.widget.rater.setText("grace")  # and no Enter
+    rated.widget.panel.rater.setText("grace")  # and no Enter
     rated.widget.rate(9)
     assert study.ratings("grace") == {}
     assert rated.widget.current == study.order("grace")[0]
@@ -103,16 +102,16 @@ def test_buttons_do_what_keys_do(rated, study, qtbot):
     from qtpy.QtCore import Qt
 
     first = rated.widget.current
-    qtbot.mouseClick(rated.widget.buttons[3], Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(rated.widget.panel.ratings[3], Qt.MouseButton.LeftButton)
     assert study.ratings("ada") == {first.number: 4}
-    qtbot.mouseClick(rated.widget.back, Qt.MouseButton.LeftButton)
+    qtbot.mouseClick(rated.widget.panel.back, Qt.MouseButton.LeftButton)
     assert rated.widget.current == first
 
 
 def test_mistakes_are_notifications(rated, tmp_path):
     rated.widget.open(tmp_path)
     assert "evaluate human prepare" in rated.errors.pop()
-    rated.widget.rater.setText("../x")
+    rated.widget.panel.rater.setText("../x")
     rated.widget.rate(5)
     assert "give a name" in rated.errors.pop()
 
@@ -123,6 +122,6 @@ def test_the_dock_of_the_plugin_menu_asks_for_a_study(make_napari_viewer, study)
     viewer = make_napari_viewer(show=True)
     widget = RatingWidget(viewer)
     viewer.window.add_dock_widget(widget, name="Rate masks")
-    assert "Open a study" in widget.next_step.text()
+    assert "Open a study" in widget.panel.next_step.text()
     widget.open(study.folder)
     assert widget.current is not None

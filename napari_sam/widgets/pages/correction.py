@@ -1,57 +1,62 @@
-"""Correcting an object of the review with prompts: its mask is where the network begins."""
+"""The correction of an object under review: the network refines its mask by prompts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_sam.engine.interactive.prompts import MaskPrompt
 
 if TYPE_CHECKING:
     from napari_sam.io.labels.label_store import LabelStore
     from napari_sam.io.labels.review_queue import Candidate
+    from napari_sam.layers.prompt_layers import PromptKeywords
 
-_LARGEST_MASK_PX = 1 << 26  # of a larger object only the box is shown to the network
+_LARGEST_MASK_PX = 1 << 26  # of larger objects only the box goes to the network
 
 
-@dataclass
-class Fix:
-    """The object that is corrected.
+@dataclass(frozen=True)
+class Correction:
+    """The object under correction.
 
     Attributes
     ----------
     candidate : Candidate
-        Which.
+        The object.
     prompt : dict
-        What the network is told besides what the user draws: keywords of `Predictor.predict`.
+        Keywords of `Predictor.predict` that are added to what the user draws.
     """
 
     candidate: Candidate
-    prompt: dict[str, Any]
+    prompt: PromptKeywords
 
     @classmethod
-    def of(cls, store: LabelStore, candidate: Candidate) -> Fix:
-        """Begin with the object as it is.
+    def of(cls, store: LabelStore, candidate: Candidate) -> Correction:
+        """Start from the object's current mask.
 
         Raises
         ------
         LabelsError
-            If it is gone.
+            If the object no longer exists.
         """
         y0, x0, y1, x1 = candidate.box
         if (y1 - y0) * (x1 - x0) > _LARGEST_MASK_PX:
-            return cls(candidate, {"box": tuple(float(v) for v in candidate.box)})
+            return cls(candidate, {"box": (float(y0), float(x0), float(y1), float(x1))})
         mask, box = store.mask(candidate.label)
         return cls(candidate, {"mask": MaskPrompt(mask, box)})
 
     @property
     def mask(self) -> MaskPrompt | None:
-        """The object as it is; None where it is too large, or the user began anew."""
+        """The object's current mask; None if it is too large, or the user started over."""
         return self.prompt.get("mask")
 
-    def asks(self, drawn: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """What to ask, given what the user drew; an area drawn anew counts instead of the old mask.
+    def started_over(self) -> Correction:
+        """Return the correction of the same object without its current mask."""
+        return Correction(self.candidate, {})
 
-        Nothing is asked before something is drawn: of a mask alone the network would make a worse one.
+    def prompts(self, drawn: list[PromptKeywords]) -> list[PromptKeywords]:
+        """Return the prompts for what the user drew; a drawn box or area replaces the current mask.
+
+        Without drawing there is no prompt, because from a mask alone the network would predict a worse one.
         """
-        return [{**({} if "box" in one else self.prompt), **one} for one in drawn]
+        return [prompt if "box" in prompt else {**self.prompt, **prompt} for prompt in drawn]

@@ -1,400 +1,335 @@
-"""Finding all objects from the window: a worker of its own, progress, partial results, cancel and resume."""
+"""The page "Everything": choose a region, find all its objects, and show them as they are found."""
 
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
+from napari_sam.engine.automatic.grid_filters import GridSettings
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import NapariSamError
-from napari_sam.io.labels.review_queue import ReviewQueue
-from napari_sam.jobs.segment_image import segment_everything, unfinished_run
-from napari_sam.layers.label_store_layers import StoreWriter
-from napari_sam.layers.labels_layer import LabelsWriter, image_plane_shape
-from napari_sam.layers.partial_results import PartialFrame, PartialLayer
+from napari_sam.jobs.segment_image import EverythingReport
+from napari_sam.layers.partial_results import PartialFrame, PartialLayer, TileColours
+from napari_sam.layers.placement import image_plane_shape
 from napari_sam.layers.region_layer import REGION_NAME, drawn_box, region_layer
-from napari_sam.widgets.canvas_view import visible_box
-from napari_sam.widgets.engine_thread import EngineThread, Outcome
-from napari_sam.widgets.pages.everything_panel import DRAWN, VIEW, duration
+from napari_sam.widgets.pages.everything_panel import DRAWN, VIEW
+from napari_sam.widgets.pages.everything_run import EverythingRun
+from napari_sam.widgets.pages.everything_text import result_text, unfinished_text
+from napari_sam.widgets.pages.guide import everything_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable
     from pathlib import Path
 
-    import napari
     from napari.layers import Image as ImageLayer
-    from numpy.typing import NDArray
 
-    from napari_sam.io.images.lazy_image import Image
-    from napari_sam.jobs.segment_image import EverythingReport
-    from napari_sam.layers.partial_results import Part
-    from napari_sam.widgets.engine_session import EngineSession
-    from napari_sam.widgets.key_bindings import KeySet
-    from napari_sam.widgets.label_target import LabelTarget
-    from napari_sam.widgets.pages.click_panel import Controls
+    from napari_sam.jobs.job_settings import EverythingSettings
+    from napari_sam.widgets.dock_context import DockContext
+    from napari_sam.widgets.engine_thread import Outcome
+    from napari_sam.widgets.pages.everything_panel import EverythingPanel
+    from napari_sam.widgets.pages.everything_run import EverythingEngine, UnfinishedRun
 
-_KIND = "everything"
-_REFRESH_MS, _LOOK_S = 300, 0.5
-_NAMED_FAILURES = 3
-_GETTING_READY, _SAMPLING = "Getting ready…", "Looking at samples to choose the magnification…"
+_REFRESH_MS, _COUNT_S = 300, 0.5
 _IN_MEMORY = (
     "“Write to” is a layer in memory. All objects of a region go to a label store on disk, which can undo, resume and "
     "hold any size."
 )
 
 
-class EverythingRun(QObject):
+class EverythingController(QObject):
     """Behaviour of the page "Everything".
 
     Parameters
     ----------
-    viewer : napari.Viewer
-        The window.
-    controls : Controls
-        Whose page, object size and overlap count.
-    session : EngineSession
-        Has the model.
-    target : LabelTarget
-        Has the store.
-    keys : KeySet
-        For the layer on which a region is drawn.
-    own_change : callable
-        A context in which changes of the layer list are ours.
+    context : DockContext
+        Parts of the dock.
+    panel : EverythingPanel
+        The page.
+    engine : EverythingEngine
+        Engine that finds the objects.
+    clock : callable
+        Returns the time in seconds.
 
     Attributes
     ----------
-    layer : callable
-        Gives the image layer, or None.
-    source : callable
-        Gives the image layer, the plane shown and the image as the engine reads it, or None.
-    report, inform : callable
-        Called with a message for the user.
-    on_changed : callable
-        Called when a run begins or ends.
-    running, stopped : bool
-        Whether a run goes on, and whether one that lies unfinished in the store can be gone on with.
+    run : EverythingRun
+        The run in the background.
+
+    Signals
+    -------
+    changed
+        A run began or ended, or another choice was made.
     """
 
-    _progressed = Signal(int, int)
-    _found = Signal(object)
-    _doing = Signal(str)
+    changed = Signal()
 
     def __init__(
         self,
-        viewer: napari.Viewer,
-        controls: Controls,
-        session: EngineSession,
-        target: LabelTarget,
-        keys: KeySet,
-        own_change: Callable[[], AbstractContextManager[None]],
+        context: DockContext,
+        panel: EverythingPanel,
+        engine: EverythingEngine,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         super().__init__()
-        self._viewer, self._controls, self._session, self._target = viewer, controls, session, target
-        self._keys, self._own_change = keys, own_change
-        self._panel = panel = controls.everything
-        self.thread = EngineThread(self)  # clicks have another one, and go before in `PriorityLock`
-        self.layer: Callable[[], ImageLayer | None] = lambda: None
-        self.source: Callable[[], tuple[ImageLayer, tuple[int, ...], Image] | None] = lambda: None
-        self.report: Callable[[str], None] = lambda _: None
-        self.inform: Callable[[str], None] = lambda _: None
-        self.on_changed: Callable[[], None] = lambda: None
-        self.running = self.stopped = False
+        self._context, self._panel, self._clock = context, panel, clock
+        self._viewer, self._images, self._labels = context.viewer, context.images, context.labels
+        self.run = EverythingRun(context.session, engine)
+        self._can_resume = False  # as the page shows it
         self._discarded: Path | None = None  # store whose unfinished run the next one replaces
         self._partial: PartialLayer | None = None
-        self._parts: list[Part] = []
-        self._began: tuple[float, int] | None = None  # time and steps done when the first progress came
-        self._looked, self._tiles = 0.0, ""
-        self._before: dict[str, Any] | None = None  # what lay unfinished when the run began
-        self._refresh = QTimer(self)
-        self._refresh.setInterval(_REFRESH_MS)
-        self._refresh.timeout.connect(self._show_parts)
-        self._progressed.connect(self._on_progress)
-        self._found.connect(self._parts.append)
-        self._doing.connect(panel.left.setText)
-        self.thread.finished.connect(self._on_finished)
-        panel.start.clicked.connect(lambda: self.start())
-        panel.anew.clicked.connect(self.discard)
+        self._tiles: list[TileColours] = []  # found since the last refresh
+        self._first_progress: tuple[float, int] | None = None  # time and steps done
+        self._counted_at, self._tiles_text = 0.0, ""
+        self._unfinished_before: UnfinishedRun | None = None  # when the run began
+        self._refresh_timer = QTimer(self)
+        self._refresh_timer.setInterval(_REFRESH_MS)
+        self._connect()
+
+    def _connect(self) -> None:
+        panel = self._panel
+        self._refresh_timer.timeout.connect(self._show_tiles)
+        self.run.progressed.connect(self._on_progressed)
+        self.run.tile_found.connect(self._tiles.append)
+        self.run.activity_changed.connect(panel.remaining.setText)
+        self.run.finished.connect(self._on_finished)
+        panel.start.clicked.connect(self.start)
+        panel.discard.clicked.connect(self.discard)
         panel.cancel.clicked.connect(self.cancel)
-        panel.own_store.clicked.connect(target.use_own_store)
-        panel.where.currentIndexChanged.connect(lambda: self.choose_where())
+        panel.own_store.clicked.connect(self._labels.use_own_store)
+        panel.where.currentIndexChanged.connect(self.choose_region)
+        panel.form.section("grid").toggled.connect(self._on_grid_toggled)
+        self._labels.store_closing.connect(self._on_store_closing)
 
-    @property
-    def finished(self) -> bool:
-        """Whether objects were just found, and nothing else was chosen since."""
-        return not self._panel.review.isHidden()
-
-    def unfinished(self) -> dict[str, Any] | None:
-        """Settings and progress of a run that lies unfinished in the store."""
-        path = self._target.store_path
-        return None if path is None or path == self._discarded else unfinished_run(path)
-
-    def choose_where(self) -> None:
-        """Get ready to draw a rectangle, or take the one that was drawn away."""
-        self._panel.review.hide()
-        layer, drawing = self.layer(), self._panel.where.currentData() == DRAWN
-        with self._own_change():
-            if drawing and layer is not None:
-                self._keys.add(region_layer(self._viewer, layer))
-            elif not drawing:
-                self._remove_region()
-        self.on_changed()
+    # ---- the user's actions --------------------------------------------------------------------------------
 
     def start(self) -> None:
-        """Find all objects of the chosen region, or go on with the unfinished run."""
-        found = self.source()
-        if self.running or found is None:
-            self.inform("Open an image first." if found is None else "This is still working: wait, or cancel it.")
+        """Find all objects of the chosen region, or continue the unfinished run."""
+        if self.run.is_running:
+            self._context.notifier.info("A run is still under way: wait for it, or cancel it.")
             return
-        if isinstance(self._target.writer, LabelsWriter):
-            self.inform(_IN_MEMORY)
+        if self._labels.labels_layer is not None:
+            self._context.notifier.info(_IN_MEMORY)
             return
-        layer, plane, image = found
+        layer, read = self._images.layer, self._images.read()
+        if layer is None or read is None:
+            if layer is None:
+                self._context.notifier.info("Open an image first.")
+            return
+        plane, image = read
+        unfinished = self.unfinished()
         try:
-            writer = self._target.ready()
-            writer.flush() if isinstance(writer, StoreWriter) else None
-            options = self._options(layer)
+            store_layers = self._labels.ready_store()
+            store_layers.flush()
+            settings = self._new_settings(layer) if unfinished is None else unfinished.settings
         except NapariSamError as error:
-            self.report(str(error))
+            self._context.notifier.error(str(error))
             return
-        if options is not None and isinstance(writer, StoreWriter):
-            self._begin(layer, plane, options)
-            self.thread.submit(_KIND, self._job(image, writer, options))
+        if settings is not None:
+            # None replaces nothing: a run that another process left unfinished is then an error.
+            resume = True if unfinished is not None else None if self._discarded is None else False
+            self._begin(layer, plane, settings, resume)
+            self.run.start(image, store_layers.store, settings, resume)
+            self.changed.emit()
 
     def discard(self) -> None:
-        """Forget the unfinished run; what to do instead can be chosen again."""
-        self._discarded = self._target.store_path
-        self._end_partial()
+        """Forget the unfinished run."""
+        self._discarded = self._labels.store_path
+        self._remove_partial()
         self._panel.message.setText("")
-        self.on_changed()
+        self.changed.emit()
 
     def cancel(self) -> None:
-        """Stop; tiles that are done are kept."""
-        if self.running:
-            self._panel.left.setText("Stopping…")
-            self.thread.cancel(_KIND)
+        """Stop; finished tiles are kept."""
+        if self.run.is_running:
+            self._panel.remaining.setText("Stopping…")
+            self.run.cancel()
 
-    def look(self) -> None:
-        """Show what can be done with the image and store there are."""
-        panel = self._panel
-        panel.own_store.setVisible(isinstance(self._target.writer, LabelsWriter))
-        layer = self.layer()
-        self.name_view()
-        if self.running:
+    def choose_region(self) -> None:
+        """Get ready to draw a rectangle, or remove the one that was drawn."""
+        self._panel.review.hide()
+        image = self._images.layer
+        if self._is_drawing and image is not None:
+            with self._context.layer_list.own_change():
+                self._context.keys.add_layer(region_layer(self._viewer, image))
+        elif not self._is_drawing:
+            self._remove_region()
+        self.changed.emit()
+
+    # ---- the page -----------------------------------------------------------------------------------------
+
+    def unfinished(self) -> UnfinishedRun | None:
+        """Return the unfinished run of the store, unless the user discarded it."""
+        path = self._labels.store_path
+        return None if path is None or path == self._discarded else self.run.unfinished(path)
+
+    def refresh(self) -> None:
+        """Show what can be done with the current image and store."""
+        panel, in_memory = self._panel, self._labels.labels_layer is not None
+        panel.own_store.setVisible(in_memory)
+        self.show_view_size()
+        if self.run.is_running:
             return
-        left = self.unfinished()
-        self.stopped = left is not None
-        panel.show_idle(self.stopped)
-        if left is not None:
-            panel.coarser.setChecked(_coarser(left))
-        panel.start.setEnabled(layer is not None and not isinstance(self._target.writer, LabelsWriter))
-        if isinstance(self._target.writer, LabelsWriter):
+        unfinished = self.unfinished()
+        self._can_resume = unfinished is not None
+        panel.show_idle(self._can_resume)
+        panel.start.setEnabled(self._images.layer is not None and not in_memory)
+        if unfinished is not None:
+            panel.form.set_value("coarser", bool(unfinished.settings.coarser))
+        if in_memory:
             panel.message.setText(_IN_MEMORY)
-        elif left is not None:
-            panel.message.setText(_unfinished_text(left))
+        elif unfinished is not None:
+            panel.message.setText(unfinished_text(unfinished))
         elif panel.message.text() == _IN_MEMORY:
             panel.message.setText("")
 
-    def name_view(self) -> None:
-        """Say how large the part of the image in view is."""
-        layer = self.layer()
-        self._panel.name_view(None if layer is None else self._view(layer))
+    def guide(self) -> str:
+        """Return what the user can do next."""
+        return everything_step(self._images.layer is not None, self._state(), self._is_drawing)
 
-    def stepped(self, name: str) -> None:
-        """A whole run was taken back ("undo") or written again ("redo")."""
-        back = name == "undo"
-        self._panel.message.setText(
-            "The run was taken back. Ctrl+Shift+Z writes it again." if back else "The run was written again."
-        )
-        self._panel.review.setVisible(not back)
+    def show_view_size(self) -> None:
+        """Show the size of the visible part of the image."""
+        layer = self._images.layer
+        self._panel.show_view_size(None if layer is None else self._view(layer).shape)
 
-    def let_go(self) -> None:
-        """Image or store are about to be changed: stop, and forget what belongs to them."""
-        self.cancel()
-        self._end_partial()
-        with self._own_change():
-            self._remove_region()
-        self._panel.message.setText("")
+    def run_undone(self) -> None:
+        """Tell the user that all objects of a run were removed."""
+        self._panel.message.setText("The run was undone. Ctrl+Shift+Z writes its objects again.")
         self._panel.review.hide()
 
+    def run_redone(self) -> None:
+        """Tell the user that the objects of a run were written again."""
+        self._panel.message.setText("The objects of the run were written again.")
+        self._panel.review.show()
+
     def close(self) -> None:
-        """Stop for good."""
-        self.thread.close()
-        self._refresh.stop()
-        self.let_go()
+        """Stop the run, and remove the temporary layers."""
+        self.run.close()
+        self._refresh_timer.stop()
+        self._on_store_closing()
 
-    # ---- how ----------------------------------------------------------------------------------------------
+    @property
+    def _is_drawing(self) -> bool:
+        return bool(self._panel.where.currentData() == DRAWN)
 
-    def _options(self, layer: ImageLayer) -> dict[str, Any] | None:
-        """Keywords of `segment_everything`; those of the unfinished run if that is gone on with."""
-        left = self.unfinished()
-        diameter = float(self._controls.diameter.value()) or None
-        if left is not None:
-            kept = {"region": tuple(left["region"]), "method": left["method"], "overlap": left["overlap"]}
-            kept |= {"side": left["call"]["side"], "coarser": _coarser(left), "category": left["category"]}
-            return {**kept, "resume": True}
-        where, shape = self._panel.where.currentData(), image_plane_shape(layer)[-2:]
-        region: Box | None = Box(0, 0, shape[0], shape[1])
-        if where == VIEW:
+    def _state(self) -> str:
+        if self.run.is_running:
+            return "running"
+        if self._can_resume:
+            return "unfinished"
+        return "idle" if self._panel.review.isHidden() else "finished"
+
+    # ---- settings -----------------------------------------------------------------------------------------
+
+    def _new_settings(self, layer: ImageLayer) -> EverythingSettings | None:
+        """Return the settings of a new run; None if the user has to draw its region first."""
+        h, w = image_plane_shape(layer)[-2:]
+        region: Box | None = Box(0, 0, h, w)
+        if self._is_drawing:
+            region = drawn_box(self._viewer, layer, (h, w))
+        elif self._panel.where.currentData() == VIEW:
             region = self._view(layer)
-        elif where == DRAWN:
-            region = drawn_box(self._viewer, layer, (shape[0], shape[1]))
-            if region is None:
-                self.choose_where()
-                self.inform("Drag a rectangle over the part to segment, then press Start again.")
-                return None
-        overlap, method = self._controls.overlap.currentData(), self._panel.how.currentData()
-        resume = None if self._discarded is None else False
-        chosen = {"region": region, "method": method, "overlap": overlap, "diameter_px": diameter, "resume": resume}
-        return {**chosen, "coarser": self._panel.coarser.isChecked()}
-
-    def _job(
-        self, image: Image, writer: StoreWriter, options: dict[str, Any]
-    ) -> Callable[[Callable[[], bool]], EverythingReport]:
-        model, frame = self._session.model, PartialFrame.of(options["region"])
-
-        def on_tile(box: Box, labels: NDArray[Any]) -> None:
-            part = frame.sample(box, labels)
-            if part is not None:
-                self._found.emit(part)
-
-        def job(cancelled: Callable[[], bool]) -> EverythingReport:
-            self._doing.emit("Loading the model…")
-            predictor = self._session.load(model)
-            dense = options["method"] == "dense" or (options["method"] == "auto" and predictor.can_dense)
-            known = options.get("diameter_px") or options["resume"]
-            self._doing.emit(_GETTING_READY if known or not dense else _SAMPLING)
-            report = segment_everything(
-                image,
-                predictor,
-                writer.store,
-                **options,
-                progress=self._progressed.emit,
-                on_tile=on_tile,
-                cancelled=cancelled,
-            )
-            ReviewQueue(writer.store)  # makes its index here, where it holds nobody up
-            return report
-
-        return job
-
-    def _begin(self, layer: ImageLayer, plane: tuple[int, ...], options: dict[str, Any]) -> None:
-        self.running, self._began, self._tiles, self._discarded = True, None, "", None
-        self._before = None if options["resume"] else self.unfinished()
-        frame = PartialFrame.of(options["region"])
-        if self._partial is None or self._partial.frame != frame or self._partial.layer not in self._viewer.layers:
-            self._end_partial()
-            with self._own_change():
-                self._partial = PartialLayer(self._viewer, layer, frame, plane)
-        self._refresh.start()
-        self._panel.show_running()
-        self.on_changed()
-
-    def _on_progress(self, done: int, total: int) -> None:
-        if not self.running:
-            return
-        now = time.monotonic()
-        if self._began is None:
-            self._began = (now, done)
-        since, first = self._began
-        left_s = (now - since) / (done - first) * (total - done) if done > first else None
-        if now - self._looked > _LOOK_S:
-            self._count_tiles(now)
-        self._panel.show_progress(done, total, self._tiles, left_s)
-
-    def _count_tiles(self, now: float) -> None:
-        """Look how many tiles there are and how many are done; before the first is, there is no other progress."""
-        self._looked = now
-        left = self.unfinished()
-        if left is None or (self._began is None and left == self._before):
-            return  # the run has not said yet what it does
-        tiles, count = min(left["tiles_done"], left["tiles"]), left["tiles"]
-        self._tiles = f"{tiles} of {count} tiles" if tiles < count else "Joining and saving"
-        if self._began is None:
-            self._panel.show_progress(tiles, count, self._tiles, None)
-
-    def _show_parts(self) -> None:
-        """Put what was found since the last time onto the partial layer."""
-        now = time.monotonic()
-        if self.running and self._began is None and now - self._looked > _LOOK_S:
-            self._count_tiles(now)
-        parts = self._parts[:]
-        self._parts.clear()
-        if self._partial is not None and parts:
-            for part in parts:
-                self._partial.put(part)
-            self._partial.refresh()
-
-    def _on_finished(self, outcome: Outcome) -> None:
-        self.running = False
-        self._refresh.stop()
-        self._show_parts()
-        if isinstance(self._target.writer, StoreWriter):
-            self._target.writer.catch_up()
-        wanted, report = self.thread.is_current(outcome), outcome.value
-        self._panel.show_idle()
-        if report is not None:
-            self._end_partial()
-            self._panel.message.setText(_result_text(report, outcome.milliseconds / 1e3))
-            self._panel.review.setVisible(report.objects > 0)
-        elif wanted and isinstance(outcome.error, NapariSamError):
-            self._panel.message.setText(f"It stopped: {outcome.error}")
-            self.report(str(outcome.error))
-        self.on_changed()
-        if wanted and outcome.error is not None and not isinstance(outcome.error, NapariSamError):
-            raise outcome.error
+        if region is None:
+            self.choose_region()
+            self._context.notifier.info("Drag a rectangle over the part to segment, then press Start again.")
+            return None
+        return self._panel.form.settings(region=region, **self._context.object_form.values())
 
     def _view(self, layer: ImageLayer) -> Box:
+        """Return the visible part of the image, at least one pixel."""
         h, w = image_plane_shape(layer)[-2:]
-        y0, x0, y1, x1 = visible_box(layer)
+        y0, x0, y1, x1 = self._images.view or Box(0, 0, h, w)
         y0, x0 = max(0, min(y0, h - 1)), max(0, min(x0, w - 1))
         return Box(y0, x0, max(y0 + 1, min(y1, h)), max(x0 + 1, min(x1, w)))
 
-    def _end_partial(self) -> None:
-        self._parts.clear()
+    def _on_grid_toggled(self, is_checked: bool) -> None:
+        if is_checked:
+            form = self._panel.form.section("grid").form
+            form.set_settings(GridSettings.for_model(self._context.session.model))
+
+    # ---- progress -----------------------------------------------------------------------------------------
+
+    def _begin(
+        self, layer: ImageLayer, plane: tuple[int, ...], settings: EverythingSettings, resume: bool | None
+    ) -> None:
+        self._unfinished_before = None if resume else self.unfinished()
+        self._first_progress, self._tiles_text, self._discarded = None, "", None
+        frame = PartialFrame.of(settings.region or (0, 0, *image_plane_shape(layer)[-2:]))
+        if self._partial is None or self._partial.frame != frame or self._partial.layer not in self._viewer.layers:
+            self._remove_partial()
+            with self._context.layer_list.own_change():
+                self._partial = PartialLayer(self._viewer, layer, frame, plane)
+        self._refresh_timer.start()
+        self._panel.show_running()
+
+    def _on_progressed(self, done: int, total: int) -> None:
+        if not self.run.is_running:
+            return
+        now = self._clock()
+        if self._first_progress is None:
+            self._first_progress = (now, done)
+        since, first = self._first_progress
+        remaining_s = (now - since) / (done - first) * (total - done) if done > first else None
+        if now - self._counted_at > _COUNT_S:
+            self._count_tiles()
+        self._panel.show_progress(done, total, self._tiles_text, remaining_s)
+
+    def _count_tiles(self) -> None:
+        """Show the number of finished tiles; there is no other progress before the first tile."""
+        self._counted_at = self._clock()
+        record = self.unfinished()
+        if record is None or (self._first_progress is None and record == self._unfinished_before):
+            return  # the run has not written its record yet
+        is_joining = record.tiles_done >= record.tiles
+        self._tiles_text = "Joining and saving" if is_joining else f"{record.tiles_done} of {record.tiles} tiles"
+        if self._first_progress is None:
+            self._panel.show_progress(record.tiles_done, record.tiles, self._tiles_text, None)
+
+    def _show_tiles(self) -> None:
+        """Put the tiles that were found since the last time onto the partial layer."""
+        if self.run.is_running and self._first_progress is None and self._clock() - self._counted_at > _COUNT_S:
+            self._count_tiles()
+        tiles = self._tiles[:]
+        self._tiles.clear()
+        if self._partial is not None and tiles:
+            for tile in tiles:
+                self._partial.put(tile)
+            self._partial.refresh()
+
+    def _on_finished(self, outcome: Outcome) -> None:
+        self._refresh_timer.stop()
+        self._show_tiles()
+        if self._labels.store_layers is not None:
+            self._labels.store_layers.catch_up()
+        failed = None if self.run.was_cancelled(outcome) else outcome.error
+        self._panel.show_idle()
+        if isinstance(outcome.value, EverythingReport):
+            self._remove_partial()
+            self._panel.message.setText(result_text(outcome.value, outcome.milliseconds / 1e3))
+            self._panel.review.setVisible(outcome.value.objects > 0)
+        elif isinstance(failed, NapariSamError):
+            self._panel.message.setText(f"The run stopped: {failed}")
+            self._context.notifier.error(str(failed))
+        self.changed.emit()
+        if failed is not None and not isinstance(failed, NapariSamError):
+            raise failed
+
+    # ---- layers -------------------------------------------------------------------------------------------
+
+    def _on_store_closing(self) -> None:
+        """Stop, and remove what belongs to the image or store."""
+        self.cancel()
+        self._remove_partial()
+        self._remove_region()
+        self._panel.message.setText("")
+        self._panel.review.hide()
+
+    def _remove_partial(self) -> None:
+        self._tiles.clear()
         if self._partial is not None:
-            with self._own_change():
-                self._partial.remove()
+            self._context.layer_list.remove([self._partial.layer])
             self._partial = None
 
     def _remove_region(self) -> None:
-        for layer in [x for x in self._viewer.layers if x.name == REGION_NAME]:
-            self._viewer.layers.remove(layer)
-
-
-def _coarser(left: dict[str, Any]) -> bool:
-    """Whether an unfinished run looks for objects larger than a window, too."""
-    return bool(left.get("call", {}).get("coarser", True))
-
-
-def _box_text(box: Sequence[int]) -> str:
-    """Where a box lies, as the dock says it.
-
-    >>> _box_text((0, 10, 100, 300))
-    'y 0–100, x 10–300'
-    """
-    y0, x0, y1, x1 = box
-    return f"y {y0}–{y1}, x {x0}–{x1}"
-
-
-def _unfinished_text(left: dict[str, Any]) -> str:
-    """What lies unfinished in a store."""
-    tiles = min(left["tiles_done"], left["tiles"])
-    return (
-        f"An unfinished run: {tiles} of {left['tiles']} tiles of the region {_box_text(left['region'])} are done "
-        f"({left['method']}). Resume goes on; its objects are saved when all tiles are done."
-    )
-
-
-def _result_text(report: EverythingReport, seconds: float) -> str:
-    """What a run found, and what it could not do."""
-    count = f"{report.objects} objects" if report.objects else "no new objects"
-    text = f"Found {count} in {duration(seconds)} ({report.method}, {report.tiles} tiles)."
-    if not report.failed:
-        return text
-    named = "; ".join(f"{_box_text(f.box)}: {f.reason}" for f in report.failed[:_NAMED_FAILURES])
-    more = len(report.failed) - _NAMED_FAILURES
-    rest = f"; and {more} more" if more > 0 else ""
-    return f"{text} {len(report.failed)} tiles could not be done: {named}{rest}."
+        self._context.layer_list.remove([x for x in self._viewer.layers if x.name == REGION_NAME])

@@ -1,161 +1,170 @@
-"""Review in the window: keys and buttons decide, the camera goes from object to object."""
+"""The page "Review": keys and buttons give verdicts, and the camera moves from object to object."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from qtpy.QtCore import QObject, Signal
+
 from napari_sam.errors import NapariSamError
-from napari_sam.layers.label_store_layers import StoreWriter
-from napari_sam.layers.review_outline import Outline, Review
-from napari_sam.widgets.canvas_view import focus_canvas, look_at
+from napari_sam.layers.review_outline import ReviewOutline
+from napari_sam.layers.review_session import ReviewSession
+from napari_sam.widgets.canvas_view import focus_canvas, zoom_to
+from napari_sam.widgets.pages.guide import review_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from contextlib import AbstractContextManager
 
-    import napari
+    from napari.layers import Image as ImageLayer
 
     from napari_sam.io.labels.review_queue import Candidate
-    from napari_sam.widgets.key_bindings import KeySet
-    from napari_sam.widgets.label_target import LabelTarget
+    from napari_sam.widgets.dock_context import DockContext
     from napari_sam.widgets.pages.review_panel import ReviewPanel
 
+ACCEPTED, REJECTED = "accepted", "rejected"
 
-class ReviewControl:
+
+class ReviewController(QObject):
     """Behaviour of the page "Review".
 
     Parameters
     ----------
-    viewer : napari.Viewer
-        The window.
+    context : DockContext
+        Parts of the dock.
     panel : ReviewPanel
         The page.
-    target : LabelTarget
-        Whose store is reviewed.
-    keys : KeySet
-        Which has our keys while a review goes on.
-    own_change : callable
-        A context in which changes of the layer list are ours.
 
     Attributes
     ----------
-    report, inform : callable
-        Called with a message for the user.
-    on_fix : callable
-        Called with the object that is to be corrected with prompts.
-    on_changed : callable
-        Called when a verdict was given or taken back.
+    session : ReviewSession or None
+        The review; None while the page is hidden, or without a label store.
+
+    Signals
+    -------
+    changed
+        A verdict was given or taken back.
+    fix_requested : Candidate
+        The user wants to correct this object.
     """
 
-    def __init__(
-        self,
-        viewer: napari.Viewer,
-        panel: ReviewPanel,
-        target: LabelTarget,
-        keys: KeySet,
-        own_change: Callable[[], AbstractContextManager[None]],
-    ) -> None:
-        self._viewer, self._panel, self._target, self._keys = viewer, panel, target, keys
-        self._own_change = own_change
-        self.review: Review | None = None
-        self._outline: Outline | None = None
-        self.report: Callable[[str], None] = lambda _: None
-        self.inform: Callable[[str], None] = lambda _: None
-        self.on_fix: Callable[[Candidate], None] = lambda _: None
-        self.on_changed: Callable[[], None] = lambda: None
-        panel.accept.clicked.connect(lambda: self.decide("accepted"))
-        panel.reject.clicked.connect(lambda: self.decide("rejected"))
+    changed = Signal()
+    fix_requested = Signal(object)
+
+    def __init__(self, context: DockContext, panel: ReviewPanel) -> None:
+        super().__init__()
+        self._context, self._panel = context, panel
+        self.session: ReviewSession | None = None
+        self._outline: ReviewOutline | None = None
+        panel.accept.clicked.connect(self.accept)
+        panel.reject.clicked.connect(self.reject)
         panel.fix.clicked.connect(self.fix)
         panel.skip.clicked.connect(self.skip)
         panel.undo.clicked.connect(self.undo)
 
     @property
-    def active(self) -> bool:
-        """Whether the review has the keys."""
+    def is_active(self) -> bool:
+        """Whether the page reviews a label store."""
         return self._outline is not None
 
     @property
-    def all_done(self) -> bool:
-        """Whether there were objects, and all have their verdict."""
-        review = self.review
-        return review is not None and review.current is None and review.counts.total > 0
+    def has_object(self) -> bool:
+        """Whether an object waits for its verdict."""
+        return self.session is not None and self.session.current is not None
 
-    def begin(self, at: Candidate | None = None) -> None:
-        """Show the page: go to the object at hand, or to the least certain one.
+    # ---- the page -----------------------------------------------------------------------------------------
+
+    def begin(self, corrected: Candidate | None = None) -> None:
+        """Take the keys, and show the least certain object.
 
         Parameters
         ----------
-        at : Candidate, optional
-            Which was just looked at; the review goes on there, or behind it if it has its verdict now.
+        corrected : Candidate, optional
+            Object that the user has just corrected; the review continues there.
         """
-        self._keys.use(self._bindings())
+        self._context.keys.use(self._bindings())
         focus_canvas()
-        self._end_outline()
-        writer, self.review = self._target.writer, None
+        self._remove_outline()
+        self.session = None
         self._panel.show_object(None)
         self._panel.show_counts(None)
-        if not isinstance(writer, StoreWriter):
+        store_layers = self._context.labels.store_layers
+        if store_layers is None:
             return
         try:
-            writer.check_free()
-            writer.flush()
-            self.review = Review(writer)
-            if at is not None:
-                self.review.return_to(at)
+            store_layers.prepare_change()
+            self.session = ReviewSession(store_layers)
+            if corrected is not None:
+                self.session.return_to(corrected)
         except NapariSamError as error:
-            self.report(str(error))
+            self._context.notifier.error(str(error))
             return
-        with self._own_change():
-            self._outline = Outline.create(self._viewer, writer.image)
-        self._keys.add(self._outline.layer)
+        self._outline = self._new_outline(store_layers.image)
         self._show()
 
     def end(self) -> None:
-        """Leave the page; whoever calls this takes the keys."""
-        self._end_outline()
-        self.review = None
+        """Leave the page; the caller uses other keys."""
+        self._remove_outline()
+        self.session = None
 
-    def decide(self, verdict: str) -> None:
-        """Accept or reject the object, and go to the next."""
-        review = self.review
-        if review is not None:
-            self._do(lambda: review.decide(verdict))
+    def refresh(self) -> None:
+        """Do nothing: the panel is updated with every object."""
+
+    def guide(self) -> str:
+        """Return what the user can do next."""
+        session = self.session
+        all_done = session is not None and session.current is None and session.counts.total > 0
+        return review_step(self.has_object, all_done)
+
+    def close(self) -> None:
+        """Remove the outline."""
+        self.end()
+
+    # ---- the user's actions --------------------------------------------------------------------------------
+
+    def accept(self) -> None:
+        """Accept the object, and show the next one."""
+        self._do(lambda session: session.decide(ACCEPTED))
+
+    def reject(self) -> None:
+        """Erase the object, and show the next one."""
+        self._do(lambda session: session.decide(REJECTED))
 
     def skip(self) -> None:
-        """Go to the next object without a verdict."""
-        if self.review is not None:
-            self._do(self.review.skip)
+        """Show the next object without a verdict."""
+        self._do(lambda session: session.skip())
 
     def undo(self) -> None:
-        """Go back to the last object; its verdict no longer counts."""
-        review = self.review
-        if review is not None:
-            self._do(lambda: None if review.undo() else self.inform("There is no verdict to take back."))
+        """Return to the last object, and take its verdict back."""
+        self._do(lambda session: self._inform_unless(session.undo(), "There is no verdict to take back."))
 
     def redo(self) -> None:
-        """Give the verdict that was taken back again."""
-        review = self.review
-        if review is not None:
-            self._do(lambda: None if review.redo() else self.inform("There is no verdict to give again."))
+        """Repeat the verdict that was taken back."""
+        self._do(lambda session: self._inform_unless(session.redo(), "There is no verdict to repeat."))
 
     def fix(self) -> None:
         """Correct the object with prompts."""
-        if self.review is not None and self.review.current is not None:
-            self.on_fix(self.review.current)
+        if self.session is not None and self.session.current is not None:
+            self.fix_requested.emit(self.session.current)
 
-    def _do(self, action: Callable[[], None]) -> None:
+    def _do(self, action: Callable[[ReviewSession], None]) -> None:
+        if self.session is None:
+            return
         try:
-            action()
+            action(self.session)
         except NapariSamError as error:
-            self.report(str(error))
+            self._context.notifier.error(str(error))
         self._show()
-        self.on_changed()
+        self.changed.emit()
+
+    def _inform_unless(self, done: bool, message: str) -> None:
+        if not done:
+            self._context.notifier.info(message)
 
     def _bindings(self) -> dict[str, Callable[[], None]]:
         return {
-            "A": lambda: self.decide("accepted"),
-            "R": lambda: self.decide("rejected"),
-            "Delete": lambda: self.decide("rejected"),
+            "A": self.accept,
+            "R": self.reject,
+            "Delete": self.reject,
             "F": self.fix,
             "S": self.skip,
             "Z": self.undo,
@@ -164,26 +173,30 @@ class ReviewControl:
         }
 
     def _show(self) -> None:
-        """Outline the object at hand, and move the camera there."""
-        review, outline = self.review, self._outline
-        if review is None or outline is None:
+        """Outline the current object, and move the camera there."""
+        session, outline = self.session, self._outline
+        if session is None or outline is None:
             return
-        self._panel.show_counts(review.counts)
-        candidate = review.current
-        self._panel.show_object(candidate, review.can_undo)
+        viewer = self._context.viewer
+        self._panel.show_counts(session.counts)
+        candidate = session.current
+        self._panel.show_object(candidate, session.can_undo)
         outline.layer.visible = candidate is not None
         if candidate is None:
             return
-        if outline.layer not in self._viewer.layers:  # the user took it away
-            with self._own_change():
-                self._outline = outline = Outline.create(self._viewer, outline.image)
-            self._keys.add(outline.layer)
-        outline.show(review.writer.store, candidate)
-        look_at(self._viewer, outline.image, candidate.plane, candidate.box)
-        self._viewer.layers.selection.active = outline.layer
+        if outline.layer not in viewer.layers:  # the user removed it
+            self._outline = outline = self._new_outline(outline.image)
+        outline.show(session.writer.store, candidate)
+        zoom_to(viewer, outline.image, candidate.plane, candidate.box)
+        viewer.layers.selection.active = outline.layer
 
-    def _end_outline(self) -> None:
+    def _new_outline(self, image: ImageLayer) -> ReviewOutline:
+        with self._context.layer_list.own_change():
+            outline = ReviewOutline.create(self._context.viewer, image)
+        self._context.keys.add_layer(outline.layer)
+        return outline
+
+    def _remove_outline(self) -> None:
         outline, self._outline = self._outline, None
-        if outline is not None and outline.layer in self._viewer.layers:
-            with self._own_change():
-                self._viewer.layers.remove(outline.layer)
+        if outline is not None:
+            self._context.layer_list.remove([outline.layer])

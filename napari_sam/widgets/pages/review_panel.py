@@ -1,11 +1,13 @@
-"""The page "Review": what is looked at, which keys decide, how far it is."""
+"""The page "Review": the object under review, the verdicts, and the progress."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
+
+from napari_sam.widgets.qt_helpers import button, wrapped_label
 
 if TYPE_CHECKING:
     from napari_sam.io.labels.review_queue import Candidate, Counts
@@ -14,45 +16,30 @@ _ABOUT = "Each object in turn, the least certain first. Verdicts are saved at on
 
 
 class ReviewPanel(QWidget):
-    """What the user sees; `ReviewControl` gives it behaviour."""
+    """Controls of the page, without behaviour; `ReviewController` operates them."""
 
     def __init__(self) -> None:
         super().__init__()
-        about = QLabel(_ABOUT)
-        about.setWordWrap(True)
-        self.object = QLabel()
+        self.object = wrapped_label()
         self.object.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.object.setStyleSheet("QLabel { font-weight: bold; padding: 6px; }")
-        self.object.setWordWrap(True)
-        self.accept = _button("✓ Accept", "A", "The object is right")
-        self.reject = _button("✕ Reject", "R", "It is no object: erase it (Delete does the same)")
-        self.fix = _button("✎ Fix", "F", "Correct its mask by clicks and boxes; C then replaces it")
-        self.skip = _button("⇥ Skip", "S", "Decide later: it comes again after all others")
-        self.undo = _button("↶ Undo", "Z", "Take the last verdict back (Ctrl+Z does the same)")
+        self.accept = button("✓ Accept  (A)", "The object is right")
+        self.reject = button("✕ Reject  (R)", "This is no object: erase it (Delete does the same)")
+        self.fix = button("✎ Fix  (F)", "Correct the mask by clicks and boxes; C then replaces it")
+        self.skip = button("⇥ Skip  (S)", "Decide later: the object returns after all others")
+        self.undo = button("↶ Undo  (Z)", "Take the last verdict back (Ctrl+Z does the same)")
         self.progress = QProgressBar()
+        self.progress.setTextVisible(False)
         self.counts = QLabel()
         self.counts.setAlignment(Qt.AlignmentFlag.AlignCenter)
-        grid = QGridLayout()
-        grid.addWidget(self.accept, 0, 0)
-        grid.addWidget(self.reject, 0, 1)
-        grid.addWidget(self.fix, 1, 0)
-        grid.addWidget(self.skip, 1, 1)
-        grid.addWidget(self.undo, 2, 0, 1, 2)
-        layout = QVBoxLayout(self)
-        layout.addWidget(about)
-        layout.addWidget(self.object)
-        layout.addLayout(grid)
-        layout.addWidget(self.progress)
-        layout.addWidget(self.counts)
-        layout.addStretch(1)
-        self.progress.setTextVisible(False)
+        self._lay_out()
         self.show_object(None)
         self.show_counts(None)
 
     def show_object(self, candidate: Candidate | None, can_undo: bool = False) -> None:
-        """Say what is outlined; where nothing is, the line on top of the dock says why."""
-        for button in (self.accept, self.reject, self.fix, self.skip):
-            button.setEnabled(candidate is not None)
+        """Describe the outlined object; without one, the line on top of the dock gives the reason."""
+        for verdict in (self.accept, self.reject, self.fix, self.skip):
+            verdict.setEnabled(candidate is not None)
         self.undo.setEnabled(can_undo)
         self.object.setVisible(candidate is not None)
         if candidate is None:
@@ -62,7 +49,7 @@ class ReviewPanel(QWidget):
         self.object.setText(f"Object {candidate.label}  ·  {score}  ·  {candidate.area_px} px")
 
     def show_counts(self, counts: Counts | None) -> None:
-        """How far the review is; nothing where there is none."""
+        """Show the progress of the review; None hides it."""
         self.progress.setVisible(counts is not None and counts.total > 0)
         if counts is None or counts.total == 0:
             self.counts.setText("")
@@ -71,9 +58,17 @@ class ReviewPanel(QWidget):
         self.progress.setValue(counts.reviewed)
         self.counts.setText(f"{counts.reviewed} of {counts.total} reviewed, {counts.rejected} rejected")
 
-
-def _button(text: str, key: str, tip: str) -> QPushButton:
-    button = QPushButton(f"{text}  ({key})")
-    button.setToolTip(tip)
-    button.setFocusPolicy(Qt.FocusPolicy.NoFocus)  # keys must keep going to the canvas
-    return button
+    def _lay_out(self) -> None:
+        grid = QGridLayout()
+        grid.addWidget(self.accept, 0, 0)
+        grid.addWidget(self.reject, 0, 1)
+        grid.addWidget(self.fix, 1, 0)
+        grid.addWidget(self.skip, 1, 1)
+        grid.addWidget(self.undo, 2, 0, 1, 2)
+        layout = QVBoxLayout(self)
+        layout.addWidget(wrapped_label(_ABOUT))
+        layout.addWidget(self.object)
+        layout.addLayout(grid)
+        layout.addWidget(self.progress)
+        layout.addWidget(self.counts)
+        layout.addStretch(1)

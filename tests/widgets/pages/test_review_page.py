@@ -7,7 +7,7 @@ import pytest
 
 from napari_sam.layers.review_outline import OUTLINE_NAME
 from napari_sam.widgets.canvas_view import visible_box
-from napari_sam.widgets.pages.click_panel import CLICK, EVERYTHING, REVIEW
+from napari_sam.widgets.dock_panel import CLICK, EVERYTHING, REVIEW
 
 SCORES = {1: 0.9, 2: 0.2, 3: 0.5}
 
@@ -28,7 +28,7 @@ def fill(store, truth, scores=SCORES):
 def reviewing(window, nuclei):
     """A window that shows the first object to review."""
     window.layer = window.show(nuclei[0], name="nuclei")
-    fill(window.widget.target.ready().store, nuclei[1])
+    fill(window.dock.labels.ready_store().store, nuclei[1])
     go_to(window, REVIEW)
     return window
 
@@ -37,26 +37,26 @@ def go_to(window, page):
     from qtpy.QtCore import Qt
     from qtpy.QtTest import QTest
 
-    bar = window.widget.controls.tabs.tabBar()
+    bar = window.panel.tabs.tabBar()
     QTest.mouseClick(bar, Qt.MouseButton.LeftButton, pos=bar.tabRect(page).center())
     window.qtbot.wait(150)
 
 
 def at(window):
-    review = window.widget.review.review
+    review = window.dock.review.session
     return None if review.current is None else review.current.label
 
 
 def said(window):
-    return window.widget.controls.review.counts.text()
+    return window.panel.review.counts.text()
 
 
 def test_keys_decide_least_confident_first_and_every_verdict_can_be_undone(reviewing):
-    store = reviewing.widget.writer.store
+    store = reviewing.writer.store
     before = reviewing.labels().copy()
     assert at(reviewing) == 2
-    assert "Object 2" in reviewing.widget.controls.review.object.text()
-    assert "right?" in reviewing.widget.controls.next_step.text()
+    assert "Object 2" in reviewing.panel.review.object.text()
+    assert "right?" in reviewing.guide
     reviewing.key("A")
     assert at(reviewing) == 3
     assert store.reviewed() == {2}
@@ -66,14 +66,14 @@ def test_keys_decide_least_confident_first_and_every_verdict_can_be_undone(revie
     assert said(reviewing) == "2 of 3 reviewed, 1 rejected"
     reviewing.key("Delete")
     assert at(reviewing) is None
-    assert not reviewing.widget.controls.review.object.isVisible()
-    assert "Nothing is left" in reviewing.widget.controls.next_step.text()
+    assert not reviewing.panel.review.object.isVisible()
+    assert "Nothing is left" in reviewing.guide
     for label, modifier in ((1, "NoModifier"), (3, "ControlModifier"), (2, "NoModifier")):
         reviewing.key("Z", modifier)
         assert at(reviewing) == label
     np.testing.assert_array_equal(reviewing.labels(), before)
     assert said(reviewing) == "0 of 3 reviewed, 0 rejected"
-    assert not reviewing.widget.controls.review.undo.isEnabled()
+    assert not reviewing.panel.review.undo.isEnabled()
     reviewing.key("Z")
     assert "no verdict" in reviewing.errors.pop()  # the run itself stays
     assert len(store) == 3
@@ -84,7 +84,7 @@ def test_keys_decide_least_confident_first_and_every_verdict_can_be_undone(revie
 
 def test_the_object_is_outlined_and_fills_a_third_of_the_view(reviewing):
     reviewing.qtbot.wait(200)
-    box = reviewing.widget.review.review.current.box
+    box = reviewing.dock.review.session.current.box
     y0, x0, y1, x1 = visible_box(reviewing.layer)
     shares = (box[2] - box[0]) / (y1 - y0), (box[3] - box[1]) / (x1 - x0)
     assert 0.25 < max(shares) < 0.42
@@ -99,7 +99,7 @@ def test_the_object_is_outlined_and_fills_a_third_of_the_view(reviewing):
 
 
 def test_what_is_skipped_comes_again_and_buttons_do_what_keys_do(reviewing):
-    panel = reviewing.widget.controls.review
+    panel = reviewing.panel.review
     reviewing.key("S")
     assert at(reviewing) == 3
     panel.undo.click()
@@ -113,7 +113,7 @@ def test_what_is_skipped_comes_again_and_buttons_do_what_keys_do(reviewing):
 
 
 def test_an_object_is_fixed_with_prompts_and_the_review_goes_on(reviewing, nuclei):
-    store = reviewing.widget.writer.store
+    store = reviewing.writer.store
     hurt = store.read((0, 0, *store.shape))
     rows, cols = np.nonzero(hurt == 2)
     middle = int(np.median(rows))
@@ -121,21 +121,21 @@ def test_an_object_is_fixed_with_prompts_and_the_review_goes_on(reviewing, nucle
     store.paint(hurt, (0, 0))
     whole = nuclei[1] == nuclei[1][rows[0], cols[0]]
     reviewing.key("F")
-    assert reviewing.widget.controls.tabs.currentIndex() == CLICK
-    assert "Fixing object 2" in reviewing.widget.controls.next_step.text()
+    assert reviewing.panel.tabs.currentIndex() == CLICK
+    assert "Fixing object 2" in reviewing.guide
     reviewing.settle()
     preview = reviewing.viewer.layers["SAM preview"]
     assert preview.data.sum() == (hurt == 2).sum()
     assert preview.contour > 0  # what is under it can be seen
     low = rows > middle
     spot = (int(np.median(rows[low])), int(np.median(cols[low])))
-    answer = reviewing.ask(lambda: reviewing.click(reviewing.layer, spot))
+    answer = reviewing.predict(lambda: reviewing.click(reviewing.layer, spot))
     assert answer.predictions[0].prompt.mask.mask.sum() == (hurt == 2).sum()
     assert preview.contour > 0
     reviewing.key("C")
     fixed = reviewing.labels() == 2
     assert (fixed & whole).sum() / (fixed | whole).sum() > 0.7
-    assert reviewing.widget.controls.tabs.currentIndex() == REVIEW
+    assert reviewing.panel.tabs.currentIndex() == REVIEW
     assert at(reviewing) == 3
     assert said(reviewing) == "1 of 3 reviewed, 0 rejected"
     reviewing.key("Z")
@@ -146,13 +146,13 @@ def test_an_object_is_fixed_with_prompts_and_the_review_goes_on(reviewing, nucle
 
 def test_escape_leaves_a_fix_and_the_object_as_they_were(reviewing):
     before = reviewing.labels().copy()
-    y0, x0, y1, x1 = reviewing.widget.review.review.current.box
+    y0, x0, y1, x1 = reviewing.dock.review.session.current.box
     reviewing.key("F")
     reviewing.key("B")
-    reviewing.ask(lambda: reviewing.click(reviewing.layer, ((y0 + y1) // 2, (x0 + x1) // 2)))  # beside the mask
+    reviewing.predict(lambda: reviewing.click(reviewing.layer, ((y0 + y1) // 2, (x0 + x1) // 2)))  # beside the mask
     reviewing.key("Escape")
     assert at(reviewing) == 2
-    assert reviewing.widget.answer is None
+    assert reviewing.dock.click.answer is None
     np.testing.assert_array_equal(reviewing.labels(), before)
     reviewing.key("A")  # the review has its keys back
     assert at(reviewing) == 3
@@ -162,19 +162,19 @@ def test_each_page_has_its_own_keys(reviewing):
     reviewing.key("C")  # accepts only on the other page
     reviewing.key("B")
     assert reviewing.errors == []
-    assert reviewing.widget.layers.kind == "foreground"
+    assert reviewing.dock.click.prompts.kind == "foreground"
     go_to(reviewing, CLICK)
     reviewing.key("R")
-    assert reviewing.widget.controls.box.isChecked()
-    assert len(reviewing.widget.writer.store) == 3  # it rejected nothing
+    assert reviewing.panel.click.box.isChecked()
+    assert len(reviewing.writer.store) == 3  # it rejected nothing
     reviewing.key("A")
-    assert reviewing.widget.writer.store.reviewed() == set()
+    assert reviewing.writer.store.reviewed() == set()
 
 
 def test_objects_of_a_scaled_stack_are_found_on_their_planes(window, nuclei):
     stack = np.stack([nuclei[0], nuclei[0][::-1]])
     window.layer = window.show(stack, scale=(1, 0.5, 0.5), translate=(0, 10, 20))
-    store = window.widget.target.ready().store
+    store = window.dock.labels.ready_store().store
     store.paint(np.full((30, 20), 1), (100, 200), plane=(1,))
     window.viewer.dims.set_point(0, 0)
     window.settle()
@@ -192,8 +192,8 @@ def test_objects_of_a_scaled_stack_are_found_on_their_planes(window, nuclei):
 def test_without_objects_it_says_where_to_find_some(window, nuclei):
     window.show(nuclei[0])
     go_to(window, REVIEW)
-    panel = window.widget.controls.review
-    assert "on the page “Everything” first" in window.widget.controls.next_step.text()
+    panel = window.panel.review
+    assert "on the page “Everything” first" in window.guide
     assert not panel.object.isVisible()
     assert not panel.undo.isEnabled()
     window.key("A")

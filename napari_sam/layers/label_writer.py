@@ -1,0 +1,67 @@
+"""The contract between the dock and the layers that accepted objects are written to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from napari.layers import Labels
+
+    from napari_sam.engine.interactive.prediction import Prediction
+
+
+class LabelWriter(Protocol):
+    """Destination of accepted objects: a label store, or a labels layer of the user."""
+
+    @property
+    def layers(self) -> list[Labels]:
+        """Layers that show the objects, bottom first."""
+        ...
+
+    @property
+    def layer(self) -> Labels:
+        """Layer that shows the objects now, on which the brush draws."""
+        ...
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a change to undo."""
+        ...
+
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is a change to redo."""
+        ...
+
+    def commit(
+        self, prediction: Prediction, plane: tuple[int, ...], overlap: str = "keep", candidate: int | None = None
+    ) -> int:
+        """Write an object and return its id.
+
+        Parameters
+        ----------
+        prediction : Prediction
+            Masks and scores of the object.
+        plane : tuple of int
+            Index along the leading axes.
+        overlap : {"keep", "replace"}
+            Whether existing objects keep the pixels that they share with the new one, or give them to it.
+        candidate : int, optional
+            Index of the mask; the best mask by default.
+
+        Raises
+        ------
+        LabelsError
+            If no pixel would be written.
+        StoreError
+            If the destination cannot be written.
+        """
+        ...
+
+    def undo(self) -> bool:
+        """Undo the last change; return False if there is none."""
+        ...
+
+    def redo(self) -> bool:
+        """Repeat the change that was undone last; return False if there is none."""
+        ...

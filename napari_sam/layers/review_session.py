@@ -1,0 +1,111 @@
+"""The review of a store's objects, one after another, least confident first."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_sam.errors import LabelsError
+from napari_sam.io.labels.review_queue import Candidate, Counts, ReviewQueue
+
+if TYPE_CHECKING:
+    from napari_sam.layers.label_store_layers import LabelStoreLayers
+
+
+class ReviewSession:
+    """Iterate over the objects of a store until all have a verdict.
+
+    Parameters
+    ----------
+    writer : LabelStoreLayers
+        Layers of the store under review.
+
+    Attributes
+    ----------
+    current : Candidate or None
+        Object under review; None when no object is left.
+    counts : Counts
+        Progress of the review.
+    """
+
+    def __init__(self, writer: LabelStoreLayers) -> None:
+        self.writer = writer
+        self._queue = ReviewQueue(writer.store)
+        self._skipped: list[Candidate] = []  # since the last verdict
+        self.current = self._queue.following()
+        self.counts = self._queue.counts()
+
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is a verdict to take back, or a skipped object to return to."""
+        return bool(self._skipped) or self._queue.last_verdict() is not None
+
+    def decide(self, verdict: str) -> None:
+        """Accept or reject the current object, and move to the next.
+
+        Raises
+        ------
+        LabelsError
+            If the object no longer exists; the review moves to the next one.
+        StoreError
+            If the verdict cannot be written.
+        """
+        if self.current is None:
+            return
+        try:
+            self.writer.review(self.current.label, verdict)
+        except LabelsError:
+            self.advance()
+            raise
+        self._skipped.clear()
+        rejected = self.counts.rejected + (verdict == "rejected")
+        # Counting all verdicts anew would take longer with each of them.
+        self.counts = Counts(self.counts.reviewed + 1, rejected, len(self.writer.store) + rejected)
+        self.advance()
+
+    def skip(self) -> None:
+        """Move to the next object without a verdict; the skipped one returns after all others."""
+        if self.current is not None:
+            self._skipped.append(self.current)
+            self.advance()
+
+    def return_to(self, candidate: Candidate) -> None:
+        """Return to an object, or to the one after it if it has its verdict by now."""
+        self.current = candidate
+        if self._queue.waits(candidate.label):
+            self.current = Candidate.of(self.writer.store.object(candidate.label))
+        else:
+            self.advance()
+
+    def advance(self) -> None:
+        """Move to the next object; after the last, to those that were skipped."""
+        self.current = self._queue.following(self.current) or self._queue.following()
+
+    def undo(self) -> bool:
+        """Return to the object skipped last, or take back the last verdict; return False if there is neither.
+
+        Other changes are not undone here, because one key would undo a whole run.
+        """
+        if self._skipped:
+            self.current = self._skipped.pop()
+            return True
+        label = self._queue.last_verdict()
+        if label is None:
+            return False
+        self.writer.undo()
+        self._look_at(Candidate.of(self.writer.store.object(label)))
+        return True
+
+    def redo(self) -> bool:
+        """Repeat the verdict that was taken back last; return False if there is none."""
+        label = self._queue.next_verdict()
+        if label is None:
+            return False
+        candidate = Candidate.of(self.writer.store.object(label))  # a rejected object is gone afterwards
+        self.writer.redo()
+        self._look_at(candidate)
+        self.advance()
+        return True
+
+    def _look_at(self, candidate: Candidate) -> None:
+        self.current = candidate
+        self.counts = self._queue.counts()

@@ -1,0 +1,56 @@
+"""What the pages of the dock share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import napari
+
+    from napari_sam.jobs.job_settings import EverythingSettings
+    from napari_sam.widgets.engine_session import EngineSession
+    from napari_sam.widgets.engine_thread import EngineThread
+    from napari_sam.widgets.image_selection import ImageSelection
+    from napari_sam.widgets.key_bindings import KeyBindings
+    from napari_sam.widgets.label_target import LabelTarget
+    from napari_sam.widgets.layer_list import LayerList
+    from napari_sam.widgets.notifier import Notifier
+    from napari_sam.widgets.settings_form import SettingsForm
+
+
+@dataclass(frozen=True)
+class DockContext:
+    """Parts of the dock that its pages work with.
+
+    Attributes
+    ----------
+    viewer : napari.Viewer
+        Viewer that the dock belongs to.
+    images : ImageSelection
+        Image to segment.
+    labels : LabelTarget
+        Destination of accepted objects.
+    object_form : SettingsForm
+        Form with the overlap rule and the object size, which hold for all pages.
+    session : EngineSession
+        Model and predictor.
+    thread : EngineThread
+        Thread of the engine for clicks, undo and export.
+    keys : KeyBindings
+        Keys, of which the visible page takes its own.
+    layer_list : LayerList
+        Layer list of the viewer.
+    notifier : Notifier
+        Receiver of messages to the user.
+    """
+
+    viewer: napari.Viewer
+    images: ImageSelection
+    labels: LabelTarget
+    object_form: SettingsForm[EverythingSettings]
+    session: EngineSession
+    thread: EngineThread
+    keys: KeyBindings
+    layer_list: LayerList
+    notifier: Notifier

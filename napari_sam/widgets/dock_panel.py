@@ -1,0 +1,87 @@
+"""All that the user sees of the dock, top to bottom in the order of use."""
+
+from __future__ import annotations
+
+from qtpy.QtCore import Qt
+from qtpy.QtWidgets import QFrame, QProgressBar, QTabWidget, QVBoxLayout, QWidget
+
+from napari_sam.jobs.job_settings import EverythingSettings
+from napari_sam.widgets.pages.click_panel import ClickPanel
+from napari_sam.widgets.pages.everything_panel import EverythingPanel
+from napari_sam.widgets.pages.review_panel import ReviewPanel
+from napari_sam.widgets.qt_helpers import button, combo_box, row, wrapped_label
+from napari_sam.widgets.settings_form import FieldText, SettingsForm
+
+CLICK, EVERYTHING, REVIEW = 0, 1, 2
+"""Indices of the pages."""
+_OBJECT_TEXTS = {
+    "overlap": FieldText(
+        "Overlap",
+        "Which object keeps the pixels that a new object shares with existing ones",
+        {"keep": "Existing objects stay", "replace": "New object wins"},
+    ),
+    "diameter_px": FieldText(
+        "Object size", "Typical diameter of an object, in image pixels: sets the magnification for the network"
+    ),
+}
+
+
+class DockPanel(QWidget):
+    """Controls of the dock, without behaviour.
+
+    Attributes
+    ----------
+    object_form : SettingsForm
+        Overlap rule and object size, which hold for all pages.
+    click, everything, review : QWidget
+        Panels of the pages.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.next_step = wrapped_label()
+        self.next_step.setFrameShape(QFrame.Shape.StyledPanel)
+        self.next_step.setStyleSheet("QLabel { padding: 6px; font-weight: bold; }")
+        self.image = combo_box("The image layer to segment")
+        self.model = combo_box("The network; 'default' comes with this plugin and needs no download")
+        self.labels = combo_box("Where accepted objects are written")
+        self.object_form = SettingsForm(EverythingSettings(), ("overlap", "diameter_px"), _OBJECT_TEXTS)
+        self.click = ClickPanel()
+        self.everything = EverythingPanel()
+        self.review = ReviewPanel()
+        self.tabs = QTabWidget()
+        self.tabs.tabBar().setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.progress = QProgressBar()
+        self.progress.setTextVisible(True)
+        self.cancel = button("Cancel", "Stop what the engine is doing")
+        self.status = wrapped_label(selectable=True)
+        self._lay_out()
+        self.show_progress(None)
+
+    def show_progress(self, text: str | None) -> None:
+        """Show what the engine does, with a bar that moves to and fro; None hides it."""
+        for widget in (self.progress, self.cancel):
+            widget.setVisible(text is not None)
+        self.progress.setRange(0, 0)
+        self.progress.setFormat(text or "")
+
+    def _lay_out(self) -> None:
+        for index, (label, combo) in enumerate(
+            (("Image", self.image), ("Model", self.model), ("Write to", self.labels))
+        ):
+            self.object_form.insert_row(index, label, combo)
+        pages = (
+            (self.click, "Click", "Object by object, by points and boxes"),
+            (self.everything, "Everything", "Find all objects at once"),
+            (self.review, "Review", "Judge objects one by one"),
+        )
+        for index, (page, title, tip) in enumerate(pages):
+            self.tabs.addTab(page, title)
+            self.tabs.setTabToolTip(index, tip)
+        layout = QVBoxLayout(self)
+        layout.addWidget(self.next_step)
+        layout.addWidget(self.object_form)
+        layout.addWidget(self.tabs)
+        layout.addLayout(row((self.progress, self.cancel), stretch=0))
+        layout.addWidget(self.status)
+        layout.addStretch(1)

@@ -1,0 +1,385 @@
+"""The page "Click": prompts become masks, and accepted masks become objects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_sam.engine.windows import Hints
+from napari_sam.errors import LabelsError, NapariSamError, StoreError
+from napari_sam.layers.prompt_layers import BACKGROUND, PromptLayers, masks_of
+from napari_sam.widgets.engine_session import Answer
+from napari_sam.widgets.pages.correction import Correction
+from napari_sam.widgets.pages.guide import candidate_text, correction_step, next_step
+from napari_sam.widgets.pages.label_actions import LabelActions
+from napari_sam.widgets.pages.toolbox import BRUSH, ToolBox
+from napari_sam.widgets.qt_helpers import single_shot
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_sam.engine.interactive.prediction import Prediction
+    from napari_sam.io.labels.review_queue import Candidate
+    from napari_sam.widgets.dock_context import DockContext
+    from napari_sam.widgets.engine_thread import Outcome
+    from napari_sam.widgets.pages.click_panel import ClickPanel
+
+PREDICT = "predict"
+_DEBOUNCE_MS = 40  # drags and changes of many points are bursts of events
+
+
+class ClickController(QObject):
+    """Behaviour of the page "Click".
+
+    Parameters
+    ----------
+    context : DockContext
+        Parts of the dock.
+    panel : ClickPanel
+        The page.
+
+    Attributes
+    ----------
+    prompts : PromptLayers or None
+        Layers that prompts are drawn on; None without an image.
+    answer : Answer or None
+        Predictions for the prompts.
+    candidate : int
+        Index of the mask that is shown.
+    milliseconds : float or None
+        Time that the last answer took.
+    correction : Correction or None
+        Object under correction; its mask is replaced when the user accepts.
+
+    Signals
+    -------
+    changed
+        Prompts, masks or objects changed.
+    idle
+        There is no prediction to wait for.
+    correction_ended
+        The user accepted a correction or left it.
+    """
+
+    changed = Signal()
+    idle = Signal()
+    correction_ended = Signal()
+
+    def __init__(self, context: DockContext, panel: ClickPanel) -> None:
+        super().__init__()
+        self._context, self._panel = context, panel
+        self._images, self._labels, self._thread = context.images, context.labels, context.thread
+        self.tools = ToolBox(context, panel)
+        self.actions = LabelActions(context, panel)
+        self.prompts: PromptLayers | None = None
+        self.answer: Answer | None = None
+        self.candidate = 0
+        self.milliseconds: float | None = None
+        self.correction: Correction | None = None
+        self._is_outdated = False  # the prompts changed since the preview
+        self._last_px: float | None = None  # size of the last accepted object
+        self._predict_soon = single_shot(self, _DEBOUNCE_MS, self.predict)
+        # napari selects a layer it has just added only after its event; the points are selected after that.
+        self._select_soon = single_shot(self, 0, self.tools.use_foreground)
+        self._connect()
+
+    def _connect(self) -> None:
+        panel = self._panel
+        panel.batch.toggled.connect(self.predict_soon)
+        panel.segment.clicked.connect(self.segment_all)
+        panel.previous.clicked.connect(self.previous_candidate)
+        panel.following.clicked.connect(self.next_candidate)
+        panel.accept.clicked.connect(self.accept)
+        panel.clear.clicked.connect(self.clear)
+        self._context.object_form.widget("diameter_px").changed.connect(self._on_size_changed)
+        self._images.image_changed.connect(self._on_image_changed)
+        self._images.contrast_changed.connect(self._on_contrast_changed)
+        self._images.plane_changed.connect(self._on_plane_changed)
+        self._labels.store_closing.connect(self._on_store_closing)
+        self._thread.finished.connect(self._on_finished)
+        self.tools.changed.connect(self.changed)
+        self.actions.changed.connect(self.changed)
+
+    # ---- the user's actions --------------------------------------------------------------------------------
+
+    def accept(self) -> None:
+        """Save the masks of the preview, and get ready for the next object."""
+        if self.answer is None or self.prompts is None:
+            self._context.notifier.info("Nothing to accept yet: click an object first.")
+            return
+        if self._is_outdated:
+            self._context.notifier.info("Your last change is still being segmented: accept it in a moment.")
+            return
+        predictions = self.answer.predictions
+        failures = self._commit(predictions, self.answer.plane)
+        if failures:
+            self._context.notifier.error("; ".join(failures))
+        if len(failures) == len(predictions):
+            self.changed.emit()
+            return
+        y0, x0, y1, x1 = predictions[-1].bbox
+        self._last_px = float(max(y1 - y0, x1 - x0))
+        if self.correction is not None:
+            self.correction_ended.emit()
+            return
+        self.clear()
+        self._images.announce_view()  # the next object is expected to have this size
+
+    def clear(self) -> None:
+        """Remove all prompts and the preview."""
+        if self.correction is not None:
+            self.correction = self.correction.started_over()
+        if self.prompts is not None:
+            self.prompts.clear()
+        self._drop_answer()
+        self.idle.emit()
+        self.changed.emit()
+
+    def next_candidate(self) -> None:
+        """Show the next mask of an ambiguous prompt."""
+        self._show_candidate(+1)
+
+    def previous_candidate(self) -> None:
+        """Show the previous mask of an ambiguous prompt."""
+        self._show_candidate(-1)
+
+    def segment_all(self) -> None:
+        """Segment every box as an object of its own."""
+        self._panel.batch.setChecked(True)
+        self.predict()
+
+    def cancel(self) -> None:
+        """Wait for no prediction."""
+        self._predict_soon.stop()
+        self._is_outdated = False
+
+    # ---- the page -----------------------------------------------------------------------------------------
+
+    @property
+    def has_image(self) -> bool:
+        """Whether there is an image to draw prompts on."""
+        return self.prompts is not None
+
+    def take_keys(self) -> None:
+        """Use the keys of this page, with the tool for object points."""
+        self._context.keys.use(self._bindings())
+        self.tools.use_foreground()
+
+    def refresh(self) -> None:
+        """Enable the controls that can be used now."""
+        panel = self._panel
+        is_single = self.answer is not None and len(self.answer.predictions) == 1
+        for button in (panel.previous, panel.following):
+            button.setEnabled(is_single)
+        panel.candidate.setText(candidate_text(self.answer, self.candidate))
+        panel.accept.setEnabled(self.answer is not None)
+        for button in (panel.clear, panel.segment, panel.brush):
+            button.setEnabled(self.has_image)
+        self.actions.refresh()
+
+    def guide(self) -> str:
+        """Return what the user can do next."""
+        if self.correction is not None:
+            return correction_step(self.correction.candidate.label, self.answer is not None)
+        return next_step(self.has_image, self.answer, self.tools.current, self._obstacle())
+
+    def begin_correction(self, candidate: Candidate) -> bool:
+        """Start to correct an object; return False, with a notification, if it no longer exists."""
+        store_layers = self._labels.store_layers
+        if store_layers is None:
+            return False
+        try:
+            correction = Correction.of(store_layers.store, candidate)
+        except NapariSamError as error:
+            self._context.notifier.error(str(error))
+            return False
+        self.clear()
+        self.correction = correction
+        self.take_keys()
+        store_layers.edit.selected_label = candidate.label  # for the brush
+        self.predict()
+        return True
+
+    def end_correction(self) -> Candidate | None:
+        """Stop correcting; return the object that was under correction."""
+        ended, self.correction = self.correction, None
+        if ended is None:
+            return None
+        if self._labels.store_layers is not None:
+            self._labels.store_layers.new_label()  # the brush had the object's id
+        return ended.candidate
+
+    def update_layers(self) -> None:
+        """Replace prompt layers that the user removed from the viewer."""
+        present = list(self._context.viewer.layers)
+        if self.prompts is not None and any(layer not in present for layer in self.prompts.layers):
+            self._replace_prompt_layers()
+
+    def hints(self) -> Hints:
+        """Return what the form, the view and the last object tell about the size of the next object."""
+        view = self._images.view
+        view_px = None if view is None else float(max(view.shape)) or None
+        return Hints(self._context.object_form.values()["diameter_px"], view_px, self._last_px)
+
+    def close(self) -> None:
+        """Remove the prompt layers."""
+        self._predict_soon.stop()
+        self._select_soon.stop()
+        self._remove_prompt_layers()
+
+    def _bindings(self) -> dict[str, Callable[[], None]]:
+        keys = {
+            "F": self.tools.use_foreground,
+            "B": self.tools.use_background,
+            "T": self.tools.toggle_points,
+            "R": self.tools.use_box,
+            "D": self.tools.use_brush,
+            "N": self.next_candidate,
+            "Shift-N": self.previous_candidate,
+            "C": self.accept,
+            "Shift-C": self.clear,
+            "Shift-S": self.segment_all,
+            "Control-Z": self.actions.undo,
+            "Control-Shift-Z": self.actions.redo,
+        }
+        return keys if self.correction is None else {**keys, "Escape": self.correction_ended.emit}
+
+    def _obstacle(self) -> str:
+        """Return what keeps the tool from working, as `next_step` takes it."""
+        if self.tools.current == BRUSH:
+            writer = self._labels.writer
+            return "" if writer is None or writer.layer.editable else "far"
+        return BACKGROUND if self.prompts is not None and self.prompts.has_only_background else ""
+
+    # ---- prompts to masks -----------------------------------------------------------------------------------
+
+    def predict_soon(self) -> None:
+        """Predict once the current burst of changes is over."""
+        self._predict_soon.start()
+
+    def predict(self) -> None:
+        """Send the prompts to the engine, or remove the preview if there are none."""
+        plane = self._images.plane
+        if self.prompts is None or plane is None:
+            return
+        correction = self.correction
+        if correction is None:
+            prompts = self.prompts.prompts(plane, self._panel.batch.isChecked())
+        else:
+            drawn = self.prompts.prompts(plane, False, only_background=correction.mask is not None)
+            prompts = correction.prompts(drawn)
+        if not prompts:
+            self._drop_answer()
+            self.prompts.clear_preview()
+            if correction is not None and correction.mask is not None:
+                self.prompts.show([(correction.mask.mask, correction.mask.bbox)], plane, outline=True)
+            self.idle.emit()
+            self.changed.emit()
+            return
+        read = self._images.read()
+        if read is None:
+            self._is_outdated = False
+            return
+        self._thread.submit(PREDICT, self._context.session.predict_job(read[1], plane, prompts, self.hints()))
+
+    def _on_finished(self, outcome: Outcome) -> None:
+        if outcome.kind != PREDICT or not self._thread.is_current(outcome):
+            return
+        self._is_outdated = self._predict_soon.isActive()
+        if isinstance(outcome.value, Answer) and self.prompts is not None:
+            self.answer, self.milliseconds = outcome.value, outcome.milliseconds
+            self.candidate = self.answer.predictions[0].best
+            self._show_answer()
+
+    def _show_answer(self) -> None:
+        if self.answer is None or self.prompts is None:
+            return
+        candidate = self.candidate if len(self.answer.predictions) == 1 else None
+        masks = masks_of(self.answer.predictions, candidate)
+        self.prompts.show(masks, self.answer.plane, outline=self.correction is not None)
+        self.changed.emit()
+
+    def _show_candidate(self, step: int) -> None:
+        if self.answer is not None and len(self.answer.predictions) == 1:
+            self.candidate = (self.candidate + step) % self.answer.predictions[0].count
+            self._show_answer()
+
+    def _drop_answer(self) -> None:
+        self._thread.cancel(PREDICT)
+        self._predict_soon.stop()
+        self.answer, self._is_outdated = None, False
+
+    def forget_answer(self) -> None:
+        """Remove the preview and predict anew, as after a change of the model."""
+        self.answer = None
+        if self.prompts is not None:
+            self.prompts.clear_preview()
+        self.predict_soon()
+
+    def _commit(self, predictions: list[Prediction], plane: tuple[int, ...]) -> list[str]:
+        """Write objects; return the messages of those that could not be written."""
+        failures = []
+        candidate = self.candidate if len(predictions) == 1 else None
+        for number, prediction in enumerate(predictions, start=1):
+            try:
+                self._commit_one(prediction, plane, candidate)
+            except (LabelsError, StoreError) as error:
+                failures.append(str(error) if len(predictions) == 1 else f"object {number}: {error}")
+        return failures
+
+    def _commit_one(self, prediction: Prediction, plane: tuple[int, ...], candidate: int | None) -> None:
+        overlap = self._context.object_form.values()["overlap"]
+        if self.correction is None:
+            self._labels.ready().commit(prediction, plane, overlap, candidate)
+        else:
+            store_layers = self._labels.ready_store()
+            store_layers.commit(prediction, plane, overlap, candidate, self.correction.candidate.label)
+
+    # ---- the image ----------------------------------------------------------------------------------------
+
+    def _on_image_changed(self) -> None:
+        self._last_px = None
+        self._replace_prompt_layers()
+
+    def _replace_prompt_layers(self) -> None:
+        self._remove_prompt_layers()
+        image = self._images.layer
+        if image is None:
+            return
+        with self._context.layer_list.own_change():
+            self.prompts = self.tools.prompts = PromptLayers.create(self._context.viewer, image)
+        for layer in self.prompts.layers:
+            self._context.keys.add_layer(layer)
+        self.prompts.points.events.data.connect(self._on_drawn)
+        self.prompts.shapes.events.data.connect(self._on_drawn)
+        self._select_soon.start()
+
+    def _remove_prompt_layers(self) -> None:
+        """Remove the prompt layers that are left in the viewer, and the answer to their prompts."""
+        self._thread.cancel(PREDICT)
+        self.answer = None
+        removed, self.prompts, self.tools.prompts = self.prompts, None, None
+        if removed is not None:
+            removed.points.events.data.disconnect(self._on_drawn)
+            removed.shapes.events.data.disconnect(self._on_drawn)
+            self._context.layer_list.remove(removed.layers)
+
+    def _on_drawn(self, event: object) -> None:
+        if str(getattr(event, "action", "")).lower().endswith("ing"):
+            return  # napari emits every change twice: before and after it
+        self._is_outdated = True
+        self.predict_soon()
+
+    def _on_size_changed(self, value: float) -> None:
+        self.predict_soon()
+
+    def _on_contrast_changed(self) -> None:
+        if self.prompts is not None and self.prompts.prompts(self._images.plane or (), False):
+            self.predict_soon()
+
+    def _on_plane_changed(self) -> None:
+        self.forget_answer()  # prompts belong to their plane
+
+    def _on_store_closing(self) -> None:
+        self.correction = None

@@ -1,0 +1,220 @@
+"""A run over all objects in a thread of its own: progress, partial results, cancel and resume."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Protocol
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_sam.engine.automatic.grid_filters import GridSettings
+from napari_sam.io.labels.review_queue import ReviewQueue
+from napari_sam.jobs.job_settings import EverythingSettings
+from napari_sam.jobs.segment_image import EverythingReport, segment_everything, unfinished_run
+from napari_sam.layers.partial_results import PartialFrame
+from napari_sam.widgets.engine_thread import EngineThread, Outcome
+from src_models.watershed_settings import WatershedSettings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_sam.engine.interactive.window_predictor import WindowPredictor
+    from napari_sam.io.images.lazy_image import Image
+    from napari_sam.io.labels.label_store import LabelStore
+    from napari_sam.widgets.engine_session import EngineSession
+
+_KIND = "everything"
+_LOADING, _PREPARING = "Loading the model…", "Getting ready…"
+_SAMPLING = "Looking at samples to choose the magnification…"
+
+
+@dataclass(frozen=True)
+class UnfinishedRun:
+    """A run that was stopped, in a label store.
+
+    Attributes
+    ----------
+    settings : EverythingSettings
+        Settings that continue it.
+    tiles, tiles_done : int
+        Number of tiles, and of those that are finished.
+    """
+
+    settings: EverythingSettings
+    tiles: int
+    tiles_done: int
+
+    @classmethod
+    def of(cls, record: dict[str, Any]) -> UnfinishedRun:
+        """Convert the record that `unfinished_run` returns."""
+        call: dict[str, Any] = record.get("call") or {}
+        grid, watershed = call.get("grid"), call.get("watershed")
+        settings = EverythingSettings(
+            method=record["method"],
+            region=tuple(record["region"]),
+            overlap=record["overlap"],
+            side=call.get("side"),
+            coarser=bool(call.get("coarser", True)),
+            category=record.get("category"),
+            grid=GridSettings(**grid) if isinstance(grid, dict) else None,
+            watershed=WatershedSettings(**watershed) if isinstance(watershed, dict) else None,
+        )
+        return cls(settings, record["tiles"], min(record["tiles_done"], record["tiles"]))
+
+
+@dataclass(frozen=True)
+class RunHooks:
+    """Functions that a run calls in its thread.
+
+    Attributes
+    ----------
+    progress : callable
+        Called with the number of steps done and that of all steps.
+    on_tile : callable
+        Called with box and labels of a finished tile.
+    cancelled : callable
+        Returns True once the run should stop.
+    """
+
+    progress: Callable[[int, int], None]
+    on_tile: Callable[[tuple[int, int, int, int], NDArray[np.uint32]], None]
+    cancelled: Callable[[], bool]
+
+
+class EverythingEngine(Protocol):
+    """Finds all objects of an image."""
+
+    def segment(
+        self,
+        image: Image,
+        predictor: WindowPredictor,
+        store: LabelStore,
+        settings: EverythingSettings,
+        resume: bool | None,
+        hooks: RunHooks,
+    ) -> EverythingReport:
+        """Find all objects, and write them into the store."""
+        ...
+
+    def unfinished(self, path: Path) -> UnfinishedRun | None:
+        """Return the unfinished run of the store at `path`."""
+        ...
+
+
+class JobsEngine:
+    """The engine of `napari_sam.jobs`."""
+
+    def segment(
+        self,
+        image: Image,
+        predictor: WindowPredictor,
+        store: LabelStore,
+        settings: EverythingSettings,
+        resume: bool | None,
+        hooks: RunHooks,
+    ) -> EverythingReport:
+        """Find all objects, and write them into the store."""
+        return segment_everything(
+            image,
+            predictor,
+            store,
+            **{f.name: getattr(settings, f.name) for f in fields(settings)},
+            resume=resume,
+            progress=hooks.progress,
+            on_tile=hooks.on_tile,
+            cancelled=hooks.cancelled,
+        )
+
+    def unfinished(self, path: Path) -> UnfinishedRun | None:
+        """Return the unfinished run of the store at `path`."""
+        record = unfinished_run(path)
+        return None if record is None else UnfinishedRun.of(record)
+
+
+class EverythingRun(QObject):
+    """Run the engine in the background.
+
+    Parameters
+    ----------
+    session : EngineSession
+        Session with the model.
+    engine : EverythingEngine
+        Engine that finds the objects.
+
+    Attributes
+    ----------
+    thread : EngineThread
+        Thread of the run; clicks have another one, and take precedence in the engine.
+    is_running : bool
+        Whether a run is under way.
+
+    Signals
+    -------
+    activity_changed : str
+        What the run does before its first progress.
+    progressed : int, int
+        Steps done, and all steps.
+    tile_found : TileColours
+        Labels of a finished tile, as the partial layer shows them.
+    finished : Outcome
+        The run has ended; the value is an `EverythingReport`, or None.
+    """
+
+    activity_changed = Signal(str)
+    progressed = Signal(int, int)
+    tile_found = Signal(object)
+    finished = Signal(object)
+
+    def __init__(self, session: EngineSession, engine: EverythingEngine) -> None:
+        super().__init__()
+        self._session, self._engine = session, engine
+        self.thread = EngineThread(self)
+        self.is_running = False
+        self.thread.finished.connect(self._on_finished)
+
+    def start(self, image: Image, store: LabelStore, settings: EverythingSettings, resume: bool | None) -> None:
+        """Start a run, or continue an unfinished one."""
+        self.is_running = True
+        model, frame = self._session.model, PartialFrame.of(settings.region or (0, 0, *image.shape))
+
+        def on_tile(box: tuple[int, int, int, int], labels: NDArray[np.uint32]) -> None:
+            tile = frame.sample(box, labels)
+            if tile is not None:
+                self.tile_found.emit(tile)
+
+        def job(cancelled: Callable[[], bool]) -> EverythingReport:
+            self.activity_changed.emit(_LOADING)
+            predictor = self._session.load(model)
+            dense = settings.method == "dense" or (settings.method == "auto" and predictor.can_dense)
+            known = settings.diameter_px or settings.level is not None or settings.side or resume
+            self.activity_changed.emit(_SAMPLING if dense and not known else _PREPARING)
+            hooks = RunHooks(self.progressed.emit, on_tile, cancelled)
+            report = self._engine.segment(image, predictor, store, settings, resume, hooks)
+            ReviewQueue(store)  # makes its index here rather than in the GUI thread
+            return report
+
+        self.thread.submit(_KIND, job)
+
+    def unfinished(self, path: Path) -> UnfinishedRun | None:
+        """Return the unfinished run of the store at `path`."""
+        return self._engine.unfinished(path)
+
+    def cancel(self) -> None:
+        """Stop; finished tiles are kept."""
+        self.thread.cancel(_KIND)
+
+    def was_cancelled(self, outcome: Outcome) -> bool:
+        """Whether the run of this outcome was cancelled."""
+        return not self.thread.is_current(outcome)
+
+    def close(self) -> None:
+        """Stop for good."""
+        self.thread.close()
+
+    def _on_finished(self, outcome: Outcome) -> None:
+        self.is_running = False
+        self.finished.emit(outcome)

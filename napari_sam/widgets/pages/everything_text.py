@@ -1,0 +1,55 @@
+"""Messages of the page "Everything"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_sam.jobs.segment_image import EverythingReport
+    from napari_sam.widgets.pages.everything_run import UnfinishedRun
+
+_NAMED_FAILURES = 3
+
+
+def duration(seconds: float) -> str:
+    """Return a duration in words.
+
+    >>> duration(8), duration(100), duration(4000)
+    ('8 s', '2 min', '1 h 7 min')
+    """
+    if seconds < 60:
+        return f"{max(1, round(seconds))} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
+
+
+def box_text(box: Sequence[int]) -> str:
+    """Return a box in words.
+
+    >>> box_text((0, 10, 100, 300))
+    'y 0–100, x 10–300'
+    """
+    y0, x0, y1, x1 = box
+    return f"y {y0}–{y1}, x {x0}–{x1}"
+
+
+def unfinished_text(run: UnfinishedRun) -> str:
+    """Return what can be resumed."""
+    return (
+        f"An unfinished run: {run.tiles_done} of {run.tiles} tiles of the region {box_text(run.settings.region or ())} "
+        f"are done ({run.settings.method}). Resume continues it; objects are saved when all tiles are done."
+    )
+
+
+def result_text(report: EverythingReport, seconds: float) -> str:
+    """Return what a run found, and which tiles failed."""
+    count = f"{report.objects} objects" if report.objects else "no new objects"
+    text = f"Found {count} in {duration(seconds)} ({report.method}, {report.tiles} tiles)."
+    if not report.failed:
+        return text
+    named = "; ".join(f"{box_text(tile.box)}: {tile.reason}" for tile in report.failed[:_NAMED_FAILURES])
+    more = len(report.failed) - _NAMED_FAILURES
+    rest = f"; and {more} more" if more > 0 else ""
+    return f"{text} {len(report.failed)} tiles failed: {named}{rest}."

@@ -1,0 +1,123 @@
+"""Undo, redo and export of the saved objects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFileDialog
+
+from napari_sam.errors import NapariSamError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_sam.layers.label_store_layers import LabelStoreLayers
+    from napari_sam.widgets.dock_context import DockContext
+    from napari_sam.widgets.engine_thread import Outcome
+    from napari_sam.widgets.pages.click_panel import ClickPanel
+
+UNDO, REDO, EXPORT = "undo", "redo", "export"
+_FORMATS = (
+    "GeoJSON (*.geojson);;COCO (*.json);;Label image (*.tif);;Table (*.csv);;ImageJ ROIs (*.zip);;"
+    "OME-Zarr (*.ome.zarr);;Python script (*.py)"
+)
+
+
+class LabelActions(QObject):
+    """Undo, redo and export; whole runs are undone in the engine's thread.
+
+    Parameters
+    ----------
+    context : DockContext
+        Parts of the dock.
+    panel : ClickPanel
+        Panel with the buttons.
+
+    Signals
+    -------
+    changed
+        The saved objects changed.
+    run_undone, run_redone
+        All objects of a run were removed, or written again.
+    """
+
+    changed = Signal()
+    run_undone = Signal()
+    run_redone = Signal()
+
+    def __init__(self, context: DockContext, panel: ClickPanel) -> None:
+        super().__init__()
+        self._labels, self._thread, self._notifier = context.labels, context.thread, context.notifier
+        self._panel = panel
+        self._lent: LabelStoreLayers | None = None  # whose store the thread changes
+        panel.undo.clicked.connect(self.undo)
+        panel.redo.clicked.connect(self.redo)
+        panel.export.clicked.connect(self.export)
+        context.labels.store_closing.connect(self._on_store_closing)
+        context.thread.finished.connect(self._on_finished)
+
+    def undo(self) -> None:
+        """Undo the last change."""
+        self._step(UNDO)
+
+    def redo(self) -> None:
+        """Repeat the change that was undone last."""
+        self._step(REDO)
+
+    def export(self) -> None:
+        """Ask for a file and write all objects to it."""
+        path, _ = QFileDialog.getSaveFileName(self._panel, "Export all objects", "objects.geojson", _FORMATS)
+        if path:
+            self.export_to(path)
+
+    def export_to(self, path: str) -> None:
+        """Write all objects to a file; its suffix gives the format."""
+        if self._labels.store_layers is None:
+            self._notifier.info("Accept an object first: there is no label store to export yet.")
+            return
+        self._labels.flush()
+        store = self._labels.store_layers.store
+
+        def job(cancelled: Callable[[], bool]) -> str:
+            return f"Exported {len(store)} objects to {store.export(path, cancelled=cancelled)}"
+
+        self._thread.submit(EXPORT, job)
+
+    def refresh(self) -> None:
+        """Enable the actions that are possible now."""
+        writer = self._labels.writer
+        self._panel.undo.setEnabled(writer is not None and writer.can_undo)
+        self._panel.redo.setEnabled(writer is not None and writer.can_redo)
+        self._panel.export.setEnabled(self._labels.store_layers is not None)
+
+    def _step(self, step: str) -> None:
+        store_layers, writer = self._labels.store_layers, self._labels.writer
+        try:
+            if writer is store_layers and store_layers is not None and store_layers.is_long(step):
+                self._step_in_thread(step, store_layers)
+            elif writer is None or not (writer.undo() if step == UNDO else writer.redo()):
+                self._notifier.info(f"Nothing to {step}.")
+        except NapariSamError as error:
+            self._notifier.error(str(error))
+        self.changed.emit()
+
+    def _step_in_thread(self, step: str, store_layers: LabelStoreLayers) -> None:
+        store_layers.lend()
+        self._lent = store_layers
+        change = store_layers.store.undo if step == UNDO else store_layers.store.redo
+        self._thread.submit(step, lambda _: change())
+
+    def _on_finished(self, outcome: Outcome) -> None:
+        if outcome.kind in (UNDO, REDO) and self._lent is not None:
+            lent, self._lent = self._lent, None
+            lent.take_back()
+            if outcome.value is not None:
+                (self.run_undone if outcome.kind == UNDO else self.run_redone).emit()
+            self.changed.emit()
+        elif outcome.kind == EXPORT and outcome.value is not None and self._thread.is_current(outcome):
+            self._notifier.info(str(outcome.value))
+
+    def _on_store_closing(self) -> None:
+        for kind in (EXPORT, UNDO, REDO):
+            self._thread.cancel(kind)
