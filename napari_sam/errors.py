@@ -1,7 +1,7 @@
-"""Every error a user can mend, in one tree: the message names the value and the remedy.
+"""All errors that a user can resolve; their messages name the value and the remedy.
 
-`NapariSamError`, `ModelError`, `UnknownModelError`, `CheckpointError`, `DownloadError`, `DeviceError`,
-`SettingsError` and `TrainingError` come from `src_models.model_errors`, the lowest room; the rest is here.
+The errors of networks, settings and training are defined in `src_models.model_errors`, since `src_models` imports no
+other room.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 from src_models.model_errors import (
     CheckpointError,
     DeviceError,
+    DownloadCancelledError,
     DownloadError,
     ModelError,
     NapariSamError,
@@ -21,6 +22,7 @@ __all__ = [
     "CancelledError",
     "CheckpointError",
     "DeviceError",
+    "DownloadCancelledError",
     "DownloadError",
     "EvaluationError",
     "ImageError",
@@ -42,7 +44,7 @@ class ImageError(NapariSamError, ValueError):
 
 
 class NoImageError(NapariSamError, RuntimeError):
-    """A prediction was asked for before an image was set."""
+    """A prediction needs an image, and none was set."""
 
 
 class PromptError(NapariSamError, ValueError):
@@ -50,20 +52,20 @@ class PromptError(NapariSamError, ValueError):
 
 
 class LabelsError(NapariSamError, ValueError):
-    """Labels cannot take the object as asked."""
+    """Labels cannot be read, written or exported as requested."""
 
 
 class StoreError(NapariSamError, OSError):
-    """A label or embedding store on disk cannot be read or written; what was committed is still there."""
+    """A label or embedding store on disk cannot be read or written; committed objects are kept."""
 
 
 class StoreLockedError(StoreError):
-    """Another process writes to this store."""
+    """A store is open for writing elsewhere."""
 
 
 class CancelledError(NapariSamError):
-    """The work was cancelled; what was finished is kept."""
+    """The work was cancelled; finished parts are kept."""
 
 
 class EvaluationError(NapariSamError, ValueError):
-    """Something cannot be measured on these data: objects, labels, columns or scores are missing or make no sense."""
+    """Data cannot be evaluated: objects, labels, columns or scores are missing or invalid."""

@@ -17,7 +17,7 @@ NUCLEI = _FOLDER / "nuclei.png"
 
 
 def nuclei() -> NDArray[np.uint8]:
-    """The sample image: fluorescent nuclei, (512, 640) uint8.
+    """Return the sample image: fluorescent nuclei, (512, 640) uint8.
 
     >>> nuclei().shape
     (512, 640)
@@ -27,6 +27,6 @@ def nuclei() -> NDArray[np.uint8]:
 
 
 def nuclei_labels() -> NDArray[np.uint8]:
-    """Its 31 nuclei, drawn by hand: (512, 640), 0 is background."""
+    """Return its 31 nuclei, drawn by hand: (512, 640) uint8, 0 is background."""
     with Image.open(_FOLDER / "nuclei_labels.png") as image:
         return np.asarray(image)

@@ -48,7 +48,7 @@ def replacing(path: Path, *, durable: bool = True) -> Iterator[Path]:
                     os.fsync(file.fileno())
         os.replace(temporary, path)
         if durable:
-            _sync_folder(path.parent)
+            sync_folder(path.parent)
     finally:
         if temporary.is_dir():
             shutil.rmtree(temporary, ignore_errors=True)
@@ -68,7 +68,7 @@ def write_json(path: Path, content: object, *, durable: bool = True) -> None:
     write_bytes(path, json.dumps(content, indent=1).encode(), durable=durable)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
     """Wait until the disk holds the names in a folder."""
     if os.name == "posix":
         handle = os.open(folder, os.O_RDONLY)

@@ -1,7 +1,7 @@
 """The root of the error tree, and the errors of networks, settings and training.
 
-It starts here because `src_models` is the lowest room and imports nothing above it; `napari_sam.errors` re-exports
-these errors and adds those of the engine, of files and of layers.
+The tree starts here because `src_models` imports no other room; `napari_sam.errors` re-exports these errors and adds
+those of the rooms above.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ _TOKEN = re.compile(r"\{(\w+(?:=\w+)?)\}")
 
 
 class NapariSamError(Exception):
-    """An error that the user can mend.
+    """An error that the user can resolve.
 
     Parameters
     ----------
     message : str
-        What is wrong, with the value. Where an argument is wrong, it begins with the argument's name.
+        The problem, with the value. For a wrong argument it begins with the argument's name.
     parameter : str, optional
-        Name of the argument, setting or field that is wrong.
+        Name of the wrong argument, setting or field.
     remedy : str, optional
-        What to do, as an imperative phrase. Arguments stand in braces, ``{resume=True}``, so that each front end can
-        name them in its own words; do not format values into it.
+        What to do, as an imperative phrase. Arguments are written in braces, ``{resume=True}``, so that each front
+        end can name them in its own words. Do not format values into it, which may contain braces.
 
     Examples
     --------
@@ -44,12 +44,12 @@ class NapariSamError(Exception):
         self.remedy = remedy
 
     def worded(self, word: Callable[[str], str] = str) -> str:
-        """Return message and remedy, with arguments as `word` names them.
+        """Return message and remedy, with the arguments named by `word`.
 
         Parameters
         ----------
         word : callable
-            Takes ``"name"`` or ``"name=value"`` and returns how the front end calls it.
+            Takes ``"name"`` or ``"name=value"`` and returns the front end's name for it.
         """
         text = self.message
         if self.parameter and re.match(rf"{re.escape(self.parameter)}\b", text):
@@ -63,11 +63,11 @@ class NapariSamError(Exception):
 
 
 class ModelError(NapariSamError):
-    """A network cannot be built, loaded or run as asked."""
+    """A network cannot be built, loaded or run."""
 
 
 class UnknownModelError(ModelError, ValueError):
-    """No model of that name is registered."""
+    """No model of this name is registered."""
 
 
 class CheckpointError(ModelError, ValueError):
@@ -78,8 +78,12 @@ class DownloadError(ModelError, OSError):
     """Published weights cannot be fetched."""
 
 
+class DownloadCancelledError(DownloadError):
+    """A download was cancelled; the transferred bytes are kept for the next one."""
+
+
 class DeviceError(ModelError, ValueError):
-    """The device or precision is unknown or not present on this machine."""
+    """The device or precision is unknown or not available on this machine."""
 
 
 class SettingsError(NapariSamError, ValueError):

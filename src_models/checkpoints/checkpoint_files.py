@@ -1,12 +1,11 @@
-"""Networks from files and to files: by name or path, in safetensors or as the official programs do."""
+"""Load networks by name or path, and save them as safetensors or as the official programs do."""
 
 from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from collections.abc import Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from src_models.atomic import replacing
 from src_models.checkpoints.download import fetch_model
 from src_models.checkpoints.instance_decoders import unetr_from_state
 from src_models.checkpoints.integrity import file_digest
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
     from src_models.networks.unetr import UnetrDecoder
 
-_DENSE, _QUALITY = "dense_decoder.", "quality_head."  # keys of parts that official programs do not know
+_DENSE, _QUALITY = "dense_decoder.", "quality_head."  # key prefixes of parts that official programs do not know
 _SUFFIXES = frozenset({".pth", ".pt", ".safetensors", ".ckpt", ".bin"})
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
 
 class _EmptyOnMeta(TorchFunctionMode):
-    """Give uninitialised tensors no memory, so that building a network costs neither time nor space.
+    """Create uninitialised tensors on the meta device, so that building a network takes neither time nor memory.
 
-    Layers make their weights with `torch.empty` and then draw random numbers, which does nothing on the meta
-    device. Everything computed, such as the index tables in buffers that no checkpoint holds, stays real;
-    with ``torch.device("meta")`` those would be lost.
+    Layers create their weights with `torch.empty` and then draw random numbers, which does nothing on the meta
+    device. Computed tensors, such as index tables in buffers that no checkpoint holds, keep their values;
+    ``torch.device("meta")`` would lose them.
     """
 
     def __torch_function__(
@@ -65,38 +65,40 @@ def load_sam(
     ----------
     source : str or path
         A registered name (downloaded once, hash checked each time), or a checkpoint file of SAM, MobileSAM,
-        micro-sam or this package. A name wins over a file of the same name; write ``./name`` for the file.
+        micro-sam or this package. A name takes precedence over a file of that name; write ``./name`` for the file.
     device : str or torch.device
-        Where its weights go.
+        Device of the weights.
     progress : callable, optional
-        Called with bytes so far and in all (None if unknown) while downloading.
+        Called during a download with the bytes transferred and their total (None if unknown).
     cancelled : callable, optional
-        Asked while downloading; True stops it.
+        Polled during a download; the download stops when it returns True.
 
     Returns
     -------
     Sam
-        Its `kind` is the architecture, found from the file.
+        Its `kind`, the architecture, is detected from the file.
 
     Raises
     ------
     UnknownModelError
-        If `source` is neither a name nor looks like a path.
+        If `source` is neither a registered name nor looks like a path.
     CheckpointError
-        If the file is missing, damaged, unsafe, not what was published, or of another architecture.
+        If the file is missing, damaged, unsafe, different from the published one, or of another architecture.
     DownloadError
-        If the weights cannot be fetched; `DownloadCancelledError` if `cancelled` said so.
+        If the weights cannot be fetched; `DownloadCancelledError` if `cancelled` returned True.
     DeviceError
-        If there is no such device.
+        If the device is not available.
     """
-    where = _usable_device(device)
+    target = _usable_device(device)
     info = _registered(source)
     path = Path(source).expanduser() if info is None else fetch_model(info, progress=progress, cancelled=cancelled)
     state = read_state(path)
     kind = detect_kind(state, path)
     if info is not None and kind != info.kind:
-        raise CheckpointError(f"{path} holds {kind}, not {info.kind}; delete it to get {info.name} again")
-    return _filled(kind, state, path, where)
+        raise CheckpointError(
+            f"{path} holds {kind}, not {info.kind}", remedy=f"delete it to download {info.name} again"
+        )
+    return _filled(kind, state, path, target)
 
 
 def load_dense_decoder(
@@ -114,43 +116,38 @@ def load_dense_decoder(
     ----------
     source : str or path
         A registered model of micro-sam, such as "vit_b_lm" (downloaded once, hash checked each time), or a file:
-        a decoder alone (``*_decoder.pt``), or a checkpoint of training or export that has it as ``decoder_state``.
-    device : str or torch.device
-        Where its weights go.
-    progress : callable, optional
-        Called with bytes so far and in all (None if unknown) while downloading.
-    cancelled : callable, optional
-        Asked while downloading; True stops it.
+        a decoder alone (``*_decoder.pt``), or a checkpoint that holds it as ``decoder_state``.
+    device, progress, cancelled
+        As in `load_sam`.
 
     Returns
     -------
     UnetrDecoder
-        With bilinear or transposed upsampling, found from the file.
+        With bilinear or transposed upsampling, as detected from the file.
 
     Raises
     ------
     UnknownModelError
-        If `source` is neither a name nor looks like a path, or micro-sam published no decoder for it.
+        If micro-sam published no decoder for `source`, or it is neither a registered name nor looks like a path.
     CheckpointError
-        If the file is missing, damaged, unsafe, not what was published, or of something else.
-    DownloadError
-        If the weights cannot be fetched; `DownloadCancelledError` if `cancelled` said so.
-    DeviceError
-        If there is no such device.
+        If the file holds no decoder, or as in `load_sam`.
+    DownloadError, DeviceError
+        As in `load_sam`.
     """
-    where = _usable_device(device)
+    target = _usable_device(device)
     info = _registered(source)
     if info is None:
         path = Path(source).expanduser()
     elif info.decoder is None:
-        having = ", ".join(name for name in model_names() if model_info(name).decoder is not None)
+        names = ", ".join(name for name in model_names() if model_info(name).decoder is not None)
         raise UnknownModelError(
-            f"micro-sam published no instance decoder for {info.name!r}; "
-            f"choose one of {having}, or give the path of a decoder"
+            f"micro-sam published no instance decoder for {info.name!r}",
+            parameter="source",
+            remedy=f"choose one of {names}, or give the path of a decoder",
         )
     else:
         path = fetch_model(info.decoder, progress=progress, cancelled=cancelled)
-    return unetr_from_state(_decoder_state(path), path, where)
+    return unetr_from_state(_decoder_state(path), path, target)
 
 
 def save_sam(
@@ -159,19 +156,19 @@ def save_sam(
     dtype: torch.dtype | None = None,
     metadata: Mapping[str, str] | None = None,
 ) -> None:
-    """Save a network as safetensors, all at once or not at all.
+    """Save a network as safetensors; the file appears whole or not at all.
 
     Parameters
     ----------
     net : Sam
         Not fused for inference.
     path : str or path
-        Its folder is made; a file there is replaced.
+        Its folder is made; an existing file is replaced.
     dtype : torch.dtype, optional
         Precision of the weights in the file, to make it smaller. Statistics of batch normalisation and the
-        frequencies of the positional encoding, a few kB, stay as they are: small variances would not survive.
+        frequencies of the positional encoding, a few kB, keep their precision: small variances would vanish.
     metadata : mapping of str to str, optional
-        For the file's header, besides the network's kind.
+        Entries for the file's header, in addition to the network's kind.
 
     Raises
     ------
@@ -179,7 +176,7 @@ def save_sam(
         If the file cannot be written, the network is fused, or a weight is too large for `dtype`.
     """
     if dtype is not None and dtype not in _DTYPES:
-        raise CheckpointError(f"cannot save weights as {dtype}; choose float32, float16 or bfloat16")
+        raise CheckpointError(f"dtype is {dtype}", parameter="dtype", remedy="choose float32, float16 or bfloat16")
     target = Path(path)
     state = _plain_state(net, target)
     for name, _ in net.named_parameters():
@@ -187,8 +184,10 @@ def save_sam(
     header = {"format": "pt", "kind": net.kind} | dict(metadata or {})
     wrong = [key for key, value in header.items() if not isinstance(value, str)]
     if wrong:
-        raise CheckpointError(f"metadata {wrong[0]!r} is {header[wrong[0]]!r}; safetensors take text only")
-    with replacing(target) as temporary:
+        raise CheckpointError(
+            f"metadata {wrong[0]!r} is {header[wrong[0]]!r}", parameter="metadata", remedy="give text values"
+        )
+    with replacing_checkpoint(target) as temporary:
         save_file(state, temporary, header)
 
 
@@ -198,10 +197,10 @@ def save_official(net: Sam, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     net : Sam
-        Not fused for inference. Of kind ViT or TinyViT, other programs can load the file unchanged; a dense
-        decoder and a quality head of ours are left out, since none of them knows them.
+        Not fused for inference. Other programs can load the file of a ViT or TinyViT unchanged; dense decoder and
+        quality head are left out, since only this package knows them.
     path : str or path
-        Its folder is made; a file there is replaced.
+        Its folder is made; an existing file is replaced.
 
     Raises
     ------
@@ -210,12 +209,12 @@ def save_official(net: Sam, path: str | os.PathLike[str]) -> None:
     """
     target = Path(path)
     state = {k: v for k, v in _plain_state(net, target).items() if not k.startswith((_DENSE, _QUALITY))}
-    with replacing(target) as temporary, temporary.open("wb") as file:
+    with replacing_checkpoint(target) as temporary, temporary.open("wb") as file:
         torch.save(state, file)
 
 
 def checkpoint_sha256(path: str | os.PathLike[str]) -> str:
-    """SHA-256 of a file, in hexadecimal digits; read in pieces.
+    """Return the SHA-256 of a file in hexadecimal digits, without holding the file in memory.
 
     Raises
     ------
@@ -226,9 +225,9 @@ def checkpoint_sha256(path: str | os.PathLike[str]) -> str:
 
 
 def weights_fingerprint(net: nn.Module) -> str:
-    """SHA-256 of a network's state dict: names, types, shapes and values, wherever they are in memory.
+    """Return the SHA-256 of a network's state dict: names, types, shapes and values.
 
-    Two networks of equal fingerprint compute the same; use it as a key where no checkpoint file exists.
+    Networks with equal fingerprints compute the same; use it as a key where no checkpoint file exists.
 
     Parameters
     ----------
@@ -249,7 +248,7 @@ def weights_fingerprint(net: nn.Module) -> str:
 
 
 def _registered(source: str | os.PathLike[str]) -> ModelInfo | None:
-    """Look up a name; None for what is meant as a path."""
+    """Look up a registered name; None if `source` is meant as a path."""
     if not isinstance(source, str):
         return None
     if source in model_names():
@@ -257,16 +256,16 @@ def _registered(source: str | os.PathLike[str]) -> ModelInfo | None:
     path = Path(source)
     if source and (len(path.parts) > 1 or path.suffix.lower() in _SUFFIXES or os.path.exists(path.expanduser())):
         return None
-    return model_info(source)  # raises, naming what there is
+    return model_info(source)  # raises UnknownModelError
 
 
 def _decoder_state(path: Path) -> dict[str, Tensor]:
-    """Read an instance decoder that has its file for itself, or shares it with a network."""
+    """Read an instance decoder from a file of its own, or from the file of a whole network."""
     state = read_state(path)
     with path.open("rb") as file:
         zipped = file.read(4) == b"PK\x03\x04"
     if zipped and any(key.startswith("image_encoder.") for key in state):
-        # `read_state` has checked the same file, so that this is a mapping and nothing in it is refused.
+        # `read_state` has checked this file: it is a mapping, and loads with weights_only.
         part = torch.load(path, map_location="cpu", weights_only=True, mmap=True).get("decoder_state")
         if isinstance(part, Mapping) and part:
             return {key: value for key, value in part.items() if isinstance(key, str) and isinstance(value, Tensor)}
@@ -274,18 +273,21 @@ def _decoder_state(path: Path) -> dict[str, Tensor]:
 
 
 def _usable_device(device: str | torch.device) -> torch.device:
+    """Return the device if it can hold a tensor."""
     try:
-        where = torch.device(device)
-        if where.type != "meta":
-            torch.empty(0, device=where)  # asks the driver
+        usable = torch.device(device)
+        if usable.type != "meta":
+            torch.empty(0, device=usable)  # fails without a driver
     except (RuntimeError, AssertionError, NotImplementedError) as err:
         reason = str(err).splitlines()[0]
-        raise DeviceError(f"device {str(device)!r} cannot be used here ({reason}); use 'cpu'") from err
-    return where
+        raise DeviceError(
+            f"device {str(device)!r} cannot be used here ({reason})", parameter="device", remedy="use {device=cpu}"
+        ) from err
+    return usable
 
 
 def _hollow(kind: str, dense: bool | None = None, quality: bool = False) -> Sam:
-    """Build a network whose weights have no memory yet, but whose constants are real."""
+    """Build a network whose weights are on the meta device and whose constants are computed."""
     with _EmptyOnMeta():
         net = build_sam(kind, dense)
         net.quality_head = QualityHead().eval() if quality else None
@@ -293,72 +295,63 @@ def _hollow(kind: str, dense: bool | None = None, quality: bool = False) -> Sam:
 
 
 def _filled(kind: str, state: Mapping[str, Tensor], path: Path, device: torch.device) -> Sam:
+    """Build a network of a kind and fill it with a checkpoint's weights."""
     net = _hollow(kind, *(any(key.startswith(part) for key in state) for part in (_DENSE, _QUALITY)))
-    own = net.state_dict()
-    check_fit(state, own, kind, path)
-    # Copies, since a file that is changed or taken away under a mapped network kills the process.
-    weights = {name: state[name].to(device, value.dtype, copy=True).contiguous() for name, value in own.items()}
+    expected = net.state_dict()
+    check_fit(state, expected, kind, path)
+    # Copies, since changing or deleting a memory-mapped file kills the process.
+    weights = {name: state[name].to(device, value.dtype, copy=True).contiguous() for name, value in expected.items()}
     net.load_state_dict(weights, assign=True)
     return net.to(device).eval()
 
 
 def _plain_state(net: Sam, path: Path) -> dict[str, Tensor]:
-    """Copy the state dict, if it is one that can be loaded again."""
+    """Copy the state dict, after checking that it can be loaded again."""
     state = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in net.state_dict().items()}
-    own = _hollow(net.kind, net.dense_decoder is not None, net.quality_head is not None).state_dict()
-    if changed := sorted(own.keys() ^ state.keys()):
+    expected = _hollow(net.kind, net.dense_decoder is not None, net.quality_head is not None).state_dict()
+    if changed := sorted(expected.keys() ^ state.keys()):
         raise CheckpointError(
-            f"cannot save {path}: the network's keys are not those of {net.kind} any more ({changed[0]}); "
-            f"save it before it is fused for inference"
+            f"cannot save {path}: the network's keys are not those of {net.kind} any more ({changed[0]})",
+            remedy="save it before it is fused for inference",
         )
     return state
 
 
 def _narrowed(value: Tensor, dtype: torch.dtype | None, name: str) -> Tensor:
+    """Convert a floating-point tensor to a type that can represent its values."""
     if dtype is None or not value.is_floating_point():
         return value
-    reach = max(abs(float(end)) for end in value.aminmax())
-    if reach > torch.finfo(dtype).max:
-        raise CheckpointError(f"{name} reaches {reach:.3g}, too large for {dtype}; use bfloat16")
+    largest = max(abs(float(end)) for end in value.aminmax())
+    if largest > torch.finfo(dtype).max:
+        raise CheckpointError(
+            f"{name} reaches {largest:.3g}, too large for {dtype}", parameter="dtype", remedy="use bfloat16"
+        )
     return value.to(dtype)
 
 
-def _umask() -> int:
-    """The process's file mode mask, which can only be read by setting it."""
-    mask = os.umask(0o022)
-    os.umask(mask)
-    return mask
-
-
 @contextmanager
-def replacing(path: Path) -> Iterator[Path]:
-    """Give a temporary file that gets the name `path` if all goes well, and vanishes otherwise.
+def replacing_checkpoint(path: Path) -> Iterator[Path]:
+    """Write a checkpoint so that it appears whole or not at all; see `src_models.atomic.replacing`.
 
     Parameters
     ----------
     path : Path
-        Its folder is made; a file there is replaced at the end, all at once.
+        The target.
 
     Yields
     ------
     Path
-        The file to write, readable by those whom the user's umask lets.
+        The temporary file to write.
 
     Raises
     ------
     CheckpointError
-        If it cannot be written.
+        If the file cannot be written.
     """
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        yield temporary
-        temporary.chmod(0o666 & ~_umask())  # safetensors leaves files that only their owner may read
-        with temporary.open("r+b") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            yield temporary
     except (OSError, SafetensorError, RuntimeError) as err:
-        raise CheckpointError(f"cannot write {path}: {str(err).splitlines()[0]}") from err
-    finally:
-        with suppress(OSError):
-            temporary.unlink(missing_ok=True)
+        raise CheckpointError(
+            f"cannot write {path}: {str(err).splitlines()[0]}", remedy="free some space, or choose another folder"
+        ) from err

@@ -1,4 +1,4 @@
-"""Instance decoders of micro-sam from the state dicts of its files."""
+"""Build instance decoders of micro-sam from the state dicts of its files."""
 
 from __future__ import annotations
 
@@ -20,57 +20,58 @@ _SAMPLERS = "decoder.samplers."
 
 
 def detect_upsampling(state: Mapping[str, Tensor], path: Path) -> Upsampling:
-    """Tell which of the two kinds of instance decoders a state dict is of.
+    """Detect how an instance decoder upsamples.
 
     Parameters
     ----------
     state : mapping of str to Tensor
-        As `src_models.checkpoints.state_dicts.read_state` returns it.
+        From `src_models.checkpoints.state_dicts.read_state`.
     path : Path
         For messages.
 
     Returns
     -------
     {"bilinear", "transposed"}
-        As `UnetrDecoder` takes it.
+        Argument of `UnetrDecoder`.
 
     Raises
     ------
     CheckpointError
-        If it is of something else; the message says of what, where that is known.
+        If it is not an instance decoder; the message names what it is, where that is known.
     """
-    rooms = {key.split(".")[0] for key in state}
-    if "image_encoder" in rooms:
+    modules = {key.split(".")[0] for key in state}
+    if "image_encoder" in modules:
         raise CheckpointError(
-            f"{path} holds a SAM network and no instance decoder; give micro-sam's *_decoder.pt file, "
-            f"or a checkpoint that it exported with its decoder"
+            f"{path} holds a SAM network and no instance decoder",
+            remedy="give micro-sam's *_decoder.pt file, or a checkpoint that it exported with its decoder",
         )
-    if {"encoder", "deconv1"} <= rooms:
+    if {"encoder", "deconv1"} <= modules:
         raise CheckpointError(
-            f"{path} holds a whole UNETR, whose encoder was trained too; "
-            f"export both by micro-sam's export_instance_segmentation_model, and give that file"
+            f"{path} holds a whole UNETR, whose encoder was trained too",
+            remedy="export both with micro-sam's export_instance_segmentation_model, and give that file",
         )
     samplers = [key for key in state if key.startswith(_SAMPLERS)]
-    if not samplers or "deconv1" not in rooms:
+    if not samplers or "deconv1" not in modules:
         keys = sorted(state)
         raise CheckpointError(
             f"{path} is not an instance decoder of micro-sam, its keys are "
-            f"{', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''}; give a *_decoder.pt file of micro-sam"
+            f"{', '.join(keys[:3])}{', ...' if len(keys) > 3 else ''}",
+            remedy="give a *_decoder.pt file of micro-sam",
         )
     return "transposed" if any(".block." in key for key in samplers) else "bilinear"
 
 
 def unetr_from_state(state: Mapping[str, Tensor], path: Path, device: str | torch.device = "cpu") -> UnetrDecoder:
-    """Build the decoder that a state dict is for and fill it.
+    """Build the decoder of a state dict and fill it.
 
     Parameters
     ----------
     state : mapping of str to Tensor
-        As `src_models.checkpoints.state_dicts.read_state` returns it; its tensors are copied.
+        From `src_models.checkpoints.state_dicts.read_state`; its tensors are copied.
     path : Path
         For messages.
     device : str or torch.device
-        Where the weights go.
+        Device of the weights.
 
     Returns
     -------
@@ -80,13 +81,13 @@ def unetr_from_state(state: Mapping[str, Tensor], path: Path, device: str | torc
     Raises
     ------
     CheckpointError
-        If it is of something else, or keys are missing or too many, or shapes or types differ.
+        If it is not an instance decoder, or its keys, shapes or types do not fit.
     """
     upsampling = detect_upsampling(state, path)
-    with torch.device("meta"):  # no random weights; no buffer here is left out of the state dict
+    with torch.device("meta"):  # without random weights; the state dict has every buffer
         decoder = UnetrDecoder(upsampling)
-    own = decoder.state_dict()
-    check_fit(state, own, f"micro-sam's instance decoder ({upsampling})", path)
-    weights = {name: state[name].to(device, value.dtype, copy=True).contiguous() for name, value in own.items()}
+    expected = decoder.state_dict()
+    check_fit(state, expected, f"micro-sam's instance decoder ({upsampling})", path)
+    weights = {name: state[name].to(device, value.dtype, copy=True).contiguous() for name, value in expected.items()}
     decoder.load_state_dict(weights, assign=True)
     return decoder.eval()

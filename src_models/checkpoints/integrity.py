@@ -1,4 +1,4 @@
-"""What a published file must be (size, hash), and whether a file on disk is that; needs no torch."""
+"""Compare files with their published size and hash; importing this module loads no torch."""
 
 from __future__ import annotations
 
@@ -16,28 +16,29 @@ if TYPE_CHECKING:
 Algorithm = Literal["sha256", "xxh128"]
 
 _CHUNK_BYTES = 1 << 20
+_READ_REMEDY = "check the path and its permissions"
 
 
 class Hasher(Protocol):
-    """What `hashlib` and `xxhash` have in common."""
+    """The common methods of `hashlib` and `xxhash`."""
 
     def update(self, data: memoryview, /) -> None:
-        """Take in more bytes."""
+        """Add bytes."""
 
     def hexdigest(self) -> str:
-        """Return the hash of what was taken in, in lower-case hexadecimal digits."""
+        """Return the hash of the bytes so far, in lower-case hexadecimal digits."""
 
 
 @dataclass(frozen=True)
 class Expected:
-    """What is known beforehand about a file; None where nothing is published.
+    """Published properties of a file; None where nothing is published.
 
     Attributes
     ----------
     size_bytes : int or None
         Exact size.
     sha256, xxh128 : str or None
-        Hash of the whole file, in lower-case hexadecimal digits. SHA-256 wins where both are given.
+        Hash of the whole file, in lower-case hexadecimal digits. SHA-256 takes precedence.
     """
 
     size_bytes: int | None = None
@@ -66,8 +67,8 @@ def new_hasher(algorithm: Algorithm) -> Hasher:
         xxhash = import_module("xxhash")
     except ImportError as err:
         raise CheckpointError(
-            "this model is published with an xxh128 hash only, and the package that checks it is missing; "
-            "install it with `pip install xxhash`"
+            "this model is published with an xxh128 hash only, which needs the package xxhash",
+            remedy="install it with `pip install xxhash`",
         ) from err
     return cast("Hasher", xxhash.xxh128())
 
@@ -80,9 +81,9 @@ def file_digest(path: Path, algorithm: Algorithm = "sha256", on_chunk: Callable[
     path : Path
         The file.
     algorithm : {"sha256", "xxh128"}
-        Which hash.
+        Hash algorithm.
     on_chunk : callable, optional
-        Called after every MiB; raises to stop the work.
+        Called after every MiB; an exception from it stops the work.
 
     Returns
     -------
@@ -92,14 +93,14 @@ def file_digest(path: Path, algorithm: Algorithm = "sha256", on_chunk: Callable[
     Raises
     ------
     CheckpointError
-        If the file cannot be read, or the hash cannot be computed here.
+        If the file cannot be read, or the package for the hash is missing.
     """
     hasher = new_hasher(algorithm)
     buffer = memoryview(bytearray(_CHUNK_BYTES))
     try:
         file = path.open("rb", buffering=0)
     except OSError as err:
-        raise CheckpointError(f"cannot read {path}: {err.strerror}") from err
+        raise CheckpointError(f"cannot read {path}: {err.strerror}", remedy=_READ_REMEDY) from err
     with file:
         while count := _read_into(file, buffer, path):
             hasher.update(buffer[:count])
@@ -109,26 +110,26 @@ def file_digest(path: Path, algorithm: Algorithm = "sha256", on_chunk: Callable[
 
 
 def mismatch(path: Path, expected: Expected, on_chunk: Callable[[], None] | None = None) -> str | None:
-    """Say how a file differs from what it must be.
+    """Describe how a file differs from the published one.
 
     Parameters
     ----------
     path : Path
         The file.
     expected : Expected
-        What is known about it.
+        Published properties.
     on_chunk : callable, optional
         As in `file_digest`.
 
     Returns
     -------
     str or None
-        For a message; None if nothing differs.
+        A clause for a message; None if nothing differs.
 
     Raises
     ------
     CheckpointError
-        If the file cannot be read, or the hash cannot be computed here.
+        If the file cannot be read, or the package for the hash is missing.
     """
     if not path.is_file():
         return "it is not a file"
@@ -143,7 +144,7 @@ def mismatch(path: Path, expected: Expected, on_chunk: Callable[[], None] | None
 
 
 def verify_file(path: Path, expected: Expected) -> None:
-    """Refuse a file that is not what was published.
+    """Check that a file is the published one.
 
     Raises
     ------
@@ -152,7 +153,7 @@ def verify_file(path: Path, expected: Expected) -> None:
     """
     problem = mismatch(path, expected)
     if problem is not None:
-        raise CheckpointError(f"{path} is not the published file: {problem}; delete it to download again")
+        raise CheckpointError(f"{path} is not the published file: {problem}", remedy="delete it to download again")
 
 
 class _Readable(Protocol):
@@ -163,4 +164,4 @@ def _read_into(file: _Readable, buffer: memoryview, path: Path) -> int:
     try:
         return file.readinto(buffer) or 0
     except OSError as err:  # a directory, or a disk that fails
-        raise CheckpointError(f"cannot read {path}: {err.strerror}") from err
+        raise CheckpointError(f"cannot read {path}: {err.strerror}", remedy=_READ_REMEDY) from err

@@ -1,7 +1,7 @@
-"""Read a checkpoint file without ever running what is in it, and find out which network it belongs to.
+"""Read checkpoint files without running code from them, and detect the network they belong to.
 
-What a file is follows from its first bytes, never from its suffix. Safetensors hold numbers only; pickles go
-through ``torch.load(weights_only=True)``, and what that refuses stays refused.
+The first bytes determine the file's type, never its suffix. Safetensors hold numbers only; pickles are read with
+``torch.load(weights_only=True)``, without a fallback.
 """
 
 from __future__ import annotations
@@ -30,10 +30,11 @@ _VIT = "image_encoder.patch_embed.proj.weight"
 _TINY_VIT = "image_encoder.patch_embed.seq.0.c.weight"
 _DEFAULT = "image_encoder.stem.c.weight"
 _LORA = re.compile(r"(^|\.)(w_[ab]_linear|lora_[ab]|qkv_proj)", re.IGNORECASE)
-# Constants that some writers store and every network here knows by itself.
+# Constants that some programs store and every network here computes itself.
 _CONSTANT = re.compile(r"(^|\.)(pixel_mean|pixel_std|attention_bias_idxs)$")
-_SUPPORTED = "SAM (ViT-B, L, H), MobileSAM, micro-sam and napari-sam-xl's own"
-# What torch's unpickler is seen to raise on damaged or hostile bytes.
+_SUPPORTED = "give a file of SAM (ViT-B, L, H), MobileSAM, micro-sam or napari-sam-xl"
+_COPY_AGAIN = "copy or download it again"
+# Exceptions of torch's unpickler on damaged or hostile bytes.
 UNREADABLE = (
     RuntimeError,
     EOFError,
@@ -52,23 +53,23 @@ UNREADABLE = (
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
-    """Read the tensors of a network from a file; they may be backed by it.
+    """Read the tensors of a network from a file, which may stay memory-mapped.
 
     Parameters
     ----------
     path : Path
         Safetensors, or a checkpoint of ``torch.save``: a bare state dict, or one under ``model_state``,
-        ``model`` or ``state_dict``; prefixes ``module.`` and ``sam.`` are taken off.
+        ``model`` or ``state_dict``; prefixes ``module.`` and ``sam.`` are removed.
 
     Returns
     -------
     dict of str to Tensor
-        With the official key names, if it is a checkpoint of SAM.
+        For a checkpoint of SAM, with the official key names.
 
     Raises
     ------
     CheckpointError
-        If there is no such file, it is damaged or something else, or it needs code to be run.
+        If the file is missing, damaged or no checkpoint, or reading it would run code.
     """
     head = _head(path)
     if head[8:9] == b"{":
@@ -78,55 +79,56 @@ def read_state(path: Path) -> dict[str, Tensor]:
         return _bare(_read_pickle(path, mmap=True), path)
     if head.startswith(b"\x80"):  # the format of torch before 1.6
         return _bare(_read_pickle(path, mmap=False), path)
-    raise CheckpointError(f"{path} is not a checkpoint: {_guess(head)}; give a .safetensors, .pth or .pt file")
+    raise CheckpointError(f"{path} is not a checkpoint: {_guess(head)}", remedy="give a .safetensors, .pth or .pt file")
 
 
 def detect_kind(state: Mapping[str, Tensor], path: Path) -> str:
-    """Tell the architecture from keys and shapes.
+    """Detect the architecture from keys and shapes.
 
     Parameters
     ----------
     state : mapping of str to Tensor
-        As `read_state` returns it.
+        From `read_state`.
     path : Path
         For messages.
 
     Returns
     -------
     str
-        As `build_sam` takes it.
+        Kind, as for `build_sam`.
 
     Raises
     ------
     CheckpointError
-        If it is of none of the architectures here; the message says of which, where that is known.
+        If the architecture is not supported; the message names it where it is known.
     """
     if any(_LORA.search(key) for key in state):
         raise CheckpointError(
-            f"{path} holds LoRA adapters, not plain weights; "
-            f"merge them into the network where it was trained, and save its state dict"
+            f"{path} holds LoRA adapters, not plain weights",
+            remedy="merge them into the network where it was trained, and save its state dict",
         )
     if any(key.startswith("image_encoder.trunk.") for key in state):
-        raise CheckpointError(f"{path} is a SAM 2 checkpoint, which is not supported; supported are {_SUPPORTED}")
+        raise CheckpointError(f"{path} is a SAM 2 checkpoint, which is not supported", remedy=_SUPPORTED)
     if _VIT in state:
         width = state[_VIT].shape[0] if state[_VIT].ndim else 0
         if width in _VIT_WIDTHS:
             return _VIT_WIDTHS[width]
-        raise CheckpointError(f"{path} has a ViT of width {width}; supported are widths 768, 1024 and 1280")
+        raise CheckpointError(f"{path} has a ViT of width {width}", remedy="give one of width 768, 1024 or 1280")
     if _TINY_VIT in state:
         return "vit_t"
     if _DEFAULT in state:
         return "default"
-    raise CheckpointError(f"{path} {_what_else(state)}; supported are {_SUPPORTED}")
+    problem, remedy = _describe_other(state)
+    raise CheckpointError(f"{path} {problem}", remedy=remedy)
 
 
-def check_fit(state: Mapping[str, Tensor], own: Mapping[str, Tensor], kind: str, path: Path) -> None:
-    """Compare a checkpoint with the network that it is for, before anything is copied.
+def check_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], kind: str, path: Path) -> None:
+    """Check that a checkpoint fits a network, before anything is copied.
 
     Parameters
     ----------
-    state, own : mapping of str to Tensor
-        The checkpoint's and the network's; tensors of `own` may be on the meta device.
+    state, expected : mapping of str to Tensor
+        Tensors of the checkpoint and of the network; the network's may be on the meta device.
     kind : str
         Name of the network.
     path : Path
@@ -138,42 +140,42 @@ def check_fit(state: Mapping[str, Tensor], own: Mapping[str, Tensor], kind: str,
         If keys are missing or too many, or shapes or types differ.
     """
     problems = []
-    if missing := sorted(own.keys() - state.keys()):
+    if missing := sorted(expected.keys() - state.keys()):
         problems.append(f"{len(missing)} keys are missing ({_some(missing)})")
-    if unexpected := sorted(state.keys() - own.keys()):
+    if unexpected := sorted(state.keys() - expected.keys()):
         problems.append(f"{len(unexpected)} keys are unexpected ({_some(unexpected)})")
-    common = sorted(own.keys() & state.keys())
+    common = sorted(expected.keys() & state.keys())
     shapes = [
-        f"{key} is {tuple(state[key].shape)}, not {tuple(own[key].shape)}"
+        f"{key} is {tuple(state[key].shape)}, not {tuple(expected[key].shape)}"
         for key in common
-        if state[key].shape != own[key].shape
+        if state[key].shape != expected[key].shape
     ]
     if shapes:
         problems.append(f"{len(shapes)} shapes differ ({_some(shapes)})")
-    kinds = [f"{key} is {_nature(state[key])}" for key in common if not _is_alike(state[key], own[key])]
+    kinds = [f"{key} is {_nature(state[key])}" for key in common if not _is_alike(state[key], expected[key])]
     if kinds:
         problems.append(f"{len(kinds)} tensors are of a wrong type ({_some(kinds)})")
     if problems:
         raise CheckpointError(
-            f"{path} looks like {kind} but does not fit it: {'; '.join(problems)}. "
-            f"It was changed or saved by another program; export the plain state dict there"
+            f"{path} looks like {kind} but does not fit it: {'; '.join(problems)}",
+            remedy="export the plain state dict with the program that made or changed it",
         )
 
 
 def _head(path: Path) -> bytes:
     if path.is_dir():
-        raise CheckpointError(f"{path} is a folder; give the checkpoint file in it")
+        raise CheckpointError(f"{path} is a folder", remedy="give the checkpoint file in it")
     if path.exists() and not path.is_file():  # reading a pipe would wait forever
-        raise CheckpointError(f"{path} is not a regular file; copy the checkpoint to one")
+        raise CheckpointError(f"{path} is not a regular file", remedy="copy the checkpoint to one")
     try:
         with path.open("rb") as file:
             head = file.read(512)
     except FileNotFoundError as err:
-        raise CheckpointError(f"{path}: no such file; check the path") from err
+        raise CheckpointError(f"{path}: no such file", remedy="check the path") from err
     except (OSError, ValueError) as err:  # ValueError: a zero byte in the name
-        raise CheckpointError(f"cannot read {path}: {err}") from err
+        raise CheckpointError(f"cannot read {path}: {err}", remedy="check the path and its permissions") from err
     if not head:
-        raise CheckpointError(f"{path} is empty; copy or download it again")
+        raise CheckpointError(f"{path} is empty", remedy=_COPY_AGAIN)
     return head
 
 
@@ -189,66 +191,71 @@ def _guess(head: bytes) -> str:
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
-    except (SafetensorError, OSError, ValueError, KeyError) as err:  # KeyError: a type torch does not have
-        raise CheckpointError(f"{path} is damaged or cut short ({_line(err)}); copy or download it again") from err
+    except (SafetensorError, OSError, ValueError, KeyError) as err:  # KeyError: a type unknown to torch
+        raise CheckpointError(f"{path} is damaged or cut short ({_line(err)})", remedy=_COPY_AGAIN) from err
 
 
 def _check_zip(path: Path) -> None:
-    """Refuse what torch would not write: a cut-short archive, or one that is compressed and may be a bomb."""
+    """Check that torch may have written an archive: not cut short, and not compressed, which could be a zip bomb."""
     try:
         with zipfile.ZipFile(path) as archive:
             entries = archive.infolist()
     except (zipfile.BadZipFile, ValueError, OSError, NotImplementedError) as err:
-        raise CheckpointError(f"{path} is damaged or cut short ({_line(err)}); copy or download it again") from err
+        raise CheckpointError(f"{path} is damaged or cut short ({_line(err)})", remedy=_COPY_AGAIN) from err
     if not any(entry.filename.endswith("data.pkl") for entry in entries):
-        raise CheckpointError(f"{path} is a zip archive without a checkpoint in it; unpack it and give the file inside")
+        raise CheckpointError(
+            f"{path} is a zip archive without a checkpoint in it", remedy="unpack it and give the file inside"
+        )
     if any(entry.compress_type != zipfile.ZIP_STORED for entry in entries):
-        raise CheckpointError(f"{path} is a compressed archive, which torch.save does not write; save it again")
+        raise CheckpointError(f"{path} is a compressed archive, unlike those of torch.save", remedy="save it again")
 
 
 def _read_pickle(path: Path, *, mmap: bool) -> Any:
-    # mmap, so that the optimiser state of a training checkpoint is never read; only zip archives can.
+    # With mmap, the optimiser state of a training checkpoint is never read; only zip archives support it.
     try:
         return torch.load(path, map_location="cpu", weights_only=True, mmap=mmap)
     except pickle.UnpicklingError as err:
-        raise CheckpointError(_refused(path, str(err))) from err
+        raise _unpickling_error(path, str(err)) from err
     except UNREADABLE as err:
-        raise CheckpointError(f"{path} is damaged or cut short ({_line(err)}); copy or download it again") from err
+        raise CheckpointError(f"{path} is damaged or cut short ({_line(err)})", remedy=_COPY_AGAIN) from err
 
 
-def _refused(path: Path, message: str) -> str:
-    found = re.search(r"GLOBAL ([\w.]+)", message) or re.search(r"`?([\w.]+)`? was not an allowed global", message)
-    if found is None and "nsupported" not in message:
-        return f"{path} is damaged or not a checkpoint of torch; copy or download it again"
-    what = f" ({found[1]})" if found else ""
-    return (
-        f"{path} holds Python objects{what} besides tensors, and reading them could run any code: refused. "
-        f"Where it was made, save the weights only: safetensors.torch.save_file(model.state_dict(), path), "
-        f"or for a training checkpoint of micro-sam, micro_sam.util.export_custom_sam_model"
+def _unpickling_error(path: Path, message: str) -> CheckpointError:
+    """Return the error for a pickle that torch refuses."""
+    name = re.search(r"GLOBAL ([\w.]+)", message) or re.search(r"`?([\w.]+)`? was not an allowed global", message)
+    if name is None and "nsupported" not in message:
+        return CheckpointError(f"{path} is damaged or not a checkpoint of torch", remedy=_COPY_AGAIN)
+    objects = f"Python objects ({name[1]})" if name else "Python objects"
+    return CheckpointError(
+        f"{path} holds {objects} besides tensors, and reading them could run any code",
+        remedy="save the weights only where it was made: safetensors.torch.save_file(model.state_dict(), path), or for "
+        "a training checkpoint of micro-sam, micro_sam.util.export_custom_sam_model",
     )
 
 
 def _bare(content: Any, path: Path) -> dict[str, Tensor]:
-    """Take wrappers and prefixes off a state dict, and what is no tensor out of it."""
+    """Remove wrappers, prefixes and everything but tensors from a state dict."""
     for _ in range(len(_WRAPPERS)):
         wrapped = [key for key in _WRAPPERS if isinstance(content, Mapping) and key in content]
         if not wrapped or not isinstance(content[wrapped[0]], Mapping):
             break
         content = content[wrapped[0]]
     if not isinstance(content, Mapping):
-        raise CheckpointError(f"{path} holds a {type(content).__name__}, not a state dict; save model.state_dict()")
+        raise CheckpointError(
+            f"{path} holds a {type(content).__name__}, not a state dict", remedy="save model.state_dict()"
+        )
     state: dict[str, Tensor] = {}
     for key, value in content.items():
         if not isinstance(key, str) or not isinstance(value, Tensor):
             continue
         name = _strip(key)
         if name in state:
-            raise CheckpointError(f"{path} has {name} twice, with and without a prefix; save one network only")
+            raise CheckpointError(f"{path} has {name} twice, with and without a prefix", remedy="save one network only")
         if not _CONSTANT.search(name):
             state[name] = value
     if not state:
         keys = _some([str(key) for key in content]) or "nothing"
-        raise CheckpointError(f"{path} holds no weights but {keys}; save model.state_dict()")
+        raise CheckpointError(f"{path} holds no weights but {keys}", remedy="save model.state_dict()")
     return state
 
 
@@ -258,23 +265,24 @@ def _strip(key: str) -> str:
     return key
 
 
-def _what_else(state: Mapping[str, Tensor]) -> str:
-    """Name what is not a whole SAM."""
+def _describe_other(state: Mapping[str, Tensor]) -> tuple[str, str]:
+    """Describe a checkpoint that is not a whole SAM; return the problem and the remedy."""
     first = {key.split(".")[0] for key in state}
+    whole = "give the whole network's file"
     if first & {"deconv1", "deconv_out", "out_conv", "decoder_head"}:
-        return "holds micro-sam's decoder for automatic segmentation only; give the encoder's file instead"
+        return "holds micro-sam's decoder for automatic segmentation only", "give the encoder's file instead"
     if first & {"mask_decoder", "prompt_encoder"} and "image_encoder" not in first:
-        return "holds a decoder without its image encoder; give the whole network's file"
+        return "holds a decoder without its image encoder", whole
     if first & {"patch_embed", "pos_embed", "blocks"}:
-        return "holds an image encoder only; give the whole network's file"
-    return f"is not a SAM checkpoint, its keys are {_some(sorted(state))}"
+        return "holds an image encoder only", whole
+    return f"is not a SAM checkpoint, its keys are {_some(sorted(state))}", _SUPPORTED
 
 
-def _is_alike(value: Tensor, own: Tensor) -> bool:
-    """Whether a tensor can be copied: real memory, strided, and numbers of the same nature."""
+def _is_alike(value: Tensor, expected: Tensor) -> bool:
+    """Whether a tensor can be copied: in memory, strided, and of the same kind of numbers."""
     if value.device.type != "cpu" or value.layout != torch.strided or value.is_quantized:
         return False
-    return value.is_floating_point() == own.is_floating_point() and not value.is_complex()
+    return value.is_floating_point() == expected.is_floating_point() and not value.is_complex()
 
 
 def _nature(value: Tensor) -> str:

@@ -1,6 +1,6 @@
-"""What a download needs to know of HTTP: which addresses are allowed, and which version of a file was sent.
+"""HTTP for downloads: allowed addresses, and the version of a transferred file.
 
-Importing this loads no torch.
+Importing this module loads no torch.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Entity:
-    """Which version of which file the bytes of a ``.part`` are from; stored beside it."""
+    """The version of a file on a server; stored beside the bytes of an unfinished download."""
 
     url: str
     etag: str | None = None
@@ -31,13 +31,13 @@ class Entity:
 
     @property
     def validator(self) -> str | None:
-        """What If-Range takes: a strong ETag or a date."""
+        """The value for If-Range: a strong ETag or a date."""
         if self.etag is not None and not self.etag.startswith("W/"):
             return self.etag
         return self.last_modified
 
     def differs(self, other: Entity) -> bool:
-        """Whether both say which version they are, and it is not the same one."""
+        """Whether both state a version, and the versions differ."""
         mine = (self.etag, self.last_modified, self.total)
         theirs = (other.etag, other.last_modified, other.total)
         pairs = zip(mine, theirs, strict=True)
@@ -45,19 +45,19 @@ class Entity:
 
     @staticmethod
     def read(path: Path) -> Entity | None:
-        """Read a sidecar; None if there is none, or it was cut short when a process died."""
+        """Read a version file; None if it is missing or incomplete."""
         try:
             return Entity(**json.loads(path.read_text("utf-8")))
         except (OSError, ValueError, TypeError):
             return None
 
     def write(self, path: Path) -> None:
-        """Write a sidecar."""
+        """Write a version file."""
         path.write_text(json.dumps(asdict(self)), "utf-8")
 
     @staticmethod
     def of(url: str, response: http.client.HTTPResponse, total: int | None) -> Entity:
-        """Read the headers of an answer."""
+        """Return the version that the headers of an answer state."""
         return Entity(url, response.headers["ETag"], response.headers["Last-Modified"], total)
 
 
@@ -73,15 +73,18 @@ class _WebOnly(urllib.request.HTTPRedirectHandler):
         headers: http.client.HTTPMessage,
         newurl: str,
     ) -> urllib.request.Request | None:
-        fp.close()  # or a refusal would leave the connection open
+        fp.close()  # an error below would leave the connection open
         require_web(newurl)
         if req.type == "https" and urlsplit(newurl).scheme != "https":
-            raise DownloadError(f"{req.full_url} redirects to {newurl}, which is not encrypted; not followed")
+            raise DownloadError(
+                f"{req.full_url} redirects to {newurl}, which is not encrypted",
+                remedy="download the file yourself if you trust the address",
+            )
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 
 
 def web_opener() -> urllib.request.OpenerDirector:
-    """Make an opener for http and https, through the proxies of the environment, and for nothing else."""
+    """Make an opener for http and https only, through the proxies of the environment."""
     # Not build_opener, which adds handlers for file, ftp and data addresses.
     opener = urllib.request.OpenerDirector()
     for handler in (
@@ -97,12 +100,12 @@ def web_opener() -> urllib.request.OpenerDirector:
 
 
 def require_web(url: str) -> None:
-    """Refuse an address that is not http or https.
+    """Check that an address is http or https.
 
     Raises
     ------
     DownloadError
-        Naming the address.
+        If it is not.
     """
     try:
         parts = urlsplit(url)
@@ -110,15 +113,15 @@ def require_web(url: str) -> None:
     except ValueError:  # such as an unclosed bracket
         web = False
     if not web:
-        raise DownloadError(f"{url!r} is not an http or https address; weights are fetched from the web only")
+        raise DownloadError(f"{url!r} is not an http or https address", remedy="give a web address")
 
 
 def content_range(response: http.client.HTTPResponse) -> tuple[int | None, int | None]:
-    """Read first byte and total of a partial answer; None for what it does not say."""
+    """Return first byte and total of a partial answer; None where the header is missing."""
     found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
     return (int(found[1]), integer(found[2])) if found else (None, None)
 
 
 def integer(text: str | None) -> int | None:
-    """Read a header's number; None if it is none."""
+    """Parse a header's number; None if it is not a number."""
     return int(text) if text is not None and text.strip().isdecimal() else None

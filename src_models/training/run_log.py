@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from src_models.checkpoints.checkpoint_files import replacing
+from src_models.checkpoints.checkpoint_files import replacing_checkpoint
 from src_models.model_errors import CheckpointError, TrainingError
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def drop_rows_after(path: Path, step: int) -> None:
         return
     width, column = len(rows[0]), rows[0].index("step")
     kept = [rows[0], *(row for row in rows[1:] if len(row) == width and int(row[column]) <= step)]
-    with replacing(path) as temporary, temporary.open("w", newline="") as file:
+    with replacing_checkpoint(path) as temporary, temporary.open("w", newline="") as file:
         csv.writer(file).writerows(kept)
 
 
@@ -95,7 +95,7 @@ def save_sheet(path: Path, pictures: list[NDArray[np.uint8]]) -> None:
         If there is no room.
     """
     try:
-        with replacing(path) as temporary:
+        with replacing_checkpoint(path) as temporary:
             Image.fromarray(np.concatenate(pictures, axis=1)).save(temporary, "PNG")
     except CheckpointError as error:
         raise TrainingError(f"{error}; make room and run again") from error

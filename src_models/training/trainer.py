@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from src_models.checkpoints.checkpoint_files import replacing, save_sam
+from src_models.checkpoints.checkpoint_files import replacing_checkpoint, save_sam
 from src_models.checkpoints.state_dicts import UNREADABLE
 from src_models.model_errors import CheckpointError, TrainingError
 from src_models.runtime import choose_device
@@ -368,7 +368,7 @@ class Trainer:
         }
         self._save_net(self.out / "model.safetensors")
         try:
-            with replacing(self.out / "state.pt") as temporary:
+            with replacing_checkpoint(self.out / "state.pt") as temporary:
                 torch.save(state, temporary)
         except CheckpointError as error:
             raise TrainingError(self._unsaved(error)) from error

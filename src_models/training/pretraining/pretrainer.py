@@ -19,7 +19,7 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from src_models.checkpoints.checkpoint_files import replacing, save_sam
+from src_models.checkpoints.checkpoint_files import replacing_checkpoint, save_sam
 from src_models.model_errors import TrainingError
 from src_models.runtime import choose_device
 from src_models.training.config import TrainConfig
@@ -208,7 +208,7 @@ class Pretrainer:
             "data": self.data,
         }
         save_sam(self._for_use(), self.model_path)
-        with replacing(self.out / "state.pt") as temporary:
+        with replacing_checkpoint(self.out / "state.pt") as temporary:
             torch.save(state, temporary)
         self._saved = self.step
 
@@ -330,7 +330,7 @@ class Pretrainer:
             pixels = (shown * 255).round().clamp(0, 255).byte().cpu()
             framed = nn.functional.pad(pixels, (0, _GAP_PX, 0, _GAP_PX), value=255)
             columns.append(framed.permute(0, 2, 3, 1).flatten(0, 1).numpy())  # (B * S, S, 3)
-        with replacing(path) as temporary:
+        with replacing_checkpoint(path) as temporary:
             Image.fromarray(np.concatenate(columns, 1)[:-_GAP_PX, :-_GAP_PX]).save(temporary, "PNG")
 
     @torch.no_grad()

@@ -430,7 +430,8 @@ def test_closed_port_is_told_at_once(target: Path, monkeypatch: pytest.MonkeyPat
     with pytest.raises(DownloadError, match="no connection") as caught:
         fetch(url, target, EXPECTED, policy=RetryPolicy(backoff_s=1000))
     assert url in str(caught.value)
-    assert f"put it at {target}" in str(caught.value)
+    assert f"to {target}: " in str(caught.value)
+    assert "put it at that path" in str(caught.value)
 
 
 def test_machine_without_network_is_told_at_once(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
