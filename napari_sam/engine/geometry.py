@@ -52,6 +52,15 @@ class Box(NamedTuple):
         """Rows and columns, as an index."""
         return slice(self.y0, self.y1), slice(self.x0, self.x1)
 
+    def slices_in(self, frame: tuple[int, int, int, int]) -> tuple[slice, slice]:
+        """Return the index of this box in the array of a box that contains it.
+
+        >>> Box(12, 25, 14, 28).slices_in((10, 20, 30, 40))
+        (slice(2, 4, None), slice(5, 8, None))
+        """
+        y0, x0 = frame[:2]
+        return slice(self.y0 - y0, self.y1 - y0), slice(self.x0 - x0, self.x1 - x0)
+
     def intersection(self, other: tuple[int, int, int, int]) -> Box:
         """Return the common part, which may be empty."""
         y0, x0, y1, x1 = other

@@ -13,7 +13,7 @@ import numpy as np
 
 from napari_sam.engine.tiling.tiles import SIDES, TileResult, TileTable
 from napari_sam.errors import StoreError
-from napari_sam.io.labels.run_length import decode_labels, encode_labels
+from napari_sam.io.labels.journal.run_length import decode_labels, encode_labels
 from src_models.atomic import write_bytes
 from src_models.lru import LRU
 

@@ -16,10 +16,10 @@ from napari_sam.engine.interactive.window_choice import choose_window
 from napari_sam.engine.windows import Hints, whole_window
 from napari_sam.errors import CancelledError, ImageError, PromptError, SettingsError, StoreError
 from napari_sam.io.images.open_image import open_image
-from napari_sam.io.labels.commit_many import COVERED, DUPLICATE, NewObject
+from napari_sam.io.labels.editing.commit_many import COVERED, DUPLICATE, NewObject
+from napari_sam.io.labels.journal.prediction_records import prediction_record
+from napari_sam.io.labels.journal.run_length import decode_labels, encode_labels
 from napari_sam.io.labels.label_store import LabelStore
-from napari_sam.io.labels.prediction_records import prediction_record
-from napari_sam.io.labels.run_length import decode_labels, encode_labels
 from napari_sam.io.prompts.read_prompts import read_prompts
 from napari_sam.jobs.run_output import leave, output_store, predictor_for
 
@@ -339,15 +339,15 @@ class _Run:
 
     def _restore(self) -> None:
         """Where the last commit of this run left off."""
-        own = "FROM ops WHERE state = 'done' AND kind = 'commits' AND substr(record, 1, 100) LIKE ? ORDER BY id"
-        found = self._store.rows_of(f"SELECT record {own} DESC LIMIT 1", (f"%{self._key}%",))
-        if not found:
+        changes = self._store.journal.changes
+        last = changes.last_of_run(self._key, "commits")
+        if last is None:
             return
         self._committed = True
-        for (text,) in self._store.rows_of(f"SELECT record {own}", (f'%{self._key}%"failed": [[%',)):
-            self._failed += json.loads(text)["source"]["failed"]
+        for change in changes.failures_of_run(self._key):
+            self._failed += change.record["source"]["failed"]
         self._told = len(self._failed)
-        record = json.loads(found[0][0])
+        record = last.record
         left = record["source"]
         self._first_label, self._start = left["first_label"], left["start"]
         self._within = left["within"] + left["size"]

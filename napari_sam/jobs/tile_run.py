@@ -18,7 +18,6 @@ from napari_sam.engine.tiling.merge_scales import Scene, enlarge
 from napari_sam.engine.tiling.merge_tiles import join
 from napari_sam.engine.tiling.tiles import to_label_pixels
 from napari_sam.errors import CancelledError, SettingsError, StoreError
-from napari_sam.io.labels.label_store import RunBegin
 from napari_sam.io.tile_files import TileFiles
 
 if TYPE_CHECKING:
@@ -65,6 +64,7 @@ class Run:
         else:
             _check_same(found, about, resume, store.path, len(self.files.done()))
             self.key, self.about = found["run"], about
+        self.writer = store.run_writer(self.key, overlap=self.overlap, plane=self.plane)
         self.done = self.files.done()
         self._read_failed()
         there = self.done | self.files.failed
@@ -134,10 +134,7 @@ class Run:
         return np.concatenate(found) if found else np.zeros(0, bool)
 
     def _is_occupied(self, box: Box) -> bool:
-        y0, x0, y1, x1 = box
-        sql = "SELECT 1 FROM objects WHERE y0 < ? AND y1 > ? AND x0 < ? AND x1 > ? AND plane = ? LIMIT 1"
-        plane = ",".join(str(p) for p in self.plane)
-        return len(self.store) > 0 and bool(self.store.rows_of(sql, (y1, y0, x1, x0, plane)))
+        return len(self.store) > 0 and self.store.journal.objects.any_in_box(box, self.plane)
 
     def _occupied(self, tile: Tile, own: tuple[int, int]) -> NDArray[np.bool_]:
         """Where the store has labels other than from `own[0]` to `own[1]`, one sample per label pixel of a tile."""
@@ -161,7 +158,10 @@ class Run:
         cancelled: Callable[[], bool] | None,
     ) -> None:
         """Write the joined objects, one tile after the other; those that are there stay."""
-        begin, written = self._begun()  # a tile without objects is never written, and need not be
+        begin = self.writer.begun()
+        written = (
+            set() if begin is None else self.writer.written_tiles()
+        )  # a tile without objects is never written, and need not be
         grid = self.plan.grids[0]
         if begin is None and not scene.count:  # no change, so nothing to undo
             self.first_label, self.last_label = self.store.next_label, 0
@@ -169,7 +169,7 @@ class Run:
                 steps.wrote()
             return
         if begin is None:
-            begin = self.store.begin_run({"run": self.key, **self.about}, scene.count)
+            begin = self.writer.begin(self.about, scene.count)
         elif begin.count != scene.count:
             raise SettingsError(
                 f"{self.store.path}: {begin.count} objects were being written, and now there are {scene.count}, since "
@@ -177,7 +177,7 @@ class Run:
             )
         first = self.first_label = begin.first_label
         self.last_label = first + scene.count - 1
-        erased = self._erased() if written else set()
+        erased = self.writer.vanished_objects() if written else set()
         iou, stability = scene.scores()
         for index, tile in enumerate(grid.tiles):
             if cancelled is not None and cancelled():
@@ -196,40 +196,19 @@ class Run:
                     }
                     for n in present.tolist()
                 }
-                record = {"run": self.key, "tile": tile.name, "begin": begin.op}
-                self.store.place(values, tile.core[:2], record, details, overlap=self.overlap, plane=self.plane)
+                self.writer.write(values, tile.core[:2], tile=tile.name, begin=begin, details=details)
             steps.wrote()
-
-    def _records(self) -> list[tuple[int, dict[str, Any]]]:
-        """Numbers and records of what this run changed in the store, and was not taken back."""
-        sql = "SELECT id, record FROM ops WHERE kind = 'everything' AND state = 'done' AND record LIKE ?"
-        return [(int(op), json.loads(r)) for op, r in self.store.rows_of(sql, (f'%"run": "{self.key}"%',))]
-
-    def _begun(self) -> tuple[RunBegin | None, set[str]]:
-        """How this run began to write, and names of the tiles that are written, from the journal."""
-        records = self._records()
-        begin = next((RunBegin(op, r["first_label"], r["count"]) for op, r in records if "first_label" in r), None)
-        return begin, {r["tile"] for _, r in records if "tile" in r} if begin is not None else set()
 
     def _own_ids(self) -> tuple[int, int]:
         """First id of what this run has written, and the one after the last."""
-        begin, _ = self._begun()
+        begin = self.writer.begun()
         return (0, 0) if begin is None else (begin.first_label, begin.first_label + begin.count)
-
-    def _erased(self) -> set[int]:
-        """Objects of this run that were drawn in part, and that somebody took out or renamed since."""
-        sql = (
-            "SELECT DISTINCT label FROM rows WHERE op = ? AND after IS NOT NULL "
-            "AND label NOT IN (SELECT label FROM objects)"
-        )
-        return {int(label) for op, r in self._records() if "tile" in r for (label,) in self.store.rows_of(sql, (op,))}
 
     def objects(self) -> int:
         """How many objects of this run have pixels."""
-        sql = "SELECT count(*), min(label) FROM objects WHERE label BETWEEN ? AND ?"
-        count, least = self.store.rows_of(sql, (self.first_label, self.last_label))[0]
+        count, least = self.store.journal.objects.count_between(self.first_label, self.last_label)
         self.first_label = int(least or self.first_label)  # what is hidden by others has an id, but no pixel
-        return int(count)
+        return count
 
 
 class Steps:
@@ -308,11 +287,9 @@ def _enlarged(numbers: NDArray[np.int64], tile: Tile) -> NDArray[np.int64]:
 
 def _take_back(store: LabelStore, run: str) -> None:
     """Undo what an unfinished run has written, before it is dropped."""
-    sql = "SELECT id FROM ops WHERE kind = 'everything' AND state = 'done' AND record LIKE ?"
-    ops = [op for (op,) in store.rows_of(sql, (f'%"run": "{run}"%',))]
+    ops = store.journal.changes.ops_of_run(run, "everything")
     if ops:
-        last = store.rows_of("SELECT max(id) FROM ops WHERE state = 'done'")[0][0]
-        if last != max(ops):
+        if store.journal.changes.last_standing_op() != ops[-1]:
             raise SettingsError(
                 f"{store.path}: the unfinished run has written objects, and others were changed after it; undo those "
                 "changes first, or go on with resume=True (--resume)"

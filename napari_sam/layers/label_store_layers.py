@@ -15,6 +15,7 @@ from napari.layers import Labels
 
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import LabelsError, StoreError
+from napari_sam.io.labels.journal.rows import DONE, UNDONE
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.layers.edit_layer import EDIT_PX, EditLayer
 from napari_sam.layers.placement import image_plane_shape, placement
@@ -221,10 +222,8 @@ class LabelStoreLayers:
 
     def is_long(self, step: str) -> bool:
         """Whether `step` ("undo" or "redo") concerns a whole run and should be done by another thread."""
-        state, order = ("done", "DESC") if step == "undo" else ("undone", "ASC")
-        sql = f"SELECT json_extract(record, '$.run') FROM ops WHERE state = ? ORDER BY id {order} LIMIT 1"  # noqa: S608
-        found = [] if self._closed else self.store.rows_of(sql, (state,))
-        return bool(found) and found[0][0] is not None
+        change = None if self._closed else self.store.journal.changes.next_to_step(DONE if name == "undo" else UNDONE)
+        return change is not None and change.is_whole_image_run
 
     def lend(self) -> None:
         """Let another thread change the store alone until `take_back`.

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.io.labels.label_store import LabelStore
-    from napari_sam.io.labels.review_queue import Candidate
+    from napari_sam.io.labels.review_queue import ReviewItem
 
 OUTLINE_NAME = "SAM review"
 _OUTLINE_PX = 1024  # larger objects are outlined on a coarser level
@@ -52,7 +52,7 @@ class ReviewOutline:
         viewer.add_layer(layer)
         return cls(layer, image)
 
-    def show(self, store: LabelStore, candidate: Candidate) -> None:
+    def show(self, store: LabelStore, candidate: ReviewItem) -> None:
         """Outline an object."""
         mask, origin, factor = outline_mask(store, candidate)
         placed = crop_placement(self.image, candidate.plane, origin, factor)
@@ -62,7 +62,7 @@ class ReviewOutline:
         self.layer.contour = 2 if min(mask.shape) > _THIN_PX else 1
 
 
-def outline_mask(store: LabelStore, candidate: Candidate) -> tuple[NDArray[np.bool_], tuple[int, int], int]:
+def outline_mask(store: LabelStore, candidate: ReviewItem) -> tuple[NDArray[np.bool_], tuple[int, int], int]:
     """Return the mask of an object with a rim of background, at a level where it is small enough to draw.
 
     Returns

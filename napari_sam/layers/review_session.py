@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_sam.errors import LabelsError
-from napari_sam.io.labels.review_queue import Candidate, Counts, ReviewQueue
+from napari_sam.io.labels.review_queue import ReviewCounts, ReviewItem, ReviewQueue
 
 if TYPE_CHECKING:
     from napari_sam.layers.label_store_layers import LabelStoreLayers
@@ -21,16 +21,16 @@ class ReviewSession:
 
     Attributes
     ----------
-    current : Candidate or None
+    current : ReviewItem or None
         Object under review; None when no object is left.
-    counts : Counts
+    counts : ReviewCounts
         Progress of the review.
     """
 
     def __init__(self, writer: LabelStoreLayers) -> None:
         self.writer = writer
         self._queue = ReviewQueue(writer.store)
-        self._skipped: list[Candidate] = []  # since the last verdict
+        self._skipped: list[ReviewItem] = []  # since the last verdict
         self.current = self._queue.following()
         self.counts = self._queue.counts()
 
@@ -59,7 +59,7 @@ class ReviewSession:
         self._skipped.clear()
         rejected = self.counts.rejected + (verdict == "rejected")
         # Counting all verdicts anew would take longer with each of them.
-        self.counts = Counts(self.counts.reviewed + 1, rejected, len(self.writer.store) + rejected)
+        self.counts = ReviewCounts(self.counts.reviewed + 1, rejected, len(self.writer.store) + rejected)
         self.advance()
 
     def skip(self) -> None:
@@ -68,11 +68,11 @@ class ReviewSession:
             self._skipped.append(self.current)
             self.advance()
 
-    def return_to(self, candidate: Candidate) -> None:
+    def return_to(self, candidate: ReviewItem) -> None:
         """Return to an object, or to the one after it if it has its verdict by now."""
         self.current = candidate
         if self._queue.waits(candidate.label):
-            self.current = Candidate.of(self.writer.store.object(candidate.label))
+            self.current = ReviewItem.from_row(self.writer.store.row(candidate.label))
         else:
             self.advance()
 
@@ -92,7 +92,7 @@ class ReviewSession:
         if label is None:
             return False
         self.writer.undo()
-        self._look_at(Candidate.of(self.writer.store.object(label)))
+        self._look_at(ReviewItem.from_row(self.writer.store.row(label)))
         return True
 
     def redo(self) -> bool:
@@ -100,12 +100,12 @@ class ReviewSession:
         label = self._queue.next_verdict()
         if label is None:
             return False
-        candidate = Candidate.of(self.writer.store.object(label))  # a rejected object is gone afterwards
+        candidate = ReviewItem.from_row(self.writer.store.row(label))  # a rejected object is gone afterwards
         self.writer.redo()
         self._look_at(candidate)
         self.advance()
         return True
 
-    def _look_at(self, candidate: Candidate) -> None:
+    def _look_at(self, candidate: ReviewItem) -> None:
         self.current = candidate
         self.counts = self._queue.counts()

@@ -29,7 +29,7 @@ from napari_sam.widgets.qt_helpers import single_shot
 if TYPE_CHECKING:
     from qtpy.QtGui import QCloseEvent
 
-    from napari_sam.io.labels.review_queue import Candidate
+    from napari_sam.io.labels.review_queue import ReviewItem
     from napari_sam.widgets.engine_thread import Outcome
     from napari_sam.widgets.notifier import Notifier
     from napari_sam.widgets.pages.everything_run import EverythingEngine
@@ -168,7 +168,7 @@ class SamDock(QWidget):
             self.click.take_keys()
         self.refresh()
 
-    def _on_fix_requested(self, candidate: Candidate) -> None:
+    def _on_fix_requested(self, candidate: ReviewItem) -> None:
         if self.click.begin_correction(candidate):
             self.panel.tabs.setCurrentIndex(CLICK)
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from napari_sam.evaluation.datasets.ground_truth import GroundTruth, TrueObject
 from napari_sam.evaluation.datasets.labelled_samples import Sample
 from napari_sam.io.images.open_image import open_image
-from napari_sam.io.labels.edits import plane_of
 from napari_sam.io.labels.label_store import LabelStore
 
 if TYPE_CHECKING:
@@ -27,9 +26,9 @@ def find_store_samples(path: Path) -> list[Sample]:
         If `path` is not a label store, or it is damaged.
     """
     with LabelStore.open(path, "r") as store:
-        planes = [plane_of({"plane": p}) for (p,) in store.rows_of("SELECT DISTINCT plane FROM objects ORDER BY plane")]
+        planes = store.journal.objects.planes()
         image = store.meta("image") or {}
-        ((changes,),) = store.rows_of("SELECT max(seq) FROM log")  # the file's time does not change with every edit
+        changes = store.journal.last_log_entry()  # the file's time does not change with every edit
     uri, dataset = image.get("uri"), path.resolve().name
     identity = f"{path.resolve()}|{changes}|{image.get('identity')}"
     samples = []
@@ -48,10 +47,8 @@ def _open(uri: str) -> NDArray[np.generic]:
 
 def _read_objects(path: Path, plane: tuple[int, ...]) -> GroundTruth:
     with LabelStore.open(path, "r") as store:
-        text = ",".join(map(str, plane))
-        rows = store.rows_of("SELECT label, category FROM objects WHERE plane = ? ORDER BY label", (text,))
         objects = []
-        for label, category in rows:
-            mask, box = store.mask(int(label))
-            objects.append(TrueObject(int(label), mask, (box[0], box[1]), category or ""))
+        for row in store.journal.objects.of_plane(plane):
+            mask, box = store.mask(row.label)
+            objects.append(TrueObject(row.label, mask, (box.y0, box.x0), row.category or ""))
         return GroundTruth((store.shape[-2], store.shape[-1]), tuple(objects))

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from napari_sam.engine.geometry import Box
 from napari_sam.errors import EvaluationError
-from napari_sam.io.labels.edits import box_of, plane_of
 from napari_sam.io.labels.label_store import LabelStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
+
+    from napari_sam.io.labels.journal.rows import ObjectChange
 
 _NOT_BY_PEOPLE = ("everything", "commits", "relabel", "category")
 """Kinds of changes that a program made, or that leave the mask alone."""
@@ -39,14 +38,6 @@ class Correction(NamedTuple):
     iou: float
     outcome: str
     plane: str
-
-
-class _Change(NamedTuple):
-    """A change of an object: its number, its kind, and the new label if it renamed the object."""
-
-    number: int
-    kind: str
-    new_label: int | None
 
 
 def read_corrections(path: Path) -> Iterator[Correction]:
@@ -74,7 +65,7 @@ def read_corrections(path: Path) -> Iterator[Correction]:
                 f"{path}: none of its objects was found by everything-mode; there is nothing to compare"
             )
         reviewed = store.reviewed()
-        existing = {int(label) for (label,) in store.rows_of("SELECT label FROM objects")}
+        existing = store.journal.objects.labels()
         changes = _changes_by_label(store)
         for label, (operation, plane) in automatic.items():
             final_label, later = _follow(label, operation, changes)
@@ -83,72 +74,57 @@ def read_corrections(path: Path) -> Iterator[Correction]:
                 if by_people:  # not if a later run replaced it
                     yield Correction(label, 0.0, "removed", plane)
             elif by_people or final_label in reviewed:
-                iou = _iou_with_first(store, label, final_label, [change.number for change in later])
+                iou = _iou_with_first(store, label, final_label, [change.op for change in later])
                 yield Correction(label, iou, "kept" if iou == 1 else "changed", plane)
 
 
-def _changes_by_label(store: LabelStore) -> dict[int, list[_Change]]:
+def _changes_by_label(store: LabelStore) -> dict[int, list[ObjectChange]]:
     """Return the changes in force of objects that existed before them, by label."""
-    rows = store.rows_of(
-        "SELECT rows.label, ops.id, kind, CASE kind WHEN 'relabel' THEN json_extract(record, '$.new') END "
-        "FROM ops JOIN rows ON rows.op = ops.id WHERE state = 'done' AND rows.before IS NOT NULL ORDER BY ops.id"
-    )
-    changes: dict[int, list[_Change]] = {}
-    for label, number, kind, new_label in rows:
-        change = _Change(int(number), str(kind), None if new_label is None else int(new_label))
-        changes.setdefault(int(label), []).append(change)
+    changes: dict[int, list[ObjectChange]] = {}
+    for change in store.journal.changes.changes_of_objects():
+        changes.setdefault(change.label, []).append(change)
     return changes
 
 
-def _follow(label: int, number: int, changes: Mapping[int, Sequence[_Change]]) -> tuple[int, list[_Change]]:
+def _follow(label: int, number: int, changes: Mapping[int, Sequence[ObjectChange]]) -> tuple[int, list[ObjectChange]]:
     """Follow an object through its renamings after a change.
 
     Returns
     -------
     label : int
         Its final label.
-    changes : list of _Change
+    changes : list of ObjectChange
         Its later changes, under any label.
     """
-    followed: list[_Change] = []
+    followed: list[ObjectChange] = []
     while True:
-        later = [change for change in changes.get(label, ()) if change.number > number]
+        later = [change for change in changes.get(label, ()) if change.op > number]
         renaming = next((change for change in later if change.new_label is not None), None)
         if renaming is None or renaming.new_label is None:
             return label, [*followed, *later]
-        followed += [change for change in later if change.number <= renaming.number]
-        number, label = renaming.number, renaming.new_label
+        followed += [change for change in later if change.op <= renaming.op]
+        number, label = renaming.op, renaming.new_label
 
 
 def _automatic_objects(store: LabelStore) -> dict[int, tuple[int, str]]:
     """Return the objects that whole-image runs made: the number of the change that made each, and its plane."""
-    rows = store.rows_of(
-        "SELECT rows.label, min(ops.id), json_extract(rows.after, '$.plane') FROM rows JOIN ops ON ops.id = rows.op "
-        "WHERE ops.kind IN ('everything', 'commits') AND ops.state = 'done' AND rows.before IS NULL GROUP BY rows.label"
-    )
-    return {int(label): (int(number), str(plane or "")) for label, number, plane in rows}
+    return {origin.label: (origin.op, origin.plane) for origin in store.journal.changes.automatic_objects()}
 
 
 def _iou_with_first(store: LabelStore, first_label: int, label: int, changes: Sequence[int]) -> float:
     """Return the IoU of an object's mask and that before some changes, which are reverted in memory."""
-    row = store.object(label)
-    plane, box = plane_of(row), Box(*box_of(row))
-    patches = [patch for number in changes for patch in store.patches_of(number) if patch.plane == plane]
-    first = (
-        store.rows_of("SELECT before FROM rows WHERE label = ? AND op = ?", (first_label, changes[0]))
-        if changes
-        else []
-    )
-    if first and first[0][0]:
-        box = box.union(box_of(json.loads(first[0][0])))
-    final = store.read(box, plane=plane)
+    row, journal = store.row(label), store.journal.changes
+    box = row.box
+    patches = [patch for number in changes for patch in journal.patches(number) if patch.plane == row.plane]
+    first = journal.row_before(first_label, changes[0]) if changes else None
+    if first is not None:
+        box = box.union(first.box)
+    final = store.read(box, plane=row.plane)
     before = final.copy()
     for patch in reversed(patches):
-        frame = Box(*patch.box)
-        common = box.intersection(frame)
+        common = box.intersection(patch.box)
         if not common.is_empty:
-            labels = patch.labels(after=False)
-            before[common.shift(-box.y0, -box.x0).slices] = labels[common.shift(-frame.y0, -frame.x0).slices]
+            before[common.slices_in(box)] = patch.labels(after=False)[common.slices_in(patch.box)]
     first_mask, mask = before == first_label, final == label
     union = int(np.count_nonzero(first_mask | mask))
     return int(np.count_nonzero(first_mask & mask)) / union if union else 1.0

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_sam.engine.geometry import Box
 from napari_sam.io.exports.export_source import ExportedObject
-from napari_sam.io.labels.edits import plane_of
 from napari_sam.io.labels.label_pyramid import LabelPyramid
 from napari_sam.io.labels.object_reader import ObjectReader
 from napari_sam.io.labels.replay import to_script
@@ -19,8 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.io.exports.export_source import ObjectSequence, WritableLevel
-    from napari_sam.io.labels.journal import Journal, Row
-    from napari_sam.io.labels.label_store import LabelStore
+    from napari_sam.io.labels.journal.rows import ObjectRow
+    from napari_sam.io.labels.store_view import StoreView
     from napari_sam.io.pixel_runs import PixelRuns
 
 
@@ -31,12 +29,10 @@ class StoreExportSource:
     ----------
     store : LabelStore
         The labels.
-    journal : Journal
-        Its journal.
     """
 
-    def __init__(self, store: LabelStore, journal: Journal) -> None:
-        self._store, self._journal = store, journal
+    def __init__(self, store: StoreView) -> None:
+        self._store = store
 
     @property
     def path(self) -> Path:
@@ -89,32 +85,32 @@ class StoreExportSource:
 
     def read(self, box: tuple[int, int, int, int], level: int, plane: tuple[int, ...]) -> NDArray[np.uint32]:
         """Read a box of a plane of a scale level."""
-        return self._store.read(Box(*box), level, plane)
+        return self._store.read(box, level, plane)
 
     def objects(self, labels: Sequence[int] | None, *, columns: bool = False) -> ObjectSequence:
         """Return objects with their pixels."""
-        return _Objects(ObjectReader(self._store, self._journal, labels, columns))
+        return _Objects(ObjectReader(self._store, labels, columns))
 
     def rows(self, labels: Sequence[int] | None) -> Iterator[ExportedObject]:
         """Iterate over objects without their pixels, by label."""
-        for row in ObjectReader(self._store, self._journal, labels).rows():
+        for row in ObjectReader(self._store, labels).rows():
             yield _exported(row)
 
     def categories(self) -> list[str | None]:
         """Return the categories in use."""
-        return [name for (name,) in self._journal.query("SELECT DISTINCT category FROM objects ORDER BY category")]
+        return self._store.journal.objects.categories()
 
     def largest_label(self) -> int:
         """Return the largest id."""
-        return self._number("SELECT coalesce(max(label), 0) FROM objects")
+        return self._store.journal.objects.largest_label()
 
     def labelled_px(self) -> int:
         """Return the number of pixels of all objects."""
-        return self._number("SELECT coalesce(sum(area_px), 0) FROM objects")
+        return self._store.journal.objects.labelled_px()
 
     def revision(self) -> int:
         """Return the number of the last change."""
-        return self._number("SELECT coalesce(max(seq), 0) FROM log")
+        return self._store.journal.last_log_entry()
 
     def create_copy(self, folder: Path) -> list[WritableLevel]:
         """Create an empty label image of the same shape."""
@@ -128,9 +124,6 @@ class StoreExportSource:
     def script(self, name: str) -> str:
         """Return the history as a Python script."""
         return to_script(self._store, name)
-
-    def _number(self, sql: str) -> int:
-        return int(self._journal.query(sql)[0][0])
 
 
 class _Objects:
@@ -151,15 +144,15 @@ class _Objects:
             yield _exported(row), runs
 
 
-def _exported(row: Row) -> ExportedObject:
+def _exported(row: ObjectRow) -> ExportedObject:
     return ExportedObject(
-        label=int(row["label"]),
-        plane=plane_of(row),
-        box=Box(row["y0"], row["x0"], row["y1"], row["x1"]),
-        area_px=row["area_px"],
-        category=row["category"],
-        predicted_iou=row["predicted_iou"],
-        stability_score=row["stability_score"],
-        model=row["model"],
-        created=row["created"],
+        label=row.label,
+        plane=row.plane,
+        box=row.box,
+        area_px=row.area_px,
+        category=row.category,
+        predicted_iou=row.predicted_iou,
+        stability_score=row.stability_score,
+        model=row.model,
+        created=row.created,
     )

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import tensorstore as ts
 
-from napari_sam.errors import StoreError
+from napari_sam.engine.geometry import Box
+from napari_sam.errors import LabelsError, StoreError
+from src_models.atomic import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,8 +26,6 @@ _CACHE_BYTES = 16 << 20
 _MAX_READ_PX = 1 << 29
 _NGFF = "0.5"
 _LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
-
-Box = tuple[int, int, int, int]
 
 
 class LabelArray:
@@ -143,18 +143,31 @@ class LabelPyramid:
     """
 
     def __init__(self, folder: Path, writable: bool) -> None:
-        self.folder = folder
-        context = ts.Context({"cache_pool": {"total_bytes_limit": _CACHE_BYTES}})
+        self.folder, self._writable = folder, writable
         self.levels: list[LabelArray] = []
+        self.reopen()
+
+    def reopen(self) -> None:
+        """Open the files of the levels anew, after they were replaced.
+
+        Raises
+        ------
+        StoreError
+            If they are missing or damaged.
+        """
+        folder = self.folder
+        context = ts.Context({"cache_pool": {"total_bytes_limit": _CACHE_BYTES}})
+        levels: list[LabelArray] = []
         for path in _dataset_paths(folder):
             spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{folder / path}{os.sep}"}}
             try:
-                opened = ts.open(spec, context=context, open=True, read=True, write=writable).result()
+                opened = ts.open(spec, context=context, open=True, read=True, write=self._writable).result()
             except (ValueError, OSError, RuntimeError) as error:
                 raise damaged(str(folder / path), error) from error
             if opened.dtype != ts.uint32:
                 raise StoreError(f"{folder / path}: dtype {opened.dtype.name} is not uint32; this is not a label store")
-            self.levels.append(LabelArray(opened, str(folder / path)))
+            levels.append(LabelArray(opened, str(folder / path)))
+        self.levels = levels
 
     @classmethod
     def create(
@@ -179,7 +192,7 @@ class LabelPyramid:
                     "metadata": _array_metadata(level, axes),
                 }
                 ts.open(spec, create=True).result()
-            _write_json(folder / "zarr.json", _group_metadata(shapes, axes, scale, source))
+            write_json(folder / "zarr.json", _group_metadata(shapes, axes, scale, source))
         except (OSError, ValueError, RuntimeError) as error:
             raise StoreError(f"{folder}: cannot be created: {error}; choose a folder you may write to") from error
 
@@ -188,12 +201,29 @@ class LabelPyramid:
         """Of level 0."""
         return self.levels[0].shape
 
-    def read(self, plane: tuple[int, ...], box: Box, level: int = 0) -> NDArray[np.uint32]:
+    def checked_plane(self, plane: tuple[int, ...]) -> tuple[int, ...]:
+        """Return an index along the leading axes, if there is such a plane.
+
+        Raises
+        ------
+        LabelsError
+            If there is none.
+        """
+        leading = self.shape[:-2]
+        if len(plane) != len(leading) or any(not 0 <= p < n for p, n in zip(plane, leading, strict=False)):
+            raise LabelsError(
+                f"plane {tuple(plane)} does not fit a store of shape {self.shape}",
+                parameter="plane",
+                remedy="give one index for each leading axis",
+            )
+        return tuple(int(p) for p in plane)
+
+    def read(self, plane: tuple[int, ...], box: tuple[int, int, int, int], level: int = 0) -> NDArray[np.uint32]:
         """Pixels of a box of a level, in that level's pixels."""
         y0, x0, y1, x1 = box
         return self.levels[level][(*plane, slice(y0, y1), slice(x0, x1))]
 
-    def draw(self, plane: tuple[int, ...], box: Box, labels: NDArray[np.uint32]) -> None:
+    def draw(self, plane: tuple[int, ...], box: tuple[int, int, int, int], labels: NDArray[np.uint32]) -> None:
         """Write a box of level 0 and what coarser levels show of it; returns when it is on disk.
 
         Raises
@@ -296,7 +326,7 @@ def register(folder: Path) -> None:
         group = json.loads(path.read_text())
     ome = group.setdefault("attributes", {}).setdefault("ome", {"version": _NGFF})
     ome["labels"] = sorted({*ome.get("labels", []), folder.name})
-    _write_json(path, group)
+    write_json(path, group)
 
 
 def unregister(folder: Path) -> None:
@@ -308,20 +338,10 @@ def unregister(folder: Path) -> None:
     ome = group.get("attributes", {}).get("ome", {})
     if folder.name in ome.get("labels", []):
         ome["labels"].remove(folder.name)
-        _write_json(path, group)
+        write_json(path, group)
 
 
-def _write_json(path: Path, content: dict[str, Any]) -> None:
-    """Replace a file as a whole."""
-    partial = path.with_name(path.name + ".partial")
-    with partial.open("w") as file:
-        json.dump(content, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
-
-
-def blocks(box: Box, side: int = SHARD_PX) -> Sequence[Box]:
+def blocks(box: tuple[int, int, int, int], side: int = SHARD_PX) -> Sequence[Box]:
     """Cut a box along a grid that falls on shard borders, so that no piece is too large for memory.
 
     >>> blocks((0, 4000, 10, 5000))
@@ -331,4 +351,4 @@ def blocks(box: Box, side: int = SHARD_PX) -> Sequence[Box]:
     rows = [y0, *range((y0 // side + 1) * side, y1, side), y1]
     cols = [x0, *range((x0 // side + 1) * side, x1, side), x1]
     pairs = [(a, b) for a in itertools.pairwise(rows) for b in itertools.pairwise(cols)]
-    return [(top, left, bottom, right) for (top, bottom), (left, right) in pairs]
+    return [Box(top, left, bottom, right) for (top, bottom), (left, right) in pairs]

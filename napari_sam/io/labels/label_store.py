@@ -1,56 +1,45 @@
-"""Labels on disk that survive anything: an NGFF label image drawn from a journal of every change."""
+"""Labels on disk: an OME-Zarr label image drawn from a journal of every change."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-
-from napari_sam.errors import CancelledError, LabelsError
-from napari_sam.io.labels.commit_many import NewObject, place_objects
-from napari_sam.io.labels.edits import LARGEST_LABEL, Edit, box_of, inside, intersection, next_free, plane_of
-from napari_sam.io.labels.journal import Change
-from napari_sam.io.labels.prediction_records import prediction_record
-from napari_sam.io.labels.review_queue import VERDICTS, reviewed_labels
-from napari_sam.io.labels.store_base import StoreBase
+from napari_sam.errors import LabelsError, StoreError
+from napari_sam.io.labels.editing.edit_history import EditHistory
+from napari_sam.io.labels.editing.object_editor import ObjectEditor
+from napari_sam.io.labels.editing.run_writer import RunWriter
+from napari_sam.io.labels.store_files import as_image, create_folder, describe_store, reset_folder
+from napari_sam.io.labels.store_parts import StoreParts
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
-    from pathlib import Path
-    from typing import Any
+    from contextlib import AbstractContextManager
+    from types import TracebackType
 
+    import numpy as np
     import pandas as pd
     from numpy.typing import ArrayLike, NDArray
 
+    from napari_sam.engine.geometry import Box
     from napari_sam.engine.interactive.prediction import Prediction
-    from napari_sam.io.labels.label_pyramid import Box
-
-OVERLAPS = ("keep", "replace", "erase")
-_OWN_KINDS = ("commit", "commits", "everything", "erase", "merge", "relabel", "category", "split", "review")
-_SPLIT_PX = 1 << 26
+    from napari_sam.io.labels.editing.commit_many import NewObject
+    from napari_sam.io.labels.journal.rows import ObjectRow, Plane, Record
+    from napari_sam.io.labels.label_pyramid import LabelArray
 
 
-@dataclass(frozen=True)
-class RunBegin:
-    """Where a run of everything-mode begins in a store: number of its first change, its first id, how many it has."""
-
-    op: int
-    first_label: int
-    count: int
-
-
-class LabelStore(StoreBase):
+class LabelStore:
     """Objects of one image: a uint32 label image of any size, an object table, and unlimited undo.
 
-    Every change is written to the journal before its pixels are drawn, so that what a method has returned is never
-    lost; opening draws what a crash left undone. One process may write, any number may read.
+    Every change is written to the journal before its pixels are drawn, so that a change whose method has returned is
+    never lost; opening draws what a crash left undrawn. One process may write, any number may read.
 
     Use `create` or `open`; close it, or use it in a ``with`` statement.
 
     Examples
     --------
     >>> import tempfile
+    >>> import numpy as np
     >>> folder = tempfile.mkdtemp()
     >>> with LabelStore.create(f"{folder}/cells.ome.zarr", shape=(100, 100)) as labels:
     ...     changed = labels.paint(np.full((4, 5), 1), (10, 20))
@@ -58,433 +47,201 @@ class LabelStore(StoreBase):
     ([[1, 20, 10, 20]], np.uint32(1))
     """
 
-    def commit(
-        self,
-        prediction: Prediction,
-        label: int | None = None,
-        overlap: str = "keep",
-        category: str | None = None,
+    def __init__(self, path: Path, writable: bool) -> None:
+        self.path = path.absolute()
+        parts = self._parts = StoreParts.open(self.path, writable)
+        self._access, self._pyramid, self.journal = parts.access, parts.pyramid, parts.journal
+        self._editor = ObjectEditor(parts.writer, parts.journal, parts.pyramid.shape)
+        self._history = EditHistory(parts.journal, parts.writer)
+
+    # ---- opening and closing ----------------------------------------------------------------------------------
+
+    @classmethod
+    def create(
+        cls,
+        path: str | Path,
+        like: Any = None,
         *,
-        plane: tuple[int, ...] = (),
-        candidate: int | None = None,
-    ) -> int:
-        """Write an object.
+        shape: tuple[int, ...] | None = None,
+        scale: tuple[float, float] = (1.0, 1.0),
+        overwrite: bool = False,
+    ) -> Self:
+        """Make an empty store and open it for writing.
 
         Parameters
         ----------
-        prediction : Prediction
-            What was found.
-        label : int, optional
-            Its id; the next free one by default. An object that has this id already gets this mask instead of its
-            own.
-        overlap : {"keep", "replace", "erase"}
-            Where it meets other objects they keep their pixels, or it takes them. "erase" writes no object: the
-            pixels under the mask become background, those of object `label` only if one is given.
-        category : str, optional
-            What kind of object it is.
-        plane : tuple of int
-            Index along the leading axes of a store that has some.
-        candidate : int, optional
-            Which of the masks; the best by default.
-
-        Returns
-        -------
-        int
-            The object's id; with "erase", `label` or 0.
+        path : str or Path
+            Folder to make, by custom ending in ``.ome.zarr``; in the ``labels`` folder of an OME-Zarr 0.5 image it
+            is registered there.
+        like : Image, optional
+            The image that the labels belong to, or whatever `open_image` opens: its height, width and pixel size.
+        shape : tuple of int, optional
+            Instead: (y, x), or (t, z, y, x) and the like.
+        scale : (float, float)
+            Size of a pixel along y and x, where no image gives it.
+        overwrite : bool
+            Delete a store that lies there. Nothing else is ever deleted.
 
         Raises
         ------
-        LabelsError
-            If an argument means nothing, or not a single pixel would change.
         StoreError
-            If it cannot be written. If the message says that the change is in the journal, it is not lost.
+            If the folder exists, or cannot be written.
+        LabelsError
+            If the shape is not one of an image.
         """
-        chosen = self._checked(prediction, label, overlap, candidate)
-        with self._writing():
-            found = prediction.mask_at(chosen)
-            record = {**prediction_record(prediction, chosen, found), "overlap": overlap, "category": category}
-            record["label"] = label
-            edit = self._edit("commit", record, plane)
-            mask, box = self._clipped(found, prediction.bbox)
-            if overlap == "erase":
-                self._erase_mask(edit, mask, box, label)
-                self._write(edit.finish())
-                return label or 0
-            number = int(label or self.next_label)
-            _check_label(number)
-            if label is not None:
-                self._clear(edit, [label])
-            edit.change.record["label"] = number
+        path = Path(path).expanduser().absolute()
+        create_folder(path, describe_store(like, shape, scale), overwrite)
+        return cls(path, writable=True)
 
-            def paint(labels: NDArray[np.uint32], part: Box) -> NDArray[np.uint32]:
-                here = mask[inside(part, box)]
-                free = here if overlap == "replace" else here & ((labels == 0) | (labels == number))
-                return np.where(free, np.uint32(number), labels)
-
-            edit.paint(box, paint)
-            if not (edit.read(box) == number).any() or not edit.change.patches:
-                under = 'lies wholly under other objects; let the new object win (overlap="replace")'
-                raise LabelsError(f"the mask {under if mask.any() else 'is empty'}")
-            details = {key: record[key] for key in ("predicted_iou", "stability_score", "model", "category")}
-            if category is None and label is not None:
-                del details["category"]  # what is known of the object stays
-            self._write(edit.finish({number: details}))
-            return number
-
-    def commit_many(
-        self,
-        objects: Sequence[Prediction | NewObject],
-        overlap: str = "keep",
-        *,
-        plane: tuple[int, ...] = (),
-        nms: float | None = None,
-        since: int | None = None,
-        source: dict[str, Any] | None = None,
-    ) -> list[int]:
-        """Write several objects as one change, some hundred times quicker than one by one; one undo takes them back.
+    @classmethod
+    def open(cls, path: str | Path, mode: str = "r+", *, like: Any = None) -> Self:
+        """Open a store; what a crash left undrawn is drawn.
 
         Parameters
         ----------
-        objects : sequence of Prediction or NewObject
-            What was found; where they meet, the first keeps its pixels.
-        overlap : {"keep", "replace"}
-            Whether objects that were there before keep their pixels, or these take them.
-        plane : tuple of int
-            As in `commit`.
-        nms : float, optional
-            An object whose IoU with an earlier one of these is at least this is left out.
-        since : int, optional
-            Objects from this id on count as earlier ones of these, too.
-        source : dict, optional
-            Where they come from, as JSON; kept in the history.
-
-        Returns
-        -------
-        list of int
-            Id of each object; 0 if not a single pixel was free for it, -1 if `nms` left it out.
+        path : str or Path
+            Its folder.
+        mode : {"r+", "r"}
+            For writing, or for reading beside another writer.
+        like : Image, optional
+            The image it should belong to.
 
         Raises
         ------
-        LabelsError
-            If an argument means nothing, or the ids are used up.
         StoreError
-            As in `commit`.
+            If there is none, it is damaged, was written by a newer version, belongs to an image of another shape,
+            or, as StoreLockedError, if another process writes to it; the message names the process.
         """
-        if overlap not in ("keep", "replace"):
-            raise LabelsError(f"overlap {overlap!r}: use 'keep' or 'replace'")
-        with self._writing():
-            made = [self._new(one, overlap) for one in objects]
-            edit = self._edit("commits", {} if source is None else {"source": source}, plane)
-            begin = edit.change.next_before if since is None else int(since)
-            numbers, details = place_objects(edit, self._journal, self._whole(), made, overlap, nms, begin)
-            if details:
-                self._write(edit.finish(details))
-            return numbers
+        if mode not in ("r", "r+"):
+            raise LabelsError(f"mode {mode!r}", parameter="mode", remedy="use 'r+' to write or 'r' to read")
+        store = cls(Path(path).expanduser(), mode == "r+")
+        image = as_image(like)
+        if image is not None and tuple(image.shape) != store.shape[-2:]:
+            store.close()
+            raise StoreError(f"{path}: labels of shape {store.shape[-2:]} do not fit the image {tuple(image.shape)}")
+        return store
 
-    def _new(self, one: Prediction | NewObject, overlap: str) -> NewObject:
-        if not isinstance(one, NewObject):
-            chosen = self._checked(one, None, overlap, None)
-            found = one.mask_at(chosen)
-            one = NewObject(found, one.bbox, {**prediction_record(one, chosen, found), "category": None})
-        mask, box = self._clipped(one.mask, one.bbox)
-        return NewObject(mask, box, one.record)
-
-    def _checked(self, prediction: Prediction, label: int | None, overlap: str, candidate: int | None) -> int:
-        """Which mask to write, if the arguments of `commit` mean something."""
-        if not hasattr(prediction, "low_res_logits"):
-            raise LabelsError(f"{type(prediction).__name__} is not a Prediction; use paint() for labels of your own")
-        if overlap not in OVERLAPS:
-            raise LabelsError(f"overlap {overlap!r}: use one of {', '.join(OVERLAPS)}")
-        chosen = prediction.best if candidate is None else candidate
-        if not 0 <= chosen < prediction.count:
-            raise LabelsError(f"candidate {chosen}: the prediction has masks 0 to {prediction.count - 1}")
-        if label is not None:
-            _check_label(label)
-        seen = prediction.asked.image_shape
-        if seen is not None and tuple(seen) != self.shape[-2:]:
-            raise LabelsError(
-                f"the prediction is of an image of shape {tuple(seen)}, these labels are of one of {self.shape[-2:]}; "
-                "make a store for that image"
-            )
-        return chosen
-
-    def erase(self, label: int) -> None:
-        """Take an object out.
+    @classmethod
+    def repair(cls, path: str | Path) -> Self:
+        """Open a store whose pixel files are damaged or missing: draw them all again from the journal.
 
         Raises
         ------
-        LabelsError
-            If there is none of this id.
+        StoreError
+            If the journal is missing or damaged, or, as StoreLockedError, if another process writes to the store.
         """
-        with self._writing():
-            row = self.object(label)
-            edit = self._edit("erase", {"label": int(label)}, plane_of(row))
-            self._clear(edit, [int(label)])
-            self._write(edit.finish())
+        path = Path(path).expanduser().absolute()
+        reset_folder(path)
+        return cls(path, writable=True)
 
-    def paint(
-        self, labels: ArrayLike, origin: tuple[int, int], *, plane: tuple[int, ...] = (), kind: str = "paint"
-    ) -> int:
-        """Replace the labels of a region, as a brush, an eraser or another program does.
+    def close(self) -> None:
+        """Close the files and let others write; the store cannot be used afterwards."""
+        self._parts.close()
 
-        Parameters
-        ----------
-        labels : array_like of int
-            (h, w), 0 is background. Ids that are new become objects.
-        origin : (int, int)
-            (y, x) of its first pixel.
-        plane : tuple of int
-            Index along the leading axes.
-        kind : str
-            What the history calls it.
+    def __repr__(self) -> str:
+        if self.closed:
+            return f"<LabelStore {self.path}, closed>"
+        return f"<LabelStore {self.path}, {len(self)} objects, {' x '.join(map(str, self.shape))} px>"
 
-        Returns
-        -------
-        int
-            Number of pixels that changed; nothing is written if there is none.
+    def __enter__(self) -> Self:
+        return self
 
-        Raises
-        ------
-        LabelsError
-            If the region lies outside the image, or its values are not ids.
-        """
-        values = _checked_values(labels)
-        box = (int(origin[0]), int(origin[1]), int(origin[0]) + values.shape[0], int(origin[1]) + values.shape[1])
-        if intersection(box, self._whole()) != box:
-            raise LabelsError(f"region {box} lies outside the image of shape {self.shape[-2:]}")
-        if kind in _OWN_KINDS:
-            raise LabelsError(f"kind {kind!r}: that is what the store calls its own changes; choose another word")
-        with self._writing():
-            edit = self._edit(kind, {}, plane)
-            changed = edit.paint(box, lambda _, part: values[inside(part, box)])
-            if changed:
-                self._write(edit.finish())
-            return changed
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
 
-    def begin_run(self, record: dict[str, Any], count: int) -> RunBegin:
-        """Note that many objects will be written by several calls of `place`, and keep ids for them.
+    # ---- reading ----------------------------------------------------------------------------------------------
 
-        Parameters
-        ----------
-        record : dict
-            What the run is, as JSON; its ``run`` is the key by which undo and redo take all of it in one step.
-        count : int
-            Number of objects.
+    @property
+    def writable(self) -> bool:
+        """Whether the store is open for writing."""
+        return self._access.writable
 
-        Returns
-        -------
-        RunBegin
-            Where the run begins.
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._access.closed
 
-        Raises
-        ------
-        LabelsError
-            If so many ids are not left in one piece.
-        """
-        with self._writing():
-            first = next_free(self._journal)
-            taken = "SELECT 1 FROM objects WHERE label BETWEEN ? AND ? LIMIT 1"
-            if first + count - 1 > LARGEST_LABEL or self.rows_of(taken, (first, first + count - 1)):
-                raise LabelsError(
-                    f"{count} objects need as many ids in one piece, and from {first} on there are not so many: the "
-                    f"highest is {LARGEST_LABEL}; write them into a new store"
-                )
-            after = min(first + count, LARGEST_LABEL)
-            change = Change("everything", {**record, "first_label": first, "count": count}, first, after)
-            op, self._rendered = self._journal.add(change, self._rendered)
-            return RunBegin(op, first, count)
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the label image, (..., y, x)."""
+        return self._pyramid.shape
 
-    def place(
-        self,
-        labels: NDArray[np.integer[Any]],
-        origin: tuple[int, int],
-        record: dict[str, Any],
-        details: dict[int, dict[str, Any]],
-        *,
-        overlap: str = "keep",
-        plane: tuple[int, ...] = (),
-    ) -> int:
-        """Write a part of the objects of a run.
+    @property
+    def array(self) -> LabelArray:
+        """Level 0; index it to read."""
+        return self._pyramid.levels[0]
 
-        Parameters
-        ----------
-        labels : ndarray of int
-            (h, w) ids; where it is 0 nothing changes.
-        origin : (int, int)
-            (y, x) of its first pixel.
-        record : dict
-            With the ``run`` that `begin_run` was given, and its ``op`` as ``begin``.
-        details : dict of int to dict
-            Category, predicted_iou, stability_score and model of each id.
-        overlap : {"keep", "replace"}
-            Whether objects that are there keep their pixels.
-        plane : tuple of int
-            As in `commit`.
+    @property
+    def levels(self) -> list[LabelArray]:
+        """All scale levels, finest first."""
+        return list(self._pyramid.levels)
 
-        Returns
-        -------
-        int
-            Number of pixels that changed.
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Size of a level-0 pixel along y and x."""
+        y, x = self.meta("scale")
+        return float(y), float(x)
 
-        Raises
-        ------
-        CancelledError
-            If the run was taken back by undo meanwhile.
-        """
-        values = _checked_values(labels)
-        box = (int(origin[0]), int(origin[1]), int(origin[0]) + values.shape[0], int(origin[1]) + values.shape[1])
-        with self._writing():
-            if not self.rows_of("SELECT 1 FROM ops WHERE id = ? AND state = 'done'", (int(record["begin"]),)):
-                raise CancelledError("the run was taken back by undo while it was written; resume=True writes it again")
-            edit = self._edit("everything", record, plane)
+    @property
+    def next_label(self) -> int:
+        """Id of the next object: one more than the highest so far, or the lowest that is free."""
+        return self.journal.next_label()
 
-            def paint(now: NDArray[np.uint32], part: Box) -> NDArray[np.uint32]:
-                new = values[inside(part, box)]
-                return np.where((new == 0) | ((now != 0) & (overlap == "keep")), now, new)
+    @property
+    def can_undo(self) -> bool:
+        """Whether there is something to undo."""
+        return self._history.can_undo
 
-            changed = edit.paint(box, paint)
-            change = edit.finish({label: details[label] for label in edit.gained if label in details})
-            if change.patches:
-                self._write(change)
-            else:
-                _, self._rendered = self._journal.add(change, self._rendered)  # done, though nothing was there
-            return changed
+    @property
+    def can_redo(self) -> bool:
+        """Whether there is something to redo."""
+        return self._history.can_redo
 
-    def merge(self, labels: Sequence[int], into: int | None = None) -> int:
-        """Make several objects one.
+    def __len__(self) -> int:
+        """Return the number of objects."""
+        return int(self.meta("objects"))
 
-        Parameters
-        ----------
-        labels : sequence of int
-            Two or more ids, on one plane.
-        into : int, optional
-            Which of them stays; the smallest by default.
+    def meta(self, key: str) -> Any:
+        """Return a fact about the image, or None: "image", "crs", "transform", "axes", "unit"."""
+        return self.journal.meta(key)
 
-        Returns
-        -------
-        int
-            The id that stays.
+    def read(self, box: tuple[int, int, int, int], level: int = 0, plane: Plane = ()) -> NDArray[np.uint32]:
+        """Return the labels of a box (y0, x0, y1, x1) in a level's pixels, half-open."""
+        return self._pyramid.read(self._pyramid.checked_plane(plane), box, level)
 
-        Raises
-        ------
-        LabelsError
-            If there are fewer than two, or one of them does not exist.
-        """
-        wanted = sorted({int(v) for v in labels})
-        target = int(into) if into is not None else wanted[0] if wanted else 0
-        if len(wanted) < 2 or target not in wanted:
-            raise LabelsError(f"cannot merge {wanted}: give two ids or more, and one of them to stay (into={into})")
-        with self._writing():
-            planes = {self.object(label)["plane"] for label in wanted}
-            if len(planes) > 1:
-                raise LabelsError(f"objects {wanted} lie on different planes; merge those of one plane")
-            edit = self._edit("merge", {"labels": wanted, "into": target}, plane_of(self.object(wanted[0])))
-            for label in wanted:
-                if label != target:
-                    self._recolour(edit, label, target)
-            self._write(edit.finish())
-            return int(target)
+    def row(self, label: int) -> ObjectRow:
+        """Return an object's row of the table; a LabelsError if there is none of this id."""
+        row = self.journal.objects.row(label)
+        if row is None:
+            raise LabelsError(f"there is no object {label}", remedy="table() lists the objects that exist")
+        return row
 
-    def relabel(self, old: int, new: int) -> None:
-        """Give an object another id.
+    def object(self, label: int) -> Record:
+        """Return the columns of `row` by name."""
+        return self.row(label).as_dict()
 
-        Raises
-        ------
-        LabelsError
-            If there is no object `old`, or there is one `new` already.
-        """
-        _check_label(new)
-        with self._writing():
-            row = self.object(old)
-            if self._journal.objects([int(new)]):
-                raise LabelsError(f"object {new} exists already; merge them, or choose another id")
-            edit = self._edit("relabel", {"label": int(old), "new": int(new)}, plane_of(row))
-            self._recolour(edit, int(old), int(new))
-            kept = ("category", "predicted_iou", "stability_score", "model", "created")
-            self._write(edit.finish({int(new): {key: row[key] for key in kept}}))
+    def mask(self, label: int) -> tuple[NDArray[np.bool_], Box]:
+        """Return an object's visible pixels, (h, w), and their (y0, x0, y1, x1)."""
+        row = self.row(label)
+        return self._pyramid.read(row.plane, row.box) == label, row.box
 
-    def split(self, label: int, points: ArrayLike | None = None) -> list[int]:
-        """Cut an object into several.
+    def table(self) -> pd.DataFrame:
+        """Return all objects: label, area, box, category, scores, model and time of creation; pixels of level 0."""
+        from napari_sam.io.labels.data_frames import object_frame  # noqa: PLC0415 - pandas is slow to import
 
-        Parameters
-        ----------
-        label : int
-            Its id, which the largest part keeps.
-        points : array_like, optional
-            (P, 2) as (y, x): one in each part; the cut runs along the narrowest places between them. Without
-            points its separate pieces become objects.
+        return object_frame(self.journal.objects.table(), with_plane=len(self.shape) > 2)
 
-        Returns
-        -------
-        list of int
-            Ids of the parts, largest first.
+    def history(self) -> pd.DataFrame:
+        """Return every change there ever was: number, kind, state (done, undone, dropped), time and record."""
+        from napari_sam.io.labels.data_frames import change_frame  # noqa: PLC0415 - pandas is slow to import
 
-        Raises
-        ------
-        LabelsError
-            If it is one piece, or fewer than two points lie on it.
-        """
-        with self._writing():
-            row = self.object(label)
-            box = box_of(row)
-            if (box[2] - box[0]) * (box[3] - box[1]) > _SPLIT_PX:
-                raise LabelsError(f"object {label} in box {box} is too large to split; paint the cut with the eraser")
-            edit = self._edit("split", {"label": int(label)}, plane_of(row))
-            parts = _parts(edit.read(box) == label, None if points is None else np.asarray(points, float) - box[:2])
-            sizes = np.bincount(parts.ravel())[1:]
-            if len(sizes) > 1 and not sizes.all():
-                raise LabelsError(f"two of the points {np.asarray(points).tolist()} fall on one pixel; move one")
-            if len(sizes) < 2:
-                raise LabelsError(f"object {label} is one piece; give two or more points (y, x) on its parts")
-            order = np.argsort(-sizes, kind="stable") + 1
-            ids = [int(label), *range(self.next_label, self.next_label + len(order) - 1)]
-            _check_label(ids[-1])
-            numbers = np.zeros(len(sizes) + 1, np.uint32)
-            numbers[order] = ids
-            edit.change.record |= {"parts": ids, "category": row["category"]}
-            edit.paint(
-                box, lambda now, part: np.where(parts[inside(part, box)] > 0, numbers[parts[inside(part, box)]], now)
-            )
-            kept = {key: row[key] for key in ("category", "model")}
-            self._write(edit.finish(dict.fromkeys(ids[1:], kept)))
-            return ids
-
-    def set_category(self, label: int, category: str | None) -> None:
-        """Say what kind of object one is; None for unknown."""
-        with self._writing():
-            row = self.object(label)
-            edit = self._edit("category", {"label": int(label), "category": category}, plane_of(row))
-            self._write(edit.finish({int(label): {"category": category}}))
-
-    def review(self, label: int, verdict: str = "accepted") -> None:
-        """Say that an object was looked at; `napari_sam.io.labels.review_queue` says what counts, and which comes next.
-
-        Parameters
-        ----------
-        label : int
-            Its id.
-        verdict : {"accepted", "rejected"}
-            A rejected object is erased, by the same change.
-
-        Raises
-        ------
-        LabelsError
-            If there is no object of this id, or no such verdict.
-        """
-        if verdict not in VERDICTS:
-            raise LabelsError(f"verdict {verdict!r}: use one of {', '.join(VERDICTS)}")
-        with self._writing():
-            row = self.object(label)
-            edit = self._edit("review", {"label": int(label), "verdict": verdict}, plane_of(row))
-            if verdict == "rejected":
-                self._clear(edit, [int(label)])
-            change = edit.finish()
-            change.rows.setdefault(int(label), (row, dict(row)))  # a change, though no pixel differs
-            self._write(change)
+        return change_frame(self.journal.changes.all())
 
     def reviewed(self) -> set[int]:
-        """Ids of the objects that a person has judged and kept; see `napari_sam.io.labels.review_queue`."""
-        return reviewed_labels(self)
+        """Return the ids of the objects that a person has judged and kept; see `review_queue`."""
+        return self.journal.reviews.reviewed()
 
     def export(
         self,
@@ -500,21 +257,17 @@ class LabelStore(StoreBase):
         Parameters
         ----------
         path : str or Path
-            The ending says how: ``.geojson`` (polygons along the pixels' edges; longitude and latitude if the image
-            has a CRS, else pixels, as QuPath reads them), ``.gpkg`` (the same in the image's CRS), ``.json`` (COCO),
-            ``.csv`` and ``.parquet`` (table with centroids), ``.tif`` and ``.ome.tif`` (label image with scale
-            levels), ``.png`` (small images), ``.zip`` (ImageJ ROIs), ``.zarr`` (NGFF 0.5 without the journal), ``.py``
-            (a script that makes the same objects again). A file that is there is replaced once the new one is whole;
-            a folder is not.
+            Its ending selects the format: ``.geojson``, ``.gpkg``, ``.json`` (COCO), ``.csv``, ``.parquet``, ``.tif``,
+            ``.ome.tif``, ``.png``, ``.zip`` (ImageJ ROIs), ``.zarr`` (NGFF 0.5 without the journal), ``.py`` (a
+            script that makes the same objects again). An existing file is replaced once the new one is whole; a
+            folder is not.
         format : str, optional
-            "geojson", "geojson-pixels" (pixels even with a CRS), "gpkg", "coco", "csv", "parquet", "tiff",
-            "ome-tiff", "png", "roi", "zarr" or "script", where the ending does not say it.
+            One of `napari_sam.io.exports.export_labels.FORMATS`, such as "geojson-pixels" (pixels even with a CRS),
+            where the ending does not tell.
         labels : sequence of int, optional
             Ids; all objects by default.
-        progress : callable, optional
-            Called with steps done and their number.
-        cancelled : callable, optional
-            Asked at each step whether to stop.
+        progress, cancelled : callable, optional
+            Called with steps done and their number; called at each step to stop when it returns True.
 
         Returns
         -------
@@ -524,12 +277,10 @@ class LabelStore(StoreBase):
         Raises
         ------
         LabelsError
-            If the ending is unknown, the labels do not fit the format, a package is missing, or the file cannot be
-            written.
-        StoreError
-            If pixels of the store are missing or damaged.
-        CancelledError
-            If `cancelled` said so. After any error the path is as it was before.
+            If the labels do not fit the format, a package is missing, or the file cannot be written.
+        StoreError, CancelledError
+            If pixels of the store are missing or damaged; if `cancelled` returned True. After any error the path
+            holds what it held before.
         """
         from napari_sam.io.exports.export_labels import export_labels  # noqa: PLC0415 - slow to import
         from napari_sam.io.exports.export_settings import ExportSettings  # noqa: PLC0415
@@ -537,78 +288,215 @@ class LabelStore(StoreBase):
 
         settings = ExportSettings(format, None if labels is None else tuple(labels))
         if self.writable:
-            with self._writing():
+            with self._parts.writer.writing():
                 pass  # draws what a full disk left undrawn
-        source = StoreExportSource(self, self._journal)
-        return export_labels(source, path, settings, progress=progress, cancelled=cancelled)
+        return export_labels(StoreExportSource(self), path, settings, progress=progress, cancelled=cancelled)
 
     def measure(self, image: Any = None, **choice: Any) -> pd.DataFrame:
-        """Shape of every object and, given the image, its intensities: see `napari_sam.io.labels.measure.measure`."""
-        from napari_sam.io.labels.measure import measure  # noqa: PLC0415 - measurements know stores
+        """Measure the shape of every object and, given the image, its intensities; arguments as `measure`."""
+        from napari_sam.io.labels.measure import measure  # noqa: PLC0415 - slow to import
 
         return measure(self, image, **choice)
 
-    def _clear(self, edit: Edit, labels: list[int]) -> None:
-        """Make existing objects background."""
-        for label, row in self._journal.objects(labels).items():
-            if plane_of(row) != edit.plane:
-                raise LabelsError(f"object {label} lies on plane {row['plane']}; choose another id for this plane")
-            self._recolour(edit, label, 0)
+    # ---- changing objects -------------------------------------------------------------------------------------
 
-    def _recolour(self, edit: Edit, old: int, new: int) -> None:
-        box = box_of(self.object(old))
-        edit.paint(box, lambda labels, _: np.where(labels == old, np.uint32(new), labels))
+    def commit(
+        self,
+        prediction: Prediction,
+        label: int | None = None,
+        overlap: str = "keep",
+        category: str | None = None,
+        *,
+        plane: Plane = (),
+        candidate: int | None = None,
+    ) -> int:
+        """Write an object.
 
-    def _erase_mask(self, edit: Edit, mask: NDArray[np.bool_], box: Box, label: int | None) -> None:
-        def paint(labels: NDArray[np.uint32], part: Box) -> NDArray[np.uint32]:
-            here = mask[inside(part, box)]
-            return np.where(here & ((labels == label) | (label is None)), np.uint32(0), labels)
+        Parameters
+        ----------
+        prediction : Prediction
+            The masks.
+        label : int, optional
+            Its id; the next free one by default. An object that has this id already gets this mask instead of its
+            own.
+        overlap : {"keep", "replace", "erase"}
+            Whether other objects keep the pixels that they share with it, or lose them. "erase" writes no object:
+            the pixels under the mask become background, those of object `label` only if one is given.
+        category : str, optional
+            Category of the object.
+        plane : tuple of int
+            Index along the leading axes of a store that has some.
+        candidate : int, optional
+            Index of the mask; the best by default.
 
-        if not edit.paint(box, paint):
-            raise LabelsError("there is no object under the mask to erase from")
+        Returns
+        -------
+        int
+            The object's id; with "erase", `label` or 0.
 
-    def _clipped(self, mask: NDArray[np.bool_], bbox: Box) -> tuple[NDArray[np.bool_], Box]:
-        """A mask and its box without what lies outside the image."""
-        box = intersection(tuple(int(v) for v in bbox), self._whole())  # type: ignore[arg-type]
-        if box is None:
-            raise LabelsError(f"the mask in box {bbox} lies outside the image of shape {self.shape[-2:]}")
-        return np.asarray(mask, bool)[inside(box, bbox)], box
+        Raises
+        ------
+        LabelsError
+            If an argument is invalid, or not a single pixel would change.
+        StoreError
+            If it cannot be written. If the message says that the change is in the journal, it is not lost.
+        """
+        return self._editor.commit(prediction, label, overlap, category, plane, candidate)
 
+    def commit_many(
+        self,
+        objects: Sequence[Prediction | NewObject],
+        overlap: str = "keep",
+        *,
+        plane: Plane = (),
+        nms: float | None = None,
+        since: int | None = None,
+        source: Record | None = None,
+    ) -> list[int]:
+        """Write several objects as one change, some hundred times faster than one by one; one undo removes them.
 
-def _checked_values(labels: ArrayLike) -> NDArray[np.uint32]:
-    values = np.asarray(labels)
-    if values.ndim != 2 or not values.size or values.dtype.kind not in "biu":
-        raise LabelsError(f"labels of shape {values.shape} and dtype {values.dtype}: give (h, w) of whole numbers")
-    if int(values.min()) < 0 or int(values.max()) > LARGEST_LABEL:
-        raise LabelsError(f"labels from {values.min()} to {values.max()}: ids lie between 0 and {LARGEST_LABEL}")
-    return values.astype(np.uint32)
+        Parameters
+        ----------
+        objects : sequence of Prediction or NewObject
+            The objects; where they meet, the first keeps its pixels.
+        overlap : {"keep", "replace"}
+            Whether objects that existed before keep their pixels, or lose them to these.
+        plane : tuple of int
+            As in `commit`.
+        nms : float, optional
+            Leave out an object whose IoU with an earlier one of these is at least this.
+        since : int, optional
+            Objects from this id on count as earlier ones of these, too.
+        source : dict, optional
+            Where they come from, as JSON; kept in the history.
 
+        Returns
+        -------
+        list of int
+            Id of each object; 0 if not a single pixel was free for it, -1 if `nms` left it out.
 
-def _check_label(label: int) -> None:
-    if isinstance(label, bool) or int(label) != label or not 0 < label <= LARGEST_LABEL:
-        raise LabelsError(f"label {label!r}: ids are whole numbers from 1 to {LARGEST_LABEL}")
+        Raises
+        ------
+        LabelsError
+            If an argument is invalid, or no ids are left.
+        StoreError
+            As in `commit`.
+        """
+        return self._editor.commit_many(objects, overlap, plane, nms, since, source)
 
+    def erase(self, label: int) -> None:
+        """Remove an object; a LabelsError if there is none of this id."""
+        self._editor.erase(label)
 
-def _parts(mask: NDArray[np.bool_], points: NDArray[np.float64] | None) -> NDArray[np.int32]:
-    """Number the parts of a mask from 1: its pieces, or what lies nearest each point across the narrowest places."""
-    from scipy import ndimage  # noqa: PLC0415 - slow to import
+    def paint(self, labels: ArrayLike, origin: tuple[int, int], *, plane: Plane = (), kind: str = "paint") -> int:
+        """Replace the labels of a region, as a brush, an eraser or another program does.
 
-    if points is None:
-        pieces, _ = ndimage.label(mask, np.ones((3, 3)))
-        out: NDArray[np.int32] = pieces
-        return out
-    from skimage.segmentation import watershed  # noqa: PLC0415 - slow to import
+        Parameters
+        ----------
+        labels : array_like of int
+            (h, w), 0 is background. New ids become objects.
+        origin : (int, int)
+            (y, x) of its first pixel.
+        plane : tuple of int
+            Index along the leading axes.
+        kind : str
+            What the history calls it.
 
-    at = np.round(np.atleast_2d(points)).astype(np.int64)
-    seeds = np.zeros(mask.shape, np.int32)
-    for number, (y, x) in enumerate(at, start=1):
-        if not (0 <= y < mask.shape[0] and 0 <= x < mask.shape[1] and mask[y, x]):
-            raise LabelsError(f"point {number} does not lie on the object; give points on each of its parts")
-        seeds[y, x] = number
-    depth = ndimage.distance_transform_edt(mask)
-    # Seeds flood only as high as the neck between them; a disc without one is halved by nearness to the points.
-    near = ndimage.distance_transform_edt(seeds == 0)
-    parts: NDArray[np.int32] = watershed(near - depth, seeds, mask=mask).astype(np.int32)
-    loose = mask & (parts == 0)  # pieces without a point stay with the first
-    parts[loose] = 1
-    return parts
+        Returns
+        -------
+        int
+            Number of pixels that changed; nothing is written if it is 0.
+
+        Raises
+        ------
+        LabelsError
+            If the region lies outside the image, or its values are not ids.
+        """
+        return self._editor.paint(labels, origin, plane, kind)
+
+    def merge(self, labels: Sequence[int], into: int | None = None) -> int:
+        """Make several objects of one plane one; returns its id, `into` or the smallest.
+
+        Raises
+        ------
+        LabelsError
+            If there are fewer than two, one of them does not exist, or `into` is none of them.
+        """
+        return self._editor.merge(labels, into)
+
+    def relabel(self, old: int, new: int) -> None:
+        """Give an object another id; a LabelsError if there is no object `old`, or there is an object `new`."""
+        self._editor.relabel(old, new)
+
+    def split(self, label: int, points: ArrayLike | None = None) -> list[int]:
+        """Cut an object into several.
+
+        Parameters
+        ----------
+        label : int
+            Its id, which the largest part keeps.
+        points : array_like, optional
+            (P, 2) as (y, x): one in each part; the cuts run along the narrowest necks between them. Without points
+            its separate pieces become objects.
+
+        Returns
+        -------
+        list of int
+            Ids of the parts, largest first.
+
+        Raises
+        ------
+        LabelsError
+            If it is one piece, or fewer than two points lie on it.
+        """
+        return self._editor.split(label, points)
+
+    def set_category(self, label: int, category: str | None) -> None:
+        """Set the category of an object; None for unknown."""
+        self._editor.set_category(label, category)
+
+    def review(self, label: int, verdict: str = "accepted") -> None:
+        """Record a person's verdict on an object; `review_queue` defines what counts as reviewed.
+
+        Parameters
+        ----------
+        label : int
+            Its id.
+        verdict : {"accepted", "rejected"}
+            A rejected object is erased by the same change.
+
+        Raises
+        ------
+        LabelsError
+            If there is no object of this id, or no such verdict.
+        """
+        self._editor.review(label, verdict)
+
+    def run_writer(self, run_id: str, *, overlap: str = "keep", plane: Plane = ()) -> RunWriter:
+        """Return the writer of a whole-image run, whose changes undo takes back in one step."""
+        return RunWriter(self._parts.writer, self.journal, run_id, overlap, self._pyramid.checked_plane(plane))
+
+    # ---- history ----------------------------------------------------------------------------------------------
+
+    def undo(self) -> Record | None:
+        """Take the last change back, from whichever session; returns its record, or None if there is none.
+
+        All changes of a whole-image run are taken back in one step, and made again in one step by `redo`.
+        """
+        return self._history.undo()
+
+    def redo(self) -> Record | None:
+        """Make the change that was last taken back again; returns its record, or None if there is none."""
+        return self._history.redo()
+
+    def rebuild(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Draw all pixels again from the journal; `progress` is called with changes drawn and their number."""
+        self._parts.writer.rebuild(progress)
+
+    def held(self) -> AbstractContextManager[None]:
+        """Keep other threads from changing the store in a ``with`` block."""
+        return self._access.held()
+
+    def on_drawn(self, listener: Callable[[Plane, Box], None]) -> None:
+        """Call `listener` with plane and box (level-0 pixels) whenever pixels were changed."""
+        self._parts.writer.on_drawn(listener)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_sam.engine.geometry import Box
 from napari_sam.errors import CancelledError, ImageError, LabelsError, SettingsError
 from napari_sam.io.images.open_image import completed, open_image
-from napari_sam.io.labels.edits import union
+from napari_sam.io.labels.journal.rows import TableRow
 from napari_sam.io.labels.label_pyramid import blocks
 from napari_sam.io.map_coordinates import to_map
 
@@ -24,8 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.io.images.lazy_image import Image
-    from napari_sam.io.labels.label_pyramid import Box
-    from napari_sam.io.labels.label_store import LabelStore
+    from napari_sam.io.labels.store_view import StoreView
 
 SHAPE = ("area", "bbox", "centroid", "perimeter", "eccentricity", "orientation", "solidity", "equivalent_diameter")
 INTENSITY = ("intensity_mean", "intensity_min", "intensity_max", "intensity_std")
@@ -46,7 +46,7 @@ Values = dict[str, "NDArray[Any]"]
 
 
 def measure(  # one argument for each choice
-    labels: LabelStore,
+    labels: StoreView,
     image: Any = None,
     properties: Sequence[str] = PROPERTIES,
     channels: Sequence[int] | None = None,
@@ -104,9 +104,8 @@ def measure(  # one argument for each choice
     wanted = _checked_properties(properties, image is not None)
     opened = None if image is None else _fitting(open_image(image), labels)
     chosen = [] if opened is None else _checked_channels(opened, channels)
-    columns = "label, plane, y0, x0, y1, x1, category, predicted_iou, stability_score, model"
-    listed = labels.rows_of(f"SELECT {columns} FROM objects ORDER BY label")  # noqa: S608 - our own words
-    rows = pd.DataFrame(listed, columns=columns.split(", "))
+    columns = ["label", "plane", "y0", "x0", "y1", "x1", "category", "predicted_iou", "stability_score", "model"]
+    rows = pd.DataFrame(labels.journal.objects.table(), columns=list(TableRow._fields))[columns]
     work = _Measuring(labels, opened, chosen, wanted)
     parts, done = [work.of(rows.iloc[:0])], 0
     for members in _cells(rows):
@@ -162,7 +161,7 @@ def check_table_path(path: Path) -> None:
 class _Measuring:
     """Measures the objects of a cell."""
 
-    def __init__(self, labels: LabelStore, image: Image | None, channels: list[int], wanted: list[str]) -> None:
+    def __init__(self, labels: StoreView, image: Image | None, channels: list[int], wanted: list[str]) -> None:
         self._labels, self._image, self._channels = labels, image, channels
         self._shape = [_SKIMAGE.get(p, p) for p in wanted if p in SHAPE]
         self._intensity = [p for p in wanted if p in INTENSITY]
@@ -172,8 +171,8 @@ class _Measuring:
         boxes = rows[["y0", "x0", "y1", "x1"]].to_numpy(np.int64)
         numbers = rows["label"].to_numpy(np.int64)
         if not len(rows):
-            return self._together(np.zeros((1, 1), np.uint32), numbers, (0, 0, 1, 1), ())
-        box: Box = (*boxes[:, :2].min(0).tolist(), *boxes[:, 2:].max(0).tolist())
+            return self._together(np.zeros((1, 1), np.uint32), numbers, Box(0, 0, 1, 1), ())
+        box = Box(*boxes[:, :2].min(0).tolist(), *boxes[:, 2:].max(0).tolist())
         plane = tuple(int(p) for p in str(rows["plane"].iloc[0]).split(",") if p)
         if len(rows) == 1 and (box[2] - box[0]) * (box[3] - box[1]) > EXACT_PX:
             return self._large(int(numbers[0]), box, plane)
@@ -223,14 +222,13 @@ class _Measuring:
             rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
             if not len(rows):
                 continue
-            found = (part[0] + rows[0], part[1] + cols[0], part[0] + rows[-1] + 1, part[1] + cols[-1] + 1)
-            here: Box = (int(found[0]), int(found[1]), int(found[2]), int(found[3]))
-            tight = here if tight is None else union(tight, here)
+            inner = Box(int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1).shift(part.y0, part.x0)
+            tight = inner if tight is None else tight.union(inner)
             sums += _moments(mask, part[0] - middle[0], part[1] - middle[1])
             for i, channel in enumerate(self._channels if self._intensity else []):
                 pieces[i].add(self._pixels(part, plane, [channel])[..., 0][mask])
         if tight is None:
-            return self._together(np.zeros((1, 1), np.uint32), np.zeros(0, np.int64), (0, 0, 1, 1), ())
+            return self._together(np.zeros((1, 1), np.uint32), np.zeros(0, np.int64), Box(0, 0, 1, 1), ())
         every: dict[str, float] = _from_moments(sums, middle) | _sketched(
             self._labels, label, tight, plane, self._shape
         )
@@ -244,7 +242,7 @@ class _Measuring:
 
     def of_nothing(self) -> Values:
         """The columns, without a row."""
-        return self._together(np.zeros((1, 1), np.uint32), np.zeros(0, np.int64), (0, 0, 1, 1), ())
+        return self._together(np.zeros((1, 1), np.uint32), np.zeros(0, np.int64), Box(0, 0, 1, 1), ())
 
 
 class _Sums:
@@ -297,7 +295,7 @@ def _from_moments(sums: NDArray[np.float64], middle: tuple[float, float]) -> dic
     }
 
 
-def _sketched(labels: LabelStore, label: int, box: Box, plane: tuple[int, ...], names: list[str]) -> dict[str, float]:
+def _sketched(labels: StoreView, label: int, box: Box, plane: tuple[int, ...], names: list[str]) -> dict[str, float]:
     """Perimeter and solidity of a large object from every `2 ** k`-th pixel."""
     if not {"perimeter", "solidity"} & set(names):
         return {}
@@ -352,7 +350,7 @@ def _groups(channels: list[int]) -> list[list[int]]:
 
 
 def _joined(
-    rows: pd.DataFrame, measured: pd.DataFrame, labels: LabelStore, image: Image | None, wanted: list[str]
+    rows: pd.DataFrame, measured: pd.DataFrame, labels: StoreView, image: Image | None, wanted: list[str]
 ) -> pd.DataFrame:
     """Measured columns beside those of the table and their physical sizes, by label."""
     kept = ["label", *(["plane"] if len(labels.shape) > 2 else []), "category"]
@@ -370,7 +368,7 @@ def _joined(
     return table.merge(scores, on="label", how="left")
 
 
-def _physical(table: pd.DataFrame, labels: LabelStore, image: Image | None) -> Values:
+def _physical(table: pd.DataFrame, labels: StoreView, image: Image | None) -> Values:
     """Sizes and places in what the pixels measure, if the image or the store says it."""
     there = {name: table[name].to_numpy(np.float64) for name in table if str(name).endswith("_px")}
     transform = labels.meta("transform") if image is None else image.transform
@@ -409,7 +407,7 @@ def _checked_channels(image: Image, channels: Sequence[int] | None) -> list[int]
     return listed
 
 
-def _fitting(image: Image, labels: LabelStore) -> Image:
+def _fitting(image: Image, labels: StoreView) -> Image:
     leading = len(labels.shape) - 2
     if tuple(image.shape) != tuple(labels.shape[-2:]):
         raise ImageError(f"{image.name}: shape {tuple(image.shape)} is not that of the labels, {labels.shape[-2:]}")

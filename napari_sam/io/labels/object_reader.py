@@ -1,31 +1,30 @@
-"""The objects of a label store one after another, as runs of pixels: what exports and measurements are made from.
+"""Read the objects of a label store one after another, as runs of pixels.
 
-An object is never a dense mask here. Its runs take memory by its outline, so that one as large as the image is read
-piece by piece like any other.
+An object is never a dense mask here. Its runs take memory in proportion to its outline, so that an object as large as
+the image is read piece by piece like any other.
 """
 
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_sam.engine.geometry import Box
 from napari_sam.errors import LabelsError, StoreError
-from napari_sam.io.labels.edits import box_of, plane_of, union
 from napari_sam.io.labels.label_pyramid import blocks
 from napari_sam.io.pixel_runs import PixelRuns, join_runs, runs_by_label
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import Any
 
     from numpy.typing import NDArray
 
-    from napari_sam.io.labels.journal import Journal, Row
-    from napari_sam.io.labels.label_pyramid import Box
-    from napari_sam.io.labels.label_store import LabelStore
+    from napari_sam.io.labels.journal.rows import ObjectPosition, ObjectRow, Plane
+    from napari_sam.io.labels.store_view import StoreView
 
 _CELL_PX = 1024  # objects that begin in one cell of this side are read together
 _PIECE_PX = 2048  # larger objects are read in pieces
@@ -34,14 +33,13 @@ _TRIES, _PAUSE_S = 10, 0.1
 
 
 class ObjectReader:
-    """The objects of a store with their pixels, read in an order that reads each chunk about once.
+    """Objects of a store with their pixels, in an order that reads each chunk about once.
 
     Parameters
     ----------
     store : LabelStore
-        May be written to meanwhile: each object is as it was at one moment, and one that is gone is left out.
-    journal : Journal
-        Its own.
+        May be written to meanwhile: each object is given as it was at one moment, and one that was erased is left
+        out.
     labels : sequence of int, optional
         Ids; all by default.
     columns : bool
@@ -53,14 +51,12 @@ class ObjectReader:
         If one of the ids does not exist.
     """
 
-    def __init__(
-        self, store: LabelStore, journal: Journal, labels: Sequence[int] | None = None, columns: bool = False
-    ) -> None:
-        self._store, self._journal, self._columns = store, journal, columns
-        self._labels, self._cells = self._places(labels)
+    def __init__(self, store: StoreView, labels: Sequence[int] | None = None, columns: bool = False) -> None:
+        self._store, self._objects, self._columns = store, store.journal.objects, columns
+        self._labels, self._cells = self._labels_and_cells(labels)
 
     def __len__(self) -> int:
-        """Number of objects."""
+        """Return the number of objects."""
         return len(self._labels)
 
     @property
@@ -68,13 +64,13 @@ class ObjectReader:
         """Ids, ascending."""
         return self._labels
 
-    def rows(self) -> Iterator[Row]:
-        """Rows of the table as they are, by label."""
+    def rows(self) -> Iterator[ObjectRow]:
+        """Iterate over the rows of the table, by label."""
         for start in range(0, len(self._labels), _PAGE):
-            yield from self._journal.objects(self._labels[start : start + _PAGE].tolist()).values()
+            yield from self._objects.rows(self._labels[start : start + _PAGE].tolist()).values()
 
-    def __iter__(self) -> Iterator[tuple[Row, PixelRuns]]:
-        """Rows of the table, with the box tight around the pixels, and runs.
+    def __iter__(self) -> Iterator[tuple[ObjectRow, PixelRuns]]:
+        """Iterate over rows of the table, with the box tight around the pixels, and runs.
 
         Raises
         ------
@@ -84,103 +80,101 @@ class ObjectReader:
         order = np.argsort(self._cells, kind="stable")
         for start in range(0, len(order), _PAGE):
             page = order[start : start + _PAGE]
-            rows = self._journal.objects(self._labels[page].tolist())
+            rows = self._objects.rows(self._labels[page].tolist())
             cells = zip(self._labels[page].tolist(), self._cells[page].tolist(), strict=True)
             for _, members in groupby(cells, key=lambda pair: pair[1]):
-                yield from self._cell([rows[label] for label, _ in members if label in rows])
+                yield from self._read_cell([rows[label] for label, _ in members if label in rows])
 
-    def _cell(self, rows: list[Row]) -> Iterator[tuple[Row, PixelRuns]]:
-        small = [row for row in rows if _fits(row)]
+    def _read_cell(self, rows: list[ObjectRow]) -> Iterator[tuple[ObjectRow, PixelRuns]]:
+        small = [row for row in rows if _fits_cell(row)]
         if small:
-            box = box_of(small[0])
+            box = small[0].box
             for row in small[1:]:
-                box = union(box, box_of(row))
-            found, first, runs = self._runs(plane_of(small[0]), box)
-            places = np.searchsorted(found, [row["label"] for row in small]).tolist()
-            for row, i in zip(small, places, strict=True):
-                known = i < len(found) and found[i] == row["label"]
-                part = slice(first[i], first[i + 1]) if known else slice(0, 0)
-                yield from self._checked(row, PixelRuns(runs.line[part], runs.start[part], runs.stop[part]))
+                box = box.union(row.box)
+            ids, first, runs = self._runs(small[0].plane, box)
+            indices = np.searchsorted(ids, [row.label for row in small]).tolist()
+            for row, i in zip(small, indices, strict=True):
+                is_there = i < len(ids) and ids[i] == row.label
+                part = slice(first[i], first[i + 1]) if is_there else slice(0, 0)
+                yield from self._consistent(row, PixelRuns(runs.line[part], runs.start[part], runs.stop[part]))
         for row in rows:
-            if not _fits(row):
-                yield from self._checked(row, self._large(row))
+            if not _fits_cell(row):
+                yield from self._consistent(row, self._runs_in_pieces(row))
 
-    def _large(self, row: Row) -> PixelRuns:
-        """An object's runs, piece by piece."""
+    def _runs_in_pieces(self, row: ObjectRow) -> PixelRuns:
+        """Return the runs of one object, read piece by piece."""
         parts = []
-        for piece in blocks(box_of(row), _PIECE_PX):
-            found, first, runs = self._runs(plane_of(row), piece, row["label"])
-            if len(found):
+        for piece in blocks(row.box, _PIECE_PX):
+            ids, first, runs = self._runs(row.plane, piece, row.label)
+            if len(ids):
                 parts.append(PixelRuns(*(axis[first[0] : first[1]] for axis in runs)))
         return join_runs(parts) if parts else PixelRuns(*np.zeros((3, 0), np.int64))
 
-    def _runs(
-        self, plane: tuple[int, ...], box: Box, only: int | None = None
-    ) -> tuple[NDArray[np.int64], list[int], PixelRuns]:
+    def _runs(self, plane: Plane, box: Box, only: int | None = None) -> tuple[NDArray[np.int64], list[int], PixelRuns]:
         region = self._store.read(box, plane=plane)
         if only is not None:
             region = np.where(region == only, region, np.uint32(0))
             if not region.any():
                 return np.zeros(0, np.int64), [0], PixelRuns(*np.zeros((3, 0), np.int64))
         if self._columns:
-            return runs_by_label(np.ascontiguousarray(region.T), (box[1], box[0]))
-        return runs_by_label(region, (box[0], box[1]))
+            return runs_by_label(np.ascontiguousarray(region.T), (box.x0, box.y0))
+        return runs_by_label(region, (box.y0, box.x0))
 
-    def _checked(self, row: Row, runs: PixelRuns) -> Iterator[tuple[Row, PixelRuns]]:
-        """The object, if the table and the pixels agree; a change that is being made is waited for."""
-        label = int(row["label"])
+    def _consistent(self, row: ObjectRow, runs: PixelRuns) -> Iterator[tuple[ObjectRow, PixelRuns]]:
+        """Yield the object once table and pixels agree; a change that is being drawn is waited for."""
         for _ in range(_TRIES):
-            if runs.area_px == row["area_px"]:
-                yield {**row, **self._tight(runs)}, runs
+            if runs.area_px == row.area_px:
+                yield replace(row, box=self._tight_box(runs)), runs
                 return
             time.sleep(_PAUSE_S)
-            again = self._journal.objects([label])
-            if not again:
+            current = self._objects.row(row.label)
+            if current is None:
                 return
-            row = again[label]
-            runs = self._large(row)
+            row = current
+            runs = self._runs_in_pieces(row)
         raise StoreError(
-            f"{self._store.path}: object {label} has {runs.area_px} of its {row['area_px']} pixels; files are missing, "
-            "or another program changes it all the time: close that, or LabelStore.repair(path) draws it again"
+            f"{self._store.path}: object {row.label} has {runs.area_px} of its {row.area_px} pixels; files are "
+            "missing, or another program keeps changing it",
+            remedy="close that program, or draw the pixels again with LabelStore.repair(path)",
         )
 
-    def _tight(self, runs: PixelRuns) -> dict[str, int]:
-        lines, places = (runs.line[0], runs.line[-1] + 1), (runs.start.min(), runs.stop.max())
-        (y0, y1), (x0, x1) = (places, lines) if self._columns else (lines, places)
-        return {"y0": int(y0), "x0": int(x0), "y1": int(y1), "x1": int(x1)}
+    def _tight_box(self, runs: PixelRuns) -> Box:
+        lines = int(runs.line[0]), int(runs.line[-1]) + 1
+        extent = int(runs.start.min()), int(runs.stop.max())
+        (y0, y1), (x0, x1) = (extent, lines) if self._columns else (lines, extent)
+        return Box(y0, x0, y1, x1)
 
-    def _places(self, labels: Sequence[int] | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Ids, and a number for the cell in which each begins."""
+    def _labels_and_cells(self, labels: Sequence[int] | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return ids, and a number for the cell in which each object begins."""
         h, w = (-(-n // _CELL_PX) for n in self._store.shape[-2:])
         planes: dict[str, int] = {}
-        rows = [np.zeros((0, 2), np.int64)]
+        pages = [np.zeros((0, 2), np.int64)]
         for page in self._pages():
-            number = np.array([planes.setdefault(plane, len(planes)) for _, plane, _, _ in page], np.int64)
-            label, y, x = np.array([(label, y, x) for label, _, y, x in page], np.int64).T
-            rows.append(np.stack([label, (number * h + y // _CELL_PX) * w + x // _CELL_PX], axis=1))
-        table = np.concatenate(rows)
+            plane = np.array([planes.setdefault(position.plane, len(planes)) for position in page], np.int64)
+            label, y, x = np.array([(position.label, position.y0, position.x0) for position in page], np.int64).T
+            pages.append(np.stack([label, (plane * h + y // _CELL_PX) * w + x // _CELL_PX], axis=1))
+        table = np.concatenate(pages)
         if labels is None:
             return table[:, 0], table[:, 1]
-        wanted = np.unique(np.array([_number(v) for v in labels], np.int64))
-        missing = wanted[~np.isin(wanted, table[:, 0])]
+        chosen = np.unique(np.array([_checked_id(value) for value in labels], np.int64))
+        missing = chosen[~np.isin(chosen, table[:, 0])]
         if len(missing):
-            raise LabelsError(f"there is no object {missing[0]}; table() lists those there are")
-        table = table[np.isin(table[:, 0], wanted)]
+            raise LabelsError(f"there is no object {missing[0]}", remedy="table() lists the objects that exist")
+        table = table[np.isin(table[:, 0], chosen)]
         return table[:, 0], table[:, 1]
 
-    def _pages(self) -> Iterator[list[tuple[Any, ...]]]:
-        sql = "SELECT label, plane, y0, x0 FROM objects WHERE label > ? ORDER BY label LIMIT ?"
+    def _pages(self) -> Iterator[list[ObjectPosition]]:
         last = 0
-        while page := self._journal.query(sql, (last, _PAGE)):
+        while page := self._objects.positions(last, _PAGE):
             yield page
-            last = page[-1][0]
+            last = page[-1].label
 
 
-def _fits(row: Row) -> bool:
-    return bool(row["y1"] - row["y0"] <= _CELL_PX and row["x1"] - row["x0"] <= _CELL_PX)
+def _fits_cell(row: ObjectRow) -> bool:
+    return row.box.height <= _CELL_PX and row.box.width <= _CELL_PX
 
 
-def _number(value: object) -> int:
+def _checked_id(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise LabelsError(f"labels: {value!r} is not an id; give whole numbers")
+        raise LabelsError(f"labels: {value!r} is not an id", parameter="labels", remedy="give whole numbers")
     return int(value)

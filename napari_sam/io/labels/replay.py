@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import base64
-import json
 import re
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_sam.io.labels.label_store import LabelStore
+    from napari_sam.io.labels.journal.rows import JournaledChange, Plane, Record
+    from napari_sam.io.labels.store_view import StoreView
 
 _HEAD = '''"""Makes the objects of {name} again: {count} changes, written by napari-sam-xl {version}.
 
@@ -27,8 +27,8 @@ from napari_sam.engine.automatic.grid_filters import GridSettings
 from napari_sam.engine.normalisation import Normalisation
 from napari_sam.engine.interactive.prompts import MaskPrompt
 from napari_sam.engine.windows import Hints, Window
-from napari_sam.io.labels.prediction_records import earlier_prediction
-from napari_sam.io.labels.run_length import decode_mask, labels_from_text
+from napari_sam.io.labels.journal.prediction_records import earlier_prediction
+from napari_sam.io.labels.journal.run_length import decode_mask, labels_from_text
 from src_models.watershed_settings import WatershedSettings
 
 out = sys.argv[2] if len(sys.argv) > 2 else {out!r}
@@ -40,62 +40,56 @@ except ns.errors.NapariSamError as error:
 '''
 
 
-def to_script(store: LabelStore, name: str = "replay.py") -> str:
-    """Every change that stands, as Python: prompts are asked again, drawings are repeated, undone changes left out.
+def to_script(store: StoreView, name: str = "replay.py") -> str:
+    """Return every change that stands as Python; undone changes are left out.
+
+    Prompts are predicted again, drawings are repeated.
 
     Parameters
     ----------
     store : LabelStore
-        What to replay.
+        The labels.
     name : str
-        What the script's usage calls it.
+        File name of the script, for its usage line.
 
     Returns
     -------
     str
         A program; it takes the image and the store to make as optional arguments.
     """
-    image = store.meta("image") or {}
-    ops: list[tuple[int, str, dict[str, Any]]] = [
-        (int(op), str(kind), json.loads(record))
-        for op, kind, record in store.rows_of("SELECT id, kind, record FROM ops WHERE state = 'done' ORDER BY id")
-    ]
-    out = store.path.name
+    changes = store.journal.changes.standing()
+    store_name = store.path.name
     values = {
-        "name": _plain(out),
-        "count": len(ops),
+        "name": _plain(store_name),
+        "count": len(changes),
         "version": version("napari-sam-xl"),
         "script": _plain(name),
-        "image": image.get("uri") or "IMAGE",
-        "out": out.removesuffix(".ome.zarr") + "-replayed.ome.zarr",
+        "image": (store.meta("image") or {}).get("uri") or "IMAGE",
+        "out": store_name.removesuffix(".ome.zarr") + "-replayed.ome.zarr",
         "shape": store.shape,
     }
     lines = [_HEAD.format(**values)]
     models: list[str] = []
-    now: tuple[str, str] | None = None
-    for op, kind, record in ops:
-        if kind != "commit":
-            lines += _other(store, op, kind, record)
+    current: tuple[str, str] | None = None
+    for change in changes:
+        if change.kind != "commit":
+            lines += _other_change(store, change)
             continue
+        record = change.record
         if record["model"] not in models:
             models.append(record["model"])
             lines.append(f"predictor_{len(models) - 1} = ns.Predictor({record['model']!r})\n")
         predictor = f"predictor_{models.index(record['model'])}"
-        seen = (
-            f"image.with_plane({tuple(record['plane'])!r}, {tuple(record['channels'])!r})"
-            if record["channels"]
-            else "image"
-        )
-        source = f"{predictor}.set_source({seen}, {_normalisation(record['normalisation'])})\n"
-        if (predictor, source) != now:
+        source = f"{predictor}.set_source({_image(record)}, {_normalisation(record['normalisation'])})\n"
+        if (predictor, source) != current:
             lines.append(source)
-            now = (predictor, source)
-        lines += _commit(record, predictor, _plane(store, op))
+            current = (predictor, source)
+        lines += _commit(record, predictor, _plane(store, change.op))
     lines.append("\nprint(labels.table().to_string())\nlabels.close()\n")
     return "".join(lines)
 
 
-def _commit(record: dict[str, Any], predictor: str, plane: tuple[int, ...]) -> Iterator[str]:
+def _commit(record: Record, predictor: str, plane: Plane) -> Iterator[str]:
     prompt = record["prompt"]
     arguments = [f"{key}={prompt[key]!r}" for key in ("points", "point_labels") if key in prompt]
     if "box" in prompt:
@@ -112,12 +106,11 @@ def _commit(record: dict[str, Any], predictor: str, plane: tuple[int, ...]) -> I
     if record["refine"] is not None:
         arguments.append(f"refine={record['refine']!r}")
     yield f"p = {predictor}.predict({', '.join(arguments)})\n"
-    label = record.get("label")
-    rest = f"label={label!r}, overlap={record['overlap']!r}, category={record['category']!r}"
+    rest = f"label={record.get('label')!r}, overlap={record['overlap']!r}, category={record['category']!r}"
     yield f"labels.commit(p, {rest}, candidate={record['candidate']!r}{f', plane={plane!r}' if plane else ''})\n"
 
 
-def _other(store: LabelStore, op: int, kind: str, record: dict[str, Any]) -> Iterator[str]:
+def _other_change(store: StoreView, change: JournaledChange) -> Iterator[str]:
     calls = {
         "erase": "labels.erase({label!r})\n",
         "merge": "labels.merge({labels!r}, into={into!r})\n",
@@ -125,54 +118,63 @@ def _other(store: LabelStore, op: int, kind: str, record: dict[str, Any]) -> Ite
         "category": "labels.set_category({label!r}, {category!r})\n",
         "review": "labels.review({label!r}, {verdict!r})\n",
     }
+    kind, record = change.kind, change.record
     if kind == "everything":
         yield from _everything(record)
         return
     if kind in calls:
         yield calls[kind].format(**record)
         return
-    for patch in store.patches_of(op):  # drawn by hand, or cut along a line: exactly these pixels
+    for patch in store.journal.changes.patches(change.op):  # drawn by hand, or cut along a line: exactly these pixels
         text = base64.b64encode(patch.after).decode()
         plane = f", plane={patch.plane!r}" if patch.plane else ""
-        what = {"split": "cut", "commits": "prompts"}.get(kind, kind)
-        yield f"labels.paint(labels_from_text({text!r}), {patch.box[:2]!r}, kind={what!r}{plane})\n"
+        name = {"split": "cut", "commits": "prompts"}.get(kind, kind)
+        yield f"labels.paint(labels_from_text({text!r}), {tuple(patch.box[:2])!r}, kind={name!r}{plane})\n"
     if kind == "commits":
-        objects = [{**record["shared"], **one} for one in record["objects"]]
-        named = [(r["label"], r["category"]) for r in objects if r.get("category") is not None]
-        yield f"for label, category in {named!r}:\n    labels.set_category(label, category)\n" if named else ""
+        objects = [{**record["shared"], **entry} for entry in record["objects"]]
+        categories = [(entry["label"], entry["category"]) for entry in objects if entry.get("category") is not None]
+        if categories:
+            yield f"for label, category in {categories!r}:\n    labels.set_category(label, category)\n"
     if kind == "split" and record.get("category") is not None:
         for label in record["parts"][1:]:
             yield f"labels.set_category({label!r}, {record['category']!r})\n"
 
 
-def _everything(record: dict[str, Any]) -> Iterator[str]:
-    """A whole run of everything-mode: its first change describes it, those of its tiles follow from it."""
+def _everything(record: Record) -> Iterator[str]:
+    """Write a whole-image run: its first change describes it, those of its tiles follow from it."""
     if "first_label" not in record:
         return
     call = {name: record["call"][name] for name in sorted(record["call"]) if record["call"][name] is not None}
-    seen = f"image.with_plane({tuple(record['plane'])!r}, {tuple(record['channels'])!r})"
+    image = f"image.with_plane({tuple(record['plane'])!r}, {tuple(record['channels'])!r})"
     yield f"everything = ns.Predictor({record['model']!r})\n"
-    yield f"everything.set_source({seen}, {_normalisation(record['normalisation'])})\n"
+    yield f"everything.set_source({image}, {_normalisation(record['normalisation'])})\n"
     rest = "".join(f", {name}={_value(name, value)}" for name, value in call.items())
-    yield f"ns.segment_everything({seen}, everything, labels{rest})\n"
+    yield f"ns.segment_everything({image}, everything, labels{rest})\n"
 
 
-def _value(name: str, value: Any) -> str:
-    """A setting as Python."""
+def _image(record: Record) -> str:
+    """Return the expression for the planes and channels that were shown."""
+    if not record["channels"]:
+        return "image"
+    return f"image.with_plane({tuple(record['plane'])!r}, {tuple(record['channels'])!r})"
+
+
+def _value(name: str, value: object) -> str:
+    """Return a setting as Python."""
     kinds = {"grid": "GridSettings", "watershed": "WatershedSettings"}
     if name in kinds:
         return f"{kinds[name]}(**{value!r})"
-    return repr(tuple(value) if name == "region" else value)
+    return repr(tuple(value) if isinstance(value, list) and name == "region" else value)
 
 
 def _plain(name: str) -> str:
-    """A name that may stand in a docstring."""
+    """Return a name that may stand in a docstring."""
     return re.sub(r"[^\w .()+-]", "_", name)
 
 
-def _normalisation(record: dict[str, Any]) -> str:
+def _normalisation(record: Record) -> str:
     return f"Normalisation({tuple(record['low'])!r}, {tuple(record['high'])!r})"
 
 
-def _plane(store: LabelStore, op: int) -> tuple[int, ...]:
-    return next((patch.plane for patch in store.patches_of(op)), ())
+def _plane(store: StoreView, op: int) -> Plane:
+    return next((patch.plane for patch in store.journal.changes.patches(op)), ())

@@ -11,7 +11,7 @@ from napari_sam.engine.interactive.prompts import MaskPrompt
 from napari_sam.errors import PromptError
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.images.pyramid_files import chunk_boxes
-from napari_sam.io.labels.edits import boxes_of
+from napari_sam.io.labels.editing.edit import boxes_of
 from napari_sam.io.prompts.prompt_rows import BOX, PromptRows
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def object_boxes(labels: Image, block_px: int = _BLOCK_PX) -> dict[int, Box]:
     for block in chunk_boxes(labels.shape, (block_px, block_px)):
         part = labels.read(0, *block)[..., 0]
         for label, _, box in boxes_of(part.astype(np.int64)):
-            moved = Box(*box).shift(block.y0, block.x0)
+            moved = box.shift(block.y0, block.x0)
             boxes[label] = boxes[label].union(moved) if label in boxes else moved
     return boxes
 

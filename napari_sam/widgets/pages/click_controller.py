@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_sam.engine.interactive.prediction import Prediction
-    from napari_sam.io.labels.review_queue import Candidate
+    from napari_sam.io.labels.review_queue import ReviewItem
     from napari_sam.widgets.dock_context import DockContext
     from napari_sam.widgets.engine_thread import Outcome
     from napari_sam.widgets.pages.click_panel import ClickPanel
@@ -184,7 +184,7 @@ class ClickController(QObject):
             return correction_step(self.correction.candidate.label, self.answer is not None)
         return next_step(self.has_image, self.answer, self.tools.current, self._obstacle())
 
-    def begin_correction(self, candidate: Candidate) -> bool:
+    def begin_correction(self, candidate: ReviewItem) -> bool:
         """Start to correct an object; return False, with a notification, if it no longer exists."""
         store_layers = self._labels.store_layers
         if store_layers is None:
@@ -201,7 +201,7 @@ class ClickController(QObject):
         self.predict()
         return True
 
-    def end_correction(self) -> Candidate | None:
+    def end_correction(self) -> ReviewItem | None:
         """Stop correcting; return the object that was under correction."""
         ended, self.correction = self.correction, None
         if ended is None:

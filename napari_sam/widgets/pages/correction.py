@@ -9,7 +9,7 @@ from napari_sam.engine.interactive.prompts import MaskPrompt
 
 if TYPE_CHECKING:
     from napari_sam.io.labels.label_store import LabelStore
-    from napari_sam.io.labels.review_queue import Candidate
+    from napari_sam.io.labels.review_queue import ReviewItem
     from napari_sam.layers.prompt_layers import PromptKeywords
 
 _LARGEST_MASK_PX = 1 << 26  # of larger objects only the box goes to the network
@@ -21,17 +21,17 @@ class Correction:
 
     Attributes
     ----------
-    candidate : Candidate
+    candidate : ReviewItem
         The object.
     prompt : dict
         Keywords of `Predictor.predict` that are added to what the user draws.
     """
 
-    candidate: Candidate
+    candidate: ReviewItem
     prompt: PromptKeywords
 
     @classmethod
-    def of(cls, store: LabelStore, candidate: Candidate) -> Correction:
+    def of(cls, store: LabelStore, candidate: ReviewItem) -> Correction:
         """Start from the object's current mask.
 
         Raises

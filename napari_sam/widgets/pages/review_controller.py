@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from napari.layers import Image as ImageLayer
 
-    from napari_sam.io.labels.review_queue import Candidate
+    from napari_sam.io.labels.review_queue import ReviewItem
     from napari_sam.widgets.dock_context import DockContext
     from napari_sam.widgets.pages.review_panel import ReviewPanel
 
@@ -43,7 +43,7 @@ class ReviewController(QObject):
     -------
     changed
         A verdict was given or taken back.
-    fix_requested : Candidate
+    fix_requested : ReviewItem
         The user wants to correct this object.
     """
 
@@ -73,12 +73,12 @@ class ReviewController(QObject):
 
     # ---- the page -----------------------------------------------------------------------------------------
 
-    def begin(self, corrected: Candidate | None = None) -> None:
+    def begin(self, corrected: ReviewItem | None = None) -> None:
         """Take the keys, and show the least certain object.
 
         Parameters
         ----------
-        corrected : Candidate, optional
+        corrected : ReviewItem, optional
             Object that the user has just corrected; the review continues there.
         """
         self._context.keys.use(self._bindings())

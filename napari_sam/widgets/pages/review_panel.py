@@ -10,7 +10,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QVBoxLayout, QWidg
 from napari_sam.widgets.qt_helpers import button, wrapped_label
 
 if TYPE_CHECKING:
-    from napari_sam.io.labels.review_queue import Candidate, Counts
+    from napari_sam.io.labels.review_queue import ReviewCounts, ReviewItem
 
 _ABOUT = "Each object in turn, the least certain first. Verdicts are saved at once."
 
@@ -36,7 +36,7 @@ class ReviewPanel(QWidget):
         self.show_object(None)
         self.show_counts(None)
 
-    def show_object(self, candidate: Candidate | None, can_undo: bool = False) -> None:
+    def show_object(self, candidate: ReviewItem | None, can_undo: bool = False) -> None:
         """Describe the outlined object; without one, the line on top of the dock gives the reason."""
         for verdict in (self.accept, self.reject, self.fix, self.skip):
             verdict.setEnabled(candidate is not None)
@@ -48,7 +48,7 @@ class ReviewPanel(QWidget):
         score = "no score" if candidate.predicted_iou is None else f"score {candidate.predicted_iou:.2f}"
         self.object.setText(f"Object {candidate.label}  ·  {score}  ·  {candidate.area_px} px")
 
-    def show_counts(self, counts: Counts | None) -> None:
+    def show_counts(self, counts: ReviewCounts | None) -> None:
         """Show the progress of the review; None hides it."""
         self.progress.setVisible(counts is not None and counts.total > 0)
         if counts is None or counts.total == 0:

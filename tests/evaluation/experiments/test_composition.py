@@ -99,12 +99,10 @@ def test_the_audit_counts_shares_above_an_iou():
 
 
 def fill(store, labels):
-    with store._writing():
-        edit = store._edit("everything", {}, ())
-        edit.paint(
-            (0, 0, *labels.shape), lambda now, part: labels[part[0] : part[2], part[1] : part[3]].astype(np.uint32)
-        )
-        store._write(edit.finish({int(v): {"predicted_iou": 0.5} for v in np.unique(labels) if v}))
+    run = store.run_writer("run")
+    begin = run.begin({}, int(labels.max()))
+    details = {int(v): {"predicted_iou": 0.5} for v in np.unique(labels) if v}
+    run.write(labels, (0, 0), tile="tile", begin=begin, details=details)
 
 
 def test_a_store_knows_what_people_made_of_automatic_masks(tmp_path):

@@ -155,8 +155,8 @@ def test_an_object_read_in_pieces_is_the_same_as_in_one(tmp_path, rng):
     mask = ndimage.gaussian_filter(rng.random((2600, 2500)), 15) > 0.5
     with LabelStore.create(tmp_path / "s", shape=(2700, 2600)) as labels:
         labels.paint(mask.astype(np.uint32), (50, 60))
-        ((row, runs),) = ObjectReader(labels, labels._journal)
-        ((_, columns),) = ObjectReader(labels, labels._journal, columns=True)
+        ((row, runs),) = ObjectReader(labels)
+        ((_, columns),) = ObjectReader(labels, columns=True)
     whole, turned = (runs_by_label(m.astype(np.uint32), o)[2] for m, o in ((mask, (50, 60)), (mask.T, (60, 50))))
     for found, expected in ((runs, whole), (columns, turned)):
         for a, b in zip(found, expected, strict=True):

@@ -40,10 +40,9 @@ def state(labels) -> dict[str, object]:
 
 def make(labels, image) -> str:
     """Make every kind of change; return the key of the whole-image run."""
-    NewObject = import_module("napari_sam.io.commit_many").NewObject  # where version 0.1 has it
-
     import napari_sam as ns
 
+    new_object = import_module("napari_sam.io.commit_many").NewObject  # where version 0.1 has it
     predictor = ns.Predictor("default", device="cpu", precision="float32")
     predictor.set_image(image)
     for point in [(40, 60), (120, 200), (200, 40)]:
@@ -57,7 +56,7 @@ def make(labels, image) -> str:
     labels.commit(predictor.predict(points=[(60, 70)]), overlap="replace")
     found = [int(v) for v in labels.table().label if v >= everything.first_label]
     labels.commit_many(predictor.predict_many([{"points": [(y, y + 30)]} for y in (20, 110, 230)]), overlap="replace")
-    squares = [NewObject(np.ones((9, 9), bool), (240, x, 249, x + 9), {"category": "square"}) for x in (10, 15, 250)]
+    squares = [new_object(np.ones((9, 9), bool), (240, x, 249, x + 9), {"category": "square"}) for x in (10, 15, 250)]
     labels.commit_many(squares, overlap="replace", source={"run": "prompts-of-version-0.1", "failed": []})
     labels.paint(np.full((12, 7), 200), (1, 280))
     labels.paint(np.zeros((4, 300), int), (128, 0), kind="eraser")

@@ -19,9 +19,9 @@ from napari_sam.engine.interactive.prediction import Prediction
 from napari_sam.engine.interactive.prompts import Prompt
 from napari_sam.engine.windows import Window
 from napari_sam.errors import LabelsError, StoreError, StoreLockedError
+from napari_sam.io.labels.journal.run_length import decode_labels, decode_mask, encode_labels, encode_mask
 from napari_sam.io.labels.label_pyramid import LabelPyramid, blocks, level_shapes
 from napari_sam.io.labels.label_store import LabelStore
-from napari_sam.io.labels.run_length import decode_labels, decode_mask, encode_labels, encode_mask
 
 
 def predicted(mask, origin=(0, 0)):
@@ -433,11 +433,11 @@ def test_after_a_failed_drawing_the_next_change_draws_both(labels, monkeypatch):
 
 def test_a_full_disk_under_the_journal_leaves_everything_as_it_was(labels):
     labels.commit(predicted(square()))
-    labels._journal._db.execute("PRAGMA max_page_count = 1")  # SQLite says "database or disk is full"
+    labels.journal._database.connection.execute("PRAGMA max_page_count = 1")  # SQLite says "database or disk is full"
     noise = np.random.default_rng(0).random((900, 900)) > 0.5
     with pytest.raises(StoreError, match="free space"):
         labels.commit(predicted(noise, (100, 100)))
-    labels._journal._db.execute("PRAGMA max_page_count = 1000000")
+    labels.journal._database.connection.execute("PRAGMA max_page_count = 1000000")
     assert len(labels) == 1
     assert not labels.array[100:1000, 100:1000].any()
     assert labels.commit(predicted(noise, (100, 100))) == 2
@@ -655,13 +655,13 @@ def test_repair_opens_a_store_whose_level_metadata_are_lost(tmp_path):
 
 
 def test_a_store_that_was_half_made_does_not_block_its_name(tmp_path, monkeypatch):
-    from napari_sam.io.labels import store_base
+    from napari_sam.io.labels import store_files
 
     def fail(*_):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(store_base.Journal, "create", fail)
+        patch.setattr(store_files.Journal, "create", fail)
         with pytest.raises(KeyboardInterrupt):
             LabelStore.create(tmp_path / "s", shape=(50, 50))
     assert not (tmp_path / "s").exists()
@@ -738,7 +738,7 @@ def test_a_listener_that_fails_does_not_hold_up_later_changes(labels):
 def test_a_damaged_change_is_not_undone_and_the_store_still_works(labels):
     labels.commit(predicted(square()))
     labels.commit(predicted(square(), (50, 50)))
-    labels._journal._db.execute("UPDATE patches SET before = x'00' WHERE op = 2")
+    labels.journal._database.connection.execute("UPDATE patches SET before = x'00' WHERE op = 2")
     with pytest.raises(StoreError, match="damaged"):
         labels.undo()
     assert labels.commit(predicted(square(), (90, 90))) == 3

@@ -11,9 +11,10 @@ from napari_sam.engine.windows import Window
 from napari_sam.errors import LabelsError, StoreError
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.labels.replay import to_script
-from napari_sam.io.labels.review_queue import Candidate, Counts, ReviewQueue
+from napari_sam.io.labels.review_queue import ReviewCounts, ReviewItem, ReviewQueue
 
 SCORES = {1: 0.9, 2: 0.3, 3: 0.6, 4: 0.3}
+RUN = {"call": {}, "plane": [], "channels": [], "model": "default", "normalisation": {"low": [0.0], "high": [1.0]}}
 
 
 def predicted(y, x, score=0.5):
@@ -27,11 +28,13 @@ def predicted(y, x, score=0.5):
 
 def found(store, scores):
     """Put squares of 5 x 5 pixels into a store, as everything-mode does: one change, with scores."""
-    edit = store._edit("everything", {}, (0,) * (len(store.shape) - 2))
+    run = store.run_writer("run", plane=(0,) * (len(store.shape) - 2))
+    begin = run.begin(RUN, max(scores))
+    pixels = np.zeros((10 * max(scores) + 5, 5), np.uint32)
     for label in scores:
-        edit.paint((10 * label, 0, 10 * label + 5, 5), lambda now, _, label=label: np.full_like(now, label))
-    with store._writing():
-        store._write(edit.finish({label: {"predicted_iou": score} for label, score in scores.items()}))
+        pixels[10 * label : 10 * label + 5] = label
+    details = {label: {"predicted_iou": score} for label, score in scores.items()}
+    run.write(pixels, (0, 0), tile="tile", begin=begin, details=details)
 
 
 @pytest.fixture
@@ -55,7 +58,7 @@ def test_the_least_confident_come_first_and_those_without_a_score_last(labels):
 
 
 def test_a_candidate_says_where_it_lies(labels):
-    assert ReviewQueue(labels).following() == Candidate(2, (), (20, 0, 25, 5), 25, 0.3)
+    assert ReviewQueue(labels).following() == ReviewItem(2, (), (20, 0, 25, 5), 25, 0.3)
 
 
 def test_what_was_accepted_or_rejected_is_not_asked_about_again(labels):
@@ -63,7 +66,7 @@ def test_what_was_accepted_or_rejected_is_not_asked_about_again(labels):
     labels.review(3, "rejected")
     assert order(labels) == [4, 1]
     assert labels.reviewed() == {2}
-    assert ReviewQueue(labels).counts() == Counts(reviewed=2, rejected=1, total=4)
+    assert ReviewQueue(labels).counts() == ReviewCounts(reviewed=2, rejected=1, total=4)
 
 
 def test_rejecting_erases_and_one_undo_brings_both_back(labels):
@@ -103,7 +106,7 @@ def test_an_object_with_a_new_mask_from_prompts_counts_as_reviewed(labels):
     labels.commit(predicted(60, 60))
     assert labels.reviewed() == {2, 5}
     assert order(labels) == [4, 3, 1]
-    assert ReviewQueue(labels).counts() == Counts(reviewed=2, rejected=0, total=5)
+    assert ReviewQueue(labels).counts() == ReviewCounts(reviewed=2, rejected=0, total=5)
 
 
 def test_drawing_is_no_verdict(labels):
@@ -167,18 +170,15 @@ def test_the_replaying_script_gives_the_verdicts_again(labels):
 def test_a_query_among_a_million_objects_looks_at_few_rows(tmp_path):
     with LabelStore.create(tmp_path / "many.ome.zarr", shape=(64, 64)) as store:
         found(store, {1: 0.9})
-        queue, asked = ReviewQueue(store), []
-        plan = []
-        original = store.rows_of
-
-        def explained(sql, values=()):
-            asked.append(sql)
-            plan.extend(str(row[-1]) for row in store._journal.query(f"EXPLAIN QUERY PLAN {sql}", values))
-            return original(sql, values)
-
-        store.rows_of = explained
+        queue, statements = ReviewQueue(store), []
+        connection = store.journal._database.connection
+        connection.set_trace_callback(statements.append)
         queue.following()
         queue.counts()
-    assert len(asked) == 3
-    assert "SEARCH v USING INDEX verdicts (<expr>=? AND id>?)" in plan
-    assert not [step for step in plan if step.startswith("SCAN objects") or step.startswith("SCAN ops")]
+        connection.set_trace_callback(None)
+        queries = [s for s in statements if "FROM meta" not in s]
+        plan = [str(row[-1]) for sql in queries for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}")]
+    assert len(queries) == 3
+    assert "SEARCH ops USING INDEX verdicts (<expr>=? AND id>?)" in plan
+    assert not [step for step in plan if step.startswith("SCAN objects")]
+    assert {step for step in plan if step.startswith("SCAN ops")} <= {"SCAN ops USING INDEX verdicts"}

@@ -16,12 +16,12 @@ def fill(store, truth, scores=SCORES):
     """Put nuclei of the truth into a store as a run does, with scores."""
     sizes = np.bincount(truth.ravel())
     chosen = np.argsort(-sizes[1:])[: len(scores)] + 1
-    with store._writing():
-        edit = store._edit("everything", {}, (0,) * (len(store.shape) - 2))
-        numbers = np.zeros(len(sizes), np.uint32)
-        numbers[chosen] = list(scores)
-        edit.paint((0, 0, *truth.shape), lambda now, part: numbers[truth[part[0] : part[2], part[1] : part[3]]])
-        store._write(edit.finish({label: {"predicted_iou": score} for label, score in scores.items()}))
+    numbers = np.zeros(len(sizes), np.uint32)
+    numbers[chosen] = list(scores)
+    run = store.run_writer("run", plane=(0,) * (len(store.shape) - 2))
+    begin = run.begin({}, max(scores))
+    details = {label: {"predicted_iou": score} for label, score in scores.items()}
+    run.write(numbers[truth], (0, 0), tile="tile", begin=begin, details=details)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import numpy as np
 from napari_sam.engine.interactive.prediction import Prediction, upsample_masks
 from napari_sam.engine.interactive.prompts import Prompt
 from napari_sam.engine.windows import Window
-from napari_sam.io.labels.run_length import encode_mask
+from napari_sam.io.labels.journal.run_length import encode_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,0 +1,152 @@
+"""Write changes: into the journal first, then into the pixels, so that nothing acknowledged is ever lost."""
+
+from __future__ import annotations
+
+import contextlib
+from typing import TYPE_CHECKING
+
+from napari_sam.engine.memory import trim_heap
+from napari_sam.errors import LabelsError, StoreError
+from napari_sam.io.labels.editing.edit import Edit
+from napari_sam.io.labels.journal.rows import DONE, UNDONE
+from napari_sam.io.labels.store_files import reset_pixels
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from napari_sam.engine.geometry import Box
+    from napari_sam.io.labels.journal.journal import Journal
+    from napari_sam.io.labels.journal.rows import Change, JournaledChange, LogEntry, Patch, Plane, Record
+    from napari_sam.io.labels.label_pyramid import LabelPyramid
+    from napari_sam.io.labels.store_access import StoreAccess
+
+
+class ChangeWriter:
+    """The path of every change of an open label store.
+
+    Parameters
+    ----------
+    access : StoreAccess
+        Who may write.
+    journal : Journal
+        Where changes are recorded.
+    pyramid : LabelPyramid
+        Where they are drawn.
+    """
+
+    def __init__(self, access: StoreAccess, journal: Journal, pyramid: LabelPyramid) -> None:
+        self._access, self._journal, self._pyramid = access, journal, pyramid
+        self._rendered = journal.rendered()
+        self._listeners: list[Callable[[Plane, Box], None]] = []
+
+    def on_drawn(self, listener: Callable[[Plane, Box], None]) -> None:
+        """Call `listener` with plane and box (level-0 pixels) whenever pixels were changed."""
+        self._listeners.append(listener)
+
+    @contextlib.contextmanager
+    def writing(self, catch_up: bool = True) -> Iterator[None]:
+        """Hold the store for one change, with everything before it drawn."""
+        with self._access.writing():
+            if catch_up:
+                self.catch_up()
+            yield
+
+    def edit(self, kind: str, record: Record, plane: Plane) -> Edit:
+        """Begin a change.
+
+        Raises
+        ------
+        LabelsError
+            If the store has no such plane.
+        """
+        return Edit(self._pyramid, self._journal, self._pyramid.checked_plane(plane), kind, record)
+
+    def write(self, change: Change) -> None:
+        """Put a change into the journal, then draw it.
+
+        Raises
+        ------
+        LabelsError
+            If it changes nothing.
+        StoreError
+            If it cannot be written; if the message says so, it is in the journal all the same.
+        """
+        if not change.patches and not change.rows:
+            raise LabelsError("nothing would change")
+        entry = self._journal.add(change, self._rendered)
+        self._draw_entry(entry, change.patches)
+        trim_heap(sum(patch.box.area for patch in change.patches))
+
+    def write_record(self, change: Change) -> int:
+        """Put a change without pixels into the journal; returns its number."""
+        entry = self._journal.add(change, self._rendered)
+        self._rendered = entry.seq
+        return entry.op
+
+    def step(self, back: bool) -> JournaledChange | None:
+        """Take the last change back, or make the last one that was taken back again; returns it, or None."""
+        with self.writing():
+            change = self._journal.changes.next_to_step(DONE if back else UNDONE)
+            if change is None:
+                return None
+            patches = list(self._journal.changes.patches(change.op))
+            for patch in patches:
+                patch.labels(after=not back)  # damaged runs are reported before anything is written
+            self._draw_entry(self._journal.step(change.op, back, self._rendered), patches)
+            return change
+
+    def catch_up(self) -> None:
+        """Draw what the journal has and the pixels may not."""
+        for entry in self._journal.log_after(self._rendered):
+            patches = list(self._journal.changes.patches(entry.op))
+            self._draw(patches, back=entry.action == "undo")
+            self._rendered = entry.seq
+            self._notify(patches)
+
+    def rebuild(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Draw all pixels again from the journal.
+
+        Parameters
+        ----------
+        progress : callable, optional
+            Called with the number of changes drawn and of all changes.
+        """
+        with self.writing(catch_up=False):
+            self._rendered = 0
+            reset_pixels(self._access.path, self._journal)
+            self._pyramid.reopen()
+            ops = self._journal.changes.standing_ops()
+            for done, op in enumerate(ops, start=1):
+                patches = list(self._journal.changes.patches(op))
+                self._draw(patches, back=False)
+                self._notify(patches)
+                if progress is not None:
+                    progress(done, len(ops))
+            self._rendered = self._journal.last_log_entry()
+            self._journal.set_rendered(self._rendered)
+
+    def close(self) -> None:
+        """Record how far the pixels are, which saves the next opening some drawing."""
+        with contextlib.suppress(StoreError):
+            self._journal.set_rendered(self._rendered)
+
+    def _draw_entry(self, entry: LogEntry, patches: list[Patch]) -> None:
+        try:
+            self._draw(patches, back=entry.action == "undo")
+        except StoreError as error:
+            raise StoreError(
+                f"the change is safe in the journal, but its pixels are not drawn yet: {error}; they will be drawn "
+                "with the next change, or when the store is opened again"
+            ) from error
+        self._rendered = entry.seq
+        self._notify(patches)
+
+    def _draw(self, patches: list[Patch], back: bool) -> None:
+        """Write the pixels of one change, the last first when it is taken back."""
+        for patch in reversed(patches) if back else patches:
+            self._pyramid.draw(patch.plane, patch.box, patch.labels(after=not back))
+
+    def _notify(self, patches: list[Patch]) -> None:
+        for patch in patches:
+            for listener in self._listeners:
+                listener(patch.plane, patch.box)

@@ -1,0 +1,309 @@
+"""The changes that a user makes to the objects of a label store."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sam.engine.geometry import Box
+from napari_sam.errors import LabelsError
+from napari_sam.io.labels.editing.commit_many import NewObject, place_objects
+from napari_sam.io.labels.editing.label_values import box_at, check_label, checked_labels, clipped_mask
+from napari_sam.io.labels.editing.split_mask import split_mask
+from napari_sam.io.labels.journal.prediction_records import prediction_record
+from napari_sam.io.labels.journal.rows import DETAIL_COLUMNS, format_plane
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+    from napari_sam.engine.interactive.prediction import Prediction
+    from napari_sam.io.labels.editing.change_writer import ChangeWriter
+    from napari_sam.io.labels.editing.edit import Edit
+    from napari_sam.io.labels.journal.journal import Journal
+    from napari_sam.io.labels.journal.rows import ObjectRow, Plane, Record
+
+OVERLAPS = ("keep", "replace", "erase")
+VERDICTS = ("accepted", "rejected")
+_RESERVED_KINDS = ("commit", "commits", "everything", "erase", "merge", "relabel", "category", "split", "review")
+_SPLIT_PX = 1 << 26
+
+
+class ObjectEditor:
+    """Makes changes of an open store; `LabelStore` documents its methods.
+
+    Parameters
+    ----------
+    writer : ChangeWriter
+        The path of every change.
+    journal : Journal
+        The objects.
+    shape : tuple of int
+        Shape of the label image.
+    """
+
+    def __init__(self, writer: ChangeWriter, journal: Journal, shape: tuple[int, ...]) -> None:
+        self._writer, self._journal, self._shape = writer, journal, shape
+        self._plane_shape = (shape[-2], shape[-1])
+
+    # ---- predictions ------------------------------------------------------------------------------------------
+
+    def commit(
+        self,
+        prediction: Prediction,
+        label: int | None,
+        overlap: str,
+        category: str | None,
+        plane: Plane,
+        candidate: int | None,
+    ) -> int:
+        """Write an object."""
+        chosen = self._checked_candidate(prediction, label, overlap, candidate)
+        with self._writer.writing():
+            full_mask = prediction.mask_at(chosen)
+            record = prediction_record(prediction, chosen, full_mask)
+            record |= {"overlap": overlap, "category": category, "label": label}
+            edit = self._writer.edit("commit", record, plane)
+            mask, box = clipped_mask(full_mask, prediction.bbox, self._plane_shape)
+            if overlap == "erase":
+                _erase_under(edit, mask, box, label)
+                self._writer.write(edit.finish())
+                return label or 0
+            number = int(label or self._journal.next_label())
+            check_label(number)
+            if label is not None:
+                self._clear(edit, label)
+            record["label"] = number
+            edit.paint(box, lambda labels, part: _painted(labels, mask[part.slices_in(box)], number, overlap))
+            if not (edit.read(box) == number).any() or not edit.change.patches:
+                if not mask.any():
+                    raise LabelsError("the mask is empty")
+                raise LabelsError(
+                    "the mask lies wholly under other objects", remedy="let the new object win with {overlap=replace}"
+                )
+            details = {name: record[name] for name in DETAIL_COLUMNS}
+            if category is None and label is not None:
+                del details["category"]  # the object keeps the one it has
+            self._writer.write(edit.finish({number: details}))
+            return number
+
+    def commit_many(
+        self,
+        objects: Sequence[Prediction | NewObject],
+        overlap: str,
+        plane: Plane,
+        nms: float | None,
+        since: int | None,
+        source: Record | None,
+    ) -> list[int]:
+        """Write several objects as one change."""
+        if overlap not in ("keep", "replace"):
+            raise LabelsError(f"overlap {overlap!r}", parameter="overlap", remedy="use 'keep' or 'replace'")
+        with self._writer.writing():
+            new_objects = [self._new_object(item, overlap) for item in objects]
+            edit = self._writer.edit("commits", {} if source is None else {"source": source}, plane)
+            run_id = None if source is None else source.get("run")
+            edit.change.run_id = None if run_id is None else str(run_id)
+            first = edit.change.next_before if since is None else int(since)
+            bounds = Box(0, 0, *self._plane_shape)
+            numbers, details = place_objects(edit, self._journal, bounds, new_objects, overlap, nms, first)
+            if details:
+                self._writer.write(edit.finish(details))
+            return numbers
+
+    def _new_object(self, item: Prediction | NewObject, overlap: str) -> NewObject:
+        if not isinstance(item, NewObject):
+            chosen = self._checked_candidate(item, None, overlap, None)
+            mask = item.mask_at(chosen)
+            item = NewObject(mask, item.bbox, {**prediction_record(item, chosen, mask), "category": None})
+        mask, box = clipped_mask(item.mask, item.bbox, self._plane_shape)
+        return NewObject(mask, box, item.record)
+
+    def _checked_candidate(self, prediction: Prediction, label: int | None, overlap: str, candidate: int | None) -> int:
+        """Return the index of the mask to write, if the arguments of `commit` are valid."""
+        if not hasattr(prediction, "low_res_logits"):
+            raise LabelsError(
+                f"{type(prediction).__name__} is not a Prediction", remedy="use paint() for labels of your own"
+            )
+        if overlap not in OVERLAPS:
+            raise LabelsError(f"overlap {overlap!r}", parameter="overlap", remedy=f"use one of {', '.join(OVERLAPS)}")
+        chosen = prediction.best if candidate is None else candidate
+        if not 0 <= chosen < prediction.count:
+            raise LabelsError(
+                f"candidate {chosen}: the prediction has masks 0 to {prediction.count - 1}", parameter="candidate"
+            )
+        if label is not None:
+            check_label(label)
+        image_shape = prediction.asked.image_shape
+        if image_shape is not None and tuple(image_shape) != self._plane_shape:
+            raise LabelsError(
+                f"the prediction is of an image of shape {tuple(image_shape)}, these labels are of one of "
+                f"{self._plane_shape}",
+                remedy="make a store for that image",
+            )
+        return chosen
+
+    # ---- pixels -----------------------------------------------------------------------------------------------
+
+    def erase(self, label: int) -> None:
+        """Remove an object."""
+        with self._writer.writing():
+            row = self._existing(label)
+            edit = self._writer.edit("erase", {"label": int(label)}, row.plane)
+            self._clear(edit, int(label))
+            self._writer.write(edit.finish())
+
+    def paint(self, labels: ArrayLike, origin: tuple[int, int], plane: Plane, kind: str) -> int:
+        """Replace the labels of a region."""
+        values = checked_labels(labels)
+        box = box_at(origin, values.shape)
+        if box.clip(self._plane_shape) != box:
+            raise LabelsError(f"region {box} lies outside the image of shape {self._plane_shape}")
+        if kind in _RESERVED_KINDS:
+            raise LabelsError(
+                f"kind {kind!r} is what the store calls its own changes", parameter="kind", remedy="use another word"
+            )
+        with self._writer.writing():
+            edit = self._writer.edit(kind, {}, plane)
+            changed = edit.paint(box, lambda _, part: values[part.slices_in(box)])
+            if changed:
+                self._writer.write(edit.finish())
+            return changed
+
+    # ---- objects ----------------------------------------------------------------------------------------------
+
+    def merge(self, labels: Sequence[int], into: int | None) -> int:
+        """Make several objects one."""
+        merged = sorted({int(v) for v in labels})
+        target = int(into) if into is not None else merged[0] if merged else 0
+        if len(merged) < 2 or target not in merged:
+            raise LabelsError(
+                f"labels {merged} cannot be merged into {into}",
+                parameter="labels",
+                remedy="give two ids or more, and one of them as {into}",
+            )
+        with self._writer.writing():
+            planes = {self._existing(label).plane for label in merged}
+            if len(planes) > 1:
+                raise LabelsError(
+                    f"labels {merged} lie on different planes", parameter="labels", remedy="merge objects of one plane"
+                )
+            edit = self._writer.edit("merge", {"labels": merged, "into": target}, planes.pop())
+            for label in merged:
+                if label != target:
+                    self._recolour(edit, label, target)
+            self._writer.write(edit.finish())
+            return target
+
+    def relabel(self, old: int, new: int) -> None:
+        """Give an object another id."""
+        check_label(new)
+        with self._writer.writing():
+            row = self._existing(old)
+            if self._journal.objects.row(new) is not None:
+                raise LabelsError(f"object {new} exists already", remedy="merge them, or choose another id")
+            edit = self._writer.edit("relabel", {"label": int(old), "new": int(new)}, row.plane)
+            self._recolour(edit, int(old), int(new))
+            self._writer.write(edit.finish({int(new): {**row.details(), "created": row.created}}))
+
+    def split(self, label: int, points: ArrayLike | None) -> list[int]:
+        """Cut an object into several."""
+        with self._writer.writing():
+            row = self._existing(label)
+            box = row.box
+            if box.area > _SPLIT_PX:
+                raise LabelsError(
+                    f"object {label} in box {box} is too large to split", remedy="paint the cut with the eraser"
+                )
+            edit = self._writer.edit("split", {"label": int(label)}, row.plane)
+            local = None if points is None else np.asarray(points, float) - box[:2]
+            parts = split_mask(edit.read(box) == label, local)
+            sizes = np.bincount(parts.ravel())[1:]
+            if len(sizes) > 1 and not sizes.all():
+                raise LabelsError(
+                    f"points {np.asarray(points).tolist()}: two of them fall on one pixel",
+                    parameter="points",
+                    remedy="move one of them",
+                )
+            if len(sizes) < 2:
+                raise LabelsError(
+                    f"object {label} is one piece", remedy="give two or more {points} (y, x) on its parts"
+                )
+            order = np.argsort(-sizes, kind="stable") + 1
+            next_label = self._journal.next_label()
+            ids = [int(label), *range(next_label, next_label + len(order) - 1)]
+            check_label(ids[-1])
+            numbers = np.zeros(len(sizes) + 1, np.uint32)
+            numbers[order] = ids
+            edit.change.record |= {"parts": ids, "category": row.category}
+
+            def paint(labels: NDArray[np.uint32], part: Box) -> NDArray[np.uint32]:
+                pieces = parts[part.slices_in(box)]
+                return np.where(pieces > 0, numbers[pieces], labels)
+
+            edit.paint(box, paint)
+            inherited = {"category": row.category, "model": row.model}
+            self._writer.write(edit.finish(dict.fromkeys(ids[1:], inherited)))
+            return ids
+
+    def set_category(self, label: int, category: str | None) -> None:
+        """Set the category of an object."""
+        with self._writer.writing():
+            row = self._existing(label)
+            edit = self._writer.edit("category", {"label": int(label), "category": category}, row.plane)
+            self._writer.write(edit.finish({int(label): {"category": category}}))
+
+    def review(self, label: int, verdict: str) -> None:
+        """Record a person's verdict on an object."""
+        if verdict not in VERDICTS:
+            raise LabelsError(f"verdict {verdict!r}", parameter="verdict", remedy=f"use one of {', '.join(VERDICTS)}")
+        with self._writer.writing():
+            row = self._existing(label)
+            edit = self._writer.edit("review", {"label": int(label), "verdict": verdict}, row.plane)
+            if verdict == "rejected":
+                self._clear(edit, int(label))
+            change = edit.finish()
+            change.rows.setdefault(int(label), (row, row))  # a change, though no pixel differs
+            self._writer.write(change)
+
+    # ---- helpers ----------------------------------------------------------------------------------------------
+
+    def _existing(self, label: int) -> ObjectRow:
+        row = self._journal.objects.row(label)
+        if row is None:
+            raise LabelsError(f"there is no object {label}", remedy="table() lists the objects that exist")
+        return row
+
+    def _clear(self, edit: Edit, label: int) -> None:
+        """Make an object background, if it exists."""
+        row = self._journal.objects.row(label)
+        if row is None:
+            return
+        if row.plane != edit.plane:
+            raise LabelsError(
+                f"object {label} lies on plane {format_plane(row.plane)}", remedy="choose another id for this plane"
+            )
+        self._recolour(edit, label, 0)
+
+    def _recolour(self, edit: Edit, old: int, new: int) -> None:
+        box = self._existing(old).box
+        edit.paint(box, lambda labels, _: np.where(labels == old, np.uint32(new), labels))
+
+
+def _painted(labels: NDArray[np.uint32], mask: NDArray[np.bool_], number: int, overlap: str) -> NDArray[np.uint32]:
+    """Return labels with a mask drawn as object `number`."""
+    free = mask if overlap == "replace" else mask & ((labels == 0) | (labels == number))
+    return np.where(free, np.uint32(number), labels)
+
+
+def _erase_under(edit: Edit, mask: NDArray[np.bool_], box: Box, label: int | None) -> None:
+    """Make the pixels under a mask background, those of object `label` only if it is given."""
+
+    def paint(labels: NDArray[np.uint32], part: Box) -> NDArray[np.uint32]:
+        erased = mask[part.slices_in(box)] & ((labels == label) | (label is None))
+        return np.where(erased, np.uint32(0), labels)
+
+    if not edit.paint(box, paint):
+        raise LabelsError("there is no object under the mask to erase from")

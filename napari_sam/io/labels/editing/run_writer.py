@@ -1,0 +1,157 @@
+"""Write the objects of a whole-image run, tile by tile, as changes that undo takes back in one step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sam.errors import CancelledError, LabelsError
+from napari_sam.io.labels.editing.edit import LARGEST_LABEL
+from napari_sam.io.labels.editing.label_values import box_at, checked_labels
+from napari_sam.io.labels.journal.rows import Change
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_sam.engine.geometry import Box
+    from napari_sam.io.labels.editing.change_writer import ChangeWriter
+    from napari_sam.io.labels.editing.edit import Details
+    from napari_sam.io.labels.journal.journal import Journal
+    from napari_sam.io.labels.journal.rows import JournaledChange, Plane, Record
+
+_KIND = "everything"
+
+
+@dataclass(frozen=True)
+class RunBegin:
+    """The change with which a run begins in a store: its number, its first id and the number of its objects."""
+
+    op: int
+    first_label: int
+    count: int
+
+
+class RunWriter:
+    """Writes one run of everything-mode; `LabelStore.run_writer` makes it.
+
+    Parameters
+    ----------
+    writer : ChangeWriter
+        The path of every change.
+    journal : Journal
+        What the run has written so far.
+    run_id : str
+        Key of the run.
+    overlap : {"keep", "replace"}
+        Whether objects that the store has already keep their pixels.
+    plane : tuple of int
+        Index along the leading axes.
+    """
+
+    def __init__(self, writer: ChangeWriter, journal: Journal, run_id: str, overlap: str, plane: Plane) -> None:
+        self._writer, self._journal = writer, journal
+        self.run_id, self._overlap, self._plane = run_id, overlap, plane
+
+    def begun(self) -> RunBegin | None:
+        """Return where this run began to write, if it did and that was not undone."""
+        for change in self._changes():
+            if "first_label" in change.record:
+                return RunBegin(change.op, int(change.record["first_label"]), int(change.record["count"]))
+        return None
+
+    def written_tiles(self) -> set[str]:
+        """Return the names of the tiles that are written; a tile without objects never is."""
+        return {str(change.record["tile"]) for change in self._changes() if "tile" in change.record}
+
+    def vanished_objects(self) -> set[int]:
+        """Return the ids of objects of this run that were drawn, and erased or renamed since."""
+        return self._journal.changes.vanished_objects_of_run(self.run_id)
+
+    def begin(self, record: Record, count: int) -> RunBegin:
+        """Reserve ids, and record that the objects follow by several calls of `write`.
+
+        Parameters
+        ----------
+        record : dict
+            What the run does, as JSON.
+        count : int
+            Number of objects.
+
+        Raises
+        ------
+        LabelsError
+            If so many ids are not free in one piece.
+        """
+        with self._writer.writing():
+            first = self._journal.next_label()
+            last = first + count - 1
+            if last > LARGEST_LABEL or self._journal.objects.any_between(first, last):
+                raise LabelsError(
+                    f"{count} objects need as many consecutive ids, and from {first} on there are not so many: the "
+                    f"highest is {LARGEST_LABEL}",
+                    remedy="write them into a new store",
+                )
+            described = {"run": self.run_id, **record, "first_label": first, "count": count}
+            change = Change(_KIND, described, first, min(first + count, LARGEST_LABEL), run_id=self.run_id)
+            return RunBegin(self._writer.write_record(change), first, count)
+
+    def write(
+        self,
+        labels: NDArray[np.integer],
+        origin: tuple[int, int],
+        *,
+        tile: str,
+        begin: RunBegin,
+        details: Details,
+    ) -> int:
+        """Write the objects of one tile.
+
+        Parameters
+        ----------
+        labels : ndarray of int
+            (h, w) ids; where it is 0 nothing changes.
+        origin : (int, int)
+            (y, x) of its first pixel.
+        tile : str
+            Name of the tile.
+        begin : RunBegin
+            What `begin` or `begun` returned.
+        details : mapping of int to mapping
+            Category, predicted_iou, stability_score and model of each id.
+
+        Returns
+        -------
+        int
+            Number of pixels that changed.
+
+        Raises
+        ------
+        CancelledError
+            If the run was undone meanwhile.
+        """
+        values = checked_labels(labels)
+        box = box_at(origin, values.shape)
+        with self._writer.writing():
+            if not self._journal.changes.is_standing(begin.op):
+                raise CancelledError(
+                    "the run was undone while it was being written", remedy="write it again with {resume=True}"
+                )
+            edit = self._writer.edit(_KIND, {"run": self.run_id, "tile": tile, "begin": begin.op}, self._plane)
+            edit.change.run_id = self.run_id
+
+            def paint(present: NDArray[np.uint32], part: Box) -> NDArray[np.uint32]:
+                new = values[part.slices_in(box)]
+                return np.where((new == 0) | ((present != 0) & (self._overlap == "keep")), present, new)
+
+            changed = edit.paint(box, paint)
+            change = edit.finish({label: details[label] for label in edit.gained if label in details})
+            if change.patches:
+                self._writer.write(change)
+            else:
+                self._writer.write_record(change)  # the tile is done, though it had no free pixel
+            return changed
+
+    def _changes(self) -> list[JournaledChange]:
+        return self._journal.changes.of_run(self.run_id, _KIND)

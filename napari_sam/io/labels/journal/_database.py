@@ -1,0 +1,143 @@
+"""The SQLite file of a journal: connection, transactions and errors. Only the modules of this package use it."""
+
+from __future__ import annotations
+
+import contextlib
+import sqlite3
+import threading
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import quote
+
+from napari_sam.errors import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+T = TypeVar("T")
+_BUSY_S = 10.0
+
+
+class Database:
+    """One SQLite file; its methods may be called from several threads.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    mode : {"ro", "rw", "rwc"}
+        Read, write, or create and write.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be opened.
+    """
+
+    def __init__(self, path: Path, mode: str) -> None:
+        self.path = path
+        self._lock = threading.RLock()
+        with self._named_errors():
+            self.connection = _connect(path, mode)
+
+    def close(self) -> None:
+        """Close the file; SQLite folds its write-ahead log in."""
+        with self._lock:
+            self.connection.close()
+
+    def read(self, make: Callable[..., T], sql: str, values: tuple[object, ...] = ()) -> list[T]:
+        """Return the rows of a query.
+
+        Parameters
+        ----------
+        make : callable
+            Makes a typed row from the values of its columns; raises ValueError if one is not what it should be.
+        sql : str
+            A SELECT.
+        values : tuple
+            Its parameters.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be read, or a row cannot be understood.
+        """
+        with self._lock, self._named_errors():
+            rows = self.connection.execute(sql, values).fetchall()
+        try:
+            return [make(*row) for row in rows]
+        except (ValueError, TypeError, KeyError) as error:
+            raise StoreError(
+                f"{self.path}: a row of the journal cannot be understood ({error})", remedy="restore it from a backup"
+            ) from error
+
+    def read_one(self, make: Callable[..., T], sql: str, values: tuple[object, ...] = ()) -> T | None:
+        """Return the first row of a query, or None; arguments and errors as `read`."""
+        return next(iter(self.read(make, sql, values)), None)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Write everything in the block or nothing.
+
+        Raises
+        ------
+        StoreError
+            If it cannot be written.
+        """
+        with self._lock, self._named_errors():
+            try:
+                self.connection.execute("BEGIN IMMEDIATE")
+                yield self.connection
+                self.connection.execute("COMMIT")
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    if self.connection.in_transaction:  # a full disk makes SQLite roll back by itself
+                        self.connection.execute("ROLLBACK")
+                raise
+
+    @contextlib.contextmanager
+    def _named_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise _store_error(self.path, error) from error
+
+
+def _connect(path: Path, mode: str) -> sqlite3.Connection:
+    location = path.absolute().as_posix()
+    uri = f"file://{quote(location if location.startswith('/') else '/' + location)}?mode={mode}"  # network drives too
+    try:
+        connection = _open(uri)
+        connection.execute("PRAGMA schema_version").fetchone()
+    except sqlite3.OperationalError as error:
+        if mode != "ro":
+            raise
+        log = path.with_name(path.name + "-wal")
+        if log.is_file() and log.stat().st_size:
+            raise StoreError(
+                f"{path}: it has changes that only a writer can fold in, and its folder is read-only",
+                remedy="open it once from where the folder is writable, or copy the whole folder to such a disk",
+            ) from error
+        connection = _open(f"{uri}&immutable=1")  # SQLite cannot even write its own index in such a folder
+    if mode != "ro":
+        connection.execute("PRAGMA journal_mode = WAL")  # falls back by itself where the file system has no WAL
+        connection.execute("PRAGMA synchronous = FULL")  # a commit survives a power cut too
+    return connection
+
+
+def _open(uri: str) -> sqlite3.Connection:
+    return sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+
+
+def _store_error(path: Path, error: sqlite3.Error) -> StoreError:
+    if isinstance(error, sqlite3.ProgrammingError):
+        return StoreError(f"{path}: the store is closed", remedy="open it again")
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return StoreError(f"{path}: {error}", remedy="the file is damaged: restore it from a backup")
+    if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+        return StoreError(f"{path}: {error}", remedy="another program holds the file: close it and try again")
+    return StoreError(
+        f"{path}: {error}; nothing that was committed is lost",
+        remedy="make sure that there is room (free space, quota) and that the file may be written, then try again",
+    )

@@ -1,0 +1,135 @@
+"""Questions to the changes of a journal: the history, the runs, and what changes did to objects."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_sam.io.labels.journal.rows import (
+    DONE,
+    JournaledChange,
+    ObjectChange,
+    ObjectOrigin,
+    ObjectRow,
+    Patch,
+    text,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from napari_sam.io.labels.journal._database import Database
+
+_COLUMNS = "id, kind, state, time, run_id, record"
+_STANDING_OF_RUN = "FROM ops WHERE run_id = ? AND state = 'done' AND kind = ?"
+
+
+class ChangeQueries:
+    """What changes there were; held by a `Journal`."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> list[JournaledChange]:
+        """Return every change there ever was, in order."""
+        return self._database.read(JournaledChange.from_columns, f"SELECT {_COLUMNS} FROM ops ORDER BY id")  # noqa: S608
+
+    def standing(self) -> list[JournaledChange]:
+        """Return the changes that are neither undone nor dropped, in order."""
+        sql = f"SELECT {_COLUMNS} FROM ops WHERE state = ? ORDER BY id"  # noqa: S608
+        return self._database.read(JournaledChange.from_columns, sql, (DONE,))
+
+    def standing_ops(self) -> list[int]:
+        """Return the numbers of the changes that stand, in order."""
+        return self._database.read(whole, "SELECT id FROM ops WHERE state = ? ORDER BY id", (DONE,))
+
+    def any_in(self, state: str) -> bool:
+        """Whether a change is in this state."""
+        return self._database.read_one(whole, "SELECT id FROM ops WHERE state = ? LIMIT 1", (state,)) is not None
+
+    def next_to_step(self, state: str) -> JournaledChange | None:
+        """Return the change that undo (state "done") or redo ("undone") would take."""
+        order = "DESC" if state == DONE else "ASC"
+        sql = f"SELECT {_COLUMNS} FROM ops WHERE state = ? ORDER BY id {order} LIMIT 1"  # noqa: S608
+        return self._database.read_one(JournaledChange.from_columns, sql, (state,))
+
+    def is_standing(self, op: int) -> bool:
+        """Whether a change is neither undone nor dropped."""
+        sql = "SELECT id FROM ops WHERE id = ? AND state = 'done'"
+        return self._database.read_one(whole, sql, (op,)) is not None
+
+    def last_standing_op(self) -> int | None:
+        """Return the number of the last change that stands."""
+        sql = "SELECT id FROM ops WHERE state = 'done' ORDER BY id DESC LIMIT 1"
+        return self._database.read_one(whole, sql)
+
+    def patches(self, op: int) -> Iterator[Patch]:
+        """Iterate over the pixels of a change, one box at a time."""
+        for number in self._database.read(whole, "SELECT id FROM patches WHERE op = ? ORDER BY id", (op,)):
+            sql = "SELECT plane, y0, x0, y1, x1, before, after FROM patches WHERE id = ?"
+            yield from self._database.read(Patch.from_columns, sql, (number,))
+
+    # ---- runs -----------------------------------------------------------------------------------------------
+
+    def of_run(self, run_id: str, kind: str) -> list[JournaledChange]:
+        """Return the changes of a run that stand, in order; `kind` is "everything" or "commits"."""
+        sql = f"SELECT {_COLUMNS} {_STANDING_OF_RUN} ORDER BY id"
+        return self._database.read(JournaledChange.from_columns, sql, (run_id, kind))
+
+    def last_of_run(self, run_id: str, kind: str) -> JournaledChange | None:
+        """Return the last change of a run that stands."""
+        sql = f"SELECT {_COLUMNS} {_STANDING_OF_RUN} ORDER BY id DESC LIMIT 1"
+        return self._database.read_one(JournaledChange.from_columns, sql, (run_id, kind))
+
+    def ops_of_run(self, run_id: str, kind: str) -> list[int]:
+        """Return the numbers of the changes of a run that stand, in order."""
+        return self._database.read(whole, f"SELECT id {_STANDING_OF_RUN} ORDER BY id", (run_id, kind))
+
+    def failures_of_run(self, run_id: str) -> list[JournaledChange]:
+        """Return the changes of a run over prompts that stand and record prompts that failed."""
+        failed = "json_array_length(record, '$.source.failed') > 0"
+        sql = f"SELECT {_COLUMNS} {_STANDING_OF_RUN} AND {failed} ORDER BY id"
+        return self._database.read(JournaledChange.from_columns, sql, (run_id, "commits"))
+
+    def run_of(self, op: int) -> str | None:
+        """Return the key of the run over prompts that made a change, or None."""
+        sql = "SELECT run_id FROM ops WHERE id = ? AND kind = 'commits' AND run_id IS NOT NULL"
+        return self._database.read_one(text, sql, (op,))
+
+    def vanished_objects_of_run(self, run_id: str) -> set[int]:
+        """Return the ids of objects that a whole-image run drew and that do not exist any more."""
+        sql = (
+            "SELECT DISTINCT rows.label FROM rows JOIN ops ON ops.id = rows.op WHERE ops.run_id = ? "
+            "AND ops.kind = 'everything' AND ops.state = 'done' AND rows.after IS NOT NULL "
+            "AND rows.label NOT IN (SELECT label FROM objects)"
+        )
+        return set(self._database.read(whole, sql, (run_id,)))
+
+    # ---- objects --------------------------------------------------------------------------------------------
+
+    def changes_of_objects(self) -> list[ObjectChange]:
+        """Return every change that stands of an object that existed before it, in order."""
+        sql = (
+            "SELECT rows.label, ops.id, kind, CASE kind WHEN 'relabel' THEN json_extract(record, '$.new') END "
+            "FROM ops JOIN rows ON rows.op = ops.id WHERE state = 'done' AND rows.before IS NOT NULL ORDER BY ops.id"
+        )
+        return self._database.read(_object_change, sql)
+
+    def automatic_objects(self) -> list[ObjectOrigin]:
+        """Return the objects that a whole-image run or a run over prompts made, by label."""
+        sql = (
+            "SELECT rows.label, min(ops.id), json_extract(rows.after, '$.plane') FROM rows "
+            "JOIN ops ON ops.id = rows.op WHERE ops.kind IN ('everything', 'commits') AND ops.state = 'done' "
+            "AND rows.before IS NULL GROUP BY rows.label"
+        )
+        return self._database.read(lambda *row: ObjectOrigin(whole(row[0]), whole(row[1]), str(row[2] or "")), sql)
+
+    def row_before(self, label: int, op: int) -> ObjectRow | None:
+        """Return the row of an object as it was before a change."""
+        sql = "SELECT before FROM rows WHERE label = ? AND op = ?"
+        return self._database.read_one(ObjectRow.from_json, sql, (label, op))
+
+
+def _object_change(*row: object) -> ObjectChange:
+    label, op, kind, new = row
+    return ObjectChange(whole(label), whole(op), text(kind), None if new is None else whole(new))

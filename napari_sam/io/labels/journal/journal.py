@@ -1,0 +1,237 @@
+"""Write and read the journal of a label store: every change as one transaction."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from napari_sam.errors import StoreError
+from napari_sam.io.labels.journal._database import Database
+from napari_sam.io.labels.journal.change_queries import ChangeQueries
+from napari_sam.io.labels.journal.object_queries import ObjectQueries
+from napari_sam.io.labels.journal.review_queries import ReviewQueries
+from napari_sam.io.labels.journal.rows import (
+    DONE,
+    DROPPED,
+    OBJECT_COLUMNS,
+    UNDONE,
+    LogEntry,
+    ObjectRow,
+    text,
+    to_plain,
+    whole,
+)
+from napari_sam.io.labels.journal.schema import FORMAT, create_tables, migrate, show_as_current
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Mapping
+    from pathlib import Path
+    from typing import Any
+
+    from napari_sam.io.labels.journal.rows import Change
+
+    BeforeAfter = tuple[object | None, object | None]
+
+
+class Journal:
+    """The SQLite file of one label store; its methods may be called from several threads.
+
+    It records changes, and answers questions by name: about the object table through `objects`, about changes and
+    runs through `changes`, about verdicts through `reviews`.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    writable : bool
+        Open for writing. A journal of an earlier version is migrated then; one that is open for reading stays as it
+        is.
+
+    Raises
+    ------
+    StoreError
+        If it cannot be read, is damaged, or was written by a newer version.
+    """
+
+    def __init__(self, path: Path, writable: bool) -> None:
+        self.path = path
+        self._database = Database(path, "rw" if writable else "ro")
+        try:
+            version = self._checked_format()
+            if version < FORMAT and writable:
+                with self._database.transaction() as connection:
+                    migrate(connection, version)
+            elif version < FORMAT:
+                show_as_current(self._database.connection, version)
+        except BaseException:
+            self._database.close()
+            raise
+        self.objects = ObjectQueries(self._database)
+        self.changes = ChangeQueries(self._database)
+        self.reviews = ReviewQueries(self._database, indexed=writable or version == FORMAT)
+
+    def _checked_format(self) -> int:
+        stored = self.meta("format")
+        if isinstance(stored, int) and stored <= FORMAT:
+            return stored
+        version = "unknown format" if stored is None else f"format {stored}"
+        raise StoreError(
+            f"{self.path}: the journal has {version}, and this version reads up to {FORMAT}",
+            remedy="upgrade napari-sam-xl",
+        )
+
+    @classmethod
+    def create(cls, path: Path, meta: Mapping[str, object]) -> None:
+        """Write an empty journal.
+
+        Parameters
+        ----------
+        path : Path
+            The file.
+        meta : mapping
+            Facts about the image, as JSON.
+
+        Raises
+        ------
+        StoreError
+            If the file cannot be written.
+        """
+        database = Database(path, "rwc")
+        try:
+            with database.transaction() as connection:
+                create_tables(connection)
+                entries = {"format": FORMAT, "next_label": 1, "rendered": 0, "objects": 0, **meta}
+                connection.executemany(
+                    "INSERT INTO meta VALUES (?, ?)", [(k, json.dumps(v)) for k, v in entries.items()]
+                )
+        finally:
+            database.close()
+
+    def close(self) -> None:
+        """Close the file."""
+        self._database.close()
+
+    def meta(self, key: str) -> Any:
+        """Return a fact about the store, or None if it has none of this name."""
+        value = self._database.read_one(text, "SELECT value FROM meta WHERE key = ?", (key,))
+        return None if value is None else json.loads(value)
+
+    def rendered(self) -> int:
+        """Return the last log entry whose pixels are on disk for certain."""
+        return whole(self.meta("rendered"))
+
+    def last_log_entry(self) -> int:
+        """Return the number of the last log entry, 0 without any; it grows with every change, undo and redo."""
+        return self._database.read_one(whole, "SELECT coalesce(max(seq), 0) FROM log") or 0
+
+    def log_after(self, seq: int) -> list[LogEntry]:
+        """Return every log entry later than `seq`, in order."""
+        sql = "SELECT seq, op, action FROM log WHERE seq > ? ORDER BY seq"
+        return self._database.read(lambda *row: LogEntry(whole(row[0]), whole(row[1]), text(row[2])), sql, (seq,))
+
+    def add(self, change: Change, rendered: int) -> LogEntry:
+        """Write a change; what was undone before can no longer be redone, but stays in the file.
+
+        Parameters
+        ----------
+        change : Change
+            What to write.
+        rendered : int
+            The last log entry whose pixels are on disk.
+
+        Returns
+        -------
+        LogEntry
+            With the number of the change.
+        """
+        now = time.time()
+        with self._database.transaction() as db:
+            db.execute("UPDATE ops SET state = ? WHERE state = ?", (DROPPED, UNDONE))
+            record = json.dumps(change.record, default=to_plain)
+            values = (change.kind, DONE, now, change.next_before, change.next_after, record, change.run_id)
+            columns = "kind, state, time, next_before, next_after, record, run_id"
+            sql = f"INSERT INTO ops ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?)"  # noqa: S608 - fixed words
+            op = db.execute(sql, values).lastrowid or 0
+            db.executemany(
+                "INSERT INTO patches (op, plane, y0, x0, y1, x1, before, after) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                [(op, json.dumps(p.plane), *p.box, p.before, p.after) for p in change.patches],
+            )
+            rows = {label: (before, _made_by(op, after)) for label, (before, after) in change.rows.items()}
+            table = [(op, label, _to_json(before), _to_json(after)) for label, (before, after) in rows.items()]
+            db.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", table)
+            _set_objects(db, {label: after for label, (_, after) in rows.items()})
+            _count_objects(db, rows.values())
+            return _log(db, op, "do", now, change.next_after, rendered)
+
+    def step(self, op: int, back: bool, rendered: int) -> LogEntry:
+        """Mark a change as undone (`back`) or done again, and set the object table accordingly.
+
+        Parameters
+        ----------
+        op : int
+            Number of the change.
+        back : bool
+            Take it back.
+        rendered : int
+            The last log entry whose pixels are on disk.
+        """
+        now = time.time()
+        with self._database.transaction() as db:
+            db.execute("UPDATE ops SET state = ? WHERE id = ?", (UNDONE if back else DONE, op))
+            rows = db.execute("SELECT label, before, after FROM rows WHERE op = ?", (op,)).fetchall()
+            target = {label: before if back else after for label, before, after in rows}
+            try:
+                _set_objects(db, {label: ObjectRow.from_json(row) for label, row in target.items()})
+            except ValueError as error:
+                raise StoreError(
+                    f"{self.path}: the object rows of change {op} are damaged ({error})",
+                    remedy="restore the journal from a backup",
+                ) from error
+            _count_objects(db, [(after, before) if back else (before, after) for _, before, after in rows])
+            before, after = db.execute("SELECT next_before, next_after FROM ops WHERE id = ?", (op,)).fetchone()
+            return _log(db, op, "undo" if back else "redo", now, before if back else after, rendered)
+
+    def set_rendered(self, seq: int) -> None:
+        """Record that the pixels show everything up to log entry `seq`."""
+        with self._database.transaction() as db:
+            db.execute("UPDATE meta SET value = ? WHERE key = 'rendered'", (json.dumps(seq),))
+
+    def next_label(self) -> int:
+        """Return the id of the next object: one more than the highest so far, or the lowest that is free."""
+        label = whole(self.meta("next_label"))
+        return label if not self.objects.any_between(label, label) else self.objects.lowest_free_label()
+
+
+def _log(db: sqlite3.Connection, op: int, action: str, now: float, next_label: int, rendered: int) -> LogEntry:
+    """Add a log entry, and set the counters that go with it."""
+    seq = db.execute("INSERT INTO log (op, action, time) VALUES (?, ?, ?)", (op, action, now)).lastrowid
+    values = {"next_label": next_label, "rendered": rendered}
+    db.executemany("UPDATE meta SET value = ? WHERE key = ?", [(json.dumps(v), k) for k, v in values.items()])
+    return LogEntry(int(seq or 0), op, action)
+
+
+def _set_objects(db: sqlite3.Connection, rows: Mapping[int, ObjectRow | None]) -> None:
+    """Put these rows into the object table; None removes an object."""
+    db.executemany("DELETE FROM objects WHERE label = ?", [(label,) for label, row in rows.items() if row is None])
+    marks = ",".join("?" * len(OBJECT_COLUMNS))
+    kept = [row.columns() for row in rows.values() if row is not None]
+    db.executemany(f"INSERT OR REPLACE INTO objects VALUES ({marks})", kept)  # noqa: S608 - only question marks
+
+
+def _count_objects(db: sqlite3.Connection, rows: Iterable[BeforeAfter]) -> None:
+    """Keep the number of objects, given rows (before, after)."""
+    more = sum((after is not None) - (before is not None) for before, after in rows)
+    if more:
+        db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + ? WHERE key = 'objects'", (more,))
+
+
+def _made_by(op: int, row: ObjectRow | None) -> ObjectRow | None:
+    """Return a row with the change that made the object, if it is new."""
+    return replace(row, op=op) if row is not None and row.op is None else row
+
+
+def _to_json(row: ObjectRow | None) -> str | None:
+    return None if row is None else row.to_json()

@@ -1,0 +1,385 @@
+"""Rows of the journal as typed values, checked when they are read."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from napari_sam.engine.geometry import Box
+from napari_sam.io.labels.journal.run_length import decode_labels
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Plane = tuple[int, ...]
+    Record = dict[str, Any]
+
+DONE, UNDONE, DROPPED = "done", "undone", "dropped"
+"""States of a change: it stands, it waits for redo, or a later change made redo impossible."""
+
+OBJECT_COLUMNS = (
+    "label", "plane", "area_px", "y0", "x0", "y1", "x1",
+    "category", "predicted_iou", "stability_score", "model", "op", "created",
+)  # fmt: skip
+DETAIL_COLUMNS = ("category", "predicted_iou", "stability_score", "model")
+"""Columns of an object that do not follow from its pixels."""
+
+
+@dataclass(frozen=True)
+class ObjectRow:
+    """One object of the table.
+
+    Attributes
+    ----------
+    label : int
+        Its id.
+    plane : tuple of int
+        Index along the leading axes.
+    area_px : int
+        Number of pixels.
+    box : Box
+        Bounding box, level-0 pixels.
+    category, model : str or None
+        Category, and model that segmented it.
+    predicted_iou, stability_score : float or None
+        Scores of the model.
+    op : int or None
+        Number of the change that made it; None until that change is in the journal.
+    created : float
+        Seconds since 1970.
+    """
+
+    label: int
+    plane: Plane
+    area_px: int
+    box: Box
+    category: str | None = None
+    predicted_iou: float | None = None
+    stability_score: float | None = None
+    model: str | None = None
+    op: int | None = None
+    created: float = 0.0
+
+    @classmethod
+    def from_columns(cls, *values: object) -> ObjectRow:
+        """Read the values of `OBJECT_COLUMNS`.
+
+        Raises
+        ------
+        ValueError
+            If a value has the wrong type.
+        """
+        label, plane, area, y0, x0, y1, x1, category, iou, stability, model, op, created = values
+        return cls(
+            label=whole(label),
+            plane=parse_plane(text(plane)),
+            area_px=whole(area),
+            box=Box(whole(y0), whole(x0), whole(y1), whole(x1)),
+            category=optional_text(category),
+            predicted_iou=optional_number(iou),
+            stability_score=optional_number(stability),
+            model=optional_text(model),
+            op=None if op is None else whole(op),
+            created=number(created),
+        )
+
+    @classmethod
+    def from_json(cls, content: object) -> ObjectRow | None:
+        """Read a row that `to_json` wrote; None stands for no object.
+
+        Raises
+        ------
+        ValueError
+            If the text is damaged.
+        """
+        if content is None:
+            return None
+        columns = json.loads(text(content))
+        if not isinstance(columns, dict):
+            raise ValueError(f"a row of the object table is {columns!r}")
+        return cls.from_columns(*(columns.get(name) for name in OBJECT_COLUMNS))
+
+    def to_json(self) -> str:
+        """Return the columns as JSON, as the journal keeps them before and after a change."""
+        return json.dumps(self.as_dict())
+
+    def as_dict(self) -> dict[str, object]:
+        """Return the columns by name, as `LabelStore.object` gives them."""
+        return dict(zip(OBJECT_COLUMNS, self.columns(), strict=True))
+
+    def columns(self) -> tuple[object, ...]:
+        """Return the values of `OBJECT_COLUMNS`."""
+        details = (self.category, self.predicted_iou, self.stability_score, self.model)
+        return (self.label, format_plane(self.plane), self.area_px, *self.box, *details, self.op, self.created)
+
+    def with_details(self, details: Mapping[str, object]) -> ObjectRow:
+        """Return the row with other details, given by column name.
+
+        Raises
+        ------
+        ValueError
+            If a value has the wrong type.
+        """
+        if not details:
+            return self
+        return replace(
+            self,
+            category=optional_text(details.get("category", self.category)),
+            predicted_iou=optional_number(details.get("predicted_iou", self.predicted_iou)),
+            stability_score=optional_number(details.get("stability_score", self.stability_score)),
+            model=optional_text(details.get("model", self.model)),
+            created=number(details.get("created", self.created)),
+        )
+
+    def details(self) -> dict[str, object]:
+        """Return the values of `DETAIL_COLUMNS` by name."""
+        return {name: getattr(self, name) for name in DETAIL_COLUMNS}
+
+
+class TableRow(NamedTuple):
+    """One object of `LabelStore.table`, with the columns in their order there."""
+
+    label: int
+    plane: str
+    area_px: int
+    y0: int
+    x0: int
+    y1: int
+    x1: int
+    category: str | None
+    predicted_iou: float | None
+    stability_score: float | None
+    model: str | None
+    created: float
+
+
+class ObjectPosition(NamedTuple):
+    """Where an object begins."""
+
+    label: int
+    plane: str
+    y0: int
+    x0: int
+
+
+@dataclass(frozen=True)
+class Patch:
+    """Pixels that one change writes: a box and its labels before and after, run-length encoded."""
+
+    plane: Plane
+    box: Box
+    before: bytes
+    after: bytes
+
+    @classmethod
+    def from_columns(cls, *values: object) -> Patch:
+        """Read the columns plane, y0, x0, y1, x1, before and after."""
+        plane, y0, x0, y1, x1, before, after = values
+        indices = json.loads(text(plane))
+        return cls(
+            tuple(whole(i) for i in indices), Box(whole(y0), whole(x0), whole(y1), whole(x1)), blob(before), blob(after)
+        )
+
+    def labels(self, after: bool) -> NDArray[np.uint32]:
+        """Return the labels (h, w) of the box, before or after the change.
+
+        Raises
+        ------
+        StoreError
+            If the runs are damaged.
+        """
+        return decode_labels(self.after if after else self.before)
+
+
+@dataclass
+class Change:
+    """One change of the labels that is not in the journal yet.
+
+    Attributes
+    ----------
+    kind : str
+        "commit", "erase", "merge" …
+    record : dict
+        What the user did: prompts, model, window, scores. JSON, but for numpy numbers.
+    next_before, next_after : int
+        Id of the next object, before and after.
+    run_id : str, optional
+        Key of the run that makes the change.
+    patches : list of Patch
+        Pixels.
+    rows : dict of int to (ObjectRow or None, ObjectRow or None)
+        Rows of the object table before and after, by label.
+    """
+
+    kind: str
+    record: Record
+    next_before: int
+    next_after: int
+    run_id: str | None = None
+    patches: list[Patch] = field(default_factory=list)
+    rows: dict[int, tuple[ObjectRow | None, ObjectRow | None]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class JournaledChange:
+    """A change as the journal has it.
+
+    Attributes
+    ----------
+    op : int
+        Its number.
+    kind, state : str
+        What it is called; `DONE`, `UNDONE` or `DROPPED`.
+    time : float
+        When it was made, in seconds since 1970.
+    run_id : str or None
+        Key of the run that made it.
+    record : dict
+        What the user did.
+    """
+
+    op: int
+    kind: str
+    state: str
+    time: float
+    run_id: str | None
+    record: Record
+
+    @classmethod
+    def from_columns(cls, *values: object) -> JournaledChange:
+        """Read the columns id, kind, state, time, run_id and record."""
+        op, kind, state, time, run_id, record = values
+        content = json.loads(text(record))
+        if not isinstance(content, dict):
+            raise ValueError(f"the record of change {op} is {content!r}")
+        return cls(whole(op), text(kind), text(state), number(time), optional_text(run_id), content)
+
+    @property
+    def is_whole_image_run(self) -> bool:
+        """Whether a run of everything-mode made the change; undo takes all changes of such a run back together."""
+        return self.kind == "everything" and self.run_id is not None
+
+
+class LogEntry(NamedTuple):
+    """One step of the pixels: change `op` was made ("do", "redo") or taken back ("undo")."""
+
+    seq: int
+    op: int
+    action: str
+
+
+class ObjectChange(NamedTuple):
+    """A change that stands, of an object that existed before it.
+
+    Attributes
+    ----------
+    label : int
+        Id of the object before the change.
+    op : int
+        Number of the change.
+    kind : str
+        What it is called.
+    new_label : int or None
+        Id that it gave the object, if it renamed it.
+    """
+
+    label: int
+    op: int
+    kind: str
+    new_label: int | None
+
+
+class ObjectOrigin(NamedTuple):
+    """The change that made an object, and the object's plane as the table writes it."""
+
+    label: int
+    op: int
+    plane: str
+
+
+def parse_plane(value: str) -> Plane:
+    """Return the plane that the object table writes as ``"0,3"``.
+
+    >>> parse_plane("0,3"), parse_plane("")
+    ((0, 3), ())
+    """
+    return tuple(int(index) for index in value.split(",") if index)
+
+
+def format_plane(plane: Plane) -> str:
+    """Return a plane as the object table writes it.
+
+    >>> format_plane((0, 3))
+    '0,3'
+    """
+    return ",".join(str(index) for index in plane)
+
+
+def whole(value: object) -> int:
+    """Return a whole number, as Python's own.
+
+    Raises
+    ------
+    ValueError
+        If it is something else; `number`, `text` and the others likewise.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    item = getattr(value, "item", None)  # of numpy
+    if item is not None and isinstance(item(), int):
+        return int(item())
+    raise ValueError(f"{value!r} is not a whole number")
+
+
+def number(value: object) -> float:
+    """Return a number, as Python's own."""
+    item = getattr(value, "item", None)
+    plain = value if item is None else item()
+    if isinstance(plain, int | float) and not isinstance(plain, bool):
+        return float(plain)
+    raise ValueError(f"{value!r} is not a number")
+
+
+def optional_number(value: object) -> float | None:
+    """Return a number, or None."""
+    return None if value is None else number(value)
+
+
+def text(value: object) -> str:
+    """Return text."""
+    if isinstance(value, str):
+        return str(value)
+    raise ValueError(f"{value!r} is not text")
+
+
+def optional_text(value: object) -> str | None:
+    """Return text, or None; numbers become text, as SQLite does with them."""
+    if value is None or isinstance(value, str):
+        return value
+    return f"{number(value):g}" if isinstance(value, float) else str(whole(value))
+
+
+def blob(value: object) -> bytes:
+    """Return bytes."""
+    if isinstance(value, bytes):
+        return value
+    raise ValueError(f"{value!r} is not binary data")
+
+
+def to_plain(value: object) -> object:
+    """Return a numpy number as JSON has it; the ``default`` of `json.dumps`.
+
+    Raises
+    ------
+    TypeError
+        If JSON has no such value.
+    """
+    item = getattr(value, "item", None)
+    if item is None:
+        raise TypeError(f"{type(value).__name__} cannot be kept in the journal")
+    plain: object = item()
+    return plain

@@ -1,0 +1,93 @@
+"""Tables and indexes of the journal, and how journals of earlier versions become the present one.
+
+`docs/design/journal.md` describes every column; a test compares it with the tables made here.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlite3
+
+FORMAT = 2
+"""Version of the schema. Version 0.1 of the program writes 1, and refuses to open anything higher."""
+
+_RUN_ID = (
+    "CASE WHEN NOT json_valid(record) THEN NULL "
+    "WHEN kind = 'everything' THEN json_extract(record, '$.run') "
+    "WHEN kind = 'commits' THEN json_extract(record, '$.source.run') END"
+)
+VERDICT_LABEL = "CAST(json_extract(record, '$.label') AS INTEGER)"
+"""Object that a verdict is about; an integer like `objects.label`, or SQLite would not use the index."""
+IS_VERDICT = "state = 'done' AND kind IN ('review', 'commit')"
+
+_TABLES = """
+CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE ops (
+    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, state TEXT NOT NULL, time REAL NOT NULL,
+    next_before INTEGER NOT NULL, next_after INTEGER NOT NULL, record TEXT NOT NULL, run_id TEXT);
+CREATE INDEX ops_by_state ON ops (state, id);
+CREATE TABLE patches (
+    id INTEGER PRIMARY KEY, op INTEGER NOT NULL REFERENCES ops (id), plane TEXT NOT NULL,
+    y0 INTEGER NOT NULL, x0 INTEGER NOT NULL, y1 INTEGER NOT NULL, x1 INTEGER NOT NULL,
+    before BLOB NOT NULL, after BLOB NOT NULL);
+CREATE INDEX patches_by_op ON patches (op);
+CREATE TABLE rows (op INTEGER NOT NULL REFERENCES ops (id), label INTEGER NOT NULL, before TEXT, after TEXT);
+CREATE INDEX rows_by_op ON rows (op);
+CREATE TABLE log (seq INTEGER PRIMARY KEY, op INTEGER NOT NULL, action TEXT NOT NULL, time REAL NOT NULL);
+CREATE TABLE objects (
+    label INTEGER PRIMARY KEY, plane TEXT NOT NULL, area_px INTEGER NOT NULL,
+    y0 INTEGER NOT NULL, x0 INTEGER NOT NULL, y1 INTEGER NOT NULL, x1 INTEGER NOT NULL,
+    category TEXT, predicted_iou REAL, stability_score REAL, model TEXT, op INTEGER NOT NULL, created REAL NOT NULL);
+"""
+_NEW_INDEXES = (  # of format 2; version 0.1 made the last two when a review began
+    "CREATE INDEX ops_by_run ON ops (run_id, id) WHERE run_id IS NOT NULL",
+    "CREATE INDEX IF NOT EXISTS objects_by_confidence ON objects (predicted_iou, label)",
+    f"CREATE INDEX IF NOT EXISTS verdicts ON ops ({VERDICT_LABEL}, id) WHERE {IS_VERDICT}",
+)
+
+
+def create_tables(connection: sqlite3.Connection) -> None:
+    """Make the tables and indexes of a new journal, inside the caller's transaction."""
+    for statement in _TABLES.split(";"):
+        if statement.strip():
+            connection.execute(statement)
+    for statement in _NEW_INDEXES:
+        connection.execute(statement)
+
+
+def migrate(connection: sqlite3.Connection, version: int) -> None:
+    """Bring the tables of an earlier version to the present one, inside the caller's transaction.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        Open for writing.
+    version : int
+        Format of the journal.
+    """
+    if version < 2:
+        connection.execute("ALTER TABLE ops ADD COLUMN run_id TEXT")
+        connection.execute(f"UPDATE ops SET run_id = {_RUN_ID} WHERE kind IN ('everything', 'commits')")  # noqa: S608
+        for statement in _NEW_INDEXES:
+            connection.execute(statement)
+    connection.execute("UPDATE meta SET value = ? WHERE key = 'format'", (str(FORMAT),))
+
+
+def show_as_current(connection: sqlite3.Connection, version: int) -> None:
+    """Make a journal of an earlier version that is open for reading only answer the queries of the present one.
+
+    A temporary view takes the place of the table; nothing is written to the file.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        Open for reading.
+    version : int
+        Format of the journal.
+    """
+    if version < 2:
+        connection.execute("PRAGMA temp_store = MEMORY")
+        columns = "id, kind, state, time, next_before, next_after, record"
+        connection.execute(f"CREATE TEMP VIEW ops AS SELECT {columns}, {_RUN_ID} AS run_id FROM main.ops")  # noqa: S608

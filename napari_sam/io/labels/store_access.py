@@ -1,0 +1,143 @@
+"""Who may use an open label store: one writer, one change at a time, not after closing, not in a forked process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING
+
+from filelock import FileLock, Timeout
+
+from napari_sam.errors import StoreError, StoreLockedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_LOCK, _HOLDER = "writer.lock", "writer.json"
+
+
+class WriterLock:
+    """The right to write to a store, which one process and one opened store has at a time.
+
+    The operating system frees it when the process dies.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the store.
+
+    Raises
+    ------
+    StoreLockedError
+        If another store object holds it; the message names the process.
+    StoreError
+        If the folder cannot be written.
+    """
+
+    def __init__(self, path: Path) -> None:
+        lock = FileLock(path / _LOCK, timeout=0, thread_local=False, preserve_lock_file=True)
+        try:
+            lock.acquire()
+            since = time.strftime("%Y-%m-%d %H:%M:%S")
+            holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
+            (path / _HOLDER).write_text(json.dumps(holder))
+        except Timeout:
+            raise _locked(path) from None
+        except OSError as error:
+            raise StoreError(
+                f"{path}: cannot be written: {error}", remedy="open it with {mode='r'}, or make it writable"
+            ) from error
+        self._release = weakref.finalize(self, _release, lock, os.getpid())
+
+    def release(self) -> None:
+        """Let others write."""
+        self._release()
+
+
+class StoreAccess:
+    """Guards one open label store.
+
+    Parameters
+    ----------
+    path : Path
+        Folder of the store.
+    writable : bool
+        Take the writer's lock.
+
+    Raises
+    ------
+    StoreLockedError, StoreError
+        As `WriterLock`.
+    """
+
+    def __init__(self, path: Path, writable: bool) -> None:
+        self.path = path
+        self.writable = writable
+        self.closed = False
+        self._pid = os.getpid()
+        self._mutex = threading.RLock()
+        self._lock = WriterLock(path) if writable else None
+
+    @property
+    def in_opening_process(self) -> bool:
+        """Whether this process opened the store; a forked child must not touch its parent's files."""
+        return self._pid == os.getpid()
+
+    @contextlib.contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep other threads from changing the store in the block."""
+        with self._mutex:
+            yield
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the store for one change.
+
+        Raises
+        ------
+        StoreError
+            If this store object must not write.
+        """
+        with self._mutex:
+            if self.closed:
+                raise StoreError(f"{self.path}: the store is closed", remedy="open it again")
+            if not self.in_opening_process:
+                raise StoreError(
+                    f"{self.path}: was opened by process {self._pid}, of which this is a fork",
+                    remedy="open it in this process",
+                )
+            if not self.writable:
+                raise StoreError(f"{self.path}: opened for reading", remedy='use LabelStore.open(path, "r+")')
+            yield
+
+    def close(self) -> None:
+        """Let others write; nothing can be written through this store object any more."""
+        self.closed = True
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+
+def _release(lock: FileLock, pid: int) -> None:
+    """Release a lock; a forked child leaves it to its parent."""
+    if pid == os.getpid():
+        lock.release(force=True)
+
+
+def _locked(path: Path) -> StoreLockedError:
+    """Return the error that names who writes to a store."""
+    who, remedy = "another process", "close it there, or open it with {mode='r'}"
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        holder = json.loads((path / _HOLDER).read_text())
+        is_own = holder["pid"] == os.getpid() and holder["host"] == socket.gethostname()
+        who = "this process" if is_own else f"process {holder['pid']} on {holder['host']}"
+        who += f", since {holder['since']},"
+        if is_own:
+            remedy = "use the store that is open (such as report.labels), or close() that one first"
+    return StoreLockedError(f"{path}: {who} writes to it", remedy=remedy)

@@ -1,0 +1,207 @@
+"""The folder of a label store: made, deleted, and made empty to be drawn again."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, cast
+
+from napari_sam.errors import LabelsError, StoreError
+from napari_sam.io.labels.journal.journal import Journal
+from napari_sam.io.labels.label_pyramid import LabelPyramid, level_shapes, register
+from napari_sam.io.labels.store_access import WriterLock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from napari_sam.io.labels.journal.rows import Record
+
+JOURNAL_FILE = "journal.sqlite"
+_MAX_AXIS_PX = 1 << 31
+
+
+class ImageGeometry(Protocol):
+    """What a store keeps of the image that its labels belong to."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Height and width."""
+        ...
+
+    @property
+    def scale(self) -> tuple[float, float]:
+        """Size of a pixel along y and x."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """What tells the image from others."""
+        ...
+
+    @property
+    def crs(self) -> str | None:
+        """Coordinate reference system."""
+        ...
+
+    @property
+    def transform(self) -> tuple[float, ...] | None:
+        """Affine from (column, row) to map coordinates."""
+        ...
+
+
+@dataclass(frozen=True)
+class StoreDescription:
+    """What a new store is made from.
+
+    Attributes
+    ----------
+    shape : tuple of int
+        Shape of the label image.
+    scale : (float, float)
+        Size of a pixel along y and x.
+    like : ImageGeometry or None
+        The image that the labels belong to.
+    """
+
+    shape: tuple[int, ...]
+    scale: tuple[float, float]
+    like: ImageGeometry | None
+
+    @property
+    def axes(self) -> str:
+        """Names of the axes."""
+        return "tczyx"[-len(self.shape) :]
+
+    @property
+    def uri(self) -> str | None:
+        """Path or URL of the image."""
+        uri = getattr(self.like, "uri", None)
+        return None if uri is None else str(uri)
+
+    def meta(self) -> Record:
+        """Return the facts that the journal keeps."""
+        facts: Record = {"shape": list(self.shape), "scale": list(self.scale), "axes": self.axes}
+        if self.like is None:
+            return facts | {"image": None, "created": time.time()}
+        transform = self.like.transform
+        return facts | {
+            "image": {"identity": self.like.identity, "uri": self.uri},
+            "created": time.time(),
+            "unit": getattr(self.like, "unit", None),
+            "crs": self.like.crs,
+            "transform": None if transform is None else list(transform),
+        }
+
+
+def describe_store(like: object, shape: tuple[int, ...] | None, scale: tuple[float, float]) -> StoreDescription:
+    """Return the description of a new store, from the arguments of `LabelStore.create`.
+
+    Raises
+    ------
+    LabelsError
+        If the shape is no shape of an image.
+    """
+    image = as_image(like)
+    if image is not None:
+        y, x = image.scale
+        shape, scale = shape or tuple(image.shape), (y, x)
+    if shape is None or not 2 <= len(shape) <= 5 or any(not 0 < int(n) < _MAX_AXIS_PX for n in shape):
+        raise LabelsError(
+            f"shape {shape} is not one of an image",
+            parameter="shape",
+            remedy="give {like=image}, or (y, x) with up to three axes before them",
+        )
+    return StoreDescription(tuple(int(n) for n in shape), scale, image)
+
+
+def create_folder(path: Path, description: StoreDescription, overwrite: bool) -> None:
+    """Make an empty store; there is never half a store under its name.
+
+    Raises
+    ------
+    StoreError
+        If the folder exists, or cannot be written.
+    """
+    if path.exists():
+        if not overwrite:
+            raise StoreError(f"{path}: exists already", remedy="use LabelStore.open, or {overwrite=True}")
+        delete_folder(path)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    shutil.rmtree(partial, ignore_errors=True)  # of an earlier try
+    try:
+        LabelPyramid.create(partial, description.shape, description.axes, description.scale, description.uri)
+        Journal.create(partial / JOURNAL_FILE, description.meta())
+        partial.replace(path)
+    except StoreError:
+        raise
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be created: {error}", remedy="choose a folder you may write to") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+    register(path)
+
+
+def delete_folder(path: Path) -> None:
+    """Delete a label store, and nothing else.
+
+    Raises
+    ------
+    StoreError
+        If the folder is no label store, or cannot be deleted.
+    StoreLockedError
+        If somebody writes to it.
+    """
+    if not (path / JOURNAL_FILE).is_file():
+        raise StoreError(f"{path}: is not a label store, so it is not overwritten", remedy="choose another path")
+    WriterLock(path).release()
+    renamed = path.with_name(f".{path.name}.{os.getpid()}.deleted")
+    try:
+        path.replace(renamed)
+        shutil.rmtree(renamed)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be deleted: {error}") from error
+
+
+def reset_folder(path: Path) -> None:
+    """Make the pixels of a store empty, so that opening it draws everything from the journal.
+
+    Raises
+    ------
+    StoreError
+        If the journal is missing or damaged.
+    StoreLockedError
+        If another process writes to the store.
+    """
+    if not (path / JOURNAL_FILE).is_file():
+        raise StoreError(f"{path}: the journal is missing, so there is nothing to draw from")
+    lock = WriterLock(path)
+    try:
+        journal = Journal(path / JOURNAL_FILE, writable=True)
+        try:
+            reset_pixels(path, journal)
+        finally:
+            journal.close()
+    finally:
+        lock.release()
+
+
+def reset_pixels(path: Path, journal: Journal) -> None:
+    """Make the pixels of an open store empty, their metadata new, and record that nothing is drawn."""
+    journal.set_rendered(0)
+    shape = tuple(int(n) for n in journal.meta("shape"))
+    for k in range(len(level_shapes(shape))):
+        shutil.rmtree(path / str(k), ignore_errors=True)
+    y, x = journal.meta("scale")
+    image = journal.meta("image") or {}
+    LabelPyramid.create(path, shape, journal.meta("axes"), (y, x), image.get("uri"))
+
+
+def as_image(like: object) -> ImageGeometry | None:
+    """Return an image as it is, and whatever else `open_image` opens as an image."""
+    if like is None or all(hasattr(like, name) for name in ("shape", "scale", "identity")):
+        return cast("ImageGeometry | None", like)
+    from napari_sam.io.images.open_image import open_image  # noqa: PLC0415 - slow to import
+
+    return cast("ImageGeometry", open_image(like))
