@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sam.engine.geometry import Box
 from napari_sam.engine.interactive.prompts import MaskPrompt
 from napari_sam.errors import PromptError
 from napari_sam.io.images.open_image import open_image
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_sam.engine.geometry import Box
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.labels.label_store import LabelStore
 
