@@ -161,7 +161,7 @@ def test_an_object_read_in_pieces_is_the_same_as_in_one(tmp_path, rng):
     for found, expected in ((runs, whole), (columns, turned)):
         for a, b in zip(found, expected, strict=True):
             np.testing.assert_array_equal(a, b)
-    assert row["area_px"] == mask.sum()
+    assert row.area_px == mask.sum()
 
 
 # ---- GeoJSON and GeoPackage ----------------------------------------------------------------------------------
