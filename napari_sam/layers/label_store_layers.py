@@ -222,7 +222,7 @@ class LabelStoreLayers:
 
     def is_long(self, step: str) -> bool:
         """Whether `step` ("undo" or "redo") concerns a whole run and should be done by another thread."""
-        change = None if self._closed else self.store.journal.changes.next_to_step(DONE if name == "undo" else UNDONE)
+        change = None if self._closed else self.store.journal.changes.next_to_step(DONE if step == "undo" else UNDONE)
         return change is not None and change.is_whole_image_run
 
     def lend(self) -> None:
