@@ -94,7 +94,7 @@ def passing_sam() -> Sam:
     runner = Runner(net, "cpu", "float32")
     decoder = PointDecoder(runner.net, runner.dtype, runner.encode([synthetic_image(1024)]))
     points = torch.from_numpy(point_grid(8)[:, ::-1] * 1024.0).float()
-    judged = decoder.look(points).predicted_iou[:, 1:]
+    judged = decoder.decode_tokens(points).predicted_iou[:, 1:]
     with torch.no_grad():
         last = net.mask_decoder.iou_prediction_head.layers[-1]
         last.bias += FILTERS["pred_iou_thresh"] - judged.quantile(1 - _PASSING)

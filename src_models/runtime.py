@@ -13,7 +13,7 @@ from src_models.model_errors import DeviceError
 from src_models.networks.layers import ConvNorm
 from src_models.networks.mask_decoder import DecodedMasks
 from src_models.networks.prompt_encoder import pad_prompts
-from src_models.networks.quality_head import Asked
+from src_models.networks.quality_head import PromptTensors
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -238,8 +238,8 @@ class Runner:
             judged = decoded.predicted_iou.float()
             if self.net.quality_head is not None:
                 used = tuple(-(-n * decoded.logits.shape[-1] // self.img_size) for n in network_shape)
-                asked = Asked(coords, labels, fed, has, (used[0], used[1]))
-                judged = self.net.quality_head.judge(decoded, asked, self.img_size)
+                given = PromptTensors(coords, labels, fed, has, (used[0], used[1]))
+                judged = self.net.quality_head.predict_iou(decoded, given, self.img_size)
             return DecodedMasks(decoded.logits.float().cpu(), judged.cpu())
 
     def _mask_batch(

@@ -1,1 +1,1 @@
-"""Networks, one per file."""
+"""Networks and their parts, one per file."""

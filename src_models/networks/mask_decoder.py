@@ -1,31 +1,31 @@
 """SAM's mask decoder: two-way attention between prompt tokens and the image, then a dynamic linear classifier.
 
-The arithmetic is the published network's; the order of work is not. The image embedding is never repeated per
-prompt: what the first layer asks of it is projected once and shared. Projections of the same input run as one
-matrix product, the two upsampling convolutions run as matrix products without ever shuffling pixels, and only the
-masks that somebody wants are upsampled.
+The arithmetic is that of the published network, in another order. The image embedding is never repeated for each
+prompt: the projections of the first layer are computed once and shared. Projections of the same input are one matrix
+product, the two upsampling convolutions are matrix products that do not shuffle pixels, and only the requested masks
+are upsampled.
 """
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from src_models.networks.layers import MLP, LayerNorm2d
+from src_models.networks.layers import MLP, FeedForward, LayerNorm2d
 
-_HEADS = 8
-_FEW = 64  # tokens of a prompt, as against those of the image
-_MASKS = 4  # the single mask, then three for an ambiguous prompt
+HEADS = 8
+_FEW = 64  # at most this many tokens are those of a prompt, not of the image
+_MASKS = 4  # the single mask, then the three of an ambiguous prompt
 
 
 @dataclass(frozen=True)
 class DecodedMasks:
-    """What the decoder found for N prompts.
+    """Masks of N prompts.
 
     Attributes
     ----------
@@ -41,7 +41,7 @@ class DecodedMasks:
 
 @dataclass(frozen=True)
 class DecodedTokens:
-    """The decoder's state before upsampling: enough to know how good each mask will be.
+    """State of the decoder before upsampling, with the predicted IoU of every mask.
 
     Attributes
     ----------
@@ -50,7 +50,7 @@ class DecodedTokens:
     predicted_iou : Tensor
         (N, 4); index 0 is the single mask, 1 to 3 the three of an ambiguous prompt.
     image : Tensor
-        (N, h * w, 256) the image as the prompts left it.
+        (N, h * w, 256) image tokens after attention to the prompts.
     shape : (int, int)
         (h, w).
     """
@@ -61,8 +61,8 @@ class DecodedTokens:
     shape: tuple[int, int]
 
 
-class Attention(nn.Module):
-    """Multi-head attention whose inner width may be smaller than its input's."""
+class DownscaledAttention(nn.Module):
+    """Multi-head attention with an inner width that may be smaller than the width of its input."""
 
     def __init__(self, width: int, inner: int) -> None:
         super().__init__()
@@ -72,14 +72,14 @@ class Attention(nn.Module):
         self.out_proj = nn.Linear(inner, width)
 
     def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Attention over what is already projected.
+        """Attend over projected inputs.
 
         Parameters
         ----------
         q, k, v : Tensor
             (N or 1, L, inner).
         mask : Tensor, optional
-            (N, 1, 1, L_keys) bool, True where a key counts.
+            (N, 1, 1, L_keys) bool, False for keys to ignore.
 
         Returns
         -------
@@ -90,7 +90,7 @@ class Attention(nn.Module):
             packed: Tensor = self.out_proj(packed_attention(q, k, v, mask))
             return packed
         n = max(q.shape[0], k.shape[0])
-        heads = [x.view(x.shape[0], x.shape[1], _HEADS, -1).transpose(1, 2) for x in (q, k, v)]
+        heads = [x.view(x.shape[0], x.shape[1], HEADS, -1).transpose(1, 2) for x in (q, k, v)]
         q, k, v = (x.expand(n, -1, -1, -1) for x in heads)  # (N, nh, L, hs)
         out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
         projected: Tensor = self.out_proj(out.transpose(1, 2).flatten(2))
@@ -102,17 +102,17 @@ class Attention(nn.Module):
 
 
 def packed_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """Multi-head attention between a few tokens and many, without ever splitting the many into heads.
+    """Compute multi-head attention between few and many tokens, without splitting the many into heads.
 
-    The few tokens are laid out block-diagonally, one row per token and head with zeros outside the head's
-    channels, so that all heads are one matrix product with the many tokens as they lie in memory. That costs
-    eight times the multiplications of a tiny product and saves its transpositions: about twice as fast on a
-    CPU as `scaled_dot_product_attention`, four times with its gradient.
+    The few tokens are laid out block-diagonally, in one row for each token and head with zeros outside the channels
+    of the head, so that all heads are a single matrix product with the many tokens in their memory layout. This costs
+    eight times the multiplications of a small product and saves its transpositions: on a CPU it is about twice as fast
+    as `scaled_dot_product_attention`, four times with its gradient.
 
     Parameters
     ----------
     q, k, v, mask : Tensor
-        As `Attention.attend`.
+        As `DownscaledAttention.attend`.
 
     Returns
     -------
@@ -120,8 +120,8 @@ def packed_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Te
         (N, L_queries, inner), heads side by side.
     """
     inner = q.shape[-1]
-    scale = (inner // _HEADS) ** -0.5
-    blocks = torch.eye(_HEADS, dtype=q.dtype).repeat_interleave(inner // _HEADS, dim=1)  # (nh, inner)
+    scale = (inner // HEADS) ** -0.5
+    blocks = torch.eye(HEADS, dtype=q.dtype).repeat_interleave(inner // HEADS, dim=1)  # (nh, inner)
     n = max(q.shape[0], k.shape[0])
     if k.shape[1] > q.shape[1]:  # few queries
         spread = ((q * scale)[:, :, None] * blocks).flatten(1, 2)  # (N, Lq * nh, inner)
@@ -129,9 +129,9 @@ def packed_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Te
         if mask is not None:
             scores = scores.masked_fill(~mask[:, 0], -math.inf)
         out = _product(scores.softmax(-1), v, n)
-        return (out.view(n, q.shape[1], _HEADS, inner) * blocks).sum(2)
+        return (out.view(n, q.shape[1], HEADS, inner) * blocks).sum(2)
     keys = ((k * scale)[:, :, None] * blocks).flatten(1, 2)  # (N, Lk * nh, inner)
-    scores = _product(q, keys.transpose(1, 2), n).view(n, q.shape[1], k.shape[1], _HEADS)
+    scores = _product(q, keys.transpose(1, 2), n).view(n, q.shape[1], k.shape[1], HEADS)
     if mask is not None:
         scores = scores.masked_fill(~mask[:, 0, 0, None, :, None], -math.inf)
     values = (v[:, :, None] * blocks).flatten(1, 2)
@@ -139,14 +139,14 @@ def packed_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Te
 
 
 def _product(a: Tensor, b: Tensor, n: int) -> Tensor:
-    """Batched matrix product, (n, L, K) by (n, K, M), where either may be one for all."""
+    """Multiply batches of matrices, (n, L, K) by (n, K, M); either may be shared, with a first axis of 1."""
     if a.shape[0] == n and b.shape[0] == 1:
         return a @ b[0]
     return torch.bmm(a.expand(n, -1, -1), b.expand(n, -1, -1))
 
 
 def project_together(x: Tensor, pe: Tensor, with_pe: list[nn.Linear], plain: nn.Linear) -> list[Tensor]:
-    """Apply several linear layers to the same image tokens in one matrix product.
+    """Apply several linear layers to the same image tokens in a single matrix product.
 
     Parameters
     ----------
@@ -155,14 +155,14 @@ def project_together(x: Tensor, pe: Tensor, with_pe: list[nn.Linear], plain: nn.
     pe : Tensor
         (1, L, C) their positional encoding.
     with_pe : list of nn.Linear
-        Layers that see ``x + pe``; by linearity the encoding's share is computed once for all N.
+        Layers applied to ``x + pe``; by linearity the product with the encoding is computed once for all N.
     plain : nn.Linear
-        The layer that sees `x`.
+        Layer applied to `x`.
 
     Returns
     -------
     list of Tensor
-        One (N, L, inner) per layer: those of `with_pe`, then `plain`'s.
+        (N, L, inner) for each layer of `with_pe`, then for `plain`.
     """
     layers = [*with_pe, plain]
     out = F.linear(x, torch.cat([layer.weight for layer in layers]))
@@ -171,39 +171,25 @@ def project_together(x: Tensor, pe: Tensor, with_pe: list[nn.Linear], plain: nn.
     return [*shifted, parts[-1] + plain.bias]
 
 
-class FeedForward(nn.Module):
-    """The transformer's MLP (keys ``lin1``, ``lin2``), with ReLU."""
-
-    def __init__(self, width: int, hidden: int) -> None:
-        super().__init__()
-        self.lin1 = nn.Linear(width, hidden)
-        self.lin2 = nn.Linear(hidden, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (..., width) to the same shape."""
-        out: Tensor = self.lin2(F.relu(self.lin1(x)))
-        return out
-
-
 class TwoWayBlock(nn.Module):
-    """Tokens attend to themselves and to the image, then the image to the tokens."""
+    """Block in which tokens attend to themselves and to the image, then the image to the tokens."""
 
     def __init__(self, width: int, hidden: int, first: bool) -> None:
         super().__init__()
-        self.first = first  # its self-attention has neither positional encoding nor residual
-        self.self_attn = Attention(width, width)
+        self.first = first  # self-attention without positional encoding and residual connection
+        self.self_attn = DownscaledAttention(width, width)
         self.norm1 = nn.LayerNorm(width)
-        self.cross_attn_token_to_image = Attention(width, width // 2)
+        self.cross_attn_token_to_image = DownscaledAttention(width, width // 2)
         self.norm2 = nn.LayerNorm(width)
-        self.mlp = FeedForward(width, hidden)
+        self.mlp = FeedForward(width, hidden, F.relu)
         self.norm3 = nn.LayerNorm(width)
         self.norm4 = nn.LayerNorm(width)
-        self.cross_attn_image_to_token = Attention(width, width // 2)
+        self.cross_attn_image_to_token = DownscaledAttention(width, width // 2)
 
     def forward(
         self, tokens: Tensor, image: Tensor, token_pe: Tensor, image_pe: Tensor, mask: Tensor | None
     ) -> tuple[Tensor, Tensor]:
-        """Update tokens (N, T, C) and image (1 or N, L, C); returns both, for N prompts."""
+        """Update tokens (N, T, C) and image (1 or N, L, C), and return both for N prompts."""
         if self.first:
             tokens = self.norm1(self.self_attn(tokens, tokens, tokens, mask))
         else:
@@ -220,12 +206,12 @@ class TwoWayBlock(nn.Module):
 
 
 class TwoWayTransformer(nn.Module):
-    """Two blocks and a last look of the tokens at the image."""
+    """Two-way blocks and a final attention of the tokens to the image."""
 
     def __init__(self, width: int, depth: int, hidden: int) -> None:
         super().__init__()
         self.layers = nn.ModuleList(TwoWayBlock(width, hidden, i == 0) for i in range(depth))
-        self.final_attn_token_to_image = Attention(width, width // 2)
+        self.final_attn_token_to_image = DownscaledAttention(width, width // 2)
         self.norm_final_attn = nn.LayerNorm(width)
 
     def forward(self, image: Tensor, image_pe: Tensor, tokens: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
@@ -240,7 +226,7 @@ class TwoWayTransformer(nn.Module):
 
 
 class MaskDecoder(nn.Module):
-    """Predict masks and their quality from an image embedding and prompts.
+    """Predict masks and their IoU from an image embedding and prompts.
 
     Parameters
     ----------
@@ -272,12 +258,12 @@ class MaskDecoder(nn.Module):
         valid: Tensor | None = None,
         multimask: bool = True,
     ) -> DecodedMasks:
-        """Decode N prompts on one image.
+        """Decode N prompts.
 
         Parameters
         ----------
         embedding : Tensor
-            (1, 256, h, w), or (N, 256, h, w) with one image per prompt.
+            (1, 256, h, w), or (N, 256, h, w) with an image for each prompt.
         image_pe : Tensor
             (1, 256, h, w) from `PromptEncoder.dense_pe`.
         tokens : Tensor
@@ -287,7 +273,7 @@ class MaskDecoder(nn.Module):
         valid : Tensor, optional
             (N, T) bool, False for padding.
         multimask : bool
-            Three masks for an ambiguous prompt, or the single one.
+            Return the three masks for an ambiguous prompt, or the single mask.
 
         Returns
         -------
@@ -301,27 +287,26 @@ class MaskDecoder(nn.Module):
     def decode_tokens(
         self, embedding: Tensor, image_pe: Tensor, tokens: Tensor, dense: Tensor, valid: Tensor | None
     ) -> DecodedTokens:
-        """Run the transformer only: mask tokens and predicted IoU, before any upsampling."""
-        n, own = tokens.shape[0], 1 + _MASKS
+        """Run the transformer: mask tokens and predicted IoU, without upsampling."""
+        n, outputs = tokens.shape[0], 1 + _MASKS
         output = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
         tokens = torch.cat([output.expand(n, -1, -1), tokens.to(output.dtype)], dim=1)
-        mask = None if valid is None else F.pad(valid, (own, 0), value=True)[:, None, None]
+        mask = None if valid is None else F.pad(valid, (outputs, 0), value=True)[:, None, None]
         shape = (embedding.shape[-2], embedding.shape[-1])
         image = (embedding + dense).flatten(2).transpose(1, 2)  # (1 or N, h*w, C)
         pe = image_pe.flatten(2).transpose(1, 2).to(image.dtype)
         tokens, image = self.transformer(image, pe, tokens, mask)
         predicted_iou = self.iou_prediction_head(tokens[:, 0])
-        return DecodedTokens(tokens[:, 1:own], predicted_iou, image, shape)
+        return DecodedTokens(tokens[:, 1:outputs], predicted_iou, image, shape)
 
     def upscale(self, state: DecodedTokens, chosen: slice) -> Tensor:
-        """Low-res logits (N, M, 4h, 4w) of the chosen mask tokens."""
+        """Compute the low-res logits (N, M, 4h, 4w) of the chosen mask tokens."""
         h, w = state.shape
-        first, norm, second = (cast("Any", self.output_upscaling[i]) for i in (0, 1, 3))
-        # A 2 x 2 transposed convolution of stride 2 is a matrix product that makes four pixels of each.
-        y = F.linear(state.image, _as_matrix(first.weight), first.bias.repeat(4))
+        first, norm, second = self._upscaling_layers()
+        y = _upsampled(state.image, first)
         y = y.unflatten(-1, (4, -1))  # (N, h*w, 4, C/4)
         y = F.gelu(F.layer_norm(y, norm.weight.shape, norm.weight, norm.bias, norm.eps))
-        y = F.gelu(F.linear(y, _as_matrix(second.weight), second.bias.repeat(4)))
+        y = F.gelu(_upsampled(y, second))
         y = y.view(y.shape[0], h * w * 16, -1)  # (N, h*w*4*4, C/8)
         mlps = self.output_hypernetworks_mlps[chosen]
         weights = torch.stack(
@@ -332,7 +317,13 @@ class MaskDecoder(nn.Module):
         logits = logits.view(n, m, h, w, 2, 2, 2, 2).permute(0, 1, 2, 4, 6, 3, 5, 7)
         return logits.reshape(n, m, 4 * h, 4 * w)
 
+    def _upscaling_layers(self) -> tuple[nn.ConvTranspose2d, LayerNorm2d, nn.ConvTranspose2d]:
+        """Return the layers of `output_upscaling` that have weights."""
+        first, norm, _, second, _ = self.output_upscaling
+        return cast("tuple[nn.ConvTranspose2d, LayerNorm2d, nn.ConvTranspose2d]", (first, norm, second))
 
-def _as_matrix(kernel: Tensor) -> Tensor:
-    """(C_in, C_out, 2, 2) kernel to the (4 * C_out, C_in) matrix, pixels first."""
-    return kernel.permute(2, 3, 1, 0).reshape(-1, kernel.shape[0])
+
+def _upsampled(x: Tensor, conv: nn.ConvTranspose2d) -> Tensor:
+    """Apply a 2 x 2 transposed convolution of stride 2 to tokens, as a matrix product: (..., 4 * C_out)."""
+    bias = cast("Tensor", conv.bias)
+    return F.linear(x, conv.weight.permute(2, 3, 1, 0).reshape(-1, conv.in_channels), bias.repeat(4))

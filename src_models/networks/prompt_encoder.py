@@ -1,6 +1,6 @@
-"""Points, boxes and masks to tokens and dense embeddings (SAM's prompt encoder).
+"""SAM's prompt encoder: map points, boxes and masks to tokens and dense embeddings.
 
-Coordinates here are SAM's: (x, y) in pixels of the network's input. `napari_sam.engine.interactive.prompts` converts.
+Coordinates are (x, y) in pixels of the network's input, as in SAM; `napari_sam.engine.interactive.prompts` converts.
 """
 
 from __future__ import annotations
@@ -12,29 +12,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from src_models.networks.layers import LayerNorm2d
+from src_models.networks.layers import quarter_resolution
 
 NEGATIVE, POSITIVE, TOP_LEFT, BOTTOM_RIGHT = 0, 1, 2, 3
 PAD_POINT = -1
-"""Label of SAM's "not a point" token, which it appends where there is no box."""
+"""Label of SAM's "not a point" token, which SAM appends to a prompt without a box."""
 ABSENT = -2
-"""Label of a place in the batch that holds no prompt: masked everywhere, it changes nothing."""
+"""Label of padding in a batch: masked everywhere, without influence on the result."""
 
 _CLICK_SIGMAS_PX = (4.0, 14.0)
 
 
 @dataclass(frozen=True)
 class PromptEmbedding:
-    """What the mask decoder needs of N prompts.
+    """Embedding of N prompts, as the mask decoder takes it.
 
     Attributes
     ----------
     tokens : Tensor
         (N, T, 256).
     valid : Tensor or None
-        (N, T) bool, False where the prompt has fewer than T tokens; None when all are real.
+        (N, T) bool, False for padding of prompts with fewer than T tokens; None without padding.
     dense : Tensor
-        (N, 256, h, w), or (1, 256, 1, 1) when every prompt has the same.
+        (N, 256, h, w), or (1, 256, 1, 1) if it is the same for all prompts.
     """
 
     tokens: Tensor
@@ -53,40 +53,32 @@ class RandomFourierPE(nn.Module):
 
     def forward(self, unit_xy: Tensor) -> Tensor:
         """Encode coordinates in [0, 1], (..., 2) as x, y, to (..., 2 * width)."""
-        # Never in a low precision: it would move every prompt by up to a pixel.
+        # Low precision would move every prompt by up to a pixel.
         with torch.autocast(unit_xy.device.type, enabled=False):
             phase = 2 * math.pi * ((2 * unit_xy.float() - 1) @ self.positional_encoding_gaussian_matrix.float())
         return torch.cat([phase.sin(), phase.cos()], dim=-1)
 
 
 class ClickMap(nn.Module):
-    """Clicks and boxes drawn as maps, then convolved to the embedding's grid.
+    """Draw clicks and boxes as maps, and convolve them to the grid of the embedding.
 
-    Not in SAM. It tells every pixel where the clicks are before any attention is learned, which lets a network
-    trained on little data start at once; networks without it ignore it.
+    Not part of SAM. Every pixel receives the positions of the clicks before any attention has been learned, which
+    helps a network that is trained on little data.
     """
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.seq = nn.Sequential(
-            nn.Conv2d(2 * len(_CLICK_SIGMAS_PX) + 1, 32, 2, 2),
-            LayerNorm2d(32),
-            nn.GELU(),
-            nn.Conv2d(32, 64, 2, 2),
-            LayerNorm2d(64),
-            nn.GELU(),
-            nn.Conv2d(64, width, 1),
-        )
+        self.seq = quarter_resolution(2 * len(_CLICK_SIGMAS_PX) + 1, (32, 64), width)
 
     def forward(self, coords: Tensor, labels: Tensor, shape: tuple[int, int], pitch: float) -> Tensor:
-        """Draw prompts and embed them.
+        """Draw and embed prompts.
 
         Parameters
         ----------
         coords : Tensor
             (N, P, 2) x, y in pixels of the network's input.
         labels : Tensor
-            (N, P) labels as in this module's constants.
+            (N, P) labels, constants of this module.
         shape : (int, int)
             Height and width of the map, in cells.
         pitch : float
@@ -115,7 +107,7 @@ class ClickMap(nn.Module):
 
     @staticmethod
     def _boxes(coords: Tensor, labels: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        """(N, H, W): 1 inside a prompt's box, 0 elsewhere and where there is none."""
+        """Draw boxes, (N, H, W): 1 inside the box of a prompt, 0 elsewhere."""
 
         def corner(label: int, axis: int) -> Tensor:
             chosen = (labels == label).to(coords.dtype)
@@ -128,7 +120,7 @@ class ClickMap(nn.Module):
 
 
 class PromptEncoder(nn.Module):
-    """Encode prompts of any number and kind, many objects at a time.
+    """Encode the prompts of many objects, of any number and kind.
 
     Parameters
     ----------
@@ -150,22 +142,14 @@ class PromptEncoder(nn.Module):
         self.pe_layer = RandomFourierPE(width // 2)
         self.point_embeddings = nn.ModuleList(nn.Embedding(1, width) for _ in range(4))
         self.not_a_point_embed = nn.Embedding(1, width)
-        self.mask_downscaling = nn.Sequential(
-            nn.Conv2d(1, 4, 2, 2),
-            LayerNorm2d(4),
-            nn.GELU(),
-            nn.Conv2d(4, 16, 2, 2),
-            LayerNorm2d(16),
-            nn.GELU(),
-            nn.Conv2d(16, width, 1),
-        )
+        self.mask_downscaling = quarter_resolution(1, (4, 16), width)
         self.no_mask_embed = nn.Embedding(1, width)
         self.click_map = ClickMap(width) if click_map else None
 
     def dense_pe(self, shape: tuple[int, int], origin: tuple[int, int] = (0, 0)) -> Tensor:
-        """Positional encoding of the embedding's cells: (1, 256, h, w) for `shape` (h, w).
+        """Return the positional encoding of the cells of an embedding of `shape` (h, w): (1, 256, h, w).
 
-        `origin` (y, x), in cells, is where the embedding lies in the network's square; training crops lie anywhere.
+        `origin` (y, x), in cells, is the position of a training crop in the network's square input.
         """
         device = self.no_mask_embed.weight.device
         cell = self.stride / self.img_size
@@ -189,16 +173,16 @@ class PromptEncoder(nn.Module):
         Parameters
         ----------
         coords : Tensor
-            (N, P, 2) x, y in pixels of the network's input. A box is two corners, in this order.
+            (N, P, 2) x, y in pixels of the network's input; a box as top left and bottom right corner.
         labels : Tensor
             (N, P) of `NEGATIVE`, `POSITIVE`, `TOP_LEFT`, `BOTTOM_RIGHT`, `PAD_POINT` or `ABSENT`. Where a
-            prompt has no box, SAM expects one `PAD_POINT`; `pad_prompts` puts it there.
+            prompt has no box, SAM expects a `PAD_POINT`, which `pad_prompts` adds.
         masks : Tensor, optional
             (N, 1, 4h, 4w) low-res logits of an earlier prediction.
         shape : (int, int), optional
-            Height and width (h, w) of the image embedding; by default that of a full input.
+            Height and width (h, w) of the image embedding; by default those of a full input.
         has_mask : Tensor, optional
-            (N,) bool, False for prompts of this batch that have no mask.
+            (N,) bool, False for prompts without a mask.
         origin : (int, int)
             As in `dense_pe`.
 
@@ -213,17 +197,17 @@ class PromptEncoder(nn.Module):
             corner = coords.new_tensor([origin[1], origin[0]]) * self.stride
             dense = dense + self.click_map(coords - corner, labels, cells, self.stride / 4)
         valid = None if bool((labels != ABSENT).all()) else labels != ABSENT
-        return PromptEmbedding(self._tokens(coords, labels), valid, dense)
+        return PromptEmbedding(self.point_tokens(coords, labels), valid, dense)
 
-    def _tokens(self, coords: Tensor, labels: Tensor) -> Tensor:
-        """Positional encoding plus the embedding of the label; (N, P, 256)."""
+    def point_tokens(self, coords: Tensor, labels: Tensor) -> Tensor:
+        """Return positional encoding plus label embedding, (N, P, 256)."""
         pe = self.pe_layer((coords + 0.5) / self.img_size)
         tokens: Tensor = pe * (labels >= 0)[..., None]
         table = torch.cat([self.not_a_point_embed.weight, *self.point_embeddings.parameters()])
         return tokens + table[(labels + 1).clamp(min=0)]
 
     def _dense_masks(self, masks: Tensor | None, has_mask: Tensor | None) -> Tensor:
-        """Embedding of the mask prompts, (N, 256, h, w), or of their absence, (1, 256, 1, 1)."""
+        """Embed the mask prompts, (N, 256, h, w), or their absence, (1, 256, 1, 1)."""
         absent = self.no_mask_embed.weight[:, :, None, None]
         if masks is None:
             return absent
@@ -234,19 +218,19 @@ class PromptEncoder(nn.Module):
 
 
 def pad_prompts(prompts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
-    """Stack prompts of different lengths into one batch.
+    """Stack prompts of different lengths into a batch.
 
     Parameters
     ----------
     prompts : list of (Tensor, Tensor)
-        For each object, (P, 2) coordinates and (P,) labels; a box as its two corners, last.
+        (P, 2) coordinates and (P,) labels of each object; a box as its two corners, last.
 
     Returns
     -------
     coords : Tensor
         (N, T, 2).
     labels : Tensor
-        (N, T): `PAD_POINT` once for an object without a box, as SAM does, then `ABSENT` up to the longest.
+        (N, T): as in SAM a `PAD_POINT` for an object without a box, then `ABSENT` up to the longest.
 
     Examples
     --------

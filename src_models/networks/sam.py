@@ -1,4 +1,4 @@
-"""The whole network: image encoder, prompt encoder and mask decoder, and how to build each size of it."""
+"""The whole network of image encoder, prompt encoder and mask decoder, and builders for every architecture."""
 
 from __future__ import annotations
 
@@ -25,25 +25,25 @@ PIXEL_STD = (58.395, 57.12, 57.375)
 
 
 class Sam(nn.Module):
-    """A promptable segmentation network with the official state-dict keys.
+    """Promptable segmentation network with the official state-dict keys.
 
     Parameters
     ----------
     image_encoder : nn.Module
         With attributes ``img_size`` and ``stride`` (pixels).
     prompt_encoder : PromptEncoder
-        Of the same size and stride.
+        Prompt encoder of the same size and stride.
     mask_decoder : MaskDecoder
-        The decoder.
+        Mask decoder.
     kind : str
         Name of the architecture, as `build_sam` takes it.
     dense_decoder : DenseDecoder, optional
-        Finds all objects of a window at once; the default model has one.
+        Decoder that finds all objects of a window at once; the default model has one.
 
     Attributes
     ----------
     quality_head : QualityHead or None
-        Judges masks by themselves, in place of the decoder's predicted IoU; only a calibrated checkpoint has one.
+        Predicts the IoU from the masks, in place of the mask decoder; only a calibrated checkpoint has one.
     """
 
     pixel_mean: Tensor
@@ -75,14 +75,14 @@ class Sam(nn.Module):
     def preprocess(self, image: Tensor) -> Tensor:
         """Normalise an RGB image in 0...255, (B, 3, H, W), and zero-pad it to the network's square.
 
-        The padding follows the normalisation, at the bottom and right, as SAM does.
+        As in SAM, the padding follows the normalisation, at the bottom and right.
         """
         x = (image.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std
         h, w = x.shape[-2:]
         return nn.functional.pad(x, (0, self.img_size - w, 0, self.img_size - h))
 
     def encode_crop(self, crop: Tensor, cell: tuple[int, int]) -> Tensor:
-        """Embed a part of the network's square, normalised, (B, 3, H, W), that lies at `cell` (y, x) of its grid."""
+        """Embed a normalised crop, (B, 3, H, W), of the network's square input at `cell` (y, x) of its grid."""
         encoder = self.image_encoder
         whole = crop.shape[-2:] == (self.img_size, self.img_size)
         if isinstance(encoder, ImageEncoderViT) and not whole:
@@ -98,7 +98,7 @@ class Sam(nn.Module):
         masks: Tensor | None = None,
         multimask: bool = True,
     ) -> DecodedMasks:
-        """Answer N prompts on one image, or on N images.
+        """Decode N prompts on one image, or on N images.
 
         Parameters
         ----------
@@ -107,7 +107,7 @@ class Sam(nn.Module):
         coords, labels, masks
             As in `PromptEncoder.forward`.
         multimask : bool
-            Three masks each, or one.
+            Return three masks for each prompt, or one.
         """
         shape = (embedding.shape[-2], embedding.shape[-1])
         prompt = self.prompt_encoder(coords, labels, masks, shape)
@@ -165,9 +165,9 @@ def build_sam(kind: str = "default", dense: bool | None = None) -> Sam:
     Parameters
     ----------
     kind : {"default", "vit_t", "vit_b", "vit_l", "vit_h"}
-        Architecture; ``vit_t`` is MobileSAM's.
+        Architecture; ``vit_t`` is that of MobileSAM.
     dense : bool, optional
-        With a `DenseDecoder`; by default only the default model has one.
+        Add a `DenseDecoder`; by default only the default model has one.
 
     Raises
     ------
@@ -175,7 +175,7 @@ def build_sam(kind: str = "default", dense: bool | None = None) -> Sam:
         If there is no such architecture.
     """
     if kind not in BUILDERS:
-        raise UnknownModelError(f"unknown architecture {kind!r}; choose one of {', '.join(BUILDERS)}")
+        raise UnknownModelError(f"kind is {kind!r}", parameter="kind", remedy=f"choose one of {', '.join(BUILDERS)}")
     net = BUILDERS[kind]()
     if dense is not None and dense != (net.dense_decoder is not None):
         net.dense_decoder = DenseDecoder() if dense else None

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from src_models.networks.image_encoder import from_windows, to_windows
-from src_models.networks.layers import ConvNorm, LayerNorm2d
+from src_models.networks.layers import ConvNorm, neck
 
 _WIDTHS = (64, 128, 160, 320)
 _DEPTHS = (2, 2, 6, 2)
@@ -45,7 +45,7 @@ class MBConv(nn.Module):
 
 
 class PatchMerging(nn.Module):
-    """Change of width between stages; stride 2, but 1 before the last stage."""
+    """Change the width between stages, with stride 2, or 1 before the last stage."""
 
     def __init__(self, width_in: int, width_out: int, stride: int) -> None:
         super().__init__()
@@ -61,7 +61,7 @@ class PatchMerging(nn.Module):
 
 
 class BiasedAttention(nn.Module):
-    """Self-attention within a window, with one learned bias per head and absolute offset (dy, dx)."""
+    """Self-attention within a window, with a learned bias for each head and absolute offset (dy, dx)."""
 
     bias_index: Tensor
 
@@ -125,13 +125,13 @@ class TinyViTBlock(nn.Module):
 
 
 class Stage(nn.Module):
-    """A stage (keys ``blocks``, ``downsample``); the first is convolutional, the others attend."""
+    """Stage of the encoder (keys ``blocks``, ``downsample``): convolutions in the first, attention in the others."""
 
     def __init__(self, index: int) -> None:
         super().__init__()
-        self.attends = index > 0
+        self.has_attention = index > 0
         width, depth = _WIDTHS[index], _DEPTHS[index]
-        if self.attends:
+        if self.has_attention:
             self.blocks = nn.ModuleList(TinyViTBlock(width, _HEADS[index], _WINDOWS[index]) for _ in range(depth))
         else:
             self.blocks = nn.ModuleList(MBConv(width) for _ in range(depth))
@@ -141,22 +141,22 @@ class Stage(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, H, W) to the next stage's shape."""
-        if self.attends:
+        if self.has_attention:
             x = x.permute(0, 2, 3, 1)
         for block in self.blocks:
             x = block(x)
-        if self.attends:
+        if self.has_attention:
             x = x.permute(0, 3, 1, 2)
         return self.downsample(x) if hasattr(self, "downsample") else x
 
 
 class TinyViT(nn.Module):
-    """MobileSAM's encoder: a normalised image to its embedding.
+    """MobileSAM's image encoder: map a normalised image to its embedding.
 
     Parameters
     ----------
     img_size : int
-        Side of the square the network is meant for, in pixels.
+        Side of the square input, in pixels.
     """
 
     def __init__(self, img_size: int = 1024) -> None:
@@ -165,14 +165,9 @@ class TinyViT(nn.Module):
         self.stride = 16
         self.patch_embed = Stem(_WIDTHS[0])
         self.layers = nn.ModuleList(Stage(i) for i in range(len(_WIDTHS)))
-        self.norm_head = nn.LayerNorm(_WIDTHS[-1])  # of the classifier; kept so that checkpoints load unchanged
+        self.norm_head = nn.LayerNorm(_WIDTHS[-1])  # of the unused classifier; kept so that checkpoints load unchanged
         self.head = nn.Linear(_WIDTHS[-1], 1000)
-        self.neck = nn.Sequential(
-            nn.Conv2d(_WIDTHS[-1], 256, 1, bias=False),
-            LayerNorm2d(256),
-            nn.Conv2d(256, 256, 3, padding=1, bias=False),
-            LayerNorm2d(256),
-        )
+        self.neck = neck(_WIDTHS[-1], 256)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, 3, H, W), normalised, to the embedding (B, 256, H / 16, W / 16)."""

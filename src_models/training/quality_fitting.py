@@ -26,7 +26,7 @@ _FEWEST = 50
 
 
 @dataclass(frozen=True)
-class Judged:
+class FittingSample:
     """One answer whose masks have been compared with the truth.
 
     Attributes
@@ -34,7 +34,7 @@ class Judged:
     group : str
         Its data set; each counts the same.
     features : ndarray of float32
-        (M, F) from `src_models.networks.quality_head.describe`.
+        (M, F) from `src_models.networks.quality_head.mask_features`.
     iou : ndarray of float32
         (M,) true IoU.
     """
@@ -44,12 +44,12 @@ class Judged:
     iou: NDArray[np.float32]
 
 
-def fit_quality(answers: Sequence[Judged], seed: int = 0) -> QualityHead:
+def fit_quality(answers: Sequence[FittingSample], seed: int = 0) -> QualityHead:
     """Fit a head, by squared error and by the IoU that choosing its best mask loses.
 
     Parameters
     ----------
-    answers : sequence of Judged
+    answers : sequence of FittingSample
         At least 50.
     seed : int
         Of the first weights; the rest is deterministic.
@@ -91,7 +91,7 @@ def fit_quality(answers: Sequence[Judged], seed: int = 0) -> QualityHead:
     return head.eval().requires_grad_(False)
 
 
-def _stacked(answers: Sequence[Judged]) -> tuple[Tensor, Tensor, Tensor]:
+def _stacked(answers: Sequence[FittingSample]) -> tuple[Tensor, Tensor, Tensor]:
     """Features (R, M, F), IoU (R, M) and which masks are real (R, M), where some answers have fewer masks."""
     most = max(len(a.iou) for a in answers)
     features = np.zeros((len(answers), most, len(FEATURES)), np.float32)

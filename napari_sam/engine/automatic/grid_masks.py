@@ -101,7 +101,7 @@ def ask_points(
             raise CancelledError("the search for objects was cancelled")
         asked, waiting = waiting[:size], waiting[size:]
         with turn(), torch.inference_mode():
-            state = decoder.look(xy[asked])
+            state = decoder.decode_tokens(xy[asked])
             some = _promising(decoder, state, asked, frame, settings)
         found += some
         if covered is not None:
@@ -174,7 +174,7 @@ def every_mask(
     for first in range(0, len(points), size):
         asked = np.arange(first, min(first + size, len(points)))
         with torch.inference_mode():
-            state = decoder.look(xy[asked])
+            state = decoder.decode_tokens(xy[asked])
             logits = decoder.masks(state, torch.arange(len(asked), device=embedding.device), slots)
             logits, judged = logits[..., :height, :width].float().cpu(), state.predicted_iou[:, slots].float().cpu()
         for slot, found in enumerate(out):

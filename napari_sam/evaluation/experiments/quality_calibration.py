@@ -14,9 +14,9 @@ from napari_sam.errors import ImageError
 from napari_sam.evaluation.experiments.simulated_clicks import labelled_images, next_prompt, prediction_iou
 from napari_sam.predictor import Predictor
 from src_models.checkpoints.checkpoint_files import load_sam, save_sam
-from src_models.networks.quality_head import QualityHead, describe
+from src_models.networks.quality_head import QualityHead, mask_features
 from src_models.training.prompt_simulation import deepest_point
-from src_models.training.quality_fitting import Judged, fit_quality
+from src_models.training.quality_fitting import FittingSample, fit_quality
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from napari_sam.engine.interactive.prediction import Prediction
     from src_models.networks.mask_decoder import DecodedMasks
-    from src_models.networks.quality_head import Asked
+    from src_models.networks.quality_head import PromptTensors
     from src_models.training.config import FolderConfig
 
 _MIN_AREA_PX = 16
@@ -40,9 +40,9 @@ class Recorder(QualityHead):
         super().__init__()
         self.seen: dict[bytes, NDArray[np.float32]] = {}
 
-    def judge(self, decoded: DecodedMasks, asked: Asked, img_size: int) -> torch.Tensor:
+    def predict_iou(self, decoded: DecodedMasks, asked: PromptTensors, img_size: int) -> torch.Tensor:
         """Keep the features by the answer's logits; the decoder's own scores."""
-        features = describe(decoded, asked, img_size).cpu().numpy()
+        features = mask_features(decoded, asked, img_size).cpu().numpy()
         for logits, known in zip(decoded.logits.float().cpu().numpy(), features, strict=True):
             self.seen[_digest(logits)] = known
         return decoded.predicted_iou.float()
@@ -102,7 +102,7 @@ def calibrate(
     net.quality_head = Recorder()
     predictor = Predictor(net, device)
     recorder = _recorder_of(predictor)
-    answers: list[Judged] = []
+    answers: list[FittingSample] = []
     for folder in folders:
         before = len(answers)
         pairs = [
@@ -135,7 +135,7 @@ def _judged(
     labels: NDArray[np.int32],
     per_image: int,
     group: str,
-) -> list[Judged]:
+) -> list[FittingSample]:
     """Answers about some objects of an image, and how good they are."""
     predictor.set_image(image)
     if labels.shape != predictor.image.shape:
@@ -160,7 +160,7 @@ def _judged(
     rounds.append(predictor.predict_many(boxed))
     rounds += [predictor.predict_many(some, multimask=False) for some in (asks, boxed)]
     return [
-        Judged(
+        FittingSample(
             group,
             recorder.known(prediction),
             np.array([prediction_iou(prediction, k, *truth) for k in range(len(prediction.masks))], np.float32),

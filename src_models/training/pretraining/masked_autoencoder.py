@@ -16,12 +16,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from src_models.model_errors import TrainingError
-from src_models.networks.image_encoder import ImageEncoderViT, MLPBlock
+from src_models.networks.image_encoder import ImageEncoderViT
+from src_models.networks.layers import FeedForward
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from src_models.networks.image_encoder import Block
+    from src_models.networks.image_encoder import ViTBlock
     from src_models.networks.sam import Sam
     from src_models.training.pretraining.pretrain_config import PretrainConfig
 
@@ -186,7 +187,7 @@ class DecoderBlock(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.proj = nn.Linear(width, width)
         self.norm2 = nn.LayerNorm(width, eps=1e-6)
-        self.mlp = MLPBlock(width, 4 * width)
+        self.mlp = FeedForward(width, 4 * width)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, N, C) to the same shape."""
@@ -249,7 +250,7 @@ class MaskedViT(nn.Module):
         x = (x + self.encoder.pos_embed[:, top : top + h, left : left + w]).flatten(1, 2)
         x = x.gather(1, visible[..., None].expand(-1, -1, x.shape[-1]))
         for module in self.encoder.blocks:
-            block = cast("Block", module)
+            block = cast("ViTBlock", module)
             attention = block.attn
             y = attend(block.norm1(x), attention.qkv, attention.proj, attention.heads)
             x = x + block.drop_path(y)

@@ -417,7 +417,7 @@ def test_point_decoder_agrees_with_the_mask_decoder(predictor, where):
     asked = np.array([where, (300.0, 123.0)], np.float32)
     wanted = runner.decode(embedding, [(one[None], np.array([1])) for one in asked])
     decoder = PointDecoder(runner.net, runner.dtype, embedding)
-    state = decoder.look(torch.from_numpy(asked))
+    state = decoder.decode_tokens(torch.from_numpy(asked))
     logits = decoder.masks(state, torch.tensor([1, 0])).flip(0)
     assert torch.allclose(state.predicted_iou[:, 1:], wanted.predicted_iou, atol=1e-4)
     assert float((logits - wanted.logits).abs().max()) < 0.02  # of logits from about -20 to 20

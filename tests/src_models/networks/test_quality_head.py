@@ -8,7 +8,7 @@ import torch
 
 from src_models.checkpoints.checkpoint_files import load_sam, save_official, save_sam
 from src_models.networks.mask_decoder import DecodedMasks
-from src_models.networks.quality_head import FEATURES, Asked, QualityHead, describe
+from src_models.networks.quality_head import FEATURES, PromptTensors, QualityHead, mask_features
 from src_models.networks.sam import build_sam
 from src_models.runtime import Runner
 
@@ -18,9 +18,9 @@ def _known(logits, points=((0.0, 0.0, 1),), masks=None, used=(4, 4)):
     logits = torch.from_numpy(np.stack(logits))[None]
     coords = torch.tensor([[p[:2] for p in points]])
     labels = torch.tensor([[p[2] for p in points]])
-    asked = Asked(coords, labels, masks, None, used)
+    prompts = PromptTensors(coords, labels, masks, None, used)
     decoded = DecodedMasks(logits, torch.full(logits.shape[:2], 0.5))
-    features = describe(decoded, asked, img_size=8)[0]
+    features = mask_features(decoded, prompts, img_size=8)[0]
     return {name: features[:, i].tolist() for i, name in enumerate(FEATURES)}
 
 

@@ -9,8 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from src_models.networks.image_encoder import Attention as GridAttention
-from src_models.networks.image_encoder import from_windows, to_windows
+from src_models.networks.image_encoder import GridAttention, from_windows, to_windows
 from src_models.networks.mask_decoder import MaskDecoder
 from src_models.networks.prompt_encoder import ABSENT, PAD_POINT, POSITIVE, PromptEncoder, pad_prompts
 from src_models.networks.sam import build_sam

@@ -11,7 +11,7 @@ from src_models.checkpoints.checkpoint_files import load_sam
 from src_models.model_errors import TrainingError
 from src_models.networks.quality_head import FEATURES
 from src_models.training.config import FolderConfig
-from src_models.training.quality_fitting import Judged, fit_quality
+from src_models.training.quality_fitting import FittingSample, fit_quality
 
 _SOFT = FEATURES.index("soft IoU")
 
@@ -21,7 +21,7 @@ def _answers(rng, count=200):
     answers = []
     for i in range(count):
         features = rng.random((3 if i % 4 else 1, len(FEATURES))).astype(np.float32)
-        answers.append(Judged("ab"[i % 2], features, 0.2 + 0.6 * features[:, _SOFT]))
+        answers.append(FittingSample("ab"[i % 2], features, 0.2 + 0.6 * features[:, _SOFT]))
     return answers
 
 
