@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
     from src_models.networks.dense_decoder import DenseDecoder
     from src_models.training.config import FolderConfig, TrainConfig
-    from src_models.training.data.crops import Pair
+    from src_models.training.data.labelled_images import LabelledImage
 
 _PREFETCH = 4
 _LOG_EVERY = 20
@@ -100,14 +100,14 @@ class Trainer:
         self._with_gradient = torch.compile(self._masks) if config.compile else self._masks
         self.step, self.best = 0, float("-inf")
 
-    def _read(self, root: Path, config: FolderConfig) -> tuple[Pair, ...]:
+    def _read(self, root: Path, config: FolderConfig) -> tuple[LabelledImage, ...]:
         """Read a data set, and remember what was left out of it."""
         path = root / config.path
         if not path.exists():
             raise TrainingError(f"data set {config.path!r}: no {path}; paths are relative to the data root (--data)")
         found = read_dataset(path, config.include, config.channels or None)
         self.skipped += tuple(f"{config.path}: {reason}" for reason in found.skipped)
-        return found.pairs
+        return found.images
 
     def run(
         self,
@@ -436,7 +436,7 @@ def _plain(config: TrainConfig) -> dict[str, Any]:
     return {k: [dict(f) for f in v] if k in ("folders", "validation") else v for k, v in table.items()}
 
 
-def _fingerprint(sets: list[tuple[Pair, ...]]) -> int:
+def _fingerprint(sets: list[tuple[LabelledImage, ...]]) -> int:
     """CRC-32 over all images and labels, in order."""
     crc = 0
     for pair in (p for pairs in sets for p in pairs):

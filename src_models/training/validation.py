@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from src_models.networks.sam import Sam
     from src_models.training.config import TrainConfig
-    from src_models.training.data.crops import Pair
+    from src_models.training.data.labelled_images import LabelledImage
 
 _CROPS = 16  # of each data set
 
@@ -30,7 +30,7 @@ class Validation:
 
     Parameters
     ----------
-    sets : sequence of sequence of Pair
+    sets : sequence of sequence of LabelledImage
         The data sets; each counts the same.
     config : TrainConfig
         Size of the crops and objects per crop.
@@ -38,7 +38,7 @@ class Validation:
         Side of the network's input.
     """
 
-    def __init__(self, sets: Sequence[Sequence[Pair]], config: TrainConfig, img_size: int) -> None:
+    def __init__(self, sets: Sequence[Sequence[LabelledImage]], config: TrainConfig, img_size: int) -> None:
         self.bf16 = config.bf16
         self.sets: list[list[Crop]] = []
         for i, pairs in enumerate(sets):

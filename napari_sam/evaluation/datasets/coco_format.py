@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.datasets.ground_truth import GroundTruth, object_from_mask
 from napari_sam.evaluation.datasets.labelled_samples import Sample, file_identity
+from src_models.training.data.coco_dataset import find_image
 from src_models.training.data.coco_files import object_mask
-from src_models.training.data.datasets import find_image
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

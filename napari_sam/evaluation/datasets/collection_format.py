@@ -12,7 +12,8 @@ import numpy as np
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.datasets.ground_truth import GroundTruth, truth_from_labels
 from napari_sam.evaluation.datasets.labelled_samples import Sample, file_identity
-from src_models.training.data.datasets import checked_labels, read_picture
+from src_models.training.data.labelled_images import checked_labels
+from src_models.training.data.picture_files import read_picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

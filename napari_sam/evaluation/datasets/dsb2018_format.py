@@ -10,7 +10,7 @@ import numpy as np
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.datasets.ground_truth import GroundTruth, TrueObject, object_from_mask
 from napari_sam.evaluation.datasets.labelled_samples import Sample, file_identity
-from src_models.training.data.datasets import read_picture
+from src_models.training.data.picture_files import read_picture
 
 if TYPE_CHECKING:
     from pathlib import Path

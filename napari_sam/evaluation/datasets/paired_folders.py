@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from napari_sam.evaluation.datasets.collection_format import LABELS_SUFFIX, find_collection_samples, sample_from_pair
 from napari_sam.evaluation.datasets.ground_truth import GroundTruth, truth_from_labels
 from napari_sam.evaluation.datasets.labelled_samples import Sample, file_identity
-from src_models.training.data.datasets import folder_pairs, looks_like_dataset, read_dataset
+from src_models.training.data.datasets import looks_like_dataset, read_dataset
+from src_models.training.data.folder_dataset import folder_pairs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from src_models.training.data.crops import Pair
+    from src_models.training.data.labelled_images import LabelledImage
 
 _ZARR_FILES = ("zarr.json", ".zgroup", ".zattrs")
 
@@ -64,8 +65,8 @@ def _find_zarr_samples(root: Path) -> list[Sample]:
 
 
 @lru_cache(maxsize=1)
-def _read_pairs(root: Path) -> tuple[Pair, ...]:
-    return tuple(read_dataset(root).pairs)
+def _read_pairs(root: Path) -> tuple[LabelledImage, ...]:
+    return tuple(read_dataset(root).images)
 
 
 def _read_pair_truth(root: Path, index: int) -> GroundTruth:

@@ -10,7 +10,7 @@ import numpy as np
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.datasets.ground_truth import GroundTruth, truth_from_labels
 from napari_sam.evaluation.datasets.labelled_samples import Sample, file_identity
-from src_models.training.data.datasets import checked_labels
+from src_models.training.data.labelled_images import checked_labels
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

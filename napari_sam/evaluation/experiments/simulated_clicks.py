@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from src_models.training.data.datasets import checked_labels, read_dataset, read_picture
+from src_models.training.data.datasets import read_dataset
+from src_models.training.data.labelled_images import checked_labels
+from src_models.training.data.picture_files import read_picture
 from src_models.training.prompt_simulation import correction
 
 if TYPE_CHECKING:
@@ -31,7 +33,7 @@ def labelled_images(folder: Path) -> Iterator[tuple[Path | NDArray[np.uint8], ND
     """
     found = sorted(folder.glob("*.labels.tif"))
     if not found:
-        yield from ((pair.image, pair.labels) for pair in read_dataset(folder).pairs)
+        yield from ((pair.image, pair.labels) for pair in read_dataset(folder).images)
     for path in found:
         name = path.name.removesuffix(".labels.tif")
         images = sorted(folder.glob(f"{name}.image.*"))

@@ -15,7 +15,9 @@ from napari_sam.evaluation.datasets.labelled_samples import file_identity, read_
 from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates
 from napari_sam.evaluation.metrics.label_matching import label_scores
 from src_models.settings import setting
-from src_models.training.data.datasets import LABELS_END, checked_labels, read_picture
+from src_models.training.data.folder_dataset import LABEL_ENDINGS
+from src_models.training.data.labelled_images import checked_labels
+from src_models.training.data.picture_files import read_picture
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -120,7 +122,7 @@ def find_label_file(folder: Path, sample: Sample) -> Path | None:
     """The label image of a sample in a folder, or in a sub-folder of it called as the data set; None without one."""
     name = Path(sample.name).name
     for place in (folder / sample.dataset, folder):
-        for end in (*LABELS_END, ""):  # the bare name may be the image
+        for end in (*LABEL_ENDINGS, ""):  # the bare name may be the image
             for suffix in _ENDINGS:
                 path = place / f"{name}{end}{suffix}"
                 if path.exists():

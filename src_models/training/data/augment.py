@@ -1,4 +1,4 @@
-"""Changes of appearance that microscopes and satellites make for free; masks stay as they are."""
+"""Augmentation: changes of appearance, which leave the masks unchanged, and rotations and reflections."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 PADDING = (124, 116, 104)
-"""Colour outside the image, RGB: the mean, which normalisation makes zero."""
+"""Colour outside the image, RGB: the mean, which is normalised to zero."""
 
 
 def augment(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.uint8]:
@@ -24,7 +24,7 @@ def augment(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
     image : ndarray of uint8
         (H, W, 3).
     rng : numpy.random.Generator
-        Decides what happens: grey, channel order, inversion, gamma, contrast, gain per channel, blur, noise.
+        Draws the changes: grey, channel order, inversion, gamma, contrast, gain per channel, blur, noise.
 
     Returns
     -------
@@ -51,14 +51,14 @@ def augment(image: NDArray[np.uint8], rng: np.random.Generator) -> NDArray[np.ui
         noise = rng.standard_normal((*x.shape[:2], 1 if rng.random() < 0.5 else 3), dtype=np.float32)
         x = x + noise * np.float32(rng.uniform(0.01, 0.08))
     out: NDArray[np.uint8] = (np.clip(x, 0, 1) * 255 + 0.5).astype(np.uint8)
-    out[(image == np.array(PADDING, np.uint8)).all(-1)] = PADDING  # what lies outside the image is always the same
+    out[(image == np.array(PADDING, np.uint8)).all(-1)] = PADDING  # pixels outside the image keep their colour
     return out
 
 
 def dihedral(
     image: NDArray[np.uint8], labels: NDArray[np.int32], rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Turn by a multiple of 90 degrees and maybe mirror, image and labels together."""
+    """Rotate image and labels by a random multiple of 90 degrees, and mirror half of them."""
     turns = int(rng.integers(4))
     image, labels = np.rot90(image, turns), np.rot90(labels, turns)
     if rng.random() < 0.5:
@@ -66,19 +66,19 @@ def dihedral(
     return np.ascontiguousarray(image), np.ascontiguousarray(labels)
 
 
-def turn(
+def rotate(
     image: NDArray[np.uint8], labels: NDArray[np.int32], side: int, rng: np.random.Generator
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Turn image and labels by any angle and keep the middle.
+    """Rotate image and labels by a random angle and keep the centre.
 
     Parameters
     ----------
     image : ndarray of uint8
-        (S, S, 3), S at least `side` times the square root of two if no corner shall be empty.
+        (S, S, 3); no corner stays empty if S is at least `side` times the square root of two.
     labels : ndarray of int32
         (S, S).
     side : int
-        Height and width of what is kept.
+        Height and width of the result.
     rng : numpy.random.Generator
         Draws the angle.
     """

@@ -1,17 +1,16 @@
-"""Labelled images, and the crops of them that a network is trained on."""
+"""Crops of labelled and synthetic images, as a network is trained on them."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from src_models.model_errors import TrainingError
-from src_models.training.data.augment import PADDING, augment, dihedral, turn
+from src_models.training.data.augment import PADDING, augment, dihedral, rotate
 from src_models.training.dense_targets import dense_target
 from src_models.training.synthetic.sample import synthetic_sample
 
@@ -21,70 +20,27 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from src_models.training.config import TrainConfig
+    from src_models.training.data.labelled_images import LabelledImage
 
-_TURNED = 0.25  # share of the crops that are turned by an angle that is no multiple of 90 degrees
+_ROTATED = 0.25  # share of the crops rotated by an angle that is no multiple of 90 degrees
 _TRIES = 300
-_MIN_OBJECT_PX = 40  # visible pixels of the crop; less is not an object a person would click
-
-
-def to_rgb8(array: NDArray[np.generic]) -> NDArray[np.uint8]:
-    """Grey or multi-channel, any depth, to RGB uint8: 8-bit stays, the rest is stretched from 0.1 to 99.9 %.
-
-    >>> to_rgb8(np.array([[0, 65535]], np.uint16)).tolist()
-    [[[0, 0, 0], [255, 255, 255]]]
-    """
-    if array.ndim == 2:
-        array = array[..., None]
-    array = array[..., :3] if array.shape[-1] >= 3 else array[..., :1]
-    if array.dtype != np.uint8:
-        x = array.astype(np.float32)
-        low, high = np.percentile(x, [0.1, 99.9])
-        array = np.clip((x - low) / max(high - low, 1e-6) * 255 + 0.5, 0, 255).astype(np.uint8)
-    rgb: NDArray[np.uint8] = np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)))
-    return rgb
-
-
-@dataclass(frozen=True)
-class Pair:
-    """An image and its labels, decoded.
-
-    Attributes
-    ----------
-    name : str
-        For messages.
-    image : ndarray of uint8
-        (H, W, 3).
-    labels : ndarray of int32
-        (H, W), 0 is background.
-    """
-
-    name: str
-    image: NDArray[np.uint8]
-    labels: NDArray[np.int32]
-
-    @cached_property
-    def boxes(self) -> NDArray[np.int64]:
-        """(n, 4) boxes (y0, x0, y1, x1), half-open, of the objects present."""
-        from scipy import ndimage  # noqa: PLC0415 - only training needs it
-
-        found = [s for s in ndimage.find_objects(self.labels) if s is not None]
-        return np.array([[s[0].start, s[1].start, s[0].stop, s[1].stop] for s in found]).reshape(-1, 4)
+_MIN_OBJECT_PX = 40  # visible pixels in the crop; nobody would click a smaller object
 
 
 @dataclass(frozen=True)
 class Crop:
-    """What a training step sees of one image.
+    """Training crop of an image.
 
     Attributes
     ----------
     image : ndarray of uint8
         (S, S, 3).
     masks : ndarray of bool
-        (N, S, S), one object each.
+        (N, S, S), of the objects to prompt.
     labels : ndarray of int32
         (S, S), all objects.
     dense : ndarray of float32 or None
-        (3, S / pitch, S / pitch) target of the dense decoder, if it is trained.
+        (3, S / pitch, S / pitch) target of the dense decoder; None if it is not trained.
     """
 
     image: NDArray[np.uint8]
@@ -94,25 +50,25 @@ class Crop:
 
 
 class CropSampler:
-    """Draw crops as the engine's windows would show them.
+    """Draw random crops at the scales of the engine's windows.
 
     Parameters
     ----------
-    folders : sequence of (float, list of Pair)
-        Weight and content of each data set.
+    folders : sequence of (float, list of LabelledImage)
+        Weight and images of each data set.
     config : TrainConfig
         Crop size, objects per image, share of synthetic images.
     img_size : int
-        Side of the network's input: an image that fits is scaled to it before it is cropped.
+        Side of the network's input, to which an image is scaled before it is cropped.
     pitch : int
-        Pixels of the input per pixel of the dense decoder's target; 0 for no target.
+        Pixels of the input per pixel of the dense target; 0 for no target.
     plain : bool
-        No synthetic images and no change of appearance, for validation.
+        Without synthetic images and augmentation, for validation.
     """
 
     def __init__(
         self,
-        folders: Sequence[tuple[float, Sequence[Pair]]],
+        folders: Sequence[tuple[float, Sequence[LabelledImage]]],
         config: TrainConfig,
         img_size: int,
         pitch: int = 0,
@@ -127,12 +83,12 @@ class CropSampler:
         self._textures = [p.image for pairs in self._sets for p in pairs[:20] if min(p.labels.shape) > 64]
 
     def draw(self, rng: np.random.Generator) -> Crop:
-        """One crop with at least one object.
+        """Draw a crop with at least one object.
 
         Raises
         ------
         TrainingError
-            If no crop of many shows an object of a size that can be learned.
+            If none of many crops shows an object of a suitable size.
         """
         side = self._config.crop_px
         share = 0.0 if self._plain else self._config.augment
@@ -146,9 +102,9 @@ class CropSampler:
                 pair = pairs[int(rng.integers(len(pairs)))]
                 if self._config.crops == "jitter":
                     image, labels = self._cut(pair, side, self._jitter(pair, rng), rng)
-                elif varied and rng.random() < _TURNED:  # cut generously, turn by any angle, keep the middle
+                elif varied and rng.random() < _ROTATED:  # cut a larger square, rotate it by any angle, keep the centre
                     large = math.ceil(side * math.sqrt(2))
-                    image, labels = turn(*self._cut(pair, large, self._zoom(pair, side, rng), rng), side, rng)
+                    image, labels = rotate(*self._cut(pair, large, self._zoom(pair, side, rng), rng), side, rng)
                 else:
                     image, labels = self._cut(pair, side, self._zoom(pair, side, rng), rng)
             if varied:
@@ -157,33 +113,33 @@ class CropSampler:
             if masks is not None:
                 dense = dense_target(labels, self._pitch) if self._pitch else None
                 return Crop(augment(image, rng) if varied else image, masks, labels, dense)
-        raise TrainingError(
-            f"none of {_TRIES} crops of {side} x {side} px shows an object of {_MIN_OBJECT_PX} px to 90 % of the crop; "
-            f"use a larger crop_px, or smaller images"
+        message = (
+            f"none of {_TRIES} crops of {side} x {side} px shows an object of {_MIN_OBJECT_PX} px to 90 % of the crop"
         )
+        raise TrainingError(message, parameter="crop_px", remedy="use a larger crop_px, or smaller images")
 
-    def _zoom(self, pair: Pair, side: int, rng: np.random.Generator) -> tuple[float, NDArray[np.int64]]:
-        """Scale of the crop and the box of the object it shows, as the engine's windows would have it."""
+    def _zoom(self, pair: LabelledImage, side: int, rng: np.random.Generator) -> tuple[float, NDArray[np.int64]]:
+        """Draw an object and the scale of its crop, as in the engine's windows; return the scale and its box."""
         box = pair.boxes[int(rng.integers(len(pair.boxes)))]
         extent = float(max(box[2] - box[0], box[3] - box[1]))
         if rng.random() < 0.45:
             zoom = self._img_size / max(pair.labels.shape) * np.exp(rng.normal(0, 0.25))
-        else:  # the object takes a chosen share of the crop
+        else:  # the object takes a random share of the crop
             zoom = np.exp(rng.uniform(np.log(0.10), np.log(0.85))) * side / extent
         return float(np.clip(zoom, min(0.2, 0.85 * side / extent), 8.0)), box
 
-    def _jitter(self, pair: Pair, rng: np.random.Generator) -> tuple[float, NDArray[np.int64]]:
-        """Large-scale jitter: the whole image fits the network's input 0.1 to 2 times."""
+    def _jitter(self, pair: LabelledImage, rng: np.random.Generator) -> tuple[float, NDArray[np.int64]]:
+        """Draw an object, and a scale at which the image is 0.1 to 2 times as large as the network's input."""
         box = pair.boxes[int(rng.integers(len(pair.boxes)))]
         return float(self._img_size / max(pair.labels.shape) * rng.uniform(0.1, 2.0)), box
 
     def _cut(
-        self, pair: Pair, side: int, where: tuple[float, NDArray[np.int64]], rng: np.random.Generator
+        self, pair: LabelledImage, side: int, target: tuple[float, NDArray[np.int64]], rng: np.random.Generator
     ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-        """Cut a square of `side` pixels around an object, at a scale."""
+        """Cut a square of `side` pixels around an object; `target` is the scale and the box of the object."""
         h, w = pair.labels.shape
-        zoom, (y0, x0, y1, x1) = where
-        span = side / zoom  # of the crop, in image pixels
+        zoom, (y0, x0, y1, x1) = target
+        span = side / zoom  # side of the crop in pixels of the image
         corner = []
         for low, high, size in ((y0, y1, h), (x0, x1, w)):
             middle = (low + high) / 2 + rng.uniform(-0.3, 0.3) * span
@@ -192,22 +148,22 @@ class CropSampler:
         height, width = min(span, h - top), min(span, w - left)
         size_px = (max(1, round(width * zoom)), max(1, round(height * zoom)))
         size_px = (min(size_px[0], side), min(size_px[1], side))
-        # Only the part that is shown becomes a Pillow image, which copies it.
-        margin = math.ceil(2 / zoom) + 1  # what the resampling filter reaches
+        # Pillow copies its input, so it receives only the visible part.
+        margin = math.ceil(2 / zoom) + 1  # reach of the resampling filter
         y, x = max(int(top) - margin, 0), max(int(left) - margin, 0)
         part = (slice(y, math.ceil(top + height) + margin), slice(x, math.ceil(left + width) + margin))
         box = (left - x, top - y, left - x + width, top - y + height)
-        shown = np.asarray(Image.fromarray(pair.image[part]).resize(size_px, Image.Resampling.BILINEAR, box=box))
+        resized = np.asarray(Image.fromarray(pair.image[part]).resize(size_px, Image.Resampling.BILINEAR, box=box))
         cut = Image.fromarray(pair.labels[part]).resize(size_px, Image.Resampling.NEAREST, box=box)
         image = np.empty((side, side, 3), np.uint8)
         image[:] = PADDING
         labels = np.zeros((side, side), np.int32)
-        image[: size_px[1], : size_px[0]] = shown
+        image[: size_px[1], : size_px[0]] = resized
         labels[: size_px[1], : size_px[0]] = np.asarray(cut)
         return image, labels
 
     def _objects(self, labels: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.bool_] | None:
-        """Masks of up to `objects` objects, repeated if there are fewer; None if there is none."""
+        """Choose `objects` objects, repeated if there are fewer; return their masks, or None without objects."""
         ids, counts = np.unique(labels, return_counts=True)
         limit = 0.9 * labels.size
         usable = ids[(ids > 0) & (counts >= _MIN_OBJECT_PX) & (counts <= limit)]

@@ -12,8 +12,9 @@ from src_models.model_errors import TrainingError
 from src_models.settings import setting_infos
 from src_models.training.config import FolderConfig, TrainConfig
 from src_models.training.config_files import find_config, recipe_names
-from src_models.training.data.augment import augment, dihedral, turn
-from src_models.training.data.crops import CropSampler, Pair
+from src_models.training.data.augment import augment, dihedral, rotate
+from src_models.training.data.crops import CropSampler
+from src_models.training.data.labelled_images import LabelledImage
 from src_models.training.losses import dice_loss, focal_loss, mask_iou, prompt_loss
 from src_models.training.pretraining.pretrain_config import PretrainConfig
 from src_models.training.prompt_simulation import correction, deepest_point, noisy_box, random_point
@@ -200,7 +201,7 @@ def test_the_recipes_are_valid(name):
 def test_crops_hold_objects_at_every_scale(rng):
     labels = np.zeros((300, 400), np.int32)
     labels[100:130, 200:230] = 5
-    pair = Pair("p", np.repeat((labels > 0).astype(np.uint8)[..., None] * 200, 3, 2), labels)
+    pair = LabelledImage("p", np.repeat((labels > 0).astype(np.uint8)[..., None] * 200, 3, 2), labels)
     config = TrainConfig(crop_px=128, objects=3, synthetic_weight=0)
     sampler = CropSampler([(1.0, [pair])], config, 512)
     for _ in range(20):
@@ -213,7 +214,7 @@ def test_crops_hold_objects_at_every_scale(rng):
 def test_large_scale_jitter_spans_the_papers_range(rng):
     labels = np.zeros((100, 200), np.int32)
     labels[20:80, 50:150] = 1
-    pair = Pair("p", np.zeros((100, 200, 3), np.uint8), labels)
+    pair = LabelledImage("p", np.zeros((100, 200, 3), np.uint8), labels)
     sampler = CropSampler([(1.0, [pair])], TrainConfig(crops="jitter", synthetic_weight=0), 512)
     zooms = np.array([sampler._jitter(pair, rng)[0] for _ in range(300)]) * 200 / 512
     assert 0.1 <= zooms.min() < 0.2
@@ -224,7 +225,7 @@ def test_turning_by_any_angle_keeps_image_and_labels_together(rng):
     labels = np.zeros((92, 92), np.int32)
     labels[20:60, 30:80] = 3
     image = np.repeat((labels > 0).astype(np.uint8)[..., None] * 255, 3, 2)
-    turned, turned_labels = turn(image, labels, 64, rng)
+    turned, turned_labels = rotate(image, labels, 64, rng)
     assert turned.shape == (64, 64, 3)
     assert np.mean((turned[..., 0] > 127) == (turned_labels == 3)) > 0.98
     assert set(np.unique(turned_labels)) <= {0, 3}

@@ -496,7 +496,7 @@ def test_what_is_no_picture_is_refused(array, reason, tmp_path):
 
 
 def test_a_huge_image_is_refused_unread(tmp_path, monkeypatch):
-    monkeypatch.setattr("src_models.training.data.unlabelled._LARGEST_BYTES", 1000)
+    monkeypatch.setattr("src_models.training.data.unlabelled._MAX_BYTES", 1000)
     tifffile.imwrite(tmp_path / "x.tif", np.zeros((40, 40), np.uint8))
     with pytest.raises(TrainingError, match="smaller files"):
         read_planes(tmp_path / "x.tif")
