@@ -14,7 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from napari_sam.engine.automatic.grid_filters import GridSettings
+    from napari_sam.engine.automatic.grid_settings import GridSettings
     from napari_sam.engine.interactive.prediction import Prediction
     from napari_sam.engine.interactive.prompts import MaskPrompt
     from napari_sam.io.images.open_image import open_image
@@ -40,7 +40,7 @@ __all__ = [
 
 _HOMES = {
     "EverythingReport": "napari_sam.jobs.segment_image",
-    "GridSettings": "napari_sam.engine.automatic.grid_filters",
+    "GridSettings": "napari_sam.engine.automatic.grid_settings",
     "LabelStore": "napari_sam.io.labels.label_store",
     "MaskPrompt": "napari_sam.engine.interactive.prompts",
     "Prediction": "napari_sam.engine.interactive.prediction",

@@ -99,7 +99,8 @@ class Ours:
 
     def grid(self, image: Path, settings: dict[str, Any]) -> list[tuple[Array, Any]]:
         """All masks."""
-        from napari_sam.engine.automatic.grid_finder import GridSettings, MaskGenerator
+        from napari_sam.engine.automatic.grid_settings import GridSettings
+        from napari_sam.engine.automatic.mask_generator import MaskGenerator
 
         found = MaskGenerator(self.predictor, GridSettings(**settings)).generate(np.load(image))
         return [((lambda one=one: one.mask), one.bbox[:2]) for one in found]
@@ -107,7 +108,7 @@ class Ours:
     def tiled(self, image: Path, settings: dict[str, Any], folder: Path) -> int:
         """All objects, as a label store."""
         from napari_sam import segment_everything
-        from napari_sam.engine.automatic.grid_finder import GridSettings
+        from napari_sam.engine.automatic.grid_settings import GridSettings
 
         report = segment_everything(
             np.load(image),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from napari_sam.engine.automatic.grid_filters import GridSettings  # noqa: TC001 - read by field_types
+from napari_sam.engine.automatic.grid_settings import GridSettings  # noqa: TC001 - read by field_types
 from napari_sam.errors import PromptError, SettingsError
 from src_models.settings import setting, validate
 from src_models.watershed_settings import WatershedSettings  # noqa: TC001

@@ -12,7 +12,8 @@ import numpy as np
 
 from napari_sam.engine.automatic.dense_finder import OVERLAP, DenseFinder
 from napari_sam.engine.automatic.dense_maps import dense_side
-from napari_sam.engine.automatic.grid_finder import GridFinder, GridSettings
+from napari_sam.engine.automatic.grid_finder import GridFinder
+from napari_sam.engine.automatic.grid_settings import GridSettings
 from napari_sam.engine.automatic.magnification import estimate_scale
 from napari_sam.engine.normalisation import Normalisation
 from napari_sam.engine.tiling.find_tiles import find_tile

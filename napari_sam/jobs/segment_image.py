@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_sam.engine.automatic.grid_finder import GridSettings
+    from napari_sam.engine.automatic.grid_settings import GridSettings
     from napari_sam.engine.interactive.window_predictor import WindowPredictor
     from src_models.watershed_settings import WatershedSettings
 

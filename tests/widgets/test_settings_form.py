@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from napari_sam.engine.automatic.grid_filters import GridSettings
+from napari_sam.engine.automatic.grid_settings import GridSettings
 from napari_sam.errors import SettingsError
 from napari_sam.jobs.job_settings import EverythingSettings
 from napari_sam.widgets.qt_helpers import Fold

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
 
-    from napari_sam.engine.automatic.grid_finder import GridSettings
+    from napari_sam.engine.automatic.grid_settings import GridSettings
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.labels.label_store import LabelStore
     from napari_sam.io.prompts.prompt_table import PromptTable
@@ -337,7 +337,7 @@ def _summary(args: argparse.Namespace, method: str, first_label: int) -> dict[st
 
 def _grid(args: argparse.Namespace, kind: str) -> GridSettings | None:
     """Return the given settings of grid mode with the model's for the rest; None if none is given."""
-    from napari_sam.engine.automatic.grid_finder import GridSettings  # noqa: PLC0415 - imports torch
+    from napari_sam.engine.automatic.grid_settings import GridSettings  # noqa: PLC0415 - imports torch
 
     given = {name: getattr(args, name) for name in _GRID if getattr(args, name) is not None}
     return GridSettings.for_model(kind, **given) if given else None

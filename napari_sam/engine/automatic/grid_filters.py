@@ -1,16 +1,14 @@
-"""Grid mode's settings, its points and crops, and the filters that masks must pass."""
+"""Points and crops of grid mode, and the filters that its masks must pass."""
 
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import ndimage
 
 from napari_sam.engine.geometry import Box
-from napari_sam.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,134 +18,6 @@ if TYPE_CHECKING:
 
 EDGE_PX = 20
 """A mask whose box comes so near to its crop's edge was probably cut by it."""
-
-_SHARES = ("pred_iou_thresh", "stability_score_thresh", "box_nms_thresh", "crop_nms_thresh", "crop_overlap_ratio")
-_COUNTS = {
-    "points_per_side": 1,
-    "points_per_batch": 1,
-    "crop_n_layers": 0,
-    "crop_n_points_downscale_factor": 1,
-    "min_mask_region_area": 0,
-}
-_MOST_LAYERS = 6
-
-
-@dataclass(frozen=True)
-class GridSettings:
-    """How grid mode looks for objects; names, meanings and defaults are those of SAM's automatic mask generator.
-
-    Attributes
-    ----------
-    points_per_side : int
-        Points along each side of a window; each is a prompt.
-    points_per_batch : int or None
-        Prompts that the device answers together; None for what suits it.
-    pred_iou_thresh : float
-        Masks must have a higher predicted IoU.
-    stability_score_thresh : float
-        Masks must have at least this stability score.
-    stability_score_offset : float
-        How far, in logits, the threshold is moved up and down for the stability score.
-    box_nms_thresh : float
-        Of masks whose boxes have a higher IoU, only the one with the highest predicted IoU stays.
-    crop_n_layers : int
-        Layers of crops in which a whole image is looked at again: layer i has 2^i x 2^i of them. Not for tiles.
-    crop_nms_thresh : float
-        As `box_nms_thresh`, between crops; the mask of the smaller crop stays.
-    crop_overlap_ratio : float
-        Overlap of the crops of the first layer, as a share of the image's short side.
-    crop_n_points_downscale_factor : int
-        In layer i, points per side are divided by this to the power of i.
-    min_mask_region_area : int
-        Smaller separate parts and holes of masks are removed, in pixels; 0 to leave them.
-    max_cover : float or None
-        Masks that cover at least this share of their window are dropped: 0.95 in the paper; None to keep them, as the
-        released code does.
-    skip_covered : bool
-        Leave out points that lie in a confident mask of another point: faster, and parts of objects may be missed.
-
-    Raises
-    ------
-    SettingsError
-        If a value makes no sense.
-
-    Examples
-    --------
-    >>> GridSettings(points_per_side=16).pred_iou_thresh
-    0.88
-    """
-
-    points_per_side: int = 32
-    points_per_batch: int | None = None
-    pred_iou_thresh: float = 0.88
-    stability_score_thresh: float = 0.95
-    stability_score_offset: float = 1.0
-    box_nms_thresh: float = 0.7
-    crop_n_layers: int = 0
-    crop_nms_thresh: float = 0.7
-    crop_overlap_ratio: float = 512 / 1500
-    crop_n_points_downscale_factor: int = 1
-    min_mask_region_area: int = 0
-    max_cover: float | None = None
-    skip_covered: bool = False
-
-    def __post_init__(self) -> None:  # noqa: C901 - one branch per rule
-        """Check every value."""
-        for name, least in _COUNTS.items():
-            value = getattr(self, name)
-            if value is None and name == "points_per_batch":
-                continue
-            if isinstance(value, bool) or not isinstance(value, int | np.integer) or value < least:
-                raise SettingsError(f"{name} {value!r}: give a whole number from {least} up")
-        for name in _SHARES:
-            _check_share(name, getattr(self, name))
-        if self.max_cover is not None:
-            _check_share("max_cover", self.max_cover)
-            if self.max_cover == 0:
-                raise SettingsError("max_cover 0 drops every mask: give a share above 0, or None to keep all")
-        if not _is_number(self.stability_score_offset) or self.stability_score_offset < 0:
-            raise SettingsError(f"stability_score_offset {self.stability_score_offset!r}: give a number from 0 up")
-        if self.crop_n_layers > _MOST_LAYERS:
-            raise SettingsError(f"crop_n_layers {self.crop_n_layers}: give at most {_MOST_LAYERS} (4096 crops)")
-        if self.crop_overlap_ratio >= 1:
-            raise SettingsError(f"crop_overlap_ratio {self.crop_overlap_ratio!r}: give a share below 1")
-        if self.points_in_layer(self.crop_n_layers) < 1:
-            raise SettingsError(
-                f"points_per_side {self.points_per_side} divided by crop_n_points_downscale_factor "
-                f"{self.crop_n_points_downscale_factor} leaves no point in crop layer {self.crop_n_layers}: "
-                "give more points, a smaller factor or fewer layers"
-            )
-
-    @classmethod
-    def for_model(cls, kind: str, **changes: Any) -> GridSettings:
-        """Settings for a kind of network: SAM's defaults, but lower thresholds for the default model.
-
-        Its scores are lower: on its training data 0.7 and 0.9 tell objects from parts of objects about as well as SAM's
-        thresholds do for SAM.
-
-        >>> GridSettings.for_model("default", points_per_side=16).pred_iou_thresh
-        0.7
-        """
-        own = {"pred_iou_thresh": 0.7, "stability_score_thresh": 0.9} if kind == "default" else {}
-        return cls(**{**own, **changes})
-
-    def points_in_layer(self, layer: int) -> int:
-        """Points along each side of a crop of a layer; layer 0 is the whole image."""
-        return int(self.points_per_side / self.crop_n_points_downscale_factor**layer)
-
-    def as_dict(self) -> dict[str, Any]:
-        """All values, as JSON holds them."""
-        return {one.name: getattr(self, one.name) for one in fields(self)}
-
-
-def _is_number(value: object) -> bool:
-    numeric = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    return numeric and math.isfinite(float(value))  # type: ignore[arg-type]
-
-
-def _check_share(name: str, value: object) -> None:
-    if not _is_number(value) or not 0 <= float(value) <= 1:  # type: ignore[arg-type]
-        raise SettingsError(f"{name} {value!r}: give a number from 0 to 1")
 
 
 def point_grid(per_side: int) -> NDArray[np.float64]:

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sam.engine.automatic.grid_filters import GridSettings, box_nms, flatten_masks, point_grid
+from napari_sam.engine.automatic.grid_filters import box_nms, flatten_masks, point_grid
 from napari_sam.engine.automatic.grid_logits import Frame
 from napari_sam.engine.automatic.grid_masks import WindowMask, ask_points, choose, tidied
+from napari_sam.engine.automatic.grid_settings import GridSettings
 from napari_sam.engine.automatic.mask_generator import FoundMask, MaskGenerator
 from napari_sam.engine.automatic.object_finder import TileObjects, is_even
 from napari_sam.engine.geometry import Box

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from napari_sam.engine.automatic.grid_filters import EDGE_PX, GridSettings, box_nms, cut_by_crop, without_small_regions
+from napari_sam.engine.automatic.grid_filters import EDGE_PX, box_nms, cut_by_crop, without_small_regions
 from napari_sam.engine.automatic.grid_logits import Candidate, Frame, Measured, draw, measure
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import CancelledError
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from napari_sam.engine.automatic.grid_settings import GridSettings
     from src_models.networks.point_decoder import PointTokens
     from src_models.runtime import Runner
 

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from napari_sam.engine.automatic.grid_filters import GridSettings, box_nms, crop_boxes, point_grid
+from napari_sam.engine.automatic.grid_filters import box_nms, crop_boxes, point_grid
 from napari_sam.engine.automatic.grid_logits import Frame
 from napari_sam.engine.automatic.grid_masks import WindowMask, ask_points, choose, tidied
+from napari_sam.engine.automatic.grid_settings import GridSettings
 from napari_sam.engine.geometry import Box
 from napari_sam.engine.windows import Window
 from napari_sam.errors import CancelledError, ImageError

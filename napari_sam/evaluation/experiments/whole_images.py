@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from napari_sam.engine.automatic.grid_filters import GridSettings
+from napari_sam.engine.automatic.grid_settings import GridSettings
 from napari_sam.engine.automatic.mask_generator import MaskGenerator
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.datasets.labelled_samples import file_identity, read_rgb

@@ -23,7 +23,7 @@ import sys
 import numpy as np
 
 import napari_sam as ns
-from napari_sam.engine.automatic.grid_filters import GridSettings
+from napari_sam.engine.automatic.grid_settings import GridSettings
 from napari_sam.engine.normalisation import Normalisation
 from napari_sam.engine.interactive.prompts import MaskPrompt
 from napari_sam.engine.windows import Hints, Window

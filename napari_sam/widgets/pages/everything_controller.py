@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer, Signal
 
-from napari_sam.engine.automatic.grid_filters import GridSettings
+from napari_sam.engine.automatic.grid_settings import GridSettings
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import NapariSamError
 from napari_sam.jobs.segment_image import EverythingReport

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_sam.engine.automatic.grid_filters import GridSettings
+from napari_sam.engine.automatic.grid_settings import GridSettings
 from napari_sam.io.labels.review_queue import ReviewQueue
 from napari_sam.jobs.job_settings import EverythingSettings
 from napari_sam.jobs.segment_image import EverythingReport, segment_everything, unfinished_run

@@ -22,13 +22,13 @@ from napari_sam.engine.automatic.grid_filters import (
 )
 from napari_sam.engine.automatic.grid_finder import (
     GridFinder,
-    GridSettings,
     MaskGenerator,
     region_windows,
     window_frame,
 )
 from napari_sam.engine.automatic.grid_logits import Candidate, Frame, enlarge, measure
 from napari_sam.engine.automatic.grid_masks import WindowMask, _Cover, _may_be_stable, ask_points, choose, tidied
+from napari_sam.engine.automatic.grid_settings import GridSettings
 from napari_sam.engine.windows import Window
 from napari_sam.errors import CancelledError, ImageError, PromptError, SettingsError
 from napari_sam.predictor import Predictor
