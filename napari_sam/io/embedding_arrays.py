@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from napari_sam.engine.embeddings.embedding_cache import EmbeddingKey
+    from napari_sam.io.json_types import JsonObject
 
 _FORMAT = 1
 _LARGEST_BYTES = 1 << 28  # of a chunk: a damaged array that declares more is not allocated
@@ -126,7 +127,7 @@ def _element(key: EmbeddingKey, value: Tensor) -> Tensor:
     return (value[0] if key.what == "embedding" else value).contiguous()
 
 
-def _attributes(key: EmbeddingKey) -> dict[str, Any]:
+def _attributes(key: EmbeddingKey) -> JsonObject:
     """Return the attributes that distinguish this key's group from others."""
     return {
         "format": _FORMAT,
@@ -151,14 +152,14 @@ def _create_group(path: Path, key: EmbeddingKey) -> None:
     write_json(path / "zarr.json", expected)
 
 
-def _read_json(path: Path) -> dict[str, Any]:
+def _read_json(path: Path) -> JsonObject:
     content = json.loads(path.read_text("utf-8"))
     if not isinstance(content, dict):
         raise ValueError(f"{path.name} is not an object")
     return content
 
 
-def _metadata(key: EmbeddingKey, value: Tensor) -> dict[str, Any]:
+def _metadata(key: EmbeddingKey, value: Tensor) -> JsonObject:
     """Return the content of an array's zarr.json."""
     element = _element(key, value)
     blosc = {"cname": "lz4", "clevel": 5, "shuffle": "bitshuffle", "typesize": element.element_size(), "blocksize": 0}
@@ -177,7 +178,7 @@ def _metadata(key: EmbeddingKey, value: Tensor) -> dict[str, Any]:
     }
 
 
-def _has_metadata(path: Path, metadata: dict[str, Any]) -> bool:
+def _has_metadata(path: Path, metadata: JsonObject) -> bool:
     """Return whether an array with this metadata exists."""
     if not (path / "zarr.json").is_file():
         return False
@@ -188,7 +189,7 @@ def _has_metadata(path: Path, metadata: dict[str, Any]) -> bool:
     return all(existing.get(name) == expected for name, expected in metadata.items())
 
 
-def _spec(path: Path) -> dict[str, Any]:
+def _spec(path: Path) -> JsonObject:
     return {
         "driver": "zarr3",
         "kvstore": {"driver": "file", "path": f"{path}/"},

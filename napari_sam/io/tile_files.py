@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.tiling.tiles import Tile
+    from napari_sam.io.json_types import JsonObject
 
 _COLUMNS = ("area", "core_area", "boxes", "cut", "predicted_iou", "stability_score")
 _CACHE_BYTES = 64 << 20  # of decoded labels and strips, which neighbouring tiles read again
@@ -51,11 +52,11 @@ class TileFiles:
         self.failed: set[str] = set()
         self._decoded: LRU[tuple[str, str], NDArray[np.int32]] = LRU(limit_bytes=_CACHE_BYTES)
 
-    def describe(self, run: dict[str, Any]) -> None:
+    def describe(self, run: JsonObject) -> None:
         """Write the description of a run, before its first tile."""
         _write(self.folder / _DESCRIPTION, json.dumps(run, indent=1).encode())
 
-    def description(self) -> dict[str, Any] | None:
+    def description(self) -> JsonObject | None:
         """Return the description of the run; None if it is missing or not valid."""
         try:
             run = json.loads((self.folder / _DESCRIPTION).read_text("utf-8"))

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING
 from napari_sam.errors import LabelsError, NapariSamError
 from napari_sam.io.exports.export_job import ExportJob
 from napari_sam.io.exports.export_settings import ENDINGS, ExportSettings
-from napari_sam.io.exports.write_coco import write_coco
-from napari_sam.io.exports.write_geojson import write_geojson, write_geojson_pixels
-from napari_sam.io.exports.write_geopackage import write_geopackage
-from napari_sam.io.exports.write_imagej_rois import write_imagej_rois
-from napari_sam.io.exports.write_raster import write_png, write_zarr
-from napari_sam.io.exports.write_script import write_script
-from napari_sam.io.exports.write_table import write_csv, write_parquet
-from napari_sam.io.exports.write_tiff import write_ome_tiff, write_tiff
+from napari_sam.io.exports.writers.write_coco import write_coco
+from napari_sam.io.exports.writers.write_geojson import write_geojson, write_geojson_pixels
+from napari_sam.io.exports.writers.write_geopackage import write_geopackage
+from napari_sam.io.exports.writers.write_imagej_rois import write_imagej_rois
+from napari_sam.io.exports.writers.write_raster import write_png, write_zarr
+from napari_sam.io.exports.writers.write_script import write_script
+from napari_sam.io.exports.writers.write_table import write_csv, write_parquet
+from napari_sam.io.exports.writers.write_tiff import write_ome_tiff, write_tiff
 from napari_sam.io.step_counter import StepCounter
 from src_models.atomic import replacing
 

@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from napari_sam.io.images.level_source import LevelSource
+    from napari_sam.io.images.level_protocols import LevelSource
 
 _TILE_PX = 2048
 _STRIP_PX = 1 << 20

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -15,8 +15,9 @@ from napari_sam.io.images.read_errors import READ_ERRORS, read_error
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import DTypeLike, NDArray
+    from numpy.typing import NDArray
 
+    from napari_sam.io.images.level_protocols import LevelArray
     from napari_sam.io.images.virtual_levels import CoarseLevel
 
 SPATIAL = "yx"
@@ -25,22 +26,6 @@ _STORED_CORNERS, _STORED_PX = 32, 256
 READ_LIMIT_BYTES = 4 << 30
 EXACT_PX = 1 << 28
 _THREAD_SAFE_MODULES = ("numpy", "zarr", "dask", "tensorstore", "napari_sam", "xarray")
-
-
-class LevelArray(Protocol):
-    """One scale level: an array of numpy, dask or zarr, or one of our readers."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Lengths of the axes."""
-        ...
-
-    @property
-    def dtype(self) -> DTypeLike:
-        """Type of the pixels."""
-        ...
-
-    def __getitem__(self, index: Any) -> Any: ...
 
 
 def default_channels(count: int) -> tuple[int, ...]:

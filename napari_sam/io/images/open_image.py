@@ -6,7 +6,7 @@ import itertools
 import weakref
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 from napari_sam.errors import ImageError
 from napari_sam.io.images.check_image import check_image
@@ -21,12 +21,25 @@ from napari_sam.io.images.virtual_levels import virtual_levels
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_sam.io.images.lazy_image import LevelArray
+    from napari_sam.io.images.level_protocols import LevelArray
 
 __all__ = ["Image", "completed", "image_from_layer", "open_image"]
 
 _serial = itertools.count()
-_layer_data: weakref.WeakKeyDictionary[Any, tuple[Any, int]] = weakref.WeakKeyDictionary()
+
+
+class ImageLayer(Protocol):
+    """An Image layer of napari, which this room does not import."""
+
+    name: str
+    data: Any
+    rgb: bool
+    multiscale: bool
+    scale: Sequence[float]
+    contrast_limits: Sequence[float]
+
+
+_layer_data: weakref.WeakKeyDictionary[ImageLayer, tuple[object, int]] = weakref.WeakKeyDictionary()
 
 
 def open_image(source: Any, channels: Sequence[int] | None = None) -> Image:
@@ -74,7 +87,7 @@ def open_image(source: Any, channels: Sequence[int] | None = None) -> Image:
     return completed(image if channels is None else _with_channels(image, channels))
 
 
-def image_from_layer(layer: Any, plane: Sequence[int] = ()) -> Image:
+def image_from_layer(layer: ImageLayer, plane: Sequence[int] = ()) -> Image:
     """Return the image that a napari Image layer displays.
 
     Parameters
@@ -120,7 +133,7 @@ def completed(image: Image) -> Image:
     return image.with_coarse(coarse) if stored is None else image.with_coarse(stored, overview=True)
 
 
-def _data_number(layer: Any) -> int:
+def _data_number(layer: ImageLayer) -> int:
     """Return a number for the data of a layer; other data get another number, even at the same address."""
     known = _layer_data.get(layer)
     if known is None or known[0] is not layer.data:
@@ -128,7 +141,7 @@ def _data_number(layer: Any) -> int:
     return known[1]
 
 
-def _is_layer(source: Any) -> bool:
+def _is_layer(source: object) -> TypeGuard[ImageLayer]:
     return all(hasattr(source, name) for name in ("data", "rgb", "multiscale", "contrast_limits"))
 
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_sam.errors import CancelledError, ImageError
 from napari_sam.io.images.pooling import halve
@@ -28,9 +28,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
+    import tensorstore as ts
     from numpy.typing import NDArray
 
     from napari_sam.io.images.lazy_image import Image
+    from napari_sam.io.json_types import JsonObject
 
 _CHUNK = 512
 _LARGE_PX = 1 << 26
@@ -146,7 +148,7 @@ def _band_width(image: Image, level: CoarseLevel) -> int:
     return -(-level.shape[1] // _CHUNK) * _CHUNK if wide else _CHUNK
 
 
-def _halved(finer: Any, box: tuple[int, int, int, int]) -> NDArray[np.generic]:
+def _halved(finer: ts.TensorStore, box: tuple[int, int, int, int]) -> NDArray[np.generic]:
     """Compute a block of a level from the next finer one."""
     y0, x0, y1, x1 = box
     height, width = finer.shape[:2]
@@ -154,7 +156,7 @@ def _halved(finer: Any, box: tuple[int, int, int, int]) -> NDArray[np.generic]:
     return halve(region.read().result())
 
 
-def _description(image: Image, coarse: list[CoarseLevel]) -> dict[str, Any]:
+def _description(image: Image, coarse: list[CoarseLevel]) -> JsonObject:
     """Return the properties that identify the overview of an image."""
     return {
         "format": _FORMAT,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import StoreError
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
+    import tensorstore as ts
     from numpy.typing import NDArray
 
     from napari_sam.io.images.formats.zarr_arrays import ZarrArray
+    from napari_sam.io.json_types import JsonObject
 
-_CODECS: dict[str, list[dict[str, Any]]] = {
+_CODECS: dict[str, list[JsonObject]] = {
     "zstd": [{"name": "zstd", "configuration": {"level": 1, "checksum": False}}],
     "lz4": [
         {
@@ -39,7 +41,7 @@ def create_level(
     chunks: tuple[int, ...],
     shard: tuple[int, ...] | None = None,
     codec: str = "zstd",
-) -> Any:
+) -> ts.TensorStore:
     """Create a zarr v3 array to write, or open it if it exists in part.
 
     Parameters
@@ -70,7 +72,7 @@ def create_level(
     if packed[0]["name"] == "blosc":
         packed[0]["configuration"] = {**packed[0]["configuration"], "typesize": dtype.itemsize}
     raw = {"name": "bytes"} if dtype.itemsize == 1 else {"name": "bytes", "configuration": {"endian": "little"}}
-    codecs: list[dict[str, Any]] = [raw, *packed]
+    codecs: list[JsonObject] = [raw, *packed]
     if shard is not None:
         index = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
         sharding = {"chunk_shape": list(chunks), "codecs": codecs, "index_codecs": index, "index_location": "end"}
@@ -100,7 +102,7 @@ def open_level(folder: Path) -> ZarrArray:
     return ZarrStore(str(folder)).array()
 
 
-def write_block(region: Any, block: NDArray[np.generic]) -> None:
+def write_block(region: ts.TensorStore, block: NDArray[np.generic]) -> None:
     """Write a region of an array, and wait until it is on disk.
 
     Parameters
@@ -150,7 +152,7 @@ def cut_box(box: tuple[int, int, int, int], block: tuple[int, int]) -> Iterator[
             yield Box(top, left, top + bh, left + bw).intersection(box)
 
 
-def write_metadata(path: Path, content: dict[str, Any]) -> None:
+def write_metadata(path: Path, content: JsonObject) -> None:
     """Write a JSON file in one step.
 
     Raises
@@ -186,7 +188,7 @@ def check_free_space(folder: Path, size_bytes: int) -> None:
 
 
 @functools.cache
-def _context() -> Any:
+def _context() -> ts.Context:
     """Return tensorstore's shared resources, without a cache."""
     import tensorstore as ts  # noqa: PLC0415
 

@@ -31,11 +31,14 @@ from napari_sam.io.step_counter import RESUME, StepCounter
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from pathlib import Path
+    from types import EllipsisType
 
+    import tensorstore as ts
     from numpy.typing import NDArray
 
     from napari_sam.engine.geometry import Box
     from napari_sam.io.images.lazy_image import Image
+    from napari_sam.io.json_types import JsonObject
 
     Block = tuple[tuple[int, ...], Box]
 
@@ -111,7 +114,7 @@ def _check_arguments(out: Path, codec: str) -> None:
         )
 
 
-def _start(out: Path, marker: dict[str, Any], resume: bool) -> bool:
+def _start(out: Path, marker: JsonObject, resume: bool) -> bool:
     """Create the folder, or check that its run can be resumed; returns False if that run is finished."""
     another = "choose another name"
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
@@ -173,10 +176,14 @@ class _BlockWriter:
             return
         pixels = self._copied(plane, box) if level == 0 else self._halved(level, plane, box)
         stored = np.moveaxis(pixels, -1, 0) if "c" in plan.axes else pixels[..., 0]
-        target = self._arrays[level][(*plane, ...)]
+        target = self._plane(level, plane)
         for x in starts:
             end = min(x + plan.shard[1], x1)
             write_block(target[..., y0:y1, x:end], stored[..., x - x0 : end - x0])
+
+    def _plane(self, level: int, plane: tuple[int, ...]) -> ts.TensorStore:
+        index: tuple[int | EllipsisType, ...] = (*plane, ...)
+        return self._arrays[level][index]
 
     def _copied(self, plane: tuple[int, ...], box: Box) -> NDArray[np.generic]:
         """Read a block of the source as (h, w, channels)."""
@@ -192,7 +199,7 @@ class _BlockWriter:
     def _halved(self, level: int, plane: tuple[int, ...], box: Box) -> NDArray[np.generic]:
         """Compute a block from the next finer level, piece by piece to save memory."""
         height, width = self._plan.levels[level - 1]
-        finer = self._arrays[level - 1][(*plane, ...)]
+        finer = self._plane(level - 1, plane)
         block = np.empty((*box.shape, self._plan.channels), self._image.dtype)
         for part in chunk_boxes(box.shape, (_PIECE_PX, _PIECE_PX)):
             y0, x0, y1, x1 = part.shift(box.y0, box.x0)
@@ -201,11 +208,11 @@ class _BlockWriter:
         return block
 
 
-def _group(attributes: dict[str, Any]) -> dict[str, Any]:
+def _group(attributes: JsonObject) -> JsonObject:
     return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
 
 
-def _metadata(image: Image, plan: TranscodePlan) -> dict[str, Any]:
+def _metadata(image: Image, plan: TranscodePlan) -> JsonObject:
     """Return NGFF 0.5 metadata, and what NGFF does not define under our own key."""
     axes: list[dict[str, str]] = [{"name": a, "type": _AXIS_TYPES[a]} for a in plan.axes]
     for axis in axes:
@@ -217,11 +224,11 @@ def _metadata(image: Image, plan: TranscodePlan) -> dict[str, Any]:
         factor = 2.0**level
         scale = [size[a] * factor if a in size else 1.0 for a in plan.axes]
         shift = [size[a] * (factor - 1) / 2 if a in size else 0.0 for a in plan.axes]  # a mean lies between its pixels
-        transformations: list[dict[str, Any]] = [{"type": "scale", "scale": scale}]
+        transformations: list[JsonObject] = [{"type": "scale", "scale": scale}]
         if level:
             transformations.append({"type": "translation", "translation": shift})
         datasets.append({"path": str(level), "coordinateTransformations": transformations})
-    ome: dict[str, Any] = {
+    ome: JsonObject = {
         "version": "0.5",
         "multiscales": [{"name": "image", "axes": axes, "datasets": datasets, "type": "mean"}],
     }

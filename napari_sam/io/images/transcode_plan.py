@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_sam.errors import ImageError
 from napari_sam.io.images.lazy_image import CHANNEL_NAMES
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import numpy as np
+    import tensorstore as ts
 
     from napari_sam.engine.geometry import Box
     from napari_sam.io.images.lazy_image import Image
@@ -74,7 +75,7 @@ class TranscodePlan:
         """Number of values in all levels."""
         return sum(h * w for h, w in self.levels) * self.channels * math.prod(self.leading)
 
-    def create_array(self, folder: Path, level: int, dtype: np.dtype[np.generic]) -> Any:
+    def create_array(self, folder: Path, level: int, dtype: np.dtype[np.generic]) -> ts.TensorStore:
         """Create the array of a level; its axes are in working order."""
         channels, ones = (self.channels,) if "c" in self.axes else (), (1,) * len(self.leading)
         shape = (*self.leading, *channels, *self.levels[level])

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.io.images.level_source import CoarseSource, LevelSource
+    from napari_sam.io.images.level_protocols import CoarseSource, LevelArray, LevelSource
 
 
 FIRST_FACTOR = 4
@@ -51,7 +51,7 @@ class CoarseLevel:
 
     shape: tuple[int, int]
     factor: int
-    stored: Any = None
+    stored: LevelArray | None = None
     channels: tuple[int, ...] = ()
 
     @property

@@ -284,7 +284,7 @@ class LabelStore:
         """
         from napari_sam.io.exports.export_labels import export_labels  # noqa: PLC0415 - slow to import
         from napari_sam.io.exports.export_settings import ExportSettings  # noqa: PLC0415
-        from napari_sam.io.labels.export_source import StoreExportSource  # noqa: PLC0415
+        from napari_sam.io.labels.store_export_source import StoreExportSource  # noqa: PLC0415
 
         settings = ExportSettings(format, None if labels is None else tuple(labels))
         if self.writable:

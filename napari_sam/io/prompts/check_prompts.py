@@ -61,6 +61,14 @@ class _Columns:
         """(rows,) whether a row has no point."""
         return np.asarray(np.isnan(self.points).all(axis=1), bool)
 
+    def box_text(self, i: int) -> str:
+        """Return the box of a row in a message."""
+        return _text("box", self.boxes[i])
+
+    def point_text(self, i: int) -> str:
+        """Return the point of a row in a message."""
+        return _text("point", self.points[i])
+
 
 @dataclass(frozen=True)
 class _Problem:
@@ -127,57 +135,61 @@ def _columns(frame: pd.DataFrame) -> _Columns | None:
 
 def _problems(columns: _Columns, shape: tuple[int, int]) -> list[_Problem]:
     """Return every reason to refuse a row, in the order of their precedence."""
-    frame, no_box, no_point, labels = columns.frame, columns.no_box, columns.no_point, columns.labels
-    (y0, x0, y1, x1), (y, x), (h, w) = columns.boxes.T, columns.points.T, shape
-    areas = (np.minimum(y1, h) - np.maximum(y0, 0)) * (np.minimum(x1, w) - np.maximum(x0, 0))
-
-    def box(i: int) -> str:
-        return _text("box", columns.boxes[i])
-
-    def point(i: int) -> str:
-        return _text("point", columns.points[i])
-
+    frame, no_box, no_point = columns.frame, columns.no_box, columns.no_point
+    finite_box, finite_point = np.isfinite(columns.boxes).all(1), np.isfinite(columns.points).all(1)
+    infinite = (no_box & no_point) | (~no_box & ~finite_box) | (~no_point & ~finite_point)
+    unreadable = np.array(frame["problem"].notna()) if "problem" in frame else np.zeros(len(frame), bool)
     return [
         _Problem(
             "object", columns.invalid_object, lambda i: f"object {frame['object'].iloc[i]!r}: give a number or a word"
         ),
-        _Problem(
-            "unreadable",
-            np.array(frame["problem"].notna()) if "problem" in frame else np.zeros(len(frame), bool),
-            lambda i: f"{frame['problem'].iloc[i]}; correct or remove it",
-        ),
-        _Problem(
-            "not finite",
-            (no_box & no_point)
-            | (~no_box & ~np.isfinite(columns.boxes).all(1))
-            | (~no_point & ~np.isfinite(columns.points).all(1)),
-            lambda i: f"{_cells(frame, i)}: not finite numbers; correct or remove it",
-        ),
+        _Problem("unreadable", unreadable, lambda i: f"{frame['problem'].iloc[i]}; correct or remove it"),
+        _Problem("not finite", infinite, lambda i: f"{_cells(frame, i)}: not finite numbers; correct or remove it"),
+        *_box_problems(columns, shape),
+        *_label_problems(columns),
+    ]
+
+
+def _box_problems(columns: _Columns, shape: tuple[int, int]) -> list[_Problem]:
+    """Return the reasons that concern where boxes and points lie."""
+    (y0, x0, y1, x1), (y, x), (h, w) = columns.boxes.T, columns.points.T, shape
+    no_box, no_point = columns.no_box, columns.no_point
+    areas = (np.minimum(y1, h) - np.maximum(y0, 0)) * (np.minimum(x1, w) - np.maximum(x0, 0))
+    box_outside = ~no_box & ((y1 <= 0) | (x1 <= 0) | (y0 >= h) | (x0 >= w))
+    point_outside = ~no_point & ~((y >= -0.5) & (y <= h) & (x >= -0.5) & (x <= w))
+    return [
         _Problem(
             "empty",
             ~no_box & ((y1 <= y0) | (x1 <= x0)),
-            lambda i: f"{box(i)} is empty: y1 must exceed y0 and x1 exceed x0",
+            lambda i: f"{columns.box_text(i)} is empty: y1 must exceed y0 and x1 exceed x0",
         ),
         _Problem(
             "outside",
-            (~no_box & ((y1 <= 0) | (x1 <= 0) | (y0 >= h) | (x0 >= w)))
-            | (~no_point & ~((y >= -0.5) & (y <= h) & (x >= -0.5) & (x <= w))),
+            box_outside | point_outside,
             lambda i: (
-                f"{point(i) if no_box[i] else box(i)} lies outside the image of shape {shape}; check that its "
-                "coordinates are (y, x), and of this image"
+                f"{columns.point_text(i) if no_box[i] else columns.box_text(i)} lies outside the image of shape "
+                f"{shape}; check that its coordinates are (y, x), and of this image"
             ),
         ),
         _Problem(
             "too large",
             ~no_box & (areas > LARGEST_MASK_PX),
-            lambda i: f"{box(i)} spans more than {LARGEST_MASK_PX} px, the largest mask; cut it",
+            lambda i: f"{columns.box_text(i)} spans more than {LARGEST_MASK_PX} px, the largest mask; cut it",
         ),
+    ]
+
+
+def _label_problems(columns: _Columns) -> list[_Problem]:
+    """Return the reasons that concern point labels."""
+    labels, no_point = columns.labels, columns.no_point
+    grouped = "object" in columns.frame
+    return [
         _Problem(
             "label",
             ~no_point & ~np.isin(labels, (0, 1)),
             lambda i: (
-                f"label {labels[i]:g} of {point(i)}: 1 is on the object and 0 beside it; the column that groups the "
-                "points of one object is called 'object'"
+                f"label {labels[i]:g} of {columns.point_text(i)}: 1 is on the object and 0 beside it; the column that "
+                "groups the points of one object is called 'object'"
             ),
         ),
         _Problem(
@@ -185,8 +197,8 @@ def _problems(columns: _Columns, shape: tuple[int, int]) -> list[_Problem]:
             ~no_point & ~_has_foreground(columns),
             lambda i: (
                 "its object has background points only (label 0); add one on it"
-                if "object" in frame
-                else f"{point(i)} is a background point (label 0); name its object in a column 'object'"
+                if grouped
+                else f"{columns.point_text(i)} is a background point (label 0); name its object in a column 'object'"
             ),
         ),
     ]

@@ -13,15 +13,16 @@ from napari_sam.io.prompts.prompt_rows import BOX, PromptRows
 
 if TYPE_CHECKING:
     from napari_sam.io.images.lazy_image import Image
+    from napari_sam.io.json_types import JsonObject
 
     Id = int | float | str
-    Entry = dict[str, Any]
+    Entry = JsonObject
 
 _IDS = (int, float, str)  # of images and categories in JSON
 _QUOTED = 60  # characters of a wrong value that a message repeats
 
 
-def rows_of_coco(content: dict[str, Any], name: str, image: Image, image_id: int | None) -> PromptRows:
+def rows_of_coco(content: JsonObject, name: str, image: Image, image_id: int | None) -> PromptRows:
     """Return annotations or detections of one image as rows.
 
     Parameters
@@ -99,7 +100,7 @@ def _invalid_id(entry: Entry, key: str) -> str | None:
     return None if value is None or isinstance(value, _IDS) else f"{key} {_quoted(value)} is not a number or a word"
 
 
-def _names_by_id(content: dict[str, Any], key: str, name_key: str, name: str) -> dict[Id, Any]:
+def _names_by_id(content: JsonObject, key: str, name_key: str, name: str) -> dict[Id, Any]:
     """Return the names of a document's images or categories, by id.
 
     Raises
@@ -119,7 +120,7 @@ def _names_by_id(content: dict[str, Any], key: str, name_key: str, name: str) ->
 
 
 def _chosen_image(
-    content: dict[str, Any], entries: list[Entry], name: str, image: Image, image_id: int | None
+    content: JsonObject, entries: list[Entry], name: str, image: Image, image_id: int | None
 ) -> Id | None:
     """Return the id of the image in a document; None if it holds only one image."""
     ids = list(dict.fromkeys(e["image_id"] for e in entries if isinstance(e.get("image_id"), _IDS)))

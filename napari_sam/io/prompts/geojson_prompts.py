@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.io.images.lazy_image import Image
+    from napari_sam.io.json_types import JsonObject
     from napari_sam.io.map_coordinates import Project
 
     Polygons = list[list[NDArray[np.float64]]]
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 _LON_LAT_NAMES = ("CRS84", "EPSG::4326", "EPSG:4326")
 
 
-def rows_of_geojson(content: dict[str, Any], name: str, image: Image, coordinates: str = "auto") -> PromptRows:
+def rows_of_geojson(content: JsonObject, name: str, image: Image, coordinates: str = "auto") -> PromptRows:
     """Return features as rows: a polygon gives its box, a point itself, a multipoint several points of one object.
 
     Parameters
@@ -51,7 +52,7 @@ def rows_of_geojson(content: dict[str, Any], name: str, image: Image, coordinate
     if not isinstance(features, list):
         raise PromptError(f"{name}: 'features' is not a list", remedy="check that the file is complete")
     convert = _converter(content, name, image, coordinates)
-    rows: list[dict[str, Any]] = []
+    rows: list[JsonObject] = []
     outlines: dict[int, Polygons] = {}
     for i, feature in enumerate(features):
         properties = _properties(feature) | {"object": i}
@@ -76,7 +77,7 @@ def rows_of_geojson(content: dict[str, Any], name: str, image: Image, coordinate
     return PromptRows(frame, name, "feature", numbers, mask if outlines else None)
 
 
-def _geometry(geometry: dict[str, Any], convert: Convert) -> tuple[NDArray[np.float64], Polygons]:
+def _geometry(geometry: JsonObject, convert: Convert) -> tuple[NDArray[np.float64], Polygons]:
     """Return points (P, 2) and polygons of rings (R, 2) of a geometry, as (y, x).
 
     Pixel centres are whole numbers for points; rings count from the outer corner of the first pixel.
@@ -100,7 +101,7 @@ def _positions(listed: list[Any]) -> NDArray[np.float64]:
     return positions
 
 
-def _properties(feature: Any) -> dict[str, Any]:
+def _properties(feature: Any) -> JsonObject:
     """Return category and score of a feature."""
     properties = feature.get("properties") if isinstance(feature, dict) else None
     properties = properties if isinstance(properties, dict) else {}
@@ -114,7 +115,7 @@ def _reason(error: Exception) -> str:
     return f"{error} is missing" if isinstance(error, KeyError) else str(error)
 
 
-def _converter(content: dict[str, Any], name: str, image: Image, coordinates: str) -> Convert:
+def _converter(content: JsonObject, name: str, image: Image, coordinates: str) -> Convert:
     """Return the function from (n, 2) as (x, y) of the file to (y, x) in pixels from the outer corner of the first."""
     kind = _kind(content, image) if coordinates == "auto" else coordinates
     if kind == "pixels":
@@ -140,7 +141,7 @@ def _converter(content: dict[str, Any], name: str, image: Image, coordinates: st
     return convert
 
 
-def _kind(content: dict[str, Any], image: Image) -> str:
+def _kind(content: JsonObject, image: Image) -> str:
     """Return the kind of coordinates that a file declares."""
     note = content.get("napari_sam")
     if isinstance(note, dict) and "pixel" in str(note.get("coordinates", "")):
@@ -159,7 +160,7 @@ def _kind(content: dict[str, Any], image: Image) -> str:
     return "lonlat"
 
 
-def _declared_crs(content: dict[str, Any]) -> str:
+def _declared_crs(content: JsonObject) -> str:
     """Return the name of the CRS in a file; empty without one."""
     crs = content.get("crs")
     properties = crs.get("properties") if isinstance(crs, dict) else None

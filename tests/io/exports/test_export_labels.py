@@ -23,10 +23,10 @@ from scipy import ndimage
 
 from napari_sam.cli import main
 from napari_sam.errors import CancelledError, LabelsError, StoreError
-from napari_sam.io.exports import write_coco as export_coco
 from napari_sam.io.exports.export_labels import WRITERS
 from napari_sam.io.exports.export_settings import ENDINGS, FORMATS
 from napari_sam.io.exports.polygons import polygons_of
+from napari_sam.io.exports.writers import write_coco as export_coco
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.labels.object_reader import ObjectReader

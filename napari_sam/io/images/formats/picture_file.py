@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.errors import ImageError
-from napari_sam.io.images.file_identity import file_identity
+from napari_sam.io.images.formats.file_identity import file_identity
 from napari_sam.io.images.lazy_image import Image, default_channels
 
 if TYPE_CHECKING:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_sam.errors import ImageError
 from napari_sam.io.geotiff import read_geo_tags
-from napari_sam.io.images.file_identity import file_identity
+from napari_sam.io.images.formats.file_identity import file_identity
 from napari_sam.io.images.formats.tiff_level import OversizeError, TiffLevel, segment_cache
 from napari_sam.io.images.lazy_image import CHANNEL_NAMES, SPATIAL, Image, default_channels
 from napari_sam.io.images.read_errors import READ_ERRORS
@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from tifffile import TiffFile, TiffPage, TiffPageSeries
+    from zarr import Array as ZarrView
 
     from napari_sam.io.images.formats.positional_file import PositionalFile
     from napari_sam.io.images.formats.tiff_level import SegmentCache
-    from napari_sam.io.images.lazy_image import LevelArray
+    from napari_sam.io.images.level_protocols import Index, LevelArray
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".svs", ".ndpi", ".scn", ".bif", ".qptiff", ".lsm", ".stk", ".flex")
 _PALETTE = 3
@@ -75,7 +77,7 @@ def open_tiff(path: Path) -> Image:
     )
 
 
-def _levels(tiff: Any) -> list[Any]:
+def _levels(tiff: TiffFile) -> list[TiffPageSeries]:
     """Return the levels of the first series, followed by the series of its reduced copies."""
     first = tiff.series[0]
     if len(first.levels) > 1:
@@ -92,13 +94,13 @@ def _levels(tiff: Any) -> list[Any]:
     return levels
 
 
-def _arrays(levels: list[Any]) -> list[LevelArray]:
+def _arrays(levels: list[TiffPageSeries]) -> list[LevelArray]:
     files: dict[str, PositionalFile] = {}
     cache = segment_cache()
     return [_array(level, files, cache) for level in levels]
 
 
-def _array(level: Any, files: dict[str, PositionalFile], cache: SegmentCache) -> LevelArray:
+def _array(level: TiffPageSeries, files: dict[str, PositionalFile], cache: SegmentCache) -> TiffLevel | ZarrView:
     """Return our own reader of a level, or tifffile's view of pages that it does not support."""
     try:
         return TiffLevel(level, files, cache)
@@ -107,11 +109,11 @@ def _array(level: Any, files: dict[str, PositionalFile], cache: SegmentCache) ->
     except ValueError:
         import zarr  # noqa: PLC0415 - slow to import
 
-        view: LevelArray = zarr.open_array(level.aszarr(), mode="r")
+        view: ZarrView = zarr.open_array(level.aszarr(), mode="r")
         return view
 
 
-def _pixel_size(tiff: Any, page: Any) -> tuple[tuple[float, float], str | None]:
+def _pixel_size(tiff: TiffFile, page: TiffPage) -> tuple[tuple[float, float], str | None]:
     """Return the size of a pixel along y and x and its unit, from the formats that define one."""
     size: PixelSize | None = None
     if tiff.is_ome:
@@ -149,17 +151,17 @@ def _svs_pixel_size(description: str) -> PixelSize | None:
     return (size, size), "micrometer"
 
 
-def _resolution(page: Any, unit: str, factor: float) -> PixelSize | None:
+def _resolution(page: TiffPage, unit: str, factor: float) -> PixelSize | None:
     """Return the pixel size of a page that stores pixels per unit."""
     x, y = page.resolution
     return ((factor / y, factor / x), unit) if unit and x > 0 and y > 0 else None
 
 
-def _imagej_unit(tiff: Any) -> str:
+def _imagej_unit(tiff: TiffFile) -> str:
     return str((tiff.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ")
 
 
-def _nodata(page: Any) -> float | None:
+def _nodata(page: TiffPage) -> float | None:
     """Return the value of GDAL's tag 42113."""
     tag = page.tags.get(42113)
     try:
@@ -179,7 +181,7 @@ class PaletteArray:
         (3, n) uint16, as in TIFF.
     """
 
-    def __init__(self, indices: Any, colours: NDArray[np.uint16]) -> None:
+    def __init__(self, indices: TiffLevel | ZarrView, colours: NDArray[np.uint16]) -> None:
         self._indices = indices
         self._colours = np.ascontiguousarray((np.asarray(colours) >> 8).astype(np.uint8).T)
         self.shape = (*indices.shape, 3)
@@ -193,7 +195,8 @@ class PaletteArray:
         """Number of axes."""
         return len(self.shape)
 
-    def __getitem__(self, index: Any) -> NDArray[np.generic]:
-        clipped = np.clip(self._indices[index[:-1]], 0, len(self._colours) - 1)
-        colours: NDArray[np.generic] = self._colours[clipped][..., index[-1]]
+    def __getitem__(self, index: Index) -> NDArray[np.generic]:
+        *position, channel = index if isinstance(index, tuple) else (index,)
+        clipped = np.clip(self._indices[tuple(position)], 0, len(self._colours) - 1)
+        colours: NDArray[np.generic] = self._colours[clipped][..., channel]
         return colours

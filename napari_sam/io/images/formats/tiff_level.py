@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import threading
 from itertools import product
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+    from tifffile import TiffPage, TiffPageSeries
+
+    from napari_sam.io.images.level_protocols import Index
 
     SegmentKey = tuple[str, int, int]  # path, offset and index
     SegmentCache = LRU[SegmentKey, NDArray[np.generic]]
@@ -60,7 +63,7 @@ class TiffLevel:
         If the pages can only be read by tifffile's own view, or segments are too large (`OversizeError`).
     """
 
-    def __init__(self, series: Any, files: dict[str, PositionalFile], cache: SegmentCache) -> None:
+    def __init__(self, series: TiffPageSeries, files: dict[str, PositionalFile], cache: SegmentCache) -> None:
         self._series, self._files, self._cache = series, files, cache
         key = self._key = series.keyframe
         self.shape: tuple[int, ...] = tuple(int(n) for n in series.shape)
@@ -77,7 +80,7 @@ class TiffLevel:
         self._height, self._width = page[axes.index("Y")], page[axes.index("X")]
         self._raw = self._raw_offset() is not None
         self._check_segments()
-        self._pages: dict[int, Any] = {}
+        self._pages: dict[int, TiffPage | None] = {}
         self._serial = threading.Lock()
 
     @property
@@ -109,7 +112,7 @@ class TiffLevel:
             return f"each read decodes {h * w / 1e6:.0f} Mpx, a strip of {h} x {w}"
         return None
 
-    def __getitem__(self, index: Any) -> NDArray[np.generic]:
+    def __getitem__(self, index: Index) -> NDArray[np.generic]:
         index = index if isinstance(index, tuple) else (index,)
         index = (*index, *(slice(None),) * (self.ndim - len(index)))
         lead, last = index[: len(self._lead)], index[len(self._lead) :]
@@ -183,11 +186,11 @@ class TiffLevel:
                 return self._decode(page, file, index, key) if cached is None else cached
         return self._decode(page, file, index, key)
 
-    def _decode(self, page: Any, file: PositionalFile, index: int, key: SegmentKey) -> NDArray[np.generic] | None:
+    def _decode(self, page: TiffPage, file: PositionalFile, index: int, key: SegmentKey) -> NDArray[np.generic] | None:
         size = int(page.databytecounts[index])
         if size > file.size():
             raise OSError(f"segment {index} is {size} bytes long, the file {file.size()}: it is not complete")
-        options: dict[str, Any] = {}
+        options: dict[str, bytes | None] = {}
         if self._key.compression in _JPEG_KINDS:
             options = {"jpegtables": page.jpegtables, "jpegheader": self._key.jpegheader}
         data, _, shape = self._key.decode(file.read(int(page.dataoffsets[index]), size), index, **options)
@@ -258,20 +261,20 @@ class TiffLevel:
         if not self._raw and size > _SEGMENT_BYTES:
             raise OversizeError(f"one tile or strip of {self._segment[:2]} pixels takes {size / 2**30:.3g} GiB")
 
-    def _page(self, number: int) -> Any:
+    def _page(self, number: int) -> TiffPage | None:
         """Return a page of the series, parsed once."""
         if number not in self._pages:
             with self._series.parent.filehandle.lock:
                 self._pages[number] = self._key if number == 0 else self._series[number]
         return self._pages[number]
 
-    def _file(self, page: Any) -> PositionalFile:
+    def _file(self, page: TiffPage) -> PositionalFile:
         path = page.parent.filehandle.path
         file = self._files.get(path)
         return self._files.setdefault(path, PositionalFile(path)) if file is None else file
 
 
-def _slice(index: Any) -> slice:
+def _slice(index: int | slice) -> slice:
     return index if isinstance(index, slice) else slice(int(index), int(index) + 1)
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import math
 import os
 import re
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
 if TYPE_CHECKING:
+    import tensorstore as ts
+    import zarr
     from numpy.typing import NDArray
+
+    from napari_sam.io.images.level_protocols import Index
 
 REMOTE_SECONDS = 60
 _LARGE_CHUNK_PX = 1 << 24
@@ -40,7 +44,7 @@ class ZarrArray(Protocol):
         """Shape of the unit of decoding."""
         ...
 
-    def __getitem__(self, index: Any) -> NDArray[np.generic]: ...
+    def __getitem__(self, index: Index) -> NDArray[np.generic]: ...
 
 
 class TensorStoreArray:
@@ -61,11 +65,11 @@ class TensorStoreArray:
         Type of the pixels.
     """
 
-    def __init__(self, store: Any, remote: bool = False) -> None:
+    def __init__(self, store: ts.TensorStore, remote: bool = False) -> None:
         self._store, self._timeout = store, REMOTE_SECONDS if remote else None
         self.shape: tuple[int, ...] = tuple(int(n) for n in store.shape)
         self.dtype: np.dtype[np.generic] = np.dtype(store.dtype.numpy_dtype)
-        self.chunks: tuple[int, ...] = tuple(int(n) for n in store.chunk_layout.read_chunk.shape)
+        self.chunks: tuple[int, ...] = _integers(store.chunk_layout.read_chunk.shape)
 
     @property
     def ndim(self) -> int:
@@ -82,11 +86,11 @@ class TensorStoreArray:
         kvstore = self._store.spec().to_json().get("kvstore", {})
         if not isinstance(kvstore, dict) or kvstore.get("driver") != "file":
             return []
-        shape = self._store.chunk_layout.write_chunk.shape
-        corners = _listed_corners(str(kvstore["path"]), tuple(int(n) for n in shape))
+        chunk = _integers(self._store.chunk_layout.write_chunk.shape)
+        corners = _listed_corners(str(kvstore["path"]), chunk)
         return corners[:: max(1, len(corners) // limit)][:limit]
 
-    def __getitem__(self, index: Any) -> NDArray[np.generic]:
+    def __getitem__(self, index: Index) -> NDArray[np.generic]:
         block: NDArray[np.generic] = self._store[index].read().result(timeout=self._timeout)
         return block
 
@@ -100,7 +104,7 @@ class ZarrPythonArray:
         The opened array.
     """
 
-    def __init__(self, array: Any) -> None:
+    def __init__(self, array: zarr.Array) -> None:
         self._array = array
         self.shape: tuple[int, ...] = tuple(array.shape)
         self.dtype: np.dtype[np.generic] = np.dtype(array.dtype)
@@ -112,7 +116,7 @@ class ZarrPythonArray:
         """Reason why it is slow to read, None if it is not."""
         return _large_chunks(self.chunks)
 
-    def __getitem__(self, index: Any) -> NDArray[np.generic]:
+    def __getitem__(self, index: Index) -> NDArray[np.generic]:
         return np.asarray(self._array[index])
 
 
@@ -129,6 +133,11 @@ def _listed_corners(root: str, chunk: tuple[int, ...]) -> list[tuple[int, ...]]:
         if listed > _LISTED_FILES:
             break
     return corners
+
+
+def _integers(shape: tuple[int | None, ...] | None) -> tuple[int, ...]:
+    """Return the chunk shape of an opened array, which is never partial."""
+    return tuple(int(n or 0) for n in shape or ())
 
 
 def _large_chunks(chunks: tuple[int, ...]) -> str | None:

@@ -10,6 +10,7 @@ from napari_sam.io.images.lazy_image import Image, default_channels
 
 if TYPE_CHECKING:
     from napari_sam.io.images.formats.zarr_arrays import ZarrArray
+    from napari_sam.io.json_types import JsonObject
 
 _AXES = {2: "yx", 4: "czyx", 5: "tczyx"}  # by number of axes
 
@@ -67,26 +68,26 @@ def is_image_folder(location: str) -> bool:
     return bool(ome.get("multiscales")) and "image-label" not in ome
 
 
-def _ome_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
+def _ome_attributes(attributes: JsonObject) -> JsonObject:
     """Return NGFF's attributes: under "ome" from version 0.5 on, at the top before."""
     ome = attributes.get("ome")
     return ome if isinstance(ome, dict) else attributes
 
 
-def _private_attributes(attributes: dict[str, Any]) -> dict[str, Any]:
+def _private_attributes(attributes: JsonObject) -> JsonObject:
     """Return the attributes that napari-sam wrote."""
     private = attributes.get("napari_sam")
     return private if isinstance(private, dict) else {}
 
 
-def _remedy(store: ZarrStore, attributes: dict[str, Any]) -> str:
+def _remedy(store: ZarrStore, attributes: JsonObject) -> str:
     if "plate" in attributes or "well" in attributes:
         return "this is a plate or well: open one field of it, such as A/1/0"
     names = store.children()
     return f"open one of its arrays: {', '.join(names[:5])}" if names else "open another group: this one has no arrays"
 
 
-def _plain_image(store: ZarrStore, node: dict[str, Any]) -> Image:
+def _plain_image(store: ZarrStore, node: JsonObject) -> Image:
     """Open a single array; its axes come from dimension names or, without them, from its shape."""
     array = store.array(meta=node)
     names = node.get("dimension_names") or node["attributes"].get("_ARRAY_DIMENSIONS") or ()
@@ -110,7 +111,7 @@ def _fit(axes: str, array: ZarrArray) -> bool:
     return len(axes) == array.ndim and len(set(axes)) == len(axes) and {"y", "x"} <= set(axes)
 
 
-def _multiscale_image(store: ZarrStore, multiscale: dict[str, Any]) -> Image:
+def _multiscale_image(store: ZarrStore, multiscale: JsonObject) -> Image:
     """Open the arrays of a multiscale."""
     arrays = [store.array(dataset["path"]) for dataset in multiscale["datasets"]]
     names = multiscale.get("axes", list("tczyx"))
@@ -122,7 +123,7 @@ def _multiscale_image(store: ZarrStore, multiscale: dict[str, Any]) -> Image:
     return _image(store, arrays, axes)
 
 
-def _add_metadata(image: Image, multiscale: dict[str, Any], ome: dict[str, Any], private: dict[str, Any]) -> None:
+def _add_metadata(image: Image, multiscale: JsonObject, ome: JsonObject, private: JsonObject) -> None:
     """Set pixel size, unit, channel names, map position and nodata value of an image."""
     transformations = [multiscale["datasets"][0], multiscale]
     image.scale = _scale(image.array_axes, *(t.get("coordinateTransformations") for t in transformations))

@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import math
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from napari_sam.errors import ImageError
+
+if TYPE_CHECKING:
+    from napari_sam.io.json_types import JsonObject
 
 _V2_DTYPE = re.compile(r"[<>|]?(b1|[iu][1248]|f[248]|c8|c16)")
 _V3_DTYPE = re.compile(r"bool|u?int(8|16|32|64)|float(16|32|64)|complex(64|128)")
@@ -24,7 +27,7 @@ _INDEX_ENTRIES = 1 << 24
 _NESTING = 4
 
 
-def check_array(name: str, meta: dict[str, Any]) -> None:
+def check_array(name: str, meta: JsonObject) -> None:
     """Refuse an array whose metadata is unsafe, unknown or too large.
 
     Parameters
@@ -52,7 +55,7 @@ def check_array(name: str, meta: dict[str, Any]) -> None:
         ) from error
 
 
-def _check_v2(name: str, meta: dict[str, Any]) -> None:
+def _check_v2(name: str, meta: JsonObject) -> None:
     dtype = meta["dtype"]
     if not isinstance(dtype, str) or not _V2_DTYPE.fullmatch(dtype):
         _refuse_dtype(name, dtype)
@@ -63,7 +66,7 @@ def _check_v2(name: str, meta: dict[str, Any]) -> None:
     _check_sizes(name, meta["shape"], meta["chunks"], itemsize)
 
 
-def _check_v3(name: str, meta: dict[str, Any]) -> None:
+def _check_v3(name: str, meta: JsonObject) -> None:
     dtype = meta["data_type"]
     if not isinstance(dtype, str) or not _V3_DTYPE.fullmatch(dtype):
         _refuse_dtype(name, dtype)

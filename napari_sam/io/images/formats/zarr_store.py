@@ -8,7 +8,7 @@ import json
 import os
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from napari_sam.errors import ImageError
@@ -16,7 +16,10 @@ from napari_sam.io.images.formats.zarr_arrays import REMOTE_SECONDS, TensorStore
 from napari_sam.io.images.formats.zarr_metadata import check_array
 
 if TYPE_CHECKING:
+    import tensorstore as ts
+
     from napari_sam.io.images.formats.zarr_arrays import ZarrArray
+    from napari_sam.io.json_types import JsonObject
 
 _URL_SCHEMES = ("http", "https", "s3", "gs")
 _JSON_BYTES = 64 << 20
@@ -43,13 +46,13 @@ class ZarrStore:
         self.remote = is_url(location)
         self.location = location.rstrip("/") if self.remote else str(Path(location).expanduser().resolve())
         self._documents: dict[str, str] = {}
-        self._kv: Any = None
+        self._kv: ts.KvStore | None = None
 
     def name(self, path: str = "") -> str:
         """Return the name of a node in messages."""
         return f"{self.location}/{path}" if path else self.location
 
-    def node(self, path: str = "") -> dict[str, Any]:
+    def node(self, path: str = "") -> JsonObject:
         """Return the metadata of a node in the form of zarr 3: ``node_type``, ``attributes`` and the array's keys.
 
         Raises
@@ -79,7 +82,7 @@ class ZarrStore:
             raise ImageError(f"{self.name(path)}: no zarr array or group there", remedy="check the path")
         return {"zarr_format": 2, "node_type": "group", "attributes": attributes or {}}
 
-    def array(self, path: str = "", meta: dict[str, Any] | None = None) -> ZarrArray:
+    def array(self, path: str = "", meta: JsonObject | None = None) -> ZarrArray:
         """Open an array of the store, after checking its metadata.
 
         Raises
@@ -115,7 +118,7 @@ class ZarrStore:
             n for n in folders if any((Path(self.location) / n / f).exists() for f in ("zarr.json", ".zarray"))
         )
 
-    def _open(self, path: str, zarr_format: int) -> Any:
+    def _open(self, path: str, zarr_format: int) -> ts.TensorStore:
         import tensorstore as ts  # noqa: PLC0415 - keeps the import of this module fast
 
         driver = "zarr3" if zarr_format == 3 else "zarr"
@@ -126,7 +129,7 @@ class ZarrStore:
             timeout=REMOTE_SECONDS if self.remote else None
         )
 
-    def _kvstore(self, suffix: str) -> dict[str, Any]:
+    def _kvstore(self, suffix: str) -> JsonObject:
         """Return tensorstore's description of a folder."""
         if not self.remote:
             return {"driver": "file", "path": f"{self.location}/{suffix}"}
@@ -137,7 +140,7 @@ class ZarrStore:
             return {"driver": "http", "base_url": base, "path": f"/{path}"}
         if url.scheme == "gs":
             return {"driver": "gcs", "bucket": url.netloc, "path": path}
-        spec: dict[str, Any] = {"driver": "s3", "bucket": url.netloc, "path": path}
+        spec: JsonObject = {"driver": "s3", "bucket": url.netloc, "path": path}
         endpoint = os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL")
         if endpoint:
             spec |= {"endpoint": endpoint, "aws_region": os.environ.get("AWS_REGION", "us-east-1")}
@@ -145,7 +148,7 @@ class ZarrStore:
             spec["aws_credentials"] = {"type": "anonymous"}  # a public bucket
         return spec
 
-    def _json(self, key: str) -> dict[str, Any] | None:
+    def _json(self, key: str) -> JsonObject | None:
         """Return a JSON document of the store; None if it does not exist."""
         name = self.name(key)
         try:
@@ -202,7 +205,7 @@ def _text(error: BaseException) -> str:
 
 
 @functools.cache
-def _context(remote: bool) -> Any:
+def _context(remote: bool) -> ts.Context:
     """Return tensorstore's shared resources."""
     import tensorstore as ts  # noqa: PLC0415
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import PurePath
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from napari_sam.io.exports.export_job import ExportJob
     from napari_sam.io.exports.export_source import ExportedObject
+    from napari_sam.io.json_types import JsonObject
     from napari_sam.io.pixel_runs import PixelRuns
 
 _UNNAMED = "object"  # name of the category of objects without one
@@ -43,9 +44,7 @@ def write_coco(job: ExportJob) -> None:
         file.write("\n]}\n")
 
 
-def _annotation(
-    obj: ExportedObject, runs: PixelRuns, shape: tuple[int, int], image: int, category: int
-) -> dict[str, Any]:
+def _annotation(obj: ExportedObject, runs: PixelRuns, shape: tuple[int, int], image: int, category: int) -> JsonObject:
     y0, x0, y1, x1 = obj.box
     entry = {
         "id": obj.label,

@@ -21,11 +21,12 @@ if TYPE_CHECKING:
     from napari_sam.io.exports.export_job import ExportJob
     from napari_sam.io.exports.export_source import ExportedObject
     from napari_sam.io.exports.polygons import Polygon, Ring
+    from napari_sam.io.json_types import JsonObject
     from napari_sam.io.map_coordinates import Project
 
     Coordinates = list[list[Any]]  # rings of a polygon, each a list of positions
     Convert = Callable[[ExportedObject, list[Polygon]], list[Coordinates]]
-    Properties = Callable[[ExportedObject, int], dict[str, Any]]
+    Properties = Callable[[ExportedObject, int], JsonObject]
 
 _DIGITS = 9  # of a degree: a tenth of a millimetre
 _MAX_ANNOTATIONS = 10_000  # QuPath stays fast with detections, but not with more annotations than this
@@ -51,7 +52,7 @@ def write_geojson_pixels(job: ExportJob) -> None:
     _write(job, note, lambda _, polygons: [[[*ring, ring[0]] for ring in p] for p in polygons], _qupath_properties)
 
 
-def _write(job: ExportJob, note: dict[str, Any], convert: Convert, properties: Properties) -> None:
+def _write(job: ExportJob, note: JsonObject, convert: Convert, properties: Properties) -> None:
     head = {"type": "FeatureCollection", "napari_sam": {"source": job.source.path.name, **note}}
     objects = job.sequence()
     with job.partial.open("w", encoding="utf-8") as file:
@@ -66,8 +67,8 @@ def _write(job: ExportJob, note: dict[str, Any], convert: Convert, properties: P
         file.write("\n]}\n")
 
 
-def _geometry(polygons: list[Coordinates], plane: dict[str, int]) -> dict[str, Any]:
-    geometry: dict[str, Any] = {"type": "Polygon", "coordinates": polygons[0]}
+def _geometry(polygons: list[Coordinates], plane: dict[str, int]) -> JsonObject:
+    geometry: JsonObject = {"type": "Polygon", "coordinates": polygons[0]}
     if len(polygons) > 1:
         geometry = {"type": "MultiPolygon", "coordinates": polygons}
     if plane:  # QuPath's member for the position in a stack
@@ -75,17 +76,17 @@ def _geometry(polygons: list[Coordinates], plane: dict[str, int]) -> dict[str, A
     return geometry
 
 
-def _properties(obj: ExportedObject) -> dict[str, Any]:
+def _properties(obj: ExportedObject) -> JsonObject:
     names = ("label", "category", "area_px", "predicted_iou", "stability_score", "model")
     properties = {name: getattr(obj, name) for name in names}
     properties["created"] = datetime.fromtimestamp(obj.created, UTC).isoformat()
     return properties | ({"plane": obj.plane_text} if obj.plane else {})
 
 
-def _qupath_properties(obj: ExportedObject, count: int) -> dict[str, Any]:
+def _qupath_properties(obj: ExportedObject, count: int) -> JsonObject:
     """Add the properties that QuPath displays; it does not accept null, so missing values are left out."""
     scores = {name: getattr(obj, name) for name in ("area_px", "predicted_iou", "stability_score")}
-    display: dict[str, Any] = {
+    display: JsonObject = {
         "objectType": "annotation" if count <= _MAX_ANNOTATIONS else "detection",
         "name": str(obj.label),
     }

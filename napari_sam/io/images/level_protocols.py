@@ -1,12 +1,30 @@
-"""What virtual levels and samples need of an image."""
+"""Protocols of scale levels: one level as an array, and an image whose levels are read region by region."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
+
+Index = int | slice | tuple[int | slice, ...]
+
+
+class LevelArray(Protocol):
+    """One scale level: an array of numpy, dask or zarr, or one of our readers."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Lengths of the axes."""
+        ...
+
+    @property
+    def dtype(self) -> DTypeLike:
+        """Type of the pixels."""
+        ...
+
+    def __getitem__(self, index: Index) -> Any: ...
 
 
 class LevelSource(Protocol):
