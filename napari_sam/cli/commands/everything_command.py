@@ -111,7 +111,8 @@ def _add_prompt_options(command: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> Result:
-    from napari_sam.io.labels.measure import check_table_path, measure, write_table  # noqa: PLC0415 - starts quickly
+    from napari_sam.io.labels.measurement.measure import measure  # noqa: PLC0415 - starts quickly
+    from napari_sam.io.labels.measurement.measured_table import check_table_path, write_table  # noqa: PLC0415
     from napari_sam.predictor import Predictor  # noqa: PLC0415 - imports torch
 
     _check(args)

@@ -29,7 +29,9 @@ def _add_options(command: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> Result:
     from napari_sam.io.labels.label_store import LabelStore  # noqa: PLC0415 - the command line starts quickly
-    from napari_sam.io.labels.measure import PROPERTIES, check_table_path, measure, write_table  # noqa: PLC0415
+    from napari_sam.io.labels.measurement.measure import measure  # noqa: PLC0415
+    from napari_sam.io.labels.measurement.measured_table import check_table_path, write_table  # noqa: PLC0415
+    from napari_sam.io.labels.measurement.properties import PROPERTIES  # noqa: PLC0415
 
     check_table_path(args.out)
     image = None if args.image is None else open_plane(args.image, None, args.plane)

@@ -15,7 +15,6 @@ from napari_sam.io.labels.store_parts import StoreParts
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from contextlib import AbstractContextManager
-    from types import TracebackType
 
     import numpy as np
     import pandas as pd
@@ -84,10 +83,8 @@ class LabelStore:
 
         Raises
         ------
-        StoreError
-            If the folder exists, or cannot be written.
-        LabelsError
-            If the shape is not one of an image.
+        StoreError, LabelsError
+            If the folder exists, or cannot be written; if the shape is not one of an image.
         """
         path = Path(path).expanduser().absolute()
         create_folder(path, describe_store(like, shape, scale), overwrite)
@@ -123,13 +120,7 @@ class LabelStore:
 
     @classmethod
     def repair(cls, path: str | Path) -> Self:
-        """Open a store whose pixel files are damaged or missing: draw them all again from the journal.
-
-        Raises
-        ------
-        StoreError
-            If the journal is missing or damaged, or, as StoreLockedError, if another process writes to the store.
-        """
+        """Draw damaged or missing pixel files again from the journal, and open the store for writing."""
         path = Path(path).expanduser().absolute()
         reset_folder(path)
         return cls(path, writable=True)
@@ -146,9 +137,7 @@ class LabelStore:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: object, error: object, traceback: object) -> None:
         self.close()
 
     # ---- reading ----------------------------------------------------------------------------------------------
@@ -229,13 +218,13 @@ class LabelStore:
 
     def table(self) -> pd.DataFrame:
         """Return all objects: label, area, box, category, scores, model and time of creation; pixels of level 0."""
-        from napari_sam.io.labels.data_frames import object_frame  # noqa: PLC0415 - pandas is slow to import
+        from napari_sam.io.labels.reading.data_frames import object_frame  # noqa: PLC0415 - pandas is slow to import
 
         return object_frame(self.journal.objects.table(), with_plane=len(self.shape) > 2)
 
     def history(self) -> pd.DataFrame:
         """Return every change there ever was: number, kind, state (done, undone, dropped), time and record."""
-        from napari_sam.io.labels.data_frames import change_frame  # noqa: PLC0415 - pandas is slow to import
+        from napari_sam.io.labels.reading.data_frames import change_frame  # noqa: PLC0415 - pandas is slow to import
 
         return change_frame(self.journal.changes.all())
 
@@ -269,22 +258,15 @@ class LabelStore:
         progress, cancelled : callable, optional
             Called with steps done and their number; called at each step to stop when it returns True.
 
-        Returns
-        -------
-        Path
-            Of what was written.
-
         Raises
         ------
-        LabelsError
-            If the labels do not fit the format, a package is missing, or the file cannot be written.
-        StoreError, CancelledError
-            If pixels of the store are missing or damaged; if `cancelled` returned True. After any error the path
-            holds what it held before.
+        LabelsError, StoreError, CancelledError
+            If the labels do not fit the format or the file cannot be written; if pixels of the store are damaged; if
+            `cancelled` returned True. After any error the path holds what it held before.
         """
         from napari_sam.io.exports.export_labels import export_labels  # noqa: PLC0415 - slow to import
         from napari_sam.io.exports.export_settings import ExportSettings  # noqa: PLC0415
-        from napari_sam.io.labels.store_export_source import StoreExportSource  # noqa: PLC0415
+        from napari_sam.io.labels.reading.store_export_source import StoreExportSource  # noqa: PLC0415
 
         settings = ExportSettings(format, None if labels is None else tuple(labels))
         if self.writable:
@@ -294,7 +276,7 @@ class LabelStore:
 
     def measure(self, image: Any = None, **choice: Any) -> pd.DataFrame:
         """Measure the shape of every object and, given the image, its intensities; arguments as `measure`."""
-        from napari_sam.io.labels.measure import measure  # noqa: PLC0415 - slow to import
+        from napari_sam.io.labels.measurement.measure import measure  # noqa: PLC0415 - slow to import
 
         return measure(self, image, **choice)
 
@@ -362,7 +344,7 @@ class LabelStore:
         overlap : {"keep", "replace"}
             Whether objects that existed before keep their pixels, or lose them to these.
         plane : tuple of int
-            As in `commit`.
+            As in `commit`; errors, too.
         nms : float, optional
             Leave out an object whose IoU with an earlier one of these is at least this.
         since : int, optional
@@ -374,13 +356,6 @@ class LabelStore:
         -------
         list of int
             Id of each object; 0 if not a single pixel was free for it, -1 if `nms` left it out.
-
-        Raises
-        ------
-        LabelsError
-            If an argument is invalid, or no ids are left.
-        StoreError
-            As in `commit`.
         """
         return self._editor.commit_many(objects, overlap, plane, nms, since, source)
 
@@ -398,30 +373,19 @@ class LabelStore:
         origin : (int, int)
             (y, x) of its first pixel.
         plane : tuple of int
-            Index along the leading axes.
+            As in `commit`.
         kind : str
-            What the history calls it.
+            Name of the change in the history.
 
         Returns
         -------
         int
             Number of pixels that changed; nothing is written if it is 0.
-
-        Raises
-        ------
-        LabelsError
-            If the region lies outside the image, or its values are not ids.
         """
         return self._editor.paint(labels, origin, plane, kind)
 
     def merge(self, labels: Sequence[int], into: int | None = None) -> int:
-        """Make several objects of one plane one; returns its id, `into` or the smallest.
-
-        Raises
-        ------
-        LabelsError
-            If there are fewer than two, one of them does not exist, or `into` is none of them.
-        """
+        """Make several objects of one plane one; returns its id, `into` or the smallest."""
         return self._editor.merge(labels, into)
 
     def relabel(self, old: int, new: int) -> None:
@@ -429,7 +393,7 @@ class LabelStore:
         self._editor.relabel(old, new)
 
     def split(self, label: int, points: ArrayLike | None = None) -> list[int]:
-        """Cut an object into several.
+        """Cut an object into several; a LabelsError if it is one piece, or fewer than two points lie on it.
 
         Parameters
         ----------
@@ -443,11 +407,6 @@ class LabelStore:
         -------
         list of int
             Ids of the parts, largest first.
-
-        Raises
-        ------
-        LabelsError
-            If it is one piece, or fewer than two points lie on it.
         """
         return self._editor.split(label, points)
 
@@ -456,19 +415,9 @@ class LabelStore:
         self._editor.set_category(label, category)
 
     def review(self, label: int, verdict: str = "accepted") -> None:
-        """Record a person's verdict on an object; `review_queue` defines what counts as reviewed.
+        """Record a person's verdict on an object, "accepted" or "rejected"; a rejected object is erased as well.
 
-        Parameters
-        ----------
-        label : int
-            Its id.
-        verdict : {"accepted", "rejected"}
-            A rejected object is erased by the same change.
-
-        Raises
-        ------
-        LabelsError
-            If there is no object of this id, or no such verdict.
+        `review_queue` defines what counts as reviewed.
         """
         self._editor.review(label, verdict)
 
@@ -479,14 +428,11 @@ class LabelStore:
     # ---- history ----------------------------------------------------------------------------------------------
 
     def undo(self) -> Record | None:
-        """Take the last change back, from whichever session; returns its record, or None if there is none.
-
-        All changes of a whole-image run are taken back in one step, and made again in one step by `redo`.
-        """
+        """Take the last change back, or a whole-image run; returns its record, or None if there is none."""
         return self._history.undo()
 
     def redo(self) -> Record | None:
-        """Make the change that was last taken back again; returns its record, or None if there is none."""
+        """Make again what undo took back last; returns its record, or None if there is none."""
         return self._history.redo()
 
     def rebuild(self, progress: Callable[[int, int], None] | None = None) -> None:

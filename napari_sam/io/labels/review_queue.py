@@ -16,7 +16,7 @@ from napari_sam.io.labels.journal.rows import DONE, UNDONE
 if TYPE_CHECKING:
     from napari_sam.engine.geometry import Box
     from napari_sam.io.labels.journal.rows import ObjectRow, Plane
-    from napari_sam.io.labels.store_view import StoreView
+    from napari_sam.io.labels.reading.store_view import StoreView
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ from napari_sam.io.exports.polygons import polygons_of
 from napari_sam.io.exports.writers import write_coco as export_coco
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore
-from napari_sam.io.labels.object_reader import ObjectReader
+from napari_sam.io.labels.reading.object_reader import ObjectReader
 from napari_sam.io.pixel_runs import runs_by_label
 from src_models.training.data.coco_files import decompress, object_mask, read_coco, render
 

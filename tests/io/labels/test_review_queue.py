@@ -10,7 +10,7 @@ from napari_sam.engine.interactive.prompts import Prompt
 from napari_sam.engine.windows import Window
 from napari_sam.errors import LabelsError, StoreError
 from napari_sam.io.labels.label_store import LabelStore
-from napari_sam.io.labels.replay import to_script
+from napari_sam.io.labels.reading.replay import to_script
 from napari_sam.io.labels.review_queue import ReviewCounts, ReviewItem, ReviewQueue
 
 SCORES = {1: 0.9, 2: 0.3, 3: 0.6, 4: 0.3}

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from napari_sam.io.labels.label_store import LabelStore
-from napari_sam.io.labels.replay import to_script
+from napari_sam.io.labels.reading.replay import to_script
 from napari_sam.io.labels.review_queue import ReviewQueue
 
 FOLDER = Path(__file__).parent

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari_sam.io.labels.journal.rows import JournaledChange, Plane, Record
-    from napari_sam.io.labels.store_view import StoreView
+    from napari_sam.io.labels.reading.store_view import StoreView
 
 _HEAD = '''"""Makes the objects of {name} again: {count} changes, written by napari-sam-xl {version}.
 

@@ -10,9 +10,10 @@ from skimage.measure import regionprops_table
 
 from napari_sam.errors import CancelledError, ImageError, LabelsError, SettingsError
 from napari_sam.io.images.open_image import open_image
-from napari_sam.io.labels import measure as module
 from napari_sam.io.labels.label_store import LabelStore
-from napari_sam.io.labels.measure import measure, write_table
+from napari_sam.io.labels.measurement.measure import measure
+from napari_sam.io.labels.measurement.measured_table import write_table
+from napari_sam.io.labels.measurement.properties import INTENSITY, PieceSizes
 
 SHAPE = (2600, 2500)
 NAMES = {
@@ -83,22 +84,19 @@ def test_shapes_are_those_of_the_whole_array(store, expected):
 
 
 def test_intensities_are_those_of_the_raw_values(store, image, labels):
-    table = measure(store, image, properties=("area", *module.INTENSITY))
+    table = measure(store, image, properties=("area", *INTENSITY))
     for label in (5000, 6002, 4_000_000_000):
         row, inside = table[table.label == label].iloc[0], image[labels == label].astype(float)
         for channel in (0, 1):
             values = inside[:, channel]
-            found = [row[f"{name}_{channel}"] for name in module.INTENSITY]
+            found = [row[f"{name}_{channel}"] for name in INTENSITY]
             np.testing.assert_allclose(found, (values.mean(), values.min(), values.max(), values.std()), rtol=1e-6)
     assert "intensity_mean_0" not in measure(store, image, ["intensity_mean"], channels=[1])
 
 
-def test_objects_read_in_pieces_are_measured_alike(store, image, expected, monkeypatch):
+def test_objects_read_in_pieces_are_measured_alike(store, image):
     whole = measure(store, image)
-    monkeypatch.setattr(module, "EXACT_PX", 5000)
-    monkeypatch.setattr(module, "_CELL_PX", 64)
-    monkeypatch.setattr(module, "_PIECE_PX", 128)
-    pieces = measure(store, image)
+    pieces = measure(store, image, sizes=PieceSizes(exact_px=5000, cell_px=64, piece_px=128))
     exact = [c for c in whole if c not in ("perimeter_px", "perimeter_world", "solidity", "category", "model")]
     for name in exact:
         np.testing.assert_allclose(pieces[name], whole[name], rtol=1e-6, atol=1e-9, err_msg=name)
@@ -107,16 +105,15 @@ def test_objects_read_in_pieces_are_measured_alike(store, image, expected, monke
         np.testing.assert_allclose(pieces[name][large], whole[name][large], rtol=0.05)
 
 
-def test_the_orientation_of_a_large_object_is_scikit_images(tmp_path, monkeypatch):
+def test_the_orientation_of_a_large_object_is_scikit_images(tmp_path):
     for i, (rows, cols) in enumerate([((5, 5, 60, 90), (5, 30, 90, 60)), ((5, 20, 80, 60), (90, 95, 20, 10))]):
         mask = np.zeros((100, 100), np.uint32)
         mask[polygon(rows, cols)] = 1
         with LabelStore.create(tmp_path / str(i), shape=mask.shape) as made:
             made.paint(mask, (0, 0))
             whole = measure(made).orientation[0]
-            with monkeypatch.context() as patch:
-                patch.setattr(module, "EXACT_PX", 10)
-                assert measure(made).orientation[0] == pytest.approx(whole, abs=1e-9)
+            pieces = measure(made, sizes=PieceSizes(exact_px=10))
+            assert pieces.orientation[0] == pytest.approx(whole, abs=1e-9)
 
 
 def test_physical_units_and_the_table_are_joined(store, image):
@@ -168,7 +165,7 @@ def test_progress_reaches_all_and_cancelling_stops(store):
 
 
 def test_what_cannot_be_measured_is_named(store, image, tmp_path):
-    with pytest.raises(SettingsError, match="'colour': choose from area, bbox"):
+    with pytest.raises(SettingsError, match="'colour' is none; choose from area, bbox"):
         measure(store, image, ["colour"])
     with pytest.raises(SettingsError, match="channels 0 to 1"):
         measure(store, image, channels=[2])

@@ -13,7 +13,7 @@ from napari_sam.engine.interactive.prompts import MaskPrompt
 from napari_sam.engine.windows import Hints
 from napari_sam.errors import LabelsError
 from napari_sam.io.labels.label_store import LabelStore
-from napari_sam.io.labels.replay import to_script
+from napari_sam.io.labels.reading.replay import to_script
 from napari_sam.predictor import Predictor
 
 

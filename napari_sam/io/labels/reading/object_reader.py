@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.io.labels.journal.rows import ObjectPosition, ObjectRow, Plane
-    from napari_sam.io.labels.store_view import StoreView
+    from napari_sam.io.labels.reading.store_view import StoreView
 
 _CELL_PX = 1024  # objects that begin in one cell of this side are read together
 _PIECE_PX = 2048  # larger objects are read in pieces

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from napari_sam.io.exports.export_source import ExportedObject
 from napari_sam.io.labels.label_pyramid import LabelPyramid
-from napari_sam.io.labels.object_reader import ObjectReader
-from napari_sam.io.labels.replay import to_script
+from napari_sam.io.labels.reading.object_reader import ObjectReader
+from napari_sam.io.labels.reading.replay import to_script
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from napari_sam.io.exports.export_source import ObjectSequence, WritableLevel
     from napari_sam.io.labels.journal.rows import ObjectRow
-    from napari_sam.io.labels.store_view import StoreView
+    from napari_sam.io.labels.reading.store_view import StoreView
     from napari_sam.io.pixel_runs import PixelRuns
 
 

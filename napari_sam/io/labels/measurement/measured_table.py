@@ -1,0 +1,130 @@
+"""Join measured columns with the object table and physical sizes, and write the result."""
+
+from __future__ import annotations
+
+import importlib
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sam.errors import LabelsError
+from napari_sam.io.labels.measurement.properties import PIXEL_COLUMNS
+from napari_sam.io.map_coordinates import to_map
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from numpy.typing import NDArray
+
+    from napari_sam.io.images.lazy_image import Image
+    from napari_sam.io.labels.reading.store_view import StoreView
+
+    Columns = dict[str, NDArray[Any]]
+
+_INTEGER_COLUMNS = ("label", "area_px", "y0", "x0", "y1", "x1")
+_UNITS = {"micrometer": "um", "nanometer": "nm", "millimeter": "mm", "centimeter": "cm", "meter": "m"}
+
+
+def join_measurements(
+    rows: pd.DataFrame, measured: pd.DataFrame, labels: StoreView, image: Image | None
+) -> pd.DataFrame:
+    """Return measured columns beside those of the object table and physical sizes, by label.
+
+    Parameters
+    ----------
+    rows : DataFrame
+        The object table.
+    measured : DataFrame
+        Measured values, with ``label``.
+    labels : LabelStore
+        Knows pixel size and map, if there is no image.
+    image : Image or None
+        Knows them otherwise.
+    """
+    kept = ["label", *(["plane"] if len(labels.shape) > 2 else []), "category"]
+    table = rows[kept].merge(measured, on="label", how="inner").sort_values("label", ignore_index=True)
+    table = table.astype({name: np.int64 for name in _INTEGER_COLUMNS if name in table})
+    with_unit = [i for i, c in enumerate(table) if c in PIXEL_COLUMNS.values() or str(c).startswith("centroid")]
+    position = max(with_unit, default=-1)
+    for offset, (name, values) in enumerate(_physical_columns(table, labels, image).items(), start=1):
+        table.insert(position + offset, name, values)
+    scores = rows[["label", "predicted_iou", "stability_score", "model"]]
+    return table.merge(scores.astype({"predicted_iou": float, "stability_score": float}), on="label", how="left")
+
+
+def _physical_columns(table: pd.DataFrame, labels: StoreView, image: Image | None) -> Columns:
+    """Return sizes and positions in map coordinates or physical units, if image or store know them."""
+    in_px = {str(name): table[name].to_numpy(np.float64) for name in table if str(name).endswith("_px")}
+    transform = labels.meta("transform") if image is None else image.transform
+    crs = labels.meta("crs") if image is None else image.crs
+    if crs and transform is not None:
+        return _map_columns(in_px, tuple(float(v) for v in transform))
+    scale, unit = (labels.scale, labels.meta("unit")) if image is None else (image.scale, image.unit)
+    if unit is None and tuple(scale) == (1.0, 1.0):
+        return {}
+    return _scaled_columns(in_px, scale, None if unit is None else str(unit))
+
+
+def _map_columns(in_px: Columns, transform: tuple[float, ...]) -> Columns:
+    a, b, _, d, e, _ = transform
+    columns = {"area_map": in_px["area_px"] * abs(a * e - b * d)} if "area_px" in in_px else {}
+    if "centroid_y_px" in in_px:
+        x, y = to_map(transform, in_px["centroid_x_px"] + 0.5, in_px["centroid_y_px"] + 0.5)
+        columns |= {"centroid_x_map": x, "centroid_y_map": y}
+    return columns
+
+
+def _scaled_columns(in_px: Columns, scale: tuple[float, float], unit: str | None) -> Columns:
+    sy, sx = scale
+    suffix = "world" if unit is None else _UNITS.get(unit, unit)
+    factors = {"centroid_y": sy, "centroid_x": sx, "equivalent_diameter": math.sqrt(sy * sx)}
+    factors |= {"perimeter": sy} if math.isclose(sy, sx, rel_tol=1e-6) else {}
+    columns = {f"{n}_{suffix}": in_px[f"{n}_px"] * factor for n, factor in factors.items() if f"{n}_px" in in_px}
+    if "area_px" in in_px:
+        columns = {f"area_{suffix if unit is None else f'{suffix}2'}": in_px["area_px"] * sy * sx} | columns
+    return columns
+
+
+def write_table(table: pd.DataFrame, path: str | Path) -> Path:
+    """Write a table as CSV or Parquet, by the ending of `path`.
+
+    Raises
+    ------
+    LabelsError
+        If the ending is another one, pyarrow is missing, or the file cannot be written.
+    """
+    path = Path(path).expanduser()
+    check_table_path(path)
+    try:
+        if path.suffix.lower() == ".csv":
+            table.to_csv(path, index=False)
+        else:
+            table.to_parquet(path, index=False)
+    except OSError as error:
+        raise LabelsError(f"{path}: cannot be written: {error}", remedy="choose another path, or free space") from error
+    return path
+
+
+def check_table_path(path: Path) -> None:
+    """Refuse a path that `write_table` could not write, before hours of work.
+
+    Raises
+    ------
+    LabelsError
+        As `write_table`.
+    """
+    suffix = path.suffix.lower()
+    if suffix not in (".csv", ".parquet"):
+        raise LabelsError(
+            f"{path}: cannot write {path.suffix or 'a file without ending'}", remedy="use .csv or .parquet"
+        )
+    if not path.parent.is_dir():
+        raise LabelsError(f"{path}: the folder {path.parent} does not exist", remedy="create it first")
+    if suffix == ".parquet":
+        try:
+            importlib.import_module("pyarrow")
+        except ImportError as error:
+            raise LabelsError(
+                f"{path}: Parquet needs pyarrow", remedy="run 'pip install pyarrow', or write .csv"
+            ) from error

@@ -1,0 +1,1 @@
+"""Objects and history of a label store, as exports, tables and scripts read them."""
