@@ -20,16 +20,11 @@ from skimage.morphology import thin
 
 from napari_sam.evaluation.datasets.dataset_formats import find_samples
 from napari_sam.evaluation.datasets.labelled_samples import evenly_spaced, read_rgb
+from napari_sam.evaluation.metrics.bipartite_matching import maximum_matching
 from napari_sam.evaluation.metrics.edge_maps import canny_edges, sobel_edges
-from napari_sam.evaluation.metrics.edge_matching import (
-    MAX_DISTANCE,
-    PixelPairs,
-    edge_counts,
-    edge_thresholds,
-    maximum_matching,
-    thin_levels,
-)
+from napari_sam.evaluation.metrics.edge_matching import MAX_DISTANCE, PixelPairs, edge_counts, edge_thresholds
 from napari_sam.evaluation.metrics.edge_scores import edge_scores
+from napari_sam.evaluation.metrics.edge_thinning import thin_levels
 
 PUBLISHED = {"sobel": 0.539, "canny": 0.600}
 _TIMED = 3  # images that the slow variants are timed on
@@ -77,7 +72,7 @@ def compare(name: str, edges: np.ndarray, drawn: np.ndarray) -> None:
     mine = plainly = 0.0
     compared = 0
     for level in levels:
-        left, right, rank = pairs.among(level)
+        left, right, rank = pairs.at_level(level)
         if not len(left) or plainly > _SLOW_S:
             continue
         compared += 1

@@ -34,7 +34,7 @@ class SettingOption:
     option : str, optional
         Name, with its dashes.
     convert : callable, optional
-        Converts the text.
+        Converts the text; replaces type and choices of the field.
     metavar : str, optional
         Placeholder of the value.
     help : str, optional
@@ -86,7 +86,7 @@ def add_settings(
             continue
         settings: dict[str, Any] = {"dest": name, "default": default if defaults else None}
         settings["help"] = _help(given, info, default)
-        if info.choices:
+        if info.choices and given.convert is None:
             settings["choices"] = info.choices
         else:
             plain = next((t for t in _TYPES if t in types[name][0]), str)

@@ -99,3 +99,11 @@ class CalibrationSettings:
     def __post_init__(self) -> None:
         """Check every value."""
         validate(self)
+
+
+class CalibrationKeywords(TypedDict, total=False):
+    """The fields of `CalibrationSettings` as keyword arguments."""
+
+    images: int
+    per_image: int
+    device: str

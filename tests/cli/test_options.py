@@ -46,7 +46,7 @@ def options_of(parser, path="napari-sam"):
             children = action.choices
             found["(command)"] = {"choices": list(children), "required": action.required}
         else:
-            found[" ".join(action.option_strings) or action.dest] = described(action)
+            found[" ".join(action.option_strings) or action.metavar or action.dest] = described(action)
     groups = parser._mutually_exclusive_groups
     exclusive = [[action.option_strings[0] for action in group._group_actions] for group in groups]
     options = {path: {"options": found, "exclusive": exclusive}}

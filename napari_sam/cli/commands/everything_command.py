@@ -13,19 +13,26 @@ from napari_sam.cli.interruption import interruptible
 from napari_sam.cli.label_output import LabelOutput, check_output_path, label_output
 from napari_sam.cli.options import IMAGE_HELP, add_image_options, add_model_options, add_region_option, open_plane
 from napari_sam.cli.progress_line import ProgressLine, end_line
+from napari_sam.cli.setting_options import SettingOption, add_settings, given_settings, settings_from
+from napari_sam.engine.automatic.grid_settings import GridSettings
 from napari_sam.errors import PromptError, SettingsError, StoreError
+from napari_sam.jobs.job_settings import EverythingSettings
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
 
-    from napari_sam.engine.automatic.grid_settings import GridSettings
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.labels.label_store import LabelStore
     from napari_sam.io.prompts.prompt_table import PromptTable
     from napari_sam.predictor import Predictor
 
-_GRID = ("points_per_side", "pred_iou_thresh", "stability_score_thresh", "min_mask_region_area")
+_GRID = {
+    "points_per_side": SettingOption(),
+    "pred_iou_thresh": SettingOption(default="0.88; with the default model 0.7, with prompts 0"),
+    "stability_score_thresh": SettingOption(default="0.95; with the default model 0.9"),
+    "min_mask_region_area": SettingOption(),
+}
 _LISTED = 20  # failed tiles
 _WORDS = {
     "resume=False": "--discard",
@@ -46,22 +53,21 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     )
     add_region_option(command)
     size = command.add_mutually_exclusive_group()
-    size.add_argument("--level", type=int, metavar="N", help="reduce the image 2^N times")
-    size.add_argument(
-        "--diameter", type=float, dest="diameter_px", metavar="PX", help="typical object diameter, instead of --level"
+    add_settings(
+        size,
+        EverythingSettings,
+        {
+            "level": SettingOption(),
+            "diameter_px": SettingOption(help="typical object diameter, instead of --level"),
+        },
     )
     command.add_argument("--no-coarser", action="store_true", help="do not search objects larger than half a window")
     add_image_options(command)
     add_model_options(command)
     _add_grid_options(command)
     _add_prompt_options(command)
-    command.add_argument(
-        "--overlap",
-        choices=("keep", "replace"),
-        default="keep",
-        help="keep shared pixels in the old object, or give them to the new one (default: keep)",
-    )
-    command.add_argument("--category", metavar="NAME", help="category of the new objects")
+    add_settings(command, EverythingSettings, ("overlap",), defaults=True)
+    add_settings(command, EverythingSettings, ("category",))
     existing = command.add_mutually_exclusive_group()
     existing.add_argument("--add", action="store_true", help="add to the objects of OUT")
     existing.add_argument("--overwrite", action="store_true", help="replace the label store OUT")
@@ -75,30 +81,7 @@ def _add_options(command: argparse.ArgumentParser) -> None:
 
 def _add_grid_options(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("grid mode, as in SAM's automatic mask generator")
-    group.add_argument(
-        "--points-per-side", type=int, metavar="N", help="points along each side of a window (default: 32)"
-    )
-    group.add_argument(
-        "--pred-iou",
-        type=float,
-        dest="pred_iou_thresh",
-        metavar="V",
-        help="lowest predicted IoU (default: 0.88; with the default model 0.7, with prompts 0)",
-    )
-    group.add_argument(
-        "--stability",
-        type=float,
-        dest="stability_score_thresh",
-        metavar="V",
-        help="lowest stability score (default: 0.95; with the default model 0.9)",
-    )
-    group.add_argument(
-        "--min-area",
-        type=int,
-        dest="min_mask_region_area",
-        metavar="PX",
-        help="remove smaller parts and holes (default: 0)",
-    )
+    add_settings(group, GridSettings, _GRID)
 
 
 def _add_prompt_options(command: argparse.ArgumentParser) -> None:
@@ -173,14 +156,8 @@ def _check(args: argparse.Namespace) -> None:
 
 def _check_numbers(args: argparse.Namespace) -> None:
     """Refuse numbers out of range."""
-    if args.level is not None and args.level < 0:
-        raise SettingsError(f"level is {args.level}", parameter="level", remedy="give a whole number from 0")
-    if args.diameter_px is not None and not 0 < args.diameter_px < float("inf"):
-        raise SettingsError(
-            f"diameter_px is {args.diameter_px:g}",
-            parameter="diameter_px",
-            remedy="give a positive number of level-0 pixels",
-        )
+    settings_from(args, EverythingSettings, method="auto")
+    settings_from(args, GridSettings)
     if args.workers < 1:
         raise SettingsError(f"workers is {args.workers}", parameter="workers", remedy="give a whole number from 1")
 
@@ -338,9 +315,7 @@ def _summary(args: argparse.Namespace, method: str, first_label: int) -> dict[st
 
 def _grid(args: argparse.Namespace, kind: str) -> GridSettings | None:
     """Return the given settings of grid mode with the model's for the rest; None if none is given."""
-    from napari_sam.engine.automatic.grid_settings import GridSettings  # noqa: PLC0415 - imports torch
-
-    given = {name: getattr(args, name) for name in _GRID if getattr(args, name) is not None}
+    given = given_settings(args, GridSettings)
     return GridSettings.for_model(kind, **given) if given else None
 
 

@@ -1,1 +1,1 @@
-"""Experiments of the Segment Anything paper, and the runner that measures them."""
+"""The experiments of the Segment Anything paper."""

@@ -1,16 +1,17 @@
-"""What segments without a network: so that a reader sees what a network adds.
+"""Segmentation without a network, for comparison.
 
-Each baseline answers the same prompts as the network and is given the same pixels, around the object only: twice its
-box along each axis, so that GrabCut and random walkers end. That is help which the network does not get.
+Each method answers the same prompts as the network on the same pixels, but sees only the surroundings of the object:
+twice its box along each axis, so that GrabCut and random walkers finish. The network does not get this help.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy import ndimage
 
+from napari_sam.engine.geometry import Box
 from napari_sam.errors import EvaluationError
 
 if TYPE_CHECKING:
@@ -18,18 +19,22 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-POINT_BASELINES = ("otsu", "flood fill", "random walker")
-BOX_BASELINES = ("grabcut", "otsu", "box")
-BASELINES = ("otsu", "flood fill", "random walker", "grabcut", "box")
+    PointMethod = Callable[[NDArray[np.uint8], Sequence[tuple[int, int]], Sequence[int]], NDArray[np.bool_]]
 
-_LONGEST_PX = 128  # crops are reduced to this before iterating methods see them
-_GRABCUT_ROUNDS = 5
-_TOLERANCE = 0.1  # of the crop's range, for flood fill
-_SEED_PX = 1
+POINT_METHODS = ("otsu", "flood fill", "random walker")
+BOX_METHODS = ("grabcut", "otsu", "box")
+CLASSICAL_METHODS = ("otsu", "flood fill", "random walker", "grabcut", "box")
+
+_MAX_SIDE_PX = 128  # larger crops are subsampled before iterative methods see them
+_MIN_CONTEXT_PX = 8
+_GRABCUT_ITERATIONS = 5
+_FLOOD_TOLERANCE = 0.1  # of the crop's range
+_SEED_RADIUS_PX = 1
+_BACKGROUND_SEED = 2
 
 
-def grey_of(rgb: NDArray[np.generic]) -> NDArray[np.float64]:
-    """Brightness (h, w) in [0, 1] of a crop, from its own least to its greatest value."""
+def to_grey(rgb: NDArray[np.generic]) -> NDArray[np.float64]:
+    """Return the brightness (h, w) of a crop, scaled from its minimum and maximum to [0, 1]."""
     grey = np.asarray(rgb, np.float64)
     grey = grey.mean(-1) if grey.ndim == 3 else grey
     low, high = float(grey.min()), float(grey.max())
@@ -39,49 +44,50 @@ def grey_of(rgb: NDArray[np.generic]) -> NDArray[np.float64]:
 def otsu_component(
     rgb: NDArray[np.uint8], points: Sequence[tuple[int, int]], labels: Sequence[int]
 ) -> NDArray[np.bool_]:
-    """The connected part at the first point, of what Otsu's threshold puts on that point's side."""
+    """Return the connected component at the first foreground point, on its side of Otsu's threshold."""
     from skimage.filters import threshold_otsu  # noqa: PLC0415 - slow to import
 
-    grey = grey_of(rgb)
+    grey = to_grey(rgb)
     bright = grey > threshold_otsu(grey) if np.ptp(grey) > 0 else np.zeros(grey.shape, bool)
-    first = next((p for p, k in zip(points, labels, strict=True) if k), points[0])
-    parts, _ = ndimage.label(bright == bright[first])
-    return np.asarray(parts == parts[first])
+    first = next((point for point, label in zip(points, labels, strict=True) if label), points[0])
+    components, _ = ndimage.label(bright == bright[first])
+    return np.asarray(components == components[first])
 
 
 def flood_fill(rgb: NDArray[np.uint8], points: Sequence[tuple[int, int]], labels: Sequence[int]) -> NDArray[np.bool_]:
-    """What floods from the foreground points reach within a tenth of the range, less those from background points."""
+    """Return what floods from the foreground points reach, without that of floods from background points."""
     from skimage.segmentation import flood  # noqa: PLC0415 - slow to import
 
-    grey = ndimage.gaussian_filter(grey_of(rgb), 1.0)
-    out = np.zeros(grey.shape, bool)
+    grey = ndimage.gaussian_filter(to_grey(rgb), 1.0)
+    mask = np.zeros(grey.shape, bool)
     for label in (1, 0):
-        for point, known in zip(points, labels, strict=True):
-            if known == label:
-                reached = flood(grey, point, tolerance=_TOLERANCE)
-                out = out | reached if label else out & ~reached
-    return out
+        for point, point_label in zip(points, labels, strict=True):
+            if point_label == label:
+                reached = flood(grey, point, tolerance=_FLOOD_TOLERANCE)
+                mask = mask | reached if label else mask & ~reached
+    return mask
 
 
 def random_walker(
     rgb: NDArray[np.uint8], points: Sequence[tuple[int, int]], labels: Sequence[int]
 ) -> NDArray[np.bool_]:
-    """Grady's random walker, from the points and, as background, the rim of the crop."""
+    """Run Grady's random walker from the points, with the border of the crop as background."""
     from skimage.segmentation import random_walker as walk  # noqa: PLC0415 - slow to import
 
-    grey = grey_of(rgb)
+    grey = to_grey(rgb)
     seeds = np.zeros(grey.shape, np.int32)
-    seeds[[0, -1]] = seeds[:, [0, -1]] = 2
+    seeds[[0, -1]] = seeds[:, [0, -1]] = _BACKGROUND_SEED
     for (y, x), label in zip(points, labels, strict=True):
-        around = slice(max(y - _SEED_PX, 0), y + _SEED_PX + 1), slice(max(x - _SEED_PX, 0), x + _SEED_PX + 1)
-        seeds[around] = 1 if label else 2
+        rows = slice(max(y - _SEED_RADIUS_PX, 0), y + _SEED_RADIUS_PX + 1)
+        cols = slice(max(x - _SEED_RADIUS_PX, 0), x + _SEED_RADIUS_PX + 1)
+        seeds[rows, cols] = 1 if label else _BACKGROUND_SEED
     if not (seeds == 1).any() or not (seeds == 0).any() or np.ptp(grey) == 0:
         return np.asarray(seeds == 1)
     return np.asarray(walk(grey, seeds, beta=130, mode="cg_j", tol=1e-3, prob_tol=1e-2) == 1)
 
 
 def grabcut(rgb: NDArray[np.uint8], box: tuple[int, int, int, int]) -> NDArray[np.bool_]:
-    """OpenCV's GrabCut, five rounds from a box (y0, x0, y1, x1).
+    """Run five iterations of OpenCV's GrabCut from a box (y0, x0, y1, x1).
 
     Raises
     ------
@@ -89,49 +95,48 @@ def grabcut(rgb: NDArray[np.uint8], box: tuple[int, int, int, int]) -> NDArray[n
         If OpenCV is not installed.
     """
     try:
-        import cv2  # noqa: PLC0415 - only baselines need it
+        import cv2  # noqa: PLC0415 - only this method needs it
     except ImportError as error:
         raise EvaluationError(
-            "GrabCut needs OpenCV: pip install 'napari-sam-xl[evaluate]', or --no-baselines"
+            "GrabCut needs OpenCV", remedy="pip install 'napari-sam-xl[evaluate]', or leave the baselines out"
         ) from error
-    y0, x0, y1, x1 = box
-    colour = np.ascontiguousarray(np.broadcast_to(rgb if rgb.ndim == 3 else rgb[..., None], (*rgb.shape[:2], 3)))
-    mask = np.zeros(colour.shape[:2], np.uint8)
-    mask[y0:y1, x0:x1] = cv2.GC_PR_FGD
+    rgb = np.ascontiguousarray(np.broadcast_to(rgb if rgb.ndim == 3 else rgb[..., None], (*rgb.shape[:2], 3)))
+    mask = np.zeros(rgb.shape[:2], np.uint8)
+    mask[Box(*box).slices] = cv2.GC_PR_FGD
     background, foreground = np.zeros((1, 65)), np.zeros((1, 65))
-    if mask.all() or not mask.any():  # nothing to learn the background from
+    if mask.all() or not mask.any():  # no pixels to learn the background from
         return mask > 0
     cv2.setRNGSeed(0)
     try:
-        cv2.grabCut(colour, mask, None, background, foreground, _GRABCUT_ROUNDS, cv2.GC_INIT_WITH_MASK)
-    except cv2.error:  # an even crop has no colours to tell apart
+        cv2.grabCut(rgb, mask, None, background, foreground, _GRABCUT_ITERATIONS, cv2.GC_INIT_WITH_MASK)
+    except cv2.error:  # a uniform crop has no colours to tell apart
         return mask > 0
     return np.asarray((mask == cv2.GC_FGD) | (mask == cv2.GC_PR_FGD))
 
 
-def answer_points(
-    name: str, rgb: NDArray[np.uint8], points: Sequence[tuple[int, int]], labels: Sequence[int]
+def segment_from_points(
+    method: str, rgb: NDArray[np.uint8], points: Sequence[tuple[int, int]], labels: Sequence[int]
 ) -> NDArray[np.bool_]:
-    """A baseline's mask (h, w) of a crop for (y, x) points."""
-    return _POINTS[name](rgb, points, labels)
+    """Return the mask (h, w) of a crop for (y, x) points by one of `POINT_METHODS`."""
+    return _BY_POINTS[method](rgb, points, labels)
 
 
-def answer_box(name: str, rgb: NDArray[np.uint8], box: tuple[int, int, int, int]) -> NDArray[np.bool_]:
-    """A baseline's mask (h, w) of a crop for a box (y0, x0, y1, x1)."""
-    if name == "grabcut":
+def segment_from_box(method: str, rgb: NDArray[np.uint8], box: tuple[int, int, int, int]) -> NDArray[np.bool_]:
+    """Return the mask (h, w) of a crop for a box (y0, x0, y1, x1) by one of `BOX_METHODS`."""
+    if method == "grabcut":
         return grabcut(rgb, box)
-    y0, x0, y1, x1 = box
-    out = np.zeros(rgb.shape[:2], bool)
-    if name == "box":
-        out[y0:y1, x0:x1] = True
-        return out
-    inner = rgb[y0:y1, x0:x1]
+    region = Box(*box).slices
+    mask = np.zeros(rgb.shape[:2], bool)
+    if method == "box":
+        mask[region] = True
+        return mask
+    inner = rgb[region]
     middle = (inner.shape[0] // 2, inner.shape[1] // 2)
-    out[y0:y1, x0:x1] = otsu_component(inner, [middle], [1])
-    return out
+    mask[region] = otsu_component(inner, [middle], [1])
+    return mask
 
 
-_POINTS: dict[str, Callable[..., NDArray[np.bool_]]] = {
+_BY_POINTS: dict[str, PointMethod] = {
     "otsu": otsu_component,
     "flood fill": flood_fill,
     "random walker": random_walker,
@@ -139,7 +144,7 @@ _POINTS: dict[str, Callable[..., NDArray[np.bool_]]] = {
 
 
 class ObjectCrop:
-    """The surroundings of an object, reduced where they are large.
+    """The surroundings of an object, subsampled if they are large.
 
     Parameters
     ----------
@@ -147,32 +152,36 @@ class ObjectCrop:
         (H, W[, 3]) the image.
     box : (int, int, int, int)
         (y0, x0, y1, x1) of the object.
+
+    Attributes
+    ----------
+    region : Box
+        The surroundings, in pixels of the image.
+    pixels : ndarray of uint8
+        (h, w[, 3]) the subsampled pixels.
     """
 
     def __init__(self, rgb: NDArray[np.uint8], box: tuple[int, int, int, int]) -> None:
         y0, x0, y1, x1 = box
-        h, w = rgb.shape[:2]
-        dy, dx = max((y1 - y0) // 2, 8), max((x1 - x0) // 2, 8)
-        self.region = max(y0 - dy, 0), max(x0 - dx, 0), min(y1 + dy, h), min(x1 + dx, w)
-        top, left, bottom, right = self.region
-        whole = rgb[top:bottom, left:right]
-        self.step = max(1, -(-max(whole.shape[:2]) // _LONGEST_PX))
-        self.pixels = np.ascontiguousarray(whole[:: self.step, :: self.step])
-        self.shape = whole.shape[0], whole.shape[1]
+        dy, dx = max((y1 - y0) // 2, _MIN_CONTEXT_PX), max((x1 - x0) // 2, _MIN_CONTEXT_PX)
+        self.region = Box(y0 - dy, x0 - dx, y1 + dy, x1 + dx).clip((rgb.shape[0], rgb.shape[1]))
+        self._step = max(1, -(-max(self.region.shape) // _MAX_SIDE_PX))
+        self.pixels = np.ascontiguousarray(rgb[self.region.slices][:: self._step, :: self._step])
 
-    def place(self, y: float, x: float) -> tuple[int, int]:
-        """A pixel of the image in the crop."""
-        return tuple(  # type: ignore[return-value]
-            int(np.clip((v - o) // self.step, 0, n - 1))
-            for v, o, n in zip((y, x), self.region[:2], self.pixels.shape[:2], strict=True)
-        )
+    def to_crop(self, y: float, x: float) -> tuple[int, int]:
+        """Return the pixel of the crop that shows a pixel of the image."""
+        (top, left), (h, w) = self.region[:2], self.pixels.shape[:2]
+        return self._index(y - top, h), self._index(x - left, w)
 
-    def inner_box(self, box: tuple[int, int, int, int]) -> tuple[int, int, int, int]:
-        """A box of the image in the crop, at least one pixel large."""
-        (y0, x0), (y1, x1) = self.place(*box[:2]), self.place(box[2] - 1, box[3] - 1)
-        return y0, x0, y1 + 1, x1 + 1
+    def _index(self, offset: float, length: int) -> int:
+        return int(np.clip(offset // self._step, 0, length - 1))
 
-    def grown(self, mask: NDArray[Any]) -> NDArray[np.bool_]:
-        """A mask of the reduced crop at full size."""
-        full = np.repeat(np.repeat(mask, self.step, 0), self.step, 1)
-        return np.asarray(full[: self.shape[0], : self.shape[1]])
+    def box_to_crop(self, box: tuple[int, int, int, int]) -> Box:
+        """Return a box of the image in the crop, at least one pixel large."""
+        (y0, x0), (y1, x1) = self.to_crop(box[0], box[1]), self.to_crop(box[2] - 1, box[3] - 1)
+        return Box(y0, x0, y1 + 1, x1 + 1)
+
+    def to_full_size(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """Return a mask of the subsampled crop at full size."""
+        full = np.repeat(np.repeat(mask, self._step, 0), self._step, 1)
+        return np.asarray(full[: self.region.height, : self.region.width])

@@ -1,4 +1,4 @@
-"""What a data set is made of: where masks lie, how many and how large they are, how concave, where on Earth."""
+"""The composition of a data set: where masks lie, how many, how large and how concave they are, where on Earth."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from scipy.spatial import ConvexHull, QhullError
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.experiments.experiment import OVERALL, Estimate, Experiment, Record, mean_estimates
 from napari_sam.evaluation.metrics.bootstrap import bootstrap_mean
+from napari_sam.io.images.open_image import open_image
 from src_models.settings import setting
 
 if TYPE_CHECKING:
@@ -25,14 +26,16 @@ if TYPE_CHECKING:
     from napari_sam.predictor import Predictor
 
 CENTER_BINS = 32
-"""Cells along each side of the map of mask centres."""
+"""Bins along each side of the map of mask centres."""
 
 MASKS_PER_IMAGE = ((1, 10), (11, 50), (51, 100), (101, 200), (201, 10**9))
-"""Groups of the paper's Figures 2 and 6."""
+"""Ranges of the paper's Figures 2 and 6; the last one is open."""
+
+_METHOD = "data"
 
 
 def concavity(mask: NDArray[np.bool_]) -> float:
-    """One minus the mask's area over that of its convex hull (pixels as squares); 0 for a convex mask.
+    """Return one minus the ratio of the areas of a mask and its convex hull, of pixels as squares; 0 if convex.
 
     Parameters
     ----------
@@ -52,10 +55,10 @@ def concavity(mask: NDArray[np.bool_]) -> float:
     left, right = cols[first], cols[last] + 1
     corners = np.concatenate([np.column_stack([rows + dy, side]) for side in (left, right) for dy in (0, 1)])
     try:
-        hull = float(ConvexHull(corners).volume)
+        hull_area = float(ConvexHull(corners).volume)
     except QhullError:
         return 0.0
-    return max(0.0, 1 - float(np.count_nonzero(mask)) / hull)
+    return max(0.0, 1 - float(np.count_nonzero(mask)) / hull_area)
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class CompositionExperiment(Experiment):
     Attributes
     ----------
     max_images : int or None
-        Images of each data set, evenly spread; None for all.
+        Images of each data set, evenly spaced; None for all.
     """
 
     name: ClassVar[str] = "data"
@@ -78,49 +81,58 @@ class CompositionExperiment(Experiment):
 
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
         truth = sample.truth()
-        h, w = truth.shape
-        rows = [_described(one, h, w) for one in truth.scored_objects]
+        objects = truth.scored_objects
         return {
-            "shape": [h, w],
-            "position": _position(sample),
-            "labels": [one.label for one in truth.scored_objects],
-            "center": [row[0] for row in rows],
-            "size": [row[1] for row in rows],
-            "concavity": [row[2] for row in rows],
+            "shape": list(truth.shape),
+            "position": read_position(sample),
+            "labels": [o.label for o in objects],
+            "center": [_relative_centre(o, truth.shape) for o in objects],
+            "size": [_relative_size(o, truth.shape) for o in objects],
+            "concavity": [concavity(o.mask) for o in objects],
         }
 
-    def records(self, units: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
-        for unit in units:
-            yield Record(
-                unit.dataset, unit.sample, 0, "data", "image", "masks per image", float(len(unit.payload["labels"]))
-            )
-            for label, size, bent in zip(*(unit.payload[k] for k in ("labels", "size", "concavity")), strict=True):
-                yield Record(unit.dataset, unit.sample, label, "data", "mask", "relative size", size)
-                yield Record(unit.dataset, unit.sample, label, "data", "mask", "concavity", bent)
+    def records(self, results: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
+        for result in results:
+            payload, image = result.payload, (result.dataset, result.sample)
+            yield Record(*image, 0, _METHOD, "image", "masks per image", float(len(payload["labels"])))
+            columns = (payload["labels"], payload["size"], payload["concavity"])
+            for label, size, concave in zip(*columns, strict=True):
+                yield Record(*image, label, _METHOD, "mask", "relative size", size)
+                yield Record(*image, label, _METHOD, "mask", "concavity", concave)
 
-    def summary(self, units: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
-        out = mean_estimates(self.records(units, method), seed)
+    def summary(self, results: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
+        estimates = mean_estimates(self.records(results, method), seed)
+        images = [f"{result.dataset}/{result.sample}" for result in results]
         for low, high in MASKS_PER_IMAGE:
-            inside = [float(low <= len(u.payload["labels"]) <= high) for u in units]
-            name = f"images with {low}-{high} masks" if high < 10**9 else f"images with over {low - 1} masks"
-            found = bootstrap_mean(inside, [f"{u.dataset}/{u.sample}" for u in units], seed=seed)
-            out.append(Estimate.of("data", OVERALL, "image", name, found))
-        return out
+            in_range = [float(low <= len(result.payload["labels"]) <= high) for result in results]
+            metric = f"images with {low}-{high} masks" if high < 10**9 else f"images with over {low - 1} masks"
+            interval = bootstrap_mean(in_range, images, seed=seed)
+            estimates.append(Estimate(_METHOD, OVERALL, "image", metric, interval))
+        return estimates
 
 
-def _described(one: TrueObject, h: int, w: int) -> tuple[list[float], float, float]:
-    """Centre as shares of height and width, size as the root of the share of the image, concavity."""
-    ys, xs = np.nonzero(one.mask)
-    center = [(float(ys.mean()) + one.origin[0] + 0.5) / h, (float(xs.mean()) + one.origin[1] + 0.5) / w]
-    return center, math.sqrt(one.area_px / (h * w)), concavity(one.mask)
+def _relative_centre(true_object: TrueObject, shape: tuple[int, int]) -> list[float]:
+    """Return the centre of a mask as shares of the image's height and width."""
+    ys, xs = np.nonzero(true_object.mask)
+    y0, x0 = true_object.origin
+    return [(float(ys.mean()) + y0 + 0.5) / shape[0], (float(xs.mean()) + x0 + 0.5) / shape[1]]
 
 
-def _position(sample: Sample) -> list[float] | None:
-    """Latitude and longitude of the middle of a georeferenced image; None where it is not, or pyproj is missing."""
+def _relative_size(true_object: TrueObject, shape: tuple[int, int]) -> float:
+    """Return the square root of a mask's share of the image."""
+    return math.sqrt(true_object.area_px / (shape[0] * shape[1]))
+
+
+def read_position(sample: Sample) -> list[float] | None:
+    """Return latitude and longitude of the centre of a georeferenced TIFF.
+
+    Returns
+    -------
+    list of float or None
+        Degrees; None if the image is not georeferenced, or pyproj is missing.
+    """
     if sample.image is None or sample.image.suffix.lower() not in (".tif", ".tiff"):
         return None
-    from napari_sam.io.images.open_image import open_image  # noqa: PLC0415 - only TIFFs are opened
-
     image = open_image(sample.image)
     if image.crs is None or image.transform is None:
         return None
@@ -132,23 +144,23 @@ def _position(sample: Sample) -> list[float] | None:
     a, b, c, d, e, f = image.transform[:6]
     x, y = a * w / 2 + b * h / 2 + c, d * w / 2 + e * h / 2 + f
     try:
-        to = pyproj.Transformer.from_crs(image.crs, "EPSG:4326", always_xy=True)
+        transformer = pyproj.Transformer.from_crs(image.crs, "EPSG:4326", always_xy=True)
     except pyproj.exceptions.ProjError:
         return None
-    longitude, latitude = to.transform(x, y)
+    longitude, latitude = transformer.transform(x, y)
     return [float(latitude), float(longitude)] if math.isfinite(latitude) and math.isfinite(longitude) else None
 
 
-def center_map(units: Sequence[SampleResult], bins: int = CENTER_BINS) -> NDArray[np.float64]:
-    """Density of mask centres over the image, (bins, bins), mean 1.
+def center_map(results: Sequence[SampleResult], bins: int = CENTER_BINS) -> NDArray[np.float64]:
+    """Return the density of mask centres over the image, (bins, bins) with mean 1.
 
     Raises
     ------
     EvaluationError
         If there is no mask.
     """
-    centers = np.array([c for u in units for c in u.payload["center"]]).reshape(-1, 2)
+    centers = np.array([center for result in results for center in result.payload["center"]]).reshape(-1, 2)
     if not len(centers):
-        raise EvaluationError(f"no mask in {len(units)} images: centres are not defined")
+        raise EvaluationError(f"no mask in {len(results)} images: centres are not defined")
     counts, _, _ = np.histogram2d(centers[:, 0], centers[:, 1], bins=bins, range=[[0, 1], [0, 1]])
     return np.asarray(counts / counts.mean())

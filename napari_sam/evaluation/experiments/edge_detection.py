@@ -1,4 +1,4 @@
-"""Edges without having learned edges: SAM's second experiment, on the Berkeley benchmark."""
+"""SAM's second experiment: edges from masks, without training on edges, scored by the Berkeley benchmark."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_sam.engine.automatic.grid_logits import enlarge, measure
 from napari_sam.engine.interactive.prediction import tidy_mask
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.datasets.labelled_samples import file_identity, read_rgb
-from napari_sam.evaluation.experiments.experiment import Estimate, Experiment, Record
+from napari_sam.evaluation.experiments.experiment import Estimate, Experiment, Record, require_predictor
 from napari_sam.evaluation.experiments.proposals import window_grid
 from napari_sam.evaluation.metrics.bootstrap import bootstrap_statistic
 from napari_sam.evaluation.metrics.edge_maps import canny_edges, edge_nms, sobel_edges
@@ -40,78 +40,83 @@ if TYPE_CHECKING:
     from napari_sam.evaluation.experiments.experiment import Payload, SampleResult
     from napari_sam.predictor import Predictor
 
-_NMS = 0.7
-_OFFSET = 4.0  # logits below minus this are as good as none
-_CROSS = np.ones((3, 3), bool)
+_NMS_IOU = 0.7
+_LOGIT_OFFSET = 4.0  # logits below minus this do not contribute
+_EIGHT_NEIGHBOURS = np.ones((3, 3), bool)
+_MASK_SLOTS = slice(1, 4)  # the three masks of each point, without the single one
 
 
 def mask_edges(predictor: Predictor, grid: int = 16) -> NDArray[np.float64]:
-    """Edges of everything that a grid of points finds: (H, W) in [0, 1], thinned.
+    """Return the edges of all masks that a grid of points finds.
 
     Parameters
     ----------
     predictor : Predictor
-        With an image, which its network sees whole.
+        A predictor with an image that its network sees as a whole.
     grid : int
         Points along each side.
 
     Returns
     -------
     ndarray of float64
+        (H, W) edge strength in [0, 1], thinned.
 
     Notes
     -----
     As in the paper's appendix D.2: three masks of each point, none filtered by its scores; non-maximum suppression of
     their boxes; Sobel's gradient of each mask's probability, kept on the pixels around the mask; the maximum over
-    masks, scaled to [0, 1]; non-maximum suppression across edges. Masks of a tidy predictor are tidied first, as in all
-    its answers.
+    masks, scaled to [0, 1]; non-maximum suppression across edges. Masks of a predictor that removes specks are cleaned
+    first, as in all its answers.
     """
-    slots, frame = window_grid(predictor, grid, slice(1, 4), _OFFSET)
-    found = [one for slot in slots for c in slot if (one := measure(c, frame, 1.0)) is not None]
+    slots, frame = window_grid(predictor, grid, _MASK_SLOTS, _LOGIT_OFFSET)
+    masks = [mask for slot in slots for candidate in slot if (mask := measure(candidate, frame, 1.0)) is not None]
     edges = np.zeros(predictor.image.shape)
     points = point_grid(grid) * predictor.image.shape
-    if not found:
+    if not masks:
         return edges
-    boxes, scores = np.array([one.box for one in found]), np.array([one.candidate.predicted_iou for one in found])
-    for i in box_nms(boxes, scores, _NMS):
-        (y0, x0, y1, x1), logits = enlarge(found[i].candidate, frame)
+    boxes = np.array([mask.box for mask in masks])
+    scores = np.array([mask.candidate.predicted_iou for mask in masks])
+    for i in box_nms(boxes, scores, _NMS_IOU):
+        candidate = masks[i].candidate
+        (y0, x0, y1, x1), logits = enlarge(candidate, frame)
         padded = np.pad(logits.numpy().astype(np.float64), 1, mode="edge")
-        probability = 1 / (1 + np.exp(-padded))
-        size = np.hypot(*(ndimage.sobel(probability, axis=axis) for axis in (0, 1)))
+        strength = _gradient_magnitude(1 / (1 + np.exp(-padded)))
         inside = padded > 0
         if predictor.tidy:
-            inside = tidy_mask(
-                inside, points[found[i].candidate.point : found[i].candidate.point + 1] - (y0 - 1, x0 - 1)
-            )
-        size[~(ndimage.binary_dilation(inside, _CROSS) & ~inside)] = 0
+            inside = tidy_mask(inside, points[candidate.point : candidate.point + 1] - (y0 - 1, x0 - 1))
+        strength[~(ndimage.binary_dilation(inside, _EIGHT_NEIGHBOURS) & ~inside)] = 0
         part = edges[y0:y1, x0:x1]
-        np.maximum(part, size[1:-1, 1:-1], out=part)
-    top = float(edges.max())
-    return edge_nms(edges / top) if top > 0 else edges
+        np.maximum(part, strength[1:-1, 1:-1], out=part)
+    strongest = float(edges.max())
+    return edge_nms(edges / strongest) if strongest > 0 else edges
 
 
-def _summary(units: Sequence[SampleResult], key: str, method: str, seed: int) -> list[Estimate]:
-    """The benchmark's numbers; the threshold of ODS is chosen anew in each resample of the images."""
-    out = []
-    for dataset in sorted({one.dataset for one in units}):
-        counts = np.array([one.payload[key] for one in units if one.dataset == dataset])
-        numbers = {
+def _gradient_magnitude(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.asarray(np.hypot(*(ndimage.sobel(values, axis=axis) for axis in (0, 1))))
+
+
+def _edge_estimates(results: Sequence[SampleResult], key: str, method: str, seed: int) -> list[Estimate]:
+    """Estimate the benchmark's scores; each resample of the images has its own best threshold for ODS."""
+    estimates = []
+    for dataset in sorted({result.dataset for result in results}):
+        counts = np.array([result.payload[key] for result in results if result.dataset == dataset])
+        metrics = {
             "ODS": (best_f_measure, counts),
             "OIS": (lambda sums: f_measure(*recall_precision(sums))[:, 0], counts_at_best_threshold(counts)),
             "AP": (areas_under_curve, counts),
             "R50": (recall_at_half, counts),
         }
-        for name, (statistic, per_image) in numbers.items():
-            found = bootstrap_statistic(statistic, per_image, seed=seed)
-            out.append(Estimate.of(method, dataset, "boundaries", name, found))
-    return out
+        for metric, (statistic, per_image) in metrics.items():
+            interval = bootstrap_statistic(statistic, per_image, seed=seed)
+            estimates.append(Estimate(method, dataset, "boundaries", metric, interval))
+    return estimates
 
 
-def _records(units: Sequence[SampleResult], key: str, method: str) -> Iterator[Record]:
-    """Each image's best F."""
-    for one in units:
-        value = float(best_f_measure(np.array([one.payload[key]]))[0])
-        yield Record(one.dataset, one.sample, 0, method, "boundaries", "best F", value)
+def _edge_records(results: Sequence[SampleResult], key: str, method: str) -> Iterator[Record]:
+    """Yield the best F-measure of each image."""
+    for result in results:
+        value = float(best_f_measure(np.array([result.payload[key]]))[0])
+        yield Record(result.dataset, result.sample, 0, method, "boundaries", "best F", value)
 
 
 @dataclass(frozen=True)
@@ -121,9 +126,9 @@ class EdgeExperiment(Experiment):
     Attributes
     ----------
     max_images : int or None
-        Images, evenly spread; None for all.
+        Images of each data set, evenly spaced; None for all.
     grid : int
-        Points along each side.
+        Points along each side of the grid.
     """
 
     name: ClassVar[str] = "edges"
@@ -136,35 +141,34 @@ class EdgeExperiment(Experiment):
         return {"grid": self.grid}
 
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
-        if predictor is None:
-            raise TypeError("needs a predictor")
+        predictor = require_predictor(predictor)
         predictor.set_image(sample.source())
-        drawn = _boundaries(sample, sample.truth(predictor.image.shape))
-        return {"masks": edge_counts(mask_edges(predictor, self.grid), drawn).as_array().tolist()}
+        boundaries = _require_boundaries(sample, sample.truth(predictor.image.shape))
+        return {"masks": edge_counts(mask_edges(predictor, self.grid), boundaries).as_array().tolist()}
 
-    def records(self, units: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
-        return _records(units, "masks", method)
+    def records(self, results: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
+        return _edge_records(results, "masks", method)
 
-    def summary(self, units: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
-        return _summary(units, "masks", method, seed)
+    def summary(self, results: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
+        return _edge_estimates(results, "masks", method, seed)
 
 
-def _boundaries(sample: Sample, truth: GroundTruth) -> NDArray[np.bool_]:
+def _require_boundaries(sample: Sample, truth: GroundTruth) -> NDArray[np.bool_]:
     if truth.boundaries is None or not len(truth.boundaries):
-        raise EvaluationError(f"{sample.title}: nobody drew boundaries on it; give data such as BSDS500")
+        raise EvaluationError(f"{sample.title}: has no drawn boundaries", remedy="give data such as BSDS500")
     return truth.boundaries
 
 
 @dataclass(frozen=True)
 class EdgeBaselineExperiment(Experiment):
-    """Sobel and Canny, and with a folder of PNG maps another program's edges.
+    """Edges by Sobel and Canny, and those of other programs, given as folders of PNG maps.
 
     Attributes
     ----------
     max_images : int or None
-        Images, evenly spread; None for all.
+        Images of each data set, evenly spaced; None for all.
     maps : tuple of (str, Path)
-        Names and folders of NAME.png, grey, brighter is surer.
+        Names of programs, and folders of NAME.png: grey edge maps in which bright edges are strong.
     """
 
     name: ClassVar[str] = "edge baselines"
@@ -178,30 +182,31 @@ class EdgeBaselineExperiment(Experiment):
         return {"maps": [(name, file_identity(*sorted(folder.glob("*.png")))) for name, folder in self.maps]}
 
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
-        rgb = read_rgb(sample)
-        grey = np.asarray(Image.fromarray(rgb).convert("L"), np.float64) / 255
-        drawn = _boundaries(sample, sample.truth(grey.shape))
+        grey = np.asarray(Image.fromarray(read_rgb(sample)).convert("L"), np.float64) / 255
+        boundaries = _require_boundaries(sample, sample.truth((grey.shape[0], grey.shape[1])))
         maps = {"sobel": sobel_edges(grey), "canny": canny_edges(grey)}
         for name, folder in self.maps:
-            maps[name] = _edge_map(folder / f"{sample.name}.png", grey.shape)
-        return {name: edge_counts(one, drawn).as_array().tolist() for name, one in maps.items()}
+            maps[name] = _read_edge_map(folder / f"{sample.name}.png", grey.shape)
+        return {name: edge_counts(edges, boundaries).as_array().tolist() for name, edges in maps.items()}
 
-    def records(self, units: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
-        for name in units[0].payload if units else ():
-            yield from _records(units, name, name)
+    def records(self, results: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
+        for name in results[0].payload if results else ():
+            yield from _edge_records(results, name, name)
 
-    def summary(self, units: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
-        return [one for name in units[0].payload for one in _summary(units, name, name, seed)]
+    def summary(self, results: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
+        return [estimate for name in results[0].payload for estimate in _edge_estimates(results, name, name, seed)]
 
 
-def _edge_map(path: Path, shape: tuple[int, ...]) -> NDArray[np.float64]:
-    """Another program's map in [0, 1]."""
+def _read_edge_map(path: Path, shape: tuple[int, ...]) -> NDArray[np.float64]:
+    """Read another program's edge map, scaled to [0, 1]."""
     try:
         with Image.open(path) as file:
-            wide = file.mode.startswith("I")  # 16 bit: converting would clip it
-            found = np.asarray(file if wide else file.convert("L"), np.float64) / (65535 if wide else 255)
+            is_16_bit = file.mode.startswith("I")  # converting it to grey would clip it
+            edges = np.asarray(file if is_16_bit else file.convert("L"), np.float64) / (65535 if is_16_bit else 255)
     except OSError as error:
-        raise EvaluationError(f"{path}: no edge map: {error}; give NAME.png for each image") from error
-    if found.shape != shape:
-        raise EvaluationError(f"{path}: an edge map of shape {found.shape} for an image of shape {shape}: must be one")
-    return found
+        raise EvaluationError(f"{path}: no edge map: {error}", remedy="give NAME.png for each image") from error
+    if edges.shape != shape:
+        raise EvaluationError(
+            f"{path}: an edge map of shape {edges.shape} for an image of shape {shape}", remedy="give both of one shape"
+        )
+    return edges

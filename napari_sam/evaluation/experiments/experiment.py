@@ -1,10 +1,10 @@
-"""What an experiment is: it measures one image at a time, then makes numbers, with intervals, of all of them."""
+"""The interface of an experiment: it measures one image at a time, and summarises all of them with intervals."""
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from napari_sam.evaluation.metrics.bootstrap import Interval, bootstrap_mean, bootstrap_strata
@@ -17,9 +17,10 @@ if TYPE_CHECKING:
     from napari_sam.predictor import Predictor
 
 Payload = dict[str, Any]
-"""What an experiment knows of one image, as JSON holds it."""
+"""What an experiment measured in one image, as JSON stores it."""
 
 OVERALL = "all data sets"
+"""Name of the data set in estimates over all data sets."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +30,13 @@ class SampleResult:
     Attributes
     ----------
     dataset, sample : str
-        The image.
+        Data set and name of the image.
     payload : dict
-        What was measured.
-    groups : mapping
-        The image's grouping columns.
+        The measured values.
+    groups : mapping of str to str
+        Grouping columns of the image.
     position : (float, float) or None
-        Latitude and longitude, where a table or the image's entry says it.
+        Latitude and longitude, if a table or the image's entry gives them.
     """
 
     dataset: str
@@ -52,15 +53,15 @@ class Record:
     Attributes
     ----------
     dataset, sample : str
-        The image.
+        Data set and name of the image.
     object : int
-        The object's label; 0 for values of the whole image.
+        Label of the object; 0 for values of the whole image.
     method : str
-        What answered: the model, or a baseline.
+        The model or baseline that answered.
     protocol : str
-        How it was asked, such as "center, 3 points".
+        The prompts, such as "center".
     metric : str
-        What the value is.
+        Name of the value.
     value : float
         The value.
     """
@@ -76,59 +77,55 @@ class Record:
 
 @dataclass(frozen=True)
 class Estimate:
-    """A number of a data set, or of all: a row of the summary.
+    """An estimate for one data set, or for all: a row of the summary.
 
     Attributes
     ----------
     method, dataset, protocol, metric : str
         As in `Record`.
-    value, low, high : float
-        With its interval; NaN where it is not defined.
-    n, images : int
-        Values, and images they come from.
-    note : str
-        What limits it.
+    interval : Interval
+        The estimate with its confidence interval.
     """
 
     method: str
     dataset: str
     protocol: str
     metric: str
-    value: float
-    low: float
-    high: float
-    n: int
-    images: int
-    note: str = ""
+    interval: Interval
 
-    @classmethod
-    def of(cls, method: str, dataset: str, protocol: str, metric: str, found: Interval) -> Estimate:
-        """From an interval."""
-        return cls(
-            method, dataset, protocol, metric, found.value, found.low, found.high, found.n, found.images, found.note
-        )
+    @property
+    def value(self) -> float:
+        """The estimate; NaN if undefined."""
+        return self.interval.value
 
-    def as_dict(self) -> dict[str, Any]:
-        """As a row; what is not defined is None."""
-        row = {one.name: getattr(self, one.name) for one in fields(self)}
+    def as_row(self) -> dict[str, str | float | int | None]:
+        """Return the estimate as a row of `SUMMARY_COLUMNS`; None for undefined numbers."""
+        texts = {name: getattr(self, name) for name in ("method", "dataset", "protocol", "metric")}
+        row = texts | asdict(self.interval)
         return {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
 
 
+SUMMARY_COLUMNS = ("method", "dataset", "protocol", "metric", *(f.name for f in fields(Interval)))
+"""Columns of `Estimate.as_row`."""
+
+
 class Experiment(ABC):
-    """One experiment of the paper, with its settings.
+    """One experiment of the paper with its settings; subclasses are frozen dataclasses.
 
     Attributes
     ----------
     name : str
-        On the command line.
+        Name on the command line.
     title : str
-        In reports.
+        Title in reports.
     kind : str
         The `Sample.kind` that it needs.
     needs_model : bool
         Whether a network answers.
+    version : int
+        Raised when results change; stored results of other versions are not reused.
     max_images : int or None
-        Images of each data set, evenly spread.
+        Images of each data set, evenly spaced; None for all.
     """
 
     name: ClassVar[str]
@@ -139,56 +136,79 @@ class Experiment(ABC):
     max_images: int | None = None
 
     def __post_init__(self) -> None:
-        """Check the settings of a subclass, which is a frozen dataclass."""
+        """Check the settings."""
         validate(self)
 
     @property
     def id(self) -> str:
-        """What tells it from other experiments of a run; the name, where there is one of it."""
+        """Identifier among the experiments of a run; the name unless an experiment can occur several times."""
         return self.name
 
     @abstractmethod
     def settings(self) -> dict[str, Any]:
-        """Everything that a measurement depends on besides the image and the model, as JSON holds it."""
+        """Return everything, as JSON stores it, that a measurement depends on besides image, model and seed."""
 
     def for_sample(self, sample: Sample) -> Experiment:
-        """The experiment with only what it needs for one image, to be sent to another process."""
+        """Return the experiment with only what it needs for one image, to send to another process."""
         return self
 
     @abstractmethod
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:
         """Measure one image.
 
+        Parameters
+        ----------
+        sample : Sample
+            The image.
+        predictor : Predictor or None
+            The model; None if the experiment needs none.
+        seed : int
+            Random seed.
+
         Raises
         ------
         NapariSamError
-            If it cannot be measured.
+            If the image cannot be measured.
         """
 
     @abstractmethod
-    def records(self, units: Sequence[SampleResult], method: str) -> Iterator[Record]:
-        """All values, one by one."""
+    def records(self, results: Sequence[SampleResult], method: str) -> Iterator[Record]:
+        """Yield all values of some images, which a method called `method` answered."""
 
     @abstractmethod
-    def summary(self, units: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:
-        """The numbers of every data set, and of all."""
+    def summary(self, results: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:
+        """Estimate all metrics for every data set, and for all together."""
 
 
-def mean_estimates(records: Iterable[Record], seed: int, *, overall: bool = True) -> list[Estimate]:
-    """Means of records by data set, then over data sets, with intervals over images; in the order of the records."""
+def require_predictor(predictor: Predictor | None) -> Predictor:
+    """Return the predictor of an experiment that needs one."""
+    if predictor is None:
+        raise TypeError("this experiment needs a predictor")
+    return predictor
+
+
+def mean_estimates(records: Iterable[Record], seed: int) -> list[Estimate]:
+    """Estimate means by data set and over data sets, with intervals over images, in the order of the records.
+
+    Parameters
+    ----------
+    records : iterable of Record
+        Values; NaNs are skipped.
+    seed : int
+        Seed of the bootstrap.
+    """
     cells: dict[tuple[str, str, str], dict[str, tuple[list[float], list[str]]]] = {}
-    for one in records:
-        key = (one.method, one.protocol, one.metric)
-        values, images = cells.setdefault(key, {}).setdefault(one.dataset, ([], []))
-        if not math.isnan(one.value):
-            values.append(one.value)
-            images.append(one.sample)
-    out = []
-    for (method, protocol, metric), by_set in cells.items():
-        for dataset, (values, images) in sorted(by_set.items()):
-            found = bootstrap_mean(values, images, seed=seed)
-            out.append(Estimate.of(method, dataset, protocol, metric, found))
-        if overall and len(by_set) > 1:
-            found = bootstrap_strata(list(by_set.values()), seed=seed)
-            out.append(Estimate.of(method, OVERALL, protocol, metric, found))
-    return out
+    for record in records:
+        key = (record.method, record.protocol, record.metric)
+        values, images = cells.setdefault(key, {}).setdefault(record.dataset, ([], []))
+        if not math.isnan(record.value):
+            values.append(record.value)
+            images.append(record.sample)
+    estimates = []
+    for (method, protocol, metric), strata in cells.items():
+        for dataset, (values, images) in sorted(strata.items()):
+            estimates.append(Estimate(method, dataset, protocol, metric, bootstrap_mean(values, images, seed=seed)))
+        if len(strata) > 1:
+            interval = bootstrap_strata(list(strata.values()), seed=seed)
+            estimates.append(Estimate(method, OVERALL, protocol, metric, interval))
+    return estimates

@@ -1,4 +1,4 @@
-"""Object proposals: do a thousand masks per image, ranked, hold every object? SAM's third experiment."""
+"""SAM's third experiment, object proposals: whether the 1000 best masks of an image contain every object."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_sam.engine.automatic.grid_logits import Frame, draw, measure
 from napari_sam.engine.automatic.grid_masks import every_mask
 from napari_sam.engine.windows import whole_window
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates
+from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates, require_predictor
 from napari_sam.evaluation.metrics.coco_metrics import object_recalls, size_category
 from src_models.settings import setting
 
@@ -26,24 +26,25 @@ if TYPE_CHECKING:
     from napari_sam.evaluation.experiments.experiment import Estimate, Payload, SampleResult
     from napari_sam.predictor import Predictor
 
-MOST = 1000
-_NMS, _NMS_SINGLE = 0.9, 0.95
+MAX_PROPOSALS = 1000
+_NMS_IOU, _NMS_IOU_SINGLE = 0.9, 0.95
 _FREQUENCIES = {"f": "frequent", "c": "common", "r": "rare"}
+_METRIC = f"AR@{MAX_PROPOSALS}"
 
 
 def window_grid(
     predictor: Predictor, per_side: int, slots: slice, offset: float = 1.0
 ) -> tuple[list[list[Candidate]], Frame]:
-    """All masks of a grid of points on an image that the network sees whole, by slot, and their frame.
+    """Return all masks of a grid of points, by slot, on an image that the network sees as a whole, and their frame.
 
     Parameters
     ----------
     predictor : Predictor
-        With the image; an embedding that it has is used.
+        A predictor with the image; its cached embedding is used.
     per_side : int
         Points along each side.
     slots, offset
-        As in `every_mask`.
+        Passed on to `every_mask`.
     """
     runner = predictor.runner
     window = whole_window(predictor.image.shape, runner.img_size)
@@ -53,42 +54,42 @@ def window_grid(
     return every_mask(runner, embedding, points, frame, slots=slots, offset=offset), frame
 
 
-def ranked(
-    candidates: Sequence[Candidate], frame: Frame, threshold: float, order: NDArray[np.float64] | None = None
+def rank_masks(
+    candidates: Sequence[Candidate], frame: Frame, nms_iou: float, ranks: NDArray[np.float64] | None = None
 ) -> list[tuple[Measured, float]]:
-    """Masks without duplicates, best first, with their rank: the mean of predicted IoU and stability.
+    """Remove duplicates, and return the masks with their ranks, best first.
 
     Parameters
     ----------
     candidates : sequence of Candidate
         Masks.
     frame : Frame
-        Theirs.
-    threshold : float
-        Of the non-maximum suppression.
-    order : ndarray of float, optional
-        (N,) another rank for each candidate.
+        Frame of the masks.
+    nms_iou : float
+        IoU threshold of the non-maximum suppression.
+    ranks : ndarray of float, optional
+        (N,) rank of each candidate, higher is better; by default the mean of predicted IoU and stability score.
     """
-    found = [(i, one) for i, c in enumerate(candidates) if (one := measure(c, frame, 1.0)) is not None]
-    if not found:
+    masks = [(i, mask) for i, c in enumerate(candidates) if (mask := measure(c, frame, 1.0)) is not None]
+    if not masks:
         return []
-    scores = np.array([(one.candidate.predicted_iou + one.stability_score) / 2 for _, one in found])
-    if order is not None:
-        scores = order[[i for i, _ in found]]
-    kept = box_nms(np.array([one.box for _, one in found]), scores, threshold)
-    return [(found[k][1], float(scores[k])) for k in kept]
+    scores = np.array([(mask.candidate.predicted_iou + mask.stability_score) / 2 for _, mask in masks])
+    if ranks is not None:
+        scores = ranks[[i for i, _ in masks]]
+    kept = box_nms(np.array([mask.box for _, mask in masks]), scores, nms_iou)
+    return [(masks[k][1], float(scores[k])) for k in kept]
 
 
 @dataclass(frozen=True)
 class ProposalExperiment(Experiment):
-    """Mask AR@1000 of a grid of points, with three masks a point and with one.
+    """Average recall of the 1000 best masks of a grid of points, with three masks a point and with one.
 
     Attributes
     ----------
     max_images : int or None
-        Images of each data set, evenly spread; None for all.
+        Images of each data set, evenly spaced; None for all.
     grid : int
-        Points along each side; the paper has 64, and 128 for the single output.
+        Points along each side of the grid; the paper uses 64, and 128 for single masks.
     """
 
     name: ClassVar[str] = "proposals"
@@ -100,47 +101,45 @@ class ProposalExperiment(Experiment):
         return {"grid": self.grid}
 
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
-        if predictor is None:
-            raise TypeError("needs a predictor")
+        predictor = require_predictor(predictor)
         predictor.set_image(sample.source())
         truth = sample.truth(predictor.image.shape)
         if not truth.scored_objects:
             return {"objects": []}
         slots, frame = window_grid(predictor, self.grid, slice(0, 4))
-        several = ranked([one for slot in slots[1:] for one in slot], frame, _NMS)[:MOST]
-        chance = sample.rng(seed, "single").random(len(slots[0]))
-        single = ranked(slots[0], frame, _NMS_SINGLE, chance)[:MOST]
-        out: Payload = {"proposals": [len(several), len(single)], "objects": []}
-        hits = [
-            object_recalls(truth, [(draw(one, frame), one.box[:2], score) for one, score in found], MOST)
-            for found in (several, single)
+        several = rank_masks([c for slot in slots[1:] for c in slot], frame, _NMS_IOU)[:MAX_PROPOSALS]
+        random_ranks = sample.rng(seed, "single").random(len(slots[0]))
+        single = rank_masks(slots[0], frame, _NMS_IOU_SINGLE, random_ranks)[:MAX_PROPOSALS]
+        recalls = [
+            object_recalls(truth, [(draw(mask, frame), mask.box[:2], rank) for mask, rank in masks], MAX_PROPOSALS)
+            for masks in (several, single)
         ]
-        for one in truth.scored_objects:
-            out["objects"].append(
-                {
-                    "label": one.label,
-                    "size": size_category(one.area_px),
-                    "frequency": one.frequency,
-                    "category": one.category,
-                    "multimask": hits[0][one.label],
-                    "single output": hits[1][one.label],
-                }
-            )
-        return out
+        objects = [
+            {
+                "label": o.label,
+                "size": size_category(o.area_px),
+                "frequency": o.frequency,
+                "category": o.category,
+                "multimask": recalls[0][o.label],
+                "single output": recalls[1][o.label],
+            }
+            for o in truth.scored_objects
+        ]
+        return {"proposals": [len(several), len(single)], "objects": objects}
 
-    def records(self, units: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
-        for unit in units:
-            for one in unit.payload["objects"]:
-                about = (unit.dataset, unit.sample, one["label"], method)
-                for how in ("multimask", "single output"):
-                    whole, own = one[how]
-                    yield Record(*about, f"{how}, all", f"AR@{MOST}", whole)
-                    yield Record(*about, f"{how}, {one['size']}", f"AR@{MOST}", own)
-                    if one["frequency"] in _FREQUENCIES:
-                        yield Record(*about, f"{how}, {_FREQUENCIES[one['frequency']]}", f"AR@{MOST}", whole)
+    def records(self, results: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
+        for result in results:
+            for entry in result.payload["objects"]:
+                cell = (result.dataset, result.sample, entry["label"], method)
+                for output in ("multimask", "single output"):
+                    overall, within_size = entry[output]
+                    yield Record(*cell, f"{output}, all", _METRIC, overall)
+                    yield Record(*cell, f"{output}, {entry['size']}", _METRIC, within_size)
+                    if entry["frequency"] in _FREQUENCIES:
+                        yield Record(*cell, f"{output}, {_FREQUENCIES[entry['frequency']]}", _METRIC, overall)
 
-    def summary(self, units: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
-        found = mean_estimates(self.records(units, method), seed)
-        if not found:
-            raise EvaluationError(f"proposals: no object in {len(units)} images; label some")
-        return found
+    def summary(self, results: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
+        estimates = mean_estimates(self.records(results, method), seed)
+        if not estimates:
+            raise EvaluationError(f"proposals: no object in {len(results)} images", remedy="label some objects")
+        return estimates

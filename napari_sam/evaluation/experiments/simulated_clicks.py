@@ -1,66 +1,54 @@
-"""A simulated user: what to click next, and how good an answer is."""
+"""A simulated user: where to click next, and how well an answer fits the object."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypedDict
 
 import numpy as np
 
-from src_models.training.data.datasets import read_dataset
-from src_models.training.data.labelled_images import checked_labels
-from src_models.training.data.picture_files import read_picture
+from napari_sam.engine.geometry import Box
 from src_models.training.prompt_simulation import correction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
+    from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
     from napari_sam.engine.interactive.prediction import Prediction
 
 
-def labelled_images(folder: Path) -> Iterator[tuple[Path | NDArray[np.uint8], NDArray[np.int32]]]:
-    """Images of a data set with their labels.
+class PromptArguments(TypedDict, total=False):
+    """Keyword arguments of `Predictor.predict` for one object."""
 
-    Of a folder of ``NAME.image.*`` and ``NAME.labels.tif``, images are given as paths, so that each is seen at its
-    own depth; of all else that `read_dataset` reads, as (H, W, 3) arrays of 8 bits.
-
-    Raises
-    ------
-    TrainingError
-        If there is no such pair, or labels cannot be read, are not integers, or are negative.
-    """
-    found = sorted(folder.glob("*.labels.tif"))
-    if not found:
-        yield from ((pair.image, pair.labels) for pair in read_dataset(folder).images)
-    for path in found:
-        name = path.name.removesuffix(".labels.tif")
-        images = sorted(folder.glob(f"{name}.image.*"))
-        if images:
-            yield images[0], checked_labels(read_picture(path, indices=True), str(path))
+    points: Sequence[Sequence[float]]
+    point_labels: Sequence[int]
+    box: Sequence[float]
+    mask: Prediction
 
 
 def prediction_iou(prediction: Prediction, index: int, truth: NDArray[np.bool_], origin: tuple[int, int]) -> float:
-    """IoU of one of a prediction's masks and an object whose crop lies at `origin` (y, x)."""
+    """Return the IoU of one of a prediction's masks and a true mask cropped at `origin` (y, x)."""
     return crop_iou(prediction.mask_at(index), prediction.bbox[:2], truth, origin)
 
 
 def crop_iou(
     mask: NDArray[np.bool_], corner: tuple[int, int], truth: NDArray[np.bool_], origin: tuple[int, int]
 ) -> float:
-    """IoU of two crops that lie at `corner` and `origin` (y, x); 1 where both are empty."""
-    (y0, x0), (ty0, tx0) = corner, origin
-    y1, x1 = y0 + mask.shape[0], x0 + mask.shape[1]
-    ty1, tx1 = ty0 + truth.shape[0], tx0 + truth.shape[1]
-    top, left, bottom, right = max(y0, ty0), max(x0, tx0), min(y1, ty1), min(x1, tx1)
-    both = 0
-    if bottom > top and right > left:
-        a = mask[top - y0 : bottom - y0, left - x0 : right - x0]
-        b = truth[top - ty0 : bottom - ty0, left - tx0 : right - tx0]
-        both = int(np.count_nonzero(a & b))
-    either = int(np.count_nonzero(mask)) + int(np.count_nonzero(truth)) - both
-    return both / either if either else 1.0
+    """Return the IoU of two masks cropped at `corner` and `origin` (y, x); 1 if both are empty."""
+    mask_box, truth_box = crop_box(mask, corner), crop_box(truth, origin)
+    common = mask_box.intersection(truth_box)
+    intersection = 0
+    if not common.is_empty:
+        mask_part = mask[common.shift(-mask_box.y0, -mask_box.x0).slices]
+        truth_part = truth[common.shift(-truth_box.y0, -truth_box.x0).slices]
+        intersection = int(np.count_nonzero(mask_part & truth_part))
+    union = int(np.count_nonzero(mask)) + int(np.count_nonzero(truth)) - intersection
+    return intersection / union if union else 1.0
+
+
+def crop_box(mask: NDArray[np.bool_], origin: tuple[int, int]) -> Box:
+    """Return the box of a mask cropped at `origin` (y, x)."""
+    return Box(origin[0], origin[1], origin[0] + mask.shape[0], origin[1] + mask.shape[1])
 
 
 def next_click(
@@ -70,38 +58,37 @@ def next_click(
     origin: tuple[int, int],
     rng: np.random.Generator | None = None,
 ) -> tuple[int, int, int]:
-    """The next click (y, x, label) in the image, where a mask at `corner` is wrong about an object at `origin`.
+    """Return the next click (y, x, label) in the image, where a mask differs from the true one.
 
     Parameters
     ----------
     mask, truth : ndarray of bool
-        Crops.
+        Cropped masks.
     corner, origin : (int, int)
-        (y, x) of their first pixels.
+        (y, x) of the first pixels of `mask` and of `truth`.
     rng : numpy.random.Generator, optional
-        A random pixel of the error; by default the one that lies deepest in it.
+        Chooses a random pixel of the error; by default the pixel farthest from the error's border is chosen.
     """
-    top, left = (min(a, b) for a, b in zip(corner, origin, strict=True))
-    ends = [max(a + m, b + n) for a, m, b, n in zip(corner, mask.shape, origin, truth.shape, strict=True)]
-    both = np.zeros((2, ends[0] - top, ends[1] - left), bool)
-    for out, one, (y, x) in zip(both, (mask, truth), (corner, origin), strict=True):
-        out[y - top : y - top + one.shape[0], x - left : x - left + one.shape[1]] = one
-    y, x, label = correction(both[0], both[1], rng)
-    return y + top, x + left, label
+    frame = crop_box(mask, corner).union(crop_box(truth, origin))
+    masks = np.zeros((2, *frame.shape), bool)
+    for full, crop, (y, x) in zip(masks, (mask, truth), (corner, origin), strict=True):
+        full[y - frame.y0 : y - frame.y0 + crop.shape[0], x - frame.x0 : x - frame.x0 + crop.shape[1]] = crop
+    y, x, label = correction(masks[0], masks[1], rng)
+    return y + frame.y0, x + frame.x0, label
 
 
 def next_prompt(
-    ask: dict[str, Any],
+    prompt: PromptArguments,
     prediction: Prediction,
     truth: NDArray[np.bool_],
     origin: tuple[int, int],
     rng: np.random.Generator | None = None,
-) -> dict[str, Any]:
-    """Add the click that SAM's evaluation would make next, and the mask so far."""
+) -> PromptArguments:
+    """Add the next click of SAM's evaluation protocol, and the mask predicted so far."""
     y, x, label = next_click(prediction.mask, prediction.bbox[:2], truth, origin, rng)
     return {
-        **ask,
-        "points": [*ask.get("points", ()), (y, x)],
-        "point_labels": [*ask.get("point_labels", ()), label],
+        **prompt,
+        "points": [*prompt.get("points", ()), (y, x)],
+        "point_labels": [*prompt.get("point_labels", ()), label],
         "mask": prediction,
     }

@@ -1,7 +1,7 @@
-"""Masks from text: the protocol and the data, ready for a model that takes text.
+"""Masks from text: the protocol and the data, for models that accept text.
 
-The paper shows text prompts by examples only. Here each phrase is asked for alone and, where that is not enough (IoU
-below 0.5), with a click where the mask is wrong, as the paper's figure does; both mean IoUs are reported.
+The paper shows text prompts by examples only. Here each phrase is a prompt of its own and, if the IoU is below 0.5, is
+combined with a click where the mask is wrong, as in the paper's figure; both mean IoUs are reported.
 """
 
 from __future__ import annotations
@@ -10,11 +10,11 @@ import inspect
 import json
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.datasets.coco_format import find_coco_samples
-from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates
+from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates, require_predictor
 from napari_sam.evaluation.experiments.simulated_clicks import crop_iou, next_click
 from src_models.settings import setting
 
@@ -22,27 +22,38 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from napari_sam.engine.interactive.prediction import Prediction
+    from napari_sam.evaluation.datasets.coco_format import CocoId, Row
     from napari_sam.evaluation.datasets.ground_truth import GroundTruth
     from napari_sam.evaluation.datasets.labelled_samples import Sample
     from napari_sam.evaluation.experiments.experiment import Estimate, Payload, SampleResult
     from napari_sam.predictor import Predictor
 
-_ENOUGH = 0.5
+_SUFFICIENT_IOU = 0.5
+_PROTOCOLS = ("text", "text + 1 point")
+
+
+class _TextPredictor(Protocol):
+    """A predictor that accepts text."""
+
+    def predict(
+        self, *, text: str, points: Sequence[tuple[int, int]] = (), point_labels: Sequence[int] = ()
+    ) -> Prediction: ...
 
 
 @dataclass(frozen=True)
 class LabelledPhrase:
-    """Words and the object they mean."""
+    """A phrase and the label of the object that it describes."""
 
     text: str
     label: int
 
 
-def text_samples(path: Path) -> tuple[list[Sample], dict[str, list[LabelledPhrase]]]:
-    """Images with phrases: a COCO instances file whose annotations have ``"phrases": ["a dividing cell", ...]``.
+def find_text_samples(path: Path) -> tuple[list[Sample], dict[str, list[LabelledPhrase]]]:
+    """Find the images of a COCO instances file, and the phrases that describe their objects.
 
-    Where no annotation has phrases, the category's name is the phrase of each category that has one object only in
-    its image.
+    Annotations may have phrases, ``"phrases": ["a dividing cell", ...]``. If none has, the name of each category that
+    has a single object in an image is its phrase.
 
     Parameters
     ----------
@@ -53,61 +64,63 @@ def text_samples(path: Path) -> tuple[list[Sample], dict[str, list[LabelledPhras
     -------
     samples : list of Sample
         The images.
-    phrases : dict of str to list of Phrase
-        By the sample's name.
+    phrases : dict of str to list of LabelledPhrase
+        Phrases by sample name.
 
     Raises
     ------
     EvaluationError
-        If a phrase is no text, or there is none.
+        If a phrase is not text, or there is none.
     """
     samples = find_coco_samples(path)
     raw = json.loads(path.read_text(encoding="utf-8"))
     rows = raw["annotations"].values() if isinstance(raw["annotations"], dict) else raw["annotations"]
-    by_image: dict[Any, list[dict[str, Any]]] = {}
+    by_image: dict[CocoId | None, list[Row]] = {}
     for row in rows:
         by_image.setdefault(row.get("image_id"), []).append(row)
-    given = any("phrases" in row for row in rows)
-    out: dict[str, list[LabelledPhrase]] = {}
+    has_phrases = any("phrases" in row for row in rows)
+    phrases: dict[str, list[LabelledPhrase]] = {}
     for sample in samples:
-        some = by_image.get(sample.number, [])
-        phrases = [
-            LabelledPhrase(_checked(text, path), at)
-            for at, row in enumerate(some, start=1)
+        given = [
+            LabelledPhrase(_check_phrase(text, path), label)
+            for label, row in enumerate(by_image.get(sample.number, []), start=1)
             for text in row.get("phrases", [])
         ]
-        out[sample.name] = phrases if given else _of_categories(sample.truth())
-    if not any(out.values()):
-        raise EvaluationError(f"{path}: no annotation has 'phrases', and no category stands for one object; add some")
-    return samples, out
+        phrases[sample.name] = given if has_phrases else _category_phrases(sample.truth())
+    if not any(phrases.values()):
+        raise EvaluationError(
+            f"{path}: no annotation has 'phrases', and no category has a single object in an image",
+            remedy="add phrases",
+        )
+    return samples, phrases
 
 
-def _checked(text: Any, path: Path) -> str:
+def _check_phrase(text: object, path: Path) -> str:
     if not isinstance(text, str) or not text.strip():
-        raise EvaluationError(f"{path}: the phrase {text!r} is no text; give words such as 'a dividing cell'")
+        raise EvaluationError(f"{path}: the phrase {text!r} is not text", remedy="give words such as 'a dividing cell'")
     return text.strip()
 
 
-def _of_categories(truth: GroundTruth) -> list[LabelledPhrase]:
-    names = [one.category for one in truth.scored_objects]
-    return [
-        LabelledPhrase(o.category, o.label) for o in truth.scored_objects if o.category and names.count(o.category) == 1
-    ]
+def _category_phrases(truth: GroundTruth) -> list[LabelledPhrase]:
+    names = [o.category for o in truth.scored_objects]
+    unique = [o for o in truth.scored_objects if o.category and names.count(o.category) == 1]
+    return [LabelledPhrase(o.category, o.label) for o in unique]
 
 
-def refuse_without_text(predictor: Predictor) -> None:
-    """Refuse a model that takes no text.
+def _require_text(predictor: Predictor) -> _TextPredictor:
+    """Return a predictor that accepts text.
 
     Raises
     ------
     EvaluationError
-        If it does not.
+        If the model does not.
     """
     if "text" not in inspect.signature(predictor.predict).parameters:
         raise EvaluationError(
-            f"model {predictor.model!r} takes no text prompts, and none of our models does yet; evaluate points, boxes "
-            "or everything instead"
+            f"model {predictor.model!r} accepts no text prompts, like all our models",
+            remedy="evaluate points, boxes or everything instead",
         )
+    return cast("_TextPredictor", predictor)
 
 
 @dataclass(frozen=True)
@@ -117,9 +130,9 @@ class TextExperiment(Experiment):
     Attributes
     ----------
     phrases : dict
-        By the sample's name, as `text_samples` gives them.
+        Phrases by sample name, from `find_text_samples`.
     max_images : int or None
-        Images, evenly spread; None for all.
+        Images, evenly spaced; None for all.
     """
 
     name: ClassVar[str] = "text"
@@ -128,41 +141,39 @@ class TextExperiment(Experiment):
     max_images: int | None = setting(None, "images per data set, evenly spaced", low=1)
 
     def settings(self) -> dict[str, Any]:  # noqa: D102 - as in Experiment
-        return {"phrases": {name: [[p.text, p.label] for p in some] for name, some in self.phrases.items()}}
+        return {"phrases": {name: [[p.text, p.label] for p in phrases] for name, phrases in self.phrases.items()}}
 
     def for_sample(self, sample: Sample) -> TextExperiment:  # noqa: D102 - as in Experiment
         return replace(self, phrases={sample.name: self.phrases.get(sample.name, [])})
 
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
-        if predictor is None:
-            raise TypeError("needs a predictor")
-        refuse_without_text(predictor)
-        predict: Any = predictor.predict
+        predictor = require_predictor(predictor)
+        text_predictor = _require_text(predictor)
         predictor.set_image(sample.source())
-        objects = {one.label: one for one in sample.truth(predictor.image.shape).objects}
-        out: Payload = {"labels": [], "text": [], "text + 1 point": [], "phrases": []}
+        objects = {o.label: o for o in sample.truth(predictor.image.shape).objects}
+        payload: Payload = {"labels": [], "text": [], "text + 1 point": [], "phrases": []}
         for phrase in self.phrases.get(sample.name, []):
-            one = objects.get(phrase.label)
-            if one is None:
+            o = objects.get(phrase.label)
+            if o is None:
                 continue
-            p = predict(text=phrase.text)
-            alone = helped = crop_iou(p.mask, p.bbox[:2], one.mask, one.origin)
-            if alone < _ENOUGH:
-                y, x, label = next_click(p.mask, p.bbox[:2], one.mask, one.origin)
-                p = predict(text=phrase.text, points=[(y, x)], point_labels=[label])
-                helped = crop_iou(p.mask, p.bbox[:2], one.mask, one.origin)
-            for key, value in zip(out, (one.label, alone, helped, phrase.text), strict=True):
-                out[key].append(value)
-        return out
+            p = text_predictor.predict(text=phrase.text)
+            alone = helped = crop_iou(p.mask, p.bbox[:2], o.mask, o.origin)
+            if alone < _SUFFICIENT_IOU:
+                y, x, label = next_click(p.mask, p.bbox[:2], o.mask, o.origin)
+                p = text_predictor.predict(text=phrase.text, points=[(y, x)], point_labels=[label])
+                helped = crop_iou(p.mask, p.bbox[:2], o.mask, o.origin)
+            for key, value in zip(payload, (o.label, alone, helped, phrase.text), strict=True):
+                payload[key].append(value)
+        return payload
 
-    def records(self, units: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
-        for unit in units:
-            for how in ("text", "text + 1 point"):
-                for label, iou in zip(unit.payload["labels"], unit.payload[how], strict=True):
-                    yield Record(unit.dataset, unit.sample, label, method, how, "IoU", iou)
+    def records(self, results: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
+        for result in results:
+            for protocol in _PROTOCOLS:
+                for label, iou in zip(result.payload["labels"], result.payload[protocol], strict=True):
+                    yield Record(result.dataset, result.sample, label, method, protocol, "IoU", iou)
 
-    def summary(self, units: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
-        found = mean_estimates(self.records(units, method), seed)
-        if not found or all(math.isnan(one.value) for one in found):
-            raise EvaluationError(f"text: no phrase with an object in {len(units)} images")
-        return found
+    def summary(self, results: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
+        estimates = mean_estimates(self.records(results, method), seed)
+        if not estimates or all(math.isnan(estimate.value) for estimate in estimates):
+            raise EvaluationError(f"text: no phrase with an object in {len(results)} images")
+        return estimates

@@ -1,4 +1,4 @@
-"""All objects of whole images, by a model or by any other program whose label images are given."""
+"""All objects of whole images, by a model or in label images of other programs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from napari_sam.engine.automatic.grid_settings import GridSettings
 from napari_sam.engine.automatic.mask_generator import MaskGenerator
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.datasets.labelled_samples import file_identity, read_rgb
-from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates
+from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates, require_predictor
 from napari_sam.evaluation.metrics.label_matching import label_scores
 from src_models.settings import setting
 from src_models.training.data.folder_dataset import LABEL_ENDINGS
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from napari_sam.evaluation.experiments.experiment import Estimate, Payload, SampleResult
     from napari_sam.predictor import Predictor
 
-METRICS = {
+METRIC_NAMES = {
     "msa": "mSA",
     "ap50": "AP50",
     "ap75": "AP75",
@@ -42,50 +42,50 @@ METRICS = {
     "rq": "RQ",
     "seg": "SEG",
 }
-"""Names in tables of what `label_scores` gives."""
+"""Names of the fields of `LabelScores` in tables."""
 
-_ENDINGS = (".tif", ".tiff", ".png")
+_LABEL_SUFFIXES = (".tif", ".tiff", ".png")
 
 
 def segment_sample(predictor: Predictor, sample: Sample) -> NDArray[np.int32]:
-    """What everything-mode finds in an image: by the dense decoder, or by a grid of points for models without one."""
+    """Segment all objects of an image by the dense decoder, or by a grid of points if the model has none."""
     predictor.set_image(sample.source())
     if predictor.can_dense:
         return predictor.instances()
     settings = GridSettings.for_model(predictor.runner.kind)
-    found = MaskGenerator(predictor, settings).generate(read_rgb(sample))
-    out = np.zeros(predictor.image.shape, np.int32)
-    for label, one in enumerate(sorted(found, key=lambda one: -one.area), start=1):  # small ones on top
-        y0, x0, y1, x1 = one.bbox
-        out[y0:y1, x0:x1][one.mask] = label
-    return out
+    masks = MaskGenerator(predictor, settings).generate(read_rgb(sample))
+    labels = np.zeros(predictor.image.shape, np.int32)
+    for label, mask in enumerate(sorted(masks, key=lambda mask: -mask.area), start=1):  # small ones on top
+        y0, x0, y1, x1 = mask.bbox
+        labels[y0:y1, x0:x1][mask.mask] = label
+    return labels
 
 
-def remove_crowd_objects(found: NDArray[np.integer], truth: GroundTruth) -> NDArray[np.integer]:
-    """Label image without what lies, by more than half, in regions that count neither for nor against."""
+def remove_crowd_objects(labels: NDArray[np.integer], truth: GroundTruth) -> NDArray[np.integer]:
+    """Return a label image without the objects that lie, by more than half, in crowd regions, which do not count."""
     crowd = np.zeros(truth.shape, bool)
-    for one in truth.objects:
-        if one.crowd:
-            crowd |= one.full_mask(truth.shape)
+    for o in truth.objects:
+        if o.crowd:
+            crowd |= o.full_mask(truth.shape)
     if not crowd.any():
-        return found
-    labels, number = np.unique(found, return_inverse=True)
-    flat = number.ravel()
-    inside = np.bincount(flat, crowd.ravel(), len(labels)) > 0.5 * np.bincount(flat, minlength=len(labels))
-    return np.where(inside[number.reshape(found.shape)], 0, found)
+        return labels
+    values, index = np.unique(labels, return_inverse=True)
+    flat = index.ravel()
+    is_crowd = np.bincount(flat, crowd.ravel(), len(values)) > 0.5 * np.bincount(flat, minlength=len(values))
+    return np.where(is_crowd[index.reshape(labels.shape)], 0, labels)
 
 
-def _payload(truth: GroundTruth, found: NDArray[np.integer]) -> Payload:
-    true, found = truth.labels(), remove_crowd_objects(found, truth)
+def _score(truth: GroundTruth, labels: NDArray[np.integer]) -> Payload:
+    true, found = truth.labels(), remove_crowd_objects(labels, truth)
     scores = {k: None if np.isnan(v) else v for k, v in asdict(label_scores(true, found)).items()}
     return {"true": len(np.unique(true[true > 0])), "found": len(np.unique(found[found > 0])), "scores": scores}
 
 
-def _records(units: Sequence[SampleResult], method: str) -> Iterator[Record]:
-    for unit in units:
-        for name, value in unit.payload["scores"].items():
-            known = float("nan") if value is None else value
-            yield Record(unit.dataset, unit.sample, 0, method, "whole image", METRICS[name], known)
+def _score_records(results: Sequence[SampleResult], method: str) -> Iterator[Record]:
+    for result in results:
+        for name, score in result.payload["scores"].items():
+            value = float("nan") if score is None else score
+            yield Record(result.dataset, result.sample, 0, method, "whole image", METRIC_NAMES[name], value)
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ class EverythingExperiment(Experiment):
     Attributes
     ----------
     max_images : int or None
-        Images of each data set, evenly spread; None for all.
+        Images of each data set, evenly spaced; None for all.
     """
 
     name: ClassVar[str] = "everything"
@@ -106,60 +106,59 @@ class EverythingExperiment(Experiment):
         return {}
 
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
-        if predictor is None:
-            raise TypeError("needs a predictor")
-        found = segment_sample(predictor, sample)
-        return _payload(sample.truth((found.shape[0], found.shape[1])), found)
+        labels = segment_sample(require_predictor(predictor), sample)
+        return _score(sample.truth((labels.shape[0], labels.shape[1])), labels)
 
-    def records(self, units: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
-        return _records(units, method)
+    def records(self, results: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
+        return _score_records(results, method)
 
-    def summary(self, units: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
-        return mean_estimates(self.records(units, method), seed)
+    def summary(self, results: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
+        return mean_estimates(self.records(results, method), seed)
 
 
 def find_label_file(folder: Path, sample: Sample) -> Path | None:
-    """The label image of a sample in a folder, or in a sub-folder of it called as the data set; None without one."""
+    """Find the label image of a sample in a folder, or in its sub-folder named as the data set; None without one."""
     name = Path(sample.name).name
-    for place in (folder / sample.dataset, folder):
-        for end in (*LABEL_ENDINGS, ""):  # the bare name may be the image
-            for suffix in _ENDINGS:
-                path = place / f"{name}{end}{suffix}"
+    for parent in (folder / sample.dataset, folder):
+        for ending in (*LABEL_ENDINGS, ""):  # the bare name comes last, since it may be the image
+            for suffix in _LABEL_SUFFIXES:
+                path = parent / f"{name}{ending}{suffix}"
                 if path.exists():
                     return path
     return None
 
 
 def read_label_file(path: Path, sample: Sample, shape: tuple[int, int]) -> NDArray[np.int32]:
-    """Another program's labels, checked to be of a sample's shape.
+    """Read another program's label image of a sample.
 
     Raises
     ------
     EvaluationError
-        If they are not.
+        If its shape is not `shape`.
     TrainingError
-        If they cannot be read, or are no labels.
+        If the file cannot be read, or does not hold labels.
     """
-    found = checked_labels(read_picture(path, indices=True), str(path))
-    if found.shape != shape:
+    labels = checked_labels(read_picture(path, indices=True), str(path))
+    if labels.shape != shape:
         raise EvaluationError(
-            f"{path}: labels of shape {found.shape} for {sample.title} of shape {shape}: both must be one"
+            f"{path}: labels of shape {labels.shape} for {sample.title} of shape {shape}",
+            remedy="give labels of the same shape as the image",
         )
-    return found
+    return labels
 
 
 @dataclass(frozen=True)
 class ExternalLabelExperiment(Experiment):
-    """The same numbers for label images that another program made.
+    """The same scores for the label images of another program.
 
     Attributes
     ----------
     tool : str
-        What tables call it.
+        Name of the program in tables.
     folder : Path
-        With NAME.tif, NAME_masks.png and the like for each image; in sub-folders named as data sets are, or not.
+        Folder with NAME.tif, NAME_masks.png or the like for each image, or with sub-folders named as the data sets.
     max_images : int or None
-        As in `Everything`: with the same number, the same images.
+        As in `EverythingExperiment`; with the same number the same images are selected.
     """
 
     tool: str = ""
@@ -174,7 +173,7 @@ class ExternalLabelExperiment(Experiment):
         return f"{self.name}: {self.tool}"
 
     def settings(self) -> dict[str, Any]:  # noqa: D102 - as in Experiment
-        files = sorted(p for p in self.folder.rglob("*") if p.suffix.lower() in _ENDINGS)
+        files = sorted(path for path in self.folder.rglob("*") if path.suffix.lower() in _LABEL_SUFFIXES)
         return {"tool": self.tool, "folder": str(self.folder), "files": file_identity(*files)}
 
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
@@ -182,31 +181,33 @@ class ExternalLabelExperiment(Experiment):
         if path is None:
             name = Path(sample.name).name
             raise EvaluationError(
-                f"{self.folder}: no labels of {sample.dataset}/{sample.name}; give {name}.tif, {name}_masks.png or "
-                f"{name}_cp_masks.png for it"
+                f"{self.folder}: no labels of {sample.dataset}/{sample.name}",
+                remedy=f"give {name}.tif, {name}_masks.png or {name}_cp_masks.png",
             )
         truth = sample.truth()
-        return _payload(truth, read_label_file(path, sample, truth.shape))
+        return _score(truth, read_label_file(path, sample, truth.shape))
 
-    def records(self, units: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
-        return _records(units, self.tool)
+    def records(self, results: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
+        return _score_records(results, self.tool)
 
-    def summary(self, units: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
-        return mean_estimates(self.records(units, method), seed)
+    def summary(self, results: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
+        return mean_estimates(self.records(results, method), seed)
 
 
-def parse_named_folders(given: Sequence[str]) -> Mapping[str, Path]:
-    """``NAME=FOLDER`` options.
+def parse_named_folders(options: Sequence[str]) -> Mapping[str, Path]:
+    """Parse options ``NAME=FOLDER``.
 
-    >>> {name: str(folder) for name, folder in parse_tools(["cellpose=out/cp"]).items()}
+    >>> {name: str(folder) for name, folder in parse_named_folders(["cellpose=out/cp"]).items()}
     {'cellpose': 'out/cp'}
     """
-    out = {}
-    for text in given:
-        name, _, folder = text.partition("=")
+    folders = {}
+    for option in options:
+        name, _, folder = option.partition("=")
         if not name or not folder:
-            raise EvaluationError(f"{text!r}: give NAME=FOLDER, such as cellpose=results/cellpose")
-        if name in out:
-            raise EvaluationError(f"{name!r} is given twice; give each program a name of its own")
-        out[name] = Path(folder)
-    return out
+            raise EvaluationError(
+                f"{option!r} has no name or no folder", remedy="give NAME=FOLDER, such as cellpose=results/cellpose"
+            )
+        if name in folders:
+            raise EvaluationError(f"{name!r} is given twice", remedy="give each program its own name")
+        folders[name] = Path(folder)
+    return folders

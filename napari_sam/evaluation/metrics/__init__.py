@@ -1,1 +1,1 @@
-"""Metrics and statistics."""
+"""Metrics of masks, label images and boundary maps, and their confidence intervals."""

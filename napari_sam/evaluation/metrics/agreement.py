@@ -1,4 +1,4 @@
-"""How good automatic masks are: each against what a person made of it. SA-1B's audit found 94 % above IoU 0.9."""
+"""Compare automatic masks with what people corrected them to, as in the audit of SA-1B."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ if TYPE_CHECKING:
 
     from napari_sam.evaluation.metrics.bootstrap import Interval
 
-SHARES = (0.90, 0.75)
-"""IoU above which the audit counts; in SA-1B 94 % and 97 % of the pairs."""
+IOU_LEVELS = (0.90, 0.75)
+"""IoU levels of the audit; in SA-1B 94 % and 97 % of the pairs lie above them."""
 
 
 @dataclass(frozen=True)
 class Agreement:
-    """How automatic and corrected masks agree.
+    """Agreement of automatic and corrected masks.
 
     Attributes
     ----------
     iou : Interval
-        Mean over objects.
+        Mean IoU over objects.
     above : dict of float to Interval
-        Share of objects with a higher IoU.
+        Share of objects with an IoU above each level.
     kept, changed, removed : int
-        What became of the automatic masks; kept ones have IoU 1.
+        Number of automatic masks that were kept (IoU 1), changed and removed (IoU 0).
     """
 
     iou: Interval
@@ -44,32 +44,32 @@ class Agreement:
 
 
 def agreement(pairs: Sequence[tuple[str, float]], *, seed: int = 0) -> Agreement:
-    """Sum up pairs of an automatic and a corrected mask.
+    """Summarise pairs of an automatic and a corrected mask.
 
     Parameters
     ----------
     pairs : sequence of (str, float)
-        Image and IoU of each automatic mask; 0 where it was removed, 1 where it was kept.
+        Image and IoU of each automatic mask; 0 if it was removed, 1 if it was kept.
     seed : int
-        Of the bootstrap over images.
+        Seed of the bootstrap over images.
 
     Raises
     ------
     EvaluationError
-        If there is none.
+        If `pairs` is empty.
 
     Examples
     --------
-    >>> found = agreement([("a", 1.0), ("a", 0.95), ("b", 0.8), ("b", 0.0)])
-    >>> found.above[0.9].value, found.above[0.75].value, found.kept, found.removed
+    >>> audit = agreement([("a", 1.0), ("a", 0.95), ("b", 0.8), ("b", 0.0)])
+    >>> audit.above[0.9].value, audit.above[0.75].value, audit.kept, audit.removed
     (0.5, 0.75, 1, 1)
     """
     if not pairs:
-        raise EvaluationError("no automatic mask that a person has looked at; review some objects first")
+        raise EvaluationError("no person has looked at an automatic mask yet", remedy="review some objects first")
     images, ious = [image for image, _ in pairs], np.array([iou for _, iou in pairs])
     return Agreement(
         bootstrap_mean(ious, images, seed=seed),
-        {share: bootstrap_mean((ious > share).astype(float), images, seed=seed) for share in SHARES},
+        {level: bootstrap_mean((ious > level).astype(float), images, seed=seed) for level in IOU_LEVELS},
         int(np.count_nonzero(ious == 1)),
         int(np.count_nonzero((ious > 0) & (ious < 1))),
         int(np.count_nonzero(ious == 0)),
@@ -77,7 +77,9 @@ def agreement(pairs: Sequence[tuple[str, float]], *, seed: int = 0) -> Agreement
 
 
 def matched_ious(automatic: NDArray[np.integer], corrected: NDArray[np.integer]) -> list[float]:
-    """IoU of each automatic object and the corrected one that it fits best, one to one; 0 where there is none.
+    """Return the IoU of each automatic object with its partner among the corrected ones; 0 without a partner.
+
+    Partners are assigned one to one, the highest IoU first.
 
     Parameters
     ----------
@@ -89,12 +91,12 @@ def matched_ious(automatic: NDArray[np.integer], corrected: NDArray[np.integer])
     ImageError
         If the shapes differ.
     """
-    m = match_labels(automatic, corrected)
-    out = np.zeros(m.true)
+    matching = match_labels(automatic, corrected)
+    ious = np.zeros(matching.true)
     taken: set[int] = set()
-    for k in np.argsort(-m.iou, kind="stable"):
-        row, col = int(m.rows[k]), int(m.cols[k])
-        if out[row] == 0 and col not in taken:
-            out[row] = m.iou[k]
+    for pair in np.argsort(-matching.iou, kind="stable"):
+        row, col = int(matching.rows[pair]), int(matching.cols[pair])
+        if ious[row] == 0 and col not in taken:
+            ious[row] = matching.iou[pair]
             taken.add(col)
-    return [float(v) for v in out]
+    return [float(iou) for iou in ious]

@@ -1,4 +1,4 @@
-"""How sure a number is: bootstrap over images, paired comparisons, and what an interval says."""
+"""Confidence intervals by bootstrap over images, and paired comparisons."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-REPEATS = 2000
+RESAMPLES = 2000
 CONFIDENCE = 0.95
 
-_FEW = 5  # images below which the percentiles of a bootstrap fall short
+_FEW_IMAGES = 5  # with fewer images, the percentiles of a bootstrap are too narrow
 
 
 @dataclass(frozen=True)
 class Interval:
-    """A number with its confidence interval.
+    """An estimate with its confidence interval.
 
     Attributes
     ----------
     value : float
-        The number; NaN where it is not defined.
+        The estimate; NaN if undefined.
     low, high : float
-        The interval; NaN where it is not defined.
+        Ends of the interval; NaN if undefined.
     n, images : int
-        What it is a mean of, and in how many images.
+        Number of values, and of images they come from.
     note : str
-        Why something is not defined.
+        Why something is undefined, or what limits the interval.
     """
 
     value: float
@@ -46,7 +46,7 @@ class Interval:
     note: str = ""
 
     def overlaps(self, other: Interval) -> bool | None:
-        """Whether the intervals have a number in common; None where one is not defined."""
+        """Whether the intervals overlap; None if one is undefined."""
         if not all(math.isfinite(v) for v in (self.low, self.high, other.low, other.high)):
             return None
         return self.low <= other.high and other.low <= self.high
@@ -55,23 +55,25 @@ class Interval:
 def bootstrap_mean(
     values: ArrayLike, images: Sequence[object], *, seed: int = 0, confidence: float = CONFIDENCE
 ) -> Interval:
-    """Mean over objects, with an interval by resampling images: objects of one image are no independent evidence.
+    """Return the mean over objects, with an interval by resampling images.
+
+    Images are resampled, not objects, since objects of one image are not independent.
 
     Parameters
     ----------
     values : array_like
-        (N,) of each object.
+        (N,) value of each object.
     images : sequence
-        (N,) in which image it is.
+        (N,) image of each object.
     seed : int
-        Of the resampling.
+        Seed of the resampling.
     confidence : float
-        Of the interval (percentiles).
+        Confidence level of the interval, by percentiles.
 
     Raises
     ------
     EvaluationError
-        If values are no numbers, or there are not as many images.
+        If a value is not finite, or there are not as many images.
 
     Examples
     --------
@@ -87,7 +89,7 @@ def bootstrap_mean(
 def bootstrap_strata(
     strata: Sequence[tuple[ArrayLike, Sequence[object]]], *, seed: int = 0, confidence: float = CONFIDENCE
 ) -> Interval:
-    """Mean of the means of several data sets, images resampled within each.
+    """Return the mean of the means of several data sets, with images resampled within each.
 
     Parameters
     ----------
@@ -98,12 +100,11 @@ def bootstrap_strata(
 
     Notes
     -----
-    A data set of one image cannot vary; it is counted as fixed, and the note says so.
+    A data set of one image cannot be resampled; it counts as fixed, which the note mentions.
     """
-    tables = [_per_image(*one) for one in strata]
-    tables = [one for one in tables if len(one)]
+    tables = [table for stratum in strata if len(table := _per_image(*stratum))]
     if not tables:
-        return Interval(math.nan, math.nan, math.nan, 0, 0, "nothing to measure: not defined")
+        return _undefined("nothing to measure: not defined")
     value = float(np.mean([t[:, 0].sum() / t[:, 1].sum() for t in tables]))
     n, images = int(sum(t[:, 1].sum() for t in tables)), sum(len(t) for t in tables)
     single = sum(len(t) == 1 for t in tables)
@@ -114,9 +115,9 @@ def bootstrap_strata(
         return Interval(value, math.nan, math.nan, n, images, note)
     rng = np.random.default_rng([seed, zlib.crc32(b"bootstrap")])
     draws = np.mean([_draws(t, rng) for t in tables], axis=0)
-    low, high = _percentiles(draws, confidence)
+    low, high = percentile_interval(draws, confidence)
     note = f"{single} data set(s) of one image are counted as fixed" if single else ""
-    if len(tables) == 1 and images < _FEW:
+    if len(tables) == 1 and images < _FEW_IMAGES:
         note = f"{images} images: the interval is too narrow"
     return Interval(value, low, high, n, images, note)
 
@@ -129,44 +130,44 @@ def bootstrap_statistic(
     seed: int = 0,
     confidence: float = CONFIDENCE,
 ) -> Interval:
-    """Any number that comes from sums over images.
+    """Return a statistic of sums over images, with its interval.
 
     Parameters
     ----------
     statistic : callable
-        Takes sums (B, ...) and gives numbers (B,).
+        Maps sums (B, ...) to values (B,).
     per_image : ndarray
-        (I, ...) what is summed.
+        (I, ...) summands of each image.
     n : int, optional
-        What to report as number of things; images by default.
+        Number of values to report; that of images by default.
     seed, confidence
         As in `bootstrap_mean`.
     """
     table = np.asarray(per_image, np.float64)
     count = len(table)
     if not count:
-        return Interval(math.nan, math.nan, math.nan, 0, 0, "nothing to measure: not defined")
+        return _undefined("nothing to measure: not defined")
     value = float(statistic(table.sum(0)[None])[0])
     if count == 1:
         return Interval(value, math.nan, math.nan, n or 1, 1, "one image: the interval is not defined")
-    weights = resampling(count, np.random.default_rng([seed, zlib.crc32(b"bootstrap")]))
+    weights = resampling_weights(count, np.random.default_rng([seed, zlib.crc32(b"bootstrap")]))
     flat = table.reshape(count, -1)
     draws = [statistic((w @ flat).reshape(len(w), *table.shape[1:])) for w in np.array_split(weights, 20)]
-    return Interval(value, *_percentiles(np.concatenate(draws), confidence), n or count, count)
+    return Interval(value, *percentile_interval(np.concatenate(draws), confidence), n or count, count)
 
 
 @dataclass(frozen=True)
 class Difference:
-    """Two sets of scores of the same things.
+    """The difference of two scores of the same objects.
 
     Attributes
     ----------
     interval : Interval
-        Of the mean difference, first minus second.
+        Mean difference, first minus second.
     better : float
         Share of the resamples in which the first is better.
     p_value : float
-        Of the paired t test on the means of images; NaN where it is not defined.
+        P value of the paired t test on the means of images; NaN if undefined.
     """
 
     interval: Interval
@@ -181,77 +182,82 @@ def paired_difference(
     *,
     seed: int = 0,
     confidence: float = CONFIDENCE,
-    repeats: int = REPEATS,
+    resamples: int = RESAMPLES,
 ) -> Difference:
-    """Compare two scores of each object: paired bootstrap over images, and paired t test.
+    """Compare two scores of each object by a paired bootstrap over images and a paired t test.
 
     Parameters
     ----------
     first, second : array_like
-        (N,) each.
+        (N,) scores of each object.
     images : sequence
-        (N,) what is resampled: the image of each object.
+        (N,) image of each object.
     seed, confidence
         As in `bootstrap_mean`.
-    repeats : int
-        Of the bootstrap.
+    resamples : int
+        Number of resamples.
 
     Raises
     ------
     EvaluationError
-        If they differ in number, or are no numbers.
+        If the scores differ in number, or are not finite.
     """
     from scipy import stats  # noqa: PLC0415 - slow to import
 
     a, b = np.asarray(first, float), np.asarray(second, float)
     if a.shape != b.shape:
-        raise EvaluationError(f"{a.size} scores against {b.size}: a paired comparison needs both of each object")
+        raise EvaluationError(f"{a.size} scores against {b.size}", remedy="give both scores of each object")
     table = _per_image(a - b, images)
     if not len(table):
-        nothing = Interval(math.nan, math.nan, math.nan, 0, 0, "nothing to compare: not defined")
-        return Difference(nothing, math.nan, math.nan)
+        return Difference(_undefined("nothing to compare: not defined"), math.nan, math.nan)
     value, n = float(table[:, 0].sum() / table[:, 1].sum()), int(table[:, 1].sum())
     if len(table) == 1:
         only = Interval(value, math.nan, math.nan, n, 1, "one image: the interval is not defined")
         return Difference(only, math.nan, math.nan)
-    draws = _draws(table, np.random.default_rng([seed, zlib.crc32(b"paired")]), repeats)
+    draws = _draws(table, np.random.default_rng([seed, zlib.crc32(b"paired")]), resamples)
     means = table[:, 0] / table[:, 1]
     error = float(means.std(ddof=1)) / math.sqrt(len(means))
-    even = error < 1e-12  # all images differ alike
-    t = (0.0 if abs(float(means.mean())) < 1e-12 else math.inf) if even else float(means.mean()) / error
+    if error < 1e-12:  # the difference is the same in all images
+        t = 0.0 if abs(float(means.mean())) < 1e-12 else math.inf
+    else:
+        t = float(means.mean()) / error
     p_value = float(2 * stats.t.sf(abs(t), len(means) - 1))
     share = float(np.mean((draws > 0) + 0.5 * (draws == 0)))
-    return Difference(Interval(value, *_percentiles(draws, confidence), n, len(table)), share, p_value)
+    return Difference(Interval(value, *percentile_interval(draws, confidence), n, len(table)), share, p_value)
 
 
-def resampling(count: int, rng: np.random.Generator, repeats: int = REPEATS) -> NDArray[np.float64]:
-    """How often each of `count` images is drawn in each repeat: (repeats, count)."""
-    return rng.multinomial(count, np.full(count, 1 / count), size=repeats).astype(np.float64)
+def resampling_weights(count: int, rng: np.random.Generator, resamples: int = RESAMPLES) -> NDArray[np.float64]:
+    """Return how often each of `count` images is drawn in each resample: (resamples, count)."""
+    return rng.multinomial(count, np.full(count, 1 / count), size=resamples).astype(np.float64)
 
 
-def _draws(table: NDArray[np.float64], rng: np.random.Generator, repeats: int = REPEATS) -> NDArray[np.float64]:
-    """Means of resampled images; a single image is always itself."""
-    weights = resampling(len(table), rng, repeats)
+def percentile_interval(draws: NDArray[np.float64], confidence: float = CONFIDENCE) -> tuple[float, float]:
+    """Return the ends of a confidence interval from the values in resamples; NaNs are ignored."""
+    tail = 50 * (1 - confidence)
+    low, high = np.nanpercentile(draws, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def _undefined(note: str) -> Interval:
+    return Interval(math.nan, math.nan, math.nan, 0, 0, note)
+
+
+def _draws(table: NDArray[np.float64], rng: np.random.Generator, resamples: int = RESAMPLES) -> NDArray[np.float64]:
+    """Return the means of resampled images; a single image always stays the same."""
+    weights = resampling_weights(len(table), rng, resamples)
     sums = weights @ table
     return np.asarray(sums[:, 0] / sums[:, 1])
 
 
 def _per_image(values: ArrayLike, images: Sequence[object]) -> NDArray[np.float64]:
-    """(I, 2) sum and number of the values of each image, in the order of their names."""
+    """Return sum and number of the values of each image (I, 2), in the order of the images' names."""
     known = np.asarray(values, np.float64)
     if known.ndim != 1 or len(known) != len(images):
-        raise EvaluationError(f"{known.size} values in {len(images)} images: give the image of each value")
-    if not np.isfinite(known).all():
-        raise EvaluationError(
-            f"value {int(np.argmin(np.isfinite(known)))} is {known[~np.isfinite(known)][0]}, no number"
-        )
+        raise EvaluationError(f"{known.size} values in {len(images)} images", remedy="give the image of each value")
+    finite = np.isfinite(known)
+    if not finite.all():
+        raise EvaluationError(f"value {int(np.argmin(finite))} is {known[~finite][0]}", remedy="give finite values")
     names, index = np.unique(np.asarray([str(i) for i in images]), return_inverse=True)
-    out = np.zeros((len(names), 2))
-    np.add.at(out, index, np.column_stack([known, np.ones(len(known))]))
-    return out
-
-
-def _percentiles(draws: NDArray[np.float64], confidence: float) -> tuple[float, float]:
-    tail = 50 * (1 - confidence)
-    low, high = np.nanpercentile(draws, [tail, 100 - tail])
-    return float(low), float(high)
+    table = np.zeros((len(names), 2))
+    np.add.at(table, index, np.column_stack([known, np.ones(len(known))]))
+    return table

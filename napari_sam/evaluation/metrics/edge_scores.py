@@ -1,4 +1,4 @@
-"""From the counts of the boundary benchmark to its numbers: ODS, OIS, AP and R50."""
+"""Scores of the boundary benchmark from its pixel counts: ODS, OIS, AP and R50."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from napari_sam.errors import EvaluationError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_BETWEEN = 101  # mixtures of neighbouring thresholds that are tried
+_MIXTURES = 101  # interpolated points between neighbouring thresholds
 
 
 @dataclass(frozen=True)
 class EdgeScores:
-    """Numbers of the boundary benchmark.
+    """Scores of the boundary benchmark.
 
     Attributes
     ----------
     ods, ois : float
-        F of the best threshold for the data set, and of the best one for each image.
+        F-measure at the best threshold of the data set, and at the best threshold of each image.
     ap : float
-        Area under the curve of precision over recall; what is not reached counts 0.
+        Area under the curve of precision over recall; recalls that are not reached count as 0.
     r50 : float
-        Recall where the precision is one half.
+        Recall at a precision of one half.
     """
 
     ods: float
@@ -36,7 +36,7 @@ class EdgeScores:
 
 
 def edge_scores(counts: NDArray[np.integer]) -> EdgeScores:
-    """Numbers of a data set.
+    """Compute the scores of a data set.
 
     Parameters
     ----------
@@ -50,7 +50,7 @@ def edge_scores(counts: NDArray[np.integer]) -> EdgeScores:
 
     Notes
     -----
-    F, ODS and OIS follow Arbelaez et al. (2011): between two thresholds, precision and recall are interpolated.
+    F-measure, ODS and OIS follow Arbelaez et al. (2011): precision and recall are interpolated between thresholds.
 
     Examples
     --------
@@ -58,7 +58,9 @@ def edge_scores(counts: NDArray[np.integer]) -> EdgeScores:
     0.667
     """
     if counts.ndim != 3 or not len(counts):
-        raise EvaluationError(f"counts of shape {counts.shape}: give (images, 4, thresholds), one image at least")
+        raise EvaluationError(
+            f"counts of shape {counts.shape}", remedy="give (images, 4, thresholds) with at least one image"
+        )
     total = counts.sum(0)
     ois = f_measure(*recall_precision(counts_at_best_threshold(counts).sum(0)))
     area, half = areas_under_curve(total[None]), recall_at_half(total[None])
@@ -66,50 +68,50 @@ def edge_scores(counts: NDArray[np.integer]) -> EdgeScores:
 
 
 def counts_at_best_threshold(counts: NDArray[np.integer]) -> NDArray[np.integer]:
-    """What is counted in each image at its own best threshold, of counts (I, 4, T): (I, 4, 1)."""
+    """Return the counts (I, 4, 1) of each image at its own best threshold, from counts (I, 4, T)."""
     best = f_measure(*recall_precision(counts)).argmax(-1)
     return np.take_along_axis(counts, best[:, None, None], axis=2)
 
 
 def areas_under_curve(counts: NDArray[np.number]) -> NDArray[np.float64]:
-    """AP of counts (B, 4, T): (B,)."""
+    """Return the AP (B,) of counts (B, 4, T)."""
     return np.array([_area(r, p) for r, p in zip(*recall_precision(counts), strict=True)])
 
 
 def recall_at_half(counts: NDArray[np.number]) -> NDArray[np.float64]:
-    """R50 of counts (B, 4, T): (B,)."""
+    """Return the R50 (B,) of counts (B, 4, T)."""
     return np.array([_recall_at_half(r, p) for r, p in zip(*recall_precision(counts), strict=True)])
 
 
 def recall_precision(counts: NDArray[np.number]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Recall and precision of counts (..., 4, T): each (..., T)."""
-    matched_true, true, matched_found, found = np.moveaxis(np.asarray(counts, float), -2, 0)
-    return matched_true / np.maximum(true, 1), matched_found / np.maximum(found, 1)
+    """Return recall and precision, each (..., T), of counts (..., 4, T)."""
+    matched_true, true, matched_predicted, predicted = np.moveaxis(np.asarray(counts, float), -2, 0)
+    return matched_true / np.maximum(true, 1), matched_predicted / np.maximum(predicted, 1)
 
 
 def f_measure(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Harmonic mean of recall and precision; 0 where both are."""
-    both = recall + precision
-    return np.asarray(2 * recall * precision / np.where(both > 0, both, 1))
+    """Return the harmonic mean of recall and precision; 0 where both are 0."""
+    total = recall + precision
+    return np.asarray(2 * recall * precision / np.where(total > 0, total, 1))
 
 
 def best_f_measure(counts: NDArray[np.number]) -> NDArray[np.float64]:
-    """The best F over thresholds and what lies between them, of counts (B, 4, T): (B,)."""
+    """Return the best F-measure (B,) over thresholds and interpolated points, of counts (B, 4, T)."""
     recall, precision = recall_precision(counts)
     best = f_measure(recall, precision).max(-1)
-    for share in np.linspace(0, 1, _BETWEEN)[1:-1]:
+    for share in np.linspace(0, 1, _MIXTURES)[1:-1]:
         mixed = (share * v[:, 1:] + (1 - share) * v[:, :-1] for v in (recall, precision))
         best = np.maximum(best, f_measure(*mixed).max(-1, initial=0.0))
     return np.asarray(best)
 
 
 def _area(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> float:
-    """Mean precision at recalls 0.00, 0.01, ... 1.00, but for the last share; 0 outside of what was reached."""
+    """Return the sum of precisions at recalls 0.00, 0.01, ... 1.00, times 0.01; 0 outside the reached recalls."""
     reached, first = np.unique(recall, return_index=True)
     if len(reached) < 2:
         return 0.0
-    at = np.interp(np.linspace(0, 1, 101), reached, precision[first], left=0.0, right=0.0)
-    return float(at.sum() * 0.01)
+    sampled = np.interp(np.linspace(0, 1, 101), reached, precision[first], left=0.0, right=0.0)
+    return float(sampled.sum() * 0.01)
 
 
 def _recall_at_half(recall: NDArray[np.float64], precision: NDArray[np.float64]) -> float:

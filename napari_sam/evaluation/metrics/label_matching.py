@@ -1,7 +1,8 @@
-"""Compare label images: which objects agree, and how well a segmentation does over all thresholds."""
+"""Match the objects of two label images, and score a segmentation over all IoU thresholds."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -20,7 +21,7 @@ THRESHOLDS = tuple(round(0.5 + 0.05 * i, 2) for i in range(10))
 
 @dataclass(frozen=True)
 class LabelMatching:
-    """How the objects of two label images overlap.
+    """Overlaps of the objects of two label images.
 
     Attributes
     ----------
@@ -29,7 +30,7 @@ class LabelMatching:
     iou : ndarray of float64
         IoU of every pair of objects that overlap.
     rows, cols : ndarray of int64
-        Which true and which predicted object each pair is, from 0.
+        Index of the true and of the predicted object of each pair.
     shared : ndarray of float64
         Share of the true object that the predicted one covers.
     """
@@ -42,32 +43,32 @@ class LabelMatching:
     shared: NDArray[np.float64]
 
     def true_positives(self, threshold: float) -> int:
-        """How many pairs can be matched one to one with at least this IoU.
+        """Return the number of pairs that can be matched one to one with at least this IoU.
 
-        Above one half at most one partner fits each object, so counting is enough; exactly at or below one half
-        the largest matching is found.
+        Above one half at most one partner fits each object, so that counting the pairs is enough; at one half or below,
+        a maximum matching is computed.
         """
-        fits = self.iou >= threshold
+        is_match = self.iou >= threshold
         if threshold > 0.5:
-            return int(np.count_nonzero(fits))
+            return int(np.count_nonzero(is_match))
         cost = np.zeros((self.true, self.predicted))
-        cost[self.rows[fits], self.cols[fits]] = -1
-        chosen = linear_sum_assignment(cost)
-        return int(-cost[chosen].sum())
+        cost[self.rows[is_match], self.cols[is_match]] = -1
+        assignment = linear_sum_assignment(cost)
+        return int(-cost[assignment].sum())
 
     def accuracy(self, threshold: float) -> float:
-        """TP / (TP + FP + FN) at an IoU threshold; 1 where both images are empty."""
+        """Return TP / (TP + FP + FN) at an IoU threshold; 1 if both images are empty."""
         tp = self.true_positives(threshold)
-        either = self.true + self.predicted - tp
-        return tp / either if either else 1.0
+        total = self.true + self.predicted - tp
+        return tp / total if total else 1.0
 
     def mean_accuracy(self) -> float:
-        """Mean segmentation accuracy (mSA): `accuracy` averaged over `THRESHOLDS`."""
+        """Return the mean segmentation accuracy (mSA): `accuracy` averaged over `THRESHOLDS`."""
         return float(np.mean([self.accuracy(t) for t in THRESHOLDS]))
 
 
 def match_labels(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> LabelMatching:
-    """Overlaps of the objects of two label images.
+    """Find the overlaps of the objects of two label images.
 
     Parameters
     ----------
@@ -76,7 +77,8 @@ def match_labels(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> L
 
     Returns
     -------
-    Matching
+    LabelMatching
+        All pairs of objects that overlap.
 
     Raises
     ------
@@ -92,18 +94,20 @@ def match_labels(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> L
     ([0.67, 1.0], 1.0, 0.333)
     """
     if true.shape != predicted.shape:
-        raise ImageError(f"label images of shape {true.shape} and {predicted.shape}: give two of one shape")
-    (a, n), (b, m) = _numbered(true), _numbered(predicted)
-    both = sparse.coo_matrix((np.ones(a.size, np.int64), (a, b)), shape=(n + 1, m + 1)).tocsr()
-    area_a, area_b = np.asarray(both.sum(1)).ravel(), np.asarray(both.sum(0)).ravel()
-    inner = both[1:, 1:].tocoo()
-    rows, cols = inner.row.astype(np.int64), inner.col.astype(np.int64)
-    iou = inner.data / (area_a[rows + 1] + area_b[cols + 1] - inner.data)
-    return LabelMatching(n, m, iou.astype(np.float64), rows, cols, inner.data / area_a[rows + 1])
+        raise ImageError(
+            f"label images of shape {true.shape} and {predicted.shape}", remedy="give two label images of one shape"
+        )
+    (a, n), (b, m) = _renumber(true), _renumber(predicted)
+    overlap = sparse.coo_matrix((np.ones(a.size, np.int64), (a, b)), shape=(n + 1, m + 1)).tocsr()
+    area_a, area_b = np.asarray(overlap.sum(1)).ravel(), np.asarray(overlap.sum(0)).ravel()
+    objects = overlap[1:, 1:].tocoo()
+    rows, cols = objects.row.astype(np.int64), objects.col.astype(np.int64)
+    iou = objects.data / (area_a[rows + 1] + area_b[cols + 1] - objects.data)
+    return LabelMatching(n, m, iou.astype(np.float64), rows, cols, objects.data / area_a[rows + 1])
 
 
-def _numbered(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], int]:
-    """Labels from 1 without gaps, flat, and how many there are."""
+def _renumber(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], int]:
+    """Return the labels numbered from 1 without gaps, flat, and their number."""
     values, index = np.unique(labels, return_inverse=True)
     flat = index.ravel().astype(np.int64)
     return (flat, len(values) - 1) if len(values) and values[0] == 0 else (flat + 1, len(values))
@@ -111,7 +115,7 @@ def _numbered(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], int]:
 
 @dataclass(frozen=True)
 class LabelScores:
-    """How well a label image agrees with the truth; NaN where a number is not defined.
+    """Scores of a label image; NaN where a score is not defined.
 
     Attributes
     ----------
@@ -123,8 +127,8 @@ class LabelScores:
     pq, sq, rq : float
         Panoptic quality (Kirillov et al., 2019): mean IoU of the pairs above 0.5, times F1.
     seg : float
-        The Cell Tracking Challenge's SEG: mean over true objects of the IoU with the one that covers more than half
-        of it, 0 where there is none.
+        The Cell Tracking Challenge's SEG: mean over true objects of the IoU with the predicted one that
+        covers more than half of it, 0 if there is none.
     """
 
     msa: float
@@ -141,43 +145,30 @@ class LabelScores:
 
 
 def label_scores(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> LabelScores:
-    """All numbers of one image.
-
-    Parameters
-    ----------
-    true, predicted : ndarray of int
-        (H, W), 0 is background; labels may have gaps.
-
-    Raises
-    ------
-    ImageError
-        If the shapes differ.
+    """Compute all scores of one image; parameters and errors as `match_labels`.
 
     Examples
     --------
-    >>> a = np.array([[1, 1, 1, 0, 5, 5]])
-    >>> b = np.array([[2, 2, 0, 0, 7, 7]])
-    >>> scores = label_scores(a, b)
+    >>> scores = label_scores(np.array([[1, 1, 1, 0, 5, 5]]), np.array([[2, 2, 0, 0, 7, 7]]))
     >>> round(scores.pq, 3), round(scores.seg, 3), scores.f1
     (0.833, 0.833, 1.0)
     """
-    m = match_labels(true, predicted)
-    tp = m.true_positives(0.5)
-    sure = m.iou[m.iou > 0.5]
-    either = m.true + m.predicted
-    nothing = float("nan")
-    rq = 2 * len(sure) / either if either else nothing
-    sq = float(sure.mean()) if len(sure) else (0.0 if either else nothing)
+    matching = match_labels(true, predicted)
+    tp = matching.true_positives(0.5)
+    certain = matching.iou[matching.iou > 0.5]
+    count = matching.true + matching.predicted
+    rq = 2 * len(certain) / count if count else math.nan
+    sq = float(certain.mean()) if len(certain) else (0.0 if count else math.nan)
     return LabelScores(
-        m.mean_accuracy(),
-        m.accuracy(0.5),
-        m.accuracy(0.75),
-        m.accuracy(0.9),
-        2 * tp / either if either else nothing,
-        tp / m.predicted if m.predicted else nothing,
-        tp / m.true if m.true else nothing,
-        sq * rq,
-        sq,
-        rq,
-        float(m.iou[m.shared > 0.5].sum()) / m.true if m.true else nothing,
+        msa=matching.mean_accuracy(),
+        ap50=matching.accuracy(0.5),
+        ap75=matching.accuracy(0.75),
+        ap90=matching.accuracy(0.9),
+        f1=2 * tp / count if count else math.nan,
+        precision=tp / matching.predicted if matching.predicted else math.nan,
+        recall=tp / matching.true if matching.true else math.nan,
+        pq=sq * rq,
+        sq=sq,
+        rq=rq,
+        seg=float(matching.iou[matching.shared > 0.5].sum()) / matching.true if matching.true else math.nan,
     )

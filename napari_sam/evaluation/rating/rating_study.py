@@ -40,7 +40,7 @@ TRUTH = "ground truth"
 _LEAST_PX = 24**2
 _LEAST_CONTEXT_PX = 64
 _CONFIDENCE = 0.99
-_REPEATS = 10_000
+_RESAMPLES = 10_000
 _FILE = "study.json"
 _COLUMNS = ("item", "rating", "seconds", "time")
 
@@ -388,7 +388,7 @@ def rating_report(study: RatingStudy) -> dict[str, Any]:
                 continue
             a, b = ([by_source[s][t][0] for t in both] for s in (first, second))
             images = [by_source[first][t][1] for t in both]
-            test = paired_difference(a, b, images, confidence=_CONFIDENCE, repeats=_REPEATS)
+            test = paired_difference(a, b, images, confidence=_CONFIDENCE, resamples=_RESAMPLES)
             differences.append(
                 {
                     "first": first,

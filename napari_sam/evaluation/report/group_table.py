@@ -1,4 +1,4 @@
-"""The fairness table: whether a model serves every group of images alike."""
+"""The fairness table: whether a model segments every group of images equally well."""
 
 from __future__ import annotations
 
@@ -10,12 +10,14 @@ from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.metrics.bootstrap import CONFIDENCE, Interval, bootstrap_mean
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from napari_sam.evaluation.experiments.experiment import SampleResult
 
 POINT_COUNTS = (1, 3)
 """Numbers of random points, as in the paper's Table 2."""
+
+_MAX_LISTED_PAIRS = 6
 
 
 @dataclass(frozen=True)
@@ -25,13 +27,13 @@ class GroupRow:
     Attributes
     ----------
     column, group : str
-        Such as "stain" and "H&E".
+        Grouping column and value, such as "stain" and "H&E".
     by_points : dict of int to Interval
-        Mean IoU with its interval at each number of points.
+        Mean IoU with its interval, by number of points.
     apart_from : dict of int to tuple of str
-        Groups of the same column whose intervals do not overlap with this one's.
+        Groups of the same column whose intervals do not overlap with this one, by number of points.
     undefined : tuple of str
-        Groups with which that cannot be said, since an interval is not defined.
+        Groups for which overlap is undefined, since an interval is.
     """
 
     column: str
@@ -40,120 +42,136 @@ class GroupRow:
     apart_from: dict[int, tuple[str, ...]]
     undefined: tuple[str, ...] = ()
 
+    @property
+    def first(self) -> Interval:
+        """The interval at the smallest number of points."""
+        return next(iter(self.by_points.values()))
+
 
 def group_table(
-    units: Sequence[SampleResult], columns: Sequence[str], *, seed: int = 0, confidence: float = CONFIDENCE
+    results: Sequence[SampleResult], columns: Sequence[str], *, seed: int = 0, confidence: float = CONFIDENCE
 ) -> list[GroupRow]:
-    """Mean IoU at one and three random points for every group of some columns.
+    """Compute mean IoU at one and three random points for every group of some columns.
 
     Parameters
     ----------
-    units : sequence of Unit
-        Of `Points`.
+    results : sequence of SampleResult
+        Results of `PointExperiment`.
     columns : sequence of str
-        Grouping columns; objects of images without a value are left out of that column.
+        Grouping columns; images without a value are left out of that column.
     seed, confidence
-        Of the bootstrap over images.
+        Seed and confidence level of the bootstrap over images.
 
     Returns
     -------
     list of GroupRow
-        Column by column, groups by name.
+        Column by column, groups sorted by name.
 
     Raises
     ------
     EvaluationError
-        If a column is missing everywhere, or there is no object.
+        If no image has a column, or there is no object.
     """
-    there = sorted({name for one in units for name in one.groups})
+    existing = sorted({name for result in results for name in result.groups})
     rows: list[GroupRow] = []
     for column in columns:
-        if column not in there:
+        if column not in existing:
             raise EvaluationError(
-                f"grouping column {column!r}: none of the images has it; there are {', '.join(there)}"
+                f"grouping column {column!r}: none of the images has it; there are {', '.join(existing)}"
             )
-        names = sorted({one.groups[column] for one in units if column in one.groups})
-        found = {
-            name: _by_points([u for u in units if u.groups.get(column) == name], seed, confidence) for name in names
-        }
-        found = {name: one for name, one in found.items() if one}
-        if not found:
-            raise EvaluationError(f"grouping column {column!r}: no object in {len(units)} images; label some")
-        rows += [_row(column, name, found) for name in found]
+        members: dict[str, list[SampleResult]] = {}
+        for result in results:
+            if column in result.groups:
+                members.setdefault(result.groups[column], []).append(result)
+        intervals = {name: _by_points(members[name], seed, confidence) for name in sorted(members)}
+        intervals = {name: by_points for name, by_points in intervals.items() if by_points}
+        if not intervals:
+            raise EvaluationError(
+                f"grouping column {column!r}: no object in {len(results)} images", remedy="label some objects"
+            )
+        rows += [_row(column, name, intervals) for name in intervals]
     return rows
 
 
-def _by_points(units: Sequence[SampleResult], seed: int, confidence: float) -> dict[int, Interval]:
-    out = {}
+def _by_points(results: Sequence[SampleResult], seed: int, confidence: float) -> dict[int, Interval]:
+    intervals = {}
     for n in POINT_COUNTS:
-        curves = [(c, f"{u.dataset}/{u.sample}") for u in units for c in u.payload.get("random", {"iou": []})["iou"]]
-        values = [(curve[n - 1], image) for curve, image in curves if len(curve) >= n]
+        values: list[float] = []
+        images: list[str] = []
+        for result in results:
+            for curve in result.payload.get("random", {"iou": []})["iou"]:
+                if len(curve) >= n:
+                    values.append(curve[n - 1])
+                    images.append(f"{result.dataset}/{result.sample}")
         if values:
-            out[n] = bootstrap_mean(*zip(*values, strict=True), seed=seed, confidence=confidence)
-    return out
+            intervals[n] = bootstrap_mean(values, images, seed=seed, confidence=confidence)
+    return intervals
 
 
-def _row(column: str, name: str, found: dict[str, dict[int, Interval]]) -> GroupRow:
-    apart: dict[int, list[str]] = {n: [] for n in found[name]}
+def _row(column: str, name: str, intervals: Mapping[str, dict[int, Interval]]) -> GroupRow:
+    apart: dict[int, list[str]] = {n: [] for n in intervals[name]}
     undefined = set()
-    for other in found:
+    for other in intervals:
         if other == name:
             continue
-        for n in found[name]:
-            overlap = found[name][n].overlaps(found[other][n]) if n in found[other] else None
+        for n, interval in intervals[name].items():
+            overlap = interval.overlaps(intervals[other][n]) if n in intervals[other] else None
             if overlap is None:
                 undefined.add(other)
             elif not overlap:
                 apart[n].append(other)
-    return GroupRow(column, name, found[name], {n: tuple(v) for n, v in apart.items()}, tuple(sorted(undefined)))
+    apart_from = {n: tuple(names) for n, names in apart.items()}
+    return GroupRow(column, name, intervals[name], apart_from, tuple(sorted(undefined)))
 
 
-def all_overlap(rows: Sequence[GroupRow], column: str, points: int) -> bool | None:
-    """Whether all groups of a column overlap with one another; None where that is not defined for any pair."""
-    some = [one for one in rows if one.column == column and points in one.by_points]
-    pairs = [a.by_points[points].overlaps(b.by_points[points]) for a, b in combinations(some, 2)]
-    known = [one for one in pairs if one is not None]
+def all_overlap(rows: Iterable[GroupRow], column: str, points: int) -> bool | None:
+    """Whether all groups of a column overlap with each other; None if undefined for all pairs."""
+    intervals = [row.by_points[points] for row in rows if row.column == column and points in row.by_points]
+    overlaps = [a.overlaps(b) for a, b in combinations(intervals, 2)]
+    known = [overlap for overlap in overlaps if overlap is not None]
     return all(known) if known else None
 
 
 def format_table(rows: Sequence[GroupRow]) -> str:
-    """The table in the paper's layout, as text."""
+    """Return the table in the paper's layout, as text."""
     lines = [f"{'':<34}{'mIoU at':^26}", f"{'':<34}{'1 point':>13}{'3 points':>13}  images  objects"]
     column = None
     for row in rows:
         if row.column != column:
             column = row.column
             lines += ["-" * 76, column]
-        cells = "".join(f"{plus_minus(row.by_points[n]) if n in row.by_points else '-':>13}" for n in POINT_COUNTS)
-        first = next(iter(row.by_points.values()))
-        lines.append(f"  {row.group:<32}{cells}{first.images:>8}{first.n:>9}")
+        cells = "".join(f"{cell:>13}" for cell in point_cells(row))
+        lines.append(f"  {row.group:<32}{cells}{row.first.images:>8}{row.first.n:>9}")
     lines.append("-" * 76)
-    for name in dict.fromkeys(one.column for one in rows):
-        lines.append(overlap_sentence(rows, name))
+    lines += [overlap_sentence(rows, name) for name in dict.fromkeys(row.column for row in rows)]
     return "\n".join(lines)
 
 
+def point_cells(row: GroupRow) -> list[str]:
+    """Return the mean IoU at each number of points as text; "-" if there is none."""
+    return [plus_minus(row.by_points[n]) if n in row.by_points else "-" for n in POINT_COUNTS]
+
+
 def overlap_sentence(rows: Sequence[GroupRow], column: str) -> str:
-    """Which intervals of a column do not overlap, in words."""
-    parts = []
-    for n in POINT_COUNTS:
-        some = [one for one in rows if one.column == column]
-        apart = sorted({tuple(sorted((one.group, other))) for one in some for other in one.apart_from.get(n, ())})
-        at = f"at {n} point{'s' if n > 1 else ''}"
-        if all_overlap(rows, column, n) is None:
-            parts.append(f"{at} it is not defined whether intervals overlap (one group, or one image each)")
-        elif apart:
-            shown = ", ".join(f"{a} and {b}" for a, b in apart[:6]) + (
-                f" and {len(apart) - 6} more" if apart[6:] else ""
-            )
-            parts.append(f"{at} these do not overlap: {shown}")
-        else:
-            parts.append(f"{at} all intervals overlap")
+    """Return a sentence about which intervals of a column do not overlap."""
+    parts = [f"at {n} point{'s' if n > 1 else ''} {_describe_overlap(rows, column, n)}" for n in POINT_COUNTS]
     return f"{column}: {'; '.join(parts)}."
 
 
+def _describe_overlap(rows: Sequence[GroupRow], column: str, points: int) -> str:
+    if all_overlap(rows, column, points) is None:
+        return "it is not defined whether intervals overlap (one group, or one image each)"
+    members = [row for row in rows if row.column == column]
+    apart = sorted({tuple(sorted((row.group, other))) for row in members for other in row.apart_from.get(points, ())})
+    if not apart:
+        return "all intervals overlap"
+    listed = ", ".join(f"{a} and {b}" for a, b in apart[:_MAX_LISTED_PAIRS])
+    more = len(apart) - _MAX_LISTED_PAIRS
+    return f"these do not overlap: {listed}" + (f" and {more} more" if more > 0 else "")
+
+
 def plus_minus(interval: Interval) -> str:
-    """Percent with half the interval's width, as the paper prints it.
+    """Return percent with half the interval's width, as the paper prints it.
 
     >>> plus_minus(Interval(0.544, 0.527, 0.561, 100, 10))
     '54.4 ± 1.7'

@@ -1,4 +1,4 @@
-"""A page of headings, words, tables and pictures, written as HTML in one file, or as Markdown with picture files."""
+"""A page of headings, paragraphs, tables and pictures, written as one HTML file and as Markdown with picture files."""
 
 from __future__ import annotations
 
@@ -43,25 +43,29 @@ class Paragraph:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of text; the last one is set off where it sums up."""
+    """Rows of text; a line separates the last one if it is the summary of the others."""
 
     headings: Sequence[str]
     rows: Sequence[Sequence[str]]
-    sums_up: bool = False
+    has_summary: bool = False
 
 
 @dataclass(frozen=True)
 class Picture:
-    """A PNG picture with its caption."""
+    """A PNG picture with a file name and a caption."""
 
     name: str
     png: bytes
     caption: str
 
 
+Block = Heading | Paragraph | Table | Picture
+"""A part of a page."""
+
+
 @dataclass
 class Page:
-    """What a report says, in order.
+    """A report: its title and its blocks, in order.
 
     Examples
     --------
@@ -72,54 +76,62 @@ class Page:
     """
 
     title: str
-    blocks: list[Heading | Paragraph | Table | Picture] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
 
-    def add(self, *blocks: Heading | Paragraph | Table | Picture) -> None:
-        """Add at the end."""
+    def add(self, *blocks: Block) -> None:
+        """Append blocks."""
         self.blocks.extend(blocks)
 
     def html(self) -> str:
-        """One file with everything in it."""
+        """Return the page as one self-contained HTML file."""
         parts = [f"<h1>{html.escape(self.title)}</h1>", self._contents()]
         parts += [_as_html(block) for block in self.blocks]
         head = f'<meta charset="utf-8"><title>{html.escape(self.title)}</title><style>{_STYLE}</style>'
         return f"<!DOCTYPE html>\n<html lang=en><head>{head}</head><body>\n" + "\n".join(parts) + "\n</body></html>\n"
 
-    def markdown(self, places: dict[str, str]) -> str:
-        """For a documentation folder; `places` says where pictures are, by name."""
+    def markdown(self, picture_paths: dict[str, str]) -> str:
+        """Return the page as Markdown; `picture_paths` are the paths of the pictures, by name."""
         parts = [f"# {self.title}"]
-        parts += [_as_markdown(block, places) for block in self.blocks]
+        parts += [_as_markdown(block, picture_paths) for block in self.blocks]
         return "\n\n".join(parts) + "\n"
 
     def write(self, folder: Path, name: str = "report") -> list[Path]:
         """Write NAME.html, and NAME.md with its pictures in NAME/.
+
+        Returns
+        -------
+        list of Path
+            The HTML and the Markdown file.
 
         Raises
         ------
         StoreError
             If they cannot be written.
         """
-        pictures = [one for one in self.blocks if isinstance(one, Picture)]
+        pictures = [block for block in self.blocks if isinstance(block, Picture)]
         try:
-            inner = folder / name
-            inner.mkdir(parents=True, exist_ok=True)
-            for old in inner.glob("*.png"):  # of a report before
+            picture_folder = folder / name
+            picture_folder.mkdir(parents=True, exist_ok=True)
+            for old in picture_folder.glob("*.png"):  # left by an earlier report
                 old.unlink()
-            for one in pictures:
-                (inner / f"{one.name}.png").write_bytes(one.png)
+            for picture in pictures:
+                (picture_folder / f"{picture.name}.png").write_bytes(picture.png)
             paths = [folder / f"{name}.html", folder / f"{name}.md"]
             paths[0].write_text(self.html(), encoding="utf-8")
-            places = {one.name: f"{name}/{one.name}.png" for one in pictures}
-            paths[1].write_text(self.markdown(places), encoding="utf-8")
+            picture_paths = {picture.name: f"{name}/{picture.name}.png" for picture in pictures}
+            paths[1].write_text(self.markdown(picture_paths), encoding="utf-8")
         except OSError as error:
-            raise StoreError(f"{folder}: the report cannot be written: {error}; is the disk full?") from error
+            raise StoreError(
+                f"{folder}: the report cannot be written: {error}", remedy="check that the disk is not full"
+            ) from error
         return paths
 
     def _contents(self) -> str:
+        """Return links to the main headings."""
         links = [
-            f'<a href="#{_anchor(one.text)}">{html.escape(one.text)}</a>'
-            for one in self.blocks
-            if isinstance(one, Heading) and one.level == 2
+            f'<a href="#{_anchor(block.text)}">{html.escape(block.text)}</a>'
+            for block in self.blocks
+            if isinstance(block, Heading) and block.level == 2
         ]
         return f"<nav>{''.join(links)}</nav>"
 
@@ -128,11 +140,11 @@ def _anchor(text: str) -> str:
     return "".join(c if c.isalnum() else "-" for c in text.lower())
 
 
-def _as_html(block: Heading | Paragraph | Table | Picture) -> str:
+def _as_html(block: Block) -> str:
     if isinstance(block, Heading):
         return f'<h{block.level} id="{_anchor(block.text)}">{html.escape(block.text)}</h{block.level}>'
     if isinstance(block, Paragraph):
-        return f"<p>{_marked(html.escape(block.text))}</p>"
+        return f"<p>{_mark_code(html.escape(block.text))}</p>"
     if isinstance(block, Picture):
         data = base64.b64encode(block.png).decode("ascii")
         caption = html.escape(block.caption)
@@ -141,26 +153,26 @@ def _as_html(block: Heading | Paragraph | Table | Picture) -> str:
     head = "".join(f"<th>{html.escape(h)}</th>" for h in block.headings)
     rows = []
     for i, row in enumerate(block.rows):
-        last = ' class="last"' if block.sums_up and i == len(block.rows) - 1 else ""
+        last = ' class="last"' if block.has_summary and i == len(block.rows) - 1 else ""
         rows.append(f"<tr{last}>" + "".join(f"<td>{html.escape(cell)}</td>" for cell in row) + "</tr>")
     return f"<table><tr>{head}</tr>{''.join(rows)}</table>"
 
 
-def _marked(text: str) -> str:
-    """Words between backticks as code."""
+def _mark_code(text: str) -> str:
+    """Mark text between backticks as code."""
     parts = text.split("`")
     return "".join(f"<code>{p}</code>" if i % 2 else p for i, p in enumerate(parts))
 
 
-def _as_markdown(block: Heading | Paragraph | Table | Picture, places: dict[str, str]) -> str:
+def _as_markdown(block: Block, picture_paths: dict[str, str]) -> str:
     if isinstance(block, Heading):
         return f"{'#' * block.level} {block.text}"
     if isinstance(block, Paragraph):
         return block.text
     if isinstance(block, Picture):
-        return f"![{block.caption}]({places[block.name]})\n\n*{block.caption}*"
+        return f"![{block.caption}]({picture_paths[block.name]})\n\n*{block.caption}*"
     lines = [f"| {' | '.join(block.headings)} |", "|" + "---|" * len(block.headings)]
     rows = [[cell.replace("|", "/") for cell in row] for row in block.rows]
-    if block.sums_up and rows:
+    if block.has_summary and rows:
         rows[-1] = [f"**{cell}**" if cell else cell for cell in rows[-1]]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])

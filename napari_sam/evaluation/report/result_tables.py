@@ -1,4 +1,4 @@
-"""Tables of results: the tidy ones that files hold, and the short ones that people read."""
+"""Tables of results: tidy tables in files, and short ones to read."""
 
 from __future__ import annotations
 
@@ -6,17 +6,19 @@ import csv
 import importlib
 import math
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_sam.errors import StoreError
-from napari_sam.evaluation.experiments.experiment import OVERALL, Estimate, Record
+from napari_sam.evaluation.experiments.experiment import OVERALL, SUMMARY_COLUMNS, Estimate, Record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
 Column = tuple[str, str, str]
 """Heading, protocol and metric."""
+
+CellValue = str | float | int | None
 
 COLUMNS: dict[str, tuple[Column, ...]] = {
     "points": (
@@ -54,23 +56,26 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
         ("concavity", "mask", "concavity"),
     ),
 }
-"""What the short table of each experiment shows."""
+"""Columns of the short table of each experiment."""
 
-_OTHERS = {"box": (("AP", "box filled", "AP"), ("AP50", "box filled", "AP50"), ("AP75", "box filled", "AP75"))}
+_METHOD_COLUMNS: dict[str, tuple[Column, ...]] = {
+    "box": tuple((name, "box filled", name) for name in ("AP", "AP50", "AP75"))
+}
+"""Columns of methods that have none of their experiment's."""
 
 
 @dataclass(frozen=True)
 class ShortTable:
-    """Rows are data sets, columns are what an experiment reports.
+    """A table with a row for each data set and a column for each reported metric.
 
     Attributes
     ----------
     method : str
-        Who answered.
+        The model or baseline.
     headings : tuple of str
-        Of the columns.
+        Headings of the columns.
     rows : dict of str to dict of str to Estimate
-        By data set and heading.
+        Estimates by data set and heading.
     """
 
     method: str
@@ -78,116 +83,144 @@ class ShortTable:
     rows: dict[str, dict[str, Estimate]]
 
     def text(self) -> str:
-        """For a terminal."""
+        """Return the table for a terminal."""
         width = max(18, *(len(name) for name in self.rows)) + 2
         lines = [f"{self.method:<{width}}" + "".join(f"{h:>12}" for h in self.headings) + f"{'n':>8}{'images':>8}"]
         for name, cells in self.rows.items():
-            values = "".join(f"{format_number(cells[h].value) if h in cells else '-':>12}" for h in self.headings)
-            first = next(iter(cells.values()))
-            lines.append(f"{name:<{width}}{values}{first.n:>8}{first.images:>8}")
+            values = (format_number(cells[h].value) if h in cells else "-" for h in self.headings)
+            n, images = _counts(cells)
+            lines.append(f"{name:<{width}}{''.join(f'{value:>12}' for value in values)}{n:>8}{images:>8}")
         return "\n".join(lines)
 
     def plain(self) -> dict[str, dict[str, float | int | None]]:
-        """Numbers alone, as JSON holds them."""
-        out: dict[str, dict[str, float | int | None]] = {}
+        """Return the numbers alone, as JSON stores them."""
+        table = {}
         for name, cells in self.rows.items():
-            first = next(iter(cells.values()))
-            row: dict[str, float | int | None] = {"objects": first.n, "images": first.images}
-            out[name] = row | {h: None if math.isnan(e.value) else e.value for h, e in cells.items()}
-        return out
+            n, images = _counts(cells)
+            row: dict[str, float | int | None] = {"objects": n, "images": images}
+            table[name] = row | {h: None if math.isnan(e.value) else e.value for h, e in cells.items()}
+        return table
+
+    def interval_rows(self) -> list[list[str]]:
+        """Return rows of data set, n, images, and every estimate with its interval."""
+        rows = []
+        for dataset, cells in self.rows.items():
+            n, images = _counts(cells)
+            values = [format_interval(cells[h]) if h in cells else "-" for h in self.headings]
+            rows.append([dataset, str(n), str(images), *values])
+        return rows
+
+
+def _counts(cells: Mapping[str, Estimate]) -> tuple[int, int]:
+    """Return the numbers of values and of images of a row, from its first estimate."""
+    interval = next(iter(cells.values())).interval
+    return interval.n, interval.images
 
 
 def short_tables(experiment: str, estimates: Sequence[Estimate]) -> list[ShortTable]:
-    """One table for each method of an experiment, the model's first."""
-    out = []
-    for method in dict.fromkeys(one.method for one in estimates):
+    """Return a table for each method of an experiment, the model's first."""
+    tables = []
+    for method in dict.fromkeys(estimate.method for estimate in estimates):
         known = {(e.dataset, e.protocol, e.metric): e for e in estimates if e.method == method}
+        available = {key[1:] for key in known}
         columns = COLUMNS[experiment]
-        if not any((p, m) == key[1:] for key in known for _, p, m in columns):
-            columns = _OTHERS.get(method, columns)
-        used = [c for c in columns if any(c[1:] == key[1:] for key in known)]
+        if not any(column[1:] in available for column in columns):
+            columns = _METHOD_COLUMNS.get(method, columns)
+        columns = tuple(column for column in columns if column[1:] in available)
         rows: dict[str, dict[str, Estimate]] = {}
-        for dataset in _ordered(key[0] for key in known):
-            cells = {h: known[dataset, p, m] for h, p, m in used if (dataset, p, m) in known}
+        for dataset in sort_datasets(key[0] for key in known):
+            cells = {h: known[dataset, p, m] for h, p, m in columns if (dataset, p, m) in known}
             if cells:
                 rows[dataset] = cells
         if rows:
-            out.append(ShortTable(method, tuple(h for h, _, _ in used), rows))
-    return out
+            tables.append(ShortTable(method, tuple(heading for heading, _, _ in columns), rows))
+    return tables
 
 
-def _ordered(names: Iterable[str]) -> list[str]:
-    """Data sets by name, all together last."""
+def sort_datasets(names: Iterable[str]) -> list[str]:
+    """Return the distinct data sets by name, with `OVERALL` last."""
     return sorted(set(names), key=lambda name: (name == OVERALL, name))
 
 
 def format_number(value: float) -> str:
-    """Three digits behind the point; what is not defined is said to be.
+    """Return a number with three decimals, or "undefined".
 
-    >>> number(0.12345), number(float("nan"))
+    >>> format_number(0.12345), format_number(float("nan"))
     ('0.123', 'undefined')
     """
     return "undefined" if math.isnan(value) else f"{value:.3f}"
 
 
-def format_interval(one: Estimate) -> str:
-    """A number and its interval.
+def format_interval(estimate: Estimate) -> str:
+    """Return an estimate and its interval.
 
-    >>> with_interval(Estimate("m", "d", "p", "IoU", 0.5, 0.4, 0.6, 10, 3))
+    >>> from napari_sam.evaluation.metrics.bootstrap import Interval
+    >>> format_interval(Estimate("m", "d", "p", "IoU", Interval(0.5, 0.4, 0.6, 10, 3)))
     '0.500 [0.400, 0.600]'
     """
-    if math.isnan(one.low):
-        return format_number(one.value)
-    return f"{one.value:.3f} [{one.low:.3f}, {one.high:.3f}]"
+    interval = estimate.interval
+    if math.isnan(interval.low):
+        return format_number(interval.value)
+    return f"{interval.value:.3f} [{interval.low:.3f}, {interval.high:.3f}]"
 
 
-def write_summary(path: Path, rows: Sequence[tuple[str, Estimate]]) -> None:
-    """All numbers of all experiments with their intervals, as CSV."""
-    names = ["experiment", *(one.name for one in fields(Estimate))]
-    _write_csv(path, names, ({"experiment": name, **one.as_dict()} for name, one in rows))
+def write_summary(path: Path, rows: Iterable[tuple[str, Estimate]]) -> None:
+    """Write all estimates of all experiments with their intervals as CSV."""
+    names = ["experiment", *SUMMARY_COLUMNS]
+    _write_csv(path, names, ({"experiment": name, **estimate.as_row()} for name, estimate in rows))
 
 
 def write_records(path: Path, rows: Iterable[tuple[str, str, Record]]) -> None:
-    """Every measured value as a tidy table: experiment, model, and the fields of `Record`.
+    """Write every measured value as a tidy table: experiment, model, and the fields of `Record`.
 
     Parameters
     ----------
     path : Path
-        Ending in .csv or .parquet.
+        File ending in .csv or .parquet.
     rows : iterable of (str, str, Record)
-        Experiment, model, value.
+        Experiment, model and value.
 
     Raises
     ------
     StoreError
-        If it cannot be written, or pyarrow is missing for Parquet.
+        If the file cannot be written, or pyarrow is missing for Parquet.
     """
-    names = ["experiment", "model", *(one.name for one in fields(Record))]
-    table = ({"experiment": e, "model": m, **asdict(one)} for e, m, one in rows)
+    names = ["experiment", "model", *(f.name for f in fields(Record))]
+    table = ({"experiment": experiment, "model": model, **asdict(record)} for experiment, model, record in rows)
     if path.suffix == ".csv":
         _write_csv(path, names, table)
-        return
+    else:
+        _write_parquet(path, names, table)
+
+
+def _write_parquet(path: Path, names: Sequence[str], rows: Iterable[Mapping[str, CellValue]]) -> None:
     try:
         pa, parquet = importlib.import_module("pyarrow"), importlib.import_module("pyarrow.parquet")
     except ImportError as error:
-        raise StoreError(f"{path}: Parquet needs pyarrow: pip install pyarrow, or read the CSV file") from error
-    columns: dict[str, list[Any]] = {name: [] for name in names}
-    for row in table:
+        raise StoreError(
+            f"{path}: Parquet needs pyarrow", remedy="pip install pyarrow, or read the CSV file"
+        ) from error
+    columns: dict[str, list[CellValue]] = {name: [] for name in names}
+    for row in rows:
         for name in names:
             columns[name].append(row[name])
-    kinds = {"object": pa.int64(), "value": pa.float64()}
-    schema = pa.schema([(name, kinds.get(name, pa.string())) for name in names])
+    types = {"object": pa.int64(), "value": pa.float64()}
+    schema = pa.schema([(name, types.get(name, pa.string())) for name in names])
     try:
         parquet.write_table(pa.table(columns, schema=schema), path, compression="zstd")
     except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {error}; is the disk full?") from error
+        raise _cannot_write(path, error) from error
 
 
-def _write_csv(path: Path, names: Sequence[str], rows: Iterable[dict[str, Any]]) -> None:
+def _write_csv(path: Path, names: Sequence[str], rows: Iterable[Mapping[str, CellValue]]) -> None:
     try:
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, names, lineterminator="\n")
             writer.writeheader()
             writer.writerows(rows)
     except OSError as error:
-        raise StoreError(f"{path}: cannot be written: {error}; is the disk full?") from error
+        raise _cannot_write(path, error) from error
+
+
+def _cannot_write(path: Path, error: OSError) -> StoreError:
+    return StoreError(f"{path}: cannot be written: {error}", remedy="check that the disk is not full")

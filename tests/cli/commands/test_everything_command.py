@@ -112,13 +112,13 @@ def test_ctrl_c_shows_the_last_progress_in_a_file_too(tmp_path, monkeypatch, cap
         (["--method", "dense", "--stability", "0.9"], "--stability is 0.9, a setting of grid mode; use --method grid"),
         (["--level", "-1"], "--level is -1"),
         (["--workers", "0"], "--workers is 0"),
-        (["--diameter", "0"], "--diameter is 0; give a positive number"),
-        (["--diameter", "-5"], "--diameter is -5; give a positive number"),
-        (["--diameter", "inf"], "--diameter is inf; give a positive number"),
-        (["--diameter", "1e12"], " 1000000000000.0"),
-        (["--level", "99"], "level"),
-        (["--points-per-side", "0"], " 0"),
-        (["--pred-iou", "7"], " 7.0"),
+        (["--diameter", "0"], "--diameter is 0.0; give a number above 0"),
+        (["--diameter", "-5"], "--diameter is -5.0; give a number above 0"),
+        (["--diameter", "inf"], "--diameter is inf; give a number above 0"),
+        (["--diameter", "1e12"], "--diameter is 1000000000000.0; give a number"),
+        (["--level", "99"], "--level is 99; give a whole number"),
+        (["--points-per-side", "0"], "--points-per-side is 0; give a whole number from 1"),
+        (["--pred-iou", "7"], "--pred-iou is 7.0; give a number from 0 and up to 1"),
         (["--plane", "0"], "has one plane only"),
         (["--measure", "t.xls"], "use .csv or .parquet"),
         (["--region", "900,0,999,9", "--method", "dense"], "(900, 0, 999, 9)"),
@@ -145,7 +145,7 @@ def test_a_refused_command_does_not_replace_what_is_there(tmp_path, capsys, opti
 def test_refused_prompts_leave_nothing_behind(tmp_path, capsys):
     (tmp_path / "b.csv").write_text(BOXES)
     assert everything_of(tmp_path, "--prompts", str(tmp_path / "b.csv"), "--pred-iou", "7") == 2
-    assert " 7.0" in capsys.readouterr().err
+    assert "--pred-iou is 7.0" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["b.csv"]
 
 

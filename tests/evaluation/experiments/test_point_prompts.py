@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 from napari_sam.errors import EvaluationError, SettingsError
+from napari_sam.evaluation.experiments.classical_baselines import BaselineExperiment
 from napari_sam.evaluation.experiments.classical_methods import (
-    BASELINES,
-    BOX_BASELINES,
+    BOX_METHODS,
+    CLASSICAL_METHODS,
     ObjectCrop,
-    answer_box,
-    answer_points,
+    segment_from_box,
+    segment_from_points,
 )
 from napari_sam.evaluation.experiments.experiment import OVERALL, SampleResult
-from napari_sam.evaluation.experiments.point_prompts import BaselineExperiment, PointExperiment
+from napari_sam.evaluation.experiments.point_prompts import PointExperiment
 from napari_sam.evaluation.experiments.simulated_clicks import crop_iou, next_click, prediction_iou
 from tests.evaluation.evaluation_stubs import Oracle, answer, toy
 
@@ -158,7 +159,7 @@ def disc():
 def test_point_baselines_find_a_bright_disc(disc, name):
     rgb, mask, box = disc
     crop = ObjectCrop(rgb, box)
-    found = crop.grown(answer_points(name, crop.pixels, [crop.place(60, 60)], [1]))
+    found = crop.grown(segment_from_points(name, crop.pixels, [crop.place(60, 60)], [1]))
     assert crop_iou(found, crop.region[:2], mask, (0, 0)) > 0.8
 
 
@@ -166,14 +167,14 @@ def test_point_baselines_find_a_bright_disc(disc, name):
 def test_box_baselines_find_a_bright_disc(disc, name):
     rgb, mask, box = disc
     crop = ObjectCrop(rgb, box)
-    found = crop.grown(answer_box(name, crop.pixels, crop.inner_box(box)))
+    found = crop.grown(segment_from_box(name, crop.pixels, crop.inner_box(box)))
     assert crop_iou(found, crop.region[:2], mask, (0, 0)) > 0.85
 
 
 def test_a_background_click_takes_away_what_it_floods(disc):
     rgb, _, box = disc
     crop = ObjectCrop(rgb, box)
-    both = answer_points("flood fill", crop.pixels, [crop.place(60, 60), crop.place(62, 62)], [1, 0])
+    both = segment_from_points("flood fill", crop.pixels, [crop.place(60, 60), crop.place(62, 62)], [1, 0])
     assert both.sum() < 100
 
 
@@ -187,10 +188,14 @@ def test_large_objects_are_reduced_and_masks_grow_back():
     assert abs(x * crop.step + crop.region[1] - 100) <= crop.step
 
 
-@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("name", CLASSICAL_METHODS)
 def test_even_images_break_no_baseline(name):
     rgb = np.full((40, 40, 3), 90, np.uint8)
-    found = answer_box(name, rgb, (5, 5, 30, 30)) if name in BOX_BASELINES else answer_points(name, rgb, [(9, 9)], [1])
+    found = (
+        segment_from_box(name, rgb, (5, 5, 30, 30))
+        if name in BOX_METHODS
+        else segment_from_points(name, rgb, [(9, 9)], [1])
+    )
     assert found.shape == (40, 40)
 
 
@@ -199,7 +204,7 @@ def test_baselines_answer_the_same_objects_and_know_the_box(labels):
     found = records_of(experiment, experiment.measure(toy(labels), None, 0))
     assert found["otsu", "center", "IoU@1"] == 1.0
     assert found["box", "box", "IoU"] == 1.0
-    assert {method for method, _, _ in found} == set(BASELINES)
+    assert {method for method, _, _ in found} == set(CLASSICAL_METHODS)
 
 
 def test_the_shipped_model_meets_the_first_issues_targets_on_nuclei(shared, default_predictor):

@@ -10,7 +10,7 @@ from PIL import Image
 
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.experiments.experiment import SampleResult
-from napari_sam.evaluation.experiments.text_prompts import LabelledPhrase, TextExperiment, text_samples
+from napari_sam.evaluation.experiments.text_prompts import LabelledPhrase, TextExperiment, find_text_samples
 from tests.evaluation.evaluation_stubs import Oracle, answer
 
 
@@ -46,7 +46,7 @@ class Reader(Oracle):
 
 
 def test_phrases_are_asked_alone_then_with_a_click(tmp_path, labels):
-    samples, phrases = text_samples(write(tmp_path, phrases=[["a round cell"], ["the field below"]]))
+    samples, phrases = find_text_samples(write(tmp_path, phrases=[["a round cell"], ["the field below"]]))
     payload = TextExperiment(phrases).measure(samples[0], Reader(labels), 0)
     assert payload["text"] == [1.0, 0.0]
     assert payload["text + 1 point"] == [1.0, 1.0]
@@ -55,12 +55,12 @@ def test_phrases_are_asked_alone_then_with_a_click(tmp_path, labels):
 
 
 def test_categories_of_one_object_are_phrases_where_none_are_given(tmp_path):
-    _, phrases = text_samples(write(tmp_path))
+    _, phrases = find_text_samples(write(tmp_path))
     assert phrases["a"] == [LabelledPhrase("cell", 1), LabelledPhrase("field", 2)]
 
 
 def test_models_without_text_are_refused(tmp_path, labels):
-    samples, phrases = text_samples(write(tmp_path))
+    samples, phrases = find_text_samples(write(tmp_path))
     oracle = Oracle(labels)
     oracle.predict = lambda points=None: None
     with pytest.raises(EvaluationError, match="takes no text prompts"):
@@ -70,9 +70,9 @@ def test_models_without_text_are_refused(tmp_path, labels):
 @pytest.mark.parametrize("phrases", [[[""], ["x"]], [[3], ["x"]]])
 def test_phrases_that_are_no_text_are_refused(tmp_path, phrases):
     with pytest.raises(EvaluationError, match="no text"):
-        text_samples(write(tmp_path, phrases=phrases))
+        find_text_samples(write(tmp_path, phrases=phrases))
 
 
 def test_data_without_phrases_are_refused(tmp_path):
     with pytest.raises(EvaluationError, match="has 'phrases'"):
-        text_samples(write(tmp_path, categories=("", "")))
+        find_text_samples(write(tmp_path, categories=("", "")))

@@ -12,7 +12,9 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from skimage.morphology import thin
 
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.metrics.edge_matching import edge_counts, edge_thresholds, maximum_matching, thin_levels
+from napari_sam.evaluation.metrics.bipartite_matching import maximum_matching
+from napari_sam.evaluation.metrics.edge_matching import edge_counts, edge_thresholds
+from napari_sam.evaluation.metrics.edge_thinning import thin_levels
 
 AT = np.array([0.5])
 
@@ -72,7 +74,7 @@ def test_pixels_are_matched_up_to_the_tolerance(row, matched):
     reach = 4.5 / np.hypot(40, 60)
     counts = edge_counts(line(row).astype(float), line(20)[None], AT, max_distance=reach)
     assert counts.matched_true.tolist() == [matched]
-    assert counts.matched_found.tolist() == [matched]
+    assert counts.matched_predicted.tolist() == [matched]
 
 
 def test_precision_counts_a_pixel_once_however_many_annotators_drew_it():
@@ -85,12 +87,12 @@ def test_weaker_edges_appear_at_lower_thresholds():
     edges = np.where(line(10), 0.9, 0) + np.where(line(30), 0.3, 0)
     counts = edge_counts(edges, (line(10) | line(30))[None], np.array([0.2, 0.5, 0.95]))
     assert counts.matched_true.tolist() == [120, 60, 0]
-    assert counts.found.tolist() == [120, 60, 0]
+    assert counts.predicted.tolist() == [120, 60, 0]
 
 
 def test_an_empty_map_finds_nothing():
     counts = edge_counts(np.zeros((40, 60)), line(20)[None])
-    assert counts.matched_true.sum() == counts.found.sum() == 0
+    assert counts.matched_true.sum() == counts.predicted.sum() == 0
     assert (counts.true == 60).all()
 
 

@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 
 from napari_sam.errors import StoreError
+from napari_sam.evaluation.experiments.classical_baselines import BaselineExperiment
 from napari_sam.evaluation.experiments.composition import CompositionExperiment
 from napari_sam.evaluation.experiments.edge_detection import EdgeBaselineExperiment, EdgeExperiment
 from napari_sam.evaluation.experiments.experiment import SampleResult
-from napari_sam.evaluation.experiments.point_prompts import BaselineExperiment, PointExperiment
+from napari_sam.evaluation.experiments.point_prompts import PointExperiment
 from napari_sam.evaluation.experiments.proposals import ProposalExperiment
 from napari_sam.evaluation.experiments.whole_images import EverythingExperiment, ExternalLabelExperiment
 from napari_sam.evaluation.report.evaluation_suite import EvaluationSuite
