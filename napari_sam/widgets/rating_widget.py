@@ -12,7 +12,7 @@ import numpy as np
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_sam.errors import NapariSamError
-from napari_sam.evaluation.rating.rating_study import BEST, RatingStudy
+from napari_sam.evaluation.rating.rating_study import BEST_RATING, RatingStudy
 from napari_sam.widgets.canvas_view import focus_canvas
 from napari_sam.widgets.key_bindings import KeyBindings
 from napari_sam.widgets.notifier import NapariNotifier
@@ -73,7 +73,7 @@ class RatingWidget(QWidget):
         self._rater = ""  # whose items they are, whatever is being typed
         self._shown_at = 0.0
         self.current: RatingItem | None = None
-        self.panel = RatingPanel(BEST)
+        self.panel = RatingPanel(BEST_RATING)
         QVBoxLayout(self).addWidget(self.panel)
         self.panel.rater.setText(rater or _user_name())
         self.panel.rated.connect(self.rate)
@@ -163,7 +163,9 @@ class RatingWidget(QWidget):
             self.open(folder)
 
     def _bindings(self) -> dict[str, Callable[[], None]]:
-        keys: dict[str, Callable[[], None]] = {str(v % BEST): partial(self.rate, v) for v in range(1, BEST + 1)}
+        keys: dict[str, Callable[[], None]] = {
+            str(v % BEST_RATING): partial(self.rate, v) for v in range(1, BEST_RATING + 1)
+        }
         return keys | {"Backspace": self.take_back, "M": self.toggle_mask}
 
     # ---- display ------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import os
 import numpy as np
 import pytest
 
-from napari_sam.evaluation.rating.rating_study import prepare_study
+from napari_sam.evaluation.rating.study_preparation import prepare_study
 from tests.evaluation.rating.test_rating_study import Stub, samples
 
 

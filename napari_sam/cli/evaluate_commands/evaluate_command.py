@@ -156,7 +156,8 @@ def _find_samples(request: EvaluationRequest) -> list[Sample]:
 def _measure(
     request: EvaluationRequest, experiments: Sequence[Experiment], samples: Sequence[Sample]
 ) -> EvaluationSuite:
-    from napari_sam.evaluation.report.evaluation_suite import EvaluationSuite, command_line  # noqa: PLC0415
+    from napari_sam.evaluation.report.evaluation_suite import EvaluationSuite  # noqa: PLC0415
+    from napari_sam.evaluation.report.report_files import command_line  # noqa: PLC0415
     from napari_sam.evaluation.runs.experiment_runner import result_folder, run_experiments  # noqa: PLC0415
     from napari_sam.evaluation.runs.result_store import ResultStore  # noqa: PLC0415
 

@@ -21,13 +21,14 @@ if TYPE_CHECKING:
 def evaluation_result(request: EvaluationRequest, suite: EvaluationSuite) -> dict[str, Any]:
     """Return all numbers as JSON holds them, and write the files of ``--out``."""
     from napari_sam.evaluation.experiments.experiment import OVERALL  # noqa: PLC0415 - the command line starts quickly
+    from napari_sam.evaluation.report.report_files import write_report  # noqa: PLC0415
     from napari_sam.evaluation.report.result_tables import short_tables  # noqa: PLC0415
 
     tables = {name: short_tables(name, estimates) for name, estimates in suite.estimates.items()}
     result: dict[str, Any] = {"models": [model.name for model in suite.models]}
     if request.args.out is not None:
         title = f"Evaluation of {', '.join(result['models']) or 'the data'}"
-        result["files"] = [str(path) for path in suite.write(request.args.out, title)]
+        result["files"] = [str(path) for path in write_report(suite, request.args.out, title)]
     if first := tables.get(request.name):
         rows = first[0].plain()
         result["model"] = first[0].method

@@ -61,16 +61,17 @@ def _sizes(request: EvaluationRequest, *names: str) -> dict[str, Any]:
 
 
 def _text(request: EvaluationRequest) -> tuple[list[Experiment], list[Sample]]:
-    from napari_sam.evaluation.experiments.text_prompts import TextExperiment, text_samples  # noqa: PLC0415
+    from napari_sam.evaluation.experiments.text_prompts import TextExperiment, find_text_samples  # noqa: PLC0415
 
     if request.data.suffix.lower() != ".json":
         raise EvaluationError(f"{request.data}: is not a COCO .json, which holds the phrases", remedy="give that file")
-    samples, phrases = text_samples(request.data)
+    samples, phrases = find_text_samples(request.data)
     return [TextExperiment(phrases, **_sizes(request))], samples
 
 
 def _points(request: EvaluationRequest) -> list[Experiment]:
-    from napari_sam.evaluation.experiments.point_prompts import BaselineExperiment, PointExperiment  # noqa: PLC0415
+    from napari_sam.evaluation.experiments.classical_baselines import BaselineExperiment  # noqa: PLC0415
+    from napari_sam.evaluation.experiments.point_prompts import PointExperiment  # noqa: PLC0415
 
     experiments: list[Experiment] = [PointExperiment(**_sizes(request, "per_image", "clicks"))]
     if request.name == "groups" or request.args.no_baselines:
@@ -82,10 +83,7 @@ def _points(request: EvaluationRequest) -> list[Experiment]:
 
 
 def _edges(request: EvaluationRequest) -> list[Experiment]:
-    from napari_sam.evaluation.experiments.edge_detection import (  # noqa: PLC0415
-        EdgeBaselineExperiment,
-        EdgeExperiment,
-    )
+    from napari_sam.evaluation.experiments.edge_detection import EdgeBaselineExperiment, EdgeExperiment  # noqa: PLC0415
     from napari_sam.evaluation.experiments.whole_images import parse_named_folders  # noqa: PLC0415
 
     maps = tuple(parse_named_folders(getattr(request.args, "maps", [])).items())
@@ -104,7 +102,8 @@ def _proposals(request: EvaluationRequest) -> list[Experiment]:
 def _instances(request: EvaluationRequest) -> list[Experiment]:
     from napari_sam.evaluation.datasets.coco_format import read_coco_ids  # noqa: PLC0415
     from napari_sam.evaluation.datasets.labelled_samples import file_identity  # noqa: PLC0415
-    from napari_sam.evaluation.experiments.box_instances import InstanceExperiment, read_detections  # noqa: PLC0415
+    from napari_sam.evaluation.experiments.box_detections import read_detections  # noqa: PLC0415
+    from napari_sam.evaluation.experiments.box_instances import InstanceExperiment  # noqa: PLC0415
 
     boxes = getattr(request.args, "boxes", None)
     if boxes is None:
@@ -123,7 +122,7 @@ def _instances(request: EvaluationRequest) -> list[Experiment]:
 
 
 def _everything(request: EvaluationRequest) -> list[Experiment]:
-    from napari_sam.evaluation.experiments.whole_images import (  # noqa: PLC0415
+    from napari_sam.evaluation.experiments.whole_images import (
         EverythingExperiment,
         ExternalLabelExperiment,
         parse_named_folders,

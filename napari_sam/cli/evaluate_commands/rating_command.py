@@ -16,6 +16,8 @@ from napari_sam.cli.progress_line import ProgressLine
 if TYPE_CHECKING:
     import argparse
 
+    from napari_sam.evaluation.rating.rating_summary import RatingDifference, SourceSummary
+
 
 def _add_prepare_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("data", type=Path, help="labelled images")
@@ -39,7 +41,7 @@ def _add_rate_options(command: argparse.ArgumentParser) -> None:
 
 def _prepare(args: argparse.Namespace) -> Result:
     from napari_sam.evaluation.datasets.dataset_formats import find_samples  # noqa: PLC0415 - imports torch
-    from napari_sam.evaluation.rating.rating_study import prepare_study  # noqa: PLC0415
+    from napari_sam.evaluation.rating.study_preparation import prepare_study  # noqa: PLC0415
 
     samples = find_samples(args.data, args.format, args.split, args.only)
     line = ProgressLine("objects")
@@ -47,7 +49,7 @@ def _prepare(args: argparse.Namespace) -> Result:
         study = prepare_study(
             args.study, samples, chosen_models(args), args.objects, seed=args.seed, progress=line, cancelled=cancelled
         )
-    count = len({item.thing for item in study.items})
+    count = len({item.object_id for item in study.items})
     if count < args.objects:
         sys.stderr.write(f"note: {count} of {args.objects} objects: at most 4 per image, of at least 24 x 24 px\n")
     return {"study": str(study.folder), "masks to rate": len(study.items), "kinds of masks": len(study.sources)}
@@ -64,9 +66,10 @@ def _rate(args: argparse.Namespace) -> Result:
 
 
 def _report(args: argparse.Namespace) -> Result:
-    from napari_sam.evaluation.rating.rating_study import RatingStudy, rating_report  # noqa: PLC0415 - imports torch
+    from napari_sam.evaluation.rating.rating_study import RatingStudy  # noqa: PLC0415 - imports torch
+    from napari_sam.evaluation.rating.rating_summary import summarise_ratings  # noqa: PLC0415 - imports torch
 
-    report = rating_report(RatingStudy.open(args.study))
+    report = summarise_ratings(RatingStudy.open(args.study))
     if args.json:
         return report
     for name, source in report["sources"].items():
@@ -79,7 +82,7 @@ def _report(args: argparse.Namespace) -> Result:
     return None
 
 
-def _interval(row: dict[str, float], number: str, undefined: str) -> str:
+def _interval(row: SourceSummary | RatingDifference, number: str, undefined: str) -> str:
     if row["low"] is None:
         return undefined
     return f"[{number.format(row['low'])}, {number.format(row['high'])}]"

@@ -159,14 +159,16 @@ class ObjectCrop:
         The surroundings, in pixels of the image.
     pixels : ndarray of uint8
         (h, w[, 3]) the subsampled pixels.
+    step : int
+        Every `step`-th pixel is kept.
     """
 
     def __init__(self, rgb: NDArray[np.uint8], box: tuple[int, int, int, int]) -> None:
         y0, x0, y1, x1 = box
         dy, dx = max((y1 - y0) // 2, _MIN_CONTEXT_PX), max((x1 - x0) // 2, _MIN_CONTEXT_PX)
         self.region = Box(y0 - dy, x0 - dx, y1 + dy, x1 + dx).clip((rgb.shape[0], rgb.shape[1]))
-        self._step = max(1, -(-max(self.region.shape) // _MAX_SIDE_PX))
-        self.pixels = np.ascontiguousarray(rgb[self.region.slices][:: self._step, :: self._step])
+        self.step = max(1, -(-max(self.region.shape) // _MAX_SIDE_PX))
+        self.pixels = np.ascontiguousarray(rgb[self.region.slices][:: self.step, :: self.step])
 
     def to_crop(self, y: float, x: float) -> tuple[int, int]:
         """Return the pixel of the crop that shows a pixel of the image."""
@@ -174,7 +176,7 @@ class ObjectCrop:
         return self._index(y - top, h), self._index(x - left, w)
 
     def _index(self, offset: float, length: int) -> int:
-        return int(np.clip(offset // self._step, 0, length - 1))
+        return int(np.clip(offset // self.step, 0, length - 1))
 
     def box_to_crop(self, box: tuple[int, int, int, int]) -> Box:
         """Return a box of the image in the crop, at least one pixel large."""
@@ -183,5 +185,5 @@ class ObjectCrop:
 
     def to_full_size(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
         """Return a mask of the subsampled crop at full size."""
-        full = np.repeat(np.repeat(mask, self._step, 0), self._step, 1)
+        full = np.repeat(np.repeat(mask, self.step, 0), self.step, 1)
         return np.asarray(full[: self.region.height, : self.region.width])

@@ -1,1 +1,1 @@
-"""The rating study: people judge masks blind."""
+"""The rating study: people rate masks without knowing their source."""

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from napari_sam.evaluation.experiments.experiment import Experiment
 from napari_sam.evaluation.experiments.whole_images import ExternalLabelExperiment
 from napari_sam.evaluation.metrics.bootstrap import Difference, paired_difference
 from napari_sam.evaluation.report.group_table import group_table
@@ -15,7 +14,7 @@ from napari_sam.evaluation.report.group_table import group_table
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from napari_sam.evaluation.experiments.experiment import Estimate, Record, SampleResult
+    from napari_sam.evaluation.experiments.experiment import Estimate, Experiment, Record, SampleResult
     from napari_sam.evaluation.report.group_table import GroupRow
     from napari_sam.evaluation.runs.experiment_runner import MeasurementResults
     from napari_sam.evaluation.runs.model_spec import ModelSpec

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import math
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -141,7 +141,7 @@ def _error_bars(estimates: Sequence[Estimate]) -> NDArray[np.float64]:
     """Return the lengths of the intervals below and above the values; 0 if undefined."""
     below = [e.value - e.interval.low for e in estimates]
     above = [e.interval.high - e.value for e in estimates]
-    return np.maximum(np.nan_to_num([below, above]), 0)
+    return np.asarray(np.maximum(np.nan_to_num([below, above]), 0))
 
 
 def model_sizes(estimates: Sequence[Estimate], sizes: Mapping[str, int]) -> bytes:

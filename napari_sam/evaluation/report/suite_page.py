@@ -21,7 +21,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.evaluation.experiments.experiment import Estimate
     from napari_sam.evaluation.report.evaluation_suite import EvaluationSuite, ModelDifference
     from napari_sam.evaluation.report.group_table import GroupRow
     from napari_sam.evaluation.report.result_tables import ShortTable
@@ -40,14 +39,14 @@ _DESCRIPTIONS = {
     "the predicted IoU after one click.",
     "edges": "Berkeley's benchmark: masks of a grid of points, the gradient of their probabilities, non-maximum "
     "suppression; one-to-one matching within 0.75 % of the diagonal at 99 thresholds.",
-    "proposals": "Average recall of the 1000 best masks of a grid of points, over IoU 0.50 to 0.95, regardless of their "
-    "category, ranked by the mean of predicted IoU and stability score. `AR single` uses the single mask of each "
+    "proposals": "Average recall of the 1000 best masks of a grid of points, over IoU 0.50 to 0.95, regardless of "
+    "their category, ranked by the mean of predicted IoU and stability score. `AR single` uses the single mask of each "
     "point.",
-    "instances": "COCO's average precision of masks from boxes, predicted again from box and mask (`refined`); `one pass "
-    "AP` is without the second pass. The boxes are the detector's, or the objects' own, which shows what the masks "
-    "alone lose.",
-    "everything": "All objects of whole images: TP / (TP + FP + FN) averaged over IoU 0.50 to 0.95 (mSA) and at 0.5 and "
-    "0.75 (AP50, AP75), F1 and panoptic quality at 0.5, the Cell Tracking Challenge's SEG. In data that label only "
+    "instances": "COCO's average precision of masks from boxes, predicted again from box and mask (`refined`); `one "
+    "pass AP` is without the second pass. The boxes are the detector's, or the objects' own, which shows what the "
+    "masks alone lose.",
+    "everything": "All objects of whole images: TP / (TP + FP + FN) averaged over IoU 0.50 to 0.95 (mSA) and at 0.5 "
+    "and 0.75 (AP50, AP75), F1 and panoptic quality at 0.5, the Cell Tracking Challenge's SEG. In data that label only "
     "some of the visible objects, masks of the others count as wrong.",
     "text": "Masks from phrases, and with a click if they miss the object.",
     "data": "The contents of the images: masks per image, square root of a mask's share of its image, one minus a "
@@ -78,9 +77,10 @@ def _provenance(suite: EvaluationSuite) -> str:
     models = ", ".join(f"{s.name} ({s.source})" if s.name != s.source else s.name for s in suite.models)
     return (
         f"Made by `{suite.about.get('command', 'napari-sam evaluate')}` on {machine['date']}; models: "
-        f"{models or 'none'}; seed {suite.seed}; data: {suite.about.get('data', '?')}. Machine: {machine['processor']}, "
-        f"{machine['cores']} cores, {machine['system']}, {machine['accelerator']}; Python {machine['python']}, "
-        f"napari-sam-xl {machine['version']}, {packages}. Measuring took {seconds:.0f} s, summed over processes."
+        f"{models or 'none'}; seed {suite.seed}; data: {suite.about.get('data', '?')}. "
+        f"Machine: {machine['processor']}, {machine['cores']} cores, {machine['system']}, {machine['accelerator']}; "
+        f"Python {machine['python']}, napari-sam-xl {machine['version']}, {packages}. "
+        f"Measuring took {seconds:.0f} s, summed over processes."
     )
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import os
-import time
-from collections import deque
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, NamedTuple, Unpack
+from typing import TYPE_CHECKING, Unpack
 
 from napari_sam.errors import CancelledError, EvaluationError
 from napari_sam.evaluation.evaluation_settings import RunSettings
 from napari_sam.evaluation.experiments.experiment import SampleResult
 from napari_sam.evaluation.runs.measurement_plan import plan_measurements
+from napari_sam.evaluation.runs.measurement_worker import PredictorCache, measure_in_worker, measure_job
+from napari_sam.jobs.process_pool import ProcessPool, limit_threads, stop_if
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -23,23 +20,13 @@ if TYPE_CHECKING:
 
     from napari_sam.evaluation.datasets.labelled_samples import Sample
     from napari_sam.evaluation.evaluation_settings import RunKeywords
-    from napari_sam.evaluation.experiments.experiment import Experiment, Payload
-    from napari_sam.evaluation.runs.measurement_plan import MeasurementJob
+    from napari_sam.evaluation.experiments.experiment import Experiment
+    from napari_sam.evaluation.runs.measurement_plan import MeasurementJob, MeasurementPlan
+    from napari_sam.evaluation.runs.measurement_worker import Measurement
     from napari_sam.evaluation.runs.model_spec import ModelSpec
     from napari_sam.evaluation.runs.result_store import ResultStore
-    from napari_sam.predictor import Predictor
 
-_POLL_S = 0.2
-_MAX_TRIES = 3
-
-
-class Measurement(NamedTuple):
-    """The result of one experiment on one image."""
-
-    key: str
-    experiment: str
-    seconds: float
-    payload: Payload
+_ATTEMPTS = 3
 
 
 @dataclass
@@ -48,7 +35,7 @@ class MeasurementResults:
 
     Attributes
     ----------
-    units : dict
+    results : dict
         Results by experiment id and model name ("" without a model), in the order of the samples.
     seconds : dict
         Processor time of each of these.
@@ -58,7 +45,7 @@ class MeasurementResults:
         Number of parameters of each model.
     """
 
-    units: dict[tuple[str, str], list[SampleResult]] = field(default_factory=dict)
+    results: dict[tuple[str, str], list[SampleResult]] = field(default_factory=dict)
     seconds: dict[tuple[str, str], float] = field(default_factory=dict)
     resumed: int = 0
     measured: int = 0
@@ -115,24 +102,47 @@ def run_experiments(
     described = {model.name: model.describe() for model in models if any(e.needs_model for e in experiments)}
     fingerprints = {name: fingerprint for name, (fingerprint, _) in described.items()}
     plan = plan_measurements(experiments, models, samples, chosen.seed, fingerprints)
-    keys = plan.keys
-    stored = store.get(keys)
+    stored = store.get(plan.keys)
     jobs = [left for job in plan.jobs if (left := job.without(stored)).experiments]
     recorder = _Recorder(store, sum(len(job.experiments) for job in jobs), progress)
-    for job, measurements in _measure(jobs, _process_count(chosen.workers, models), cancelled):
-        recorder.add(job, measurements)
-    results = MeasurementResults(resumed=len(stored), measured=len(keys) - len(stored))
-    results.parameters = {name: size for name, (_, size) in described.items()}
-    payloads = store.get(keys)
+    processes = min(_process_count(chosen.workers, models), len(jobs)) if jobs else 0
+    try:
+        if processes:
+            pool = ProcessPool(processes, attempts=_ATTEMPTS, in_flight=processes + 1)
+            pool.run(measure_in_worker, jobs, recorder, cancelled)
+        else:
+            _measure_here(jobs, recorder, cancelled)
+    except CancelledError as error:
+        raise CancelledError(
+            "stopped; finished measurements are kept", remedy="run the same command again to resume"
+        ) from error
+    measured = MeasurementResults(resumed=len(stored), measured=len(plan.keys) - len(stored))
+    measured.parameters = {name: size for name, (_, size) in described.items()}
+    _collect(measured, plan, store)
+    return measured
+
+
+def _collect(measured: MeasurementResults, plan: MeasurementPlan, store: ResultStore) -> None:
+    """Read the results and times of all planned measurements from the store."""
+    payloads = store.get(plan.keys)
+    keys: dict[tuple[str, str], list[str]] = {}
     for planned in plan.measurements:
-        sample, pair = planned.sample, (planned.experiment_id, planned.model_name)
-        unit = SampleResult(sample.dataset, sample.name, payloads[planned.key], sample.groups, sample.position)
-        results.units.setdefault(pair, []).append(unit)
-    for pair in results.units:
-        results.seconds[pair] = store.seconds(
-            p.key for p in plan.measurements if (p.experiment_id, p.model_name) == pair
-        )
-    return results
+        sample, cell = planned.sample, (planned.experiment_id, planned.model_name)
+        result = SampleResult(sample.dataset, sample.name, payloads[planned.key], sample.groups, sample.position)
+        measured.results.setdefault(cell, []).append(result)
+        keys.setdefault(cell, []).append(planned.key)
+    measured.seconds = {cell: store.seconds(of_cell) for cell, of_cell in keys.items()}
+
+
+def _measure_here(jobs: Sequence[MeasurementJob], recorder: _Recorder, cancelled: Callable[[], bool] | None) -> None:
+    """Run all jobs in this process."""
+    if not jobs:
+        return
+    predictors = PredictorCache()
+    with _single_thread():  # sums depend on how they are split over threads
+        for job in jobs:
+            stop_if(cancelled)
+            recorder.on_result(job, measure_job(job, predictors))
 
 
 class _Recorder:
@@ -144,46 +154,30 @@ class _Recorder:
         if total:
             self._report("")
 
-    def add(self, job: MeasurementJob, measurements: Sequence[Measurement]) -> None:
+    def on_result(self, task: MeasurementJob, result: Sequence[Measurement]) -> None:
         """Store what a job measured."""
-        model_name = job.model.name if job.model else ""
-        for key, experiment, seconds, payload in measurements:
-            self._store.put(key, experiment, model_name, job.sample.dataset, job.sample.name, seconds, payload)
+        model_name = task.model.name if task.model else ""
+        for key, experiment, seconds, payload in result:
+            self._store.put(key, experiment, model_name, task.sample.dataset, task.sample.name, seconds, payload)
             self._done += 1
-        self._report(f"{job.sample.dataset}/{job.sample.name}")
+        self._report(f"{task.sample.dataset}/{task.sample.name}")
+
+    def on_abandoned(self, task: MeasurementJob, attempts: int) -> None:
+        """Stop the run.
+
+        Raises
+        ------
+        EvaluationError
+            Always.
+        """
+        raise EvaluationError(
+            f"{task.sample.title}: the process that measured it died {attempts} times",
+            remedy="use fewer {workers}, which need less memory",
+        )
 
     def _report(self, name: str) -> None:
         if self._progress is not None:
             self._progress(self._done, self._total, name)
-
-
-class PredictorCache:
-    """The predictor of the model used last; it is released before another one is loaded."""
-
-    def __init__(self) -> None:
-        self._model: ModelSpec | None = None
-        self._predictor: Predictor | None = None
-
-    def get(self, model: ModelSpec | None) -> Predictor | None:
-        """Return the predictor of a model; None for None."""
-        if model is None:
-            return None
-        if model != self._model or self._predictor is None:
-            self._model = self._predictor = None
-            self._predictor = model.load()
-            self._model = model
-        return self._predictor
-
-
-def measure_job(job: MeasurementJob, predictors: PredictorCache) -> list[Measurement]:
-    """Run the experiments of a job in this process."""
-    predictor = predictors.get(job.model)
-    measurements = []
-    for key, experiment in job.experiments:
-        start = time.perf_counter()
-        payload = experiment.measure(job.sample, predictor, job.seed)
-        measurements.append(Measurement(key, experiment.name, time.perf_counter() - start, payload))
-    return measurements
 
 
 def _process_count(workers: int | None, models: Sequence[ModelSpec]) -> int:
@@ -200,83 +194,14 @@ def _process_count(workers: int | None, models: Sequence[ModelSpec]) -> int:
     return os.cpu_count() or 1
 
 
-def _measure(
-    jobs: Sequence[MeasurementJob], processes: int, cancelled: Callable[[], bool] | None
-) -> Iterator[tuple[MeasurementJob, list[Measurement]]]:
-    """Run all jobs, and yield each as it finishes."""
-    if not jobs:
-        return
-    if processes:
-        yield from _measure_in_processes(deque(jobs), min(processes, len(jobs)), cancelled)
-        return
-    predictors = PredictorCache()
-    with _single_thread():  # sums depend on how they are split over threads
-        for job in jobs:
-            _raise_if(cancelled)
-            yield job, measure_job(job, predictors)
-
-
-def _raise_if(cancelled: Callable[[], bool] | None) -> None:
-    if cancelled is not None and cancelled():
-        raise CancelledError("stopped; what was measured is kept", remedy="run the same command again to resume")
-
-
 @contextmanager
 def _single_thread() -> Iterator[None]:
     """Limit torch to one thread."""
-    threads = _set_threads(1)
+    threads = limit_threads(1)
     try:
         yield
     finally:
-        _set_threads(threads)
-
-
-def _set_threads(threads: int = 1) -> int:
-    """Set the number of torch's threads and return the previous one."""
-    import torch  # noqa: PLC0415 - slow to import
-
-    previous: int = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    return previous
-
-
-_worker_predictors = PredictorCache()
-
-
-def _measure_in_worker(job: MeasurementJob) -> list[Measurement]:
-    return measure_job(job, _worker_predictors)
-
-
-def _measure_in_processes(
-    todo: deque[MeasurementJob], workers: int, cancelled: Callable[[], bool] | None
-) -> Iterator[tuple[MeasurementJob, list[Measurement]]]:
-    """Run jobs in several processes; a process that dies is replaced."""
-    tries: dict[int, int] = {}
-    while todo:
-        pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), _set_threads)
-        running: dict[Future[list[Measurement]], MeasurementJob] = {}
-        try:
-            while todo or running:
-                while todo and len(running) < workers + 1:
-                    job = todo.popleft()
-                    running[pool.submit(_measure_in_worker, job)] = job
-                finished, _ = wait(running, _POLL_S, FIRST_COMPLETED)
-                for future in finished:
-                    measurements = future.result()
-                    yield running.pop(future), measurements
-                _raise_if(cancelled)
-        except BrokenProcessPool as error:
-            for job in running.values():
-                tries[id(job)] = tries.get(id(job), 0) + 1
-                if tries[id(job)] >= _MAX_TRIES:
-                    raise EvaluationError(
-                        f"{job.sample.title}: the process that measured it died {_MAX_TRIES} times",
-                        remedy="use fewer {workers} to save memory; in a script, put the call under "
-                        "if __name__ == '__main__':",
-                    ) from error
-                todo.append(job)
-        finally:
-            pool.shutdown(cancel_futures=True)
+        limit_threads(threads)
 
 
 def result_folder(path: Path) -> Path:

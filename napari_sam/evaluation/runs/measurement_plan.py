@@ -41,9 +41,9 @@ class PlannedMeasurement:
     sample: Sample
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class MeasurementJob:
-    """The experiments to run on one image with one model; sent to another process as a whole.
+    """The experiments to run on one image with one model, sent to a process together; equal to itself only.
 
     Attributes
     ----------

@@ -13,7 +13,7 @@ from napari_sam.evaluation.datasets.store_corrections import read_corrections
 from napari_sam.evaluation.experiments.composition import CompositionExperiment, center_map, concavity
 from napari_sam.evaluation.experiments.experiment import SampleResult
 from napari_sam.evaluation.metrics.agreement import agreement, matched_ious
-from napari_sam.evaluation.report.figures import positions
+from napari_sam.evaluation.report.composition_figures import image_positions
 from tests.evaluation.evaluation_stubs import toy
 
 
@@ -72,8 +72,8 @@ def test_positions_come_from_tables_and_georeferenced_files(labels, tmp_path):
     placed = toy(labels, position=(48.5, 11.5))
     assert placed.position == (48.5, 11.5)
     units = [SampleResult("toy", "a", CompositionExperiment().measure(placed, None, 0), position=placed.position)]
-    assert positions(units).startswith(b"\x89PNG")
-    assert positions([SampleResult("toy", "a", EMPTY)]) is None
+    assert image_positions(units).startswith(b"\x89PNG")
+    assert image_positions([SampleResult("toy", "a", EMPTY)]) is None
     pytest.importorskip("pyproj")
     path = tmp_path / "geo.tif"
     keys = (1, 1, 0, 2, 1024, 0, 1, 2, 2048, 0, 1, 4326)

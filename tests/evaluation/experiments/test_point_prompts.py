@@ -118,11 +118,11 @@ def test_data_sets_count_alike(labels):
     units = [SampleResult("x", "a", one), SampleResult("y", "a", one), SampleResult("y", "b", {"labels": []})]
     found = {(e.dataset, e.metric): e for e in experiment.summary(units, "m", 0) if e.protocol == "center"}
     assert found[OVERALL, "IoU@1"].value == 0.5
-    assert found["x", "IoU@1"].note == "one image: the interval is not defined"
+    assert found["x", "IoU@1"].interval.note == "one image: the interval is not defined"
 
 
 def test_labels_of_another_shape_are_refused(labels):
-    with pytest.raises(EvaluationError, match="both must be one"):
+    with pytest.raises(EvaluationError, match="the same shape as the image"):
         PointExperiment().measure(toy(labels), Oracle(labels[:, :-1]), 0)
     with pytest.raises(SettingsError, match="clicks is 0"):
         PointExperiment(clicks=0)
@@ -159,7 +159,7 @@ def disc():
 def test_point_baselines_find_a_bright_disc(disc, name):
     rgb, mask, box = disc
     crop = ObjectCrop(rgb, box)
-    found = crop.grown(segment_from_points(name, crop.pixels, [crop.place(60, 60)], [1]))
+    found = crop.to_full_size(segment_from_points(name, crop.pixels, [crop.to_crop(60, 60)], [1]))
     assert crop_iou(found, crop.region[:2], mask, (0, 0)) > 0.8
 
 
@@ -167,14 +167,14 @@ def test_point_baselines_find_a_bright_disc(disc, name):
 def test_box_baselines_find_a_bright_disc(disc, name):
     rgb, mask, box = disc
     crop = ObjectCrop(rgb, box)
-    found = crop.grown(segment_from_box(name, crop.pixels, crop.inner_box(box)))
+    found = crop.to_full_size(segment_from_box(name, crop.pixels, crop.box_to_crop(box)))
     assert crop_iou(found, crop.region[:2], mask, (0, 0)) > 0.85
 
 
 def test_a_background_click_takes_away_what_it_floods(disc):
     rgb, _, box = disc
     crop = ObjectCrop(rgb, box)
-    both = segment_from_points("flood fill", crop.pixels, [crop.place(60, 60), crop.place(62, 62)], [1, 0])
+    both = segment_from_points("flood fill", crop.pixels, [crop.to_crop(60, 60), crop.to_crop(62, 62)], [1, 0])
     assert both.sum() < 100
 
 
@@ -182,8 +182,8 @@ def test_large_objects_are_reduced_and_masks_grow_back():
     rgb = np.zeros((900, 700, 3), np.uint8)
     crop = ObjectCrop(rgb, (100, 100, 700, 600))
     assert max(crop.pixels.shape[:2]) <= 128
-    assert crop.grown(np.ones(crop.pixels.shape[:2], bool)).shape == crop.shape
-    y, x = crop.place(100, 100)
+    assert crop.to_full_size(np.ones(crop.pixels.shape[:2], bool)).shape == crop.region.shape
+    y, x = crop.to_crop(100, 100)
     assert abs(y * crop.step + crop.region[0] - 100) <= crop.step
     assert abs(x * crop.step + crop.region[1] - 100) <= crop.step
 

@@ -63,13 +63,13 @@ def test_models_without_text_are_refused(tmp_path, labels):
     samples, phrases = find_text_samples(write(tmp_path))
     oracle = Oracle(labels)
     oracle.predict = lambda points=None: None
-    with pytest.raises(EvaluationError, match="takes no text prompts"):
+    with pytest.raises(EvaluationError, match="accepts no text prompts"):
         TextExperiment(phrases).measure(samples[0], oracle, 0)
 
 
 @pytest.mark.parametrize("phrases", [[[""], ["x"]], [[3], ["x"]]])
 def test_phrases_that_are_no_text_are_refused(tmp_path, phrases):
-    with pytest.raises(EvaluationError, match="no text"):
+    with pytest.raises(EvaluationError, match="is not text"):
         find_text_samples(write(tmp_path, phrases=phrases))
 
 

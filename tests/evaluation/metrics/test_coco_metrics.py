@@ -153,8 +153,8 @@ def test_lvis_forgives_masks_of_categories_that_are_not_fully_marked():
 def test_frequencies_are_means_over_their_categories():
     images = [image_with([entry("a")])]
     judged = match_categories(images, ["a", "b"])
-    assert average_precision(judged, chosen={"a"})["AP"] == pytest.approx(1.0)
-    assert math.isnan(average_precision(judged, chosen={"b"})["AP"])
+    assert average_precision(judged, categories={"a"})["AP"] == pytest.approx(1.0)
+    assert math.isnan(average_precision(judged, categories={"b"})["AP"])
 
 
 def test_no_detection_is_a_precision_of_zero():

@@ -101,7 +101,7 @@ def test_an_empty_map_finds_nothing():
     [
         (np.zeros((4, 5)), np.zeros((1, 4, 4), bool), r"\(1, 4, 4\) for a map of shape \(4, 5\)"),
         (np.zeros((4, 5)), np.zeros((0, 4, 5), bool), r"\(0, 4, 5\)"),
-        (np.full((4, 5), np.nan), np.zeros((1, 4, 5), bool), "no numbers"),
+        (np.full((4, 5), np.nan), np.zeros((1, 4, 5), bool), "not finite"),
     ],
 )
 def test_bad_maps_are_refused(edges, truth, message):

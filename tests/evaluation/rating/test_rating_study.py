@@ -10,8 +10,9 @@ import pytest
 from scipy import stats
 
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.rating import rating_study as rating
-from napari_sam.evaluation.rating.rating_study import TRUTH, RatingStudy, prepare_study, rating_report
+from napari_sam.evaluation.rating.rating_study import BEST_RATING, RatingStudy
+from napari_sam.evaluation.rating.rating_summary import summarise_ratings
+from napari_sam.evaluation.rating.study_preparation import GROUND_TRUTH, prepare_study
 from tests.evaluation.evaluation_stubs import Oracle, toy
 
 
@@ -43,9 +44,9 @@ def study(tmp_path):
 
 
 def test_a_study_has_every_sources_mask_of_the_same_objects(study):
-    assert study.sources == [TRUTH, "half"]
-    things = {s: sorted(i.thing for i in study.items if i.source == s) for s in study.sources}
-    assert things[TRUTH] == things["half"]
+    assert study.sources == [GROUND_TRUTH, "half"]
+    things = {s: sorted(i.object_id for i in study.items if i.source == s) for s in study.sources}
+    assert things[GROUND_TRUTH] == things["half"]
     assert len(things["half"]) == 5
     for item in study.items:
         rgb, mask = study.pixels(item)
@@ -114,21 +115,21 @@ def test_labels_of_another_shape_make_no_study(tmp_path):
     (sample,) = samples(1)
     wrong = toy(np.pad(sample.truth().labels(), 5))
     mixed = dataclasses.replace(sample, read_truth=wrong.read_truth)
-    with pytest.raises(EvaluationError, match="both must be one"):
+    with pytest.raises(EvaluationError, match="the same shape as the image"):
         prepare_study(tmp_path / "study", [mixed], [Stub()], 1)
 
 
 def test_the_report_compares_sources_in_pairs(study, rng):
     given = {}
     for item in study.items:
-        value = int(rng.integers(7, 11)) if item.source == TRUTH else int(rng.integers(3, 7))
+        value = int(rng.integers(7, 11)) if item.source == GROUND_TRUTH else int(rng.integers(3, 7))
         study.rate("ada", item.number, value)
-        given[item.thing, item.source] = value
-    report = rating_report(study)
+        given[item.object_id, item.source] = value
+    report = summarise_ratings(study)
     things = sorted({t for t, _ in given})
-    a, b = ([given[t, s] for t in things] for s in (TRUTH, "half"))
+    a, b = ([given[t, s] for t in things] for s in (GROUND_TRUTH, "half"))
     (difference,) = report["differences"]
-    assert (difference["first"], difference["second"], difference["n"]) == (TRUTH, "half", 5)
+    assert (difference["first"], difference["second"], difference["n"]) == (GROUND_TRUTH, "half", 5)
     assert difference["difference"] == pytest.approx(np.mean(a) - np.mean(b))
     assert difference["p"] == pytest.approx(stats.ttest_rel(a, b).pvalue)
     assert difference["low"] > 0
@@ -136,8 +137,8 @@ def test_the_report_compares_sources_in_pairs(study, rng):
 
 
 def test_nobody_has_rated_is_an_error(study):
-    with pytest.raises(EvaluationError, match="nobody has rated"):
-        rating_report(study)
+    with pytest.raises(EvaluationError, match="has no ratings"):
+        summarise_ratings(study)
 
 
 def test_studies_that_are_none_are_refused(study, tmp_path):
@@ -152,7 +153,7 @@ def test_studies_that_are_none_are_refused(study, tmp_path):
     small[:9, :9] = 1
     with pytest.raises(EvaluationError, match="24 x 24 px"):
         prepare_study(tmp_path / "none", [toy(small)], [Stub()])
-    assert rating.BEST == 10
+    assert BEST_RATING == 10
 
 
 def test_a_cancelled_study_is_not_made(tmp_path):

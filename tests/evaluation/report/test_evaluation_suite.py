@@ -19,6 +19,7 @@ from napari_sam.evaluation.experiments.proposals import ProposalExperiment
 from napari_sam.evaluation.experiments.whole_images import EverythingExperiment, ExternalLabelExperiment
 from napari_sam.evaluation.report.evaluation_suite import EvaluationSuite
 from napari_sam.evaluation.report.page import Heading, Page, Paragraph, Picture, Table
+from napari_sam.evaluation.report.report_files import write_report
 from napari_sam.evaluation.report.result_tables import short_tables
 from napari_sam.evaluation.runs.experiment_runner import MeasurementResults
 from napari_sam.evaluation.runs.model_spec import ModelSpec
@@ -102,7 +103,7 @@ def suite():
 
 
 def test_everything_measured_stands_in_the_report(suite, tmp_path):
-    written = suite.write(tmp_path, "Test")
+    written = write_report(suite, tmp_path, "Test")
     text = (tmp_path / "report.html").read_text()
     for title in (
         "Masks from points and boxes",
@@ -120,7 +121,7 @@ def test_everything_measured_stands_in_the_report(suite, tmp_path):
 
 
 def test_markdown_has_its_pictures_beside_it(suite, tmp_path):
-    suite.write(tmp_path, "Test")
+    write_report(suite, tmp_path, "Test")
     text = (tmp_path / "report.md").read_text()
     for line in text.splitlines():
         if line.startswith("!["):
@@ -131,7 +132,7 @@ def test_markdown_has_its_pictures_beside_it(suite, tmp_path):
 def test_tables_are_tidy_and_agree(suite, tmp_path):
     import pandas as pd
 
-    suite.write(tmp_path, "Test")
+    write_report(suite, tmp_path, "Test")
     plain = pd.read_csv(tmp_path / "records.csv", keep_default_na=False, na_values=[""])
     packed = pd.read_parquet(tmp_path / "records.parquet")
     assert list(plain.columns) == list(packed.columns)
@@ -150,19 +151,20 @@ def test_tables_are_tidy_and_agree(suite, tmp_path):
 
 def test_every_number_has_its_n_and_interval_or_says_why_not(suite):
     for _, one in suite.summary():
-        assert one.n >= 1 or math.isnan(one.value)
-        assert one.images >= 1 or math.isnan(one.value)
+        assert one.interval.n >= 1 or math.isnan(one.value)
+        assert one.interval.images >= 1 or math.isnan(one.value)
     single = [e for _, e in suite.summary() if e.method == "cp"]
     assert single
-    assert all("not defined" in e.note for e in single)
+    assert all("not defined" in e.interval.note for e in single)
 
 
 def test_models_are_compared_on_the_same_objects(suite):
-    found = {(d["experiment"], d["protocol"], d["metric"]): d for d in suite.differences()}
+    found = {(d.experiment, d.protocol, d.metric): d for d in suite.differences()}
     assert ("everything", "whole image", "mSA") in found  # other programs are compared, too
     one = found["points", "center", "IoU@1"]
-    assert (one["first"], one["second"], one["n"], one["images"]) == ("default", "mine", 6, 6)
-    assert one["low"] <= one["difference"] <= one["high"]
+    interval = one.difference.interval
+    assert (one.first, one.second, interval.n, interval.images) == ("default", "mine", 6, 6)
+    assert interval.low <= interval.value <= interval.high
 
 
 def test_two_other_programs_keep_their_own_numbers(suite):
@@ -176,7 +178,7 @@ def test_groups_take_the_columns_that_are_there(suite):
 
 def test_the_machine_and_the_command_are_kept(suite, tmp_path):
     suite.about["command"] = "napari-sam evaluate all data"
-    suite.write(tmp_path, "Test")
+    write_report(suite, tmp_path, "Test")
     about = json.loads((tmp_path / "about.json").read_text())
     assert about["command"] == "napari-sam evaluate all data"
     assert {"processor", "cores", "python", "version", "packages"} <= about.keys()
@@ -184,7 +186,7 @@ def test_the_machine_and_the_command_are_kept(suite, tmp_path):
 
 def test_text_of_users_cannot_break_the_page():
     page = Page("<b>")
-    page.add(Heading("a & b"), Paragraph("use `x < y`"), Table(["<i>"], [["a|b"], ["1"]], sums_up=True))
+    page.add(Heading("a & b"), Paragraph("use `x < y`"), Table(["<i>"], [["a|b"], ["1"]], has_summary=True))
     page.add(Picture("p", b"\x89PNG", 'a "caption"'))
     text = page.html()
     assert "<h1>&lt;b&gt;</h1>" in text
@@ -204,4 +206,4 @@ def test_short_tables_show_only_what_there_is(suite):
 def test_a_folder_that_cannot_be_written_is_an_error(suite, tmp_path):
     (tmp_path / "report").write_text("in the way")
     with pytest.raises(StoreError, match="cannot be written"):
-        suite.write(tmp_path, "Test")
+        write_report(suite, tmp_path, "Test")

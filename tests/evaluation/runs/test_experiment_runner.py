@@ -68,7 +68,7 @@ def store(tmp_path):
 
 
 def values(found):
-    return [u.payload["value"] for u in found.units["counted", ""]]
+    return [u.payload["value"] for u in found.results["counted", ""]]
 
 
 def test_what_was_measured_is_not_measured_again(samples, store):
@@ -94,7 +94,7 @@ def test_processes_give_the_same_digits(samples, store, tmp_path):
     with ResultStore(tmp_path / "other") as other:
         there = run_experiments([Counted()], [], samples, other, workers=2)
     assert values(here) == values(there)
-    a, b = (Counted().summary(one.units["counted", ""], "m", 0) for one in (here, there))
+    a, b = (Counted().summary(one.results["counted", ""], "m", 0) for one in (here, there))
     assert a == b
 
 
@@ -158,7 +158,7 @@ def test_the_default_models_numbers_do_not_depend_on_processes(nuclei, tmp_path)
             got = run_experiments(
                 [PointExperiment(per_image=2, clicks=2)], [model], find_samples(tmp_path), store, workers=workers
             )
-            found.append([u.payload for u in got.units["points", "default"]])
+            found.append([u.payload for u in got.results["points", "default"]])
     assert found[0] == found[1]
     assert [len(one["labels"]) for one in found[0]] == [2, 2]
 
