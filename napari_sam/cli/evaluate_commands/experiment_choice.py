@@ -122,7 +122,7 @@ def _instances(request: EvaluationRequest) -> list[Experiment]:
 
 
 def _everything(request: EvaluationRequest) -> list[Experiment]:
-    from napari_sam.evaluation.experiments.whole_images import (
+    from napari_sam.evaluation.experiments.whole_images import (  # noqa: PLC0415
         EverythingExperiment,
         ExternalLabelExperiment,
         parse_named_folders,
