@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-_TOKEN = re.compile(r"\{(\w+(?:=\w+)?)\}")
+_TOKEN = re.compile(r"\{([\w.]+(?:=\w+)?)\}")
 
 
 class NapariSamError(Exception):

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from napari_sam.errors import NapariSamError
 
+_WORDS = {"LabelStore.create": "'napari-sam everything'", "LabelStore.open": "--add"}
 Result: TypeAlias = Mapping[str, object] | None
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -60,7 +61,7 @@ class Command:
         )
         parser.add_argument("--json", action="store_true", help="print the result as JSON")
         self.add_options(parser)
-        parser.set_defaults(run=self.run, words={**option_names(parser), **self.words})
+        parser.set_defaults(run=self.run, words={**_WORDS, **option_names(parser), **self.words})
 
 
 @dataclass(frozen=True)

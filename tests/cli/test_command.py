@@ -71,6 +71,7 @@ def test_options_are_known_by_the_name_of_their_argument():
         ("lower {pred_iou_thresh} or {min_iou}", "lower --pred-iou or --pred-iou"),
         ("lower {stability_score_thresh}", "lower --stability"),
         ("lower {min_mask_region_area}", "lower --min-area"),
+        ("see {LabelStore.create}", "see 'napari-sam everything'"),
         ("give {unknown=True}", "give unknown=True"),
     ],
 )

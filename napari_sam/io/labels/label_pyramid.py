@@ -295,7 +295,7 @@ def _dataset_paths(folder: Path) -> list[str]:
         attributes = json.loads((folder / "zarr.json").read_text())["attributes"]
         return [str(d["path"]) for d in attributes["ome"]["multiscales"][0]["datasets"]]
     except FileNotFoundError as error:
-        raise StoreError(f"{folder}: there is no label store here; use LabelStore.create") from error
+        raise StoreError(f"{folder}: there is no label store here", remedy="see {LabelStore.create}") from error
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
         raise StoreError(f"{folder}/zarr.json is damaged ({error!r}); restore it from a backup") from error
 

@@ -126,7 +126,7 @@ def create_folder(path: Path, description: StoreDescription, overwrite: bool) ->
     """
     if path.exists():
         if not overwrite:
-            raise StoreError(f"{path}: exists already", remedy="use LabelStore.open, or {overwrite=True}")
+            raise StoreError(f"{path}: exists already", remedy="use {LabelStore.open}, or {overwrite=True}")
         delete_folder(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # of an earlier try

@@ -49,7 +49,7 @@ class StoreParts:
             If another process writes to it.
         """
         if not path.is_dir():
-            raise StoreError(f"{path}: there is no label store here", remedy="use LabelStore.create")
+            raise StoreError(f"{path}: there is no label store here", remedy="see {LabelStore.create}")
         if not (path / JOURNAL_FILE).is_file():
             raise StoreError(f"{path}: the journal is missing, so this is not a label store, or not a whole one")
         access = StoreAccess(path, writable)

@@ -26,4 +26,4 @@ def test_measure_writes_a_table_and_names_what_is_wrong(tmp_path, capsys):
     assert main([*arguments, "--properties", "colour"]) == 2
     assert "choose from area, bbox" in capsys.readouterr().err
     assert main(["measure", str(tmp_path / "none"), "--out", str(out)]) == 2
-    assert "there is no label store here" in capsys.readouterr().err
+    assert "there is no label store here; see 'napari-sam everything'" in capsys.readouterr().err
