@@ -125,8 +125,7 @@ class Ours:
         from napari_sam import Predictor
         from napari_sam.engine.embeddings.precompute import precompute
 
-        predictor = Predictor(self.predictor.runner.net, device="cpu", precision=self.precision, cache=folder / "cache")
-        predictor.runner = self.predictor.runner
+        predictor = Predictor(self.predictor.embedder.model, cache=folder / "cache")
         predictor.set_image(str(image.with_suffix(".tif")))
         precompute(predictor, coarser=False)
 

@@ -14,13 +14,12 @@ from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.predictor import Predictor
 
 if TYPE_CHECKING:
-    from napari_sam.engine.interactive.window_predictor import WindowPredictor
     from napari_sam.io.images.lazy_image import Image
 
 _CACHE_BYTES = 64 << 20  # each window is looked at once
 
 
-def predictor_for(predictor: WindowPredictor | str | Path, image: Image) -> WindowPredictor:
+def predictor_for(predictor: Predictor | str | Path, image: Image) -> Predictor:
     """A predictor for an image, which leaves the caller's as it is.
 
     Parameters
@@ -31,7 +30,7 @@ def predictor_for(predictor: WindowPredictor | str | Path, image: Image) -> Wind
         What it is to look at.
     """
     if isinstance(predictor, str | Path):
-        own: WindowPredictor = Predictor(predictor, cache=_CACHE_BYTES)
+        own: Predictor = Predictor(predictor, cache=_CACHE_BYTES)
         own.set_source(image)
         return own
     try:

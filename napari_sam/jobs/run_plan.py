@@ -30,7 +30,6 @@ if TYPE_CHECKING:
 
     from napari_sam.engine.automatic.object_finder import ObjectFinder
     from napari_sam.engine.geometry import Box
-    from napari_sam.engine.interactive.window_predictor import WindowPredictor
     from napari_sam.engine.tiling.tiles import Tile, TileGrid, TileResult
 
 _HUGE_PX, _COARSEST = 1 << 20, 16
@@ -87,7 +86,7 @@ class FinderSpec:
     grid: dict[str, Any] = field(default_factory=dict)
     watershed: dict[str, Any] | None = None
 
-    def build(self, predictor: WindowPredictor) -> ObjectFinder:
+    def build(self, predictor: Predictor) -> ObjectFinder:
         """The finder itself."""
         if self.method == "grid":
             return GridFinder(predictor, GridSettings(**self.grid) if self.grid else None, side=self.side)
@@ -108,7 +107,7 @@ def whole_number(name: str, value: Any, least: int) -> int:
     return int(value)
 
 
-def check_shareable(predictor: WindowPredictor) -> None:
+def check_shareable(predictor: Predictor) -> None:
     """Refuse an image or a model that another process could not open.
 
     Raises
@@ -127,7 +126,7 @@ def check_shareable(predictor: WindowPredictor) -> None:
         )
 
 
-def choose_method(method: str, predictor: WindowPredictor) -> str:
+def choose_method(method: str, predictor: Predictor) -> str:
     """Which way suits the model: dense where it has a dense decoder, else a grid of points.
 
     Raises
@@ -149,7 +148,7 @@ def choose_method(method: str, predictor: WindowPredictor) -> str:
 
 
 def choose_side(
-    method: str, predictor: WindowPredictor, diameter_px: float | None, level: int | None, points_per_side: int
+    method: str, predictor: Predictor, diameter_px: float | None, level: int | None, points_per_side: int
 ) -> int | None:
     """Level-0 pixels that a window shows.
 
@@ -186,7 +185,7 @@ def _is_length(value: Any) -> bool:
 
 
 def estimate_side(
-    predictor: WindowPredictor, region: Box, watershed: WatershedSettings | None, cancelled: Callable[[], bool] | None
+    predictor: Predictor, region: Box, watershed: WatershedSettings | None, cancelled: Callable[[], bool] | None
 ) -> int:
     """Level-0 pixels that a window shows where the dense decoder is surest of what it finds, by some samples."""
     found = estimate_scale(predictor, region, settings=watershed, cancelled=cancelled)
@@ -257,7 +256,7 @@ class Work:
         return cls(**values)
 
     @classmethod
-    def of(cls, folder: Path, predictor: WindowPredictor, finder: FinderSpec, plan: Plan) -> Work:
+    def of(cls, folder: Path, predictor: Predictor, finder: FinderSpec, plan: Plan) -> Work:
         """Describe a run; raises as `check_shareable`."""
         check_shareable(predictor)
         image: Any = predictor.image

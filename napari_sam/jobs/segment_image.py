@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.automatic.grid_settings import GridSettings
-    from napari_sam.engine.interactive.window_predictor import WindowPredictor
+    from napari_sam.predictor import Predictor
     from src_models.watershed_settings import WatershedSettings
 
 
@@ -87,7 +87,7 @@ class EverythingReport:
 
 def segment_everything(  # noqa: PLR0913 - the public contract
     image: Any,
-    predictor: WindowPredictor | str | Path = "default",
+    predictor: Predictor | str | Path = "default",
     output: LabelStore | str | Path | None = None,
     method: str = "auto",
     *,
@@ -242,7 +242,7 @@ class _Wish:
     overlap: str
     category: str | None
 
-    def shown(self, predictor: WindowPredictor) -> int | None:
+    def shown(self, predictor: Predictor) -> int | None:
         """Level-0 pixels that a window is to show; None if that is to be found out."""
         points = 32 if self.grid is None else self.grid.points_per_side
         return self.side or choose_side(self.method, predictor, self.diameter_px, self.level, points)
@@ -253,7 +253,7 @@ class _Job:
 
     def __init__(
         self,
-        predictor: WindowPredictor,
+        predictor: Predictor,
         store: LabelStore,
         wish: _Wish,
         resume: bool | None,

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.interactive.prediction import Prediction
-    from napari_sam.engine.interactive.window_predictor import WindowPredictor
     from napari_sam.io.prompts.prompt_table import PromptTable
+    from napari_sam.predictor import Predictor
 
 _UNIT = 256  # prompts that are sorted by confidence and committed together, whatever the batch
 _COMMIT_PX = 1 << 25  # of masks' boxes that one commit draws
@@ -129,7 +129,7 @@ class _Found:
 def segment_prompts(  # noqa: PLR0913 - one keyword for each choice
     image: Any,
     prompts: Any,
-    predictor: str | Path | WindowPredictor = "default",
+    predictor: str | Path | Predictor = "default",
     output: LabelStore | str | Path | None = None,
     *,
     overlap: str = "keep",
@@ -242,7 +242,7 @@ class _Run:
         self,
         store: LabelStore,
         table: PromptTable,
-        predictor: WindowPredictor,
+        predictor: Predictor,
         settings: dict[str, Any],
         batch: int,
         cancelled: Callable[[], bool] | None,
@@ -432,7 +432,7 @@ def _parts(found: list[_Found]) -> Iterator[list[_Found]]:
         yield part
 
 
-def _order(table: PromptTable, predictor: WindowPredictor, hints: Hints) -> NDArray[np.int64]:
+def _order(table: PromptTable, predictor: Predictor, hints: Hints) -> NDArray[np.int64]:
     """The prompts by window, small windows first; neighbours together, so that each shard is written a few times."""
     shape, side = predictor.image.shape, predictor.img_size
     places = np.zeros((len(table), 3), np.int64)

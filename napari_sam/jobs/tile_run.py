@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.automatic.object_finder import ObjectFinder
-    from napari_sam.engine.interactive.window_predictor import WindowPredictor
     from napari_sam.engine.tiling.tiles import Tile, TileGrid, TileResult
     from napari_sam.io.labels.label_store import LabelStore
     from napari_sam.jobs.run_plan import Plan
+    from napari_sam.predictor import Predictor
 
 UNFINISHED = ".everything"
 """Folder inside a label store in which a run keeps its tiles until it is finished."""
@@ -299,7 +299,7 @@ def _take_back(store: LabelStore, run: str) -> None:
 
 
 def about_run(
-    predictor: WindowPredictor, finder: ObjectFinder, plan: Plan, overlap: str, category: str | None
+    predictor: Predictor, finder: ObjectFinder, plan: Plan, overlap: str, category: str | None
 ) -> dict[str, Any]:
     """Everything that the result depends on, as JSON: what must be the same to go on with a run."""
     image: Any = predictor.image

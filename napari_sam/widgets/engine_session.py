@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from napari_sam.engine.embeddings.embedding_cache import EmbeddingCache
 from napari_sam.engine.embeddings.prefetch import Prefetcher
-from napari_sam.engine.interactive.window_predictor import WindowPredictor
 from napari_sam.io.embedding_store import ZarrEmbeddingStore, default_folder
+from napari_sam.predictor import Predictor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_sam.layers.prompt_layers import PromptKeywords
 
     IsCancelled = Callable[[], bool]
-    PredictorLoader = Callable[[str, EmbeddingCache], WindowPredictor]
+    PredictorLoader = Callable[[str, EmbeddingCache], Predictor]
 
 _AHEAD = {"default": 16, "vit_t": 9}  # windows in view that are embedded before a click
 _AHEAD_OF_LARGE = 2
@@ -42,9 +42,9 @@ class Answer:
     plane: tuple[int, ...]
 
 
-def load_predictor(model: str, cache: EmbeddingCache) -> WindowPredictor:
+def load_predictor(model: str, cache: EmbeddingCache) -> Predictor:
     """Load a model by name or path."""
-    return WindowPredictor(model, cache=cache)
+    return Predictor(model, cache=cache)
 
 
 class EngineSession:
@@ -68,7 +68,7 @@ class EngineSession:
         self._loader = loader
         folder = default_folder()  # exists only if something was precomputed
         self._cache = EmbeddingCache(store=ZarrEmbeddingStore(folder) if folder.is_dir() else None)
-        self._loaded: tuple[str, WindowPredictor] | None = None
+        self._loaded: tuple[str, Predictor] | None = None
         self._lock = threading.RLock()
         self._known: dict[Hashable, Prediction] = {}  # answers to the boxes drawn so far
         self._known_for: Hashable = None
@@ -77,7 +77,7 @@ class EngineSession:
         self._prepared_image: str | None = None
 
     @property
-    def predictor(self) -> WindowPredictor | None:
+    def predictor(self) -> Predictor | None:
         """The predictor in use; None before it is loaded."""
         return self._loaded[1] if self._loaded is not None and self._loaded[0] == self.model else None
 
@@ -154,7 +154,7 @@ class EngineSession:
         parts.append(f"embedding {state} ({self._cache.size_bytes / 2**20:.0f} MiB kept)")
         return " · ".join(parts)
 
-    def load(self, model: str) -> WindowPredictor:
+    def load(self, model: str) -> Predictor:
         """Return the predictor of a model, loading it if necessary; slow, so called by worker threads."""
         with self._lock:
             if self._loaded is None or self._loaded[0] != model:
@@ -164,7 +164,7 @@ class EngineSession:
                 self._prefetcher = Prefetcher(self._loaded[1], _AHEAD.get(model, _AHEAD_OF_LARGE))
             return self._loaded[1]
 
-    def _predictor_of(self, model: str, image: Image) -> WindowPredictor:
+    def _predictor_of(self, model: str, image: Image) -> Predictor:
         """Return the predictor of a model, with the image set; runs in the engine's thread only."""
         with self._lock:
             predictor = self.load(model)

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import torch
 
-from napari_sam.engine.embeddings.embedding_cache import EmbeddingCache
-from napari_sam.engine.embeddings.priority_lock import PriorityLock
+from napari_sam.engine.embeddings.embedder import Embedder
 from napari_sam.engine.interactive.window_predictor import WindowPredictor
+from napari_sam.engine.loaded_model import LoadedModel
+from napari_sam.engine.window_pixels import read_window
 from napari_sam.engine.windows import Window
+from napari_sam.predictor import Predictor
 from src_models.networks.mask_decoder import DecodedMasks
 
 _BASE = 1000  # numbers survive half precision as two digits of this base
@@ -44,7 +46,7 @@ class Blob:
 
 
 @dataclass
-class Scene:
+class BlobImage:
     """A lazy image of one blob, never dense, that counts the pixels it hands out."""
 
     blob: Blob
@@ -81,7 +83,7 @@ class PerfectRunner:
     window = None
 
     def __init__(self, blob):
-        self.blob, self.encoded, self.asked = blob, 0, []
+        self.blob, self.encoded, self.windows = blob, 0, []
 
     def encode(self, images):
         self.encoded += 1
@@ -93,7 +95,7 @@ class PerfectRunner:
     def decode(self, embedding, prompts, masks=None, multimask=True, network_shape=None):
         digits = embedding[0, 0, 0, :8].round().int().tolist()
         window = Window(tuple(_BASE * a + b for a, b in zip(digits[::2], digits[1::2], strict=True)), 512)
-        self.asked.append(window)
+        self.windows.append(window)
         middles = (np.arange(256) + 0.5) * 2
         ys, xs = (middles / window.scale[a] + window.bbox[a] - 0.5 for a in (0, 1))
         depth = self.blob.depth(ys, xs) * window.scale[0]
@@ -115,18 +117,18 @@ class PerfectRunner:
         return depth if np.mean(depth > 0, where=mask > 0) > 0.5 else -depth
 
 
-class PerfectPredictor(WindowPredictor):
-    """The engine around `PerfectRunner`."""
+def perfect_predictor(image, runner=None):
+    """A predictor whose network makes no mistakes on a `BlobImage`."""
+    runner = PerfectRunner(image.blob) if runner is None else runner
 
-    def __init__(self, like, scene):
-        self.__dict__.update(like.__dict__)
-        self.runner, self.cache, self.priority_lock = PerfectRunner(scene.blob), EmbeddingCache(), PriorityLock()
-        self.hypotheses = False
-        self.set_source(scene)
+    def read_pixels(source, normalisation, window, shape=None):
+        runner.window = window  # what `encode` is called with next
+        return read_window(source, normalisation, window, shape)
 
-    def pixels(self, window):
-        self.runner.window = window
-        return super().pixels(window)
+    model = LoadedModel("perfect", runner, "perfect")
+    predictor = Predictor.of(WindowPredictor(Embedder(model, read_pixels=read_pixels), tidy=True))
+    predictor.set_source(image)
+    return predictor
 
 
 def compare(p, blob, image_shape=(16_384, 16_384), rows=500):

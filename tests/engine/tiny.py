@@ -6,15 +6,16 @@ Run as a script, ``tiny.py IMAGE FOLDER [SECONDS]``, it precomputes an image, ea
 from __future__ import annotations
 
 import sys
-import threading
 import time
 
 import numpy as np
 import torch
 
+from napari_sam.engine.embeddings.embedder import Embedder
 from napari_sam.engine.embeddings.embedding_cache import EmbeddingCache
-from napari_sam.engine.embeddings.priority_lock import PriorityLock
-from napari_sam.engine.normalisation import Normalisation
+from napari_sam.engine.interactive.window_predictor import WindowPredictor
+from napari_sam.engine.loaded_model import LoadedModel
+from napari_sam.engine.window_pixels import read_window
 from napari_sam.predictor import Predictor
 from src_models.networks.mask_decoder import DecodedMasks
 
@@ -51,23 +52,20 @@ class TinyRunner:
         return DecodedMasks(logits, torch.full((len(prompts), count), 0.9))
 
 
-class TinyPredictor(Predictor):
-    """The engine around `TinyRunner`."""
-
-    def __init__(self, store=None, weights="tiny", hypotheses=False, **runner):
-        self.model, self.runner = "tiny", TinyRunner(**runner)
-        self.cache = EmbeddingCache(store=store)
-        self.tidy, self.hypotheses = False, hypotheses
-        self._weights, self._dense_in_weights = weights, True
-        self._image, self._normalisation = None, Normalisation()
-        self._lock, self.priority_lock = threading.RLock(), PriorityLock()
+def tiny_predictor(
+    store=None, weights="tiny", hypotheses=False, name="tiny", runner=None, read_pixels=read_window, **options
+):
+    """A predictor around a `TinyRunner`, which takes the `options`, or around another runner."""
+    model = LoadedModel(name, TinyRunner(**options) if runner is None else runner, weights)
+    embedder = Embedder(model, EmbeddingCache(store=store), hypotheses=hypotheses, read_pixels=read_pixels)
+    return Predictor.of(WindowPredictor(embedder))
 
 
 def main(image, folder, seconds="0"):
     from napari_sam.engine.embeddings.precompute import precompute
     from napari_sam.io.embedding_store import ZarrEmbeddingStore
 
-    predictor = TinyPredictor(ZarrEmbeddingStore(folder), hypotheses=True, seconds=float(seconds))
+    predictor = tiny_predictor(ZarrEmbeddingStore(folder), hypotheses=True, seconds=float(seconds))
     predictor.set_image(image)
     report = precompute(predictor, progress=lambda done, _: print(done, flush=True))
     print("encoded", report.encoded)

@@ -17,13 +17,14 @@ import pytest
 import tifffile
 import torch
 
+from napari_sam.engine.window_pixels import read_window
 from napari_sam.errors import CancelledError, ImageError, NoImageError, SettingsError, StoreError
 from napari_sam.io.labels.editing.commit_many import NewObject
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.prompts.read_prompts import read_prompts
 from napari_sam.jobs.segment_prompts import segment_prompts
 from src_models.networks.mask_decoder import DecodedMasks
-from tests.engine.tiny import TinyPredictor, TinyRunner
+from tests.engine.tiny import TinyRunner, tiny_predictor
 
 ROOT = Path(__file__).parents[2]
 SHAPE = (700, 900)
@@ -47,10 +48,16 @@ class BoxRunner(TinyRunner):
         return DecodedMasks(out, torch.tensor(scores)[:, None])
 
 
-class BoxPredictor(TinyPredictor):
-    def __init__(self, seconds=0.0):
-        super().__init__()
-        self.runner = BoxRunner(seconds=seconds)
+def box_predictor(seconds=0.0, read_pixels=read_window):
+    """A predictor around a `BoxRunner`."""
+    return tiny_predictor(runner=BoxRunner(seconds=seconds), read_pixels=read_pixels)
+
+
+def read_damaged(image, normalisation, window, shape=None):
+    """Read a window of an image whose first rows are damaged."""
+    if window.bbox[0] < 100:
+        raise ImageError("chunk 0 is damaged")
+    return read_window(image, normalisation, window, shape)
 
 
 def grid_of_boxes(count_y=8, count_x=10, pitch=60, side=20):
@@ -81,7 +88,7 @@ def content(path):
 def test_each_box_becomes_an_object_with_category_and_score(image, tmp_path):
     boxes = pd.DataFrame(grid_of_boxes(), columns=["y0", "x0", "y1", "x1"])
     boxes["category"] = ["big" if i % 2 else None for i in range(len(boxes))]
-    report = run(image, boxes, BoxPredictor(), tmp_path / "o.zarr", category="cell")
+    report = run(image, boxes, box_predictor(), tmp_path / "o.zarr", category="cell")
     assert (report.prompts, report.objects, report.duplicates, report.first_label) == (80, 80, 0, 1)
     labels, table = content(tmp_path / "o.zarr")
     assert sorted(table.category.value_counts().items()) == [("big", 40), ("cell", 40)]
@@ -97,7 +104,7 @@ def test_each_box_becomes_an_object_with_category_and_score(image, tmp_path):
 def test_the_result_does_not_depend_on_the_batch(image, tmp_path, batch):
     boxes = np.concatenate([grid_of_boxes(side=s) for s in (20, 35, 50, 64)])
     for name, size in (("a", 64), ("b", batch)):
-        run(image, boxes, BoxPredictor(), tmp_path / name, batch=size)
+        run(image, boxes, box_predictor(), tmp_path / name, batch=size)
     (one, table), (other, same) = content(tmp_path / "a"), content(tmp_path / "b")
     np.testing.assert_array_equal(one, other)
     pd.testing.assert_frame_equal(table, same)
@@ -115,13 +122,13 @@ def test_the_shipped_model_gives_the_same_for_any_batch(nuclei, tmp_path, defaul
 
 def test_the_surer_of_two_masks_of_one_object_stays(image, tmp_path):
     boxes = [[100, 100, 130, 130], [100, 100, 133, 130], [300, 300, 330, 330]]
-    report = run(image, boxes, BoxPredictor(), tmp_path / "o", nms=0.5)
+    report = run(image, boxes, box_predictor(), tmp_path / "o", nms=0.5)
     assert (report.objects, report.duplicates) == (2, 1)
-    assert run(image, boxes, BoxPredictor(), tmp_path / "all", nms=None).objects == 3
+    assert run(image, boxes, box_predictor(), tmp_path / "all", nms=None).objects == 3
 
 
 def test_masks_that_the_model_doubts_are_left_out(image, tmp_path):
-    report = run(image, [[100, 100, 130, 130]], BoxPredictor(), tmp_path / "o", min_iou=0.99)
+    report = run(image, [[100, 100, 130, 130]], box_predictor(), tmp_path / "o", min_iou=0.99)
     assert (report.objects, report.unsure) == (0, 1)
 
 
@@ -129,7 +136,7 @@ def test_masks_that_the_model_doubts_are_left_out(image, tmp_path):
 def test_objects_that_were_there_keep_their_pixels_or_lose_them(image, tmp_path, overlap, owner):
     with LabelStore.create(tmp_path / "o", shape=SHAPE) as store:
         store.paint(np.ones((40, 40), int), (100, 100))
-        report = run(image, [[90, 90, 150, 150]], BoxPredictor(), store, overlap=overlap)
+        report = run(image, [[90, 90, 150, 150]], box_predictor(), store, overlap=overlap)
         assert report.first_label == 2
         assert (store.array[120, 120], store.array[145, 145]) == (owner, 2)
         assert store.undo()["kind"] == "commits"
@@ -139,14 +146,14 @@ def test_objects_that_were_there_keep_their_pixels_or_lose_them(image, tmp_path,
 def test_an_object_wholly_under_others_is_counted_as_covered(image, tmp_path):
     with LabelStore.create(tmp_path / "o", shape=SHAPE) as store:
         store.paint(np.ones((200, 200), int), (50, 50))
-        assert run(image, [[90, 90, 110, 110]], BoxPredictor(), store).covered == 1
+        assert run(image, [[90, 90, 110, 110]], box_predictor(), store).covered == 1
 
 
 def test_masks_of_other_labels_are_prompts(image, tmp_path):
     labels = np.zeros(SHAPE, np.uint16)
     labels[200:260, 300:320] = 7
     labels[240:260, 300:360] = 7
-    report = run(image, read_prompts(labels, image, masks=True), BoxPredictor(), tmp_path / "o")
+    report = run(image, read_prompts(labels, image, masks=True), box_predictor(), tmp_path / "o")
     assert report.objects == 1
     found = content(tmp_path / "o")[0] > 0
     assert (found & (labels == 7)).sum() / (found | (labels == 7)).sum() > 0.8
@@ -154,24 +161,24 @@ def test_masks_of_other_labels_are_prompts(image, tmp_path):
 
 def test_cancelled_work_is_kept_and_resumed_to_the_same_result(image, tmp_path):
     boxes = np.concatenate([grid_of_boxes(side=s) for s in (20, 30, 40, 50)])
-    run(image, boxes, BoxPredictor(), tmp_path / "whole")
+    run(image, boxes, box_predictor(), tmp_path / "whole")
     done = []
     with pytest.raises(CancelledError, match="resume=True"):
         run(
-            image, boxes, BoxPredictor(), tmp_path / "o",
+            image, boxes, box_predictor(), tmp_path / "o",
             progress=lambda n, _: done.append(n), cancelled=lambda: bool(done),
         )  # fmt: skip
     assert done == [256]
     with pytest.raises(StoreError, match="unfinished run of 320 prompts"):
-        run(image, boxes, BoxPredictor(), tmp_path / "o")
+        run(image, boxes, box_predictor(), tmp_path / "o")
     with pytest.raises(StoreError, match="other prompts"):
-        run(image, boxes[1:], BoxPredictor(), tmp_path / "o", resume=True)
-    report = run(image, boxes, BoxPredictor(), tmp_path / "o", resume=True)
+        run(image, boxes[1:], box_predictor(), tmp_path / "o", resume=True)
+    report = run(image, boxes, box_predictor(), tmp_path / "o", resume=True)
     assert report.objects + report.duplicates + report.covered == 320
     (one, table), (other, same) = content(tmp_path / "whole"), content(tmp_path / "o")
     np.testing.assert_array_equal(one, other)
     pd.testing.assert_frame_equal(table, same)
-    again = run(image, boxes, BoxPredictor(), tmp_path / "o", resume=True)
+    again = run(image, boxes, box_predictor(), tmp_path / "o", resume=True)
     assert (again.objects, len(content(tmp_path / "o")[1])) == (report.objects, report.objects)
 
 
@@ -189,22 +196,16 @@ def test_a_killed_process_resumes_to_the_same_result(image, tmp_path, monkeypatc
         assert process.stdout.readline() == "256\n"
         process.send_signal(signal.SIGKILL)
     before = len(content(tmp_path / "o")[1])
-    report = run(*arguments[:2], BoxPredictor(), arguments[2], resume=True)
+    report = run(*arguments[:2], box_predictor(), arguments[2], resume=True)
     assert 0 < before < report.objects
-    run(*arguments[:2], BoxPredictor(), tmp_path / "whole")
+    run(*arguments[:2], box_predictor(), tmp_path / "whole")
     (one, table), (other, same) = content(tmp_path / "whole"), content(tmp_path / "o")
     np.testing.assert_array_equal(one, other)
     pd.testing.assert_frame_equal(table, same)
 
 
 def test_prompts_on_damaged_pixels_are_named_and_the_rest_goes_on(image, tmp_path):
-    class Damaged(BoxPredictor):
-        def pixels(self, window):
-            if window.bbox[0] < 100:
-                raise ImageError("chunk 0 is damaged")
-            return super().pixels(window)
-
-    report = run(image, [[300, 300, 320, 320], [5, 5, 20, 20]], Damaged(), tmp_path / "o")
+    report = run(image, [[300, 300, 320, 320], [5, 5, 20, 20]], box_predictor(read_pixels=read_damaged), tmp_path / "o")
     assert (report.objects, report.failures) == (1, 1)
     assert (report.failed[0].number, report.failed[0].reason) == (1, "chunk 0 is damaged")
 
@@ -212,7 +213,7 @@ def test_prompts_on_damaged_pixels_are_named_and_the_rest_goes_on(image, tmp_pat
 def test_the_history_replays_as_a_script(image, tmp_path):
     boxes = grid_of_boxes(2, 2)
     with LabelStore.create(tmp_path / "o.ome.zarr", shape=SHAPE) as store:
-        run(image, boxes, BoxPredictor(), store, category="cell")
+        run(image, boxes, box_predictor(), store, category="cell")
         store.export(tmp_path / "again.py")
         before = store.array[...]
     tifffile.imwrite(tmp_path / "i.tif", image)
@@ -250,36 +251,36 @@ def test_many_objects_are_one_change_with_rows_of_their_own(tmp_path):
 )
 def test_arguments_that_mean_nothing_are_named(image, tmp_path, wrong, words):
     with pytest.raises(SettingsError, match=words):
-        run(image, [[1, 1, 5, 5]], BoxPredictor(), tmp_path / "o", **wrong)
+        run(image, [[1, 1, 5, 5]], box_predictor(), tmp_path / "o", **wrong)
     assert not (tmp_path / "o").exists()
 
 
 def test_a_stack_of_labels_or_a_store_for_reading_is_refused_and_left_as_it_was(image, tmp_path):
     with LabelStore.create(tmp_path / "stack", shape=(3, *SHAPE)) as stack:
         with pytest.raises(StoreError, match=r"one index for each of the first 1 axes, not \(\)"):
-            run(image, [[1, 1, 5, 5]], BoxPredictor(), stack)
+            run(image, [[1, 1, 5, 5]], box_predictor(), stack)
         assert not (stack.path / "prompted.json").exists()
     with LabelStore.open(stack.path, "r") as closed, pytest.raises(StoreError, match="opened for reading"):
-        run(image, [[1, 1, 5, 5]], BoxPredictor(), closed)
+        run(image, [[1, 1, 5, 5]], box_predictor(), closed)
     assert not (stack.path / "prompted.json").exists()
 
 
 def test_a_call_that_fails_before_its_first_commit_leaves_no_store_and_no_note(image, tmp_path):
-    class Broken(BoxPredictor):
-        def predict_many(self, *_, **__):
+    class FullDiskRunner(BoxRunner):
+        def decode(self, *_, **__):
             raise StoreError("no more room")
 
     with pytest.raises(StoreError, match="no more room"):
-        run(image, [[1, 1, 5, 5]], Broken(), tmp_path / "o")
+        run(image, [[1, 1, 5, 5]], tiny_predictor(runner=FullDiskRunner()), tmp_path / "o")
     assert not (tmp_path / "o").exists()
     with LabelStore.create(tmp_path / "own", shape=SHAPE) as store:
         with pytest.raises(StoreError, match="no more room"):
-            run(image, [[1, 1, 5, 5]], Broken(), store)
-        assert run(image, [[300, 300, 330, 330]], BoxPredictor(), store).objects == 1
+            run(image, [[1, 1, 5, 5]], tiny_predictor(runner=FullDiskRunner()), store)
+        assert run(image, [[300, 300, 330, 330]], box_predictor(), store).objects == 1
 
 
 def test_the_predictor_keeps_the_image_it_had(image, tmp_path):
-    predictor = BoxPredictor()
+    predictor = box_predictor()
     run(image, [[300, 300, 330, 330]], predictor, tmp_path / "none")
     with pytest.raises(NoImageError):
         predictor.image  # noqa: B018
@@ -289,22 +290,16 @@ def test_the_predictor_keeps_the_image_it_had(image, tmp_path):
 
 
 def test_each_failure_is_kept_once_in_the_history_and_known_after_a_resume(image, tmp_path):
-    class Damaged(BoxPredictor):
-        def pixels(self, window):
-            if window.bbox[0] < 100:
-                raise ImageError("chunk 0 is damaged")
-            return super().pixels(window)
-
     side = np.repeat([20, 22, 24, 26, 28, 30, 32, 34, 36], 80)
     boxes = np.concatenate([grid_of_boxes(side=s) for s in side[::80]])
-    whole = run(image, boxes, Damaged(), tmp_path / "whole", nms=None)
+    whole = run(image, boxes, box_predictor(read_pixels=read_damaged), tmp_path / "whole", nms=None)
     done = []
     with pytest.raises(CancelledError):
         run(
-            image, boxes, Damaged(), tmp_path / "o", nms=None,
+            image, boxes, box_predictor(read_pixels=read_damaged), tmp_path / "o", nms=None,
             progress=lambda n, _: done.append(n), cancelled=lambda: len(done) > 1,
         )  # fmt: skip
-    report = run(image, boxes, Damaged(), tmp_path / "o", nms=None, resume=True)
+    report = run(image, boxes, box_predictor(read_pixels=read_damaged), tmp_path / "o", nms=None, resume=True)
     assert report.failures == whole.failures > 0
     assert report.failed == whole.failed
     with LabelStore.open(tmp_path / "whole", "r") as store:
@@ -324,7 +319,7 @@ def test_what_the_user_draws_during_a_run_is_not_of_the_run(image, tmp_path, ove
                 drawn.append(store.next_label)
                 store.paint(np.full((100, 100), drawn[0]), (590, 590))
 
-        report = run(image, boxes, BoxPredictor(), store, overlap=overlap, progress=draw)
+        report = run(image, boxes, box_predictor(), store, overlap=overlap, progress=draw)
         assert report.objects > 0
         assert store.array[640, 640] == (drawn[0] if overlap == "keep" else drawn[0] + 1)
 
@@ -342,4 +337,4 @@ def test_what_the_user_drew_is_no_duplicate(tmp_path):
 
 
 if __name__ == "__main__":
-    segment_prompts(*sys.argv[1:3], BoxPredictor(0.02), sys.argv[3], progress=lambda n, _: print(n, flush=True))
+    segment_prompts(*sys.argv[1:3], box_predictor(0.02), sys.argv[3], progress=lambda n, _: print(n, flush=True))

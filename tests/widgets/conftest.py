@@ -125,12 +125,12 @@ def notifier():
 @pytest.fixture
 def session(default_predictor, monkeypatch, tmp_path):
     """An engine session that loads the shipped weights once for all windows."""
-    from napari_sam.engine.interactive.window_predictor import WindowPredictor
+    from napari_sam.predictor import Predictor
     from napari_sam.widgets.engine_session import EngineSession
 
     def load(model, cache):
         if model != "default":
-            return WindowPredictor(model, cache=cache)
+            return Predictor(model, cache=cache)
         shared = default_predictor.sharing()
         shared.cache = cache
         return shared

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from napari.layers import Labels, Points, Shapes
 
-from napari_sam.engine.interactive.window_predictor import WindowPredictor
+from napari_sam.engine.embeddings.embedder import Embedder
 from napari_sam.layers.prompt_layers import PREVIEW_NAME
 
 A, B, C = (122, 182), (299, 269), (475, 482)  # three nuclei of the sample
@@ -183,16 +183,16 @@ class Slow:
     """Makes encoding take a while, and counts it."""
 
     def __init__(self, monkeypatch, seconds):
-        self.count, original = 0, WindowPredictor.embed
+        self.count, original = 0, Embedder.embed
 
-        def embed(predictor, window, cancelled=None, **kwargs):
+        def embed(embedder, window, cancelled=None, **kwargs):
             self.count += 1
             limit = time.monotonic() + seconds
             while time.monotonic() < limit:
                 time.sleep(0.01)
-            return original(predictor, window, cancelled, **kwargs)
+            return original(embedder, window, cancelled, **kwargs)
 
-        monkeypatch.setattr(WindowPredictor, "embed", embed)
+        monkeypatch.setattr(Embedder, "embed", embed)
 
 
 def test_the_window_lives_while_the_engine_works(window, nuclei, monkeypatch):

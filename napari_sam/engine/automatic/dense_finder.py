@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -11,8 +12,10 @@ from torch.nn import functional as F
 
 from napari_sam.engine.automatic.dense_maps import blend, dense_side
 from napari_sam.engine.automatic.object_finder import TileObjects, is_even
+from napari_sam.engine.automatic.region_windows import cover_region, even_starts, label_shape, network_record
+from napari_sam.engine.embeddings.window_objects import used_cells
 from napari_sam.engine.windows import Window
-from napari_sam.errors import CancelledError, PromptError
+from napari_sam.errors import CancelledError
 from src_models.watershed import scored_objects
 from src_models.watershed_settings import WatershedSettings
 
@@ -22,9 +25,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_sam.engine.embeddings.embedder import EmbedderHolder
     from napari_sam.engine.embeddings.embedding_cache import EmbeddingKey
     from napari_sam.engine.geometry import Box
-    from napari_sam.engine.interactive.window_predictor import WindowPredictor
 
 OVERLAP = 1 / 8
 """Of windows of one region, over their side; a quarter or a half finds no more (train splits)."""
@@ -32,20 +35,21 @@ OVERLAP = 1 / 8
 _STRETCH = 1.12  # windows may show so much more of the image where fewer of them do then; far less than a rung of scale
 _BATCH = 8  # windows encoded together where that is faster
 
-_OWN = WatershedSettings(min_predicted_iou=0.4)
+_DEFAULT_MODEL = WatershedSettings(min_predicted_iou=0.4)
 _MICRO_SAM = WatershedSettings(centre=0.5, foreground_sigma_px=1.0, sigma_px=1.6)
 _MICRO_SAM_LM = WatershedSettings(centre=0.4, min_area_px=100)
 
 
-def default_settings(predictor: WindowPredictor) -> WatershedSettings:
+def default_settings(predictor: EmbedderHolder) -> WatershedSettings:
     """How a model's maps become objects unless somebody says otherwise.
 
     For the default model what was best on the train splits of all data sets; for micro-sam's light-microscopy models
     and for the rest of its models, micro-sam's own.
     """
-    if predictor.runner.kind == "default":
-        return _OWN
-    return _MICRO_SAM_LM if predictor.model.endswith("_lm") else _MICRO_SAM
+    model = predictor.embedder.model
+    if model.kind == "default":
+        return _DEFAULT_MODEL
+    return _MICRO_SAM_LM if model.name.endswith("_lm") else _MICRO_SAM
 
 
 @dataclass(frozen=True)
@@ -91,7 +95,7 @@ class DenseFinder:
 
     Parameters
     ----------
-    predictor : WindowPredictor
+    predictor : EmbedderHolder
         With an image.
     settings : WatershedSettings, optional
         `default_settings` of the model by default.
@@ -111,28 +115,24 @@ class DenseFinder:
 
     def __init__(
         self,
-        predictor: WindowPredictor,
+        predictor: EmbedderHolder,
         settings: WatershedSettings | None = None,
         side: int | None = None,
         *,
         keep: bool = False,
     ) -> None:
-        self.predictor = predictor
+        self.embedder = predictor.embedder
         self.watershed = settings or default_settings(predictor)
         self._side, self.keep = side, keep
 
     @property
     def side(self) -> int:
         """Level-0 pixels that one window shows at factor 1."""
-        return self._side or dense_side(None, self.predictor.img_size, self.predictor.image.shape)
+        return self._side or dense_side(None, self.embedder.img_size, self.embedder.image.shape)
 
     def settings(self) -> dict[str, Any]:
         """Everything the answer depends on besides the pixels, as JSON holds it."""
-        predictor = self.predictor
-        key = predictor.key(Window((0, 0, 1, 1), predictor.img_size))
-        black_white = [list(predictor.normalisation.low), list(predictor.normalisation.high)]
-        about = {"method": self.method, "weights": key.weights, "precision": key.precision, "side": self.side}
-        return {**about, "normalisation": black_white, **asdict(self.watershed)}
+        return {"method": self.method, "side": self.side, **network_record(self.embedder), **asdict(self.watershed)}
 
     def read(self, region: Box, factor: int) -> list[DenseWindow]:
         """Read the pixels of the region's windows, scaled for the network.
@@ -150,21 +150,20 @@ class DenseFinder:
 
     def windows(self, region: Box, factor: int) -> list[Window]:
         """The windows that show a region. Raises as `read`."""
-        predictor = self.predictor
-        span, shape = self.side * factor, predictor.image.shape
+        span, shape = self.side * factor, self.embedder.image.shape
         whole = region == (0, 0, *shape)  # tiles of a larger image are to be seen alike
-        return dense_windows(region, span, factor, shape, predictor.img_size, stretch=whole)
+        return dense_windows(region, span, factor, shape, self.embedder.img_size, stretch=whole)
 
     def read_window(self, window: Window, factor: int) -> DenseWindow:
         """Read one of `windows`."""
-        predictor, span = self.predictor, self.side * factor
+        embedder, span = self.embedder, self.side * factor
         if span > max(window.shape) + factor:  # the whole image, and smaller than a prompt's window would show it
-            scale = predictor.img_size / span
+            scale = embedder.img_size / span
             seen = (max(1, round(window.shape[0] * scale)), max(1, round(window.shape[1] * scale)))
-            return DenseWindow(window, seen, None, predictor.pixels(window, seen))
-        key = predictor.key(window)
+            return DenseWindow(window, seen, None, embedder.pixels(window, seen))
+        key = embedder.key(window)
         return DenseWindow(
-            window, window.network_shape, key, None if key in predictor.cache else predictor.pixels(window)
+            window, window.network_shape, key, None if key in embedder.cache else embedder.pixels(window)
         )
 
     def compute(
@@ -179,47 +178,47 @@ class DenseFinder:
         CancelledError
             If `cancelled` said so.
         """
-        predictor = self.predictor
-        predictor.need_dense()
-        size = 1 if predictor.runner.device.type == "cpu" else _BATCH
+        embedder, runner = self.embedder, self.embedder.model.runner
+        embedder.model.load_dense_decoder()
+        size = 1 if runner.device.type == "cpu" else _BATCH
         out: list[DenseMaps] = []
         for start in range(0, len(read), size):
             if cancelled is not None and cancelled():
                 raise CancelledError("finding all objects was cancelled")
             some = read[start : start + size]
-            with predictor.priority_lock.background(cancelled):
+            with embedder.priority_lock.background(cancelled):
                 for one, embedding in zip(some, self._embeddings(some), strict=True):
-                    maps = predictor.runner.dense(embedding).numpy()
-                    rows, cols = (max(1, round(n * maps.shape[1] / predictor.img_size)) for n in one.shape)
+                    maps = runner.dense(embedding).numpy()
+                    rows, cols = used_cells(one.shape, maps.shape[1], embedder.img_size)
                     out.append(DenseMaps(one.window, maps[:, :rows, :cols]))
         return out
 
     def _embeddings(self, windows: list[DenseWindow]) -> list[torch.Tensor]:
         """Embeddings (1, 256, h, w) of windows, from the cache or computed together."""
-        predictor, runner = self.predictor, self.predictor.runner
-        found = [None if w.key is None else predictor.cache.get(w.key, runner.device, runner.dtype) for w in windows]
+        embedder, runner = self.embedder, self.embedder.model.runner
+        found = [None if w.key is None else embedder.cache.get(w.key, runner.device, runner.dtype) for w in windows]
         missing = [i for i, embedding in enumerate(found) if embedding is None]
         if missing:
             pixels = []
             for i in missing:
                 one = windows[i]
-                pixels.append(predictor.pixels(one.window, one.shape) if one.pixels is None else one.pixels)
+                pixels.append(embedder.pixels(one.window, one.shape) if one.pixels is None else one.pixels)
             for i, embedding in zip(missing, runner.encode(pixels).split(1), strict=True):
                 found[i] = embedding
                 if self.keep and (key := windows[i].key) is not None:
-                    predictor.cache.put(key, embedding)
+                    embedder.cache.put(key, embedding)
         return [embedding for embedding in found if embedding is not None]
 
     def finish(self, region: Box, factor: int, computed: list[DenseMaps]) -> TileObjects:
         """Flood the maps, and keep the objects that they are sure enough of."""
         maps = self.maps(region, factor, computed)
-        scored = scored_objects(maps, self.watershed, self.side / self.predictor.img_size)
+        scored = scored_objects(maps, self.watershed, self.side / self.embedder.img_size)
         return TileObjects(scored.labels, scored.predicted_iou, scored.stability_score)
 
     def maps(self, region: Box, factor: int, computed: list[DenseMaps]) -> NDArray[np.float32]:
         """The region's maps (3, h, w), one value per label pixel, blended from those of its windows."""
-        y0, x0, y1, x1 = region
-        shape = (-(-(y1 - y0) // factor), -(-(x1 - x0) // factor))
+        y0, x0 = region[:2]
+        shape = label_shape(region, factor)
         maps_of = {}
         windows = []
         for one in computed:
@@ -263,13 +262,8 @@ def dense_windows(
     >>> [w.bbox for w in dense_windows((100, 0, 200, 90), 512, 1, (400, 4000), 512)]
     [(0, 0, 400, 512)]
     """
-    y0, x0, y1, x1 = region
-    if not (0 <= y0 < y1 <= image_shape[0] and 0 <= x0 < x1 <= image_shape[1]):
-        raise PromptError(f"region {region}: empty, or not inside the image of shape {image_shape}")
     span = _stretched(region, span) if stretch else span
-    least = math.ceil(OVERLAP * span)
-    spans = [_spans(region[axis], region[axis + 2], span, least, (factor, image_shape[axis])) for axis in (0, 1)]
-    return [Window((a, c, b, d), img_size) for a, b in spans[0] for c, d in spans[1]]
+    return cover_region(region, image_shape, img_size, partial(_window_spans, span=span, factor=factor))
 
 
 def _stretched(region: Box, span: int) -> int:
@@ -288,16 +282,14 @@ def _stretched(region: Box, span: int) -> int:
     return best
 
 
-def _spans(low: int, high: int, span: int, overlap: int, grid: tuple[int, int]) -> list[tuple[int, int]]:
-    """Windows along one axis, evenly spread, `overlap` or more in common; `grid` is the factor and the axis' size."""
-    factor, size = grid
+def _window_spans(low: int, high: int, size: int, *, span: int, factor: int) -> list[tuple[int, int]]:
+    """Return start and end of windows along an axis: evenly spread, `OVERLAP` or more in common."""
     if high - low <= span:  # one window, with the region in its middle
         start = min(max(0, (low + high - span) // 2), max(0, size - span))
         start = low - (low - start) // factor * factor
         return [(start, min(start + span, size))]
-    count = 1 + math.ceil((high - low - span) / (span - overlap))
-    last = math.ceil((high - low - span) / factor)  # start of the last one, in label pixels of the region
-    starts = [low + round(last * i / (count - 1)) * factor for i in range(count)]
+    count = 1 + math.ceil((high - low - span) / (span - math.ceil(OVERLAP * span)))
+    starts = even_starts(low, math.ceil((high - low - span) / factor), count, factor)
     return [(start, min(start + span, size)) for start in starts]
 
 

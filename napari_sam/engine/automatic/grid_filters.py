@@ -1,4 +1,4 @@
-"""Points and crops of grid mode, and the filters that its masks must pass."""
+"""Points and crops of grid mode, and the filters that masks must pass."""
 
 from __future__ import annotations
 

@@ -10,24 +10,22 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.engine.automatic.grid_filters import box_nms, flatten_masks, point_grid
-from napari_sam.engine.automatic.grid_logits import Frame
+from napari_sam.engine.automatic.grid_logits import MaskFrame
 from napari_sam.engine.automatic.grid_masks import WindowMask, ask_points, choose, tidied
 from napari_sam.engine.automatic.grid_settings import GridSettings
-from napari_sam.engine.automatic.mask_generator import FoundMask, MaskGenerator
 from napari_sam.engine.automatic.object_finder import TileObjects, is_even
+from napari_sam.engine.automatic.region_windows import cover_region, even_starts, label_shape, network_record
 from napari_sam.engine.geometry import Box
-from napari_sam.engine.windows import Window
-from napari_sam.errors import PromptError, SettingsError
+from napari_sam.errors import SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from napari_sam.engine.automatic.grid_logits import Candidate
-    from napari_sam.engine.interactive.window_predictor import WindowPredictor
-
-__all__ = ["FoundMask", "GridFinder", "GridSettings", "MaskGenerator"]
+    from napari_sam.engine.automatic.grid_logits import MaskCandidate
+    from napari_sam.engine.embeddings.embedder import EmbedderHolder
+    from napari_sam.engine.windows import Window
 
 _OVERLAP = 0.25  # of windows of one region, over their side
 _CUT_PX = 4.0  # a mask so near to its window's edge is cut by it, pixels of the network's input
@@ -46,8 +44,8 @@ class _Asked:
     """A window and the masks in it that may pass."""
 
     window: Window
-    frame: Frame
-    candidates: list[Candidate]
+    frame: MaskFrame
+    candidates: list[MaskCandidate]
 
 
 class GridFinder:
@@ -55,7 +53,7 @@ class GridFinder:
 
     Parameters
     ----------
-    predictor : WindowPredictor
+    predictor : EmbedderHolder
         With an image; prompts are plain points, without hypotheses or tidying.
     settings : GridSettings, optional
         `GridSettings.for_model` by default. `points_per_side` counts per window. Crop layers are not used: coarser
@@ -78,11 +76,11 @@ class GridFinder:
     method = "grid"
 
     def __init__(
-        self, predictor: WindowPredictor, settings: GridSettings | None = None, *, side: int | None = None
+        self, predictor: EmbedderHolder, settings: GridSettings | None = None, *, side: int | None = None
     ) -> None:
-        self.predictor = predictor
-        self.grid = settings or GridSettings.for_model(predictor.runner.kind)
-        self.side = predictor.img_size if side is None else int(side)
+        self.embedder = predictor.embedder
+        self.grid = settings or GridSettings.for_model(self.embedder.model.kind)
+        self.side = self.embedder.img_size if side is None else int(side)
         if self.side <= 0:
             raise SettingsError(f"side {side}: give a positive number of level-0 pixels")
         if self.grid.crop_n_layers:
@@ -93,16 +91,12 @@ class GridFinder:
 
     def settings(self) -> dict[str, Any]:
         """Everything the answer depends on besides the pixels, as JSON holds it."""
-        predictor = self.predictor
-        key = predictor.key(Window((0, 0, 1, 1), predictor.img_size))
-        black_white = [list(predictor.normalisation.low), list(predictor.normalisation.high)]
-        about = {"method": self.method, "side": self.side, "weights": key.weights, "precision": key.precision}
-        return {**about, "normalisation": black_white, **self.grid.as_dict()}
+        return {"method": self.method, "side": self.side, **network_record(self.embedder), **self.grid.as_dict()}
 
     def read(self, region: Box, factor: int) -> list[_Read]:
         """Read the pixels of the region's windows, scaled for the network."""
-        windows = region_windows(region, self.side, factor, self.predictor.image.shape, self.predictor.img_size)
-        return [_Read(window, self.predictor.pixels(window)) for window in windows]
+        windows = region_windows(region, self.side, factor, self.embedder.image.shape, self.embedder.img_size)
+        return [_Read(window, self.embedder.pixels(window)) for window in windows]
 
     def sees_nothing(self, read: list[_Read]) -> bool:
         """Whether every window is even: background of a slide, or what was never scanned."""
@@ -118,8 +112,8 @@ class GridFinder:
         CancelledError
             If `cancelled` said so.
         """
-        runner, out = self.predictor.runner, []
-        turn = partial(self.predictor.priority_lock.background, cancelled)
+        runner, out = self.embedder.model.runner, []
+        turn = partial(self.embedder.priority_lock.background, cancelled)
         low, high = np.array(region[:2]), np.array(region[2:])
         for one in read:
             window = one.window
@@ -136,7 +130,7 @@ class GridFinder:
 
     def finish(self, region: Box, factor: int, computed: list[_Asked]) -> TileObjects:
         """Filter, drop duplicates and lay flat."""
-        shape = (-(-(region[2] - region[0]) // factor), -(-(region[3] - region[1]) // factor))
+        shape = label_shape(region, factor)
         masks: list[WindowMask] = []
         corners: list[tuple[int, int]] = []
         for one in computed:
@@ -163,12 +157,12 @@ class GridFinder:
         )
 
 
-def window_frame(window: Window, factor: int, side: int) -> Frame:
+def window_frame(window: Window, factor: int, side: int) -> MaskFrame:
     """Label pixels of a window, `factor` level-0 pixels each, on its low-res logits of `side` x `side`."""
     shape = tuple(-(-n // factor) for n in window.shape)
     scale = window.scale
     network = (shape[0] * factor * scale[0], shape[1] * factor * scale[1])
-    return Frame((shape[0], shape[1]), network, window.img_size, side)
+    return MaskFrame((shape[0], shape[1]), network, window.img_size, side)
 
 
 def region_windows(region: Box, side: int, factor: int, image_shape: tuple[int, int], img_size: int) -> list[Window]:
@@ -197,20 +191,16 @@ def region_windows(region: Box, side: int, factor: int, image_shape: tuple[int, 
     >>> [w.bbox for w in region_windows((0, 0, 600, 512), 512, 1, (4000, 4000), 1024)]
     [(0, 0, 512, 512), (88, 0, 600, 512)]
     """
-    y0, x0, y1, x1 = region
-    if not (0 <= y0 < y1 <= image_shape[0] and 0 <= x0 < x1 <= image_shape[1]):
-        raise PromptError(f"region {region}: empty, or not inside the image of shape {image_shape}")
-    spans = [_spans(region[axis], region[axis + 2], side * factor, factor, image_shape[axis]) for axis in (0, 1)]
-    return [Window((a, c, b, d), img_size) for a, b in spans[0] for c, d in spans[1]]
+    return cover_region(region, image_shape, img_size, partial(_window_spans, span=side * factor, factor=factor))
 
 
-def _spans(low: int, high: int, length: int, factor: int, size: int) -> list[tuple[int, int]]:
-    """Windows along one axis, `length` level-0 pixels each or less at the image's end."""
-    if high - low <= length:
-        inwards = min(max(0, low + length - size), low) // factor * factor
+def _window_spans(low: int, high: int, size: int, *, span: int, factor: int) -> list[tuple[int, int]]:
+    """Return start and end of windows along an axis, `span` level-0 pixels long or cut at the image's end."""
+    if high - low <= span:
+        inwards = min(max(0, low + span - size), low) // factor * factor
         start = low - inwards
-        return [(start, min(start + length, size))]
-    last = -(-(high - low - length) // factor) * factor  # start of the last one, from `low`
-    count = 1 + math.ceil(last / (length * (1 - _OVERLAP)))
-    starts = {low + round(last * i / (count - 1) / factor) * factor for i in range(count)}
-    return [(start, min(start + length, size)) for start in sorted(starts)]
+        return [(start, min(start + span, size))]
+    last = -(-(high - low - span) // factor)
+    count = 1 + math.ceil(last * factor / (span * (1 - _OVERLAP)))
+    starts = set(even_starts(low, last, count, factor))
+    return [(start, min(start + span, size)) for start in sorted(starts)]

@@ -21,7 +21,7 @@ STRIP_PX = 1 << 20
 
 
 @dataclass(frozen=True)
-class Frame:
+class MaskFrame:
     """How the pixels of a window's masks lie on its low-res logits.
 
     Attributes
@@ -66,7 +66,7 @@ class Frame:
 
 
 @dataclass(frozen=True)
-class Candidate:
+class MaskCandidate:
     """A mask that may pass, as the part of its low-res logits that matters.
 
     Attributes
@@ -88,12 +88,12 @@ class Candidate:
 
 
 @dataclass(frozen=True)
-class Measured:
+class MeasuredMask:
     """What is known of a candidate once it was enlarged.
 
     Attributes
     ----------
-    candidate : Candidate
+    candidate : MaskCandidate
         Which.
     box : (int, int, int, int)
         (y0, x0, y1, x1), pixels of the frame, half-open, tight.
@@ -103,20 +103,22 @@ class Measured:
         From the enlarged logits.
     """
 
-    candidate: Candidate
+    candidate: MaskCandidate
     box: Box
     area: int
     stability_score: float
 
 
-def enlarge(candidate: Candidate, frame: Frame, region: tuple[int, int, int, int] | None = None) -> tuple[Box, Tensor]:
+def enlarge(
+    candidate: MaskCandidate, frame: MaskFrame, region: tuple[int, int, int, int] | None = None
+) -> tuple[Box, Tensor]:
     """Logits of a candidate at the frame's pixels.
 
     Parameters
     ----------
-    candidate : Candidate
+    candidate : MaskCandidate
         Which.
-    frame : Frame
+    frame : MaskFrame
         Where its pixels lie.
     region : (int, int, int, int), optional
         (y0, x0, y1, x1), pixels of the frame; all that the candidate reaches by default.
@@ -140,7 +142,7 @@ def enlarge(candidate: Candidate, frame: Frame, region: tuple[int, int, int, int
     return Box(y0, x0, y1, x1), values
 
 
-def _pixels(candidate: Candidate, frame: Frame) -> Box:
+def _pixels(candidate: MaskCandidate, frame: MaskFrame) -> Box:
     """The pixels that lie between a candidate's logits."""
     spans = []
     for axis in (0, 1):
@@ -151,7 +153,7 @@ def _pixels(candidate: Candidate, frame: Frame) -> Box:
     return Box(y0, x0, y1, x1)
 
 
-def measure(candidate: Candidate, frame: Frame, offset: float) -> Measured | None:
+def measure(candidate: MaskCandidate, frame: MaskFrame, offset: float) -> MeasuredMask | None:
     """Box, area and stability score of the enlarged mask; None if it is empty."""
     y0, x0, y1, x1 = _pixels(candidate, frame)
     step = max(1, STRIP_PX // max(1, x1 - x0))
@@ -169,10 +171,10 @@ def measure(candidate: Candidate, frame: Frame, offset: float) -> Measured | Non
         return None
     at_y, at_x = np.flatnonzero(np.concatenate(rows)), np.flatnonzero(cols)
     box = Box(int(at_y[0]), int(at_x[0]), int(at_y[-1]) + 1, int(at_x[-1]) + 1).shift(y0, x0)
-    return Measured(candidate, box, area, strict / loose)
+    return MeasuredMask(candidate, box, area, strict / loose)
 
 
-def draw(one: Measured, frame: Frame) -> NDArray[np.bool_]:
+def draw(one: MeasuredMask, frame: MaskFrame) -> NDArray[np.bool_]:
     """The enlarged mask in its box, (h, w)."""
     y0, x0, y1, x1 = one.box
     mask = np.zeros((y1 - y0, x1 - x0), bool)

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from napari_sam.engine.automatic.grid_filters import EDGE_PX, box_nms, cut_by_crop, without_small_regions
-from napari_sam.engine.automatic.grid_logits import Candidate, Frame, Measured, draw, measure
+from napari_sam.engine.automatic.grid_logits import MaskCandidate, MaskFrame, MeasuredMask, draw, measure
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import CancelledError
 from src_models.networks.point_decoder import PointDecoder
@@ -57,11 +57,11 @@ def ask_points(
     runner: Runner,
     embedding: Tensor,
     points: NDArray[np.float64],
-    frame: Frame,
+    frame: MaskFrame,
     settings: GridSettings,
     turn: Callable[[], AbstractContextManager[None]],
     cancelled: Callable[[], bool] | None = None,
-) -> list[Candidate]:
+) -> list[MaskCandidate]:
     """Decode all points of a window, and keep what may pass the filters.
 
     Parameters
@@ -72,7 +72,7 @@ def ask_points(
         (1, 256, h, w) of the window.
     points : ndarray of float
         (P, 2) as (y, x), pixels of the network's input.
-    frame : Frame
+    frame : MaskFrame
         Of the masks.
     settings : GridSettings
         What the filters ask.
@@ -83,7 +83,7 @@ def ask_points(
 
     Returns
     -------
-    list of Candidate
+    list of MaskCandidate
         In the order of `points`. Their predicted IoU passes; the stability of those left out cannot.
 
     Raises
@@ -96,7 +96,7 @@ def ask_points(
     covered = _Cover(frame, points) if settings.skip_covered else None
     size = settings.points_per_batch or (_BATCH_CPU if runner.device.type == "cpu" else _BATCH_DEVICE)
     waiting = np.arange(len(points)) if covered is None else _spread_out(points)
-    found: list[Candidate] = []
+    found: list[MaskCandidate] = []
     while len(waiting):
         if cancelled is not None and cancelled():
             raise CancelledError("the search for objects was cancelled")
@@ -111,8 +111,8 @@ def ask_points(
 
 
 def _promising(
-    decoder: PointDecoder, state: PointTokens, asked: NDArray[np.intp], frame: Frame, settings: GridSettings
-) -> list[Candidate]:
+    decoder: PointDecoder, state: PointTokens, asked: NDArray[np.intp], frame: MaskFrame, settings: GridSettings
+) -> list[MaskCandidate]:
     """Masks of a batch whose predicted IoU passes and whose stability may."""
     passes = state.predicted_iou[:, 1:]
     passes = passes > settings.pred_iou_thresh if settings.pred_iou_thresh > 0 else torch.ones_like(passes) > 0
@@ -129,7 +129,7 @@ def _promising(
     return _candidates(logits, judged, points, settings.stability_score_offset)
 
 
-def _candidates(logits: Tensor, judged: Tensor, points: NDArray[np.intp], offset: float) -> list[Candidate]:
+def _candidates(logits: Tensor, judged: Tensor, points: NDArray[np.intp], offset: float) -> list[MaskCandidate]:
     """Masks (m, H, W) cut to where they may be above the lowest threshold; those that nowhere are, are left out."""
     inside = logits > -offset
     out = []
@@ -138,7 +138,7 @@ def _candidates(logits: Tensor, judged: Tensor, points: NDArray[np.intp], offset
             continue
         (top, bottom), (left, right) = _reach(rows), _reach(cols)
         part = one[top:bottom, left:right].clone()  # a slice would keep the whole batch in memory
-        out.append(Candidate(part, (top, left), float(iou), int(point)))
+        out.append(MaskCandidate(part, (top, left), float(iou), int(point)))
     return out
 
 
@@ -146,11 +146,11 @@ def every_mask(
     runner: Runner,
     embedding: Tensor,
     points: NDArray[np.float64],
-    frame: Frame,
+    frame: MaskFrame,
     *,
     slots: slice = slice(1, 4),
     offset: float = 1.0,
-) -> list[list[Candidate]]:
+) -> list[list[MaskCandidate]]:
     """Decode all points of a window and keep all masks, filtered by nothing.
 
     Parameters
@@ -164,14 +164,14 @@ def every_mask(
 
     Returns
     -------
-    list of list of Candidate
+    list of list of MaskCandidate
         For each slot, in the order of `points`; a mask whose logits are nowhere so high is missing.
     """
     decoder = PointDecoder(runner.net, runner.dtype, embedding)
     xy = torch.from_numpy(np.ascontiguousarray(points[:, ::-1], np.float32))
     size = _ALL_CPU if runner.device.type == "cpu" else _BATCH_DEVICE
     height, width = frame.used
-    out: list[list[Candidate]] = [[] for _ in range(*slots.indices(4))]
+    out: list[list[MaskCandidate]] = [[] for _ in range(*slots.indices(4))]
     for first in range(0, len(points), size):
         asked = np.arange(first, min(first + size, len(points)))
         with torch.inference_mode():
@@ -183,7 +183,7 @@ def every_mask(
     return out
 
 
-def _may_be_stable(logits: Tensor, frame: Frame, settings: GridSettings) -> Tensor:
+def _may_be_stable(logits: Tensor, frame: MaskFrame, settings: GridSettings) -> Tensor:
     """Which masks (m, H, W) are not empty and can have the stability score that is asked for: (m,) bool.
 
     An enlarged logit lies between the least and the greatest of the four around it. So from four neighbours it
@@ -209,8 +209,8 @@ def _reach(hit: Tensor) -> tuple[int, int]:
 
 
 def choose(
-    candidates: Sequence[Candidate],
-    frame: Frame,
+    candidates: Sequence[MaskCandidate],
+    frame: MaskFrame,
     settings: GridSettings,
     place: tuple[Box, Box] | None = None,
     edge_px: int = EDGE_PX,
@@ -219,9 +219,9 @@ def choose(
 
     Parameters
     ----------
-    candidates : sequence of Candidate
+    candidates : sequence of MaskCandidate
         Of one window.
-    frame : Frame
+    frame : MaskFrame
         Of its masks.
     settings : GridSettings
         What the filters ask.
@@ -252,7 +252,7 @@ def choose(
     return [_rendered(found[i], frame) for i in box_nms(boxes, scores, settings.box_nms_thresh)]
 
 
-def _rendered(one: Measured, frame: Frame) -> WindowMask:
+def _rendered(one: MeasuredMask, frame: MaskFrame) -> WindowMask:
     candidate = one.candidate
     mask = draw(one, frame)
     return WindowMask(mask, one.box, candidate.predicted_iou, one.stability_score, candidate.point)
@@ -311,13 +311,13 @@ def _without_specks(
 class _Cover:
     """Where confident masks lie, on the grid of low-res logits."""
 
-    def __init__(self, frame: Frame, points: NDArray[np.float64]) -> None:
+    def __init__(self, frame: MaskFrame, points: NDArray[np.float64]) -> None:
         self.covered = np.zeros(frame.used, bool)
         cells = (points * (frame.side / frame.img_size)).astype(np.intp)
         self.cells = np.minimum(cells, np.array(self.covered.shape) - 1)
 
     def without(
-        self, waiting: NDArray[np.intp], found: Sequence[Candidate], settings: GridSettings
+        self, waiting: NDArray[np.intp], found: Sequence[MaskCandidate], settings: GridSettings
     ) -> NDArray[np.intp]:
         """The points that still wait and are not covered once `found` is drawn."""
         for one in found:

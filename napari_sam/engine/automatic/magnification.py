@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.engine.interactive.window_predictor import WindowPredictor
+    from napari_sam.engine.embeddings.embedder import EmbedderHolder
     from src_models.watershed_settings import WatershedSettings
 
 _RUNG = math.sqrt(2.0)
@@ -54,7 +54,7 @@ class DenseScale:
 
 
 def estimate_diameter(
-    predictor: WindowPredictor,
+    predictor: EmbedderHolder,
     region: tuple[int, int, int, int] | None = None,
     samples: int = 3,
     cancelled: Callable[[], bool] | None = None,
@@ -65,7 +65,7 @@ def estimate_diameter(
 
 
 def estimate_scale(
-    predictor: WindowPredictor,
+    predictor: EmbedderHolder,
     region: tuple[int, int, int, int] | None = None,
     *,
     settings: WatershedSettings | None = None,
@@ -76,7 +76,7 @@ def estimate_scale(
 
     Parameters
     ----------
-    predictor : WindowPredictor
+    predictor : EmbedderHolder
         With an image and a dense decoder.
     region : (int, int, int, int), optional
         (y0, x0, y1, x1), level-0 pixels; the whole image by default.
@@ -99,7 +99,7 @@ def estimate_scale(
     CancelledError
         If `cancelled` said so.
     """
-    box = check_region(region, predictor.image.shape, None)
+    box = check_region(region, predictor.embedder.image.shape, None)
     look = _Looker(predictor, box, settings or default_settings(predictor), samples, cancelled)
     best, rung = look.at(0), 0
     for way, worth in ((1, 0.0), (-1, _WORTH)):
@@ -109,19 +109,19 @@ def estimate_scale(
 
 
 def find_instances(
-    predictor: WindowPredictor,
+    predictor: EmbedderHolder,
     region: Box,
     diameter_px: float | None = None,
     settings: WatershedSettings | None = None,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> NDArray[np.int32]:
-    """All objects of a region that fits into memory; see `WindowPredictor.instances`."""
+    """All objects of a region that fits into memory; see `EmbedderHolder.instances`."""
     if diameter_px is None:
         scale = estimate_scale(predictor, region, settings=settings, cancelled=cancelled)
         side = None if scale is None else scale.side
     else:
-        side = dense_side(diameter_px, predictor.img_size, predictor.image.shape)
+        side = dense_side(diameter_px, predictor.embedder.img_size, predictor.embedder.image.shape)
     finder = DenseFinder(predictor, settings, side, keep=True)
     windows = finder.windows(region, 1)
     computed = []
@@ -137,7 +137,7 @@ class _Looker:
 
     def __init__(
         self,
-        predictor: WindowPredictor,
+        predictor: EmbedderHolder,
         region: Box,
         settings: WatershedSettings,
         samples: int,
@@ -146,21 +146,22 @@ class _Looker:
         self.predictor, self.region, self.cancelled = predictor, region, cancelled
         self.settings = replace(settings, min_predicted_iou=0.0)
         self.samples = samples
-        self.first = dense_side(None, predictor.img_size, predictor.image.shape)
+        self.img_size, self.image_shape = predictor.embedder.img_size, predictor.embedder.image.shape
+        self.first = dense_side(None, self.img_size, self.image_shape)
         self._centres: list[tuple[int, int]] | None = None
         self._seen: dict[int, DenseScale | None] = {}
 
     def at(self, rung: int) -> DenseScale | None:
         """What is found when the windows show 2^(rung / 2) times as much as they do at first."""
         side = round(self.first * _RUNG**rung)
-        if not 1 / _FARTHEST <= side / self.predictor.img_size * 1.001 <= _FARTHEST * 1.01:
+        if not 1 / _FARTHEST <= side / self.img_size * 1.001 <= _FARTHEST * 1.01:
             return None
         if rung not in self._seen:
             self._seen[rung] = self._judge(side)
         return self._seen[rung]
 
     def _judge(self, side: int) -> DenseScale | None:
-        factor = 1 << max(0, int(math.log2(side / self.predictor.img_size) + 1e-6))
+        factor = 1 << max(0, int(math.log2(side / self.img_size) + 1e-6))
         finder = DenseFinder(self.predictor, self.settings, side // factor, keep=True)
         diameters: list[NDArray[np.float64]] = []
         sure: list[NDArray[np.float32]] = []
@@ -174,13 +175,13 @@ class _Looker:
         if not len(d):
             return None
         certain = d[q >= _CERTAIN] if (q >= _CERTAIN).any() else d
-        strange = abs(math.log2(np.median(d) * self.predictor.img_size / side / NATURAL_PX))
+        strange = abs(math.log2(np.median(d) * self.img_size / side / NATURAL_PX))
         score = float((d * q).sum() / d.sum()) - _STRANGE * strange
         return DenseScale(side, float(np.median(certain)), score)
 
     def _boxes(self, side: int) -> list[Box]:
         """What is looked at: the region, or samples of it one window large."""
-        shape, size = self.predictor.image.shape, self.predictor.img_size
+        shape, size = self.image_shape, self.img_size
         whole = self.region == (0, 0, *shape)
         if len(dense_windows(self.region, side, 1, shape, size, stretch=whole)) <= self.samples + 1:
             return [self.region]
@@ -200,7 +201,7 @@ class _Looker:
     def _places(self) -> list[tuple[int, int]]:
         """Centres of the samples: where most of the foreground is, seen from afar."""
         y0, x0, y1, x1 = self.region
-        size = self.predictor.img_size
+        size = self.img_size
         span = _OVERVIEW * size
         middles = [(0.5, 0.5), (0.2, 0.3), (0.8, 0.7), (0.3, 0.8), (0.7, 0.2)][: max(1, self.samples)]
         views = list(

@@ -9,13 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
 from napari_sam.engine.automatic.grid_filters import box_nms, crop_boxes, point_grid
-from napari_sam.engine.automatic.grid_logits import Frame
+from napari_sam.engine.automatic.grid_logits import MaskFrame
 from napari_sam.engine.automatic.grid_masks import WindowMask, ask_points, choose, tidied
 from napari_sam.engine.automatic.grid_settings import GridSettings
 from napari_sam.engine.geometry import Box
+from napari_sam.engine.window_pixels import scale_rgb
 from napari_sam.engine.windows import Window
 from napari_sam.errors import CancelledError, ImageError
 from src_models.runtime import Runner
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.engine.interactive.window_predictor import WindowPredictor
+    from napari_sam.engine.embeddings.embedder import EmbedderHolder
 
 
 @dataclass(frozen=True, repr=False)
@@ -81,7 +81,7 @@ class MaskGenerator:
 
     Parameters
     ----------
-    predictor : WindowPredictor or Runner
+    predictor : EmbedderHolder or Runner
         Whose network is asked. Prompts are plain points: no hypotheses, no tidying.
     settings : GridSettings, optional
         SAM's defaults by default.
@@ -100,10 +100,10 @@ class MaskGenerator:
     True
     """
 
-    def __init__(self, predictor: WindowPredictor | Runner, settings: GridSettings | None = None) -> None:
-        self.runner = predictor if isinstance(predictor, Runner) else predictor.runner
+    def __init__(self, predictor: EmbedderHolder | Runner, settings: GridSettings | None = None) -> None:
+        self.runner = predictor if isinstance(predictor, Runner) else predictor.embedder.model.runner
         self.settings = settings or GridSettings()
-        self._lock = None if isinstance(predictor, Runner) else predictor.priority_lock
+        self._lock = None if isinstance(predictor, Runner) else predictor.embedder.priority_lock
 
     def generate(
         self,
@@ -165,26 +165,18 @@ class MaskGenerator:
         """Masks of a crop, in its frame, and its points in the image's."""
         y0, x0, y1, x1 = crop
         window = Window(crop, self.runner.img_size)
-        pixels = resized(rgb[y0:y1, x0:x1], window.network_shape)
+        pixels = scale_rgb(rgb[y0:y1, x0:x1], window.network_shape)
         turn: Callable[[], Any] = nullcontext if self._lock is None else partial(self._lock.background, cancelled)
         if cancelled is not None and cancelled():
             raise CancelledError("the search for objects was cancelled")
         with turn():
             embedding = self.runner.encode([pixels])
-        frame = Frame(window.shape, window.network_shape, window.img_size, 4 * int(embedding.shape[-1]))
+        frame = MaskFrame(window.shape, window.network_shape, window.img_size, 4 * int(embedding.shape[-1]))
         points = point_grid(self.settings.points_in_layer(layer)) * window.shape
         asked = points * window.scale
         candidates = ask_points(self.runner, embedding, asked, frame, self.settings, turn, cancelled)
         whole = Box(0, 0, rgb.shape[0], rgb.shape[1])
         return choose(candidates, frame, self.settings, (crop, whole)), points + np.array(crop[:2])
-
-
-def resized(rgb: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Pixels as the network sees them: (h, w, 3) scaled as SAM scales."""
-    if rgb.shape[:2] == shape:
-        return rgb
-    scaled = Image.fromarray(np.ascontiguousarray(rgb)).resize(shape[::-1], Image.Resampling.BILINEAR)
-    return np.asarray(scaled)
 
 
 def _as_rgb(image: NDArray[np.uint8]) -> NDArray[np.uint8]:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from napari_sam.engine.embeddings.window_objects import detect_objects
+from napari_sam.engine.geometry import Box
 from napari_sam.engine.windows import Hints, Window, click_window, grid_window, ladder_side, whole_window
 from napari_sam.errors import CancelledError, PromptError, SettingsError, StoreError
 
@@ -20,8 +22,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
+    from napari_sam.engine.embeddings.embedder import Embedder, EmbedderHolder
     from napari_sam.engine.embeddings.embedding_cache import EmbeddingKey
-    from napari_sam.engine.interactive.window_predictor import WindowPredictor
 
 _AHEAD = 3  # batches that are read while one is encoded
 _BATCH = 8  # windows encoded together on a GPU
@@ -113,7 +115,7 @@ def plan_windows(
 
 
 def precompute(
-    predictor: WindowPredictor,
+    predictor: EmbedderHolder,
     region: tuple[int, int, int, int] | None = None,
     *,
     side: int | None = None,
@@ -129,7 +131,7 @@ def precompute(
 
     Parameters
     ----------
-    predictor : WindowPredictor
+    predictor : EmbedderHolder
         With an image, and a cache on disk unless everything fits into memory.
     region : (int, int, int, int), optional
         (y0, x0, y1, x1) in level-0 pixels, half-open; the whole image by default.
@@ -170,14 +172,15 @@ def precompute(
     >>> precompute(predictor, region=(0, 0, 300, 200), coarser=False)
     PrecomputeReport(windows=1, encoded=1, sides_px=(512,))
     """
-    shape, img_size = predictor.image.shape, predictor.img_size
+    embedder = predictor.embedder
+    shape, img_size = embedder.image.shape, embedder.img_size
     for name, value in (("side", side), ("diameter_px", diameter_px)):
         if value is not None and not value > 0:
             raise SettingsError(f"{name} {value}: give a positive number of level-0 pixels")
     chosen = click_side(shape, img_size, diameter_px) if side is None else ladder_side(side, img_size)
     windows = plan_windows(_checked(region, shape), chosen, shape, img_size, coarser)
-    run = _Run(predictor, len(windows))
-    size = _BATCH if predictor.runner.device.type == "cuda" else 1
+    run = _Run(embedder, len(windows))
+    size = _BATCH if embedder.model.runner.device.type == "cuda" else 1
     # The same batches in every run, whatever is there already: a network may round differently in another batch.
     batches = [windows[i : i + size] for i in range(0, len(windows), size)]
     try:
@@ -199,8 +202,8 @@ def precompute(
 class _Run:
     """One run: reading ahead in a thread, encoding here, the rest in threads behind."""
 
-    def __init__(self, predictor: WindowPredictor, windows: int) -> None:
-        self.predictor, self.windows = predictor, windows
+    def __init__(self, embedder: Embedder, windows: int) -> None:
+        self.embedder, self.windows = embedder, windows
         self.encoded = 0
         self.reader = ThreadPoolExecutor(1, "precompute-read")
         self.finishers = ThreadPoolExecutor(_FINISHERS, "precompute-finish")
@@ -221,8 +224,8 @@ class _Run:
     def encode(self, prepared: list[_Prepared], cancelled: Callable[[], bool] | None) -> None:
         """Encode a batch when no click wants to be answered."""
         self.check()
-        with self.predictor.priority_lock.background(cancelled):
-            embeddings = self.predictor.runner.encode([p.pixels for p in prepared])
+        with self.embedder.priority_lock.background(cancelled):
+            embeddings = self.embedder.model.runner.encode([p.pixels for p in prepared])
         if not self.encoded:
             self._check_room(prepared[0].key, embeddings)
         self.encoded += sum(p.wanted for p in prepared)
@@ -234,45 +237,45 @@ class _Run:
         """Write what is on its way."""
         self.reader.shutdown(cancel_futures=True)
         self.finishers.shutdown()
-        self.predictor.cache.flush()
+        self.embedder.cache.flush()
 
     def check(self) -> None:
         """Raise what went wrong behind."""
         while self.behind and self.behind[0].done():
             self.behind.popleft().result()
-        if self.predictor.cache.problem is not None:
-            raise StoreError(self.predictor.cache.problem)
+        if self.embedder.cache.problem is not None:
+            raise StoreError(self.embedder.cache.problem)
 
     def _read(self, batch: list[Window]) -> list[_Prepared]:
-        wanted = [not self._is_there(self.predictor.key(w)) for w in batch]
+        wanted = [not self._is_there(self.embedder.key(w)) for w in batch]
         if not any(wanted):
             return []
-        return [_Prepared(w, *self.predictor.prepare(w), want) for w, want in zip(batch, wanted, strict=True)]
+        return [_Prepared(w, *self.embedder.read(w), want) for w, want in zip(batch, wanted, strict=True)]
 
     def _is_there(self, key: EmbeddingKey) -> bool:
-        keys = [key, self.predictor.objects_key(key)] if self.predictor.hypotheses else [key]
-        there = [self.predictor.cache.touch(k) for k in keys]  # each, so that room is not made at its cost
+        keys = [key, self.embedder.objects_key(key)] if self.embedder.hypotheses else [key]
+        there = [self.embedder.cache.touch(k) for k in keys]  # each, so that room is not made at its cost
         return all(there)
 
     def _keep(self, prepared: list[_Prepared], embeddings: Tensor) -> None:
         """Put a batch into the cache, with the objects that the dense decoder sees there."""
-        predictor, cache = self.predictor, self.predictor.cache
+        embedder, cache = self.embedder, self.embedder.cache
         for i, p in enumerate(prepared):
             if not p.wanted:
                 continue
             embedding = embeddings[i : i + 1].clone()  # a slice would keep the whole batch in memory
             cache.put(p.key, embedding, memory=False, wait=True)
-            if predictor.hypotheses:
-                labels = torch.from_numpy(predictor.find_objects(p.window, embedding))
-                cache.put(predictor.objects_key(p.key), labels, memory=False, wait=True)
+            if embedder.hypotheses:
+                labels = torch.from_numpy(detect_objects(embedder.model.runner, p.window, embedding))
+                cache.put(embedder.objects_key(p.key), labels, memory=False, wait=True)
 
     def _check_room(self, key: EmbeddingKey, embeddings: Tensor) -> None:
         """Refuse what would drop its own beginning before it ends."""
-        cache = self.predictor.cache
+        cache = self.embedder.cache
         on_disk = cache.store is not None and cache.has_disk(key)
         limit = cache.store.limit_bytes if on_disk and cache.store is not None else cache.limit_bytes
         needed = self.windows * embeddings[:1].numel() * (2 if on_disk else embeddings.element_size())
-        needed += needed // 8 if self.predictor.hypotheses and not on_disk else 0  # the objects seen there
+        needed += needed // 8 if self.embedder.hypotheses and not on_disk else 0  # the objects seen there
         if needed > (_ROOM * limit if on_disk else limit):
             where = "on disk" if on_disk else "in memory (this image or predictor has no cache on disk)"
             raise SettingsError(
@@ -291,9 +294,9 @@ class _Prepared:
     wanted: bool
 
 
-def _checked(region: tuple[int, int, int, int] | None, shape: tuple[int, int]) -> tuple[int, int, int, int]:
+def _checked(region: tuple[int, int, int, int] | None, shape: tuple[int, int]) -> Box:
     y0, x0, y1, x1 = (0, 0, *shape) if region is None else region
-    found = max(int(y0), 0), max(int(x0), 0), min(int(y1), shape[0]), min(int(x1), shape[1])
-    if found[0] >= found[2] or found[1] >= found[3]:
+    found = Box(int(y0), int(x0), int(y1), int(x1)).clip(shape)
+    if found.is_empty:
         raise PromptError(f"region {region}: outside the image of shape {shape}; give (y0, x0, y1, x1) in it")
     return found

@@ -17,7 +17,7 @@ from napari_sam.errors import NapariSamError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from napari_sam.engine.interactive.window_predictor import WindowPredictor
+    from napari_sam.engine.embeddings.embedder import EmbedderHolder
 
 _log = logging.getLogger(__name__)
 MOST_WINDOWS = 16
@@ -88,7 +88,7 @@ class Prefetcher:
 
     Parameters
     ----------
-    predictor : WindowPredictor
+    predictor : EmbedderHolder
         Its image may change; call `update` or `clear` then.
     limit : int
         Windows of a view, at most.
@@ -108,7 +108,7 @@ class Prefetcher:
     >>> prefetcher.close()
     """
 
-    def __init__(self, predictor: WindowPredictor, limit: int = MOST_WINDOWS, delay_s: float = 0.15) -> None:
+    def __init__(self, predictor: EmbedderHolder, limit: int = MOST_WINDOWS, delay_s: float = 0.15) -> None:
         self.predictor = predictor
         self.limit, self.delay_s = limit, delay_s
         self._state = threading.Condition()
@@ -131,8 +131,8 @@ class Prefetcher:
         view, cursor, hints
             As in `windows_in_view`.
         """
-        shape = self.predictor.image.shape
-        self._replace(windows_in_view(view, cursor, shape, self.predictor.img_size, hints, self.limit))
+        embedder = self.predictor.embedder
+        self._replace(windows_in_view(view, cursor, embedder.image.shape, embedder.img_size, hints, self.limit))
 
     def clear(self) -> None:
         """Forget the plan; a window that is being encoded is finished."""
@@ -141,7 +141,7 @@ class Prefetcher:
     @contextmanager
     def hold(self) -> Iterator[None]:
         """Begin no window in here: wrap a prediction in it, so that its decoding has all cores for itself."""
-        with self.predictor.priority_lock.pause_background():
+        with self.predictor.embedder.priority_lock.pause_background():
             yield
 
     def wait_idle(self, timeout_s: float | None = None) -> bool:
@@ -191,7 +191,7 @@ class Prefetcher:
 
     def _embed(self, window: Window, turn: int) -> None:
         try:
-            self.predictor.embed(window, lambda: self._turn != turn, background=True)
+            self.predictor.embedder.embed(window, lambda: self._turn != turn, background=True)
         except (NapariSamError, OSError) as error:  # cancelled, or a place that cannot be read: a click will say so
             _log.debug("%s: not prefetched: %s", window, error)
         except RuntimeError as error:  # no memory left on the device, for example

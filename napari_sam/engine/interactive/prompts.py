@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
+    from napari_sam.engine.geometry import Box
     from napari_sam.engine.windows import Window
 
 _TOP_LEFT, _BOTTOM_RIGHT = 2, 3
@@ -245,3 +246,28 @@ def _mask(mask: Any) -> tuple[MaskPrompt | None, NDArray[np.float32] | None, Win
             f"mask prompt of shape {logits.shape}: give finite square low-res logits, a Prediction or a MaskPrompt"
         )
     return None, logits, None
+
+
+def check_mask_size(span: Box, prompt: Prompt) -> None:
+    """Refuse an object whose mask would not fit into memory.
+
+    Parameters
+    ----------
+    span : Box
+        Region of the mask, level-0 pixels.
+    prompt : Prompt
+        Prompt of the object, for the message.
+
+    Raises
+    ------
+    PromptError
+        If the region has more than `LARGEST_MASK_PX` pixels.
+    """
+    if span.area <= LARGEST_MASK_PX:
+        return
+    y, x = (f"{v:g}" for v in prompt.extent[:2])
+    raise PromptError(
+        f"the object at ({y}, {x}) spans {span.height} x {span.width} px or more, and a mask may span "
+        f"{LARGEST_MASK_PX} px (16384 x 16384)",
+        remedy="add a background point, draw a box around a part of it, or open a coarser scale level of the image",
+    )

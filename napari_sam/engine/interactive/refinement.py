@@ -1,8 +1,8 @@
-"""The outline of a large object at a finer level: windows laid along it, blended without a seam.
+"""Refine the outline of a large object with windows at a finer level, blended without a seam.
 
-A coarse mask says what the object is. Its outline may move by up to two of its low-res logits; what a finer window
-says farther away only shows whether that window saw the same object. So a refined mask is never farther from the
-coarse one than the coarse one's own resolution, and where no finer window agrees the coarse outline stays.
+A coarse mask says what the object is. Its outline may move by up to two of its low-res logits; farther away, a finer
+window only shows whether it segmented the same object. A refined mask is therefore never farther from the coarse one
+than the coarse one's own resolution, and where no finer window agrees the coarse outline stays.
 """
 
 from __future__ import annotations
@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from napari_sam.engine.interactive.rendering import MASK_THRESHOLD, Detail, LogitGrid, RefinedField
+from napari_sam.engine.interactive.logit_fields import MASK_THRESHOLD, Detail, LogitGrid, RefinedField
+from napari_sam.engine.interactive.mask_cleanup import pad_edge
 from napari_sam.engine.windows import Window, grid_window, ladder_side
 
 if TYPE_CHECKING:
@@ -22,27 +23,27 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-MOST_WINDOWS = 16
-"""An outline that would need more windows is refined at a coarser level instead."""
+MAX_WINDOWS = 16
+"""Largest number of windows along an outline; one that would need more is refined at a coarser level."""
 
-_FINE, _COARSE = 1.0, 2.0  # logits from the coarse outline: only finer windows count up to here, none from there on
-_LEAST_GAIN = 1.4  # a window this much smaller than the coarse one is worth asking
-_MOST_GAIN = 16.0  # beyond it a window would see little more than the uncertainty of the coarse outline
-_CORE = 3 / 16  # an outline this share of the side inside a window is answered by it alone
-_DISAGREEMENT = 0.1  # share of the pixels far from the outline, in or out; a window with more saw something else
-_LEAST_CELLS = 16  # fewer say nothing
+_FINE, _COARSE = 1.0, 2.0  # distances to the coarse outline, in logits, at which only finer or coarse logits count
+_MIN_GAIN = 1.4  # smallest ratio of the sides of the coarse and the finer windows
+_MAX_GAIN = 16.0  # largest such ratio: smaller windows would show little more than the outline's uncertainty
+_CORE = 3 / 16  # outline points this share of the side inside a window need no other window
+_MAX_DISAGREEMENT = 0.1  # largest share of differing pixels far from the outline, of the foreground or background
+_MIN_CELLS = 16  # smallest number of pixels that such a share is computed of
 
 
 @dataclass(frozen=True)
-class Outline:
-    """A coarse mask, ready to be refined.
+class CoarseOutline:
+    """The outline of a coarse mask.
 
     Attributes
     ----------
     coarse : LogitGrid
-        Its logits.
+        Logits of the mask.
     trust : LogitGrid
-        1 far from the outline, 0 near it.
+        Weight of the coarse logits: 1 far from the outline, 0 near it.
     points : ndarray of float
         (P, 2) level-0 positions along the outline.
     """
@@ -52,8 +53,8 @@ class Outline:
     points: NDArray[np.float64]
 
     @classmethod
-    def of(cls, coarse: LogitGrid) -> Outline | None:
-        """The outline of a mask; None if the mask is empty or fills its window."""
+    def of(cls, coarse: LogitGrid) -> CoarseOutline | None:
+        """Return the outline of a mask; None if the mask is empty or fills its window."""
         rows, cols = coarse.used
         inside = coarse.values[:rows, :cols] > MASK_THRESHOLD
         if inside.all() or not inside.any():
@@ -61,76 +62,78 @@ class Outline:
         depth = np.where(inside, ndimage.distance_transform_edt(inside), ndimage.distance_transform_edt(~inside)) - 0.5
         trust = np.ones_like(coarse.values)
         trust[:rows, :cols] = np.clip((depth - _FINE) / (_COARSE - _FINE), 0, 1)
-        return cls(coarse, LogitGrid(_extended(trust, rows, cols), coarse.window), _crossings(coarse, inside))
+        return cls(coarse, LogitGrid(pad_edge(trust, rows, cols), coarse.window), _crossings(coarse, inside))
 
     def refined(self, details: list[Detail]) -> RefinedField | None:
-        """The mask with what finer windows say; None if there are none."""
+        """Return the mask blended with finer windows; None without any."""
         if not details:
             return None
         return RefinedField(self.coarse, self.trust, tuple(details), math.ceil((_COARSE + 1) * self.coarse.cell_px))
 
 
-def plan(outline: Outline, finest: int, image_shape: tuple[int, int], most: int = MOST_WINDOWS) -> list[Window]:
-    """Windows along an outline, all of one side, at the finest level that needs few enough.
+def plan_outline_windows(
+    outline: CoarseOutline, finest: int, image_shape: tuple[int, int], limit: int = MAX_WINDOWS
+) -> list[Window]:
+    """Choose windows of one side along an outline, at the finest level that needs few enough.
 
     Parameters
     ----------
-    outline : Outline
-        Of the coarse mask.
+    outline : CoarseOutline
+        Outline of the coarse mask.
     finest : int
-        Smallest side worth asking, level-0 pixels.
+        Smallest side of a window, level-0 pixels.
     image_shape : (int, int)
         Height and width of level 0.
-    most : int
-        How many windows at most.
+    limit : int
+        Largest number of windows.
 
     Returns
     -------
     list of Window
-        Of the half-overlapping grid, so that their embeddings are found again; empty if no finer level would do.
+        Of the half-overlapping grid, so that their embeddings are found in the cache; empty if no finer level fits.
     """
     window = outline.coarse.window
-    side = ladder_side(max(finest, max(window.shape) / _MOST_GAIN), window.img_size)
-    while side * _LEAST_GAIN <= max(window.shape):
-        found = _covering(outline.points, side, image_shape, window.img_size, most)
-        if found:
-            return found
+    side = ladder_side(max(finest, max(window.shape) / _MAX_GAIN), window.img_size)
+    while side * _MIN_GAIN <= max(window.shape):
+        windows = _cover_points(outline.points, side, image_shape, window.img_size, limit)
+        if windows:
+            return windows
         side = ladder_side(side + 1, window.img_size)
     return []
 
 
-def _covering(
-    points: NDArray[np.float64], side: int, image_shape: tuple[int, int], img_size: int, most: int
+def _cover_points(
+    points: NDArray[np.float64], side: int, image_shape: tuple[int, int], img_size: int, limit: int
 ) -> list[Window]:
-    """Few grid windows that have every point well inside, chosen greedily; none if it takes more than `most`."""
+    """Choose few grid windows, greedily, that hold every point well inside; none if it takes more than `limit`."""
     step = side / 2
     nearest = np.unique(np.round((points - step) / step).astype(np.int64), axis=0)
-    if len(nearest) > 9 * most:  # even a window that serves nine neighbours could not do
+    if len(nearest) > 9 * limit:  # a window covers at most nine of these grid positions
         return []
     candidates = list(dict.fromkeys(grid_window(tuple((n + 1) * step), side, image_shape, img_size) for n in nearest))
     covers = np.stack([_well_inside(points, c, image_shape) for c in candidates])
     chosen: list[Window] = []
-    left = np.ones(len(points), bool)  # each has a window, a quarter of the side inside
-    while left.any():
-        if len(chosen) == most:
+    uncovered = np.ones(len(points), bool)  # every point is well inside of some candidate
+    while uncovered.any():
+        if len(chosen) == limit:
             return []
-        best = int((covers & left).sum(1).argmax())
+        best = int((covers & uncovered).sum(1).argmax())
         chosen.append(candidates[best])
-        left[covers[best]] = False
+        uncovered[covers[best]] = False
     return chosen
 
 
 def _well_inside(points: NDArray[np.float64], window: Window, image_shape: tuple[int, int]) -> NDArray[np.bool_]:
     inset = _CORE * max(window.shape)
-    top, left, bottom, right = (inset * goes_on for goes_on in window.inner_sides(image_shape))
+    top, left, bottom, right = (inset * inner for inner in window.inner_sides(image_shape))
     y0, x0, y1, x1 = window.bbox
     low, high = np.array([y0 + top, x0 + left]), np.array([y1 - bottom, x1 - right])
     inside = (points >= low) & (points <= high)
     return np.asarray(np.all(inside, axis=1))
 
 
-def hints(outline: Outline, window: Window, side: int) -> NDArray[np.float64]:
-    """The pixels of a window deepest inside and deepest outside the coarse mask, as prompts.
+def deepest_points(outline: CoarseOutline, window: Window, side: int) -> NDArray[np.float64]:
+    """Return the pixels of a window deepest inside and deepest outside the coarse mask, to use as prompts.
 
     Returns
     -------
@@ -139,26 +142,26 @@ def hints(outline: Outline, window: Window, side: int) -> NDArray[np.float64]:
     """
     rows, cols = LogitGrid(np.empty((side, side), np.float32), window).used
     inside = outline.coarse.cells_of(window, side)[:rows, :cols] > MASK_THRESHOLD
-    out = []
+    deepest = []
     for part in (inside, ~inside):
         depth = ndimage.distance_transform_edt(np.pad(part, 1))[1:-1, 1:-1]
-        out.append(np.unravel_index(int(depth.argmax()), depth.shape))
-    return window.from_network((np.array(out, float) + 0.5) * (window.img_size / side) - 0.5)
+        deepest.append(np.unravel_index(int(depth.argmax()), depth.shape))
+    return window.from_network((np.array(deepest, float) + 0.5) * (window.img_size / side) - 0.5)
 
 
-def judged(
-    outline: Outline, window: Window, logits: NDArray[np.float32], image_shape: tuple[int, int]
+def choose_detail(
+    outline: CoarseOutline, window: Window, logits: NDArray[np.float32], image_shape: tuple[int, int]
 ) -> Detail | None:
-    """The mask of a finer window that agrees best with the coarse one; None if none agrees.
+    """Return the mask of a finer window that agrees best with the coarse one; None if none agrees.
 
     Parameters
     ----------
-    outline : Outline
-        Of the coarse mask.
+    outline : CoarseOutline
+        Outline of the coarse mask.
     window : Window
         The finer window.
     logits : ndarray of float32
-        (M, H, W) its answers.
+        (M, H, W) low-res logits of its masks.
     image_shape : (int, int)
         Height and width of level 0.
 
@@ -167,17 +170,17 @@ def judged(
     Detail or None
     """
     side = logits.shape[-1]
-    details = [Detail(LogitGrid(one, window), window.inner_sides(image_shape)) for one in logits]
+    details = [Detail(LogitGrid(values, window), window.inner_sides(image_shape)) for values in logits]
     middles = (np.arange(side) + 0.5) * (window.img_size / side)
     wy, wx = (details[0].weights(a, middles / window.scale[a] + window.bbox[a]) > 0 for a in (0, 1))
-    seen = np.outer(wy, wx)
-    coarse = outline.coarse.cells_of(window, side)[seen] > MASK_THRESHOLD
-    far = outline.trust.cells_of(window, side)[seen] >= 1
+    weighted = np.outer(wy, wx)
+    coarse = outline.coarse.cells_of(window, side)[weighted] > MASK_THRESHOLD
+    far = outline.trust.cells_of(window, side)[weighted] >= 1
     best, least = None, math.inf
     for detail in details:
-        wrong = (detail.grid.values[seen] > MASK_THRESHOLD) != coarse
-        shares = [wrong[where].mean() for where in (far & coarse, far & ~coarse) if where.sum() >= _LEAST_CELLS]
-        if shares and max(shares) <= _DISAGREEMENT and wrong.mean() < least:
+        wrong = (detail.grid.values[weighted] > MASK_THRESHOLD) != coarse
+        shares = [wrong[part].mean() for part in (far & coarse, far & ~coarse) if part.sum() >= _MIN_CELLS]
+        if shares and max(shares) <= _MAX_DISAGREEMENT and wrong.mean() < least:
             best, least = detail, wrong.mean()
     return best
 
@@ -186,7 +189,7 @@ def refine(
     coarse: LogitGrid,
     finest: int,
     image_shape: tuple[int, int],
-    ask: Callable[[Window, NDArray[np.float32], NDArray[np.float64]], NDArray[np.float32]],
+    decode: Callable[[Window, NDArray[np.float32], NDArray[np.float64]], NDArray[np.float32]],
 ) -> tuple[RefinedField, int] | None:
     """Improve a mask's outline with finer windows.
 
@@ -195,68 +198,40 @@ def refine(
     coarse : LogitGrid
         The mask, whole, in a coarse window.
     finest : int
-        Smallest side worth asking, level-0 pixels.
+        Smallest side of a finer window, level-0 pixels.
     image_shape : (int, int)
         Height and width of level 0.
-    ask : callable
-        Asked with a window, the coarse mask as low-res logits there, and a foreground and a background point;
-        answers with low-res logits (M, H, W). At most `MOST_WINDOWS` times.
+    decode : callable
+        Called, at most `MAX_WINDOWS` times, with a window, the coarse mask as low-res logits in it, and a foreground
+        and a background point (2, 2); returns low-res logits (M, H, W).
 
     Returns
     -------
     (RefinedField, int) or None
-        The refined mask and the side of the finer windows; None if nothing finer could be said.
+        The refined mask and the side of the finer windows; None if no finer window agrees with the mask.
     """
-    outline = Outline.of(coarse)
+    outline = CoarseOutline.of(coarse)
     if outline is None:
         return None
     side = coarse.values.shape[-1]
-    windows = plan(outline, finest, image_shape)
+    windows = plan_outline_windows(outline, finest, image_shape)
     details = []
     for window in windows:
-        logits = ask(window, coarse.cells_of(window, side), hints(outline, window, side))
-        detail = judged(outline, window, logits, image_shape)
+        logits = decode(window, coarse.cells_of(window, side), deepest_points(outline, window, side))
+        detail = choose_detail(outline, window, logits, image_shape)
         if detail is not None:
             details.append(detail)
     field = outline.refined(details)
     return None if field is None else (field, max(windows[0].shape))
 
 
-def _extended(values: NDArray[np.float32], rows: int, cols: int) -> NDArray[np.float32]:
-    """The same grid, its padding filled with the values at its edge."""
-    n = len(values)
-    return np.pad(values[:rows, :cols], ((0, n - rows), (0, n - cols)), mode="edge")
-
-
-def settled(grid: LogitGrid, mask: NDArray[np.bool_] | None = None) -> LogitGrid:
-    """A grid whose padding goes on like its edge, and whose signs are those of `mask`, if given.
-
-    Parameters
-    ----------
-    grid : LogitGrid
-        Low-res logits.
-    mask : ndarray of bool, optional
-        (rows, cols) of the grid's used part.
-
-    Returns
-    -------
-    LogitGrid
-    """
-    rows, cols = grid.used
-    values = grid.values.copy()
-    if mask is not None:
-        size = np.maximum(np.abs(values[:rows, :cols]), np.finfo(np.float32).tiny)
-        values[:rows, :cols] = np.where(mask, size, -size)
-    return LogitGrid(_extended(values, rows, cols), grid.window)
-
-
 def _crossings(grid: LogitGrid, inside: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Level-0 positions between neighbouring logits of which one is inside."""
-    found = []
+    """Return level-0 positions between neighbouring logits of which one is inside."""
+    cells = []
     for axis in (0, 1):
         index = np.argwhere(np.diff(inside, axis=axis)).astype(float) + 0.5
         index[:, axis] += 0.5
-        found.append(index)
-    cells = np.concatenate(found)
-    out: NDArray[np.float64] = cells * grid.cell / np.array(grid.window.scale) + np.array(grid.window.bbox[:2])
-    return out
+        cells.append(index)
+    scale = np.array(grid.window.scale)
+    positions: NDArray[np.float64] = np.concatenate(cells) * grid.cell / scale + np.array(grid.window.bbox[:2])
+    return positions

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from napari_sam.engine.automatic.grid_filters import box_nms, point_grid
 from napari_sam.engine.automatic.grid_logits import enlarge, measure
-from napari_sam.engine.interactive.prediction import tidy_mask
+from napari_sam.engine.interactive.mask_cleanup import tidy_mask
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.datasets.labelled_samples import file_identity, read_rgb
 from napari_sam.evaluation.experiments.experiment import Estimate, Experiment, Record, require_predictor

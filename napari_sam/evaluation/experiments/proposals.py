@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from napari_sam.engine.automatic.grid_filters import box_nms, point_grid
-from napari_sam.engine.automatic.grid_logits import Frame, draw, measure
+from napari_sam.engine.automatic.grid_logits import MaskFrame, draw, measure
 from napari_sam.engine.automatic.grid_masks import every_mask
 from napari_sam.engine.windows import whole_window
 from napari_sam.errors import EvaluationError
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.engine.automatic.grid_logits import Candidate, Measured
+    from napari_sam.engine.automatic.grid_logits import MaskCandidate, MeasuredMask
     from napari_sam.evaluation.datasets.labelled_samples import Sample
     from napari_sam.evaluation.experiments.experiment import Estimate, Payload, SampleResult
     from napari_sam.predictor import Predictor
@@ -34,7 +34,7 @@ _METRIC = f"AR@{MAX_PROPOSALS}"
 
 def window_grid(
     predictor: Predictor, per_side: int, slots: slice, offset: float = 1.0
-) -> tuple[list[list[Candidate]], Frame]:
+) -> tuple[list[list[MaskCandidate]], MaskFrame]:
     """Return all masks of a grid of points, by slot, on an image that the network sees as a whole, and their frame.
 
     Parameters
@@ -49,22 +49,22 @@ def window_grid(
     runner = predictor.runner
     window = whole_window(predictor.image.shape, runner.img_size)
     embedding = predictor.embed(window)
-    frame = Frame(window.shape, window.network_shape, window.img_size, 4 * int(embedding.shape[-1]))
+    frame = MaskFrame(window.shape, window.network_shape, window.img_size, 4 * int(embedding.shape[-1]))
     points = point_grid(per_side) * window.shape * window.scale
     return every_mask(runner, embedding, points, frame, slots=slots, offset=offset), frame
 
 
 def rank_masks(
-    candidates: Sequence[Candidate], frame: Frame, nms_iou: float, ranks: NDArray[np.float64] | None = None
-) -> list[tuple[Measured, float]]:
+    candidates: Sequence[MaskCandidate], frame: MaskFrame, nms_iou: float, ranks: NDArray[np.float64] | None = None
+) -> list[tuple[MeasuredMask, float]]:
     """Remove duplicates, and return the masks with their ranks, best first.
 
     Parameters
     ----------
-    candidates : sequence of Candidate
+    candidates : sequence of MaskCandidate
         Masks.
-    frame : Frame
-        Frame of the masks.
+    frame : MaskFrame
+        MaskFrame of the masks.
     nms_iou : float
         IoU threshold of the non-maximum suppression.
     ranks : ndarray of float, optional

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_sam.engine.interactive.window_predictor import WindowPredictor
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.labels.label_store import LabelStore
+    from napari_sam.predictor import Predictor
     from napari_sam.widgets.engine_session import EngineSession
 
 _KIND = "everything"
@@ -91,7 +91,7 @@ class EverythingEngine(Protocol):
     def segment(
         self,
         image: Image,
-        predictor: WindowPredictor,
+        predictor: Predictor,
         store: LabelStore,
         settings: EverythingSettings,
         resume: bool | None,
@@ -111,7 +111,7 @@ class JobsEngine:
     def segment(
         self,
         image: Image,
-        predictor: WindowPredictor,
+        predictor: Predictor,
         store: LabelStore,
         settings: EverythingSettings,
         resume: bool | None,

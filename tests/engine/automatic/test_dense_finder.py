@@ -15,7 +15,7 @@ from napari_sam.errors import CancelledError, PromptError, SettingsError
 from napari_sam.evaluation.metrics.label_matching import match_labels
 from src_models.watershed import scored_objects, seeded_watershed
 from src_models.watershed_settings import WatershedSettings
-from tests.engine.tiny import TinyPredictor
+from tests.engine.tiny import TinyRunner, tiny_predictor
 
 PLAIN = WatershedSettings(centre=0.5, sigma_px=0.0)
 
@@ -25,15 +25,21 @@ def squares():
     """Two bright squares, on a predictor whose dense decoder takes brightness for foreground; windows are 64 wide."""
     image = np.zeros((96, 200), np.uint8)
     image[16:48, 16:48], image[40:72, 140:172] = 250, 250
-    predictor = TinyPredictor()
-    predictor.runner.dense = _brightness
+    predictor = tiny_predictor(runner=BrightnessRunner())
     predictor.set_image(image)
     return predictor
 
 
-def _brightness(embedding):
-    grey = embedding[0, :1].float() * 7 / 255
-    return torch.cat([grey, 1 - grey, 1 - grey])
+class BrightnessRunner(TinyRunner):
+    """Takes brightness for foreground."""
+
+    def __init__(self, kind="tiny"):
+        super().__init__()
+        self.kind = kind
+
+    def dense(self, embedding):
+        grey = embedding[0, :1].float() * 7 / 255
+        return torch.cat([grey, 1 - grey, 1 - grey])
 
 
 def _found(finder, region, factor=1):
@@ -175,14 +181,14 @@ def test_settings_are_json_and_tell_all_that_matters(squares):
         ("vit_b", "vit_b_em_organelles", WatershedSettings(centre=0.5, foreground_sigma_px=1.0, sigma_px=1.6)),
     ],
 )
-def test_every_model_has_settings_of_its_own(squares, kind, model, wanted):
-    squares.runner.kind, squares.model = kind, model
-    assert default_settings(squares) == wanted
-    assert DenseFinder(squares).watershed == wanted
+def test_every_model_has_settings_of_its_own(kind, model, wanted):
+    predictor = tiny_predictor(runner=BrightnessRunner(kind), name=model)
+    assert default_settings(predictor) == wanted
+    assert DenseFinder(predictor).watershed == wanted
 
 
 def test_nothing_to_be_seen_has_no_scale():
-    predictor = TinyPredictor()
+    predictor = tiny_predictor()
     predictor.set_image(np.zeros((300, 300), np.uint8))
     assert estimate_scale(predictor, settings=PLAIN) is None
     assert estimate_diameter(predictor) is None

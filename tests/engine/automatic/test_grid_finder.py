@@ -20,15 +20,11 @@ from napari_sam.engine.automatic.grid_filters import (
     point_grid,
     without_small_regions,
 )
-from napari_sam.engine.automatic.grid_finder import (
-    GridFinder,
-    MaskGenerator,
-    region_windows,
-    window_frame,
-)
-from napari_sam.engine.automatic.grid_logits import Candidate, Frame, enlarge, measure
+from napari_sam.engine.automatic.grid_finder import GridFinder, region_windows, window_frame
+from napari_sam.engine.automatic.grid_logits import MaskCandidate, MaskFrame, enlarge, measure
 from napari_sam.engine.automatic.grid_masks import WindowMask, _Cover, _may_be_stable, ask_points, choose, tidied
 from napari_sam.engine.automatic.grid_settings import GridSettings
+from napari_sam.engine.automatic.mask_generator import MaskGenerator
 from napari_sam.engine.windows import Window
 from napari_sam.errors import CancelledError, ImageError, PromptError, SettingsError
 from napari_sam.predictor import Predictor
@@ -148,7 +144,7 @@ def matched(masks, others):
 
 def frame_of(logits, size=None):
     side = logits.shape[-1]
-    return Frame(size or (4 * side, 4 * side), (4.0 * side, 4.0 * side), 4 * side, side)
+    return MaskFrame(size or (4 * side, 4 * side), (4.0 * side, 4.0 * side), 4 * side, side)
 
 
 def disc(side, radius, middle=None, steep=1.0):
@@ -158,7 +154,7 @@ def disc(side, radius, middle=None, steep=1.0):
 
 
 def candidate(logits, iou=0.9, point=0):
-    return Candidate(logits, (0, 0), iou, point)
+    return MaskCandidate(logits, (0, 0), iou, point)
 
 
 # --- against the plain generator ---------------------------------------------------------------------------------
@@ -365,7 +361,7 @@ def test_enlarging_a_part_is_the_enlarged_whole():
     frame = frame_of(logits, (50, 70))
     wanted = torch.nn.functional.interpolate(logits[None, None], (50, 70), mode="bilinear", align_corners=False)[0, 0]
     whole = enlarge(candidate(logits), frame, (0, 0, 50, 70))[1]
-    part = enlarge(Candidate(logits[4:9, 3:12], (4, 3), 1.0, 0), frame)
+    part = enlarge(MaskCandidate(logits[4:9, 3:12], (4, 3), 1.0, 0), frame)
     y0, x0, y1, x1 = part[0]
     assert torch.allclose(whole, wanted, atol=1e-5)
     assert torch.allclose(part[1], wanted[y0:y1, x0:x1], atol=1e-5)
@@ -436,7 +432,9 @@ def test_every_point_is_asked_or_left_out_for_a_mask(predictor):
     settings = GridSettings(pred_iou_thresh=0.3, stability_score_thresh=0.5, skip_covered=True, points_per_batch=4)
     points = point_grid(3) * 512
     some, all_ = (
-        ask_points(predictor.runner, embedding, points, Frame((512, 512), (512.0, 512.0), 512, 256), one, nullcontext)
+        ask_points(
+            predictor.runner, embedding, points, MaskFrame((512, 512), (512.0, 512.0), 512, 256), one, nullcontext
+        )
         for one in (settings, replace(settings, skip_covered=False))
     )
     assert [one.point for one in some] == sorted(one.point for one in some)

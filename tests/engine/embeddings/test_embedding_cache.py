@@ -11,10 +11,11 @@ from napari_sam import Predictor
 from napari_sam.engine.embeddings.embedding_cache import EmbeddingCache, EmbeddingKey
 from napari_sam.engine.embeddings.precompute import precompute
 from napari_sam.engine.normalisation import Normalisation
+from napari_sam.engine.window_pixels import read_window
 from napari_sam.engine.windows import Window
 from napari_sam.errors import CancelledError
 from napari_sam.io.embedding_store import ZarrEmbeddingStore
-from tests.engine.tiny import TinyPredictor
+from tests.engine.tiny import tiny_predictor
 
 KEY = EmbeddingKey("a.tif|9|1", (128, 128), "sha", "float32", Normalisation(), Window((0, 0, 64, 64), 64))
 
@@ -65,9 +66,9 @@ def test_a_gpu_holds_its_limit_and_the_host_the_rest():
 
 @pytest.mark.parametrize("cache", [None, 5000, EmbeddingCache(7), ZarrEmbeddingStore("/nowhere")])
 def test_a_predictor_takes_any_kind_of_cache(cache):
-    from napari_sam.engine.interactive.window_predictor import _new_cache
+    from napari_sam.predictor import make_cache
 
-    made = _new_cache(cache)
+    made = make_cache(cache)
     limit = {None: 1 << 30, 5000: 5000}.get(cache if isinstance(cache, int) else None, 1 << 30)
     assert made.limit_bytes == (7 if isinstance(cache, EmbeddingCache) else limit)
     assert made.store is (cache if isinstance(cache, ZarrEmbeddingStore) else None)
@@ -80,7 +81,7 @@ def test_a_folder_makes_a_cache_on_disk(tmp_path):
 
 
 def test_another_process_finds_what_this_one_encoded(tmp_path, picture):
-    one, other = (TinyPredictor(ZarrEmbeddingStore(tmp_path / "cache"), hypotheses=True) for _ in range(2))
+    one, other = (tiny_predictor(ZarrEmbeddingStore(tmp_path / "cache"), hypotheses=True) for _ in range(2))
     one.set_image(picture)
     first = one.predict(points=[(70, 80)])
     one.cache.flush()
@@ -92,7 +93,7 @@ def test_another_process_finds_what_this_one_encoded(tmp_path, picture):
 
 
 def test_arrays_in_memory_never_go_to_disk(tmp_path):
-    predictor = TinyPredictor(ZarrEmbeddingStore(tmp_path / "cache"))
+    predictor = tiny_predictor(ZarrEmbeddingStore(tmp_path / "cache"))
     predictor.set_image(np.zeros((200, 200), np.uint8))
     predictor.predict(points=[(9, 9)])
     predictor.cache.flush()
@@ -102,31 +103,29 @@ def test_arrays_in_memory_never_go_to_disk(tmp_path):
 
 def test_an_image_changed_on_disk_is_encoded_again(tmp_path, picture):
     store = ZarrEmbeddingStore(tmp_path / "cache")
-    _encode(TinyPredictor(store), picture)
+    _encode(tiny_predictor(store), picture)
     Image.fromarray(np.zeros((200, 300), np.uint8)).save(picture)
-    assert _encode(TinyPredictor(store), picture) == 1
+    assert _encode(tiny_predictor(store), picture) == 1
 
 
 def test_another_model_precision_or_normalisation_is_encoded_again(tmp_path, picture):
     store = ZarrEmbeddingStore(tmp_path / "cache")
-    assert _encode(TinyPredictor(store), picture) == 1
-    assert _encode(TinyPredictor(store), picture) == 0
-    assert _encode(TinyPredictor(store, weights="others"), picture) == 1
-    assert _encode(TinyPredictor(store, dtype=torch.bfloat16), picture) == 1
-    assert _encode(TinyPredictor(store), picture, Normalisation((0.0,), (100.0,))) == 1
+    assert _encode(tiny_predictor(store), picture) == 1
+    assert _encode(tiny_predictor(store), picture) == 0
+    assert _encode(tiny_predictor(store, weights="others"), picture) == 1
+    assert _encode(tiny_predictor(store, dtype=torch.bfloat16), picture) == 1
+    assert _encode(tiny_predictor(store), picture, Normalisation((0.0,), (100.0,))) == 1
 
 
 def test_an_image_set_while_a_window_is_read_does_not_get_its_embedding(picture):
-    predictor = TinyPredictor()
-    predictor.set_image(picture)
-    window, read = predictor.window_for(points=[(9, 9)]), predictor.pixels
-
-    def slow(window):
-        pixels = read(window)
+    def slow(image, normalisation, window, shape=None):
+        pixels = read_window(image, normalisation, window, shape)
         predictor.set_image(np.zeros((200, 200), np.uint8))
         return pixels
 
-    predictor.pixels = slow
+    predictor = tiny_predictor(read_pixels=slow)
+    predictor.set_image(picture)
+    window = predictor.window_for(points=[(9, 9)])
     with pytest.raises(CancelledError, match="another image"):
         predictor.embed(window)
     assert len(predictor.cache) == 0

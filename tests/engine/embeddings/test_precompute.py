@@ -22,11 +22,12 @@ from napari_sam.engine.embeddings.precompute import click_side, grid_windows, pr
 from napari_sam.engine.embeddings.prefetch import Prefetcher, windows_in_view
 from napari_sam.engine.interactive.prompts import parse_prompt
 from napari_sam.engine.interactive.window_choice import choose_window
+from napari_sam.engine.window_pixels import read_window
 from napari_sam.engine.windows import Hints, grid_window
 from napari_sam.errors import CancelledError, PromptError, SettingsError, StoreError
 from napari_sam.io.embedding_store import ZarrEmbeddingStore
 from tests.engine import tiny
-from tests.engine.tiny import TinyPredictor
+from tests.engine.tiny import tiny_predictor
 
 
 @pytest.fixture
@@ -38,7 +39,7 @@ def picture(tmp_path, rng):
 
 
 def _predictor(tmp_path, picture, **kwargs):
-    predictor = TinyPredictor(ZarrEmbeddingStore(tmp_path / "cache"), **kwargs)
+    predictor = tiny_predictor(ZarrEmbeddingStore(tmp_path / "cache"), **kwargs)
     predictor.set_image(picture)
     return predictor
 
@@ -137,7 +138,7 @@ def test_a_region_outside_is_refused(tmp_path, picture, region):
 
 
 def test_what_would_not_fit_is_refused_before_it_drops_its_own_beginning(tmp_path, picture):
-    predictor = TinyPredictor(ZarrEmbeddingStore(tmp_path / "cache", limit_bytes=10_000))
+    predictor = tiny_predictor(ZarrEmbeddingStore(tmp_path / "cache", limit_bytes=10_000))
     predictor.set_image(picture)
     with pytest.raises(SettingsError, match="smaller region"):
         precompute(predictor)
@@ -150,7 +151,7 @@ def test_going_on_does_not_drop_what_an_earlier_run_did(tmp_path, picture, rng):
     other = tmp_path / "other.png"
     Image.fromarray(rng.integers(0, 255, (200, 300), dtype=np.uint8)).save(other)
     precompute(_predictor(tmp_path, other), coarser=False)
-    predictor = TinyPredictor(ZarrEmbeddingStore(tmp_path / "cache", limit_bytes=100_000))  # both images take 160 kB
+    predictor = tiny_predictor(ZarrEmbeddingStore(tmp_path / "cache", limit_bytes=100_000))  # both images take 160 kB
     predictor.set_image(picture)
     precompute(predictor, coarser=False)
     plan = grid_windows((0, 0, 200, 300), 64, (200, 300), 64)
@@ -159,7 +160,7 @@ def test_going_on_does_not_drop_what_an_earlier_run_did(tmp_path, picture, rng):
 
 
 def test_an_array_in_memory_is_precomputed_into_memory(tmp_path):
-    predictor = TinyPredictor(ZarrEmbeddingStore(tmp_path / "cache"))
+    predictor = tiny_predictor(ZarrEmbeddingStore(tmp_path / "cache"))
     predictor.set_image(np.zeros((200, 300), np.uint8))
     report = precompute(predictor)
     assert len(predictor.cache) == report.windows
@@ -169,7 +170,7 @@ def test_an_array_in_memory_is_precomputed_into_memory(tmp_path):
 @pytest.mark.filterwarnings("ignore::napari_sam.engine.embeddings.embedding_cache.CacheWarning")
 def test_a_disk_that_fails_stops_the_run_with_its_reason(tmp_path, picture):
     (tmp_path / "file").write_text("")
-    predictor = TinyPredictor(ZarrEmbeddingStore(tmp_path / "file" / "cache"))
+    predictor = tiny_predictor(ZarrEmbeddingStore(tmp_path / "file" / "cache"))
     predictor.set_image(picture)
     with pytest.raises(StoreError, match="cannot be kept in"):
         precompute(predictor)
@@ -221,7 +222,7 @@ def test_the_command_encodes_and_a_predictor_finds_it(tmp_path, picture, capsys,
     default_predictor.set_image(picture)
     key = default_predictor.key(default_predictor.window_for(points=[(9, 9)]))
     assert key in store
-    assert default_predictor.objects_key(key) in store
+    assert default_predictor.embedder.objects_key(key) in store
 
 
 @pytest.mark.parametrize("wrong", [["--region", "5,5"], ["--region", "a,b,c,d"], ["--limit", "0"], ["--diameter", "0"]])
@@ -278,7 +279,7 @@ def test_a_prefetcher_embeds_what_is_in_view(tmp_path, picture):
 
 def test_a_plan_is_dropped_when_the_view_moves(tmp_path, picture):
     predictor, first, go = _predictor(tmp_path, picture), threading.Event(), threading.Event()
-    encode, seen = predictor.embed, []
+    encode, seen = predictor.embedder.embed, []
 
     def watched(window, cancelled=None, *, background=False):
         seen.append(window)
@@ -286,7 +287,7 @@ def test_a_plan_is_dropped_when_the_view_moves(tmp_path, picture):
         assert go.wait(60)
         return encode(window, cancelled, background=background)
 
-    predictor.embed = watched
+    predictor.embedder.embed = watched
     prefetcher = Prefetcher(predictor, limit=4, delay_s=0)
     prefetcher.update((0, 0, 64, 64), (5, 5))
     assert first.wait(60)
@@ -339,14 +340,12 @@ def test_a_click_waits_for_one_window_at_most(tmp_path, picture):
 
 
 def test_a_place_that_cannot_be_read_is_left_to_the_click(tmp_path, picture):
-    predictor, read = _predictor(tmp_path, picture), TinyPredictor.pixels
-
-    def broken(window):
+    def broken(image, normalisation, window, shape=None):
         if window.bbox[:2] == (0, 0):
             raise OSError("network gone")
-        return read(predictor, window)
+        return read_window(image, normalisation, window, shape)
 
-    predictor.pixels = broken
+    predictor = _predictor(tmp_path, picture, read_pixels=broken)
     prefetcher = Prefetcher(predictor, delay_s=0)
     prefetcher.update((0, 0, 64, 64), (5, 5))
     assert prefetcher.wait_idle(60)
@@ -357,7 +356,7 @@ def test_a_place_that_cannot_be_read_is_left_to_the_click(tmp_path, picture):
 def test_bytes_of_the_disk_do_not_depend_on_what_is_encoded_when(tmp_path, picture):
     """A click first, then precompute: the same as precompute alone."""
     alone = tmp_path / "alone"
-    first = TinyPredictor(ZarrEmbeddingStore(alone), dtype=torch.bfloat16)
+    first = tiny_predictor(ZarrEmbeddingStore(alone), dtype=torch.bfloat16)
     first.set_image(picture)
     precompute(first)
     second = _predictor(tmp_path, picture, dtype=torch.bfloat16)

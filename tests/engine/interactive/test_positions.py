@@ -9,21 +9,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_sam.engine.interactive.window_predictor import WindowPredictor
 from napari_sam.engine.windows import LARGEST_MASK_PX, Hints
 from napari_sam.errors import PromptError
-from tests.engine.perfect import Blob, PerfectPredictor, Scene, compare
+from napari_sam.predictor import Predictor
+from tests.engine.perfect import Blob, BlobImage, compare, perfect_predictor
 
 WAVES = ((3, 0.15, 0.4), (7, 0.08, 1.1), (12, 0.03, 2.0))
 CORNERS = [(0, 0), (128, 128), (128, 0), (64, 200), (37.3, 191.7)]  # where windows meet, and elsewhere in the grid
 
 
 @pytest.fixture
-def ask(default_predictor):
+def ask():
     """Draw a blob, click on it, and return the prediction, its IoU, its worst wrong pixel, and the predictor."""
 
     def asked(blob, shape=(16_384, 16_384), **prompt):
-        predictor = PerfectPredictor(default_predictor, Scene(blob, shape))
+        predictor = perfect_predictor(BlobImage(blob, shape))
         predictor.image.read_px.clear()
         p = predictor.predict(**(prompt or {"points": [(blob.y, blob.x)]}))
         return p, *compare(p, blob, shape, rows=200), predictor
@@ -61,10 +61,10 @@ def test_a_large_object_is_never_cut(ask, radius, waves, at):
 
 @settings(max_examples=15, deadline=None)
 @given(st.floats(15, 350), st.floats(0, 1), st.floats(0, 1), st.floats(0, 0.8), st.floats(0, 6.3))
-def test_any_click_on_any_disc_gives_its_true_mask(default_predictor, radius, fy, fx, off, angle):
+def test_any_click_on_any_disc_gives_its_true_mask(radius, fy, fx, off, angle):
     blob = Blob(fy * 16_383, fx * 16_383, radius)  # also half beyond the image's border
     click = np.array([blob.y, blob.x]) + radius * off * np.array([np.sin(angle), np.cos(angle)])
-    predictor = PerfectPredictor(default_predictor, Scene(blob))
+    predictor = perfect_predictor(BlobImage(blob))
     p = predictor.predict(points=[tuple(np.clip(click, 0, 16_383))])
     iou, worst = compare(p, blob)
     assert iou > 0.99
@@ -138,10 +138,10 @@ def test_points_of_a_long_object_may_be_far_apart(ask):
     assert p.mask.all()
 
 
-@pytest.fixture(scope="module")
-def shipped():
+@pytest.fixture
+def shipped(default_predictor):
     """The shipped model, with an image of its own."""
-    return WindowPredictor("default", device="cpu")
+    return Predictor(default_predictor.embedder.model)
 
 
 @pytest.mark.parametrize("radius", [30, 90])
@@ -149,7 +149,7 @@ def test_the_shipped_model_finds_an_object_wherever_it_lies(shipped, radius):
     ious = []
     for dy, dx in CORNERS[:4]:
         blob = Blob(8192 + dy, 8192 + dx, radius)
-        shipped.set_source(Scene(blob, noise=6))
+        shipped.set_source(BlobImage(blob, noise=6))
         ious.append(compare(shipped.predict(points=[(blob.y, blob.x)]), blob)[0])
     assert min(ious) > 0.95
     assert np.ptp(ious) < 0.03
@@ -157,7 +157,7 @@ def test_the_shipped_model_finds_an_object_wherever_it_lies(shipped, radius):
 
 def test_a_click_inside_an_even_area_larger_than_its_window_finds_it(shipped):
     blob = Blob(8192, 8192, 900, WAVES)
-    shipped.set_source(Scene(blob, noise=6))
+    shipped.set_source(BlobImage(blob, noise=6))
     p = shipped.predict(points=[(8192, 8192)], refine=False)
     assert p.levels[:2] == (512, 2048)
     assert compare(p, blob)[0] > 0.93

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 import torch
 
-from napari_sam.engine.interactive.refinement import MOST_WINDOWS, Outline, plan, refine
-from napari_sam.engine.interactive.rendering import LogitGrid, RefinedField, render
+from napari_sam.engine.interactive.logit_fields import LogitGrid, RefinedField
+from napari_sam.engine.interactive.refinement import MAX_WINDOWS, CoarseOutline, plan_outline_windows, refine
+from napari_sam.engine.interactive.rendering import render
 from napari_sam.engine.windows import Window
 from napari_sam.errors import CancelledError
-from tests.engine.perfect import Blob, PerfectPredictor, PerfectRunner, Scene, compare
+from tests.engine.perfect import Blob, BlobImage, PerfectRunner, compare, perfect_predictor
 
 SHAPE = (16_384, 16_384)
 WINDOW = Window((8192, 8192, 10_240, 10_240), 512)  # 8 px a logit
@@ -38,9 +39,9 @@ def _error(field, blob=BLOB):
 
 @pytest.mark.parametrize("radius", [150, 350, 750, 950])
 def test_few_windows_of_one_side_hold_the_whole_outline(radius):
-    outline = Outline.of(_coarse(Blob(9216, 9216, radius)))
-    windows = plan(outline, 512, SHAPE)
-    assert 1 <= len(windows) <= MOST_WINDOWS
+    outline = CoarseOutline.of(_coarse(Blob(9216, 9216, radius)))
+    windows = plan_outline_windows(outline, 512, SHAPE)
+    assert 1 <= len(windows) <= MAX_WINDOWS
     assert len({w.shape for w in windows}) == 1
     for y, x in outline.points:
         assert any(w.bbox[0] < y < w.bbox[2] and w.bbox[1] < x < w.bbox[3] for w in windows)
@@ -48,8 +49,8 @@ def test_few_windows_of_one_side_hold_the_whole_outline(radius):
 
 def test_an_outline_that_needs_too_many_windows_at_every_level_stays_coarse():
     stripes = np.where(np.arange(256) % 8 < 4, 5, -5).astype(np.float32)
-    outline = Outline.of(LogitGrid(np.repeat(stripes[None], 256, 0), WINDOW))
-    assert plan(outline, 512, SHAPE, most=3) == []
+    outline = CoarseOutline.of(LogitGrid(np.repeat(stripes[None], 256, 0), WINDOW))
+    assert plan_outline_windows(outline, 512, SHAPE, limit=3) == []
 
 
 @pytest.mark.parametrize("value", [-5, 5])
@@ -129,10 +130,9 @@ class Clumsy(PerfectRunner):
         return answer
 
 
-def test_refining_brings_back_what_the_coarse_level_cannot_see(default_predictor):
+def test_refining_brings_back_what_the_coarse_level_cannot_see():
     blob = Blob(8192, 8192, 400, ((24, 0.02, 0.3),))
-    predictor = PerfectPredictor(default_predictor, Scene(blob))
-    predictor.runner = Clumsy(blob)
+    predictor = perfect_predictor(BlobImage(blob), Clumsy(blob))
     coarse = predictor.predict(points=[(8192, 8192)], refine=False)
     fine = predictor.predict(points=[(8192, 8192)])
     assert coarse.levels == fine.levels[:-1]
@@ -140,16 +140,16 @@ def test_refining_brings_back_what_the_coarse_level_cannot_see(default_predictor
     assert 1 - compare(fine, blob)[0] < (1 - compare(coarse, blob)[0]) / 3
 
 
-def test_a_box_is_refined_on_request(default_predictor):
+def test_a_box_is_refined_on_request():
     blob = Blob(8192, 8192, 700)
-    predictor = PerfectPredictor(default_predictor, Scene(blob))
+    predictor = perfect_predictor(BlobImage(blob))
     box = (7492, 7492, 8892, 8892)
     assert len(predictor.predict(box=box).levels) == 1
     assert len(predictor.predict(box=box, refine=True).levels) == 2
 
 
-def test_refining_can_be_cancelled_between_windows(default_predictor):
-    predictor = PerfectPredictor(default_predictor, Scene(Blob(8192, 8192, 400)))
+def test_refining_can_be_cancelled_between_windows():
+    predictor = perfect_predictor(BlobImage(Blob(8192, 8192, 400)))
     with pytest.raises(CancelledError):
-        predictor.predict(points=[(8192, 8192)], cancelled=lambda: len(predictor.runner.asked) > 5)
-    assert len(predictor.runner.asked) == 6
+        predictor.predict(points=[(8192, 8192)], cancelled=lambda: len(predictor.runner.windows) > 5)
+    assert len(predictor.runner.windows) == 6

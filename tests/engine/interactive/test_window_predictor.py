@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import threading
-
 import numpy as np
 import pytest
 import torch
 
 from napari_sam import Predictor
-from napari_sam.engine.interactive.prediction import stability_scores, upsample_masks
+from napari_sam.engine.interactive.prediction import stability_scores
+from napari_sam.engine.interactive.rendering import upsample_masks
+from napari_sam.engine.loaded_model import LoadedModel
 from napari_sam.engine.windows import Window
 from napari_sam.errors import CancelledError, DeviceError, NoImageError, PromptError
 from src_models.networks.mask_decoder import DecodedMasks
@@ -46,16 +46,9 @@ class PerfectRunner:
 
 
 @pytest.fixture
-def perfect(default_predictor):
+def perfect():
     """A predictor whose network makes no mistakes."""
-    predictor = Predictor.__new__(Predictor)
-    predictor.__dict__.update(default_predictor.__dict__)
-    predictor.runner, predictor._lock = PerfectRunner(), threading.RLock()
-    predictor.hypotheses = False
-    from napari_sam.engine.embeddings.embedding_cache import EmbeddingCache
-
-    predictor.cache = EmbeddingCache()
-    return predictor
+    return Predictor(LoadedModel("perfect", PerfectRunner(), "perfect"), tidy=True)
 
 
 def _iou(prediction, truth):
@@ -185,8 +178,7 @@ def test_sixteen_bit_is_stretched_once_for_the_whole_image(default_predictor, nu
 
 
 def test_a_prompt_before_an_image_says_what_to_do(default_predictor):
-    fresh = Predictor.__new__(Predictor)
-    fresh.__dict__.update(default_predictor.__dict__, _image=None)
+    fresh = Predictor(default_predictor.embedder.model)
     with pytest.raises(NoImageError, match="set_image"):
         fresh.predict(points=[(1, 1)])
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 from scipy import ndimage
 
-from napari_sam.engine.automatic.grid_logits import Candidate, Frame
+from napari_sam.engine.automatic.grid_logits import MaskCandidate, MaskFrame
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.datasets.dataset_formats import find_samples
 from napari_sam.evaluation.experiments import edge_detection as edges
@@ -79,8 +79,8 @@ def disc_grid(monkeypatch, radius=20.0, speck=True):
     logits = (radius - np.hypot(y - 64, x - 64)).clip(-8, 8)
     if speck:
         logits[20:26, 20:26] = 8
-    frame = Frame((128, 128), (512, 512), 512, 256)
-    one = Candidate(torch.from_numpy(logits.astype(np.float32)), (0, 0), 0.9, 4)  # the middle one of nine points
+    frame = MaskFrame((128, 128), (512, 512), 512, 256)
+    one = MaskCandidate(torch.from_numpy(logits.astype(np.float32)), (0, 0), 0.9, 4)  # the middle one of nine points
     monkeypatch.setattr(edges, "window_grid", lambda *args: ([[one, one]], frame))
 
 

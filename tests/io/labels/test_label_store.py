@@ -773,9 +773,9 @@ def test_a_disc_is_halved_between_two_points(labels):
 def test_a_prediction_of_another_image_is_refused(labels):
     from dataclasses import replace
 
-    from napari_sam.engine.interactive.prediction import Asked
+    from napari_sam.engine.interactive.prediction import PredictionContext
 
-    other = replace(predicted(square()), asked=Asked(image_shape=(512, 512)))
+    other = replace(predicted(square()), context=PredictionContext(image_shape=(512, 512)))
     with pytest.raises(LabelsError, match=r"image of shape \(512, 512\)"):
         labels.commit(other)
     with pytest.raises(LabelsError, match="str is not a Prediction"):

@@ -136,7 +136,7 @@ class ObjectEditor:
             )
         if label is not None:
             check_label(label)
-        image_shape = prediction.asked.image_shape
+        image_shape = prediction.context.image_shape
         if image_shape is not None and tuple(image_shape) != self._plane_shape:
             raise LabelsError(
                 f"the prediction is of an image of shape {tuple(image_shape)}, these labels are of one of "

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sam.engine.interactive.prediction import Prediction, upsample_masks
+from napari_sam.engine.interactive.prediction import Prediction
 from napari_sam.engine.interactive.prompts import Prompt
+from napari_sam.engine.interactive.rendering import upsample_masks
 from napari_sam.engine.windows import Window
 from napari_sam.io.labels.journal.run_length import encode_mask
 
@@ -36,7 +37,7 @@ def prediction_record(
     source : dict, optional
         Where the prompt came from, as JSON, if not from a person.
     """
-    asked = prediction.asked
+    asked = prediction.context
     return {
         **({} if source is None else {"source": source}),
         "prompt": prompt_record(prediction.prompt),

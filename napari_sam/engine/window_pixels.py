@@ -1,0 +1,46 @@
+"""Read the pixels of a window as the network sees them."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from napari_sam.engine.windows import source_region
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_sam.engine.image_source import ImageSource
+    from napari_sam.engine.normalisation import Normalisation
+    from napari_sam.engine.windows import Window
+
+
+def scale_rgb(rgb: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Scale (h, w, 3) pixels to a shape (height, width), bilinearly as SAM does."""
+    if rgb.shape[:2] == shape:
+        return rgb
+    image = Image.fromarray(np.ascontiguousarray(rgb))
+    return np.asarray(image.resize(shape[::-1], Image.Resampling.BILINEAR))
+
+
+def read_window(
+    image: ImageSource, normalisation: Normalisation, window: Window, shape: tuple[int, int] | None = None
+) -> NDArray[np.uint8]:
+    """Return (h, w, 3) RGB pixels of a window, scaled for the network and not yet padded.
+
+    Parameters
+    ----------
+    image : ImageSource
+        The image.
+    normalisation : Normalisation
+        Values that become black and white.
+    window : Window
+        The window.
+    shape : (int, int), optional
+        Height and width of the result; the window's `network_shape` by default.
+    """
+    level, region, step = source_region(image.levels, window)
+    rgb = normalisation.apply(image.read(level, *region, step))
+    return scale_rgb(rgb, shape or window.network_shape)
