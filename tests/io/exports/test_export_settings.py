@@ -1,0 +1,26 @@
+"""Settings of an export."""
+
+from __future__ import annotations
+
+import pytest
+
+from napari_sam.errors import LabelsError
+from napari_sam.io.exports.export_settings import FORMATS, ExportSettings
+from src_models.settings import setting_infos
+
+
+def test_the_defaults_export_everything_in_the_format_of_the_ending():
+    assert (ExportSettings().format, ExportSettings().labels) == (None, None)
+
+
+def test_an_unknown_format_is_named_with_the_known_ones():
+    with pytest.raises(LabelsError, match="format is 'excel'; choose one of geojson") as raised:
+        ExportSettings(format="excel")
+    assert raised.value.parameter == "format"
+
+
+def test_every_setting_has_a_help_for_the_command_line():
+    infos = setting_infos(ExportSettings)
+    assert infos["format"].choices == FORMATS
+    assert infos["labels"].option == "--objects"
+    assert all(info.help for info in infos.values())

@@ -1,0 +1,35 @@
+"""TIFF and OME-TIFF: levels, compression and map position."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+
+from napari_sam.io.images.open_image import open_image
+from tests.io.exports.drawings import DEGREES, ROTATED, UTM, on_map
+
+
+@pytest.mark.parametrize("ending", [".tif", ".ome.tif"])
+def test_tiff_is_tiled_compressed_and_has_the_levels(store, blobs, tmp_path, ending):
+    out = store.export(tmp_path / f"l{ending}")
+    with tifffile.TiffFile(out) as file:
+        page = file.pages.first
+        assert file.is_bigtiff
+        assert (page.tile, page.dtype, page.compression.name) == ((512, 512), np.uint32, "ADOBE_DEFLATE")
+        for k, level in enumerate(file.series[0].levels):
+            np.testing.assert_array_equal(level.asarray(), blobs[:: 2**k, :: 2**k])
+    image = open_image(out)
+    assert image.levels == [(1500, 1300), (750, 650)]
+    assert image.scale == ((0.25, 0.5) if ending == ".ome.tif" else (1.0, 1.0))
+
+
+@pytest.mark.parametrize(
+    ("crs", "transform"), [("EPSG:32632", UTM), ("EPSG:4326", DEGREES), ("EPSG:32632", ROTATED), ("My own grid", UTM)]
+)
+def test_tiff_lies_where_the_image_lies(tmp_path, crs, transform):
+    with on_map(tmp_path, crs, transform) as labels:
+        image = open_image(labels.export(tmp_path / "o.tif"))
+    assert image.crs.rstrip("|") == crs
+    assert image.transform == pytest.approx(transform)
+    assert image.read(0, 10, 20, 12, 22)[..., 0].tolist() == [[1, 1], [1, 0]]

@@ -1,0 +1,43 @@
+"""Objects of labels as prompts."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sam.io.images.open_image import open_image
+from napari_sam.io.labels.label_store import LabelStore
+from napari_sam.io.prompts.label_prompts import object_boxes
+from napari_sam.io.prompts.read_prompts import read_prompts
+from tests.io.prompts.prompt_sources import SHAPE, asks
+
+
+@pytest.fixture
+def drawn():
+    labels = np.zeros(SHAPE, np.uint16)
+    labels[10:20, 30:50] = 9
+    labels[50:60, 30:50] = 4
+    labels[55, 60] = 4
+    return labels
+
+
+def test_a_label_image_gives_boxes_and_masks(drawn, image):
+    table = read_prompts(drawn, image, masks=True)
+    assert asks(table) == [{"box": [50, 30, 60, 61]}, {"box": [10, 30, 20, 50]}]
+    assert table.number.tolist() == [4, 9]
+    assert table.keywords(0)["mask"].mask.sum() == 201
+
+
+@pytest.mark.parametrize("block_px", [7, 55, 2048])
+def test_boxes_of_objects_do_not_depend_on_the_blocks(drawn, block_px):
+    assert object_boxes(open_image(drawn), block_px) == {4: (50, 30, 60, 61), 9: (10, 30, 20, 50)}
+
+
+def test_a_label_store_gives_boxes_and_categories(drawn, image, tmp_path):
+    with LabelStore.create(tmp_path / "l.ome.zarr", shape=SHAPE) as store:
+        store.paint(drawn, (0, 0))
+        store.set_category(9, "cell")
+        assert len(read_prompts(store, image)) == 2
+    table = read_prompts(str(tmp_path / "l.ome.zarr"), image, masks=True)
+    assert table.category == [None, "cell"]
+    assert table.keywords(1)["mask"].mask.all()
