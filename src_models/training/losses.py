@@ -75,7 +75,7 @@ def mask_iou(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def prompt_loss(
-    logits: Tensor, predicted_iou: Tensor, target: Tensor, several: Tensor, config: TrainConfig
+    logits: Tensor, predicted_iou: Tensor, target: Tensor, single_mask: Tensor, config: TrainConfig
 ) -> tuple[Tensor, Tensor]:
     """Loss of N prompts whose four masks were all decoded.
 
@@ -92,8 +92,8 @@ def prompt_loss(
         (N, 4).
     target : Tensor
         (N, H, W) in [0, 1].
-    several : Tensor
-        (N,) bool: the single mask answers.
+    single_mask : Tensor
+        (N,) bool, True where the single mask is used.
     config : TrainConfig
         Recipe and weights.
 
@@ -114,12 +114,12 @@ def prompt_loss(
     iou = mask_iou(logits.detach(), target4)
     wrong = (predicted_iou - iou).square()
     if config.recipe == "paper":
-        chosen = torch.where(several, 0, 1 + each[:, 1:].argmin(1))[:, None]
+        chosen = torch.where(single_mask, 0, 1 + each[:, 1:].argmin(1))[:, None]
         quality = wrong.mean(1) if config.iou_all else wrong.gather(1, chosen)[:, 0]
         return (each.gather(1, chosen)[:, 0] + config.iou_weight * quality).mean(), iou
     best = each[:, 1:].min(1)
-    chosen = torch.where(several, 0, 1 + best.indices)[:, None]
+    chosen = torch.where(single_mask, 0, 1 + best.indices)[:, None]
     quality = wrong.mean(1) if config.iou_all else wrong.gather(1, chosen)[:, 0]
     multi = best.values + 0.05 * each[:, 1:].mean(1)
-    single = each[:, 0] * torch.where(several, 1.0, 0.3)
+    single = each[:, 0] * torch.where(single_mask, 1.0, 0.3)
     return (multi + single + config.iou_weight * quality).mean(), iou

@@ -1,4 +1,4 @@
-"""A batch of objects and the prompts a simulated user has given for each so far."""
+"""Batch of objects with the prompts of simulated users."""
 
 from __future__ import annotations
 
@@ -23,26 +23,26 @@ if TYPE_CHECKING:
 PAPER_ROUNDS = 11
 _PAPER_CLICKS = 8
 _LOGIT_LIMIT = 16.0
-# Quick recipe: how many rounds of corrections come before the one that is trained, and how often.
+# Quick recipe: number of rounds of corrections before the trained round, and their probabilities.
 _QUICK_ROUNDS, _QUICK_CHANCES = (0, 1, 2, 4, 7), (0.5, 0.22, 0.14, 0.09, 0.05)
 
 
-class Prompted:
-    """A batch of objects with the prompts each has been given so far.
+class PromptedBatch:
+    """Batch of objects with the prompts that each has received so far.
 
     Parameters
     ----------
     crops : list of Crop
         B crops of N / B objects each.
     rng : numpy.random.Generator
-        Source of all choices.
+        Source of all random choices.
     stride : int
         Pixels of the input per cell of the embedding.
     cell : (int, int)
-        Where the crops lie in the network's square (y, x), in cells.
+        Position (y, x) of the crops in the network's square input, in cells.
     recipe : {"quick", "paper"}
-        First prompts: "paper" draws a point uniformly or a noisy box, half each; "quick" gives fewer boxes, and
-        half of its points at the object's deepest pixel.
+        First prompts: "paper" draws a uniform point or a noisy box, half each; "quick" draws fewer boxes, and half
+        of its points are the deepest pixel of the object.
     """
 
     def __init__(
@@ -54,7 +54,7 @@ class Prompted:
         recipe: str = "quick",
     ) -> None:
         self.cell = cell
-        self.offset = torch.tensor([cell[1], cell[0]]) * float(stride)  # the same in pixels, x, y
+        self.offset = torch.tensor([cell[1], cell[0]]) * float(stride)  # position in pixels, x, y
         self.pitch = pitch = stride // 4
         self.paper = recipe == "paper"
         masks = np.concatenate([c.masks for c in crops])
@@ -65,7 +65,7 @@ class Prompted:
         self.points: list[list[tuple[int, int, int]]] = []
         self.boxes: list[tuple[float, float, float, float] | None] = []
         self.logits: Tensor | None = None
-        self.fed = torch.zeros(len(masks), dtype=torch.bool)
+        self.has_mask = torch.zeros(len(masks), dtype=torch.bool)
         boxes, deepest = (0.5, 0.0) if self.paper else (0.35, 0.5)
         for mask in masks:
             as_box = rng.random() < boxes
@@ -74,25 +74,25 @@ class Prompted:
             self.points.append([] if as_box else [(*first, 1)])
 
     @property
-    def several(self) -> Tensor:
-        """(N,) bool: the single mask should answer.
+    def single_mask(self) -> Tensor:
+        """Objects whose single mask is used, (N,) bool.
 
-        In the paper that is more than one prompt; the quick recipe counts a box too, which is hardly ambiguous.
+        In the paper these have more than one prompt; the quick recipe adds boxes, which are hardly ambiguous.
         """
-        prompts = zip(self.points, self.boxes, self.fed.tolist(), strict=True)
+        prompts = zip(self.points, self.boxes, self.has_mask.tolist(), strict=True)
         if self.paper:
             return torch.tensor([len(p) + (b is not None) + m > 1 for p, b, m in prompts])
         return torch.tensor([b is not None or len(p) > 1 for p, b, _ in prompts])
 
-    def suggest(self, labels: Sequence[NDArray[np.int32]], chance: float) -> None:
-        """Show some objects' prompts the object that the dense decoder sees there, as their mask prompt.
+    def add_hypotheses(self, labels: Sequence[NDArray[np.int32]], chance: float) -> None:
+        """Add objects of the dense decoder as mask prompts.
 
         Parameters
         ----------
         labels : sequence of ndarray of int32
             (S / pitch, S / pitch) of each crop, from `seeded_watershed`.
         chance : float
-            Probability for each object whose prompt points at one.
+            Probability for each object whose prompt selects an object of the dense decoder.
         """
         size = labels[0].shape
         for i, image in enumerate(self.image_index.tolist()):
@@ -101,19 +101,19 @@ class Prompted:
             points = np.array([p[:2] for p in self.points[i]], float).reshape(-1, 2) / self.pitch
             box = self.boxes[i]
             small = None if box is None else tuple(v / self.pitch for v in box)
-            found = hypothesis(labels[image], points, [p[2] for p in self.points[i]], small)
-            if found is not None:
+            mask = hypothesis(labels[image], points, [p[2] for p in self.points[i]], small)
+            if mask is not None:
                 if self.logits is None:
                     self.logits = torch.zeros(len(self.truth), 1, *size)
-                self.logits[i, 0] = torch.from_numpy(np.where(found, HYPOTHESIS_LOGIT, -HYPOTHESIS_LOGIT))
-                self.fed[i] = True
+                self.logits[i, 0] = torch.from_numpy(np.where(mask, HYPOTHESIS_LOGIT, -HYPOTHESIS_LOGIT))
+                self.has_mask[i] = True
 
-    def rounds_before(self) -> np.ndarray:
-        """(N,) rounds of corrections that the quick recipe makes before the one it trains."""
+    def correction_rounds(self) -> np.ndarray:
+        """Draw the number of rounds of corrections before the trained round of the quick recipe, (N,)."""
         return self.rng.choice(_QUICK_ROUNDS, p=_QUICK_CHANCES, size=len(self.truth))
 
     def paper_schedule(self) -> list[bool]:
-        """Whether each round after the first brings a new click: eight do, the last and one other do not.
+        """Draw which rounds after the first add a click: eight do, the last and one other do not.
 
         Source: Kirillov et al., 2023, appendix A, "Training algorithm".
         """
@@ -121,30 +121,30 @@ class Prompted:
         clicks.insert(int(self.rng.integers(0, _PAPER_CLICKS + 1)), False)
         return [*clicks, False]
 
-    def answer(self, which: np.ndarray, logits: Tensor, click: bool = True) -> None:
-        """Take the masks of the objects `which` as their next mask prompt, and click where they are wrong.
+    def add_corrections(self, objects: np.ndarray, logits: Tensor, click: bool = True) -> None:
+        """Add the predicted masks of some objects as mask prompts, and a click where they are wrong.
 
         Parameters
         ----------
-        which : ndarray of int
+        objects : ndarray of int
             Indices of n objects.
         logits : Tensor
-            (n, S / pitch, S / pitch), the mask of each that the user sees.
+            (n, S / pitch, S / pitch), the mask of each object that the user sees.
         click : bool
-            With a new click; otherwise only the logits are fed back.
+            Add a click; otherwise only the mask prompt.
         """
         if self.logits is None:
             self.logits = torch.zeros(len(self.truth), 1, *logits.shape[-2:])
         masks = F.interpolate(logits[:, None].float(), scale_factor=self.pitch, mode="bilinear")[:, 0] > 0
-        for i, mask, low in zip(which, masks.cpu().numpy(), logits.float().cpu(), strict=True):
+        for i, mask, low in zip(objects, masks.cpu().numpy(), logits.float().cpu(), strict=True):
             if click:
                 source = self.rng if self.paper or self.rng.random() < 0.5 else None
                 self.points[i].append(correction(mask, self.truth[i], source))
             if self.paper or self.rng.random() < 0.8:
-                self.logits[i, 0], self.fed[i] = low.clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT), True
+                self.logits[i, 0], self.has_mask[i] = low.clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT), True
 
     def tokens(self) -> tuple[Tensor, Tensor]:
-        """Coordinates (N, T, 2) as x, y in the network's frame and labels (N, T)."""
+        """Return coordinates (N, T, 2) as x, y in the network's input, and labels (N, T)."""
         items = []
         for points, box in zip(self.points, self.boxes, strict=True):
             xy: list[list[float]] = [[x, y] for y, x, _ in points]

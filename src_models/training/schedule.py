@@ -1,4 +1,4 @@
-"""Which parameters learn, how fast, and when."""
+"""Parameter groups, and the learning rate over the steps."""
 
 from __future__ import annotations
 
@@ -17,47 +17,44 @@ if TYPE_CHECKING:
 _BACKBONE = ("image_encoder.stem", "image_encoder.stages")
 _LAYER = re.compile(r"image_encoder\.(?:blocks|layers|stages)\.(\d+)\.")
 _INPUT = re.compile(r"image_encoder\.(?:patch_embed|pos_embed|stem)")
-# The paper's 60 000th and 86 666th of 90 000 steps.
+# Steps 60 000 and 86 666 of 90 000, as in the paper.
 _DROPS = (60_000 / 90_000, 86_666 / 90_000)
 
 
 def parameter_groups(net: Sam, config: TrainConfig) -> list[dict[str, Any]]:
-    """Group the parameters that learn by their peak rate and weight decay, and freeze the others.
+    """Group the trained parameters by peak rate and weight decay, and freeze the others.
 
     Parameters
     ----------
     net : Sam
         The network.
     config : TrainConfig
-        Rates, layer decay, frozen names.
+        Rates, layer decay and names of frozen parameters.
 
     Returns
     -------
     list of dict
-        For AdamW, each with its ``peak`` rate.
+        Groups for AdamW, each with its ``peak`` rate.
 
     Raises
     ------
     TrainingError
-        If a frozen name fits no parameter, or nothing is left to learn.
+        If a name to freeze matches no parameter, or nothing is left to train.
     """
-    names = [name for name, _ in net.named_parameters()]
-    for start in config.freeze:
-        if not any(name.startswith(start) for name in names):
-            parts = sorted({name.split(".")[0] for name in names})
-            raise TrainingError(f"freeze {start!r} fits no parameter; the network's parts are {', '.join(parts)}")
-    layers = 1 + max((int(m[1]) for m in map(_LAYER.match, names) if m), default=0)
+    _check_names(config.freeze, net)
+    layers = 1 + max((int(m[1]) for m in (_LAYER.match(name) for name, _ in net.named_parameters()) if m), default=0)
+    fixed = (*config.freeze, "dense_decoder.") if config.dense_weight == 0 else config.freeze
     groups: dict[tuple[bool, int, bool], list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():
-        frozen = name.startswith(config.freeze) if config.freeze else False
-        if frozen or (name.startswith("dense_decoder.") and config.dense_weight == 0):
+        if name.startswith(fixed):
             parameter.requires_grad_(False)
             continue
-        # Keyed by place, not by rate: a run that is resumed with other rates has the same groups.
+        # The key is the position, not the rate: a run resumed with other rates has the same groups.
         key = (name.startswith(_BACKBONE), _distance(name, layers), parameter.ndim > 1)
         groups.setdefault(key, []).append(parameter)
     if not groups:
-        raise TrainingError(f"freeze {list(config.freeze)}: nothing is left to learn")
+        message = f"freeze is {list(config.freeze)}, which leaves nothing to train"
+        raise TrainingError(message, parameter="freeze", remedy="freeze fewer parts")
     return [
         {
             "params": parameters,
@@ -68,8 +65,18 @@ def parameter_groups(net: Sam, config: TrainConfig) -> list[dict[str, Any]]:
     ]
 
 
+def _check_names(freeze: tuple[str, ...], net: Sam) -> None:
+    """Refuse beginnings of names that no parameter has."""
+    names = [name for name, _ in net.named_parameters()]
+    for start in freeze:
+        if not any(name.startswith(start) for name in names):
+            parts = sorted({name.split(".")[0] for name in names})
+            message = f"freeze has {start!r}, which matches no parameter"
+            raise TrainingError(message, parameter="freeze", remedy=f"choose from the parts {', '.join(parts)}")
+
+
 def _distance(name: str, layers: int) -> int:
-    """How many layers lie between a parameter and the encoder's output; 0 outside the encoder.
+    """Count the layers between a parameter and the encoder's output; 0 outside the encoder.
 
     >>> [_distance(f"image_encoder.{n}", 12) for n in ("pos_embed", "blocks.0.norm1.bias", "blocks.11.mlp", "neck.0")]
     [13, 12, 1, 0]
@@ -80,7 +87,7 @@ def _distance(name: str, layers: int) -> int:
 
 
 def rate_factor(step: int, config: TrainConfig) -> float:
-    """What the peak rates are multiplied by at a step (from 0).
+    """Return the factor on the peak rates at a step (from 0).
 
     Examples
     --------

@@ -1,29 +1,25 @@
-"""Pre-train an image encoder on images without labels; `pretrain` is the way in, `mae` has the networks."""
+"""Pre-train an image encoder on images without labels by reconstruction of hidden patches."""
 
 from __future__ import annotations
 
 import copy
 import math
 import os
-import pickle
 import time
 import zlib
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
-from src_models.checkpoints.checkpoint_files import replacing_checkpoint, save_sam
-from src_models.model_errors import TrainingError
 from src_models.runtime import choose_device
 from src_models.training.config import TrainConfig
 from src_models.training.data.unlabelled import UnlabelledImages, find_images
+from src_models.training.prefetch import prefetched
 from src_models.training.pretraining.masked_autoencoder import (
     build_pretext,
     draw_masks,
@@ -32,42 +28,44 @@ from src_models.training.pretraining.masked_autoencoder import (
     reconstruction,
     to_pixels,
 )
-from src_models.training.run_log import append_row, drop_rows_after
+from src_models.training.run_folder import RunFolder, RunIdentity, rate_of_progress
 from src_models.training.starting_network import starting_network
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping, Sequence
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from src_models.networks.sam import Sam
     from src_models.training.pretraining.pretrain_config import PretrainConfig
 
 _PREFETCH = 4
 _LOG_EVERY = 20
-_SHOWN = 4  # images in a picture
+_PICTURED = 4  # images in a picture
 _GAP_PX = 4
 _CALIBRATION_CROPS = 64
-_TRAIN, _MASK, _CALIBRATE, _SHOW = range(4)  # streams of random numbers, all independent of how a run is cut
-# What may differ when a run goes on; a lower learning rate is the remedy for one that has failed.
+_TRAIN, _MASK, _CALIBRATE, _PICTURE = range(4)  # streams of random numbers, independent of interruptions
+# Settings that may differ when a run is resumed; a lower learning rate is the remedy for divergence.
 _MAY_CHANGE = frozenset({"steps", "save_every", "picture_every", "learning_rate"})
 
 
 @dataclass(frozen=True)
 class PretrainResult:
-    """What a run made.
+    """Result of a pre-training run.
 
     Attributes
     ----------
     model : Path
-        Checkpoint, for `load_sam` or as `start` of a `TrainConfig`.
+        Checkpoint for `load_sam`, or for `start` of a `TrainConfig`.
     step : int
-        Steps done; fewer than configured if it was cancelled.
+        Steps done; fewer than configured if the run was cancelled.
     loss : float
-        Mean of the last steps that this call trained; NaN if there was none.
+        Mean over the last steps of this call; NaN if there were none.
     images : int
-        Files found.
+        Number of image files.
     skipped : mapping of Path to str
-        Those of them that were drawn and could not be read, and why.
+        Reason for each file that was drawn and could not be read.
     """
 
     model: Path
@@ -78,36 +76,32 @@ class PretrainResult:
 
 
 class Pretrainer:
-    """Train an image encoder to guess what is hidden; `run` returns when all steps are done.
+    """Train an image encoder to reconstruct hidden patches; `run` returns when all steps are done.
 
     Batch normalisation: a pre-trained encoder keeps its running statistics throughout, as in `Trainer`. A fresh
-    one has none, and without normalisation its deep stack of convolutions does not train, so it normalises by
-    the batch. Those statistics are of images that are mostly hidden, though, and `Trainer` would go on with them
-    for ever; so what is saved for use has them taken anew, over whole crops.
+    encoder has none, and its deep stack of convolutions does not train without normalisation, so it normalises by
+    batch. However, those are statistics of mostly hidden images, and `Trainer` would never update them. The network
+    that is saved for use therefore has statistics of whole crops.
 
     Parameters
     ----------
     config : PretrainConfig
-        The run.
+        Settings of the run.
     data_root : Path
-        Folder that the configuration's images are relative to.
+        Folder of the configuration's relative paths.
     out : Path
-        Folder of checkpoints, log and pictures.
+        Folder of checkpoints, log and pictures. A run in it is resumed.
     device : str
         As `choose_device`.
     """
 
     def __init__(self, config: PretrainConfig, data_root: Path, out: Path, device: str = "cpu") -> None:
         self.config = config
-        self.out = out
         self.device = choose_device(device)
-        try:
-            out.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise TrainingError(f"{out}: cannot be made: {error.strerror}; choose another folder") from error
+        self.folder = RunFolder(out)
         paths = find_images(data_root, config.images, without=out)
         self.images = UnlabelledImages(paths, config.augment)
-        self.data = _fingerprint(data_root, paths)
+        self.identity = RunIdentity(asdict(config), _checksum(data_root, paths), _MAY_CHANGE)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(config.seed)
             self.net = starting_network(TrainConfig(kind=config.kind, start=config.start, dense_weight=0.0))
@@ -127,15 +121,15 @@ class Pretrainer:
         progress: Callable[[int, int, Mapping[str, float]], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> PretrainResult:
-        """Go on from the last checkpoint, if there is one, to the last step.
+        """Train to the last step, from the last checkpoint if there is one.
 
         Parameters
         ----------
         progress, cancelled
-            As `pretrain`.
+            As in `pretrain`.
         """
         self.resume()
-        drop_rows_after(self.out / "log.csv", self.step)
+        self.folder.drop_rows_after("log", self.step)
         steps, first, started = self.config.steps, self.step, time.perf_counter()
         with closing(self._batches()) as batches:
             for crops in batches:
@@ -143,23 +137,18 @@ class Pretrainer:
                     break
                 values = self.train_step(crops)
                 self.step += 1
-                values["steps_per_s"] = round((self.step - first) / (time.perf_counter() - started), 3)
+                values["steps_per_s"] = rate_of_progress(self.step, first, time.perf_counter() - started)
                 values["skipped"] = len(self.images.skipped)
                 self._record(values)
                 if progress is not None:
                     progress(self.step, steps, values)
-        if self._saved != self.step or not self.model_path.exists():
+        if self._saved != self.step or not self.folder.model_path.exists():
             self.save()
         loss = sum(self._recent) / len(self._recent) if self._recent else math.nan
-        return PretrainResult(self.model_path, self.step, loss, len(self.images), dict(self.images.skipped))
-
-    @property
-    def model_path(self) -> Path:
-        """Where the checkpoint for use goes."""
-        return self.out / "model.safetensors"
+        return PretrainResult(self.folder.model_path, self.step, loss, len(self.images), dict(self.images.skipped))
 
     def train_step(self, crops: Tensor) -> dict[str, float]:
-        """One optimiser step.
+        """Run one optimiser step.
 
         Parameters
         ----------
@@ -174,7 +163,7 @@ class Pretrainer:
         Raises
         ------
         TrainingError
-            If the loss or its gradient is not finite; the last checkpoint is untouched.
+            If the loss or its gradient is not finite; the last checkpoint stays intact.
         """
         config = self.config
         rate = self._set_rate()
@@ -189,59 +178,40 @@ class Pretrainer:
         norm = nn.utils.clip_grad_norm_(self.pretext.parameters(), 1.0)
         value = float(loss.detach())
         if not math.isfinite(value) or not torch.isfinite(norm):
-            raise TrainingError(
-                f"step {self.step}: the loss is {value} and its gradient {float(norm)}; lower learning_rate "
-                f"({config.learning_rate}) and run again, which goes on from the last checkpoint in {self.out}"
-            )
+            reason = f"the loss is {value} and its gradient {float(norm)}"
+            raise self.folder.diverged(self.step, reason, config.learning_rate)
         self.optimizer.step()
         self._recent.append(value)
         return {"loss": value, "learning_rate": rate}
 
     def save(self) -> None:
-        """Write the network for use and the state to resume from; each replaces the old one atomically."""
-        state = {
-            "step": self.step,
+        """Write the network for use, and the state to resume from; each file is replaced in one step."""
+        parts = {
             "net": self.net.state_dict(),
             "pretext": self.pretext.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "config": asdict(self.config),
-            "data": self.data,
         }
-        save_sam(self._for_use(), self.model_path)
-        with replacing_checkpoint(self.out / "state.pt") as temporary:
-            torch.save(state, temporary)
+        self.folder.save_network(self._network_for_use(), self.step, with_step=False)
+        self.folder.save_state(self.identity, self.step, parts)
         self._saved = self.step
 
     def resume(self) -> None:
-        """Take the state of the last checkpoint in the output folder, if there is one.
+        """Load the last checkpoint in the output folder, if there is one.
 
         Raises
         ------
         TrainingError
-            If it is damaged or of a different run.
+            If it is damaged, or belongs to a different run.
         """
-        path = self.out / "state.pt"
-        if not path.exists():
-            return
-        try:
-            state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
-            for name, own in asdict(self.config).items():
-                if name not in _MAY_CHANGE and (then := state["config"][name]) != own:
-                    raise TrainingError(
-                        f"{path} is of a run with {name} = {then!r}, not {own!r}; set it so, or choose another folder"
-                    )
-            if state["data"] != self.data:
-                raise TrainingError(f"{path} is of a run with other images; choose another folder")
-            self.net.load_state_dict(state["net"])
-            self.pretext.load_state_dict(state["pretext"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self.step = self._saved = int(state["step"])
-        except (OSError, EOFError, RuntimeError, LookupError, TypeError, pickle.UnpicklingError) as error:
-            reason = next(iter(str(error).splitlines()), type(error).__name__)
-            raise TrainingError(f"{path} cannot be resumed ({reason}); delete it to start again") from error
+        with self.folder.resuming(self.identity, ("net", "pretext", "optimizer"), self.device) as state:
+            if state is not None:
+                self.net.load_state_dict(state["net"])
+                self.pretext.load_state_dict(state["pretext"])
+                self.optimizer.load_state_dict(state["optimizer"])
+                self.step = self._saved = int(state["step"])
 
     def _groups(self) -> list[dict[str, Any]]:
-        """Parameters with and without weight decay: it is for matrices and kernels, as in MAE's code."""
+        """Group the parameters by weight decay, which only matrices and kernels have, as in MAE's code."""
         groups: list[dict[str, Any]] = [
             {"params": [], "weight_decay": self.config.weight_decay},
             {"params": [], "weight_decay": 0.0},
@@ -252,7 +222,7 @@ class Pretrainer:
         return groups
 
     def _set_rate(self) -> float:
-        """Linear warm-up, then half a cosine to zero (MAE's ``lr_sched.py``, by steps)."""
+        """Set the learning rate: linear warm-up, then half a cosine to zero (``lr_sched.py`` of MAE, by steps)."""
         config = self.config
         if self.step < config.warmup_steps:
             share = (self.step + 1) / config.warmup_steps
@@ -270,11 +240,11 @@ class Pretrainer:
                 norm.eval()
 
     def _normalised(self, crops: Tensor) -> Tensor:
-        """What the encoder takes."""
+        """Normalise crops as the encoder takes them."""
         return (crops - self.net.pixel_mean) / self.net.pixel_std
 
     def _hide(self, count: int, rng: np.random.Generator) -> tuple[Tensor, tuple[int, int]]:
-        """Masks for some crops, and a place (y, x) for all of them in the network's square, in cells."""
+        """Draw masks for crops, and their common position (y, x) in the network's square input, in cells."""
         config = self.config
         patches = config.crop_px // self._side
         mask = draw_masks(count, (patches, patches), config.mask_ratio, rng).to(self.device)
@@ -283,65 +253,54 @@ class Pretrainer:
         return mask, (int(y), int(x))
 
     def _draw(self, stream: int, index: int, count: int) -> Tensor:
-        """Crops (count, 3, S, S) uint8; the same for the same `stream` and `index`."""
+        """Draw crops (count, 3, S, S) uint8, determined by `stream` and `index`."""
         rng = np.random.default_rng([self.config.seed, stream, index])
         crops = np.stack([self.images.draw(self.config.crop_px, rng) for _ in range(count)])
         return torch.from_numpy(crops).permute(0, 3, 1, 2)
 
-    def _batches(self) -> Generator[Tensor]:
-        """Batches from this step on, drawn ahead in a thread."""
-        first, steps, batch = self.step, self.config.steps, self.config.batch
-        with ThreadPoolExecutor(1, "crops") as pool:
-            ahead = deque(
-                pool.submit(self._draw, _TRAIN, k, batch) for k in range(first, min(first + _PREFETCH, steps))
-            )
-            try:
-                for step in range(first, steps):
-                    crops = ahead.popleft().result()
-                    if step + _PREFETCH < steps:
-                        ahead.append(pool.submit(self._draw, _TRAIN, step + _PREFETCH, batch))
-                    yield crops
-            finally:
-                pool.shutdown(cancel_futures=True)
+    def _batches(self) -> Generator[Tensor, None, None]:
+        """Draw the batches from this step on, ahead of their use."""
+        steps = range(self.step, self.config.steps)
+        return prefetched(lambda step: self._draw(_TRAIN, step, self.config.batch), steps, ahead=_PREFETCH + 1)
 
     def _record(self, values: Mapping[str, float]) -> None:
-        """Log, draw and save, if this step is one for it; always at the last."""
+        """Log, draw and save if this step is due; always at the last step."""
         config, last = self.config, self.step == self.config.steps
         if last or self.step % _LOG_EVERY == 0:
             mean = sum(self._recent) / len(self._recent)
-            append_row(self.out / "log.csv", {"step": self.step, **values, "loss": round(mean, 5)})
+            self.folder.append("log", {"step": self.step, **values, "loss": round(mean, 5)})
         if config.picture_every and (last or self.step % config.picture_every == 0):
-            self._picture(self.out / "pictures" / f"{self.step:07}.png")
+            self.folder.save_picture(f"{self.step:07}", self._picture())
         if last or self.step % config.save_every == 0:
             self.save()
 
     @torch.no_grad()
-    def _picture(self, path: Path) -> None:
-        """Write the same crops each time, a row each: original, what is visible, and the reconstruction."""
-        crops = self._draw(_SHOW, 0, min(_SHOWN, self.config.batch)).to(self.device)
-        mask, corner = self._hide(len(crops), np.random.default_rng([self.config.seed, _SHOW, 1]))
+    def _picture(self) -> NDArray[np.uint8]:
+        """Draw the same crops each time, a row each: original, visible part, and reconstruction."""
+        crops = self._draw(_PICTURE, 0, min(_PICTURED, self.config.batch)).to(self.device)
+        mask, corner = self._hide(len(crops), np.random.default_rng([self.config.seed, _PICTURE, 1]))
         self.pretext.eval()
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self.config.bf16):
             predicted = self.pretext(self._normalised(crops), mask, corner).float()
         images = crops / 255
         visible = images.masked_fill(to_pixels(mask, self._side), 0.5)
         columns = []
-        for shown in (images, visible, reconstruction(predicted, images, mask)):
-            pixels = (shown * 255).round().clamp(0, 255).byte().cpu()
+        for column in (images, visible, reconstruction(predicted, images, mask)):
+            pixels = (column * 255).round().clamp(0, 255).byte().cpu()
             framed = nn.functional.pad(pixels, (0, _GAP_PX, 0, _GAP_PX), value=255)
             columns.append(framed.permute(0, 2, 3, 1).flatten(0, 1).numpy())  # (B * S, S, 3)
-        with replacing_checkpoint(path) as temporary:
-            Image.fromarray(np.concatenate(columns, 1)[:-_GAP_PX, :-_GAP_PX]).save(temporary, "PNG")
+        picture: NDArray[np.uint8] = np.concatenate(columns, 1)[:-_GAP_PX, :-_GAP_PX]
+        return picture
 
     @torch.no_grad()
-    def _for_use(self) -> Sam:
-        """The network to save: where batches gave the statistics, a copy with those of whole crops."""
+    def _network_for_use(self) -> Sam:
+        """Return the network to save: if it normalises by batch, a copy with the statistics of whole crops."""
         if not self._batch_statistics or not _batch_norms(self.net):
             return self.net
         net = copy.deepcopy(self.net).eval()
         for norm in _batch_norms(net):
             norm.reset_running_stats()
-            norm.momentum = None  # the plain mean over all batches
+            norm.momentum = None  # mean over all batches
             norm.train()
         for index in range(-(-_CALIBRATION_CROPS // self.config.batch)):
             crops = self._draw(_CALIBRATE, index, self.config.batch).to(self.device)
@@ -358,36 +317,36 @@ def pretrain(
     progress: Callable[[int, int, Mapping[str, float]], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> PretrainResult:
-    """Pre-train an image encoder, or go on with a run that was cancelled or killed.
+    """Pre-train an image encoder, or resume an interrupted run.
 
     Parameters
     ----------
     config : PretrainConfig
-        The run.
+        Settings of the run.
     data_root : Path
-        Folder that the configuration's images are relative to.
+        Folder of the configuration's relative paths.
     out : Path
-        Gets ``model.safetensors`` (a whole network: the encoder pre-trained, the rest fresh or as in the
-        checkpoint it started from), ``state.pt`` to resume from, ``log.csv`` and ``pictures/STEP.png``.
+        Output folder: ``model.safetensors`` (a whole network whose encoder is pre-trained; the other parts are fresh
+        or those of `start`), ``state.pt`` to resume from, ``log.csv`` and ``pictures/STEP.png``.
     device : str
         "cpu", "cuda", "mps" or "auto".
     progress : callable, optional
-        Called after each step with the steps done, those in all, and numbers: loss, learning_rate, steps_per_s,
+        Called after each step with the steps done, the number of steps, and values: loss, learning_rate, steps_per_s,
         skipped (files that cannot be read).
     cancelled : callable, optional
-        Asked before each step; True saves and stops.
+        Called before each step; if it returns True, the run saves and stops.
 
     Returns
     -------
     PretrainResult
-        Where the network is and how far it came.
+        Path of the network, and how far the run got.
 
     Raises
     ------
     TrainingError
-        If images or configuration cannot be used, or the loss is not finite.
+        If images or configuration cannot be used, the loss is not finite, or a file cannot be written.
     ModelError
-        If the architecture, the device or the checkpoint to start from is unknown, or a file cannot be written.
+        If the architecture, the device or the checkpoint to start from is unknown.
     """
     return Pretrainer(config, data_root, out, device).run(progress, cancelled)
 
@@ -396,7 +355,7 @@ def _batch_norms(net: Sam) -> list[nn.BatchNorm2d]:
     return [module for module in net.image_encoder.modules() if isinstance(module, nn.BatchNorm2d)]
 
 
-def _fingerprint(root: Path, paths: Sequence[Path]) -> int:
-    """CRC-32 over the names and sizes of all images, in order; none is read."""
+def _checksum(root: Path, paths: Sequence[Path]) -> int:
+    """Return the CRC-32 of the names and sizes of all images, in order; no image is read."""
     text = "\n".join(f"{os.path.relpath(path, root)} {path.stat().st_size}" for path in paths)
     return zlib.crc32(text.encode())

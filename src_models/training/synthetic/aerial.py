@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -194,18 +194,25 @@ def _road(image: NDArray[np.float32], labels: NDArray[np.int32], along: float, r
     labels[on] = 0
 
 
-def _roof(side: int, at: NDArray[np.float64], turn: float, size: float, rng: np.random.Generator) -> tuple[
-    tuple[slice, slice], NDArray[np.bool_], NDArray[np.float32], NDArray[np.float32]
-] | None:  # fmt: skip
-    """One roof of one to three rectangles: its box, its mask, the tone of its faces and the distance to the edge."""
+class _Roof(NamedTuple):
+    """Roof of one to three rectangles."""
+
+    box: tuple[slice, slice]
+    inside: NDArray[np.bool_]
+    tone: NDArray[np.float32]  # brightness of the faces
+    depth: NDArray[np.float32]  # distance to the edge
+
+
+def _roof(side: int, centre: NDArray[np.float64], angle: float, size: float, rng: np.random.Generator) -> _Roof | None:
+    """Make a roof at `centre`; None if it lies outside the image."""
     long, short = size, size * rng.uniform(0.4, 1.0)
     reach = 1.5 * size + 2
-    low = [max(0, int(c - reach)) for c in at]
-    high = [min(side, int(c + reach) + 1) for c in at]
+    low = [max(0, int(c - reach)) for c in centre]
+    high = [min(side, int(c + reach) + 1) for c in centre]
     if low[0] >= high[0] or low[1] >= high[1]:
         return None
-    dy, dx = (np.arange(a, b, dtype=np.float32) - np.float32(c) for a, b, c in zip(low, high, at, strict=True))
-    s, c = np.float32(np.sin(turn)), np.float32(np.cos(turn))
+    dy, dx = (np.arange(a, b, dtype=np.float32) - np.float32(c) for a, b, c in zip(low, high, centre, strict=True))
+    s, c = np.float32(np.sin(angle)), np.float32(np.cos(angle))
     u, v = dy[:, None] * s + dx * c, dy[:, None] * c - dx * s
     depth = np.full(u.shape, -99, np.float32)
     tone = np.zeros(u.shape, np.float32)
@@ -226,12 +233,23 @@ def _roof(side: int, at: NDArray[np.float64], turn: float, size: float, rng: np.
             face = face + np.float32(0.4) * np.sin((p if a >= b else q) * np.float32(rng.uniform(1.2, 2.2)))
         tone = np.where(inner > np.maximum(depth, 0), face * steep, tone)
         depth = np.maximum(depth, inner)
-    if style > 0.7 and rng.random() < 0.6:  # boxes on a flat roof
-        for _ in range(int(rng.integers(1, 5))):
-            y, x = rng.uniform(-0.7, 0.7) * short, rng.uniform(-0.7, 0.7) * long
-            box = np.maximum(np.abs(u - np.float32(x)), np.abs(v - np.float32(y))) < size * 0.1
-            tone[box] = rng.normal(0, 0.3)
-    return (slice(low[0], high[0]), slice(low[1], high[1])), depth > 0, tone, depth
+    if style > 0.7 and rng.random() < 0.6:
+        _add_roof_boxes(tone, (u, v), (long, short), rng)
+    return _Roof((slice(low[0], high[0]), slice(low[1], high[1])), depth > 0, tone, depth)
+
+
+def _add_roof_boxes(
+    tone: NDArray[np.float32],
+    axes: tuple[NDArray[np.float32], NDArray[np.float32]],
+    size: tuple[float, float],
+    rng: np.random.Generator,
+) -> None:
+    """Put boxes on a flat roof of half-lengths `size`, whose coordinates are `axes`."""
+    (u, v), (long, short) = axes, size
+    for _ in range(int(rng.integers(1, 5))):
+        y, x = rng.uniform(-0.7, 0.7) * short, rng.uniform(-0.7, 0.7) * long
+        box = np.maximum(np.abs(u - np.float32(x)), np.abs(v - np.float32(y))) < long * 0.1
+        tone[box] = rng.normal(0, 0.3)
 
 
 def _sites(side: int, size: float, turn: float, rng: np.random.Generator) -> NDArray[np.float64]:
@@ -265,20 +283,20 @@ def buildings(side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], N
     labels = np.zeros((side, side), np.int32)
     for _ in range(int(rng.integers(0, 3))):
         _road(image, labels, turn + rng.choice([0, np.pi / 2]), rng)
-    roofs = _ROOFS[rng.choice(len(_ROOFS), int(rng.integers(1, 5)))]
+    colours = _ROOFS[rng.choice(len(_ROOFS), int(rng.integers(1, 5)))]
     paint, loose, vary = image.copy(), rng.choice([0.01, 0.04, 0.5]), rng.uniform(0.05, 0.4)
     skin = cloud(side, rng.uniform(1.5, 12), rng, 0.8) * np.float32(rng.uniform(0, 0.08))
     eaves = rng.normal(0, 0.15)
-    for label, at in enumerate(_sites(side, size, turn, rng), 1):
-        one = size * float(np.exp(rng.normal(0, vary)))
-        roof = _roof(side, at, turn + rng.normal(0, loose) + rng.choice([0, np.pi / 2]), min(one, side / 3), rng)
-        if roof is None or np.count_nonzero(labels[roof[0]][roof[1]]) > 0.1 * np.count_nonzero(roof[1]):
+    for label, centre in enumerate(_sites(side, size, turn, rng), 1):
+        length = size * float(np.exp(rng.normal(0, vary)))
+        angle = turn + rng.normal(0, loose) + rng.choice([0, np.pi / 2])
+        roof = _roof(side, centre, angle, min(length, side / 3), rng)
+        if roof is None or np.count_nonzero(labels[roof.box][roof.inside]) > 0.1 * np.count_nonzero(roof.inside):
             continue
-        box, inside, tone, depth = roof
-        colour = roofs[int(rng.integers(len(roofs)))] + rng.normal(0, 0.05, 3).astype(np.float32)
-        light = 1 + tone + skin[box] + np.float32(eaves) * (depth < 1.5)
-        paint[box][inside] = (colour * light[..., None])[inside]
-        labels[box][inside] = label
+        colour = colours[int(rng.integers(len(colours)))] + rng.normal(0, 0.05, 3).astype(np.float32)
+        light = 1 + roof.tone + skin[roof.box] + np.float32(eaves) * (roof.depth < 1.5)
+        paint[roof.box][roof.inside] = (colour * light[..., None])[roof.inside]
+        labels[roof.box][roof.inside] = label
     away = rng.uniform(0, 2 * np.pi)
     image = _shadows(image, labels, size * rng.choice([0.0, 0.2, 0.5]), away, rng)
     image = np.where(labels[..., None] > 0, paint, image)

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from src_models.training.data.crops import Crop
-from src_models.training.prompted_batch import PAPER_ROUNDS, Prompted
+from src_models.training.prompted_batch import PAPER_ROUNDS, PromptedBatch
 
 
 @pytest.fixture
@@ -18,9 +18,9 @@ def crop():
 
 
 def test_later_rounds_give_clicks_and_logits(rng, crop):
-    batch = Prompted([crop], rng, 8, (0, 0))
+    batch = PromptedBatch([crop], rng, 8, (0, 0))
     before = [len(p) for p in batch.points]
-    batch.answer(np.array([1, 3]), torch.full((2, 64, 64), -5.0))
+    batch.add_corrections(np.array([1, 3]), torch.full((2, 64, 64), -5.0))
     after = [len(p) for p in batch.points]
     assert np.subtract(after, before).tolist() == [0, 1, 0, 1]
     assert all(batch.truth[i][p[-1][0], p[-1][1]] == p[-1][2] for i, p in enumerate(batch.points) if i in (1, 3))
@@ -29,18 +29,18 @@ def test_later_rounds_give_clicks_and_logits(rng, crop):
 
 
 def test_the_paper_starts_with_a_point_or_a_box(rng, crop):
-    boxes = [b is not None for _ in range(60) for b in Prompted([crop], rng, 8, (0, 0), "paper").boxes]
+    boxes = [b is not None for _ in range(60) for b in PromptedBatch([crop], rng, 8, (0, 0), "paper").boxes]
     assert 0.4 < np.mean(boxes) < 0.6
-    batch = Prompted([crop], rng, 8, (0, 0), "paper")
-    assert not batch.several.any()  # one prompt each, so three masks, box or not
-    quick = Prompted([crop], rng, 8, (0, 0))
-    assert quick.several.tolist() == [b is not None for b in quick.boxes]  # there a box is hardly ambiguous
+    batch = PromptedBatch([crop], rng, 8, (0, 0), "paper")
+    assert not batch.single_mask.any()  # one prompt each, so three masks, box or not
+    quick = PromptedBatch([crop], rng, 8, (0, 0))
+    assert quick.single_mask.tolist() == [b is not None for b in quick.boxes]  # there a box is hardly ambiguous
 
 
 def test_the_paper_has_eleven_rounds_two_of_them_without_a_click(rng, crop):
     seen = set()
     for _ in range(60):
-        clicks = Prompted([crop], rng, 8, (0, 0), "paper").paper_schedule()
+        clicks = PromptedBatch([crop], rng, 8, (0, 0), "paper").paper_schedule()
         assert len(clicks) + 1 == PAPER_ROUNDS
         assert clicks.count(True) == 8
         assert clicks[-1] is False
@@ -49,17 +49,17 @@ def test_the_paper_has_eleven_rounds_two_of_them_without_a_click(rng, crop):
 
 
 def test_a_round_without_a_click_feeds_the_logits_only(rng, crop):
-    batch = Prompted([crop], rng, 8, (0, 0), "paper")
+    batch = PromptedBatch([crop], rng, 8, (0, 0), "paper")
     before = [list(p) for p in batch.points]
-    batch.answer(np.arange(4), torch.full((4, 64, 64), 30.0), click=False)
+    batch.add_corrections(np.arange(4), torch.full((4, 64, 64), 30.0), click=False)
     assert batch.points == before
-    assert batch.fed.all()
-    assert batch.several.all()  # the mask is a second prompt
+    assert batch.has_mask.all()
+    assert batch.single_mask.all()  # the mask is a second prompt
     assert float(batch.logits.max()) == 16.0
 
 
 def test_prompts_lie_where_the_crop_lies_in_the_square(rng, crop):
-    at = Prompted([crop], np.random.default_rng(5), 8, (0, 0)).tokens()[0]
-    moved = Prompted([crop], np.random.default_rng(5), 8, (3, 7)).tokens()[0]
+    at = PromptedBatch([crop], np.random.default_rng(5), 8, (0, 0)).tokens()[0]
+    moved = PromptedBatch([crop], np.random.default_rng(5), 8, (3, 7)).tokens()[0]
     real = (at != 0).any(-1)
     torch.testing.assert_close((moved - at)[real], torch.tensor([56.0, 24.0]).expand_as(at)[real])
