@@ -130,23 +130,7 @@ class LabelsLayerWriter:
     def commit(
         self, prediction: Prediction, plane: tuple[int, ...], overlap: str = "keep", candidate: int | None = None
     ) -> int:
-        """Write an object with the next id.
-
-        Parameters
-        ----------
-        prediction : Prediction
-            Masks and scores of the object.
-        plane : tuple of int
-            Index along the leading axes.
-        overlap : {"keep", "replace"}
-            Whether existing objects keep the pixels that they share with the new one, or give them to it.
-        candidate : int, optional
-            Index of the mask; the best mask by default.
-
-        Returns
-        -------
-        int
-            Id of the object.
+        """Write an object with the next id, and return the id; see `LabelWriter.commit`.
 
         Raises
         ------

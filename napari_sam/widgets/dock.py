@@ -9,31 +9,31 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_sam.errors import NapariSamError
-from napari_sam.widgets.canvas_view import cursor_position
 from napari_sam.widgets.dock_context import DockContext
 from napari_sam.widgets.dock_panel import CLICK, EVERYTHING, REVIEW, DockPanel
 from napari_sam.widgets.engine_session import EngineSession
 from napari_sam.widgets.engine_thread import EngineThread
-from napari_sam.widgets.image_selection import ImageSelection
-from napari_sam.widgets.key_bindings import KeyBindings
-from napari_sam.widgets.label_target import LabelTarget
-from napari_sam.widgets.layer_list import LayerList
-from napari_sam.widgets.model_choice import ModelChoice
+from napari_sam.widgets.model_selection import ModelSelection
 from napari_sam.widgets.notifier import NapariNotifier
 from napari_sam.widgets.pages.click_controller import ClickController
 from napari_sam.widgets.pages.everything_controller import EverythingController
 from napari_sam.widgets.pages.everything_run import JobsEngine
 from napari_sam.widgets.pages.review_controller import ReviewController
 from napari_sam.widgets.qt_helpers import single_shot
+from napari_sam.widgets.viewer.canvas_view import cursor_position
+from napari_sam.widgets.viewer.image_selection import ImageSelection
+from napari_sam.widgets.viewer.key_bindings import KeyBindings
+from napari_sam.widgets.viewer.label_target import LabelTarget
+from napari_sam.widgets.viewer.layer_list import LayerList
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QCloseEvent
 
     from napari_sam.io.labels.review_queue import ReviewItem
+    from napari_sam.widgets.dock_context import DockPage
     from napari_sam.widgets.engine_thread import Outcome
     from napari_sam.widgets.notifier import Notifier
     from napari_sam.widgets.pages.everything_run import EverythingEngine
-    from napari_sam.widgets.pages.page import Page
 
 _PREPARE = "prepare"
 _ACTIVITIES = {
@@ -100,8 +100,8 @@ class SamDock(QWidget):
         self.click = ClickController(context, self.panel.click)
         self.everything = EverythingController(context, self.panel.everything, engine or JobsEngine())
         self.review = ReviewController(context, self.panel.review)
-        self._pages: dict[int, Page] = {CLICK: self.click, EVERYTHING: self.everything, REVIEW: self.review}
-        self._models = ModelChoice(self.panel.model, self.session.model)
+        self._pages: dict[int, DockPage] = {CLICK: self.click, EVERYTHING: self.everything, REVIEW: self.review}
+        self._models = ModelSelection(self.panel.model, self.session.model)
         self._activity: napari.utils.progress | None = None
         self._page_soon = single_shot(self, 0, self._on_page_changed)
         self._connect()

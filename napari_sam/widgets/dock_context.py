@@ -1,9 +1,9 @@
-"""What the pages of the dock share."""
+"""What the dock and its pages know of each other."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     import napari
@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from napari_sam.jobs.job_settings import EverythingSettings
     from napari_sam.widgets.engine_session import EngineSession
     from napari_sam.widgets.engine_thread import EngineThread
-    from napari_sam.widgets.image_selection import ImageSelection
-    from napari_sam.widgets.key_bindings import KeyBindings
-    from napari_sam.widgets.label_target import LabelTarget
-    from napari_sam.widgets.layer_list import LayerList
     from napari_sam.widgets.notifier import Notifier
     from napari_sam.widgets.settings_form import SettingsForm
+    from napari_sam.widgets.viewer.image_selection import ImageSelection
+    from napari_sam.widgets.viewer.key_bindings import KeyBindings
+    from napari_sam.widgets.viewer.label_target import LabelTarget
+    from napari_sam.widgets.viewer.layer_list import LayerList
 
 
 @dataclass(frozen=True)
@@ -54,3 +54,17 @@ class DockContext:
     keys: KeyBindings
     layer_list: LayerList
     notifier: Notifier
+
+
+class DockPage(Protocol):
+    """Controller of one page, as the dock knows it."""
+
+    def refresh(self) -> None:
+        """Enable the controls that can be used now."""
+
+    def guide(self) -> str:
+        """Return what the user can do next."""
+        ...
+
+    def close(self) -> None:
+        """Release all that the page holds in the viewer."""

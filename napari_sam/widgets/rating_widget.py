@@ -13,10 +13,10 @@ from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_sam.errors import NapariSamError
 from napari_sam.evaluation.rating.rating_study import BEST_RATING, RatingStudy
-from napari_sam.widgets.canvas_view import focus_canvas
-from napari_sam.widgets.key_bindings import KeyBindings
 from napari_sam.widgets.notifier import NapariNotifier
 from napari_sam.widgets.rating_panel import RatingPanel
+from napari_sam.widgets.viewer.canvas_view import focus_canvas
+from napari_sam.widgets.viewer.key_bindings import KeyBindings
 
 if TYPE_CHECKING:
     from collections.abc import Callable

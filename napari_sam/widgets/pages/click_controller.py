@@ -10,9 +10,9 @@ from napari_sam.engine.windows import Hints
 from napari_sam.errors import LabelsError, NapariSamError, StoreError
 from napari_sam.layers.prompt_layers import BACKGROUND, PromptLayers, masks_of
 from napari_sam.widgets.engine_session import Answer
-from napari_sam.widgets.pages.correction import Correction
 from napari_sam.widgets.pages.guide import candidate_text, correction_step, next_step
 from napari_sam.widgets.pages.label_actions import LabelActions
+from napari_sam.widgets.pages.mask_correction import MaskCorrection
 from napari_sam.widgets.pages.toolbox import BRUSH, ToolBox
 from napari_sam.widgets.qt_helpers import single_shot
 
@@ -49,7 +49,7 @@ class ClickController(QObject):
         Index of the mask that is shown.
     milliseconds : float or None
         Time that the last answer took.
-    correction : Correction or None
+    correction : MaskCorrection or None
         Object under correction; its mask is replaced when the user accepts.
 
     Signals
@@ -76,7 +76,7 @@ class ClickController(QObject):
         self.answer: Answer | None = None
         self.candidate = 0
         self.milliseconds: float | None = None
-        self.correction: Correction | None = None
+        self.correction: MaskCorrection | None = None
         self._is_outdated = False  # the prompts changed since the preview
         self._last_px: float | None = None  # size of the last accepted object
         self._predict_soon = single_shot(self, _DEBOUNCE_MS, self.predict)
@@ -190,7 +190,7 @@ class ClickController(QObject):
         if store_layers is None:
             return False
         try:
-            correction = Correction.of(store_layers.store, candidate)
+            correction = MaskCorrection.of(store_layers.store, candidate)
         except NapariSamError as error:
             self._context.notifier.error(str(error))
             return False

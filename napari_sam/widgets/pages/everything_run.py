@@ -85,18 +85,35 @@ class RunHooks:
     cancelled: Callable[[], bool]
 
 
+@dataclass(frozen=True)
+class RunRequest:
+    """What to find, and where to write it.
+
+    Attributes
+    ----------
+    image : Image
+        Image to segment.
+    predictor : Predictor
+        Predictor of the model.
+    store : LabelStore
+        Store to write the objects into.
+    settings : EverythingSettings
+        Region, method and their settings.
+    resume : bool or None
+        Continue the unfinished run of the store; False replaces it, and None refuses to start beside it.
+    """
+
+    image: Image
+    predictor: Predictor
+    store: LabelStore
+    settings: EverythingSettings
+    resume: bool | None
+
+
 class EverythingEngine(Protocol):
     """Finds all objects of an image."""
 
-    def segment(
-        self,
-        image: Image,
-        predictor: Predictor,
-        store: LabelStore,
-        settings: EverythingSettings,
-        resume: bool | None,
-        hooks: RunHooks,
-    ) -> EverythingReport:
+    def segment(self, request: RunRequest, hooks: RunHooks) -> EverythingReport:
         """Find all objects, and write them into the store."""
         ...
 
@@ -108,22 +125,14 @@ class EverythingEngine(Protocol):
 class JobsEngine:
     """The engine of `napari_sam.jobs`."""
 
-    def segment(
-        self,
-        image: Image,
-        predictor: Predictor,
-        store: LabelStore,
-        settings: EverythingSettings,
-        resume: bool | None,
-        hooks: RunHooks,
-    ) -> EverythingReport:
+    def segment(self, request: RunRequest, hooks: RunHooks) -> EverythingReport:
         """Find all objects, and write them into the store."""
         return segment_everything(
-            image,
-            predictor,
-            store,
-            **{f.name: getattr(settings, f.name) for f in fields(settings)},
-            resume=resume,
+            request.image,
+            request.predictor,
+            request.store,
+            **{f.name: getattr(request.settings, f.name) for f in fields(request.settings)},
+            resume=request.resume,
             progress=hooks.progress,
             on_tile=hooks.on_tile,
             cancelled=hooks.cancelled,
@@ -192,8 +201,8 @@ class EverythingRun(QObject):
             dense = settings.method == "dense" or (settings.method == "auto" and predictor.can_dense)
             known = settings.diameter_px or settings.level is not None or settings.side or resume
             self.activity_changed.emit(_SAMPLING if dense and not known else _PREPARING)
-            hooks = RunHooks(self.progressed.emit, on_tile, cancelled)
-            report = self._engine.segment(image, predictor, store, settings, resume, hooks)
+            request = RunRequest(image, predictor, store, settings, resume)
+            report = self._engine.segment(request, RunHooks(self.progressed.emit, on_tile, cancelled))
             ReviewQueue(store)  # makes its index here rather than in the GUI thread
             return report
 

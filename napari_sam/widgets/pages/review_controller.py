@@ -9,8 +9,8 @@ from qtpy.QtCore import QObject, Signal
 from napari_sam.errors import NapariSamError
 from napari_sam.layers.review_outline import ReviewOutline
 from napari_sam.layers.review_session import ReviewSession
-from napari_sam.widgets.canvas_view import focus_canvas, zoom_to
 from napari_sam.widgets.pages.guide import review_step
+from napari_sam.widgets.viewer.canvas_view import focus_canvas, zoom_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable

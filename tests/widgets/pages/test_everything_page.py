@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 from dataclasses import replace
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -35,8 +34,9 @@ class FakeEngine:
     def unfinished(self, path):
         return self.left
 
-    def segment(self, image, predictor, store, settings, resume, hooks):
-        self.calls.append(SimpleNamespace(settings=settings, resume=resume))
+    def segment(self, request, hooks):
+        self.calls.append(request)
+        settings, store = request.settings, request.store
         self._wait(self.sampled, hooks)
         if self.error is not None:
             raise self.error

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from napari_sam.layers.review_outline import OUTLINE_NAME
-from napari_sam.widgets.canvas_view import visible_box
 from napari_sam.widgets.dock_panel import CLICK, EVERYTHING, REVIEW
+from napari_sam.widgets.viewer.canvas_view import visible_box
 
 SCORES = {1: 0.9, 2: 0.2, 3: 0.5}
 

@@ -10,8 +10,8 @@ from qtpy.QtCore import QObject, Signal
 from napari_sam.errors import ImageError, NapariSamError
 from napari_sam.io.images.open_image import image_from_layer
 from napari_sam.layers.placement import current_plane
-from napari_sam.widgets.canvas_view import camera, visible_box
 from napari_sam.widgets.qt_helpers import refill, single_shot
+from napari_sam.widgets.viewer.canvas_view import camera, visible_box
 
 if TYPE_CHECKING:
     import napari

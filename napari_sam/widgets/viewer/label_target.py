@@ -25,9 +25,9 @@ if TYPE_CHECKING:
     from qtpy.QtWidgets import QComboBox
 
     from napari_sam.layers.label_writer import LabelWriter
-    from napari_sam.widgets.key_bindings import KeyBindings
-    from napari_sam.widgets.layer_list import LayerList
     from napari_sam.widgets.notifier import Notifier
+    from napari_sam.widgets.viewer.key_bindings import KeyBindings
+    from napari_sam.widgets.viewer.layer_list import LayerList
 
 _CATCH_UP_MS, _STROKE_MS, _TABLE_MS = 150, 300, 800
 
@@ -173,15 +173,7 @@ class LabelTarget(QObject):
         return self.labels_layer or self.ready_store()
 
     def ready_store(self) -> LabelStoreLayers:
-        """Return the writer of the store in use; if there is none, make the image's label store.
-
-        Raises
-        ------
-        LabelsError
-            If there is no image.
-        StoreError
-            If the store cannot be made.
-        """
+        """Return the writer of the store in use, made if necessary; raises as `ready` does."""
         if self._image is None or self._own_path is None:
             raise LabelsError("there is no image", remedy="choose an image layer first")
         if self.store_layers is None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _OPEN_FILE = "checkpoint file…"
 
 
-class ModelChoice(QObject):
+class ModelSelection(QObject):
     """Offer the models in a combo box.
 
     Parameters

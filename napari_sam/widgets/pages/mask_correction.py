@@ -16,7 +16,7 @@ _LARGEST_MASK_PX = 1 << 26  # of larger objects only the box goes to the network
 
 
 @dataclass(frozen=True)
-class Correction:
+class MaskCorrection:
     """The object under correction.
 
     Attributes
@@ -31,7 +31,7 @@ class Correction:
     prompt: PromptKeywords
 
     @classmethod
-    def of(cls, store: LabelStore, candidate: ReviewItem) -> Correction:
+    def of(cls, store: LabelStore, candidate: ReviewItem) -> MaskCorrection:
         """Start from the object's current mask.
 
         Raises
@@ -50,9 +50,9 @@ class Correction:
         """The object's current mask; None if it is too large, or the user started over."""
         return self.prompt.get("mask")
 
-    def started_over(self) -> Correction:
+    def started_over(self) -> MaskCorrection:
         """Return the correction of the same object without its current mask."""
-        return Correction(self.candidate, {})
+        return MaskCorrection(self.candidate, {})
 
     def prompts(self, drawn: list[PromptKeywords]) -> list[PromptKeywords]:
         """Return the prompts for what the user drew; a drawn box or area replaces the current mask.
