@@ -48,7 +48,6 @@ class ReviewOutline:
         data = np.zeros((1,) * image.ndim, np.uint8)
         layer = Labels(data, name=OUTLINE_NAME, opacity=1.0, metadata={TEMPORARY: True}, **placement(image))
         layer.colormap = CyclicLabelColormap(colors=np.array([_YELLOW, _YELLOW]), background_value=0)
-        layer.editable = False
         viewer.add_layer(layer)
         return cls(layer, image)
 
@@ -59,6 +58,7 @@ class ReviewOutline:
         self.layer.contour = 0  # otherwise napari computes the outline of the old data once more
         self.layer.data = mask[(None,) * len(candidate.plane)].astype(np.uint8)
         self.layer.scale, self.layer.translate = placed["scale"], placed["translate"]
+        self.layer.editable = False  # napari makes a layer with new data editable
         self.layer.contour = 2 if min(mask.shape) > _THIN_PX else 1
 
 

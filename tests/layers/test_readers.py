@@ -151,3 +151,33 @@ def test_what_was_precomputed_for_a_file_is_found_for_its_layer(tmp_path, dtype)
     assert layer.identity == file.identity
     assert layer.persistent
     assert decide(layer) == decide(file)
+
+
+def test_a_layer_is_seen_as_it_is_shown(viewer, rng):
+    data = rng.integers(0, 60_000, (3, 40, 50), dtype=np.uint16)
+    image = image_from_layer(viewer.add_image(data, contrast_limits=(100, 5000), scale=(1, 2, 3)), (2,))
+    assert image.contrast_limits == (100.0, 5000.0)
+    assert image.scale == (2.0, 3.0)
+    np.testing.assert_array_equal(image.read(0, 5, 5, 9, 9)[..., 0], data[2, 5:9, 5:9])
+
+
+def test_rgb_and_multiscale_layers_are_read(viewer, rng):
+    rgb = rng.integers(0, 255, (40, 50, 3), dtype=np.uint8)
+    image = image_from_layer(viewer.add_image([rgb, rgb[::2, ::2]], rgb=True, multiscale=True))
+    assert image.levels == [(40, 50), (20, 25)]
+    assert image.channels == 3
+
+
+def test_coarser_levels_with_fewer_planes_are_read_at_the_same_depth(viewer):
+    fine = np.arange(8)[:, None, None] * np.ones((1, 40, 50), np.uint8)
+    layer = viewer.add_image([fine, fine[::2, ::2, ::2]], multiscale=True)
+    image = image_from_layer(layer, (6,))
+    assert image.read(0, 0, 0, 1, 1).item() == image.read(1, 0, 0, 1, 1).item() == 6
+
+
+def test_other_data_in_a_layer_is_another_image(viewer):
+    layer = viewer.add_image(np.zeros((9, 9)))
+    first = image_from_layer(layer).identity
+    assert image_from_layer(layer).identity == first
+    layer.data = np.ones((9, 9))
+    assert image_from_layer(layer).identity != first

@@ -102,7 +102,7 @@ def choose(window, where):
 
 
 def wait_for_end(window):
-    window.wait(lambda: not window.dock.everything.run.is_running)
+    window.wait(lambda: not window.dock.everything.run.is_running, timeout=240_000)
     window.qtbot.wait(300)
 
 
@@ -186,7 +186,6 @@ def test_partial_results_and_time_left_show_while_it_works_and_clicks_go_on(wind
     choose(window, WHOLE)
     for event in (engine.go, engine.sampled, engine.begun):
         event.clear()
-    threading.Timer(1.5, engine.go.set).start()
     press(window, panel.start)
     window.wait(lambda: "samples" in panel.remaining.text())
     engine.sampled.set()
@@ -200,6 +199,8 @@ def test_partial_results_and_time_left_show_while_it_works_and_clicks_go_on(wind
     assert not panel.start.isVisible()
     window.predict(lambda: window.click(layer, A))
     window.key("C")
+    assert window.dock.everything.run.is_running
+    engine.go.set()
     wait_for_end(window)
     assert (window.labels() > 0).any()
     assert set(np.unique(window.labels())) == set(np.unique(window.writer.store.array[...]))
