@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sam.errors import LabelsError
-from napari_sam.io.labels.review_queue import Candidate
+from napari_sam.io.labels.review_queue import ReviewItem
 from napari_sam.layers.label_store_layers import LabelStoreLayers
 from napari_sam.layers.review_session import ReviewSession
 
@@ -72,14 +72,14 @@ def test_undo_first_returns_to_skipped_objects(session):
 
 def test_an_object_that_vanished_is_an_error_and_the_review_moves_on(session, layers):
     gone = session.current.label
-    layers.store.paint(np.zeros((40, 50)), (0, 0))
+    layers.store.paint(np.zeros((40, 50), int), (0, 0))
     with pytest.raises(LabelsError):
         session.decide("accepted")
     assert session.current is None or session.current.label != gone
 
 
 def test_the_review_returns_to_an_object_without_a_verdict(session, layers):
-    candidate = Candidate.of(layers.store.object(3))
+    candidate = ReviewItem.from_row(layers.store.row(3))
     session.return_to(candidate)
     assert session.current.label == 3
     session.decide("accepted")
