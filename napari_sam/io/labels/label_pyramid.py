@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import os
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import tensorstore as ts
@@ -16,12 +16,18 @@ from src_models.atomic import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from concurrent.futures import Future
     from pathlib import Path
+    from types import EllipsisType
 
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
+
+    from napari_sam.io.json_types import JsonObject
+
+    Index = int | slice | EllipsisType | tuple[int | slice | EllipsisType, ...]
 
 CHUNK_PX, SHARD_PX = 256, 2048
-_COARSEST_PX = 1024  # the pyramid ends at a level no larger than this
+_COARSEST_PX = 1024  # longest side of the coarsest level
 _CACHE_BYTES = 16 << 20
 _MAX_READ_PX = 1 << 29
 _NGFF = "0.5"
@@ -31,23 +37,23 @@ _LITTLE = {"name": "bytes", "configuration": {"endian": "little"}}
 class LabelArray:
     """One scale level, read from disk when indexed.
 
-    Has what numpy, napari and Dask ask of an array: ``shape``, ``dtype``, ``ndim``, ``chunks``, indexing.
+    It has what numpy, napari and Dask expect of an array: ``shape``, ``dtype``, ``ndim``, ``chunks``, indexing.
 
     Parameters
     ----------
     store : tensorstore.TensorStore
-        Of uint32.
+        Array of uint32.
     name : str
-        For messages.
+        Name in messages.
     """
 
-    def __init__(self, store: Any, name: str) -> None:
+    def __init__(self, store: ts.TensorStore, name: str) -> None:
         self._store = store
         self.name = name
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of the whole level."""
+        """Shape of the level."""
         return tuple(int(n) for n in self._store.shape)
 
     @property
@@ -67,25 +73,27 @@ class LabelArray:
 
     @property
     def chunks(self) -> tuple[int, ...]:
-        """What is read at once."""
-        return tuple(int(n) for n in self._store.chunk_layout.read_chunk.shape)
+        """Shape of a chunk, the unit of reading."""
+        return tuple(int(n or 1) for n in self._store.chunk_layout.read_chunk.shape or self.shape)
 
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __getitem__(self, index: Any) -> NDArray[np.uint32]:
+    def __getitem__(self, index: Index) -> NDArray[np.uint32]:
         """Read a part.
 
         Raises
         ------
         StoreError
-            If the file is damaged or gone, or the part is too large for memory.
+            If the file is damaged or missing, or the part is too large for memory.
+        IndexError
+            If the part lies outside the level.
         """
         try:
             part = self._store[index]
             if part.rank and int(np.prod(part.shape, dtype=np.int64)) > _MAX_READ_PX:
                 raise StoreError(
-                    f"{self.name}: a part of shape {tuple(part.shape)} is too large; read it piece by piece"
+                    f"{self.name}: a part of shape {tuple(part.shape)} is too large", remedy="read it piece by piece"
                 )
             out: NDArray[np.uint32] = np.asarray(part.read().result())[()]  # a number for a single pixel
         except (ValueError, OSError, RuntimeError) as error:
@@ -93,30 +101,31 @@ class LabelArray:
                 raise
             if "OUT_OF_RANGE" in str(error):
                 raise IndexError(f"{index} reaches beyond the shape {self.shape} of {self.name}") from None
-            raise damaged(self.name, error) from error
+            raise array_error(self.name, error) from error
         return out
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[Any]:
-        """All of it, as numpy asks."""
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[np.generic]:
+        """Return the whole level; numpy calls this."""
         whole = self[...]
         return whole if dtype is None else whole.astype(dtype)
 
-    def write(self, index: tuple[Any, ...], values: NDArray[np.uint32]) -> Any:
+    def write(self, index: tuple[int | slice, ...], values: NDArray[np.uint32]) -> Future[None]:
         """Begin to write a part; the future's `result` waits for it."""
-        return self._store[index].write(values)
+        return cast("Future[None]", self._store[index].write(values))
 
 
-def damaged(name: str, error: BaseException) -> StoreError:
-    """The error for an array that cannot be read or written."""
+def array_error(name: str, error: BaseException) -> StoreError:
+    """Return the error for an array that cannot be read or written."""
     text = " ".join(str(error).split())
     return StoreError(
-        f"{name}: {text[:300]}; if the disk is full or read-only, mend that and try again; if a file is damaged, "
-        "LabelStore.repair(path) draws it again from the journal"
+        f"{name}: {text[:300]}",
+        remedy="if the disk is full or read-only, correct that and try again; if a file is damaged, draw it again from "
+        "the journal with LabelStore.repair(path)",
     )
 
 
 def level_shapes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Shapes of the scale levels: y and x halve, rounded up, until the long side is at most 1024 pixels.
+    """Return the shapes of the scale levels: y and x halve, rounded up, until the long side is at most 1024 pixels.
 
     >>> level_shapes((5000, 3001))
     [(5000, 3001), (2500, 1501), (1250, 751), (625, 376)]
@@ -163,9 +172,9 @@ class LabelPyramid:
             try:
                 opened = ts.open(spec, context=context, open=True, read=True, write=self._writable).result()
             except (ValueError, OSError, RuntimeError) as error:
-                raise damaged(str(folder / path), error) from error
+                raise array_error(str(folder / path), error) from error
             if opened.dtype != ts.uint32:
-                raise StoreError(f"{folder / path}: dtype {opened.dtype.name} is not uint32; this is not a label store")
+                raise StoreError(f"{folder / path}: dtype {opened.dtype.name} is not uint32, so this is no label store")
             levels.append(LabelArray(opened, str(folder / path)))
         self.levels = levels
 
@@ -194,11 +203,13 @@ class LabelPyramid:
                 ts.open(spec, create=True).result()
             write_json(folder / "zarr.json", _group_metadata(shapes, axes, scale, source))
         except (OSError, ValueError, RuntimeError) as error:
-            raise StoreError(f"{folder}: cannot be created: {error}; choose a folder you may write to") from error
+            raise StoreError(
+                f"{folder}: cannot be created: {error}", remedy="choose a folder you may write to"
+            ) from error
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Of level 0."""
+        """Shape of level 0."""
         return self.levels[0].shape
 
     def checked_plane(self, plane: tuple[int, ...]) -> tuple[int, ...]:
@@ -219,12 +230,12 @@ class LabelPyramid:
         return tuple(int(p) for p in plane)
 
     def read(self, plane: tuple[int, ...], box: tuple[int, int, int, int], level: int = 0) -> NDArray[np.uint32]:
-        """Pixels of a box of a level, in that level's pixels."""
+        """Return the labels of a box, in the pixels of `level`."""
         y0, x0, y1, x1 = box
         return self.levels[level][(*plane, slice(y0, y1), slice(x0, x1))]
 
     def draw(self, plane: tuple[int, ...], box: tuple[int, int, int, int], labels: NDArray[np.uint32]) -> None:
-        """Write a box of level 0 and what coarser levels show of it; returns when it is on disk.
+        """Write a box of level 0 and its pixels of the coarser levels; returns when they are on disk.
 
         Raises
         ------
@@ -232,23 +243,27 @@ class LabelPyramid:
             If it cannot be written.
         """
         y0, x0, _, _ = box
-        futures = []
+        futures: list[Future[None]] = []
         try:
             for k, level in enumerate(self.levels):
                 step = 2**k
                 top, left = -(-y0 // step), -(-x0 // step)
                 part = labels[top * step - y0 :: step, left * step - x0 :: step]
                 if part.size:
-                    at = (*plane, slice(top, top + part.shape[0]), slice(left, left + part.shape[1]))
-                    futures.append(level.write(at, part))
+                    index: tuple[int | slice, ...] = (
+                        *plane,
+                        slice(top, top + part.shape[0]),
+                        slice(left, left + part.shape[1]),
+                    )
+                    futures.append(level.write(index, part))
             for future in futures:
                 future.result()
         except (ValueError, OSError, RuntimeError) as error:
-            raise damaged(str(self.folder), error) from error
+            raise array_error(str(self.folder), error) from error
 
 
-def _array_metadata(shape: tuple[int, ...], axes: str) -> dict[str, Any]:
-    """Zarr v3: shards of 2048, chunks of 256, so that a change rewrites little and a view reads little."""
+def _array_metadata(shape: tuple[int, ...], axes: str) -> JsonObject:
+    """Return Zarr v3 metadata: shards of 2048, chunks of 256; a change rewrites little, a view reads little."""
     leading = [1] * (len(shape) - 2)
     inner = [_LITTLE, {"name": "zstd", "configuration": {"level": 1, "checksum": True}}]
     sharding = {
@@ -268,8 +283,8 @@ def _array_metadata(shape: tuple[int, ...], axes: str) -> dict[str, Any]:
 
 def _group_metadata(
     shapes: list[tuple[int, ...]], axes: str, scale: tuple[float, float], source: str | None
-) -> dict[str, Any]:
-    """NGFF 0.5 multiscales of a label image."""
+) -> JsonObject:
+    """Return the NGFF 0.5 metadata of a label image."""
     kinds = {"t": "time", "c": "channel"}
     datasets = []
     for k in range(len(shapes)):
@@ -290,24 +305,24 @@ def _group_metadata(
 
 
 def _dataset_paths(folder: Path) -> list[str]:
-    """Paths of the levels, from the group's metadata."""
+    """Return the paths of the levels from the group's metadata."""
     try:
         attributes = json.loads((folder / "zarr.json").read_text())["attributes"]
         return [str(d["path"]) for d in attributes["ome"]["multiscales"][0]["datasets"]]
     except FileNotFoundError as error:
         raise StoreError(f"{folder}: there is no label store here", remedy="see {LabelStore.create}") from error
     except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise StoreError(f"{folder}/zarr.json is damaged ({error!r}); restore it from a backup") from error
+        raise StoreError(f"{folder}/zarr.json is damaged ({error!r})", remedy="restore it from a backup") from error
 
 
 def _image_of(folder: Path) -> Path | None:
-    """The OME-Zarr image in whose "labels" group a store lies."""
+    """Return the OME-Zarr image in whose "labels" group a store lies, or None."""
     image = folder.parent.parent
     return image if folder.parent.name == "labels" and (image / "zarr.json").is_file() else None
 
 
 def _relative(uri: str | None, folder: Path) -> str | None:
-    """An image's path as seen from a store, so that both can be moved together; an address as it is."""
+    """Return an image's path relative to a store, so that both can be moved together; URLs are not changed."""
     if uri is None or "://" in uri:
         return uri
     try:
@@ -317,11 +332,11 @@ def _relative(uri: str | None, folder: Path) -> str | None:
 
 
 def register(folder: Path) -> None:
-    """Name a store that lies in the "labels" group of an OME-Zarr image there, as NGFF wants it."""
+    """List a store in the "labels" group of the OME-Zarr image that it lies in, as NGFF requires."""
     if _image_of(folder) is None:
         return
     path = folder.parent / "zarr.json"
-    group: dict[str, Any] = {"zarr_format": 3, "node_type": "group"}
+    group: JsonObject = {"zarr_format": 3, "node_type": "group"}
     if path.is_file():
         group = json.loads(path.read_text())
     ome = group.setdefault("attributes", {}).setdefault("ome", {"version": _NGFF})
@@ -330,7 +345,7 @@ def register(folder: Path) -> None:
 
 
 def unregister(folder: Path) -> None:
-    """Take back what `register` did."""
+    """Remove a store from the list that `register` added it to."""
     path = folder.parent / "zarr.json"
     if _image_of(folder) is None or not path.is_file():
         return

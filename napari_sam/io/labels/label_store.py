@@ -264,15 +264,12 @@ class LabelStore:
             If the labels do not fit the format or the file cannot be written; if pixels of the store are damaged; if
             `cancelled` returned True. After any error the path holds what it held before.
         """
-        from napari_sam.io.exports.export_labels import export_labels  # noqa: PLC0415 - slow to import
-        from napari_sam.io.exports.export_settings import ExportSettings  # noqa: PLC0415
-        from napari_sam.io.labels.reading.store_export_source import StoreExportSource  # noqa: PLC0415
+        from napari_sam.io.labels.reading.store_export_source import export_store  # noqa: PLC0415 - slow to import
 
-        settings = ExportSettings(format, None if labels is None else tuple(labels))
         if self.writable:
             with self._parts.writer.writing():
                 pass  # draws what a full disk left undrawn
-        return export_labels(StoreExportSource(self), path, settings, progress=progress, cancelled=cancelled)
+        return export_store(self, path, format, labels, progress, cancelled)
 
     def measure(self, image: Any = None, **choice: Any) -> pd.DataFrame:
         """Measure the shape of every object and, given the image, its intensities; arguments as `measure`."""

@@ -1,9 +1,9 @@
-"""Masks out: label images and object tables."""
+"""Label images and tables of predictions that were not written to a label store."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -16,14 +16,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.interactive.prediction import Prediction
+    from napari_sam.io.json_types import JsonObject
 
-_MAX_PIXELS = 1 << 29  # a whole label image beyond this (2 GiB) is not written densely
+_MAX_PX = 1 << 29  # of a dense label image (2 GiB)
 
 
 def render_labels(
     predictions: Sequence[Prediction], shape: tuple[int, int], crop: bool = False
 ) -> tuple[NDArray[np.uint32], tuple[int, int]]:
-    """Best masks as a label image, numbered from 1; earlier objects stay on top.
+    """Draw the best masks into a label image, numbered from 1; earlier objects stay on top.
 
     Parameters
     ----------
@@ -32,7 +33,7 @@ def render_labels(
     shape : (int, int)
         Height and width of the image.
     crop : bool
-        Render only the region around all objects.
+        Draw only the region around all objects.
 
     Returns
     -------
@@ -49,8 +50,10 @@ def render_labels(
     boxes = np.array([p.bbox for p in predictions])
     top, left = boxes[:, :2].min(0) if crop else (0, 0)
     bottom, right = boxes[:, 2:].max(0) if crop else shape
-    if int(bottom - top) * int(right - left) > _MAX_PIXELS:
-        raise LabelsError(f"labels of shape {(int(bottom - top), int(right - left))} are too large; use --crop")
+    if int(bottom - top) * int(right - left) > _MAX_PX:
+        raise LabelsError(
+            f"labels of shape {(int(bottom - top), int(right - left))} are too large", remedy="use {crop=True}"
+        )
     labels = np.zeros((bottom - top, right - left), np.uint32)
     for label, p in enumerate(predictions, start=1):
         y0, x0, y1, x1 = p.bbox
@@ -60,12 +63,12 @@ def render_labels(
 
 
 def object_table(predictions: Sequence[Prediction]) -> pd.DataFrame:
-    """One row per object: label, area in pixels, box, scores, model and window."""
+    """Return one row for each object: label, area in pixels, box, scores, model and window."""
     return pd.DataFrame([describe(label, p) for label, p in enumerate(predictions, start=1)])
 
 
-def describe(label: int, prediction: Prediction) -> dict[str, Any]:
-    """What a table, or ``--json``, says of one object."""
+def describe(label: int, prediction: Prediction) -> JsonObject:
+    """Return the columns of one object, as tables and ``--json`` show them."""
     y0, x0, y1, x1 = prediction.bbox
     return {
         "label": label,
@@ -87,7 +90,7 @@ def write_labels(path: str | Path, labels: NDArray[np.uint32], origin: tuple[int
     Parameters
     ----------
     path : str or Path
-        Ending in .tif, .tiff or .png.
+        The file, ending in .tif, .tiff or .png.
     labels : ndarray of uint32
         (H, W).
     origin : (int, int)
@@ -100,7 +103,7 @@ def write_labels(path: str | Path, labels: NDArray[np.uint32], origin: tuple[int
     """
     path = Path(path)
     if not path.parent.is_dir():
-        raise LabelsError(f"{path}: the folder {path.parent} does not exist; create it first")
+        raise LabelsError(f"{path}: the folder {path.parent} does not exist", remedy="create it first")
     try:
         if path.suffix.lower() in (".tif", ".tiff"):
             import tifffile  # noqa: PLC0415 - only writing needs it
@@ -108,18 +111,20 @@ def write_labels(path: str | Path, labels: NDArray[np.uint32], origin: tuple[int
             tifffile.imwrite(path, labels, compression="zlib", metadata={"origin_yx": list(origin)})
         elif path.suffix.lower() == ".png":
             if int(labels.max(initial=0)) > np.iinfo(np.uint16).max:
-                raise LabelsError(f"{path}: {int(labels.max())} objects do not fit a 16-bit PNG; write .tif")
+                raise LabelsError(f"{path}: {int(labels.max())} objects do not fit a 16-bit PNG", remedy="write .tif")
             from PIL import Image  # noqa: PLC0415
 
             Image.fromarray(labels.astype(np.uint16)).save(path)
         else:
-            raise LabelsError(f"{path}: cannot write {path.suffix or 'a file without ending'}; use .tif or .png")
+            raise LabelsError(
+                f"{path}: cannot write {path.suffix or 'a file without ending'}", remedy="use .tif or .png"
+            )
     except OSError as error:
-        raise LabelsError(f"{path}: cannot be written: {error}") from error
+        raise LabelsError(f"{path}: cannot be written: {error}", remedy="free space, or choose another path") from error
 
 
-def overlay(rgb: NDArray[np.uint8], labels: NDArray[np.integer[Any]]) -> NDArray[np.uint8]:
-    """An image with its objects tinted and outlined, for a quick look.
+def overlay(rgb: NDArray[np.uint8], labels: NDArray[np.integer]) -> NDArray[np.uint8]:
+    """Return an image with its objects tinted and outlined, for a quick look.
 
     Parameters
     ----------
@@ -138,6 +143,6 @@ def overlay(rgb: NDArray[np.uint8], labels: NDArray[np.integer[Any]]) -> NDArray
 
     tinted = label2rgb(labels, rgb, alpha=0.35, bg_label=0, saturation=1)
     tinted[labels == 0] = rgb[labels == 0] / 255  # scikit-image dims the background, too
-    lined = mark_boundaries(tinted, labels, color=(1, 0.95, 0.3))
-    out: NDArray[np.uint8] = (np.clip(lined, 0, 1) * 255 + 0.5).astype(np.uint8)
-    return out
+    outlined = mark_boundaries(tinted, labels, color=(1, 0.95, 0.3))
+    rendered: NDArray[np.uint8] = (np.clip(outlined, 0, 1) * 255 + 0.5).astype(np.uint8)
+    return rendered

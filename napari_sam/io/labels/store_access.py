@@ -51,7 +51,7 @@ class WriterLock:
             raise _locked(path) from None
         except OSError as error:
             raise StoreError(
-                f"{path}: cannot be written: {error}", remedy="open it with {mode='r'}, or make it writable"
+                f"{path}: cannot be written: {error}", remedy="open it with mode 'r', or make it writable"
             ) from error
         self._release = weakref.finalize(self, _release, lock, os.getpid())
 
@@ -132,7 +132,7 @@ def _release(lock: FileLock, pid: int) -> None:
 
 def _locked(path: Path) -> StoreLockedError:
     """Return the error that names who writes to a store."""
-    who, remedy = "another process", "close it there, or open it with {mode='r'}"
+    who, remedy = "another process", "close it there, or open it with mode 'r'"
     with contextlib.suppress(OSError, ValueError, KeyError):
         holder = json.loads((path / _HOLDER).read_text())
         is_own = holder["pid"] == os.getpid() and holder["host"] == socket.gethostname()

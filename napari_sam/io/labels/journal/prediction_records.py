@@ -1,11 +1,11 @@
-"""What the journal keeps of an answer: enough to list it, to ask for it again, and to learn from it."""
+"""Predictions and prompts as JSON records: enough to list them, to predict again, and to train on."""
 
 from __future__ import annotations
 
 import base64
 import zlib
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -18,24 +18,26 @@ from napari_sam.io.labels.journal.run_length import encode_mask
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_MOST_PX = 1 << 24
+    from napari_sam.io.json_types import JsonObject
+
+_MAX_MASK_PX = 1 << 24
 
 
 def prediction_record(
-    prediction: Prediction, candidate: int, mask: NDArray[np.bool_], source: dict[str, Any] | None = None
-) -> dict[str, Any]:
-    """A prediction as JSON: prompts and settings, model, window, scores and the whole mask as runs.
+    prediction: Prediction, candidate: int, mask: NDArray[np.bool_], source: JsonObject | None = None
+) -> JsonObject:
+    """Return a prediction as JSON: prompts and settings, model, window, scores and the whole mask as runs.
 
     Parameters
     ----------
     prediction : Prediction
-        The answer.
+        The prediction.
     candidate : int
-        Which of its masks was taken.
+        Index of the mask that was written.
     mask : ndarray of bool
-        (h, w), that mask; of one of more than 16 million pixels no runs are kept.
+        (h, w), that mask. No runs are kept of masks with more than 16 million pixels.
     source : dict, optional
-        Where the prompt came from, as JSON, if not from a person.
+        Origin of the prompt, as JSON, unless a person gave it.
     """
     asked = prediction.context
     return {
@@ -55,13 +57,13 @@ def prediction_record(
         "predicted_iou": float(prediction.predicted_iou[candidate]),
         "stability_score": float(prediction.stability_score[candidate]),
         "bbox": [int(v) for v in prediction.bbox],
-        "mask": encode_mask(mask) if mask.size <= _MOST_PX else None,
+        "mask": encode_mask(mask) if mask.size <= _MAX_MASK_PX else None,
     }
 
 
-def prompt_record(prompt: Prompt) -> dict[str, Any]:
-    """A prompt as JSON; logits in half precision."""
-    record: dict[str, Any] = {}
+def prompt_record(prompt: Prompt) -> JsonObject:
+    """Return a prompt as JSON; logits in half precision."""
+    record: JsonObject = {}
     if len(prompt.points):
         record["points"] = np.asarray(prompt.points, float).tolist()
         record["point_labels"] = [int(v) for v in prompt.point_labels]
@@ -76,7 +78,7 @@ def prompt_record(prompt: Prompt) -> dict[str, Any]:
 
 
 def pack_logits(logits: NDArray[np.float32]) -> str:
-    """Low-res logits (H, W) as text, in half precision.
+    """Return low-res logits (H, W) as text, in half precision.
 
     >>> unpack_logits(pack_logits(np.array([[1.5, -2.0]], np.float32)))
     array([[ 1.5, -2. ]], dtype=float32)
@@ -87,27 +89,27 @@ def pack_logits(logits: NDArray[np.float32]) -> str:
 
 
 def unpack_logits(text: str) -> NDArray[np.float32]:
-    """The logits (H, W) that `pack_logits` wrote."""
+    """Return the logits (H, W) that `pack_logits` wrote."""
     size, data = text.split(":", 1)
     height, width = (int(n) for n in size.split("x"))
     raw = zlib.decompress(base64.b64decode(data))
-    out: NDArray[np.float32] = np.frombuffer(raw, "<f2").astype(np.float32).reshape(height, width)
-    return out
+    logits: NDArray[np.float32] = np.frombuffer(raw, "<f2").astype(np.float32).reshape(height, width)
+    return logits
 
 
-def earlier_prediction(text: str, window: dict[str, Any]) -> Prediction:
-    """An earlier prediction as a mask prompt, from what `prompt_record` kept of it.
+def earlier_prediction(text: str, window: JsonObject) -> Prediction:
+    """Return an earlier prediction, to be used as a mask prompt, from its record.
 
     Parameters
     ----------
     text : str
-        Its logits, by `pack_logits`.
+        Its logits, as `pack_logits` wrote them.
     window : dict
-        ``bbox`` and ``img_size`` of where they belong.
+        ``bbox`` and ``img_size`` of their window.
     """
     logits = unpack_logits(text)
     y0, x0, y1, x1 = window["bbox"]
-    place = Window((y0, x0, y1, x1), window["img_size"])
-    masks, bbox = upsample_masks(logits[None], place)
-    one = np.ones(1, np.float32)
-    return Prediction(masks, bbox, one, one, logits[None], 0, place, (max(place.shape),), "", Prompt())
+    frame = Window((y0, x0, y1, x1), window["img_size"])
+    masks, bbox = upsample_masks(logits[None], frame)
+    score = np.ones(1, np.float32)
+    return Prediction(masks, bbox, score, score, logits[None], 0, frame, (max(frame.shape),), "", Prompt())

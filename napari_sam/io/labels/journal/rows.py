@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from napari_sam.engine.geometry import Box
 from napari_sam.io.labels.journal.run_length import decode_labels
@@ -15,8 +15,10 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_sam.io.json_types import JsonObject
+
     Plane = tuple[int, ...]
-    Record = dict[str, Any]
+    Record = JsonObject
 
 DONE, UNDONE, DROPPED = "done", "undone", "dropped"
 """States of a change: it stands, it waits for redo, or a later change made redo impossible."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import struct
 import zlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -14,21 +14,19 @@ from napari_sam.errors import StoreError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from napari_sam.io.json_types import JsonObject
+
 _HEADER = struct.Struct("<III")  # height, width, number of runs
 _LEVEL = 1  # of zlib: runs are short already
 
 
-def encode_labels(labels: NDArray[np.integer[Any]]) -> bytes:
-    """A label image as runs of equal values in row-major order, compressed.
+def encode_labels(labels: NDArray[np.integer]) -> bytes:
+    """Return a label image as runs of equal values in row-major order, compressed.
 
     Parameters
     ----------
     labels : ndarray of int
         (h, w), at least one pixel, values from 0 to 2 ** 32 - 1.
-
-    Returns
-    -------
-    bytes
 
     Examples
     --------
@@ -43,8 +41,8 @@ def encode_labels(labels: NDArray[np.integer[Any]]) -> bytes:
     return _HEADER.pack(*labels.shape, len(starts)) + zlib.compress(body, _LEVEL)
 
 
-def decode_labels(blob: bytes) -> NDArray[np.uint32]:
-    """The label image (h, w) that `encode_labels` wrote.
+def decode_labels(data: bytes) -> NDArray[np.uint32]:
+    """Return the label image (h, w) that `encode_labels` wrote.
 
     Raises
     ------
@@ -52,21 +50,21 @@ def decode_labels(blob: bytes) -> NDArray[np.uint32]:
         If the bytes are damaged.
     """
     try:
-        height, width, count = _HEADER.unpack_from(blob)
-        body = np.frombuffer(zlib.decompress(blob[_HEADER.size :]), "<u4")
+        height, width, count = _HEADER.unpack_from(data)
+        body = np.frombuffer(zlib.decompress(data[_HEADER.size :]), "<u4")
         lengths, values = body[:count], body[count:]
         if len(values) != count or int(lengths.sum(dtype=np.int64)) != height * width:
             raise ValueError(f"{count} runs do not fill {height} x {width} pixels")
-        out: NDArray[np.uint32] = np.repeat(values.astype(np.uint32), lengths).reshape(height, width)
+        labels: NDArray[np.uint32] = np.repeat(values.astype(np.uint32), lengths).reshape(height, width)
     except (struct.error, zlib.error, ValueError) as error:
         raise StoreError(
-            f"runs of {len(blob)} bytes are damaged: {error}; restore the journal from a backup"
+            f"runs of {len(data)} bytes are damaged: {error}", remedy="restore the journal from a backup"
         ) from error
-    return out
+    return labels
 
 
-def encode_mask(mask: NDArray[np.bool_]) -> dict[str, Any]:
-    """A mask as COCO's uncompressed run lengths: column-major, the first run is background.
+def encode_mask(mask: NDArray[np.bool_]) -> JsonObject:
+    """Return a mask as COCO's uncompressed run lengths: column-major, the first run is background.
 
     >>> encode_mask(np.array([[False, True], [True, True]]))
     {'size': [2, 2], 'counts': [1, 3]}
@@ -80,15 +78,15 @@ def encode_mask(mask: NDArray[np.bool_]) -> dict[str, Any]:
     return {"size": [int(n) for n in mask.shape], "counts": counts}
 
 
-def decode_mask(runs: dict[str, Any]) -> NDArray[np.bool_]:
-    """The mask (h, w) of COCO's uncompressed run lengths."""
+def decode_mask(runs: JsonObject) -> NDArray[np.bool_]:
+    """Return the mask (h, w) of COCO's uncompressed run lengths."""
     height, width = runs["size"]
     counts = np.asarray(runs["counts"], np.int64)
     values = np.arange(len(counts)) % 2 == 1
-    out: NDArray[np.bool_] = np.repeat(values, counts).reshape((height, width), order="F")
-    return out
+    mask: NDArray[np.bool_] = np.repeat(values, counts).reshape((height, width), order="F")
+    return mask
 
 
 def labels_from_text(text: str) -> NDArray[np.uint32]:
-    """The label image (h, w) in base64 of what `encode_labels` wrote, as scripts hold it."""
+    """Return the label image (h, w) from base64 of what `encode_labels` wrote; exported scripts contain such text."""
     return decode_labels(base64.b64decode(text))

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_sam.io.exports.export_labels import export_labels
+from napari_sam.io.exports.export_settings import ExportSettings
 from napari_sam.io.exports.export_source import ExportedObject
 from napari_sam.io.labels.label_pyramid import LabelPyramid
 from napari_sam.io.labels.reading.object_reader import ObjectReader
 from napari_sam.io.labels.reading.replay import to_script
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     import numpy as np
@@ -20,6 +22,19 @@ if TYPE_CHECKING:
     from napari_sam.io.labels.journal.rows import ObjectRow
     from napari_sam.io.labels.reading.store_view import StoreView
     from napari_sam.io.pixel_runs import PixelRuns
+
+
+def export_store(
+    store: StoreView,
+    path: str | Path,
+    format: str | None,  # noqa: A002 - the public name
+    labels: Sequence[int] | None,
+    progress: Callable[[int, int], None] | None,
+    cancelled: Callable[[], bool] | None,
+) -> Path:
+    """Export the objects of a store; `LabelStore.export` documents the arguments."""
+    settings = ExportSettings(format, None if labels is None else tuple(labels))
+    return export_labels(StoreExportSource(store), path, settings, progress=progress, cancelled=cancelled)
 
 
 class StoreExportSource:

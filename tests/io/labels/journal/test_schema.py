@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sqlite3
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -12,26 +13,20 @@ from napari_sam.io.labels.journal.journal import Journal
 from napari_sam.io.labels.journal.schema import create_tables, migrate
 
 DOCUMENT = Path(__file__).parents[4] / "docs" / "design" / "journal.md"
-FORMAT_1 = """
-CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-CREATE TABLE ops (
-    id INTEGER PRIMARY KEY, kind TEXT NOT NULL, state TEXT NOT NULL, time REAL NOT NULL,
-    next_before INTEGER NOT NULL, next_after INTEGER NOT NULL, record TEXT NOT NULL);
-CREATE INDEX ops_by_state ON ops (state, id);
-CREATE TABLE patches (
-    id INTEGER PRIMARY KEY, op INTEGER NOT NULL REFERENCES ops (id), plane TEXT NOT NULL,
-    y0 INTEGER NOT NULL, x0 INTEGER NOT NULL, y1 INTEGER NOT NULL, x1 INTEGER NOT NULL,
-    before BLOB NOT NULL, after BLOB NOT NULL);
-CREATE INDEX patches_by_op ON patches (op);
-CREATE TABLE rows (op INTEGER NOT NULL REFERENCES ops (id), label INTEGER NOT NULL, before TEXT, after TEXT);
-CREATE INDEX rows_by_op ON rows (op);
-CREATE TABLE log (seq INTEGER PRIMARY KEY, op INTEGER NOT NULL, action TEXT NOT NULL, time REAL NOT NULL);
-CREATE TABLE objects (
-    label INTEGER PRIMARY KEY, plane TEXT NOT NULL, area_px INTEGER NOT NULL,
-    y0 INTEGER NOT NULL, x0 INTEGER NOT NULL, y1 INTEGER NOT NULL, x1 INTEGER NOT NULL,
-    category TEXT, predicted_iou REAL, stability_score REAL, model TEXT, op INTEGER NOT NULL, created REAL NOT NULL);
-INSERT INTO meta VALUES ('format', '1'), ('rendered', '0'), ('next_label', '1'), ('objects', '0');
-"""
+ARCHIVE = Path(__file__).parents[1] / "store_version_0_1.zip"
+
+
+@pytest.fixture(scope="module")
+def format_1(tmp_path_factory):
+    """The statements that make an empty journal of version 0.1, from one that it wrote."""
+    folder = tmp_path_factory.mktemp("version_0_1")
+    with zipfile.ZipFile(ARCHIVE) as file:
+        file.extract("cells.ome.zarr/journal.sqlite", folder)
+    connection = sqlite3.connect(folder / "cells.ome.zarr" / "journal.sqlite")
+    statements = [sql for (sql,) in connection.execute("SELECT sql FROM sqlite_schema WHERE sql IS NOT NULL")]
+    connection.close()
+    facts = "INSERT INTO meta VALUES ('format', '1'), ('rendered', '0'), ('next_label', '1'), ('objects', '0')"
+    return ";".join([*statements, facts])
 
 
 @pytest.fixture
@@ -75,8 +70,8 @@ def test_the_document_lists_the_indexes_that_are_made(database):
     assert documented_indexes() == indexes(database)
 
 
-def test_a_migrated_journal_has_the_tables_of_a_new_one(database):
-    database.executescript(FORMAT_1)
+def test_a_migrated_journal_has_the_tables_of_a_new_one(database, format_1):
+    database.executescript(format_1)
     migrate(database, 1)
     new = sqlite3.connect(":memory:")
     create_tables(new)
@@ -95,16 +90,16 @@ def test_a_migrated_journal_has_the_tables_of_a_new_one(database):
         ("commits", "damaged", None),
     ],
 )
-def test_migration_finds_the_run_of_a_change_in_its_record(database, kind, record, run_id):
-    database.executescript(FORMAT_1)
+def test_migration_finds_the_run_of_a_change_in_its_record(database, format_1, kind, record, run_id):
+    database.executescript(format_1)
     database.execute("INSERT INTO ops VALUES (1, ?, 'done', 0, 1, 1, ?)", (kind, record))
     migrate(database, 1)
     assert database.execute("SELECT run_id FROM ops").fetchall() == [(run_id,)]
 
 
-def test_an_interrupted_migration_leaves_the_old_journal(tmp_path, monkeypatch):
+def test_an_interrupted_migration_leaves_the_old_journal(tmp_path, format_1, monkeypatch):
     with sqlite3.connect(tmp_path / "journal.sqlite") as connection:
-        connection.executescript(FORMAT_1)
+        connection.executescript(format_1)
     connection.close()
 
     def interrupted(connection, version):
