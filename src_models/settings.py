@@ -1,13 +1,13 @@
-"""Settings as frozen dataclasses whose fields know their meaning, range and unit.
+"""Settings as frozen dataclasses whose fields carry their meaning, range and unit.
 
-The command line's options, the dock's forms and the settings reference are made from these fields, so that they
-cannot drift apart. A settings class is a frozen dataclass whose fields are made by `setting` and whose
-``__post_init__`` calls `validate`.
+The options of the command line and the forms of the dock are made from these fields. A settings class is a frozen
+dataclass whose fields are made by `setting` and whose ``__post_init__`` calls `validate`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 import types
 import typing
@@ -22,28 +22,28 @@ _KEY = "setting"
 
 @dataclass(frozen=True)
 class SettingInfo:
-    """What a front end needs to know of one field.
+    """Description of a field for front ends.
 
     Attributes
     ----------
     help : str
-        One phrase, without a full stop; the command line's help and the dock's tooltip.
+        One phrase without a full stop, for the help of the command line and the tooltip of the dock.
     low, high : float or None
         Range, both ends included unless `above` or `below` is set.
     above, below : bool
-        Exclude the lower, the upper end of the range.
+        Exclude the lower or upper end of the range.
     choices : tuple
-        Allowed values; empty if the range decides.
+        Allowed values; empty for any value in the range.
     unit : str
         Unit of the value, such as "px" or "µm"; empty for none.
     label : str
-        Name in a form; empty for the field's name with spaces.
+        Name in a form; empty for the field's name, with spaces.
     option : str or None
         Name on the command line, with its dashes; None for the field's name.
     step : float or None
         Step of a spin box in a form.
     advanced : bool
-        Hide in a form until the user asks for more.
+        Hidden in a form until the user opens the advanced settings.
     """
 
     help: str = ""
@@ -59,7 +59,7 @@ class SettingInfo:
     advanced: bool = False
 
     def problem_of(self, value: Any) -> str | None:
-        """Say what to give instead of a value outside the range or the choices; None if the value is allowed.
+        """Return the remedy for a value outside the range or the choices; None for an allowed value.
 
         >>> SettingInfo(low=0, high=1, above=True).problem_of(0)
         'give a number above 0 and up to 1'
@@ -88,7 +88,8 @@ class SettingInfo:
             ends.append(f"{'above' if self.above else 'from'} {_plain(self.low)}")
         if self.high is not None:
             ends.append(f"{'below' if self.below else 'up to'} {_plain(self.high)}")
-        return " " + " and ".join(ends) if ends else ""
+        text = " and ".join(ends)
+        return f" {text}".replace(" and up to", " to") if text.startswith("from") else f" {text}".rstrip()
 
 
 def _plain(number: float) -> str:
@@ -104,9 +105,9 @@ def setting(default: Any = dataclasses.MISSING, help: str = "", **info: Any) -> 
     default : object
         The field's default; a field without one is required.
     help : str
-        What the setting means, one phrase.
+        Meaning, in one phrase.
     **info
-        The other attributes of `SettingInfo`.
+        Other attributes of `SettingInfo`.
     """
     return dataclasses.field(default=default, metadata={_KEY: SettingInfo(help=help, **info)})
 
@@ -116,8 +117,9 @@ def setting_infos(kind: type[Any] | Any) -> dict[str, SettingInfo]:
     return {f.name: f.metadata.get(_KEY, SettingInfo()) for f in dataclasses.fields(kind)}
 
 
+@functools.cache
 def field_types(kind: type[Any]) -> dict[str, tuple[tuple[type[Any], ...], bool]]:
-    """Return the plain types that each field accepts, and whether it accepts None.
+    """Return the types that each field accepts, and whether it accepts None.
 
     >>> @dataclass(frozen=True)
     ... class Example:
@@ -162,7 +164,7 @@ def validate(settings: Any, error: type[NapariSamError] = SettingsError) -> None
 
 
 def _fits(value: Any, kinds: tuple[type[Any], ...]) -> bool:
-    """Whether a value is of one of the types: whole numbers stand for floats, truth values not for numbers."""
+    """Whether a value has one of the types; a whole number is accepted as a float, a truth value is not."""
     if isinstance(value, bool):
         return bool in kinds
     if int in kinds and isinstance(value, Integral):

@@ -6,18 +6,24 @@ import dataclasses
 import sys
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from napari_sam.cli.command import Command, Result
 from napari_sam.cli.interruption import interruptible
 from napari_sam.cli.options import add_device_option
 from napari_sam.cli.progress_line import ProgressLine
+from napari_sam.cli.setting_options import SettingOption, add_settings, settings_from
 from napari_sam.errors import TrainingError
+from napari_sam.evaluation.evaluation_settings import CalibrationSettings
+from src_models.training.config import TrainConfig
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Mapping
 
+    from src_models.training.pretraining.pretrain_config import PretrainConfig
+
+Config = TypeVar("Config", TrainConfig, "PretrainConfig")
 _STOP_MESSAGE = "saving and stopping; continue with the same command"
 _INPUTS = {
     "data": "--data FOLDER, the folder of the images",
@@ -39,7 +45,7 @@ def _add_run_options(name: str, command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", type=Path, metavar="ROOT", help="folder that the configuration's paths start from")
     command.add_argument("--out", type=Path, metavar="RUN", help="folder for checkpoints and logs")
     command.add_argument("--resume", action="store_true", help="continue the run in RUN; fail if there is none")
-    command.add_argument("--steps", type=int, default=None, help="number of steps (default: the configuration's)")
+    add_settings(command, TrainConfig, {"steps": SettingOption(metavar="STEPS", default="the configuration's")})
     add_device_option(command)
 
 
@@ -50,8 +56,11 @@ def _add_calibrate_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--model", default="default", help="name or checkpoint file (default: default)")
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="calibrated checkpoint to write")
-    command.add_argument("--max-images", type=int, default=10, help="images per data set, evenly spread (default: 10)")
-    command.add_argument("--per-image", type=int, default=6, help="objects per image, evenly spread (default: 6)")
+    sizes = {
+        "images": SettingOption("--max-images", metavar="MAX_IMAGES"),
+        "per_image": SettingOption(metavar="PER_IMAGE"),
+    }
+    add_settings(command, CalibrationSettings, sizes, defaults=True)
     add_device_option(command)
 
 
@@ -83,8 +92,14 @@ def _config_path(args: argparse.Namespace) -> Path:
     return path
 
 
-def _show(path: Path) -> None:
-    sys.stdout.write(f"# {path}\n{path.read_text()}")
+def _load_config(args: argparse.Namespace, kind: type[Config]) -> Config | None:
+    """Load the configuration with ``--steps``; with ``--show``, print it and return None."""
+    path = _config_path(args)
+    config = kind.from_toml(path)
+    if args.show:
+        sys.stdout.write(f"# {path}\n{path.read_text()}")
+        return None
+    return config if args.steps is None else dataclasses.replace(config, steps=args.steps)
 
 
 def step_reporter(line: Callable[[int, int, str], None]) -> Callable[[int, int, Mapping[str, float]], None]:
@@ -97,15 +112,10 @@ def step_reporter(line: Callable[[int, int, str], None]) -> Callable[[int, int, 
 
 
 def _train(args: argparse.Namespace) -> Result:
-    from src_models.training.config import TrainConfig  # noqa: PLC0415 - imports torch
     from src_models.training.trainer import Trainer  # noqa: PLC0415
 
-    path = _config_path(args)
-    config = TrainConfig.from_toml(path)
-    if args.steps is not None:
-        config = dataclasses.replace(config, steps=args.steps)
-    if args.show:
-        _show(path)
+    config = _load_config(args, TrainConfig)
+    if config is None:
         return None
     trainer = Trainer(config, args.data, args.out, args.device)
     for reason in trainer.skipped:
@@ -128,12 +138,8 @@ def _pretrain(args: argparse.Namespace) -> Result:
     from src_models.training.pretraining.pretrain_config import PretrainConfig  # noqa: PLC0415 - imports torch
     from src_models.training.pretraining.pretrainer import pretrain  # noqa: PLC0415
 
-    path = _config_path(args)
-    config = PretrainConfig.from_toml(path)
-    if args.steps is not None:
-        config = dataclasses.replace(config, steps=args.steps)
-    if args.show:
-        _show(path)
+    config = _load_config(args, PretrainConfig)
+    if config is None:
         return None
     report = step_reporter(ProgressLine("step"))
     with interruptible(_STOP_MESSAGE) as cancelled:
@@ -151,7 +157,6 @@ def _pretrain(args: argparse.Namespace) -> Result:
 
 def _calibrate(args: argparse.Namespace) -> Result:
     from napari_sam.evaluation.experiments.quality_calibration import calibrate  # noqa: PLC0415 - imports torch
-    from src_models.training.config import TrainConfig  # noqa: PLC0415
     from src_models.training.config_files import find_config  # noqa: PLC0415
 
     def report(name: str, count: int) -> None:
@@ -162,9 +167,7 @@ def _calibrate(args: argparse.Namespace) -> Result:
         args.data,
         TrainConfig.from_toml(find_config(args.config)).folders,
         args.out,
-        images=args.max_images,
-        per_image=args.per_image,
-        device=args.device,
+        settings_from(args, CalibrationSettings),
         progress=report,
     )
     return {"model": str(args.out), "answers": answers}

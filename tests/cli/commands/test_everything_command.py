@@ -118,7 +118,7 @@ def test_ctrl_c_shows_the_last_progress_in_a_file_too(tmp_path, monkeypatch, cap
         (["--diameter", "1e12"], "--diameter is 1000000000000.0; give a number"),
         (["--level", "99"], "--level is 99; give a whole number"),
         (["--points-per-side", "0"], "--points-per-side is 0; give a whole number from 1"),
-        (["--pred-iou", "7"], "--pred-iou is 7.0; give a number from 0 and up to 1"),
+        (["--pred-iou", "7"], "--pred-iou is 7.0; give a number from 0 to 1"),
         (["--plane", "0"], "has one plane only"),
         (["--measure", "t.xls"], "use .csv or .parquet"),
         (["--region", "900,0,999,9", "--method", "dense"], "(900, 0, 999, 9)"),

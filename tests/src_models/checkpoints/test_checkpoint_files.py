@@ -6,10 +6,7 @@ import dataclasses
 import hashlib
 import os
 import struct
-import threading
 import zipfile
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,6 +28,7 @@ from src_models.checkpoints.checkpoint_files import (
 )
 from src_models.checkpoints.state_dicts import check_fit, detect_kind, read_state
 from src_models.model_errors import CheckpointError, DeviceError, DownloadError, UnknownModelError
+from tests.src_models.checkpoints.file_server import file_server
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,13 +38,7 @@ if TYPE_CHECKING:
 State = dict[str, Tensor]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Copying small tensors by many threads takes longer where the machine is busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -368,18 +360,12 @@ def test_unusable_device_is_named_before_anything_is_read(device: str) -> None:
 @pytest.fixture
 def published(tiny_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[registry.ModelInfo]:
     """The tiny network as a registered model, on a server of this machine."""
-    monkeypatch.setenv("NO_PROXY", "*")
-    monkeypatch.setenv("NAPARI_SAM_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *args: None)
-    handler = partial(SimpleHTTPRequestHandler, directory=str(tiny_file.parent))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}/{tiny_file.name}"
+    with file_server(tiny_file.parent, tmp_path / "cache", monkeypatch) as address:
+        url = f"{address}/{tiny_file.name}"
         size, sha256 = tiny_file.stat().st_size, checkpoint_sha256(tiny_file)
         info = registry.ModelInfo("test", "vit_t", url, size, sha256, "MIT", "", "test.pt")
         monkeypatch.setitem(registry._BY_NAME, "test", info)
         yield info
-        server.shutdown()
 
 
 def test_registered_name_is_downloaded_once(published: registry.ModelInfo, tiny: Sam) -> None:

@@ -5,10 +5,7 @@ from __future__ import annotations
 import dataclasses
 import os
 import string
-import threading
 from collections import OrderedDict
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +21,7 @@ from src_models.checkpoints.integrity import file_digest
 from src_models.checkpoints.registry import model_info, model_names
 from src_models.model_errors import CheckpointError, DeviceError, DownloadError, UnknownModelError
 from src_models.networks.unetr import UnetrDecoder, Upsampling
+from tests.src_models.checkpoints.file_server import file_server
 from tests.src_models.random_decoder import UPSAMPLINGS, random_decoder
 
 if TYPE_CHECKING:
@@ -45,23 +43,7 @@ MICRO_SAM = (
 SAM_STATE = {"image_encoder.stem.c.weight": torch.ones(2), "mask_decoder.iou_token.weight": torch.zeros(1, 256)}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small tensors take longer by many threads where the machine is busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module", params=UPSAMPLINGS)
-def decoder(request: pytest.FixtureRequest) -> UnetrDecoder:
-    return random_decoder(request.param)
-
-
-@pytest.fixture(scope="module")
-def embedding() -> Tensor:
-    return torch.randn(2, 256, 3, 5, generator=torch.Generator().manual_seed(1))
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")
@@ -269,20 +251,14 @@ def test_no_two_files_share_a_name_a_hash_or_an_address() -> None:
 @pytest.fixture
 def published(decoder_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[registry.ModelInfo]:
     """A model with the decoder on a server of this machine, and with a network that cannot be had."""
-    monkeypatch.setenv("NO_PROXY", "*")
-    monkeypatch.setenv("NAPARI_SAM_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(SimpleHTTPRequestHandler, "log_message", lambda *args: None)
-    handler = partial(SimpleHTTPRequestHandler, directory=str(decoder_file.parent))
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
-        url, xxh128 = f"http://127.0.0.1:{server.server_port}", file_digest(decoder_file, "xxh128")
+    with file_server(decoder_file.parent, tmp_path / "cache", monkeypatch) as address:
+        xxh128 = file_digest(decoder_file, "xxh128")
         info = registry.ModelInfo(
-            "test_decoder", "unetr", f"{url}/{decoder_file.name}", None, None, "MIT", "", "test_decoder.pt", xxh128
+            "test_decoder", "unetr", f"{address}/{decoder_file.name}", None, None, "MIT", "", "test_decoder.pt", xxh128
         )
-        model = registry.ModelInfo("test", "vit_b", f"{url}/none.pt", 1, "0", "MIT", "", "test.pt", None, info)
+        model = registry.ModelInfo("test", "vit_b", f"{address}/none.pt", 1, "0", "MIT", "", "test.pt", None, info)
         monkeypatch.setitem(registry._BY_NAME, "test", model)
         yield info
-        server.shutdown()
 
 
 def test_registered_name_is_downloaded_once(published: registry.ModelInfo, decoder_file: Path) -> None:

@@ -2,39 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from src_models.networks.unetr import UnetrDecoder, Upsampling
-from tests.src_models.random_decoder import UPSAMPLINGS, random_decoder
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tests.src_models.random_decoder import random_decoder
 
 State = dict[str, Tensor]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Small tensors take longer by many threads where the machine is busy."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
-@pytest.fixture(scope="module", params=UPSAMPLINGS)
-def decoder(request: pytest.FixtureRequest) -> UnetrDecoder:
-    return random_decoder(request.param)
-
-
-@pytest.fixture(scope="module")
-def embedding() -> Tensor:
-    return torch.randn(2, 256, 3, 5, generator=torch.Generator().manual_seed(1))
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def naive(state: State, x: Tensor, stored: bool = False) -> Tensor:
