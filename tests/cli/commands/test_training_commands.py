@@ -56,8 +56,8 @@ def test_recipes_can_be_shown_and_are_not_mixed_up(capsys):
     assert main(["pretrain", "pretrain", "--show"]) == 0
     assert "mask_ratio" in capsys.readouterr().out
     for arguments, words in (
-        (["train", "pretrain", "--out", "x", "--data", "."], "a recipe for 'napari-sam pretrain'"),
-        (["pretrain", "paper", "--out", "x", "--data", "."], "a recipe for 'napari-sam train'"),
+        (["train", "pretrain", "--out", "x", "--data", "."], "use 'napari-sam pretrain'"),
+        (["pretrain", "paper", "--out", "x", "--data", "."], "use 'napari-sam train'"),
         (["train", "finetune", "--out", "x"], "give --data FOLDER"),
         (["train", "finetune", "--data", "."], "give --out FOLDER"),
     ):
