@@ -7,7 +7,6 @@ dataclass whose fields are made by `setting` and whose ``__post_init__`` calls `
 from __future__ import annotations
 
 import dataclasses
-import functools
 import math
 import types
 import typing
@@ -117,7 +116,6 @@ def setting_infos(kind: type[Any] | Any) -> dict[str, SettingInfo]:
     return {f.name: f.metadata.get(_KEY, SettingInfo()) for f in dataclasses.fields(kind)}
 
 
-@functools.cache
 def field_types(kind: type[Any]) -> dict[str, tuple[tuple[type[Any], ...], bool]]:
     """Return the types that each field accepts, and whether it accepts None.
 
