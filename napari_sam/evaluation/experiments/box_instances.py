@@ -12,7 +12,7 @@ import numpy as np
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.datasets.labelled_samples import evenly_spaced
 from napari_sam.evaluation.experiments.box_detections import Detection
-from napari_sam.evaluation.experiments.experiment import OVERALL, Estimate, Experiment, Record, require_predictor
+from napari_sam.evaluation.experiments.experiment import OVERALL, Estimate, Experiment, Record, open_sample
 from napari_sam.evaluation.experiments.simulated_clicks import prediction_iou
 from napari_sam.evaluation.metrics.coco_metrics import encode_mask
 from napari_sam.evaluation.metrics.resampled_precision import mean_precision, resampled_precisions
@@ -67,9 +67,7 @@ class InstanceExperiment(Experiment):
         return replace(self, detections={sample.number: self.detections.get(sample.number, [])})
 
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
-        predictor = require_predictor(predictor)
-        predictor.set_image(sample.source())
-        truth = sample.truth(predictor.image.shape)
+        predictor, truth = open_sample(predictor, sample)
         objects, boxes = self._select(sample, truth)
         payload: Payload = {
             "shape": list(truth.shape),

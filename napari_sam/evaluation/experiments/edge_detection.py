@@ -15,7 +15,7 @@ from napari_sam.engine.automatic.grid_logits import enlarge, measure
 from napari_sam.engine.interactive.mask_cleanup import tidy_mask
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.datasets.labelled_samples import file_identity, read_rgb
-from napari_sam.evaluation.experiments.experiment import Estimate, Experiment, Record, require_predictor
+from napari_sam.evaluation.experiments.experiment import Estimate, Experiment, Record, open_sample
 from napari_sam.evaluation.experiments.proposals import window_grid
 from napari_sam.evaluation.metrics.bootstrap import bootstrap_statistic
 from napari_sam.evaluation.metrics.edge_maps import canny_edges, edge_nms, sobel_edges
@@ -141,9 +141,8 @@ class EdgeExperiment(Experiment):
         return {"grid": self.grid}
 
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
-        predictor = require_predictor(predictor)
-        predictor.set_image(sample.source())
-        boundaries = _require_boundaries(sample, sample.truth(predictor.image.shape))
+        predictor, truth = open_sample(predictor, sample)
+        boundaries = _require_boundaries(sample, truth)
         return {"masks": edge_counts(mask_edges(predictor, self.grid), boundaries).as_array().tolist()}
 
     def records(self, results: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102

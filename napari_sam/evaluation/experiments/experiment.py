@@ -13,6 +13,7 @@ from src_models.settings import validate
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
+    from napari_sam.evaluation.datasets.ground_truth import GroundTruth
     from napari_sam.evaluation.datasets.labelled_samples import Sample
     from napari_sam.predictor import Predictor
 
@@ -185,6 +186,13 @@ def require_predictor(predictor: Predictor | None) -> Predictor:
     if predictor is None:
         raise TypeError("this experiment needs a predictor")
     return predictor
+
+
+def open_sample(predictor: Predictor | None, sample: Sample) -> tuple[Predictor, GroundTruth]:
+    """Return the required predictor with the image of a sample, and the ground truth of the same shape."""
+    predictor = require_predictor(predictor)
+    predictor.set_image(sample.source())
+    return predictor, sample.truth(predictor.image.shape)
 
 
 def mean_estimates(records: Iterable[Record], seed: int) -> list[Estimate]:

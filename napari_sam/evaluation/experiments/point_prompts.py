@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.datasets.labelled_samples import MIN_AREA_PX, select_objects
-from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates, require_predictor
+from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates, open_sample
 from napari_sam.evaluation.experiments.simulated_clicks import next_prompt, prediction_iou
 from src_models.settings import setting
 from src_models.training.prompt_simulation import deepest_point, noisy_box, random_point
@@ -58,10 +58,8 @@ class PointExperiment(Experiment):
         return {"per_image": self.per_image, "clicks": self.clicks}
 
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
-        predictor = require_predictor(predictor)
-        predictor.set_image(sample.source())
-        shape = predictor.image.shape
-        objects = select_objects(sample.truth(shape), self.per_image)
+        predictor, truth = open_sample(predictor, sample)
+        objects = select_objects(truth, self.per_image)
         if not objects:
             return {"labels": []}
         count = len(objects)
@@ -72,7 +70,7 @@ class PointExperiment(Experiment):
         session = _ClickSession(predictor, [*objects, *objects], starts, [*[None] * count, *rngs])
         scores = session.run(self.clicks)
         noise_rngs = [sample.rng(seed, "noisy box", o.label) for o in objects]
-        noisy_boxes = [_noisy_box(o, rng, shape) for o, rng in zip(objects, noise_rngs, strict=True)]
+        noisy_boxes = [_noisy_box(o, rng, truth.shape) for o, rng in zip(objects, noise_rngs, strict=True)]
         prompts: list[PromptArguments] = [{"box": box} for box in (*(o.box for o in objects), *noisy_boxes)]
         predictions = predictor.predict_many(prompts)
         boxed, noisy = predictions[:count], predictions[count:]

@@ -12,7 +12,7 @@ from napari_sam.engine.automatic.grid_logits import MaskFrame, draw, measure
 from napari_sam.engine.automatic.grid_masks import every_mask
 from napari_sam.engine.windows import whole_window
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates, require_predictor
+from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates, open_sample
 from napari_sam.evaluation.metrics.coco_metrics import object_recalls, size_category
 from src_models.settings import setting
 
@@ -101,9 +101,7 @@ class ProposalExperiment(Experiment):
         return {"grid": self.grid}
 
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
-        predictor = require_predictor(predictor)
-        predictor.set_image(sample.source())
-        truth = sample.truth(predictor.image.shape)
+        predictor, truth = open_sample(predictor, sample)
         if not truth.scored_objects:
             return {"objects": []}
         slots, frame = window_grid(predictor, self.grid, slice(0, 4))

@@ -14,7 +14,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
 
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.datasets.coco_format import find_coco_samples
-from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates, require_predictor
+from napari_sam.evaluation.experiments.experiment import (
+    Experiment,
+    Record,
+    mean_estimates,
+    open_sample,
+    require_predictor,
+)
 from napari_sam.evaluation.experiments.simulated_clicks import crop_iou, next_click
 from src_models.settings import setting
 
@@ -147,10 +153,9 @@ class TextExperiment(Experiment):
         return replace(self, phrases={sample.name: self.phrases.get(sample.name, [])})
 
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
-        predictor = require_predictor(predictor)
-        text_predictor = _require_text(predictor)
-        predictor.set_image(sample.source())
-        objects = {o.label: o for o in sample.truth(predictor.image.shape).objects}
+        text_predictor = _require_text(require_predictor(predictor))
+        _, truth = open_sample(predictor, sample)
+        objects = {o.label: o for o in truth.objects}
         payload: Payload = {"labels": [], "text": [], "text + 1 point": [], "phrases": []}
         for phrase in self.phrases.get(sample.name, []):
             o = objects.get(phrase.label)
