@@ -9,10 +9,8 @@ import tifffile
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.datasets.ground_truth import truth_from_labels
 from napari_sam.evaluation.datasets.labelled_samples import Sample
-from napari_sam.evaluation.datasets.store_corrections import read_corrections
 from napari_sam.evaluation.experiments.composition import CompositionExperiment, center_map, concavity
 from napari_sam.evaluation.experiments.experiment import SampleResult
-from napari_sam.evaluation.metrics.agreement import agreement, matched_ious
 from napari_sam.evaluation.report.composition_figures import image_positions
 from tests.evaluation.evaluation_stubs import toy
 
@@ -81,65 +79,3 @@ def test_positions_come_from_tables_and_georeferenced_files(labels, tmp_path):
     tifffile.imwrite(path, np.zeros((40, 80), np.uint8), extratags=[(c, t, n, v, True) for c, t, n, v in tags])
     sample = Sample("toy", "geo", path, lambda: truth_from_labels(labels))
     assert CompositionExperiment().measure(sample, None, 0)["position"] == pytest.approx([48.0, 14.0])
-
-
-def test_pairs_are_matched_one_to_one():
-    automatic, corrected = np.zeros((10, 40), int), np.zeros((10, 40), int)
-    automatic[:, :10], automatic[:, 20:30], automatic[:, 35:] = 1, 2, 3
-    corrected[:, :10], corrected[:, 20:28] = 5, 6
-    assert matched_ious(automatic, corrected) == [1.0, 0.8, 0.0]
-
-
-def test_the_audit_counts_shares_above_an_iou():
-    found = agreement([("a", 1.0), ("a", 0.92), ("b", 0.8), ("b", 0.0)])
-    assert (found.above[0.9].value, found.above[0.75].value) == (0.5, 0.75)
-    assert (found.kept, found.changed, found.removed) == (1, 2, 1)
-    with pytest.raises(EvaluationError, match="review some"):
-        agreement([])
-
-
-def fill(store, labels):
-    run = store.run_writer("run")
-    begin = run.begin({}, int(labels.max()))
-    details = {int(v): {"predicted_iou": 0.5} for v in np.unique(labels) if v}
-    run.write(labels, (0, 0), tile="tile", begin=begin, details=details)
-
-
-def test_a_store_knows_what_people_made_of_automatic_masks(tmp_path):
-    from napari_sam import LabelStore
-
-    labels = np.zeros((40, 80), np.int32)
-    for i in range(4):
-        labels[5:15, 20 * i : 20 * i + 10] = i + 1
-    with LabelStore.create(tmp_path / "cells.ome.zarr", shape=labels.shape) as store:
-        fill(store, labels)
-        store.review(1, "accepted")
-        store.review(2, "rejected")
-        store.paint(np.full((10, 5), 3), (15, 40))  # half a column below: 100 px become 150
-    found = {label: (iou, fate) for label, iou, fate, _ in read_corrections(tmp_path / "cells.ome.zarr")}
-    assert found == {1: (1.0, "kept"), 2: (0.0, "removed"), 3: (pytest.approx(100 / 150), "changed")}
-
-
-def test_renamed_objects_are_followed_and_brushes_are_peoples(tmp_path):
-    from napari_sam import LabelStore
-
-    labels = np.zeros((40, 80), np.int32)
-    labels[5:15, 0:10], labels[5:15, 20:30], labels[5:15, 40:50] = 1, 2, 3
-    with LabelStore.create(tmp_path / "cells.ome.zarr", shape=labels.shape) as store:
-        fill(store, labels)
-        store.relabel(1, 70)
-        store.review(70, "accepted")
-        store.set_category(2, "nucleus")  # nobody has looked at its mask
-        store.relabel(3, 80)
-        store.paint(np.full((10, 5), 80), (15, 40), kind="brush")
-    found = {label: (iou, fate) for label, iou, fate, _ in read_corrections(tmp_path / "cells.ome.zarr")}
-    assert found == {1: (1.0, "kept"), 3: (pytest.approx(100 / 150), "changed")}
-
-
-def test_a_store_without_automatic_masks_is_refused(tmp_path):
-    from napari_sam import LabelStore
-
-    with LabelStore.create(tmp_path / "cells.ome.zarr", shape=(9, 9)) as store:
-        store.paint(np.ones((2, 2), int), (1, 1))
-    with pytest.raises(EvaluationError, match="nothing to compare"):
-        list(read_corrections(tmp_path / "cells.ome.zarr"))

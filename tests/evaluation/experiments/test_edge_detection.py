@@ -15,62 +15,10 @@ from napari_sam.evaluation.datasets.dataset_formats import find_samples
 from napari_sam.evaluation.experiments import edge_detection as edges
 from napari_sam.evaluation.experiments.edge_detection import EdgeBaselineExperiment, EdgeExperiment, mask_edges
 from napari_sam.evaluation.experiments.experiment import SampleResult
-from napari_sam.evaluation.metrics.edge_maps import canny_edges, edge_nms, sobel_edges
-from napari_sam.evaluation.metrics.edge_scores import best_f_measure, edge_scores
 from napari_sam.evaluation.runs.experiment_runner import run_experiments
 from napari_sam.evaluation.runs.result_store import ResultStore
 
 # matched true, true, matched found, found; at two thresholds
-EASY = [[8, 4], [10, 10], [8, 4], [16, 4]]
-HARD = [[2, 1], [10, 10], [2, 1], [2, 1]]
-
-
-def test_the_best_threshold_is_one_for_the_data_set_and_one_for_each_image():
-    found = edge_scores(np.array([EASY, HARD]))
-    # At the first threshold recall 10/20, precision 10/18; at the second 5/20 and 5/5.
-    at_first, at_second = 2 * 0.5 * (10 / 18) / (0.5 + 10 / 18), 2 * 0.25 / 1.25
-    assert found.ods >= max(at_first, at_second)
-    assert found.ods == pytest.approx(best_f_measure(np.array([EASY, HARD]).sum(0)[None])[0])
-    # Each image is best at its first threshold, which together is the data set's first.
-    assert found.ois == pytest.approx(at_first)
-
-
-def test_ois_takes_each_images_own_threshold():
-    low_first = np.array([[[9, 1], [10, 10], [9, 1], [10, 1]]])
-    high_first = np.array([[[9, 9], [10, 10], [9, 9], [90, 10]]])
-    found = edge_scores(np.concatenate([low_first, high_first]))
-    assert found.ois == pytest.approx(0.9)
-    assert found.ods < 0.75
-
-
-def test_average_precision_is_the_area_and_r50_the_recall_at_one_half():
-    counts = np.array([[[0, 5, 10], [10, 10, 10], [0, 5, 10], [1, 5, 20]]])  # recall 0, .5, 1; precision 0, 1, .5
-    found = edge_scores(counts)
-    at = np.interp(np.linspace(0, 1, 101), [0, 0.5, 1], [0, 1, 0.5])
-    assert found.ap == pytest.approx(at.sum() / 100)
-    assert found.r50 == pytest.approx(1.0)
-
-
-def test_no_image_is_an_error():
-    with pytest.raises(EvaluationError, match="at least one image"):
-        edge_scores(np.zeros((0, 4, 99)))
-
-
-def test_suppression_keeps_the_middle_of_a_ridge():
-    ridge = np.zeros((21, 21))
-    ridge[:, 8:13] = [0.2, 0.6, 1.0, 0.6, 0.2]
-    thin = edge_nms(ridge)
-    assert (thin[3:-3, 10] == 1).all()
-    assert (thin[3:-3, [9, 11]] == 0).all()
-
-
-@pytest.mark.parametrize("detector", [sobel_edges, canny_edges])
-def test_a_step_gives_one_line_where_it_is(detector):
-    grey = np.zeros((40, 40))
-    grey[:, 20:] = 1.0
-    found = detector(grey)
-    assert set(np.nonzero(found[5:-5] > 0.5)[1]) <= {19, 20}
-    assert found.max() <= 1
 
 
 def disc_grid(monkeypatch, radius=20.0, speck=True):

@@ -8,15 +8,10 @@ import pytest
 from napari_sam.errors import EvaluationError, SettingsError
 from napari_sam.evaluation.experiments.classical_baselines import BaselineExperiment
 from napari_sam.evaluation.experiments.classical_methods import (
-    BOX_METHODS,
     CLASSICAL_METHODS,
-    ObjectCrop,
-    segment_from_box,
-    segment_from_points,
 )
 from napari_sam.evaluation.experiments.experiment import OVERALL, SampleResult
 from napari_sam.evaluation.experiments.point_prompts import PointExperiment
-from napari_sam.evaluation.experiments.simulated_clicks import crop_iou, next_click, prediction_iou
 from tests.evaluation.evaluation_stubs import Oracle, answer, toy
 
 
@@ -128,75 +123,7 @@ def test_labels_of_another_shape_are_refused(labels):
         PointExperiment(clicks=0)
 
 
-def test_iou_of_crops_by_hand(labels):
-    p = answer(np.ones((1, 5, 5), bool), (0, 0, 5, 5), labels.shape)
-    assert prediction_iou(p, 0, np.ones((3, 3), bool), (30, 30)) == 0.0
-    assert prediction_iou(p, 0, np.ones((5, 10), bool), (0, 0)) == 0.5
-    assert crop_iou(np.zeros((2, 2), bool), (0, 0), np.zeros((1, 1), bool), (9, 9)) == 1.0
-
-
-def test_a_click_that_removes_is_a_background_click():
-    truth = np.ones((10, 4), bool)
-    y, x, label = next_click(np.ones((10, 12), bool), (5, 5), truth, (5, 5))
-    assert label == 0
-    assert 9 <= x < 17
-    assert 5 <= y < 15
-
-
 # ---- without a network ------------------------------------------------------------------------------------
-
-
-@pytest.fixture
-def disc():
-    y, x = np.indices((120, 120))
-    mask = (y - 60) ** 2 + (x - 60) ** 2 < 20**2
-    noise = np.random.default_rng(0).normal(0, 6, mask.shape)
-    grey = np.clip(60 + 120 * mask + noise, 0, 255).astype(np.uint8)
-    return np.repeat(grey[..., None], 3, 2), mask, (40, 40, 81, 81)
-
-
-@pytest.mark.parametrize("name", ["otsu", "flood fill", "random walker"])
-def test_point_baselines_find_a_bright_disc(disc, name):
-    rgb, mask, box = disc
-    crop = ObjectCrop(rgb, box)
-    found = crop.to_full_size(segment_from_points(name, crop.pixels, [crop.to_crop(60, 60)], [1]))
-    assert crop_iou(found, crop.region[:2], mask, (0, 0)) > 0.8
-
-
-@pytest.mark.parametrize("name", ["grabcut", "otsu"])
-def test_box_baselines_find_a_bright_disc(disc, name):
-    rgb, mask, box = disc
-    crop = ObjectCrop(rgb, box)
-    found = crop.to_full_size(segment_from_box(name, crop.pixels, crop.box_to_crop(box)))
-    assert crop_iou(found, crop.region[:2], mask, (0, 0)) > 0.85
-
-
-def test_a_background_click_takes_away_what_it_floods(disc):
-    rgb, _, box = disc
-    crop = ObjectCrop(rgb, box)
-    both = segment_from_points("flood fill", crop.pixels, [crop.to_crop(60, 60), crop.to_crop(62, 62)], [1, 0])
-    assert both.sum() < 100
-
-
-def test_large_objects_are_reduced_and_masks_grow_back():
-    rgb = np.zeros((900, 700, 3), np.uint8)
-    crop = ObjectCrop(rgb, (100, 100, 700, 600))
-    assert max(crop.pixels.shape[:2]) <= 128
-    assert crop.to_full_size(np.ones(crop.pixels.shape[:2], bool)).shape == crop.region.shape
-    y, x = crop.to_crop(100, 100)
-    assert abs(y * crop.step + crop.region[0] - 100) <= crop.step
-    assert abs(x * crop.step + crop.region[1] - 100) <= crop.step
-
-
-@pytest.mark.parametrize("name", CLASSICAL_METHODS)
-def test_even_images_break_no_baseline(name):
-    rgb = np.full((40, 40, 3), 90, np.uint8)
-    found = (
-        segment_from_box(name, rgb, (5, 5, 30, 30))
-        if name in BOX_METHODS
-        else segment_from_points(name, rgb, [(9, 9)], [1])
-    )
-    assert found.shape == (40, 40)
 
 
 def test_baselines_answer_the_same_objects_and_know_the_box(labels):

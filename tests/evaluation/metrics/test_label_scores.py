@@ -11,14 +11,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
 
-from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.datasets.ground_truth import GroundTruth, TrueObject, truth_from_labels
-from napari_sam.evaluation.datasets.labelled_samples import Sample
-from napari_sam.evaluation.experiments.whole_images import (
-    ExternalLabelExperiment,
-    parse_named_folders,
-    remove_crowd_objects,
-)
 from napari_sam.evaluation.metrics.label_matching import label_scores, match_labels
 
 
@@ -63,56 +55,3 @@ def test_what_is_not_defined_is_nan():
     missed = label_scores(something, nothing)
     assert (missed.pq, missed.seg, missed.recall) == (0, 0, 0)
     assert math.isnan(missed.precision)
-
-
-@pytest.fixture
-def sample():
-    labels = np.zeros((20, 20), np.int32)
-    labels[2:10, 2:10] = 1
-    return Sample("toy", "a", None, lambda: truth_from_labels(labels))
-
-
-@pytest.mark.parametrize("place", ["a.tif", "a_masks.tif", "toy/a.tif", "toy/a_cp_masks.tif"])
-def test_other_programs_labels_are_found_by_name(tmp_path, sample, place):
-    import tifffile
-
-    (tmp_path / "toy").mkdir()
-    tifffile.imwrite(tmp_path / place, sample.truth().labels().astype(np.uint16))
-    found = ExternalLabelExperiment("cellpose", tmp_path).measure(sample, None, 0)
-    assert found["scores"]["pq"] == 1
-    assert (found["true"], found["found"]) == (1, 1)
-
-
-def test_missing_labels_and_other_shapes_are_named(tmp_path, sample):
-    import tifffile
-
-    with pytest.raises(EvaluationError, match="no labels of toy/a"):
-        ExternalLabelExperiment("cellpose", tmp_path).measure(sample, None, 0)
-    tifffile.imwrite(tmp_path / "a.tif", np.zeros((5, 5), np.uint16))
-    with pytest.raises(EvaluationError, match=r"\(5, 5\)"):
-        ExternalLabelExperiment("cellpose", tmp_path).measure(sample, None, 0)
-
-
-def test_the_bare_name_is_taken_last_since_it_may_be_the_image(tmp_path, sample):
-    import tifffile
-
-    tifffile.imwrite(tmp_path / "a.tif", np.full((20, 20), 7, np.uint16))
-    tifffile.imwrite(tmp_path / "a_cp_masks.tif", sample.truth().labels().astype(np.uint16))
-    assert ExternalLabelExperiment("cellpose", tmp_path).measure(sample, None, 0)["scores"]["pq"] == 1
-
-
-def test_masks_in_crowds_count_neither_for_nor_against():
-    objects = (
-        TrueObject(1, np.ones((8, 8), bool), (0, 0)),
-        TrueObject(2, np.ones((20, 10), bool), (0, 10), crowd=True),
-    )
-    found = np.zeros((20, 20), np.int32)
-    found[:8, :8], found[2:6, 12:16], found[10:14, 7:11] = 5, 6, 7  # the last has a quarter of itself in the crowd
-    left = remove_crowd_objects(found, GroundTruth((20, 20), objects))
-    assert set(np.unique(left)) == {0, 5, 7}
-
-
-@pytest.mark.parametrize("given_as", ["cellpose", "=x", "cellpose="])
-def test_programs_are_given_with_their_folder(given_as):
-    with pytest.raises(EvaluationError, match="give NAME=FOLDER"):
-        parse_named_folders([given_as])

@@ -7,7 +7,6 @@ import math
 import pytest
 
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.datasets.group_columns import read_group_table
 from napari_sam.evaluation.experiments.experiment import SampleResult
 from napari_sam.evaluation.report.group_table import all_overlap, format_table, group_table, overlap_sentence
 
@@ -56,26 +55,3 @@ def test_missing_columns_and_objects_are_named(units):
         group_table(units, ["site"])
     with pytest.raises(EvaluationError, match="no object"):
         group_table([unit("a", {"site": "1"})], ["site"])
-
-
-def test_a_table_of_groups_is_read(tmp_path):
-    path = tmp_path / "groups.csv"
-    path.write_text("sample,dataset,stain\na,d,H&E\nb,,PAS\n", encoding="utf-8-sig")
-    assert read_group_table(path) == {("d", "a"): {"stain": "H&E"}, ("", "b"): {"stain": "PAS"}}
-
-
-def test_semicolons_separate_too(tmp_path):
-    (tmp_path / "g.csv").write_text("sample;stain\na;H&E\n")
-    assert read_group_table(tmp_path / "g.csv") == {("", "a"): {"stain": "H&E"}}
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [("", "the file is empty"), ("image,stain\na,b\n", "no column 'sample'"), ("sample\na\n", "no grouping column")],
-)
-def test_tables_without_their_columns_are_refused(tmp_path, text, message):
-    (tmp_path / "g.csv").write_text(text)
-    with pytest.raises(EvaluationError, match=message):
-        read_group_table(tmp_path / "g.csv")
-    with pytest.raises(EvaluationError, match="no such file"):
-        read_group_table(tmp_path / "none.csv")

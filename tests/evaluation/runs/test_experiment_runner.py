@@ -15,7 +15,7 @@ from napari_sam.evaluation.datasets.labelled_samples import Sample
 from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates
 from napari_sam.evaluation.runs.experiment_runner import result_folder, run_experiments
 from napari_sam.evaluation.runs.model_spec import ModelSpec
-from napari_sam.evaluation.runs.result_store import RESULT_FILE, ResultStore, measurement_key
+from napari_sam.evaluation.runs.result_store import ResultStore
 
 calls: list[str] = []
 
@@ -169,15 +169,3 @@ def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
         result_folder(tmp_path / "out")
     with pytest.raises(StoreError, match="another folder"):
         ResultStore(tmp_path / "out")
-
-
-def test_a_damaged_file_of_measurements_is_named(tmp_path):
-    (tmp_path / RESULT_FILE).write_bytes(b"no database" * 100)
-    with pytest.raises(StoreError, match="cannot store results"):
-        ResultStore(tmp_path)
-
-
-def test_keys_tell_everything_apart():
-    known = measurement_key(experiment="e", settings={"a": 1}, sample=["d", "n", "i"])
-    assert known == measurement_key(sample=["d", "n", "i"], settings={"a": 1}, experiment="e")
-    assert known != measurement_key(experiment="e", settings={"a": 2}, sample=["d", "n", "i"])

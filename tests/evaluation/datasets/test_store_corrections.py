@@ -1,0 +1,54 @@
+"""What people changed about automatic masks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sam import LabelStore
+from napari_sam.errors import EvaluationError
+from napari_sam.evaluation.datasets.store_corrections import read_corrections
+
+
+def fill(store, labels):
+    run = store.run_writer("run")
+    begin = run.begin({}, int(labels.max()))
+    details = {int(v): {"predicted_iou": 0.5} for v in np.unique(labels) if v}
+    run.write(labels, (0, 0), tile="tile", begin=begin, details=details)
+
+
+def test_reviewed_changed_and_removed_masks_are_told_apart(tmp_path):
+
+    labels = np.zeros((40, 80), np.int32)
+    for i in range(4):
+        labels[5:15, 20 * i : 20 * i + 10] = i + 1
+    with LabelStore.create(tmp_path / "cells.ome.zarr", shape=labels.shape) as store:
+        fill(store, labels)
+        store.review(1, "accepted")
+        store.review(2, "rejected")
+        store.paint(np.full((10, 5), 3), (15, 40))  # half a column below: 100 px become 150
+    found = {label: (iou, fate) for label, iou, fate, _ in read_corrections(tmp_path / "cells.ome.zarr")}
+    assert found == {1: (1.0, "kept"), 2: (0.0, "removed"), 3: (pytest.approx(100 / 150), "changed")}
+
+
+def test_renamed_objects_are_followed_and_brushes_count_as_people(tmp_path):
+
+    labels = np.zeros((40, 80), np.int32)
+    labels[5:15, 0:10], labels[5:15, 20:30], labels[5:15, 40:50] = 1, 2, 3
+    with LabelStore.create(tmp_path / "cells.ome.zarr", shape=labels.shape) as store:
+        fill(store, labels)
+        store.relabel(1, 70)
+        store.review(70, "accepted")
+        store.set_category(2, "nucleus")  # nobody has looked at its mask
+        store.relabel(3, 80)
+        store.paint(np.full((10, 5), 80), (15, 40), kind="brush")
+    found = {label: (iou, fate) for label, iou, fate, _ in read_corrections(tmp_path / "cells.ome.zarr")}
+    assert found == {1: (1.0, "kept"), 3: (pytest.approx(100 / 150), "changed")}
+
+
+def test_a_store_without_automatic_masks_is_refused(tmp_path):
+
+    with LabelStore.create(tmp_path / "cells.ome.zarr", shape=(9, 9)) as store:
+        store.paint(np.ones((2, 2), int), (1, 1))
+    with pytest.raises(EvaluationError, match="nothing to compare"):
+        list(read_corrections(tmp_path / "cells.ome.zarr"))
