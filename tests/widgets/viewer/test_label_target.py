@@ -1,0 +1,135 @@
+"""Where accepted objects go, and what happens to stores when another destination is chosen."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import numpy as np
+import pytest
+from napari.components import ViewerModel
+from qtpy.QtWidgets import QComboBox
+
+from napari_sam.errors import LabelsError
+from napari_sam.io.labels.label_store import LabelStore
+from napari_sam.widgets.viewer.key_bindings import KeyBindings
+from napari_sam.widgets.viewer.label_target import LabelTarget
+from napari_sam.widgets.viewer.layer_list import LayerList
+from tests.layers.conftest import prediction
+from tests.widgets.conftest import RecordingNotifier
+
+
+@pytest.fixture
+def viewer():
+    return ViewerModel()
+
+
+@pytest.fixture
+def notifier():
+    return RecordingNotifier()
+
+
+@pytest.fixture
+def combo(qtbot):
+    made = QComboBox()
+    qtbot.addWidget(made)
+    return made
+
+
+@pytest.fixture
+def image(viewer):
+    return viewer.add_image(np.zeros((40, 50)), name="cells")
+
+
+@pytest.fixture
+def target(viewer, combo, notifier, image, monkeypatch, tmp_path):
+    monkeypatch.setenv("NAPARI_SAM_DATA", str(tmp_path))
+    made = LabelTarget(viewer, combo, LayerList(viewer), KeyBindings(viewer), notifier)
+    made.set_image(image)
+    made.update_choices()
+    yield made
+    made.close()
+
+
+def test_the_label_store_is_made_with_the_first_object(target, viewer, combo):
+    assert target.writer is None
+    assert combo.currentText().startswith("new cells")
+    target.ready().commit(prediction(np.ones((5, 5), bool)), ())
+    target.update_count()
+    assert target.store_path.exists()
+    assert combo.currentText().startswith("1 object in cells")
+    assert target.store_layers.edit in viewer.layers
+
+
+def test_without_an_image_there_is_no_destination(target):
+    target.set_image(None)
+    with pytest.raises(LabelsError, match="choose an image"):
+        target.ready()
+
+
+def test_objects_are_shown_again_for_the_same_image(target, image, viewer):
+    path = target.ready_store().store.path
+    target.store_layers.commit(prediction(np.ones((5, 5), bool)), ())
+    target.set_image(None)
+    (kept,) = [x for x in viewer.layers if x is not image]
+    assert not kept.editable
+    target._own_path = path
+    target._image = image
+    target.open_store(path)
+    assert len(target.store_layers.store) == 1
+    assert kept not in viewer.layers
+
+
+def test_a_labels_layer_of_the_user_can_be_chosen_and_left(target, viewer, combo):
+    mine = viewer.add_labels(np.zeros((40, 50), int), name="mine")
+    target.update_choices()
+    combo.setCurrentIndex(combo.findText("mine"))
+    assert target.writer is target.labels_layer
+    assert target.ready().layer is mine
+    target.use_own_store()
+    assert target.labels_layer is None
+    assert target.ready() is target.store_layers
+
+
+def test_a_removed_layer_releases_its_writer(target, viewer, qtbot):
+    edit = target.ready_store().edit
+    viewer.layers.remove(edit)
+    with qtbot.waitSignal(target.store_closing):
+        target.update_choices()
+    assert target.writer is None
+
+
+def test_another_store_replaces_the_one_in_use(target, tmp_path, viewer):
+    first = target.ready_store().edit
+    LabelStore.create(tmp_path / "other.ome.zarr", shape=(40, 50)).close()
+    target.open_store(tmp_path / "other.ome.zarr")
+    assert target.store_path == tmp_path / "other.ome.zarr"
+    assert first not in viewer.layers
+
+
+def test_a_store_that_cannot_be_opened_is_reported_and_the_old_one_stays(target, tmp_path, notifier):
+    path = target.ready_store().store.path
+    LabelStore.create(tmp_path / "small.ome.zarr", shape=(9, 9)).close()
+    target.open_store(tmp_path / "small.ome.zarr")
+    assert "do not fit" in notifier.messages[0]
+    assert target.store_path == path
+
+
+def test_objects_of_another_thread_are_shown_a_moment_later(target, qtbot):
+    layers = target.ready_store()
+    thread = threading.Thread(target=lambda: layers.store.paint(np.full((3, 3), 7), (2, 2)))
+    thread.start()
+    thread.join()
+    qtbot.waitUntil(lambda: bool((layers.edit.data == 7).sum() == 9))
+
+
+def test_a_stroke_is_written_and_announced(target, qtbot):
+    layers = target.ready_store()
+    with qtbot.waitSignal(target.edited):
+        layers.edit.data[0:3, 0:3] = 1
+        layers.edit.events.set_data()
+    assert len(layers.store) == 1
+
+
+def test_the_store_of_a_layer_without_a_file_lies_in_the_data_folder(target, tmp_path):
+    assert Path(target._own_path).is_relative_to(tmp_path)
