@@ -1,4 +1,4 @@
-"""Outlines of pixels as polygons along the pixels' edges, so that a polygon's area is the number of its pixels."""
+"""Outlines of objects as polygons along the pixels' edges, so that a polygon's area is its number of pixels."""
 
 from __future__ import annotations
 
@@ -14,23 +14,22 @@ Polygon = list[Ring]
 
 
 def polygons_of(runs: PixelRuns) -> list[Polygon]:
-    """Polygons of an object: one for each of its pieces, with its holes.
+    """Return the polygons of an object: one for each connected piece, with its holes.
 
-    Pixels that only touch at a corner are different pieces, and no ring meets itself, as the OGC's simple features
-    want it.
+    Pixels that touch only at a corner belong to different pieces, and no ring touches itself, as the simple features
+    of the OGC require.
 
     Parameters
     ----------
     runs : PixelRuns
-        Along the rows, in order.
+        Pixels of the object along the rows, in order.
 
     Returns
     -------
-    list of list of list of (int, int)
-        Each polygon is its outer ring, then its holes. A ring is a list of corners (x, y), of which none lies on a
-        straight line, and the first is not repeated. Pixel (row, column) covers x from column to column + 1 and y
-        from row to row + 1. In a frame with x to the right and y upwards outer rings run counterclockwise and holes
-        clockwise.
+    list of Polygon
+        Each polygon is its outer ring followed by its holes. A ring is a list of corners (x, y) without points on a
+        straight line; the first corner is not repeated. Pixel (row, column) covers x from column to column + 1 and y
+        from row to row + 1. With x to the right and y upwards, outer rings run counterclockwise and holes clockwise.
 
     Examples
     --------
@@ -40,28 +39,28 @@ def polygons_of(runs: PixelRuns) -> list[Polygon]:
     """
     if not len(runs.line):
         return []
-    follows = _links(runs)
+    successors = _successors(runs)
     pieces = _pieces(runs)
     x = np.concatenate((runs.start, runs.stop)).tolist()  # edge i: left side of run i; edge R + i: its right side
     lines = runs.line.tolist()
     count = len(lines)
-    open_edges = [True] * (2 * count)
+    unvisited = [True] * (2 * count)
     polygons: dict[int, list[Ring]] = {}
     for first in range(count, 2 * count):  # every ring has a right side
-        if not open_edges[first]:
+        if not unvisited[first]:
             continue
         ring: Ring = []
         edge = first
-        while open_edges[edge]:
-            open_edges[edge] = False
-            after = follows[edge]
-            if x[after] != x[edge]:
+        while unvisited[edge]:
+            unvisited[edge] = False
+            successor = successors[edge]
+            if x[successor] != x[edge]:
                 y = lines[edge - count] + 1 if edge >= count else lines[edge]
-                ring += [(x[edge], y), (x[after], y)]
-            edge = after
-        ring.insert(0, ring.pop())  # begin at the top right
+                ring += [(x[edge], y), (x[successor], y)]
+            edge = successor
+        ring.insert(0, ring.pop())  # start at the top right
         rings = polygons.setdefault(pieces[first - count], [])
-        for simple in _simple(ring):
+        for simple in _simple_rings(ring):
             if _doubled_area(simple) > 0:
                 rings.insert(0, simple)
             else:
@@ -69,12 +68,12 @@ def polygons_of(runs: PixelRuns) -> list[Polygon]:
     return list(polygons.values())
 
 
-def _links(runs: PixelRuns) -> list[int]:
-    """Which side of a run an outline goes to after each: it goes down right sides and up left ones.
+def _successors(runs: PixelRuns) -> list[int]:
+    """Return the edge that follows each edge of a run on its outline, which runs down right edges and up left edges.
 
-    On the line between two rows, the ends of the sides above and below, sorted by x, belong together in pairs: the
-    outline lies between the two of each pair. Where four meet in a corner, right sides come first, so that an outline
-    stays with its pixel and does not cross to the one that touches it at the corner.
+    On the line between two rows, the ends of the edges above and below, sorted by x, form pairs: the outline connects
+    the two ends of each pair. Where four ends meet in a corner, right edges come first, so that an outline stays with
+    its pixel and does not cross to the pixel that touches it at the corner.
     """
     count = len(runs.line)
     side = np.repeat([0, 1], count)
@@ -88,12 +87,12 @@ def _links(runs: PixelRuns) -> list[int]:
     partner = np.empty(4 * count, np.int64)
     partner[order[0::2]], partner[order[1::2]] = order[1::2], order[0::2]
     leaves = np.where(side == 1, edge + 2 * count, edge)
-    follows: list[int] = (partner[leaves] % (2 * count)).tolist()
-    return follows
+    successors: list[int] = (partner[leaves] % (2 * count)).tolist()
+    return successors
 
 
 def _pieces(runs: PixelRuns) -> list[int]:
-    """A number for the piece of each run; runs of neighbouring rows that share an edge are of one piece."""
+    """Return the number of the piece of each run; runs of neighbouring rows that share an edge are connected."""
     lines = np.unique(runs.line)
     if len(lines) == len(runs.line):
         touching = (lines[1:] == lines[:-1] + 1) & (runs.start[1:] < runs.stop[:-1]) & (runs.stop[1:] > runs.start[:-1])
@@ -102,45 +101,45 @@ def _pieces(runs: PixelRuns) -> list[int]:
     from scipy.sparse import coo_array  # noqa: PLC0415 - slow to import
     from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
 
-    # A run meets the runs of the row before from the first that ends after its start to the last that starts
-    # before its end. Both are found by one search in all rows laid behind one another.
+    # A run touches the runs of the previous row from the first that ends after its start to the last that starts
+    # before its end. Both are found by one search in the concatenation of all rows.
     span = int(runs.stop.max()) + 1
     row = np.searchsorted(lines, runs.line)
-    has_before = np.append(False, lines[1:] == lines[:-1] + 1)[row]
+    has_previous = np.append(False, lines[1:] == lines[:-1] + 1)[row]
     base = runs.line * span
     low = np.searchsorted(base + runs.stop, base - span + runs.start, side="right")
     high = np.searchsorted(base + runs.start, base - span + runs.stop, side="left")
-    met = np.where(has_before, np.maximum(high - low, 0), 0)
-    this = np.repeat(np.arange(len(runs.line)), met)
-    other = np.arange(len(this)) - np.repeat(np.cumsum(met) - met, met) + np.repeat(low, met)
+    touched = np.where(has_previous, np.maximum(high - low, 0), 0)
+    run = np.repeat(np.arange(len(runs.line)), touched)
+    neighbour = np.arange(len(run)) - np.repeat(np.cumsum(touched) - touched, touched) + np.repeat(low, touched)
     size = len(runs.line)
-    graph = coo_array((np.ones(len(this), bool), (this, other)), shape=(size, size))
+    graph = coo_array((np.ones(len(run), bool), (run, neighbour)), shape=(size, size))
     pieces: list[int] = connected_components(graph, directed=False)[1].tolist()
     return pieces
 
 
-def _simple(ring: Ring) -> list[Ring]:
-    """Cut a ring where it meets itself."""
+def _simple_rings(ring: Ring) -> list[Ring]:
+    """Cut a ring where it touches itself."""
     if len(set(ring)) == len(ring):
         return [ring]
-    done: list[Ring] = []
+    rings: list[Ring] = []
     path: Ring = []
-    place: dict[tuple[int, int], int] = {}
+    positions: dict[tuple[int, int], int] = {}
     for corner in ring:
-        if corner in place:
-            at = place[corner]
-            done.append(path[at:])
-            for gone in path[at + 1 :]:
-                del place[gone]
-            del path[at + 1 :]
+        if corner in positions:
+            start = positions[corner]
+            rings.append(path[start:])
+            for removed in path[start + 1 :]:
+                del positions[removed]
+            del path[start + 1 :]
         else:
-            place[corner] = len(path)
+            positions[corner] = len(path)
             path.append(corner)
-    return [*done, path]
+    return [*rings, path]
 
 
 def _doubled_area(ring: Ring) -> int:
-    """Twice the area, negative if the ring runs clockwise."""
+    """Return twice the area of a ring, negative if it runs clockwise."""
     total = 0
     x0, y0 = ring[-1]
     for x1, y1 in ring:

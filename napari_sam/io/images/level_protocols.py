@@ -28,7 +28,18 @@ class LevelArray(Protocol):
 
 
 class LevelSource(Protocol):
-    """An image whose scale levels can be read region by region."""
+    """An image whose scale levels can be read region by region.
+
+    Attributes
+    ----------
+    selected : tuple of int
+        Channels that `read` returns.
+    exact_px : int
+        Number of pixels up to which a region of a virtual level is computed exactly.
+    """
+
+    selected: tuple[int, ...]
+    exact_px: int
 
     @property
     def levels(self) -> list[tuple[int, int]]:
@@ -68,10 +79,3 @@ class LevelSource(Protocol):
     def read(self, level: int, y0: int, x0: int, y1: int, x1: int, step: int = 1) -> NDArray[np.generic]:
         """Read every `step`-th pixel of a region as (h, w, channels)."""
         ...
-
-
-class CoarseSource(LevelSource, Protocol):
-    """An image with the settings by which its virtual levels are computed."""
-
-    selected: tuple[int, ...]
-    exact_px: int

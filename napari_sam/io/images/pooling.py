@@ -1,4 +1,4 @@
-"""Coarser pixels from finer ones, the same everywhere: virtual levels, overviews, transcoded pyramids."""
+"""Reduction of images by 2, as virtual levels, overviews and transcoded pyramids have in common."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ if TYPE_CHECKING:
 
 
 def halve(block: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Mean of every 2 x 2 pixels.
+    """Return the mean of every 2 x 2 pixels.
 
     Parameters
     ----------
     block : ndarray
-        (h, w, c) of bool, integers or floats. An odd last row or column counts twice.
+        (h, w, c) of bool, integers or floats. If their number is odd, the last row or column counts twice.
 
     Returns
     -------
     ndarray
-        (ceil(h / 2), ceil(w / 2), c) of the same dtype. Integers are rounded, halves up. Not-a-number is left out of
-        the mean, unless all four are.
+        (ceil(h / 2), ceil(w / 2), c) of the same dtype. Integers are rounded, halves up. NaN is left out of the mean,
+        unless all four values are NaN.
 
     Examples
     --------
@@ -38,8 +38,8 @@ def halve(block: NDArray[np.generic]) -> NDArray[np.generic]:
         return _mean_of_floats(parts, block.dtype)
     if size == 8:  # the sum of four could overflow
         quarters = sum(np.right_shift(part, 2) for part in parts)
-        rests = sum(np.bitwise_and(part, 3) for part in parts)
-        return np.asarray(quarters + np.right_shift(rests + 2, 2), dtype=block.dtype)
+        remainders = sum(np.bitwise_and(part, 3) for part in parts)
+        return np.asarray(quarters + np.right_shift(remainders + 2, 2), dtype=block.dtype)
     wide = np.dtype(np.uint16 if size == 1 and kind in "bu" else np.int64 if size == 4 else np.int32)
     total = parts[0].astype(wide)
     for part in parts[1:]:
@@ -54,7 +54,7 @@ def _mean_of_floats(parts: list[NDArray[np.generic]], dtype: np.dtype[np.generic
     with np.errstate(over="ignore", invalid="ignore"):
         total = parts[0].astype(wide) / 4
         for part in parts[1:]:
-            total += part.astype(wide) / 4  # a quarter first: four large values do not overflow
+            total += part.astype(wide) / 4  # quarters first, so that four large values do not overflow
         if np.isnan(total).any():
             stack = np.stack(parts).astype(wide)
             valid = ~np.isnan(stack)
@@ -66,7 +66,7 @@ def _mean_of_floats(parts: list[NDArray[np.generic]], dtype: np.dtype[np.generic
 
 
 def pool(block: NDArray[np.generic], factor: int) -> NDArray[np.generic]:
-    """`halve` as often as `factor`, a power of two, says.
+    """Reduce a block by `factor`, a power of two, halving it repeatedly.
 
     >>> pool(np.arange(16, dtype=np.uint8).reshape(4, 4, 1), 4).ravel()
     array([8], dtype=uint8)

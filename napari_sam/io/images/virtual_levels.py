@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.io.images.level_protocols import CoarseSource, LevelArray, LevelSource
+    from napari_sam.io.images.level_protocols import LevelArray, LevelSource
 
 
 FIRST_FACTOR = 4
@@ -59,7 +59,7 @@ class CoarseLevel:
         """Whether it is computed from the file at each read."""
         return self.stored is None
 
-    def read(self, image: CoarseSource, region: tuple[int, int, int, int], step: int = 1) -> NDArray[np.generic]:
+    def read(self, image: LevelSource, region: tuple[int, int, int, int], step: int = 1) -> NDArray[np.generic]:
         """Read every `step`-th pixel of a region as (h, w, channels)."""
         y0, x0, y1, x1 = region
         if self.stored is not None:
