@@ -23,10 +23,10 @@ from scipy import ndimage
 
 from napari_sam.engine.geometry import Box
 from napari_sam.io.exports.export_job import ExportJob
-from napari_sam.io.exports.export_source import ExportedObject
 from napari_sam.io.exports.polygons import polygons_of
 from napari_sam.io.exports.writers.write_geojson import write_geojson
 from napari_sam.io.exports.writers.write_geopackage import write_geopackage
+from napari_sam.io.labels.journal.rows import ObjectRow
 from napari_sam.io.map_coordinates import to_map
 from napari_sam.io.pixel_runs import PixelRuns, runs_by_label
 
@@ -50,13 +50,13 @@ class Objects:
     def __len__(self) -> int:
         return len(self.labels)
 
-    def __iter__(self) -> Iterator[tuple[ExportedObject, PixelRuns]]:
+    def __iter__(self) -> Iterator[tuple[ObjectRow, PixelRuns]]:
         for label in self.labels.tolist():
             y, x = (_CELL_PX * v for v in divmod(label, self._per_row))
             shape = self._runs[label % _SHAPES]
             runs = PixelRuns(shape.line + y, shape.start + x, shape.stop + x)
             box = Box(y, x, y + _CELL_PX, x + _CELL_PX)
-            yield ExportedObject(label, (), box, runs.area_px, "cell", 0.9, 0.8, "default", 1e9), runs
+            yield ObjectRow(label, (), runs.area_px, box, "cell", 0.9, 0.8, "default", created=1e9), runs
 
 
 def job(count: int, path: Path) -> ExportJob:

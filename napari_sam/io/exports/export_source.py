@@ -1,8 +1,7 @@
-"""What an export reads: the protocol that a label store implements, and the record of one object."""
+"""What an export reads: protocols that label stores and their objects implement."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -17,42 +16,62 @@ if TYPE_CHECKING:
     from napari_sam.io.pixel_runs import PixelRuns
 
 
-@dataclass(frozen=True)
-class ExportedObject:
-    """One object of a label store.
-
-    Attributes
-    ----------
-    label : int
-        Its id.
-    plane : tuple of int
-        Index along the leading axes.
-    box : Box
-        Tight box in pixels of level 0.
-    area_px : int
-        Number of pixels.
-    category, model : str or None
-        Category, and model that segmented it.
-    predicted_iou, stability_score : float or None
-        Scores of the model.
-    created : float
-        Time of its creation, in seconds since 1970.
-    """
-
-    label: int
-    plane: tuple[int, ...]
-    box: Box
-    area_px: int
-    category: str | None
-    predicted_iou: float | None
-    stability_score: float | None
-    model: str | None
-    created: float
+class ExportedObject(Protocol):
+    """One object of a label store."""
 
     @property
-    def plane_text(self) -> str:
-        """The plane as text, such as "2" or "0,3"; empty in a 2-D store."""
-        return ",".join(map(str, self.plane))
+    def label(self) -> int:
+        """Id."""
+        ...
+
+    @property
+    def plane(self) -> tuple[int, ...]:
+        """Index along the leading axes."""
+        ...
+
+    @property
+    def box(self) -> Box:
+        """Tight box in pixels of level 0."""
+        ...
+
+    @property
+    def area_px(self) -> int:
+        """Number of pixels."""
+        ...
+
+    @property
+    def category(self) -> str | None:
+        """Category, such as "cell"."""
+        ...
+
+    @property
+    def predicted_iou(self) -> float | None:
+        """Predicted IoU of the mask."""
+        ...
+
+    @property
+    def stability_score(self) -> float | None:
+        """Stability score of the mask."""
+        ...
+
+    @property
+    def model(self) -> str | None:
+        """Model that segmented it."""
+        ...
+
+    @property
+    def created(self) -> float:
+        """Time of its creation, in seconds since 1970."""
+        ...
+
+
+def plane_text(plane: tuple[int, ...]) -> str:
+    """Return an index along the leading axes as text; empty for a 2-D image.
+
+    >>> plane_text((0, 3))
+    '0,3'
+    """
+    return ",".join(map(str, plane))
 
 
 class ObjectSequence(Protocol):

@@ -10,7 +10,7 @@ import pytest
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import StoreError
 from napari_sam.io.exports.export_pixels import ExportPixels
-from napari_sam.io.exports.export_source import ExportedObject
+from napari_sam.io.labels.journal.rows import ObjectRow
 
 
 class ArraySource:
@@ -31,7 +31,7 @@ class ArraySource:
 
     def rows(self, labels):
         for label in self.boxes if labels is None else labels:
-            yield ExportedObject(label, (), self.boxes[label], 100, None, None, None, None, 0.0)
+            yield ObjectRow(label, (), 100, self.boxes[label])
 
     def objects(self, labels):
         return SimpleNamespace(labels=np.array(sorted(labels)))

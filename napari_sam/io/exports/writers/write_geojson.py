@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.errors import LabelsError
+from napari_sam.io.exports.export_source import plane_text
 from napari_sam.io.exports.polygons import polygons_of
 from napari_sam.io.map_coordinates import LON_LAT, projection, to_map
 
@@ -80,7 +81,7 @@ def _properties(obj: ExportedObject) -> JsonObject:
     names = ("label", "category", "area_px", "predicted_iou", "stability_score", "model")
     properties = {name: getattr(obj, name) for name in names}
     properties["created"] = datetime.fromtimestamp(obj.created, UTC).isoformat()
-    return properties | ({"plane": obj.plane_text} if obj.plane else {})
+    return properties | ({"plane": plane_text(obj.plane)} if obj.plane else {})
 
 
 def _qupath_properties(obj: ExportedObject, count: int) -> JsonObject:

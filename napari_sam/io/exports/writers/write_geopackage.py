@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.errors import LabelsError
+from napari_sam.io.exports.export_source import plane_text
 from napari_sam.io.exports.polygons import polygons_of
 from napari_sam.io.map_coordinates import epsg_code, to_map, well_known_text
 
@@ -78,7 +79,7 @@ def write_geopackage(job: ExportJob) -> None:
             extent = np.array([*np.minimum(extent[:2], bounds[:2]), *np.maximum(extent[2:], bounds[2:])])
             created = datetime.fromtimestamp(obj.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
             scores = (obj.predicted_iou, obj.stability_score)
-            plane = obj.plane_text or None
+            plane = plane_text(obj.plane) or None
             db.execute(insert, (blob, obj.label, plane, obj.category, obj.area_px, *scores, obj.model, created))
         db.execute(
             "INSERT INTO gpkg_contents (table_name, data_type, identifier, min_x, min_y, max_x, max_y, srs_id) "

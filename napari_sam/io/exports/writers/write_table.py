@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.errors import LabelsError
+from napari_sam.io.exports.export_source import plane_text
 from napari_sam.io.map_coordinates import to_map
 
 if TYPE_CHECKING:
@@ -94,7 +95,7 @@ def _page(job: ExportJob, ids: NDArray[np.int64], measured: NDArray[np.float64])
     measured = measured[present]
     columns: dict[str, Column] = {"label": ids[present]}
     if len(job.source.shape) > 2:
-        columns["plane"] = [obj.plane_text for obj in objects]
+        columns["plane"] = [plane_text(obj.plane) for obj in objects]
     columns["category"] = [obj.category for obj in objects]
     columns |= {name: measured[:, i].astype(np.int64) for i, name in enumerate(_INTEGER[1:])}
     columns |= {"centroid_y_px": measured[:, 5], "centroid_x_px": measured[:, 6]}

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING
 
 from napari_sam.io.exports.export_labels import export_labels
 from napari_sam.io.exports.export_settings import ExportSettings
-from napari_sam.io.exports.export_source import ExportedObject
 from napari_sam.io.labels.label_pyramid import LabelPyramid
 from napari_sam.io.labels.reading.object_reader import ObjectReader
 from napari_sam.io.labels.reading.replay import to_script
@@ -18,10 +17,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_sam.io.exports.export_source import ObjectSequence, WritableLevel
-    from napari_sam.io.labels.journal.rows import ObjectRow
+    from napari_sam.io.exports.export_source import ExportedObject, ObjectSequence, WritableLevel
     from napari_sam.io.labels.reading.store_view import StoreView
-    from napari_sam.io.pixel_runs import PixelRuns
 
 
 def export_store(
@@ -104,12 +101,11 @@ class StoreExportSource:
 
     def objects(self, labels: Sequence[int] | None, *, columns: bool = False) -> ObjectSequence:
         """Return objects with their pixels."""
-        return _Objects(ObjectReader(self._store, labels, columns))
+        return ObjectReader(self._store, labels, columns)
 
     def rows(self, labels: Sequence[int] | None) -> Iterator[ExportedObject]:
         """Iterate over objects without their pixels, by label."""
-        for row in ObjectReader(self._store, labels).rows():
-            yield _exported(row)
+        return ObjectReader(self._store, labels).rows()
 
     def categories(self) -> list[str | None]:
         """Return the categories in use."""
@@ -139,35 +135,3 @@ class StoreExportSource:
     def script(self, name: str) -> str:
         """Return the history as a Python script."""
         return to_script(self._store, name)
-
-
-class _Objects:
-    """Objects of an `ObjectReader` as exports receive them."""
-
-    def __init__(self, reader: ObjectReader) -> None:
-        self._reader = reader
-
-    @property
-    def labels(self) -> NDArray[np.int64]:
-        return self._reader.labels
-
-    def __len__(self) -> int:
-        return len(self._reader)
-
-    def __iter__(self) -> Iterator[tuple[ExportedObject, PixelRuns]]:
-        for row, runs in self._reader:
-            yield _exported(row), runs
-
-
-def _exported(row: ObjectRow) -> ExportedObject:
-    return ExportedObject(
-        label=row.label,
-        plane=row.plane,
-        box=row.box,
-        area_px=row.area_px,
-        category=row.category,
-        predicted_iou=row.predicted_iou,
-        stability_score=row.stability_score,
-        model=row.model,
-        created=row.created,
-    )
