@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from napari_sam.evaluation.rating.study_preparation import prepare_study
-from tests.evaluation.rating.test_rating_study import Stub, samples
+from tests.evaluation.rating.study_stubs import Stub, samples
 
 
 @pytest.fixture

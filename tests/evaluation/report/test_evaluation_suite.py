@@ -18,7 +18,6 @@ from napari_sam.evaluation.experiments.point_prompts import PointExperiment
 from napari_sam.evaluation.experiments.proposals import ProposalExperiment
 from napari_sam.evaluation.experiments.whole_images import EverythingExperiment, ExternalLabelExperiment
 from napari_sam.evaluation.report.evaluation_suite import EvaluationSuite
-from napari_sam.evaluation.report.page import Heading, Page, Paragraph, Picture, Table
 from napari_sam.evaluation.report.report_files import write_report
 from napari_sam.evaluation.report.result_tables import short_tables
 from napari_sam.evaluation.runs.experiment_runner import MeasurementResults
@@ -182,17 +181,6 @@ def test_the_machine_and_the_command_are_kept(suite, tmp_path):
     about = json.loads((tmp_path / "about.json").read_text())
     assert about["command"] == "napari-sam evaluate all data"
     assert {"processor", "cores", "python", "version", "packages"} <= about.keys()
-
-
-def test_text_of_users_cannot_break_the_page():
-    page = Page("<b>")
-    page.add(Heading("a & b"), Paragraph("use `x < y`"), Table(["<i>"], [["a|b"], ["1"]], has_summary=True))
-    page.add(Picture("p", b"\x89PNG", 'a "caption"'))
-    text = page.html()
-    assert "<h1>&lt;b&gt;</h1>" in text
-    assert "<code>x &lt; y</code>" in text
-    assert "&lt;i&gt;" in text
-    assert "| a/b |" in page.markdown({"p": "p.png"})
 
 
 def test_short_tables_show_only_what_there_is(suite):
