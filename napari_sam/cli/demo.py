@@ -1,11 +1,11 @@
-"""The main job on a real image, from start to finish: click nuclei, get labels, a table and a picture."""
+"""The demo: click nuclei of the sample image, and write labels, a table and a screenshot."""
 
 from __future__ import annotations
 
 import os
 import sys
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -14,49 +14,55 @@ from napari_sam import samples
 from napari_sam.errors import NapariSamError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
+
+    from numpy.typing import NDArray
 
 CLICKS = ((122, 182), (278, 370), (299, 269), (475, 482), (112, 233), (365, 277))
 """(y, x) on six nuclei of the sample image."""
 _WINDOW_TIMEOUT_S = 120
 
 
-def run_demo(out: Path, headless: bool = False) -> dict[str, Any]:
+def run_demo(out: Path, headless: bool = False) -> dict[str, object]:
     """Segment six nuclei of the sample image.
 
     Parameters
     ----------
     out : Path
-        Folder that gets ``labels.tif``, ``objects.csv`` and ``screenshot.png``.
+        Folder for ``labels.tif``, ``objects.csv`` and ``screenshot.png``.
     headless : bool
-        Open no window even where there is a display.
+        Open no window, even with a display.
 
     Returns
     -------
     dict
-        What was found and how well: IoU of every mask with the hand-drawn nucleus.
+        Folder, times, and the IoU of each mask with the hand-drawn nucleus.
     """
     try:
         out.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise NapariSamError(f"{out}: cannot be created: {error}; give another folder with --out") from error
-    display = bool(
-        os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform in ("win32", "darwin")
-    )
-    return _in_window(out) if display and not headless else _headless(out)
+        raise NapariSamError(
+            f"out {out}: cannot be created: {error}", parameter="out", remedy="give another folder"
+        ) from error
+    return _in_window(out) if _has_display() and not headless else _headless(out)
 
 
-def _headless(out: Path) -> dict[str, Any]:
+def _has_display() -> bool:
+    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform in ("win32", "darwin"))
+
+
+def _headless(out: Path) -> dict[str, object]:
     from napari_sam.io.labels.object_tables import object_table, overlay, render_labels, write_labels  # noqa: PLC0415
     from napari_sam.predictor import Predictor  # noqa: PLC0415
 
     image = samples.nuclei()
-    began = time.perf_counter()
+    start = time.perf_counter()
     predictor = Predictor()
     predictor.set_image(image)
     loaded = time.perf_counter()
     predictions = [predictor.predict(points=[click]) for click in CLICKS]
-    done = time.perf_counter()
+    end = time.perf_counter()
     labels, _ = render_labels(predictions, image.shape)
     write_labels(out / "labels.tif", labels)
     object_table(predictions).to_csv(out / "objects.csv", index=False)
@@ -66,12 +72,12 @@ def _headless(out: Path) -> dict[str, Any]:
         "mode": "headless",
         "folder": str(out),
         "IoU with the hand-drawn nuclei": _ious(labels),
-        "load seconds": round(loaded - began, 2),
-        "milliseconds per click": round(1e3 * (done - loaded) / len(CLICKS)),
+        "load seconds": round(loaded - start, 2),
+        "milliseconds per click": round(1e3 * (end - loaded) / len(CLICKS)),
     }
 
 
-def _in_window(out: Path) -> dict[str, Any]:
+def _in_window(out: Path) -> dict[str, object]:
     import napari  # noqa: PLC0415
     from qtpy.QtWidgets import QApplication  # noqa: PLC0415
 
@@ -87,20 +93,22 @@ def _in_window(out: Path) -> dict[str, Any]:
     widget = SamDock(viewer)
     viewer.window.add_dock_widget(widget, name="SAM", area="right")
 
-    def wait_for(ready: Any) -> None:
+    def wait_for(ready: Callable[[], bool]) -> None:
         limit = time.monotonic() + _WINDOW_TIMEOUT_S
         while not ready():
             QApplication.processEvents()
             time.sleep(0.005)
             if time.monotonic() > limit:
-                raise NapariSamError(f"the demo's window did not answer within {_WINDOW_TIMEOUT_S} s; try --headless")
+                raise NapariSamError(
+                    f"the demo's window did not respond within {_WINDOW_TIMEOUT_S} s", remedy="try {headless=True}"
+                )
 
     times = []
     for i, click in enumerate(CLICKS):
-        began = time.perf_counter()
+        start = time.perf_counter()
         viewer.layers[POINTS_NAME].add([click])
         wait_for(lambda: widget.click.answer is not None)
-        times.append(time.perf_counter() - began)
+        times.append(time.perf_counter() - start)
         if i + 1 < len(CLICKS):
             widget.click.accept()
     pause = time.monotonic() + 1.0
@@ -118,17 +126,17 @@ def _in_window(out: Path) -> dict[str, Any]:
         "milliseconds per click": round(1e3 * float(np.median(times))),
     }
     if sys.stdout.isatty():
-        napari.run()  # somebody is watching: let them go on clicking
+        napari.run()  # the user may continue to click
     widget.shutdown()
     viewer.close()
     return result
 
 
-def _ious(labels: np.ndarray[Any, Any]) -> list[float]:
-    """IoU of each of the demo's objects with the hand-drawn nucleus under its click."""
+def _ious(labels: NDArray[np.integer]) -> list[float]:
+    """Return the IoU of each object with the hand-drawn nucleus at its click."""
     truth = samples.nuclei_labels()
     ious = []
     for label, (y, x) in enumerate(CLICKS, start=1):
-        wanted, found = truth == truth[y, x], labels == label
-        ious.append(round(float((wanted & found).sum() / (wanted | found).sum()), 3))
+        nucleus, mask = truth == truth[y, x], labels == label
+        ious.append(round(float((nucleus & mask).sum() / (nucleus | mask).sum()), 3))
     return ious

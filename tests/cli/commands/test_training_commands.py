@@ -94,7 +94,7 @@ def test_pretraining_from_the_command_line(data, capsys):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["train", "finetun", "--out", "DATA/run"], "there are default-1, default-2, default-3"),
+        (["train", "finetun", "--out", "DATA/run"], "choose one of default-1, default-2, default-3"),
         (["train", "DATA/none.toml", "--data", "DATA", "--out", "DATA/run"], "no such file"),
         (["train", "finetune", "--data", "DATA/cells/dev", "--out", "DATA/run", "--device", "abacus"], "abacus"),
     ],
