@@ -289,7 +289,7 @@ def _take_back(store: LabelStore, run: str) -> None:
     """Undo what an unfinished run has written, before it is dropped."""
     ops = store.journal.changes.ops_of_run(run, "everything")
     if ops:
-        if store.journal.changes.last_standing_op() != ops[-1]:
+        if store.journal.changes.last_op_in_effect() != ops[-1]:
             raise SettingsError(
                 f"{store.path}: the unfinished run has written objects, and others were changed after it; undo those "
                 "changes first, or go on with resume=True (--resume)"

@@ -15,7 +15,6 @@ from napari.layers import Labels
 
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import LabelsError, StoreError
-from napari_sam.io.labels.journal.rows import DONE, UNDONE
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.layers.edit_layer import EDIT_PX, EditLayer
 from napari_sam.layers.placement import image_plane_shape, placement
@@ -222,7 +221,7 @@ class LabelStoreLayers:
 
     def is_long(self, step: str) -> bool:
         """Whether `step` ("undo" or "redo") concerns a whole run and should be done by another thread."""
-        change = None if self._closed else self.store.journal.changes.next_to_step(DONE if step == "undo" else UNDONE)
+        change = None if self._closed else self.store.journal.changes.next_change(undo=step == "undo")
         return change is not None and change.is_whole_image_run
 
     def lend(self) -> None:

@@ -1,4 +1,4 @@
-"""Review the objects of a label store one by one: which have no verdict yet, least confident first.
+"""Queue of the objects of a label store that still have to be reviewed, least confident first.
 
 A verdict is a change of the journal like any other: it can be undone and survives a restart. An object counts as
 reviewed once a person has accepted it (`LabelStore.review`) or given it a mask (`LabelStore.commit`, as clicks do).
@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
-
-from napari_sam.io.labels.journal.rows import DONE, UNDONE
 
 if TYPE_CHECKING:
     from napari_sam.engine.geometry import Box
@@ -117,9 +115,9 @@ class ReviewQueue:
         return ReviewCounts(kept + rejected, rejected, len(self._store) + rejected)
 
     def last_verdict(self) -> int | None:
-        """Return the object whose verdict undo would take back; None if the last change was something else."""
-        return self._reviews.verdict_to_step(DONE)
+        """Return the object whose verdict undo would remove; None if the last change was something else."""
+        return self._reviews.next_verdict(undo=True)
 
     def next_verdict(self) -> int | None:
         """Return the object whose verdict redo would restore; None if that change was something else."""
-        return self._reviews.verdict_to_step(UNDONE)
+        return self._reviews.next_verdict(undo=False)

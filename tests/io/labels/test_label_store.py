@@ -38,7 +38,7 @@ def test_replace_takes_pixels_and_shrinks_the_other_objects_row(labels):
     assert table.loc[1, ["y0", "x0", "y1", "x1"]].tolist() == [5, 0, 10, 10]
 
 
-def test_an_object_wholly_replaced_leaves_the_table_and_undo_brings_it_back(labels):
+def test_an_object_wholly_replaced_leaves_the_table_until_undo(labels):
     labels.commit(predicted(square(), (0, 0)))
     labels.commit(predicted(square(), (0, 0)), overlap="replace")
     assert labels.table().label.tolist() == [2]
@@ -55,7 +55,7 @@ def test_erase_clears_the_pixels_under_the_mask(labels):
         labels.commit(predicted(square(5), (500, 500)), overlap="erase")
 
 
-def test_a_known_label_gets_the_new_mask_instead_of_its_own(labels):
+def test_an_existing_object_gets_the_new_mask_instead_of_its_own(labels):
     labels.commit(predicted(square(), (0, 0)), category="cell")
     assert labels.commit(predicted(square(4), (100, 100)), label=1) == 1
     row = labels.object(1)
@@ -63,7 +63,7 @@ def test_a_known_label_gets_the_new_mask_instead_of_its_own(labels):
     assert labels.array[0, 0] == 0
 
 
-def test_what_lies_outside_the_image_is_cut_off(labels):
+def test_pixels_outside_the_image_are_cut_off(labels):
     labels.commit(predicted(square(), (2995, 2495)))
     assert labels.object(1)["area_px"] == 25
 
@@ -86,7 +86,7 @@ def test_a_mask_under_other_objects_is_refused_and_nothing_changes(labels):
         ({"plane": (3,)}, "plane"),
     ],
 )
-def test_arguments_that_mean_nothing_are_named(labels, arguments, message):
+def test_invalid_arguments_are_refused_by_name(labels, arguments, message):
     with pytest.raises(LabelsError, match=message):
         labels.commit(predicted(square()), **arguments)
 
@@ -126,7 +126,7 @@ def test_paint_makes_new_ids_objects_and_counts_changes(labels):
         labels.paint(np.ones((4, 4)), (0, 0))
 
 
-def test_planes_are_apart(tmp_path):
+def test_planes_are_separate(tmp_path):
     with LabelStore.create(tmp_path / "z.zarr", shape=(3, 50, 60)) as labels:
         labels.commit(predicted(square()), plane=(2,))
         assert int(labels.array[...].sum()) == 100

@@ -26,7 +26,7 @@ def predicted(y, x, score=0.5):
     return Prediction(mask, (y, x, y + 5, x + 5), one, one, logits, 0, window, (64,), "default", prompt)
 
 
-def found(store, scores):
+def write_objects(store, scores):
     """Put squares of 5 x 5 pixels into a store, as everything-mode does: one change, with scores."""
     run = store.run_writer("run", plane=(0,) * (len(store.shape) - 2))
     begin = run.begin(RUN, max(scores))
@@ -40,7 +40,7 @@ def found(store, scores):
 @pytest.fixture
 def labels(tmp_path):
     with LabelStore.create(tmp_path / "cells.ome.zarr", shape=(100, 100)) as store:
-        found(store, SCORES)
+        write_objects(store, SCORES)
         yield store
 
 
@@ -57,11 +57,11 @@ def test_the_least_confident_come_first_and_those_without_a_score_last(labels):
     assert order(labels) == [2, 4, 3, 1, 5]
 
 
-def test_a_candidate_says_where_it_lies(labels):
+def test_an_item_has_plane_box_area_and_score(labels):
     assert ReviewQueue(labels).following() == ReviewItem(2, (), (20, 0, 25, 5), 25, 0.3)
 
 
-def test_what_was_accepted_or_rejected_is_not_asked_about_again(labels):
+def test_accepted_and_rejected_objects_leave_the_queue(labels):
     labels.review(2)
     labels.review(3, "rejected")
     assert order(labels) == [4, 1]
@@ -82,7 +82,7 @@ def test_rejecting_erases_and_one_undo_brings_both_back(labels):
     assert order(labels) == [2, 4, 1]
 
 
-def test_an_undone_acceptance_is_asked_about_again(labels):
+def test_an_undone_acceptance_puts_the_object_back(labels):
     labels.review(2)
     assert labels.undo() == {"kind": "review", "label": 2, "verdict": "accepted"}
     assert labels.reviewed() == set()
@@ -116,7 +116,7 @@ def test_drawing_is_no_verdict(labels):
     assert labels.reviewed() == {2}
 
 
-def test_another_object_that_gets_an_old_id_is_asked_about(labels):
+def test_another_object_with_an_old_id_joins_the_queue(labels):
     labels.review(2)
     labels.erase(2)
     assert ReviewQueue(labels).counts().reviewed == 0
@@ -125,7 +125,7 @@ def test_another_object_that_gets_an_old_id_is_asked_about(labels):
     assert order(labels) == [4, 3, 1, 2]
 
 
-def test_only_verdicts_are_offered_to_undo(labels):
+def test_only_verdicts_count_as_the_last_verdict(labels):
     assert ReviewQueue(labels).last_verdict() is None  # the last change found all objects
     labels.review(1)
     labels.set_category(1, "cell")
@@ -133,14 +133,14 @@ def test_only_verdicts_are_offered_to_undo(labels):
 
 
 @pytest.mark.parametrize(("label", "verdict"), [(9, "accepted"), (1, "perhaps")])
-def test_what_means_nothing_is_refused(labels, label, verdict):
+def test_invalid_verdicts_and_labels_are_refused(labels, label, verdict):
     with pytest.raises(LabelsError, match=r"object 9|perhaps"):
         labels.review(label, verdict)
     with pytest.raises(LabelsError, match="own changes"):
         labels.paint(np.ones((1, 1), int), (0, 0), kind="review")
 
 
-def test_a_store_open_for_reading_can_be_gone_through(labels):
+def test_a_store_open_for_reading_has_a_queue(labels):
     labels.review(2)
     with LabelStore.open(labels.path, "r") as reading:
         assert order(reading) == [4, 3, 1]
@@ -158,7 +158,7 @@ def test_objects_of_all_planes_of_a_stack_are_reviewed(tmp_path):
         assert ReviewQueue(stack).following().plane == (1,)
 
 
-def test_the_replaying_script_gives_the_verdicts_again(labels):
+def test_the_exported_script_repeats_the_verdicts(labels):
     labels.review(2)
     labels.review(4, "rejected")
     script = to_script(labels)
@@ -169,7 +169,7 @@ def test_the_replaying_script_gives_the_verdicts_again(labels):
 
 def test_a_query_among_a_million_objects_looks_at_few_rows(tmp_path):
     with LabelStore.create(tmp_path / "many.ome.zarr", shape=(64, 64)) as store:
-        found(store, {1: 0.9})
+        write_objects(store, {1: 0.9})
         queue, statements = ReviewQueue(store), []
         connection = store.journal._database.connection
         connection.set_trace_callback(statements.append)

@@ -15,7 +15,7 @@ from napari_sam.io.labels.store_access import StoreAccess, WriterLock
 from tests.io.labels.label_stubs import predicted, square
 
 
-def test_a_second_writer_is_told_who_holds_the_store_and_may_read(tmp_path):
+def test_a_second_writer_is_refused_with_the_holder_and_may_read(tmp_path):
     import os
 
     with LabelStore.create(tmp_path / "s", shape=(100, 100)) as labels:
@@ -25,11 +25,11 @@ def test_a_second_writer_is_told_who_holds_the_store_and_may_read(tmp_path):
             "print(LabelStore.open(sys.argv[1], 'r').array[3, 3])\n"
             "try:\n    LabelStore.open(sys.argv[1])\nexcept Exception as error:\n    print(type(error).__name__, error)"
         )
-        said = subprocess.run(
+        output = subprocess.run(
             [sys.executable, "-c", code, str(tmp_path / "s")], capture_output=True, text=True, check=True
         ).stdout
-        assert said.startswith("1\nStoreLockedError")
-        assert f"process {os.getpid()} on" in said
+        assert output.startswith("1\nStoreLockedError")
+        assert f"process {os.getpid()} on" in output
         with pytest.raises(StoreLockedError, match="that is open"):
             LabelStore.open(tmp_path / "s")
     LabelStore.open(tmp_path / "s").close()
@@ -41,7 +41,7 @@ def test_a_reader_cannot_change_anything(tmp_path):
         labels.commit(predicted(square()))
 
 
-def test_a_closed_store_says_so(tmp_path):
+def test_a_closed_store_refuses_changes(tmp_path):
     labels = LabelStore.create(tmp_path / "s", shape=(100, 100))
     labels.close()
     labels.close()
@@ -49,7 +49,7 @@ def test_a_closed_store_says_so(tmp_path):
         labels.commit(predicted(square()))
 
 
-def test_a_forked_child_neither_writes_nor_gives_the_lock_away(tmp_path):
+def test_a_forked_child_neither_writes_nor_releases_the_lock(tmp_path):
     code = textwrap.dedent(
         """
         import os, sys
@@ -68,8 +68,8 @@ def test_a_forked_child_neither_writes_nor_gives_the_lock_away(tmp_path):
             os._exit(1)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 7
         import subprocess
-        said = subprocess.run([sys.executable, "-c", sys.argv[2], sys.argv[1]], capture_output=True, text=True).stdout
-        assert "locked" in said, said
+        output = subprocess.run([sys.executable, "-c", sys.argv[2], sys.argv[1]], capture_output=True, text=True).stdout
+        assert "locked" in output, output
         labels.paint(np.ones((2, 2), int), (0, 0))
         """
     )
@@ -87,7 +87,7 @@ def test_a_forked_child_neither_writes_nor_gives_the_lock_away(tmp_path):
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "s"), third], check=True)
 
 
-def test_a_store_that_was_forgotten_can_be_opened_again(tmp_path):
+def test_a_store_that_was_garbage_collected_can_be_opened_again(tmp_path):
     labels = LabelStore.create(tmp_path / "s", shape=(50, 50))
     with pytest.raises(StoreLockedError, match="this process"):
         LabelStore.open(tmp_path / "s")

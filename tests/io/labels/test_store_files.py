@@ -12,7 +12,7 @@ from napari_sam.io.labels.label_store import LabelStore
 from tests.io.labels.label_stubs import predicted, square
 
 
-def test_a_store_of_a_newer_version_is_named_and_left_alone(tmp_path):
+def test_a_store_of_a_newer_version_is_refused_and_not_changed(tmp_path):
     LabelStore.create(tmp_path / "s", shape=(100, 100)).close()
     with sqlite3.connect(tmp_path / "s" / "journal.sqlite") as db:
         db.execute("UPDATE meta SET value = '7' WHERE key = 'format'")
@@ -23,7 +23,7 @@ def test_a_store_of_a_newer_version_is_named_and_left_alone(tmp_path):
         LabelStore.open(tmp_path / "s")
 
 
-def test_what_is_no_store_is_named(tmp_path):
+def test_folders_that_are_no_stores_are_refused(tmp_path):
     with pytest.raises(StoreError, match=r"LabelStore\.create"):
         LabelStore.open(tmp_path / "nothing")
     (tmp_path / "folder").mkdir()
@@ -46,7 +46,7 @@ def test_overwrite_replaces_a_store(tmp_path):
 
 
 @pytest.mark.parametrize("shape", [None, (5,), (0, 4), (2**31, 4), (1, 1, 1, 1, 5, 5)])
-def test_shapes_that_mean_nothing_are_named(tmp_path, shape):
+def test_invalid_shapes_are_refused(tmp_path, shape):
     with pytest.raises(LabelsError, match="shape"):
         LabelStore.create(tmp_path / "s", shape=shape)
 
@@ -74,7 +74,7 @@ def test_a_relative_path_stays_where_it_was_when_the_working_folder_changes(tmp_
         assert labels.array[0, 0] == 1
 
 
-def test_repair_opens_a_store_whose_level_metadata_are_lost(tmp_path):
+def test_repair_opens_a_store_without_the_metadata_of_a_level(tmp_path):
     with LabelStore.create(tmp_path / "s", shape=(3000, 50)) as labels:
         labels.commit(predicted(square(40)))
         labels.commit(predicted(square(40), (2000, 0)))
@@ -89,7 +89,7 @@ def test_repair_opens_a_store_whose_level_metadata_are_lost(tmp_path):
         assert labels.can_redo
 
 
-def test_a_store_that_was_half_made_does_not_block_its_name(tmp_path, monkeypatch):
+def test_an_interrupted_creation_does_not_block_the_name(tmp_path, monkeypatch):
     from napari_sam.io.labels import store_files
 
     def fail(*_):

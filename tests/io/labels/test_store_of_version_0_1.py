@@ -60,7 +60,7 @@ def test_objects_pixels_and_history_are_the_same(path, mode, version):
     assert stored_format(path) == version
 
 
-def test_what_waits_for_redo_is_made_again(path):
+def test_undone_changes_are_redone(path):
     with LabelStore.open(path) as labels:
         for expected in EXPECTED["redone"]:
             assert labels.redo() is not None
@@ -89,7 +89,7 @@ def test_changes_are_found_by_their_run(path, mode):
 
 
 @pytest.mark.parametrize("mode", ["r", "r+"])
-def test_the_review_goes_on(path, mode):
+def test_the_review_continues(path, mode):
     with LabelStore.open(path, mode) as labels:
         queue = ReviewQueue(labels)
         first, counts = queue.following(), queue.counts()

@@ -1,4 +1,4 @@
-"""Write changes: into the journal first, then into the pixels, so that nothing acknowledged is ever lost."""
+"""Write changes into the journal first and then into the pixels, so that no completed change is ever lost."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from napari_sam.engine.memory import trim_heap
 from napari_sam.errors import LabelsError, StoreError
 from napari_sam.io.labels.editing.edit import Edit
-from napari_sam.io.labels.journal.rows import DONE, UNDONE
 from napari_sam.io.labels.store_files import reset_pixels
 
 if TYPE_CHECKING:
@@ -22,16 +21,16 @@ if TYPE_CHECKING:
 
 
 class ChangeWriter:
-    """The path of every change of an open label store.
+    """Write every change of an open label store.
 
     Parameters
     ----------
     access : StoreAccess
-        Who may write.
+        Guards the store.
     journal : Journal
-        Where changes are recorded.
+        Records the changes.
     pyramid : LabelPyramid
-        Where they are drawn.
+        Shows them.
     """
 
     def __init__(self, access: StoreAccess, journal: Journal, pyramid: LabelPyramid) -> None:
@@ -52,7 +51,7 @@ class ChangeWriter:
             yield
 
     def edit(self, kind: str, record: Record, plane: Plane) -> Edit:
-        """Begin a change.
+        """Return a new change, to be painted and written.
 
         Raises
         ------
@@ -69,7 +68,7 @@ class ChangeWriter:
         LabelsError
             If it changes nothing.
         StoreError
-            If it cannot be written; if the message says so, it is in the journal all the same.
+            If it cannot be written. If the message says that it is in the journal, it is not lost.
         """
         if not change.patches and not change.rows:
             raise LabelsError("nothing would change")
@@ -83,23 +82,23 @@ class ChangeWriter:
         self._rendered = entry.seq
         return entry.op
 
-    def step(self, back: bool) -> JournaledChange | None:
-        """Take the last change back, or make the last one that was taken back again; returns it, or None."""
+    def step(self, undo: bool) -> JournaledChange | None:
+        """Undo the last change, or redo the change that was undone last; returns it, or None if there is none."""
         with self.writing():
-            change = self._journal.changes.next_to_step(DONE if back else UNDONE)
+            change = self._journal.changes.next_change(undo)
             if change is None:
                 return None
             patches = list(self._journal.changes.patches(change.op))
             for patch in patches:
-                patch.labels(after=not back)  # damaged runs are reported before anything is written
-            self._draw_entry(self._journal.step(change.op, back, self._rendered), patches)
+                patch.labels(after=not undo)  # damaged runs are reported before anything is written
+            self._draw_entry(self._journal.step(change.op, undo, self._rendered), patches)
             return change
 
     def catch_up(self) -> None:
-        """Draw what the journal has and the pixels may not."""
+        """Draw the changes that the journal has and the pixels may lack."""
         for entry in self._journal.log_after(self._rendered):
             patches = list(self._journal.changes.patches(entry.op))
-            self._draw(patches, back=entry.action == "undo")
+            self._draw(patches, undo=entry.action == "undo")
             self._rendered = entry.seq
             self._notify(patches)
 
@@ -115,10 +114,10 @@ class ChangeWriter:
             self._rendered = 0
             reset_pixels(self._access.path, self._journal)
             self._pyramid.reopen()
-            ops = self._journal.changes.standing_ops()
+            ops = self._journal.changes.ops_in_effect()
             for done, op in enumerate(ops, start=1):
                 patches = list(self._journal.changes.patches(op))
-                self._draw(patches, back=False)
+                self._draw(patches, undo=False)
                 self._notify(patches)
                 if progress is not None:
                     progress(done, len(ops))
@@ -126,13 +125,13 @@ class ChangeWriter:
             self._journal.set_rendered(self._rendered)
 
     def close(self) -> None:
-        """Record how far the pixels are, which saves the next opening some drawing."""
+        """Record which changes are drawn, so that the next opening need not draw them again."""
         with contextlib.suppress(StoreError):
             self._journal.set_rendered(self._rendered)
 
     def _draw_entry(self, entry: LogEntry, patches: list[Patch]) -> None:
         try:
-            self._draw(patches, back=entry.action == "undo")
+            self._draw(patches, undo=entry.action == "undo")
         except StoreError as error:
             raise StoreError(
                 f"the change is safe in the journal, but its pixels are not drawn yet: {error}; they will be drawn "
@@ -141,10 +140,10 @@ class ChangeWriter:
         self._rendered = entry.seq
         self._notify(patches)
 
-    def _draw(self, patches: list[Patch], back: bool) -> None:
-        """Write the pixels of one change, the last first when it is taken back."""
-        for patch in reversed(patches) if back else patches:
-            self._pyramid.draw(patch.plane, patch.box, patch.labels(after=not back))
+    def _draw(self, patches: list[Patch], undo: bool) -> None:
+        """Write the pixels of one change; the last patch first when it is undone."""
+        for patch in reversed(patches) if undo else patches:
+            self._pyramid.draw(patch.plane, patch.box, patch.labels(after=not undo))
 
     def _notify(self, patches: list[Patch]) -> None:
         for patch in patches:

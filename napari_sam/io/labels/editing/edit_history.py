@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 
 
 class EditHistory:
-    """Take changes back and make them again; a whole-image run is one step.
+    """Undo and redo changes; a whole-image run is one step.
 
     Parameters
     ----------
     journal : Journal
-        Knows the changes.
+        The changes.
     writer : ChangeWriter
-        Draws them.
+        Applies them.
     """
 
     def __init__(self, journal: Journal, writer: ChangeWriter) -> None:
@@ -28,7 +28,7 @@ class EditHistory:
 
     @property
     def can_undo(self) -> bool:
-        """Whether a change stands."""
+        """Whether a change is in effect."""
         return self._journal.changes.any_in(DONE)
 
     @property
@@ -37,23 +37,23 @@ class EditHistory:
         return self._journal.changes.any_in(UNDONE)
 
     def undo(self) -> Record | None:
-        """Take the last change back; returns its record with its kind, or None if there is none."""
-        return self._step(back=True)
+        """Undo the last change; returns its record with its kind, or None if there is none."""
+        return self._step(undo=True)
 
     def redo(self) -> Record | None:
-        """Make the change that was last taken back again; returns as `undo`."""
-        return self._step(back=False)
+        """Redo the change that was undone last; returns as `undo`."""
+        return self._step(undo=False)
 
-    def _step(self, back: bool) -> Record | None:
+    def _step(self, undo: bool) -> Record | None:
         with self._writer.writing():
-            change = self._writer.step(back)
-            while change is not None and change.is_whole_image_run and self._follows(change, back):
-                change = self._writer.step(back)
+            change = self._writer.step(undo)
+            while change is not None and change.is_whole_image_run and self._continues(change, undo):
+                change = self._writer.step(undo)
         if change is None:
             return None
         return {"kind": change.kind, **{key: value for key, value in change.record.items() if key != "mask"}}
 
-    def _follows(self, change: JournaledChange, back: bool) -> bool:
-        """Whether the next change to step is of the same run."""
-        following = self._journal.changes.next_to_step(DONE if back else UNDONE)
+    def _continues(self, change: JournaledChange, undo: bool) -> bool:
+        """Whether the next change to undo or redo belongs to the same run."""
+        following = self._journal.changes.next_change(undo)
         return following is not None and following.is_whole_image_run and following.run_id == change.run_id

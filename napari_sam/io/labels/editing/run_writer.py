@@ -1,4 +1,4 @@
-"""Write the objects of a whole-image run, tile by tile, as changes that undo takes back in one step."""
+"""Write the objects of a whole-image run, tile by tile, as changes that are undone in one step."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ class RunBegin:
 
 
 class RunWriter:
-    """Writes one run of everything-mode; `LabelStore.run_writer` makes it.
+    """Write one run of everything-mode; `LabelStore.run_writer` makes it.
 
     Parameters
     ----------
     writer : ChangeWriter
-        The path of every change.
+        Writes the changes.
     journal : Journal
-        What the run has written so far.
+        Knows what the run has written.
     run_id : str
         Key of the run.
     overlap : {"keep", "replace"}
@@ -55,14 +55,14 @@ class RunWriter:
         self.run_id, self._overlap, self._plane = run_id, overlap, plane
 
     def begun(self) -> RunBegin | None:
-        """Return where this run began to write, if it did and that was not undone."""
+        """Return the change with which this run began, unless it has not begun or was undone."""
         for change in self._changes():
             if "first_label" in change.record:
                 return RunBegin(change.op, int(change.record["first_label"]), int(change.record["count"]))
         return None
 
     def written_tiles(self) -> set[str]:
-        """Return the names of the tiles that are written; a tile without objects never is."""
+        """Return the names of the tiles that are written; tiles without objects are not among them."""
         return {str(change.record["tile"]) for change in self._changes() if "tile" in change.record}
 
     def vanished_objects(self) -> set[int]:
@@ -82,15 +82,15 @@ class RunWriter:
         Raises
         ------
         LabelsError
-            If so many ids are not free in one piece.
+            If not enough consecutive ids are free.
         """
         with self._writer.writing():
             first = self._journal.next_label()
             last = first + count - 1
             if last > LARGEST_LABEL or self._journal.objects.any_between(first, last):
                 raise LabelsError(
-                    f"{count} objects need as many consecutive ids, and from {first} on there are not so many: the "
-                    f"highest is {LARGEST_LABEL}",
+                    f"{count} objects need consecutive ids, and from {first} to the highest, {LARGEST_LABEL}, not "
+                    "enough are free",
                     remedy="write them into a new store",
                 )
             described = {"run": self.run_id, **record, "first_label": first, "count": count}
@@ -117,7 +117,7 @@ class RunWriter:
         tile : str
             Name of the tile.
         begin : RunBegin
-            What `begin` or `begun` returned.
+            As `begin` or `begun` returned it.
         details : mapping of int to mapping
             Category, predicted_iou, stability_score and model of each id.
 
@@ -134,7 +134,7 @@ class RunWriter:
         values = checked_labels(labels)
         box = box_at(origin, values.shape)
         with self._writer.writing():
-            if not self._journal.changes.is_standing(begin.op):
+            if not self._journal.changes.is_in_effect(begin.op):
                 raise CancelledError(
                     "the run was undone while it was being written", remedy="write it again with {resume=True}"
                 )

@@ -1,4 +1,4 @@
-"""Questions to the changes of a journal: the history, the runs, and what changes did to objects."""
+"""Queries of the history: changes, the runs they belong to, and their effect on objects."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from napari_sam.io.labels.journal.rows import (
     DONE,
+    UNDONE,
     JournaledChange,
     ObjectChange,
     ObjectOrigin,
@@ -21,45 +22,48 @@ if TYPE_CHECKING:
     from napari_sam.io.labels.journal._database import Database
 
 _COLUMNS = "id, kind, state, time, run_id, record"
-_STANDING_OF_RUN = "FROM ops WHERE run_id = ? AND state = 'done' AND kind = ?"
+_IN_EFFECT_OF_RUN = "FROM ops WHERE run_id = ? AND state = 'done' AND kind = ?"
 
 
 class ChangeQueries:
-    """What changes there were; held by a `Journal`."""
+    """Queries of the changes; a part of `Journal`.
+
+    A change is in effect unless it was undone.
+    """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def all(self) -> list[JournaledChange]:
-        """Return every change there ever was, in order."""
+        """Return all changes in order, including undone and dropped ones."""
         return self._database.read(JournaledChange.from_columns, f"SELECT {_COLUMNS} FROM ops ORDER BY id")  # noqa: S608
 
-    def standing(self) -> list[JournaledChange]:
-        """Return the changes that are neither undone nor dropped, in order."""
+    def in_effect(self) -> list[JournaledChange]:
+        """Return the changes in effect, in order."""
         sql = f"SELECT {_COLUMNS} FROM ops WHERE state = ? ORDER BY id"  # noqa: S608
         return self._database.read(JournaledChange.from_columns, sql, (DONE,))
 
-    def standing_ops(self) -> list[int]:
-        """Return the numbers of the changes that stand, in order."""
+    def ops_in_effect(self) -> list[int]:
+        """Return the numbers of the changes in effect, in order."""
         return self._database.read(whole, "SELECT id FROM ops WHERE state = ? ORDER BY id", (DONE,))
 
     def any_in(self, state: str) -> bool:
         """Whether a change is in this state."""
         return self._database.read_one(whole, "SELECT id FROM ops WHERE state = ? LIMIT 1", (state,)) is not None
 
-    def next_to_step(self, state: str) -> JournaledChange | None:
-        """Return the change that undo (state "done") or redo ("undone") would take."""
-        order = "DESC" if state == DONE else "ASC"
+    def next_change(self, undo: bool) -> JournaledChange | None:
+        """Return the change that undo, or else redo, would apply to."""
+        state, order = (DONE, "DESC") if undo else (UNDONE, "ASC")
         sql = f"SELECT {_COLUMNS} FROM ops WHERE state = ? ORDER BY id {order} LIMIT 1"  # noqa: S608
         return self._database.read_one(JournaledChange.from_columns, sql, (state,))
 
-    def is_standing(self, op: int) -> bool:
-        """Whether a change is neither undone nor dropped."""
+    def is_in_effect(self, op: int) -> bool:
+        """Whether a change is in effect."""
         sql = "SELECT id FROM ops WHERE id = ? AND state = 'done'"
         return self._database.read_one(whole, sql, (op,)) is not None
 
-    def last_standing_op(self) -> int | None:
-        """Return the number of the last change that stands."""
+    def last_op_in_effect(self) -> int | None:
+        """Return the number of the last change in effect."""
         sql = "SELECT id FROM ops WHERE state = 'done' ORDER BY id DESC LIMIT 1"
         return self._database.read_one(whole, sql)
 
@@ -72,23 +76,23 @@ class ChangeQueries:
     # ---- runs -----------------------------------------------------------------------------------------------
 
     def of_run(self, run_id: str, kind: str) -> list[JournaledChange]:
-        """Return the changes of a run that stand, in order; `kind` is "everything" or "commits"."""
-        sql = f"SELECT {_COLUMNS} {_STANDING_OF_RUN} ORDER BY id"
+        """Return the changes of a run that are in effect, in order; `kind` is "everything" or "commits"."""
+        sql = f"SELECT {_COLUMNS} {_IN_EFFECT_OF_RUN} ORDER BY id"
         return self._database.read(JournaledChange.from_columns, sql, (run_id, kind))
 
     def last_of_run(self, run_id: str, kind: str) -> JournaledChange | None:
-        """Return the last change of a run that stands."""
-        sql = f"SELECT {_COLUMNS} {_STANDING_OF_RUN} ORDER BY id DESC LIMIT 1"
+        """Return the last change of a run that is in effect."""
+        sql = f"SELECT {_COLUMNS} {_IN_EFFECT_OF_RUN} ORDER BY id DESC LIMIT 1"
         return self._database.read_one(JournaledChange.from_columns, sql, (run_id, kind))
 
     def ops_of_run(self, run_id: str, kind: str) -> list[int]:
-        """Return the numbers of the changes of a run that stand, in order."""
-        return self._database.read(whole, f"SELECT id {_STANDING_OF_RUN} ORDER BY id", (run_id, kind))
+        """Return the numbers of the changes of a run that are in effect, in order."""
+        return self._database.read(whole, f"SELECT id {_IN_EFFECT_OF_RUN} ORDER BY id", (run_id, kind))
 
     def failures_of_run(self, run_id: str) -> list[JournaledChange]:
-        """Return the changes of a run over prompts that stand and record prompts that failed."""
+        """Return the changes in effect of a run over prompts that record failed prompts."""
         failed = "json_array_length(record, '$.source.failed') > 0"
-        sql = f"SELECT {_COLUMNS} {_STANDING_OF_RUN} AND {failed} ORDER BY id"
+        sql = f"SELECT {_COLUMNS} {_IN_EFFECT_OF_RUN} AND {failed} ORDER BY id"
         return self._database.read(JournaledChange.from_columns, sql, (run_id, "commits"))
 
     def run_of(self, op: int) -> str | None:
@@ -97,7 +101,7 @@ class ChangeQueries:
         return self._database.read_one(text, sql, (op,))
 
     def vanished_objects_of_run(self, run_id: str) -> set[int]:
-        """Return the ids of objects that a whole-image run drew and that do not exist any more."""
+        """Return the ids of objects that a whole-image run drew and that no longer exist."""
         sql = (
             "SELECT DISTINCT rows.label FROM rows JOIN ops ON ops.id = rows.op WHERE ops.run_id = ? "
             "AND ops.kind = 'everything' AND ops.state = 'done' AND rows.after IS NOT NULL "
@@ -108,7 +112,7 @@ class ChangeQueries:
     # ---- objects --------------------------------------------------------------------------------------------
 
     def changes_of_objects(self) -> list[ObjectChange]:
-        """Return every change that stands of an object that existed before it, in order."""
+        """Return every change in effect of an object that existed before it, in order."""
         sql = (
             "SELECT rows.label, ops.id, kind, CASE kind WHEN 'relabel' THEN json_extract(record, '$.new') END "
             "FROM ops JOIN rows ON rows.op = ops.id WHERE state = 'done' AND rows.before IS NOT NULL ORDER BY ops.id"

@@ -1,4 +1,4 @@
-"""Write and read the journal of a label store: every change as one transaction."""
+"""The journal of a label store: every change is one transaction."""
 
 from __future__ import annotations
 
@@ -39,16 +39,15 @@ if TYPE_CHECKING:
 class Journal:
     """The SQLite file of one label store; its methods may be called from several threads.
 
-    It records changes, and answers questions by name: about the object table through `objects`, about changes and
-    runs through `changes`, about verdicts through `reviews`.
+    It records changes. Its parts answer named queries: `objects` of the object table, `changes` of the history and
+    its runs, `reviews` of the verdicts.
 
     Parameters
     ----------
     path : Path
         The file.
     writable : bool
-        Open for writing. A journal of an earlier version is migrated then; one that is open for reading stays as it
-        is.
+        Open for writing, which migrates a journal of an earlier version. Reading changes nothing.
 
     Raises
     ------
@@ -133,7 +132,7 @@ class Journal:
         return self._database.read(lambda *row: LogEntry(whole(row[0]), whole(row[1]), text(row[2])), sql, (seq,))
 
     def add(self, change: Change, rendered: int) -> LogEntry:
-        """Write a change; what was undone before can no longer be redone, but stays in the file.
+        """Write a change; changes that were undone can then no longer be redone, but stay in the file.
 
         Parameters
         ----------
@@ -145,7 +144,7 @@ class Journal:
         Returns
         -------
         LogEntry
-            With the number of the change.
+            The entry of the log, with the number of the change.
         """
         now = time.time()
         with self._database.transaction() as db:
@@ -166,23 +165,23 @@ class Journal:
             _count_objects(db, rows.values())
             return _log(db, op, "do", now, change.next_after, rendered)
 
-    def step(self, op: int, back: bool, rendered: int) -> LogEntry:
-        """Mark a change as undone (`back`) or done again, and set the object table accordingly.
+    def step(self, op: int, undo: bool, rendered: int) -> LogEntry:
+        """Mark a change as undone, or as done again, and set the object table accordingly.
 
         Parameters
         ----------
         op : int
             Number of the change.
-        back : bool
-            Take it back.
+        undo : bool
+            Undo it; else redo it.
         rendered : int
             The last log entry whose pixels are on disk.
         """
         now = time.time()
         with self._database.transaction() as db:
-            db.execute("UPDATE ops SET state = ? WHERE id = ?", (UNDONE if back else DONE, op))
+            db.execute("UPDATE ops SET state = ? WHERE id = ?", (UNDONE if undo else DONE, op))
             rows = db.execute("SELECT label, before, after FROM rows WHERE op = ?", (op,)).fetchall()
-            target = {label: before if back else after for label, before, after in rows}
+            target = {label: before if undo else after for label, before, after in rows}
             try:
                 _set_objects(db, {label: ObjectRow.from_json(row) for label, row in target.items()})
             except ValueError as error:
@@ -190,9 +189,9 @@ class Journal:
                     f"{self.path}: the object rows of change {op} are damaged ({error})",
                     remedy="restore the journal from a backup",
                 ) from error
-            _count_objects(db, [(after, before) if back else (before, after) for _, before, after in rows])
+            _count_objects(db, [(after, before) if undo else (before, after) for _, before, after in rows])
             before, after = db.execute("SELECT next_before, next_after FROM ops WHERE id = ?", (op,)).fetchone()
-            return _log(db, op, "undo" if back else "redo", now, before if back else after, rendered)
+            return _log(db, op, "undo" if undo else "redo", now, before if undo else after, rendered)
 
     def set_rendered(self, seq: int) -> None:
         """Record that the pixels show everything up to log entry `seq`."""
@@ -206,7 +205,7 @@ class Journal:
 
 
 def _log(db: sqlite3.Connection, op: int, action: str, now: float, next_label: int, rendered: int) -> LogEntry:
-    """Add a log entry, and set the counters that go with it."""
+    """Add a log entry, and set the counters that change with it."""
     seq = db.execute("INSERT INTO log (op, action, time) VALUES (?, ?, ?)", (op, action, now)).lastrowid
     values = {"next_label": next_label, "rendered": rendered}
     db.executemany("UPDATE meta SET value = ? WHERE key = ?", [(json.dumps(v), k) for k, v in values.items()])
@@ -222,14 +221,14 @@ def _set_objects(db: sqlite3.Connection, rows: Mapping[int, ObjectRow | None]) -
 
 
 def _count_objects(db: sqlite3.Connection, rows: Iterable[BeforeAfter]) -> None:
-    """Keep the number of objects, given rows (before, after)."""
+    """Update the number of objects, given rows (before, after)."""
     more = sum((after is not None) - (before is not None) for before, after in rows)
     if more:
         db.execute("UPDATE meta SET value = CAST(value AS INTEGER) + ? WHERE key = 'objects'", (more,))
 
 
 def _made_by(op: int, row: ObjectRow | None) -> ObjectRow | None:
-    """Return a row with the change that made the object, if it is new."""
+    """Return the row of a new object with the number of the change that made it."""
     return replace(row, op=op) if row is not None and row.op is None else row
 
 

@@ -1,4 +1,4 @@
-"""Questions to the object table of a journal."""
+"""Queries of the object table."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PAGE = 500  # parameters of one query
 
 
 class ObjectQueries:
-    """What objects there are; held by a `Journal`."""
+    """Queries of the object table; a part of `Journal`."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -51,7 +51,7 @@ class ObjectQueries:
         return self._database.read(TableRow, f"SELECT {','.join(TableRow._fields)} FROM objects ORDER BY label")  # noqa: S608
 
     def positions(self, after: int, count: int) -> list[ObjectPosition]:
-        """Return where the next `count` objects with ids above `after` begin, by label."""
+        """Return the positions of the first `count` objects with ids above `after`, by label."""
         sql = "SELECT label, plane, y0, x0 FROM objects WHERE label > ? ORDER BY label LIMIT ?"
         return self._database.read(ObjectPosition, sql, (after, count))
 
@@ -79,7 +79,7 @@ class ObjectQueries:
         return whole(count), None if least is None else whole(least)
 
     def lowest_free_label(self) -> int:
-        """Return the lowest id after an existing one that no object has."""
+        """Return the lowest unused id that follows a used one."""
         sql = (
             "SELECT label + 1 FROM objects AS a WHERE NOT EXISTS "
             "(SELECT 1 FROM objects AS b WHERE b.label = a.label + 1) ORDER BY label LIMIT 1"

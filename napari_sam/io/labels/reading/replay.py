@@ -41,7 +41,7 @@ except ns.errors.NapariSamError as error:
 
 
 def to_script(store: StoreView, name: str = "replay.py") -> str:
-    """Return every change that stands as Python; undone changes are left out.
+    """Return every change in effect as Python.
 
     Prompts are predicted again, drawings are repeated.
 
@@ -57,7 +57,7 @@ def to_script(store: StoreView, name: str = "replay.py") -> str:
     str
         A program; it takes the image and the store to make as optional arguments.
     """
-    changes = store.journal.changes.standing()
+    changes = store.journal.changes.in_effect()
     store_name = store.path.name
     values = {
         "name": _plain(store_name),

@@ -38,7 +38,7 @@ _WRITER = textwrap.dedent(
 
 
 @pytest.mark.timeout(280)
-def test_a_writer_killed_at_50_random_moments_loses_nothing_it_has_acknowledged(tmp_path):
+def test_a_writer_killed_at_50_random_moments_loses_no_completed_change(tmp_path):
     import time
 
     (tmp_path / "copied_stubs.py").write_text(Path(label_stubs.__file__).read_text())
@@ -52,9 +52,9 @@ def test_a_writer_killed_at_50_random_moments_loses_nothing_it_has_acknowledged(
             assert process.stdout.readline() == "ready\n"
             time.sleep(float(rng.uniform(0, 0.12)))
             process.kill()
-            said = process.stdout.read().splitlines()
+            printed = process.stdout.read().splitlines()
         past = []
-        for line in said:
+        for line in printed:
             if line == "undo":
                 dense = past.pop()
             else:
@@ -63,7 +63,7 @@ def test_a_writer_killed_at_50_random_moments_loses_nothing_it_has_acknowledged(
                 dense[y : y + 290, x : x + 290] = label
         with LabelStore.open(store) as labels:
             now = labels.array[...]
-            if not np.array_equal(now, dense):  # one more change may be on disk than was said
+            if not np.array_equal(now, dense):  # one more change may be on disk than was printed
                 last = labels.history().iloc[-1]
                 state = "undone" if last.state == "undone" else "done"
                 labels.undo() if state == "done" else labels.redo()
@@ -111,7 +111,7 @@ def test_a_full_disk_under_the_journal_leaves_everything_as_it_was(labels):
     assert labels.commit(predicted(noise, (100, 100))) == 2
 
 
-def test_missing_and_damaged_files_are_drawn_again_from_the_journal(tmp_path):
+def test_missing_and_damaged_files_are_drawn_again(tmp_path):
     path = tmp_path / "s"
     with LabelStore.create(path, shape=(5000, 5000)) as labels:
         for i in range(4):
@@ -145,13 +145,13 @@ def test_an_interrupted_rebuild_is_finished_when_the_store_is_opened(tmp_path):
         assert np.unique(labels.array[...]).tolist() == [0, 1, 2, 3]
 
 
-def test_a_listener_that_fails_does_not_hold_up_later_changes(labels):
+def test_a_failing_listener_does_not_block_later_changes(labels):
     def fail(*_):
-        raise ValueError("a listener's own fault")
+        raise ValueError("the listener failed")
 
     labels.on_drawn(fail)
     for i in (0, 20):
-        with pytest.raises(ValueError, match="own fault"):
+        with pytest.raises(ValueError, match="the listener failed"):
             labels.commit(predicted(square(), (i, 0)))
     assert len(labels) == 2
     assert labels.array[20, 0] == 2

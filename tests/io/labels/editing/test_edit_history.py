@@ -16,7 +16,7 @@ from napari_sam.io.labels.label_store import LabelStore
 from tests.io.labels.label_stubs import predicted, square
 
 
-def test_undo_and_redo_go_on_after_a_restart(tmp_path):
+def test_undo_and_redo_continue_after_a_restart(tmp_path):
     with LabelStore.create(tmp_path / "a", shape=(100, 100)) as labels:
         labels.commit(predicted(square()))
         labels.commit(predicted(square(), (20, 20)))

@@ -1,4 +1,4 @@
-"""The journal alone: changes written, stepped and asked for by name."""
+"""The journal alone: changes written, undone, redone and queried."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ def test_a_change_fills_table_log_and_counters(journal):
     np.testing.assert_array_equal(patch.labels(after=True), np.ones((2, 2)))
 
 
-def test_a_step_back_and_forth_sets_the_table(journal):
+def test_undo_and_redo_set_the_table(journal):
     journal.add(drawn(1), 0)
-    assert journal.step(1, back=True, rendered=1) == LogEntry(2, 1, "undo")
+    assert journal.step(1, undo=True, rendered=1) == LogEntry(2, 1, "undo")
     assert journal.objects.row(1) is None
     assert (journal.meta("objects"), journal.next_label()) == (0, 1)
-    assert journal.step(1, back=False, rendered=2) == LogEntry(3, 1, "redo")
+    assert journal.step(1, undo=False, rendered=2) == LogEntry(3, 1, "redo")
     assert journal.objects.row(1).area_px == 4
     assert journal.log_after(1) == [LogEntry(2, 1, "undo"), LogEntry(3, 1, "redo")]
 
 
-def test_a_change_after_a_step_back_drops_what_waited_for_redo(journal):
+def test_a_change_after_undo_drops_the_undone_one(journal):
     journal.add(drawn(1), 0)
-    journal.step(1, back=True, rendered=1)
+    journal.step(1, undo=True, rendered=1)
     journal.add(drawn(1), 2)
     assert [change.state for change in journal.changes.all()] == [DROPPED, DONE]
     assert not journal.changes.any_in(UNDONE)
@@ -59,11 +59,11 @@ def test_a_change_after_a_step_back_drops_what_waited_for_redo(journal):
 def test_undo_and_redo_find_the_change_to_step(journal):
     for label in (1, 2):
         journal.add(drawn(label), 0)
-    assert journal.changes.next_to_step(DONE).op == 2
-    assert journal.changes.next_to_step(UNDONE) is None
+    assert journal.changes.next_change(undo=True).op == 2
+    assert journal.changes.next_change(undo=False) is None
     for op in (2, 1):
-        journal.step(op, back=True, rendered=0)
-    assert journal.changes.next_to_step(UNDONE).op == 1
+        journal.step(op, undo=True, rendered=0)
+    assert journal.changes.next_change(undo=False).op == 1
 
 
 def test_changes_are_found_by_run_and_kind(journal):
@@ -71,7 +71,7 @@ def test_changes_are_found_by_run_and_kind(journal):
     journal.add(drawn(2, "commits", "b", {"source": {"failed": []}}), 0)
     journal.add(drawn(3, "commits", "b", {"source": {"failed": [[4, "dark"]]}}), 0)
     journal.add(drawn(4, "commits", "b", {"source": {"failed": []}}), 0)
-    journal.step(4, back=True, rendered=0)
+    journal.step(4, undo=True, rendered=0)
     assert journal.changes.ops_of_run("a", "everything") == [1]
     assert journal.changes.ops_of_run("b", "commits") == [2, 3]
     assert journal.changes.last_of_run("b", "commits").op == 3
