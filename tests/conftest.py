@@ -10,6 +10,14 @@ import pytest
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the tests of a file, and all window tests, in one worker process of ``pytest -n``."""
+    for item in items:
+        folder = item.path.parent
+        group = "windows" if "widgets" in folder.parts else str(item.path)
+        item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of reference outputs and data; tests that need it are skipped without it."""
