@@ -66,13 +66,11 @@ class Waiting:
         return TileObjects(labels, scores, scores)
 
 
-def waiting_tile(work: str, name: str) -> str | None:
-    """`everything_workers.run_tile` with the finder of this benchmark."""
-    from napari_sam.jobs import run_plan as everything_job
-    from napari_sam.jobs import tile_workers as everything_workers
+def _use_waiting_finder() -> None:
+    """Let this process find objects with the finder of this benchmark."""
+    from napari_sam.jobs.tile_plan import FinderSpec
 
-    everything_job.FinderSpec.build = lambda self, predictor: Waiting(predictor)  # type: ignore[method-assign]
-    return everything_workers.run_tile(work, name)
+    FinderSpec.build = lambda self, predictor: Waiting(predictor)  # type: ignore[method-assign]
 
 
 def efficiency(side: int) -> None:
@@ -80,24 +78,24 @@ def efficiency(side: int) -> None:
     import distributed
     import tifffile
 
-    from napari_sam.jobs import run_plan as everything_job
-    from napari_sam.jobs import tile_workers as everything_workers
-    from napari_sam.jobs.segment_image import segment_everything
+    from napari_sam.jobs.job_settings import EverythingSettings
+    from napari_sam.jobs.run_options import RunOptions
+    from napari_sam.jobs.segment_image import segment_image
 
-    everything_job.FinderSpec.build = lambda self, predictor: Waiting(predictor)  # type: ignore[method-assign]
-    own = everything_workers.run_tile
+    settings = EverythingSettings(coarser=False, side=Waiting.side)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "image.tif"
         tifffile.imwrite(path, np.zeros((side, side), np.uint8), tile=(256, 256))
         cluster = distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0", silence_logs=50)
         with cluster, distributed.Client(cluster) as client:
-            everything_workers.run_tile = waiting_tile
             client.run(_warm, str(path))
+            client.run(_use_waiting_finder)
             seconds, share = {}, {}
-            for name, options in (("one process", {}), ("two Dask workers", {"client": client})):
+            for name, options in (("one process", RunOptions()), ("two Dask workers", RunOptions(client=client))):
                 started = time.perf_counter()
-                report = segment_everything(
-                    path, "default", Path(folder) / f"{name}.ome.zarr", coarser=False, side=Waiting.side, **options
+                output = Path(folder) / f"{name}.ome.zarr"
+                report = segment_image(
+                    path, "default", output, settings, options, lambda spec, predictor: Waiting(predictor)
                 )
                 seconds[name] = time.perf_counter() - started
                 share[name] = (report.seconds["join"] + report.seconds["write"]) / seconds[name]
@@ -106,7 +104,6 @@ def efficiency(side: int) -> None:
                     f"{report.seconds['join']:.2f} s and writing {report.seconds['write']:.2f} s ({share[name]:.1%})"
                 )
                 report.labels.close()
-            everything_workers.run_tile = own
     found = report.seconds["find"]
     timing.say(f"efficiency of two workers: {seconds['one process'] / seconds['two Dask workers'] / 2:.2f} in all")
     timing.say(f"(finding alone took {found:.1f} s with two)")

@@ -16,8 +16,8 @@ import numpy as np
 from scipy import ndimage
 
 from napari_sam.engine.automatic.object_finder import TileObjects
-from napari_sam.engine.tiling.merge_tiles import join, render_core
-from napari_sam.engine.tiling.tiles import Tile, TileGrid, TileTable, keep_tile, plan_tiles
+from napari_sam.engine.tiling.merge_tiles import merge_tiles, render_core
+from napari_sam.engine.tiling.tiles import Tile, TileGrid, TileTable, make_tile_result, plan_tiles
 
 if TYPE_CHECKING:
     from napari_sam.engine.geometry import Box
@@ -81,7 +81,9 @@ class Memory:
     """Results of tiles in memory, made when asked for."""
 
     def __init__(self, truth: np.ndarray, grid: TileGrid, seed: int, **model: float) -> None:
-        self._results = {t.name: keep_tile(t, imperfect(truth, t.outer, seed, **model), grid) for t in grid.tiles}
+        self._results = {
+            t.name: make_tile_result(t, imperfect(truth, t.outer, seed, **model), grid) for t in grid.tiles
+        }
 
     def table(self, tile: Tile) -> TileTable:
         """Of all objects of a tile."""
@@ -142,7 +144,7 @@ def main() -> None:
     grid = plan_tiles((0, 0, *truth.shape), truth.shape, 1, 1024 + 2 * options.halo, options.halo)
     source = Memory(truth, grid, 1)
     started = time.perf_counter()
-    joined = join(grid, source)
+    joined = merge_tiles(grid, source)
     linked = time.perf_counter()
     out = np.zeros(truth.shape, np.int64)
     for i, t in enumerate(grid.tiles):

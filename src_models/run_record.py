@@ -60,7 +60,7 @@ class Difference:
 def first_difference(
     earlier: Mapping[str, JsonValue], asked: Mapping[str, JsonValue], ignored: Collection[str] = ()
 ) -> Difference | None:
-    """Compare the settings of an earlier run with those of a new request.
+    """Compare the settings of an earlier run with those of a new request; of nested settings the inner one is named.
 
     Parameters
     ----------
@@ -80,8 +80,12 @@ def first_difference(
     Difference(name='side', earlier=512, asked=256)
     """
     for name in (*asked, *(n for n in earlier if n not in asked)):
-        if name not in ignored and earlier.get(name) != asked.get(name):
-            return Difference(name, earlier.get(name), asked.get(name))
+        before, now = earlier.get(name), asked.get(name)
+        if name in ignored or before == now:
+            continue
+        if isinstance(before, dict) and isinstance(now, dict):
+            return first_difference(before, now)
+        return Difference(name, before, now)
     return None
 
 

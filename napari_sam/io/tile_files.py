@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import json
 import os
 import shutil
 import zipfile
@@ -23,11 +22,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.tiling.tiles import Tile
-    from napari_sam.io.json_types import JsonObject
 
 _COLUMNS = ("area", "core_area", "boxes", "cut", "predicted_iou", "stability_score")
 _CACHE_BYTES = 64 << 20  # of decoded labels and strips, which neighbouring tiles read again
-_DESCRIPTION = "run.json"
 _RESUME = "continue with {resume=True}"
 
 
@@ -51,19 +48,6 @@ class TileFiles:
         self.folder = folder
         self.failed: set[str] = set()
         self._decoded: LRU[tuple[str, str], NDArray[np.int32]] = LRU(limit_bytes=_CACHE_BYTES)
-
-    def describe(self, run: JsonObject) -> None:
-        """Write the description of a run, before its first tile."""
-        _write(self.folder / _DESCRIPTION, json.dumps(run, indent=1).encode())
-
-    def description(self) -> JsonObject | None:
-        """Return the description of the run; None if it is missing or not valid."""
-        try:
-            run = json.loads((self.folder / _DESCRIPTION).read_text("utf-8"))
-        except (OSError, ValueError):
-            return None
-        valid = isinstance(run, dict) and isinstance(run.get("about"), dict) and {"run", "tiles"} <= run.keys()
-        return run if valid else None
 
     def done(self) -> set[str]:
         """Return the names of the tiles that have a file."""

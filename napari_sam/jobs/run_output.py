@@ -1,4 +1,4 @@
-"""What runs over whole images share: a predictor that leaves the caller's alone, and the store they write into."""
+"""Open what a run needs: a predictor for its image, and the label store it writes into."""
 
 from __future__ import annotations
 
@@ -16,73 +16,81 @@ from napari_sam.predictor import Predictor
 if TYPE_CHECKING:
     from napari_sam.io.images.lazy_image import Image
 
-_CACHE_BYTES = 64 << 20  # each window is looked at once
+_CACHE_BYTES = 64 << 20  # small, since each window is used once
 
 
-def predictor_for(predictor: Predictor | str | Path, image: Image) -> Predictor:
-    """A predictor for an image, which leaves the caller's as it is.
+def predictor_for_image(predictor: Predictor | str | Path, image: Image) -> Predictor:
+    """Return a new predictor for an image.
 
     Parameters
     ----------
     predictor : Predictor, str or Path
-        A predictor, whose normalisation is used if it has the same image, or the name or file of a model.
+        A predictor, which is not changed and whose normalisation is used if it has the same image; or the name or file
+        of a model.
     image : Image
-        What it is to look at.
+        The image.
     """
     if isinstance(predictor, str | Path):
-        own: Predictor = Predictor(predictor, cache=_CACHE_BYTES)
-        own.set_source(image)
-        return own
+        created: Predictor = Predictor(predictor, cache=_CACHE_BYTES)
+        created.set_source(image)
+        return created
     try:
-        same = predictor.image.identity == image.identity
-    except NapariSamError:  # it has none
-        same = False
-    own = predictor.sharing()
-    own.set_source(image, predictor.normalisation if same else None)
-    return own
+        same_image = predictor.image.identity == image.identity
+    except NapariSamError:  # the predictor has no image
+        same_image = False
+    sharing = predictor.sharing()
+    sharing.set_source(image, predictor.normalisation if same_image else None)
+    return sharing
 
 
 def output_store(output: LabelStore | str | Path | None, image: Image) -> tuple[LabelStore, bool]:
-    """The store to write into, and whether it was made for it.
+    """Open or create the store to write into.
 
     Parameters
     ----------
     output : LabelStore or path, optional
-        A store, or the folder of one, which is made if there is none; None for a temporary one, deleted with the
-        last that uses it, at the end of the process at the latest.
+        A store, or the folder of one, which is created if it does not exist. None for a temporary store, deleted when
+        nothing refers to it any more, at the end of the process at the latest.
     image : Image
-        What the labels are of.
+        The image that the labels belong to.
+
+    Returns
+    -------
+    store : LabelStore
+        The store.
+    created : bool
+        Whether this call created it.
 
     Raises
     ------
     StoreError
-        If it is closed, read-only, of another shape, or of a stack to which the image's plane does not belong.
+        If the store is closed, read-only, of another shape, or of a stack that has no plane like the image's.
     """
-    made = False
+    created = False
     if isinstance(output, LabelStore):
         if output.closed:
-            raise StoreError(f"{output.path}: the store is closed; open it again")
+            raise StoreError(f"{output.path}: the store is closed", remedy="open it again")
         if not output.writable:
-            raise StoreError(f'{output.path}: opened for reading; use LabelStore.open(path, "r+")')
+            raise StoreError(f"{output.path}: opened for reading", remedy='use LabelStore.open(path, "r+")')
         store = output
     elif output is None:
         folder = tempfile.mkdtemp(prefix="napari-sam-")
-        store, made = LabelStore.create(Path(folder) / "labels.ome.zarr", like=image), True
+        store, created = LabelStore.create(Path(folder) / "labels.ome.zarr", like=image), True
         weakref.finalize(store, shutil.rmtree, folder, True)
     else:
         path = Path(output).expanduser()
-        made = not path.exists()
-        store = LabelStore.create(path, like=image) if made else LabelStore.open(path, like=image)
+        created = not path.exists()
+        store = LabelStore.create(path, like=image) if created else LabelStore.open(path, like=image)
     try:
-        _check_fits(store, image)
+        _check_shape(store, image)
     except StoreError:
-        leave(store, output, delete=False)
+        close_after_error(store, output, delete=False)
         raise
-    return store, made
+    return store, created
 
 
-def leave(store: LabelStore, output: LabelStore | str | Path | None, *, delete: bool) -> None:
-    """Close a store that `output_store` opened, after an error; delete it if it was made for nothing."""
+def close_after_error(store: LabelStore, output: LabelStore | str | Path | None, *, delete: bool) -> None:
+    """Close a store that `output_store` opened; with `delete`, also delete it."""
     if isinstance(output, LabelStore):
         return
     store.close()
@@ -91,12 +99,18 @@ def leave(store: LabelStore, output: LabelStore | str | Path | None, *, delete: 
         shutil.rmtree(store.path, ignore_errors=True)
 
 
-def _check_fits(store: LabelStore, image: Image) -> None:
+def _check_shape(store: LabelStore, image: Image) -> None:
     if tuple(store.shape[-2:]) != tuple(image.shape):
-        raise StoreError(f"{store.path}: labels of shape {store.shape[-2:]} do not fit the image {tuple(image.shape)}")
+        raise StoreError(
+            f"{store.path}: labels of shape {store.shape[-2:]} do not fit the image of shape {tuple(image.shape)}",
+            parameter="output",
+            remedy="give the store of this image, or a new path",
+        )
     planes, plane = store.shape[:-2], image.plane
     if planes and (len(plane) != len(planes) or any(p >= n for p, n in zip(plane, planes, strict=True))):
         raise StoreError(
             f"{store.path}: labels of shape {store.shape} need an image plane with one index for each of the first "
-            f"{len(planes)} axes, not {plane}; choose it with image.with_plane(...), or give a store of two axes"
+            f"{len(planes)} axes, not {plane}",
+            parameter="output",
+            remedy="choose the plane with image.with_plane(...), or give a store of two axes",
         )

@@ -1,40 +1,43 @@
-"""All objects of an image of any size, found, joined and written into a label store."""
+"""Segment all objects of an image of any size and write them into a label store."""
 
 from __future__ import annotations
 
 import contextlib
 import itertools
-import multiprocessing
+import os
 import threading
 import time
 import weakref
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sam.engine.automatic.dense_maps import check_region
 from napari_sam.engine.geometry import Box
 from napari_sam.engine.tiling.find_tiles import TileFailure, find_tiles
-from napari_sam.errors import PromptError, SettingsError, StoreError
+from napari_sam.errors import StoreError
 from napari_sam.io.images.lazy_image import Image
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore
-from napari_sam.io.tile_files import TileFiles
-from napari_sam.jobs.run_output import leave, output_store, predictor_for
-from napari_sam.jobs.run_plan import (
+from napari_sam.jobs.dask_pool import DaskPool, check_client
+from napari_sam.jobs.image_run import ImageRun, describe_run, read_unfinished_run
+from napari_sam.jobs.job_settings import EverythingSettings
+from napari_sam.jobs.process_pool import ProcessPool
+from napari_sam.jobs.run_options import RunOptions, settings_from
+from napari_sam.jobs.run_output import close_after_error, output_store, predictor_for_image
+from napari_sam.jobs.run_progress import RunProgress
+from napari_sam.jobs.tile_plan import (
     FinderSpec,
-    Work,
-    check_shareable,
     choose_factors,
     choose_method,
     choose_side,
     estimate_side,
     plan_run,
     split_side,
-    whole_number,
 )
-from napari_sam.jobs.tile_run import UNFINISHED, Run, Steps, about_run
-from napari_sam.jobs.tile_workers import check_client, run_on_client, run_on_processes
+from napari_sam.jobs.tile_task import TileJob, check_shareable, find_tile_by_name
+from napari_sam.jobs.write_objects import ObjectDetails, write_objects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,36 +46,37 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.automatic.grid_settings import GridSettings
+    from napari_sam.engine.automatic.object_finder import ObjectFinder
+    from napari_sam.jobs.process_pool import TaskPool
     from napari_sam.predictor import Predictor
     from src_models.watershed_settings import WatershedSettings
 
-
-_running: weakref.WeakSet[LabelStore] = weakref.WeakSet()
-_running_lock = threading.Lock()
+_stores_in_use: weakref.WeakSet[LabelStore] = weakref.WeakSet()
+_stores_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
 class EverythingReport:
-    """What a run found.
+    """Result of `segment_everything`.
 
     Attributes
     ----------
     method : str
         "grid" or "dense".
     objects : int
-        How many objects have pixels.
+        Number of objects that have pixels.
     first_label : int
-        Id of the first; those of the run follow.
+        Id of the first object; the others follow.
     tiles : int
-        How many tiles were looked at, at all factors.
+        Number of tiles at all factors.
     failed : list of TileFailure
-        Tiles that could not be done; what they hide can be found later by a run on their region.
+        Tiles that failed; segment their region again to find the objects there.
     factors : list of int
         Level-0 pixels per pixel of the labels as they were found, finest first.
     seconds : dict of str to float
-        Time for finding, joining and writing, in this call.
+        Time for "find", "join" and "write" in this call.
     labels : LabelStore
-        Where the objects are, open for writing.
+        The store with the objects, open for writing.
     """
 
     method: str
@@ -91,7 +95,7 @@ def segment_everything(  # noqa: PLR0913 - the public contract
     output: LabelStore | str | Path | None = None,
     method: str = "auto",
     *,
-    region: Box | None = None,
+    region: tuple[int, int, int, int] | None = None,
     diameter_px: float | None = None,
     level: int | None = None,
     side: int | None = None,
@@ -100,6 +104,7 @@ def segment_everything(  # noqa: PLR0913 - the public contract
     coarser: bool | None = None,
     overlap: str = "keep",
     category: str | None = None,
+    settings: EverythingSettings | None = None,
     resume: bool | None = None,
     client: Any = None,
     workers: int = 1,
@@ -107,59 +112,61 @@ def segment_everything(  # noqa: PLR0913 - the public contract
     on_tile: Callable[[Box, NDArray[np.uint32]], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> EverythingReport:
-    """Find all objects of an image, however large it is.
+    """Find all objects of an image of any size.
 
-    The image is cut into overlapping tiles; objects that neighbouring tiles agree on become one, and are drawn across
-    the border in one piece. What is larger than a tile is looked for at coarser levels. The result does not depend on
-    the order of tiles or the number of workers. Each finished tile is on disk: a run that was cancelled or killed goes
-    on with ``resume=True``, and ends with the same labels.
+    The image is cut into overlapping tiles. Objects that neighbouring tiles agree on are merged and drawn across the
+    border in one piece; objects larger than a tile are searched at coarser levels. The result does not depend on the
+    order of the tiles or the number of workers. Each finished tile is on disk: after cancellation or a crash, the same
+    call with ``resume=True`` continues and ends with the same labels.
 
     Parameters
     ----------
     image
         Whatever `open_image` accepts.
     predictor : Predictor, str or Path
-        A predictor, whose own image stays as it is, or the name or file of a model.
+        A predictor, whose own image is not changed, or the name or file of a model.
     output : LabelStore or path, optional
-        Where the objects go; a store is made at a path where there is none. Without it they go to a temporary store,
+        Where the objects are written; a store is created at a path that does not exist. By default a temporary store,
         deleted when the process ends.
     method : {"auto", "grid", "dense"}
-        Points on a grid, as SAM's automatic mask generator, or the dense decoder. Auto takes dense where the model
-        has such a decoder.
+        Prompt with a grid of points, as SAM's automatic mask generator does, or run the dense decoder. "auto" takes
+        "dense" if the model has a dense decoder.
     region : (int, int, int, int), optional
         (y0, x0, y1, x1) in level-0 pixels, half-open; the whole image by default.
     diameter_px : float, optional
-        Typical diameter of the objects, level-0 pixels: decides how far the image is magnified or reduced.
+        Typical object diameter in level-0 pixels; it sets the magnification.
     level : int, optional
-        Instead: reduce the image 2 ** level times along each axis.
+        Reduce the image 2 ** level times along each axis, instead of `diameter_px`.
     side : int, optional
-        Instead: how many level-0 pixels a window of the network shows. Without any of these the dense mode looks at
-        some samples in several magnifications and takes the one it is surest in; the grid mode takes full resolution.
+        Level-0 pixels that one window of the network covers, instead of `diameter_px` and `level`. Without any of the
+        three, dense mode estimates the magnification from samples of the image, and grid mode uses full resolution.
     grid : GridSettings, optional
-        Of the grid mode.
+        Settings of grid mode; those of the model by default.
     watershed : WatershedSettings, optional
-        Of the dense mode; by default those of the model.
+        Settings of dense mode; those of the model by default.
     coarser : bool, optional
-        Also look at coarser levels, for objects larger than half a window; by default unless a diameter is given.
+        Also search coarser levels for objects larger than half a window; by default only without `diameter_px`.
     overlap : {"keep", "replace"}
-        Whether objects that the store has already keep their pixels. With "keep", a found object that is half covered
-        by them is left out.
+        "keep" leaves existing objects their pixels and drops new objects that are half covered by them; "replace"
+        gives the pixels to the new objects.
     category : str, optional
-        What kind of objects they are.
+        Category of the new objects.
+    settings : EverythingSettings, optional
+        All arguments from `method` to `category` in one object, instead of them.
     resume : bool, optional
-        True goes on with a run of the same settings that lies unfinished in the output; False drops such a run. By
-        default one is an error, so that nothing is lost.
+        True continues an unfinished run of the same settings in the output, False drops it. By default an unfinished
+        run is an error, so that nothing is lost.
     client : distributed.Client, optional
-        Workers of this cluster find the objects; they must reach image, model and output by the same paths.
+        Cluster whose workers find the objects; they must reach image, model and output by the same paths.
     workers : int
-        Without a client: so many processes on this machine; 1 is this process.
+        Processes on this machine, if there is no client; 1 is this process.
     progress : callable, optional
-        Called with steps done and their number.
+        Called with the number of steps done and of all steps.
     on_tile : callable, optional
-        Called with the box (level-0 pixels) and labels (h, w) of each tile that was found, with preliminary ids; from
-        other threads. Only at the finest factor.
+        Called with box (level-0 pixels) and labels (h, w) of each tile of the finest factor, with preliminary ids;
+        from other threads.
     cancelled : callable, optional
-        Asked between the steps; when it returns True the work stops.
+        Polled between the steps; the work stops when it returns True.
 
     Returns
     -------
@@ -168,17 +175,17 @@ def segment_everything(  # noqa: PLR0913 - the public contract
     Raises
     ------
     SettingsError
-        If an argument means nothing, or an unfinished run lies in the output.
+        If an argument is not allowed, or there is an unfinished run in the output.
     PromptError
-        If the region lies outside the image, or the model cannot do the method.
+        If the region lies outside the image, or the model does not support the method.
     ImageError
         If the image cannot be opened.
     StoreError
-        If the disk fails, or not one tile could be done; tiles that were done are kept.
+        If the disk fails, or every tile fails; finished tiles are kept.
     LabelsError
         If the ids of the store are used up.
     CancelledError
-        If `cancelled` said so; tiles that were done are kept.
+        If `cancelled()` returned True; finished tiles are kept.
 
     Examples
     --------
@@ -187,153 +194,198 @@ def segment_everything(  # noqa: PLR0913 - the public contract
     >>> report = ns.segment_everything(nuclei())  # doctest: +SKIP
     >>> report.labels.table()                       # doctest: +SKIP
     """
-    coarser = diameter_px is None if coarser is None else bool(coarser)
-    wish = _Wish(method, region, side, diameter_px, level, grid, watershed, coarser, overlap, category)
-    _check_process(workers)
-    _check(wish)
-    workers = whole_number("workers", workers, 1)
+    options = RunOptions(resume, client, workers, progress, on_tile, cancelled)
+    keywords = {
+        "method": method,
+        "region": None if region is None else tuple(region),
+        "diameter_px": diameter_px,
+        "level": level,
+        "side": side,
+        "grid": grid,
+        "watershed": watershed,
+        "coarser": None if coarser is None else bool(coarser),
+        "overlap": overlap,
+        "category": category,
+    }
+    return segment_image(image, predictor, output, settings_from(EverythingSettings, settings, keywords), options)
+
+
+def segment_image(
+    image: Any,
+    predictor: Predictor | str | Path,
+    output: LabelStore | str | Path | None,
+    settings: EverythingSettings,
+    options: RunOptions,
+    build_finder: Callable[[FinderSpec, Predictor], ObjectFinder] = FinderSpec.build,
+) -> EverythingReport:
+    """Find all objects of an image; `segment_everything` with its arguments in two objects.
+
+    Parameters
+    ----------
+    image, predictor, output
+        As in `segment_everything`.
+    settings : EverythingSettings
+        What to find, and how.
+    options : RunOptions
+        How to carry it out.
+    build_finder : callable
+        Makes the finder of this process.
+    """
     source = image if isinstance(image, Image) else open_image(image)
-    own = predictor_for(predictor, source)
-    wish = replace(wish, method=choose_method(method, own), region=check_region(region, source.shape, most_px=None))
-    wish.shown(own)  # before a store is made for what makes no sense
-    if client is not None or workers > 1:
-        check_shareable(own)
-        check_client(client)
-    store, made = output_store(output, source)
+    own_predictor = predictor_for_image(predictor, source)
+    settings = replace(
+        settings,
+        method=choose_method(settings.method, own_predictor),
+        region=check_region(settings.region, source.shape, most_px=None),  # type: ignore[arg-type]
+    )
+    choose_side(settings, own_predictor)  # fails before a store is created
+    if options.is_distributed:
+        check_shareable(own_predictor)
+    if options.client is not None:
+        check_client(options.client)
+    store, created = output_store(output, source)
     started = False
     try:
-        with _alone(store):
-            job = _Job(own, store, wish, resume, cancelled)
-            steps = Steps(progress, job.run, on_tile)
+        with _exclusive(store):
             times = [time.perf_counter()]
+            job = _plan_job(own_predictor, store, settings, options, build_finder)
             started = True
-            if not job.run.merged:
-                steps.show_done()
-                job.find(client, workers, steps, cancelled)
-            times.append(time.perf_counter())
-            scene = job.run.join(job.spec.side)
-            times.append(time.perf_counter())
-            job.run.write(scene, own.model, category, steps, cancelled)
-            times.append(time.perf_counter())
-            job.run.files.clear()
+            labels = job.carry_out(options, times)
     except BaseException:
-        leave(store, output, delete=made and not started)
+        close_after_error(store, output, delete=created and not started)
         raise
-    parts = ("find", "join", "write")
-    seconds = {name: b - a for name, (a, b) in zip(parts, itertools.pairwise(times), strict=True)}
-    run, plan = job.run, job.plan
+    seconds = [stop - start for start, stop in itertools.pairwise(times)]
+    objects, first_label = store.journal.objects.count_between(labels.start, labels.stop - 1)
     return EverythingReport(
-        wish.method, run.objects(), run.first_label, len(plan.tiles), run.failed, plan.factors, seconds, store
+        settings.method,
+        objects,
+        labels.start if first_label is None else first_label,  # objects without pixels keep their ids
+        len(job.run.plan.tiles),
+        job.run.failed,
+        job.run.plan.factors,
+        dict(zip(("find", "join", "write"), seconds, strict=True)),
+        store,
     )
 
 
 @dataclass(frozen=True)
-class _Wish:
-    """What the caller asked for; as `segment_everything`."""
+class _ImageJob:
+    """A planned run with its finder."""
 
-    method: str
-    region: Box | None
-    side: int | None
-    diameter_px: float | None
-    level: int | None
-    grid: GridSettings | None
-    watershed: WatershedSettings | None
-    coarser: bool
-    overlap: str
-    category: str | None
+    predictor: Predictor
+    settings: EverythingSettings
+    spec: FinderSpec
+    finder: ObjectFinder
+    run: ImageRun
 
-    def shown(self, predictor: Predictor) -> int | None:
-        """Level-0 pixels that a window is to show; None if that is to be found out."""
-        points = 32 if self.grid is None else self.grid.points_per_side
-        return self.side or choose_side(self.method, predictor, self.diameter_px, self.level, points)
+    def carry_out(self, options: RunOptions, times: list[float]) -> range:
+        """Find, merge and write the objects; adds the time after each part, and returns their ids."""
+        progress = RunProgress(self.run, options.progress, options.on_tile)
+        times[:] = [time.perf_counter()]
+        if not self.run.merged:
+            progress.preview_done()
+            self._find(options, progress)
+        times.append(time.perf_counter())
+        objects = self.run.merge(self.spec.side)
+        times.append(time.perf_counter())
+        details = ObjectDetails(self.predictor.model, self.settings.category)
+        labels = write_objects(self.run, objects, details, progress.tile_written, options.cancelled)
+        times.append(time.perf_counter())
+        self.run.finish()
+        return labels
 
-
-class _Job:
-    """One call: which windows, which tiles, and the run on disk they belong to."""
-
-    def __init__(
-        self,
-        predictor: Predictor,
-        store: LabelStore,
-        wish: _Wish,
-        resume: bool | None,
-        cancelled: Callable[[], bool] | None,
-    ) -> None:
-        self.predictor = predictor
-        shape, box = predictor.image.shape, wish.region or Box(0, 0, *predictor.image.shape)
-        shown = wish.shown(predictor)
-        if shown is None and resume:  # what was seen then is not to be looked for again
-            shown = ((unfinished_run(store) or {}).get("call") or {}).get("side")
-        if shown is None:
-            shown = estimate_side(predictor, box, wish.watershed, cancelled)
-        side, finest = split_side(shown, predictor.img_size)
-        grid = {} if wish.grid is None else asdict(wish.grid)
-        self.spec = FinderSpec(wish.method, side, grid, None if wish.watershed is None else asdict(wish.watershed))
-        self.plan = plan_run(self.spec, box, shape, choose_factors(shape, side, finest, wish.coarser))
-        self.finder = self.spec.build(predictor)
-        about = about_run(predictor, self.finder, self.plan, wish.overlap, wish.category)
-        call = {**asdict(wish), "region": list(box), "side": shown, "diameter_px": None, "level": None}
-        self.run = Run(store, self.plan, {**about, "call": call}, resume)  # the call: for a script that does it again
-
-    def find(self, client: Any, workers: int, steps: Steps, cancelled: Callable[[], bool] | None) -> None:
-        """Find the objects of the tiles that are not done."""
-        run = self.run
-        if client is None and workers == 1:
-            find_tiles(self.finder, run.missing(), run.files, steps.found, cancelled)
+    def _find(self, options: RunOptions, progress: RunProgress) -> None:
+        """Find the objects of the tiles that are missing, here or in other processes."""
+        run, missing = self.run, self.run.missing()
+        if not options.is_distributed:
+            find_tiles(self.finder, missing, run.files, progress.tile_finished, options.cancelled)
         else:
-            work = Work.of(run.files.folder, self.predictor, self.spec, self.plan)
-            names = [tile.name for _, tile in run.missing()]
-            if client is None:
-                run_on_processes(work, names, workers, steps.named, cancelled)
-            else:
-                run_on_client(client, work, names, steps.named, cancelled)
+            text = TileJob.of(run.files.folder, self.predictor, self.spec, run.plan).as_json()
+            function = partial(find_tile_by_name, text)
+            _pool(options).run(function, [tile.name for _, tile in missing], progress, options.cancelled)
         run.check_failures()
 
 
+def _pool(options: RunOptions) -> TaskPool:
+    """Return the pool that runs tiles in other processes, whose threads share the processor."""
+    if options.client is not None:
+        return DaskPool(options.client)
+    return ProcessPool(options.workers, threads=max(1, (os.cpu_count() or 1) // options.workers))
+
+
+def _plan_job(
+    predictor: Predictor,
+    store: LabelStore,
+    settings: EverythingSettings,
+    options: RunOptions,
+    build_finder: Callable[[FinderSpec, Predictor], ObjectFinder],
+) -> _ImageJob:
+    """Choose the windows, cut the region into tiles, and open the run in the store."""
+    shape = predictor.image.shape
+    region = Box(*settings.region) if settings.region is not None else Box(0, 0, *shape)
+    window_side = _window_side(predictor, store, settings, region, options)
+    side, finest = split_side(window_side, predictor.img_size)
+    grid = {} if settings.grid is None else asdict(settings.grid)
+    watershed = None if settings.watershed is None else asdict(settings.watershed)
+    spec = FinderSpec(settings.method, side, grid, watershed)
+    plan = plan_run(spec, region, shape, choose_factors(shape, side, finest, settings.searches_coarser))
+    finder = build_finder(spec, predictor)
+    asked = {
+        **describe_run(predictor, finder, plan, settings.overlap, settings.category),
+        "call": _repeatable_call(settings, region, window_side),
+    }
+    return _ImageJob(predictor, settings, spec, finder, ImageRun(store, plan, asked, options.resume))
+
+
+def _window_side(
+    predictor: Predictor, store: LabelStore, settings: EverythingSettings, region: Box, options: RunOptions
+) -> int:
+    """Return the level-0 pixels that one window covers; a run that is continued is not estimated again."""
+    side = choose_side(settings, predictor)
+    if side is None and options.resume:
+        side = ((unfinished_run(store) or {}).get("call") or {}).get("side")
+    if side is None:
+        side = estimate_side(predictor, region, settings.watershed, options.cancelled)
+    return side
+
+
+def _repeatable_call(settings: EverythingSettings, region: Box, window_side: int) -> dict[str, Any]:
+    """Return the keywords of `segment_everything` with which a script repeats the run."""
+    resolved: dict[str, Any] = {
+        "region": list(region),
+        "side": window_side,
+        "coarser": settings.searches_coarser,
+        "diameter_px": None,
+        "level": None,
+    }
+    return {**asdict(settings), **resolved}
+
+
 def unfinished_run(labels: LabelStore | str | Path) -> dict[str, Any] | None:
-    """What lies unfinished in a store: its settings, and ``tiles_done`` of ``tiles``; None if nothing does.
+    """Return settings and progress of the unfinished run in a store, or None if there is none.
 
     Parameters
     ----------
     labels : LabelStore or path
         The store.
+
+    Returns
+    -------
+    dict or None
+        The settings, ``tiles_done`` and ``tiles``.
     """
-    path = labels.path if isinstance(labels, LabelStore) else Path(labels).expanduser()
-    files = TileFiles(path / UNFINISHED)
-    found = files.description()
-    return None if found is None else {**found["about"], "tiles": found["tiles"], "tiles_done": len(files.done())}
-
-
-def _check(wish: _Wish) -> None:
-    """Refuse settings that mean nothing."""
-    if wish.overlap not in ("keep", "replace"):
-        raise SettingsError(f"overlap {wish.overlap!r}: use 'keep' or 'replace'")
-    if wish.region is not None and len(wish.region) != 4:
-        raise PromptError(f"region {wish.region}: give four numbers (y0, x0, y1, x1), level-0 pixels")
-    if wish.side is not None:
-        whole_number("side", wish.side, 1)
-        if wish.level is not None or wish.diameter_px is not None:
-            raise SettingsError(f"side {wish.side}: give neither level nor diameter_px beside it")
-
-
-def _check_process(workers: Any) -> None:
-    """Refuse to begin in a worker process that only wanted to import the caller's script."""
-    if getattr(multiprocessing.current_process(), "_inheriting", False):
-        raise SettingsError(
-            f"workers {workers}: other processes import your script, and so run it again; put the call under "
-            "if __name__ == '__main__':"
-        )
+    return read_unfinished_run(labels.path if isinstance(labels, LabelStore) else Path(labels).expanduser())
 
 
 @contextlib.contextmanager
-def _alone(store: LabelStore) -> Iterator[None]:
-    """Keep a second run off a store."""
-    with _running_lock:
-        if store in _running:
-            raise StoreError(f"{store.path}: a run is writing into this store; wait for it, or cancel it")
-        _running.add(store)
+def _exclusive(store: LabelStore) -> Iterator[None]:
+    """Refuse a second run in the same store."""
+    with _stores_lock:
+        if store in _stores_in_use:
+            raise StoreError(f"{store.path}: a run is writing into this store", remedy="wait for it, or cancel it")
+        _stores_in_use.add(store)
     try:
         yield
     finally:
-        with _running_lock:
-            _running.discard(store)
+        with _stores_lock:
+            _stores_in_use.discard(store)

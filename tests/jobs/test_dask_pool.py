@@ -9,20 +9,6 @@ from tests.jobs import pool_tasks
 distributed = pytest.importorskip("distributed")
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    import dask
-
-    with dask.config.set({"distributed.scheduler.allowed-failures": 1, "distributed.comm.timeouts.connect": "30s"}):
-        made = distributed.LocalCluster(
-            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
-        )
-        client = distributed.Client(made)
-        yield client
-        client.close()
-        made.close()
-
-
 def test_all_tasks_are_run_although_workers_are_killed_ten_times(cluster, tmp_path):
     handler = pool_tasks.Collected()
     DaskPool(cluster).run(partial(pool_tasks.kill_process_ten_times, str(tmp_path)), ["a", "b", "bad"], handler)

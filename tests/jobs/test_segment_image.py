@@ -12,67 +12,18 @@ import tifffile
 from scipy import ndimage
 
 import napari_sam as ns
-from napari_sam.engine.automatic.object_finder import TileObjects
-from napari_sam.errors import CancelledError, ImageError, LabelsError, SettingsError, StoreError
+from napari_sam.errors import CancelledError, LabelsError, SettingsError, StoreError
 from napari_sam.io.labels.label_store import LabelStore
-from napari_sam.jobs.run_plan import FinderSpec, choose_factors, choose_side
-from napari_sam.jobs.segment_image import UNFINISHED, segment_everything, unfinished_run
+from napari_sam.jobs.image_run import UNFINISHED
+from napari_sam.jobs.segment_image import segment_everything, unfinished_run
 from napari_sam.samples import nuclei
-
-
-class Bright:
-    """Finds what is bright: connected pixels above 0, perfectly, in windows of 64 pixels."""
-
-    method = "dense"
-    side = 64
-
-    def __init__(self, predictor, fail=lambda region: False):
-        self.image, self.fail = predictor.image, fail
-        self.computed = []
-
-    def settings(self):
-        return {"above": 0}
-
-    def read(self, region, factor):
-        if self.fail(region):
-            raise ImageError("chunk 7 is damaged")
-        y0, x0, y1, x1 = region
-        half = factor // 2
-        return self.image.read(0, y0, x0, y1, x1)[half::factor, half::factor, 0]
-
-    def sees_nothing(self, read):
-        return False
-
-    def compute(self, region, factor, read, cancelled=None):
-        self.computed.append((region, factor))
-        return read
-
-    def finish(self, region, factor, computed):
-        h, w = (-(-(region[a + 2] - region[a]) // factor) for a in (0, 1))
-        padded = np.zeros((h, w), computed.dtype)
-        padded[: computed.shape[0], : computed.shape[1]] = computed
-        labels, count = ndimage.label(padded)
-        scores = np.full(count, 0.9, np.float32)
-        return TileObjects(labels.astype(np.int32), scores, scores)
+from tests.engine.tiny import tiny_predictor
+from tests.jobs.bright_finder import BrightFinder, Segmenter
 
 
 @pytest.fixture
-def bright(monkeypatch):
-    made = []
-
-    def build(self, predictor):
-        made.append(Bright(predictor, getattr(bright_fail, "now", lambda region: False)))
-        return made[-1]
-
-    monkeypatch.setattr(FinderSpec, "build", build)
-    monkeypatch.setattr("napari_sam.jobs.segment_image.choose_side", lambda *_: 64)
-    monkeypatch.setattr("napari_sam.jobs.segment_image.split_side", lambda *_: (64, 1))
-    yield made
-    bright_fail.now = lambda region: False
-
-
-def bright_fail():
-    """Holds which regions fail."""
+def segment():
+    return Segmenter()
 
 
 @pytest.fixture(scope="module")
@@ -98,11 +49,11 @@ def same_objects(found, truth):
     return len(np.unique(pairs[0])) == len(np.unique(pairs[1])) == pairs.shape[1]
 
 
-def test_all_objects_are_written_once_with_their_scores(bright, predictor, tmp_path):
+def test_all_objects_are_written_once_with_their_scores(segment, predictor, tmp_path):
     image = discs()
     truth, count = ndimage.label(image)
     seen = []
-    report = segment_everything(image, predictor, tmp_path / "o.ome.zarr", progress=lambda *a: seen.append(a))
+    report = segment(image, predictor, tmp_path / "o.ome.zarr", progress=lambda *a: seen.append(a))
     with report.labels as labels:
         table = labels.table()
         assert same_objects(labels.array[:, :], truth)
@@ -116,9 +67,9 @@ def test_all_objects_are_written_once_with_their_scores(bright, predictor, tmp_p
     assert [a for a, _ in seen] == sorted(a for a, _ in seen)
 
 
-def test_a_run_is_one_step_of_undo_and_of_redo(bright, predictor, tmp_path):
+def test_a_run_is_one_step_of_undo_and_of_redo(segment, predictor, tmp_path):
     image = discs()
-    labels = segment_everything(image, predictor, tmp_path / "o.ome.zarr").labels
+    labels = segment(image, predictor, tmp_path / "o.ome.zarr").labels
     first = labels.array[:, :]
     labels.undo()
     assert len(labels) == 0
@@ -129,48 +80,48 @@ def test_a_run_is_one_step_of_undo_and_of_redo(bright, predictor, tmp_path):
     labels.close()
 
 
-def test_a_region_leaves_the_rest_alone_and_a_second_run_adds_only_what_is_new(bright, predictor, tmp_path):
+def test_a_region_leaves_the_rest_alone_and_a_second_run_adds_only_what_is_new(segment, predictor, tmp_path):
     image = discs()
     _, count = ndimage.label(image)
     region = (100, 50, 417, 600)
-    labels = segment_everything(image, predictor, tmp_path / "o.ome.zarr", region=region).labels
+    labels = segment(image, predictor, tmp_path / "o.ome.zarr", region=region).labels
     found = labels.array[:, :]
     inside = np.zeros(image.shape, bool)
     inside[100:417, 50:600] = True
     assert not found[~inside].any()
     assert ((found > 0) == (image > 0))[inside].all()
     before = len(labels)
-    report = segment_everything(image, predictor, labels)
+    report = segment(image, predictor, labels)
     assert report.first_label == before + 1
     assert report.objects < count
     np.testing.assert_array_equal(labels.array[:, :][inside], found[inside])
     labels.close()
 
 
-def test_existing_objects_keep_their_pixels_or_give_them_up(bright, predictor, tmp_path):
+def test_existing_objects_keep_their_pixels_or_give_them_up(segment, predictor, tmp_path):
     image = np.zeros((200, 200), np.uint8)
     image[50:60, 50:70] = 9
     for overlap, expected in (("keep", {7: 40, 8: 160}), ("replace", {8: 200})):
         with LabelStore.create(tmp_path / f"{overlap}.ome.zarr", shape=(200, 200)) as labels:
             labels.paint(np.full((10, 4), 7), (50, 50))
-            segment_everything(image, predictor, labels, overlap=overlap)
+            segment(image, predictor, labels, overlap=overlap)
             values, counts = np.unique(labels.array[:, :], return_counts=True)
             assert dict(zip(values.tolist()[1:], counts.tolist()[1:], strict=True)) == expected
 
 
-def test_an_object_that_is_there_already_is_not_found_again(bright, predictor, tmp_path):
+def test_an_object_that_is_there_already_is_not_found_again(segment, predictor, tmp_path):
     image = np.zeros((200, 200), np.uint8)
     image[50:60, 50:70] = 9
     with LabelStore.create(tmp_path / "o.ome.zarr", shape=(200, 200)) as labels:
         labels.paint(np.full((10, 12), 7), (50, 50))
-        report = segment_everything(image, predictor, labels)
+        report = segment(image, predictor, labels)
         assert report.objects == 0
         assert len(labels) == 1
 
 
-def test_a_cancelled_run_resumes_to_the_same_labels_without_finding_a_tile_twice(bright, predictor, tmp_path):
+def test_a_cancelled_run_resumes_to_the_same_labels_without_finding_a_tile_twice(segment, predictor, tmp_path):
     image = discs()
-    whole = segment_everything(image, predictor, tmp_path / "a.ome.zarr").labels
+    whole = segment(image, predictor, tmp_path / "a.ome.zarr").labels
     asked = []
 
     def cancelled():
@@ -178,34 +129,34 @@ def test_a_cancelled_run_resumes_to_the_same_labels_without_finding_a_tile_twice
         return len(asked) > 7
 
     with pytest.raises(CancelledError):
-        segment_everything(image, predictor, tmp_path / "b.ome.zarr", cancelled=cancelled)
+        segment(image, predictor, tmp_path / "b.ome.zarr", cancelled=cancelled)
     about = unfinished_run(tmp_path / "b.ome.zarr")
     assert 0 < about["tiles_done"] < about["tiles"]
     with pytest.raises(SettingsError, match="resume=True"):
-        segment_everything(image, predictor, tmp_path / "b.ome.zarr")
-    with pytest.raises(SettingsError, match="overlap 'keep', now 'replace'"):
-        segment_everything(image, predictor, tmp_path / "b.ome.zarr", resume=True, overlap="replace")
-    first = {r for r, _ in bright[1].computed}
+        segment(image, predictor, tmp_path / "b.ome.zarr")
+    with pytest.raises(SettingsError, match="overlap 'keep', but overlap is 'replace'"):
+        segment(image, predictor, tmp_path / "b.ome.zarr", resume=True, overlap="replace")
+    first = {r for r, _ in segment.finders[1].computed}
     shown = np.zeros(image.shape, np.uint32)
 
     def on_tile(box, labels):
         shown[box[0] : box[2], box[1] : box[3]] = labels
 
-    labels = segment_everything(image, predictor, tmp_path / "b.ome.zarr", resume=True, on_tile=on_tile).labels
+    labels = segment(image, predictor, tmp_path / "b.ome.zarr", resume=True, on_tile=on_tile).labels
     np.testing.assert_array_equal(shown > 0, image > 0)
     np.testing.assert_array_equal(labels.array[:, :], whole.array[:, :])
-    assert len({r for r, _ in bright[-1].computed} & first) <= 4  # those in hand when it was cancelled
+    assert len({r for r, _ in segment.finders[-1].computed} & first) <= 4  # those in hand when it was cancelled
     assert unfinished_run(labels) is None
     whole.close()
     labels.close()
 
 
-def test_a_run_cancelled_while_writing_resumes_to_the_same_labels(bright, predictor, tmp_path):
+def test_a_run_cancelled_while_writing_resumes_to_the_same_labels(segment, predictor, tmp_path):
     image = discs()
-    whole = segment_everything(image, predictor, tmp_path / "a.ome.zarr").labels
+    whole = segment(image, predictor, tmp_path / "a.ome.zarr").labels
     tiles = []
     with pytest.raises(CancelledError, match="written"):
-        segment_everything(
+        segment(
             image,
             predictor,
             tmp_path / "b.ome.zarr",
@@ -216,7 +167,7 @@ def test_a_run_cancelled_while_writing_resumes_to_the_same_labels(bright, predic
     assert 0 < len(labels) < len(whole)
     free = np.argwhere(~ndimage.binary_dilation(image > 0, iterations=3))[0]
     labels.paint([[labels.next_label]], tuple(free))  # somebody works on meanwhile
-    segment_everything(image, predictor, labels, resume=True)
+    segment(image, predictor, labels, resume=True)
     found = labels.array[:, :]
     found[tuple(free)] = 0
     np.testing.assert_array_equal(found, whole.array[:, :])
@@ -224,19 +175,19 @@ def test_a_run_cancelled_while_writing_resumes_to_the_same_labels(bright, predic
     labels.close()
 
 
-def test_an_unfinished_run_can_be_dropped(bright, predictor, tmp_path):
+def test_an_unfinished_run_can_be_dropped(segment, predictor, tmp_path):
     image = discs()
     with pytest.raises(CancelledError):
-        segment_everything(image, predictor, tmp_path / "b.ome.zarr", cancelled=lambda: True)
-    report = segment_everything(image, predictor, tmp_path / "b.ome.zarr", resume=False)
+        segment(image, predictor, tmp_path / "b.ome.zarr", cancelled=lambda: True)
+    report = segment(image, predictor, tmp_path / "b.ome.zarr", resume=False)
     assert report.objects == ndimage.label(image)[1]
     report.labels.close()
 
 
-def test_a_tile_that_cannot_be_read_is_named_and_the_rest_is_done(bright, predictor, tmp_path):
+def test_a_tile_that_cannot_be_read_is_named_and_the_rest_is_done(segment, predictor, tmp_path):
     image = discs()
-    bright_fail.now = lambda region: region[0] < 330 < region[2] and region[1] < 330 < region[3]
-    report = segment_everything(image, predictor, tmp_path / "o.ome.zarr", coarser=False)
+    segment.fails = lambda region: region[0] < 330 < region[2] and region[1] < 330 < region[3]
+    report = segment(image, predictor, tmp_path / "o.ome.zarr", coarser=False)
     assert report.failed
     assert all(f.reason == "chunk 7 is damaged" for f in report.failed)
     bad = np.zeros(image.shape, bool)
@@ -249,47 +200,47 @@ def test_a_tile_that_cannot_be_read_is_named_and_the_rest_is_done(bright, predic
     report.labels.close()
 
 
-def test_no_tile_at_all_is_an_error(bright, predictor, tmp_path):
-    bright_fail.now = lambda region: True
+def test_no_tile_at_all_is_an_error(segment, predictor, tmp_path):
+    segment.fails = lambda region: True
     with pytest.raises(StoreError, match=r"not one of .* tiles.*chunk 7 is damaged"):
-        segment_everything(discs(), predictor, tmp_path / "o.ome.zarr")
+        segment(discs(), predictor, tmp_path / "o.ome.zarr")
 
 
-def test_an_image_without_objects_gives_an_empty_store(bright, predictor, tmp_path):
-    report = segment_everything(np.zeros((300, 300), np.uint8), predictor, tmp_path / "o.ome.zarr")
+def test_an_image_without_objects_gives_an_empty_store(segment, predictor, tmp_path):
+    report = segment(np.zeros((300, 300), np.uint8), predictor, tmp_path / "o.ome.zarr")
     assert (report.objects, len(report.labels)) == (0, 0)
     assert not report.labels.can_undo
     report.labels.close()
 
 
-def test_one_object_over_everything_is_one(bright, predictor, tmp_path):
-    report = segment_everything(np.full((500, 900), 7, np.uint8), predictor, tmp_path / "o.ome.zarr")
+def test_one_object_over_everything_is_one(segment, predictor, tmp_path):
+    report = segment(np.full((500, 900), 7, np.uint8), predictor, tmp_path / "o.ome.zarr")
     assert report.objects == 1
     assert (report.labels.array[:, :] == 1).all()
     report.labels.close()
 
 
-def test_more_objects_than_16_bits_count(bright, predictor, tmp_path):
+def test_more_objects_than_16_bits_count(segment, predictor, tmp_path):
     image = np.zeros((1100, 1100), np.uint8)
     image[::4, ::4] = 1
-    report = segment_everything(image, predictor, tmp_path / "o.ome.zarr", coarser=False)
+    report = segment(image, predictor, tmp_path / "o.ome.zarr", coarser=False)
     assert report.objects == 275 * 275 > 65535
     found = report.labels.array[:, :]
     assert len(np.unique(found)) == 275 * 275 + 1
     report.labels.close()
 
 
-def test_ids_that_run_out_are_an_error_and_nothing_wraps(bright, predictor, tmp_path):
+def test_ids_that_run_out_are_an_error_and_nothing_wraps(segment, predictor, tmp_path):
     image = discs()
     with LabelStore.create(tmp_path / "o.ome.zarr", shape=image.shape) as labels:
         labels.paint([[2**32 - 5]], (0, 0))
         before = labels.array[:, :]
         with pytest.raises(LabelsError, match="4294967295"):
-            segment_everything(image, predictor, labels)
+            segment(image, predictor, labels)
         np.testing.assert_array_equal(labels.array[:, :], before)
 
 
-def test_partial_results_are_told_while_tiles_are_found(bright, predictor, tmp_path):
+def test_partial_results_are_told_while_tiles_are_found(segment, predictor, tmp_path):
     image = discs()
     canvas = np.zeros(image.shape, np.uint32)
     lock = threading.Lock()
@@ -298,31 +249,30 @@ def test_partial_results_are_told_while_tiles_are_found(bright, predictor, tmp_p
         with lock:
             canvas[box[0] : box[2], box[1] : box[3]] = labels
 
-    segment_everything(image, predictor, tmp_path / "o.ome.zarr", on_tile=on_tile).labels.close()
+    segment(image, predictor, tmp_path / "o.ome.zarr", on_tile=on_tile).labels.close()
     np.testing.assert_array_equal(canvas > 0, image > 0)
 
 
-def test_a_reduced_level_still_gives_labels_of_the_full_size(bright, predictor, tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_sam.jobs.segment_image.split_side", lambda *_: (64, 4))
+def test_a_reduced_level_still_gives_labels_of_the_full_size(segment, tmp_path):
     image = np.zeros((701, 803), np.uint8)
     yy, xx = np.ogrid[:701, :803]
     for y, x, r in ((100, 120, 40), (400, 330, 90), (640, 700, 60)):
         image[(yy - y) ** 2 + (xx - x) ** 2 <= r**2] = 1
-    report = segment_everything(image, predictor, tmp_path / "o.ome.zarr")
+    report = segment(image, tiny_predictor(), tmp_path / "o.ome.zarr", side=256)
     found = report.labels.array[:, :] > 0
     assert report.objects == 3
     assert (found & (image > 0)).sum() / (found | (image > 0)).sum() > 0.97
     report.labels.close()
 
 
-def test_the_predictors_own_image_stays(bright, predictor, tmp_path):
+def test_the_predictors_own_image_stays(segment, predictor, tmp_path):
     predictor.set_image(np.zeros((50, 60), np.uint8))
-    segment_everything(discs(200, 5), predictor, tmp_path / "o.ome.zarr").labels.close()
+    segment(discs(200, 5), predictor, tmp_path / "o.ome.zarr").labels.close()
     assert predictor.image.shape == (50, 60)
 
 
-def test_a_temporary_store_goes_with_its_last_user(bright, predictor):
-    report = segment_everything(discs(200, 5), predictor)
+def test_a_temporary_store_goes_with_its_last_user(segment, predictor):
+    report = segment(discs(200, 5), predictor)
     path = report.labels.path
     assert path.exists()
     report.labels.close()
@@ -333,48 +283,29 @@ def test_a_temporary_store_goes_with_its_last_user(bright, predictor):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"method": "magic"}, "method 'magic'"),
-        ({"overlap": "erase"}, "overlap 'erase'"),
-        ({"workers": 0}, "workers 0"),
+        ({"method": "magic"}, "method is 'magic'"),
+        ({"overlap": "erase"}, "overlap is 'erase'"),
+        ({"workers": 0}, "workers is 0"),
         ({"region": (0, 0, 0, 5)}, "region"),
         ({"region": (900, 900, 950, 950)}, "outside the image"),
         ({"client": "tcp://nobody"}, "file or URL"),
     ],
 )
-def test_what_makes_no_sense_is_refused(bright, predictor, tmp_path, options, words):
+def test_what_makes_no_sense_is_refused(segment, predictor, tmp_path, options, words):
     with pytest.raises(ns.errors.NapariSamError, match=words):
-        segment_everything(discs(200, 5), predictor, tmp_path / "o.ome.zarr", **options)
+        segment(discs(200, 5), predictor, tmp_path / "o.ome.zarr", **options)
 
 
-def test_sides_and_factors_are_worked_out_from_the_diameter():
-    class Fake:
-        img_size = 512
-        image = np.zeros((9000, 9000))
-
-    assert choose_side("dense", Fake, None, None, 32) is None
-    assert choose_side("grid", Fake, None, None, 32) == 512
-    assert choose_side("dense", Fake, 80, None, 32) == 512
-    assert choose_side("dense", Fake, 320, None, 32) == 2048
-    assert choose_side("grid", Fake, 32, None, 32) == 512
-    assert choose_side("dense", Fake, None, 3, 32) == 4096
-    assert choose_factors((512, 512), 512, 1, coarser=True) == (1,)
-    assert choose_factors((513, 20), 512, 1, coarser=True) == (1, 4)
-    with pytest.raises(SettingsError, match="one of them"):
-        choose_side("dense", Fake, 30, 2, 32)
-    with pytest.raises(SettingsError, match="diameter_px -3"):
-        choose_side("dense", Fake, -3, None, 32)
-
-
-def test_a_job_killed_at_any_moment_resumes_to_the_same_bytes(bright, predictor, tmp_path):
+def test_a_job_killed_at_any_moment_resumes_to_the_same_bytes(segment, predictor, tmp_path):
     path = tmp_path / "image.tif"
     tifffile.imwrite(path, discs())
-    whole = segment_everything(path, predictor, tmp_path / "whole.ome.zarr").labels
+    whole = segment(path, predictor, tmp_path / "whole.ome.zarr").labels
     expected, table = whole.array[:, :], whole.table().drop(columns="created")
     whole.close()
     out = tmp_path / "killed.ome.zarr"
     for step in (5, 8, 9, 3):  # while tiles are found, and while they are written
         killed = subprocess.run(
-            [sys.executable, "-m", "tests.jobs.everything_stubs", str(path), str(out), str(step)],
+            [sys.executable, "-m", "tests.jobs.bright_finder", str(path), str(out), str(step)],
             cwd=Path(__file__).parents[2],
             env={**os.environ, "OMP_NUM_THREADS": "1"},
             capture_output=True,
@@ -382,7 +313,7 @@ def test_a_job_killed_at_any_moment_resumes_to_the_same_bytes(bright, predictor,
             check=False,
         )
         assert killed.returncode == -signal.SIGKILL, killed.stderr
-    labels = segment_everything(path, predictor, out, resume=True).labels
+    labels = segment(path, predictor, out, resume=True).labels
     np.testing.assert_array_equal(labels.array[:, :], expected)
     assert labels.table().drop(columns="created").equals(table)
     for k, level in enumerate(labels.levels):
@@ -392,9 +323,9 @@ def test_a_job_killed_at_any_moment_resumes_to_the_same_bytes(bright, predictor,
     labels.close()
 
 
-def test_a_full_disk_keeps_what_was_done(bright, predictor, tmp_path, monkeypatch):
+def test_a_full_disk_keeps_what_was_done(segment, predictor, tmp_path, monkeypatch):
     image = discs()
-    whole = segment_everything(image, predictor, tmp_path / "a.ome.zarr").labels
+    whole = segment(image, predictor, tmp_path / "a.ome.zarr").labels
     written = []
 
     def fsync(handle):
@@ -405,17 +336,17 @@ def test_a_full_disk_keeps_what_was_done(bright, predictor, tmp_path, monkeypatc
     with monkeypatch.context() as full:
         full.setattr("src_models.atomic.os.fsync", fsync)
         with pytest.raises(StoreError, match=r"No space left.*resume=True"):
-            segment_everything(image, predictor, tmp_path / "b.ome.zarr")
+            segment(image, predictor, tmp_path / "b.ome.zarr")
     assert 5 < unfinished_run(tmp_path / "b.ome.zarr")["tiles_done"] < 11
-    labels = segment_everything(image, predictor, tmp_path / "b.ome.zarr", resume=True).labels
+    labels = segment(image, predictor, tmp_path / "b.ome.zarr", resume=True).labels
     np.testing.assert_array_equal(labels.array[:, :], whole.array[:, :])
     whole.close()
     labels.close()
 
 
-def test_a_damaged_tile_file_is_named_with_the_remedy(bright, predictor, tmp_path):
+def test_a_damaged_tile_file_is_named_with_the_remedy(segment, predictor, tmp_path):
     with pytest.raises(CancelledError, match="written"):
-        segment_everything(
+        segment(
             discs(),
             predictor,
             tmp_path / "o.ome.zarr",
@@ -424,7 +355,7 @@ def test_a_damaged_tile_file_is_named_with_the_remedy(bright, predictor, tmp_pat
     victim = sorted((tmp_path / "o.ome.zarr" / UNFINISHED).glob("f1-*.npz"))[3]
     victim.write_bytes(victim.read_bytes()[:100])
     with pytest.raises(StoreError, match=f"{victim.name}: damaged.*delete this file"):
-        segment_everything(discs(), predictor, tmp_path / "o.ome.zarr", resume=True)
+        segment(discs(), predictor, tmp_path / "o.ome.zarr", resume=True)
 
 
 def test_the_script_of_a_store_finds_everything_again(predictor, tmp_path):
@@ -441,8 +372,8 @@ def test_the_script_of_a_store_finds_everything_again(predictor, tmp_path):
         assert again.table().drop(columns="created").equals(table)
 
 
-class Pooled(Bright):
-    """Sees thin things also when the image is reduced, as thick ones."""
+class PooledFinder(BrightFinder):
+    """Sees thin objects as thick ones when the image is reduced."""
 
     def read(self, region, factor):
         y0, x0, y1, x1 = region
@@ -453,11 +384,11 @@ class Pooled(Bright):
         return padded.reshape(h, factor, w, factor).max((1, 3))
 
 
-def stopped_while_writing(image, predictor, out, tiles):
-    """A run that is cancelled when so many tiles are written."""
+def stop_while_writing(segment, image, predictor, out, tiles):
+    """Cancel a run when a number of tiles is written."""
     seen = []
     with pytest.raises(CancelledError, match="written"):
-        segment_everything(
+        segment(
             image,
             predictor,
             out,
@@ -466,15 +397,15 @@ def stopped_while_writing(image, predictor, out, tiles):
         )
 
 
-def test_long_thin_objects_stay_as_the_fine_level_saw_them(bright, predictor, tmp_path, monkeypatch):
-    monkeypatch.setattr(FinderSpec, "build", lambda self, predictor: Pooled(predictor))
+def test_long_thin_objects_keep_the_outline_of_the_fine_level(predictor, tmp_path):
+    segment = Segmenter(PooledFinder)
     image = np.zeros((1100, 1100), np.uint8)
     image[500:505, 100:1000] = image[511:516, 100:1000] = 200
-    with segment_everything(image, predictor, tmp_path / "o.ome.zarr").labels as labels:
+    with segment(image, predictor, tmp_path / "o.ome.zarr").labels as labels:
         assert labels.table()["area_px"].tolist() == [4500, 4500]
 
 
-def test_a_tile_that_vanishes_is_an_error_and_not_an_empty_place(bright, predictor, tmp_path):
+def test_a_tile_that_vanishes_is_an_error_and_not_an_empty_place(segment, predictor, tmp_path):
     out = tmp_path / "o.ome.zarr"
     calls = []
 
@@ -484,13 +415,13 @@ def test_a_tile_that_vanishes_is_an_error_and_not_an_empty_place(bright, predict
             next((out / UNFINISHED).glob("f1-*.npz")).unlink()
 
     with pytest.raises(StoreError, match=r"npz: is missing.*resume=True"):
-        segment_everything(discs(), predictor, out, progress=progress)
-    report = segment_everything(discs(), predictor, out, resume=True)
+        segment(discs(), predictor, out, progress=progress)
+    report = segment(discs(), predictor, out, resume=True)
     assert report.objects == ndimage.label(discs())[1]
     report.labels.close()
 
 
-def test_a_second_run_on_a_store_that_has_one_is_refused(bright, predictor, tmp_path):
+def test_a_second_run_on_a_store_that_has_one_is_refused(segment, predictor, tmp_path):
     image = discs()
     with LabelStore.create(tmp_path / "o.ome.zarr", shape=image.shape) as labels:
         words = []
@@ -498,15 +429,15 @@ def test_a_second_run_on_a_store_that_has_one_is_refused(bright, predictor, tmp_
         def progress(done, total):
             if not words:
                 with pytest.raises(StoreError, match="a run is writing into this store") as raised:
-                    segment_everything(image, predictor, labels, resume=False)
+                    segment(image, predictor, labels, resume=False)
                 words.append(str(raised.value))
 
-        report = segment_everything(image, predictor, labels, progress=progress)
+        report = segment(image, predictor, labels, progress=progress)
         assert words
         assert report.objects == ndimage.label(image)[1]
 
 
-def test_undo_while_a_run_is_written_stops_it_and_nothing_is_mixed(bright, predictor, tmp_path):
+def test_undo_while_a_run_is_written_stops_it_and_nothing_is_mixed(segment, predictor, tmp_path):
     image = discs()
     with LabelStore.create(tmp_path / "o.ome.zarr", shape=image.shape) as labels:
         seen = []
@@ -516,74 +447,74 @@ def test_undo_while_a_run_is_written_stops_it_and_nothing_is_mixed(bright, predi
             if sum(1 for s in seen if s) == 3:
                 labels.undo()
 
-        with pytest.raises(CancelledError, match="undone while it was being written"):
-            segment_everything(image, predictor, labels, progress=progress)
+        with pytest.raises(CancelledError, match="was undone"):
+            segment(image, predictor, labels, progress=progress)
         assert not labels.array[:, :].any()
-        report = segment_everything(image, predictor, labels, resume=True)
+        report = segment(image, predictor, labels, resume=True)
         assert report.objects == ndimage.label(image)[1]
 
 
 @pytest.mark.parametrize("tiles", [1, 4])
-def test_a_dropped_run_takes_its_half_written_objects_along(bright, predictor, tmp_path, tiles):
+def test_a_dropped_run_takes_its_half_written_objects_along(segment, predictor, tmp_path, tiles):
     image = discs()
     out = tmp_path / "o.ome.zarr"
-    stopped_while_writing(image, predictor, out, tiles)
-    with segment_everything(image, predictor, out, resume=False).labels as labels:
+    stop_while_writing(segment, image, predictor, out, tiles)
+    with segment(image, predictor, out, resume=False).labels as labels:
         assert same_objects(labels.array[:, :], ndimage.label(image)[0])
 
 
-def test_a_run_that_others_built_upon_is_not_dropped(bright, predictor, tmp_path):
+def test_a_run_that_others_built_upon_is_not_dropped(segment, predictor, tmp_path):
     out = tmp_path / "o.ome.zarr"
-    stopped_while_writing(discs(), predictor, out, 3)
+    stop_while_writing(segment, discs(), predictor, out, 3)
     with LabelStore.open(out) as labels:
         labels.erase(1)
         with pytest.raises(SettingsError, match="undo those"):
-            segment_everything(discs(), predictor, labels, resume=False)
+            segment(discs(), predictor, labels, resume=False)
 
 
-def test_the_remedy_for_a_damaged_tile_gives_the_whole_result(bright, predictor, tmp_path):
+def test_the_remedy_for_a_damaged_tile_gives_the_whole_result(segment, predictor, tmp_path):
     image = discs()
     out = tmp_path / "o.ome.zarr"
-    stopped_while_writing(image, predictor, out, 4)
+    stop_while_writing(segment, image, predictor, out, 4)
     sorted((out / UNFINISHED).glob("f1-*.npz"))[3].unlink()
-    with segment_everything(image, predictor, out, resume=True).labels as labels:
+    with segment(image, predictor, out, resume=True).labels as labels:
         assert same_objects(labels.array[:, :], ndimage.label(image)[0])
 
 
-def test_an_object_erased_between_two_halves_stays_erased(bright, predictor, tmp_path):
+def test_an_object_erased_between_two_halves_stays_erased(segment, predictor, tmp_path):
     image = np.zeros((700, 700), np.uint8)
     image[100:110, 200:280] = 1
     out = tmp_path / "o.ome.zarr"
-    stopped_while_writing(image, predictor, out, 1)
+    stop_while_writing(segment, image, predictor, out, 1)
     with LabelStore.open(out) as labels:
         labels.erase(1)
-        report = segment_everything(image, predictor, labels, resume=True)
+        report = segment(image, predictor, labels, resume=True)
         assert (report.objects, len(labels)) == (0, 0)
 
 
-def test_another_array_is_not_taken_for_the_same_image(bright, predictor, tmp_path):
+def test_another_array_is_not_taken_for_the_same_image(segment, predictor, tmp_path):
     image = discs()
     with pytest.raises(CancelledError):
-        segment_everything(image, predictor, tmp_path / "o.ome.zarr", cancelled=lambda: True)
-    with pytest.raises(SettingsError, match="but with image"):
-        segment_everything(image[::-1].copy(), predictor, tmp_path / "o.ome.zarr", resume=True)
+        segment(image, predictor, tmp_path / "o.ome.zarr", cancelled=lambda: True)
+    with pytest.raises(SettingsError, match=r"with image .* but image is"):
+        segment(image[::-1].copy(), predictor, tmp_path / "o.ome.zarr", resume=True)
 
 
-def test_ids_in_use_are_not_given_out_again(bright, predictor, tmp_path):
+def test_ids_in_use_are_not_given_out_again(segment, predictor, tmp_path):
     image = discs()
     with LabelStore.create(tmp_path / "o.ome.zarr", shape=image.shape) as labels:
         free = np.argwhere(~ndimage.binary_dilation(image > 0, iterations=3))[:4]
         for label, at in zip((1, 10, 2**32 - 2, 2**32 - 1), free, strict=True):
             labels.paint(np.array([[label]], np.int64), tuple(at))
         with pytest.raises(LabelsError, match="consecutive ids"):
-            segment_everything(image, predictor, labels)
+            segment(image, predictor, labels)
         assert labels.object(10)["area_px"] == 1
 
 
-def test_the_first_label_is_an_object_of_the_run(bright, predictor, tmp_path):
+def test_the_first_label_is_an_object_of_the_run(segment, predictor, tmp_path):
     image = np.zeros((400, 400), np.uint8)
     image[10:14, 10:14] = image[395:, 395:] = image[100:110, 195:215] = 1
-    report = segment_everything(image, predictor, tmp_path / "o.ome.zarr", region=(20, 20, 399, 399))
+    report = segment(image, predictor, tmp_path / "o.ome.zarr", region=(20, 20, 399, 399))
     assert report.first_label == report.labels.table()["label"].min()
     report.labels.close()
 
@@ -607,28 +538,28 @@ def test_what_is_refused_leaves_no_store_behind(predictor, tmp_path, options):
     assert not (tmp_path / "o.ome.zarr").exists()
 
 
-def test_a_stack_of_labels_wants_the_plane_of_a_stack(bright, predictor, tmp_path):
+def test_a_stack_of_labels_wants_the_plane_of_a_stack(segment, predictor, tmp_path):
     with LabelStore.create(tmp_path / "o.ome.zarr", shape=(3, 200, 200)) as labels:
         with pytest.raises(StoreError, match=r"not \(\)"):
-            segment_everything(discs(200, 5), predictor, labels)
+            segment(discs(200, 5), predictor, labels)
         assert not labels.can_undo
 
 
-def test_a_closed_store_is_noticed_before_the_work(bright, predictor, tmp_path):
+def test_a_closed_store_is_noticed_before_the_work(segment, predictor, tmp_path):
     labels = LabelStore.create(tmp_path / "o.ome.zarr", shape=(200, 200))
     labels.close()
     with pytest.raises(StoreError, match="closed"):
-        segment_everything(discs(200, 5), predictor, labels)
-    assert not bright
+        segment(discs(200, 5), predictor, labels)
+    assert not segment.finders
 
 
-def test_a_crowd_seen_from_afar_is_not_an_object(bright, predictor, tmp_path, monkeypatch):
+def test_a_crowd_seen_from_afar_is_not_an_object(predictor, tmp_path):
     image = np.zeros((600, 600), np.uint8)
     for y in range(110, 500, 60):
         for x in range(110, 500, 60):
             image[y : y + 12, x : x + 12] = 1
 
-    class Blurred(Bright):
+    class BlurredFinder(BrightFinder):
         def read(self, region, factor):
             if factor == 1:
                 return super().read(region, factor)
@@ -636,6 +567,6 @@ def test_a_crowd_seen_from_afar_is_not_an_object(bright, predictor, tmp_path, mo
             rows, cols = (np.arange(a, b, factor) for a, b in ((y0, y1), (x0, x1)))
             return ((rows > 100) & (rows < 500))[:, None] & ((cols > 100) & (cols < 500))[None]
 
-    monkeypatch.setattr(FinderSpec, "build", lambda self, predictor: Blurred(predictor))
-    with segment_everything(image, predictor, tmp_path / "o.ome.zarr").labels as labels:
+    segment = Segmenter(BlurredFinder)
+    with segment(image, predictor, tmp_path / "o.ome.zarr").labels as labels:
         assert set(labels.table()["area_px"]) == {144}

@@ -90,3 +90,9 @@ def test_a_setting_that_only_one_side_has_is_a_difference():
     assert first_difference({"a": 1}, {"a": 1}) is None
     assert first_difference({"a": 1, "b": 2}, {"a": 1}).name == "b"
     assert first_difference({"a": 1}, {"a": 1, "c": 0}).asked == 0
+
+
+def test_of_nested_settings_the_inner_one_is_named():
+    earlier, asked = {"grid": {"points": 6, "nms": 0.7}}, {"grid": {"points": 6, "nms": 0.5}}
+    difference = first_difference(earlier, asked)
+    assert (difference.name, difference.earlier, difference.asked) == ("nms", 0.7, 0.5)

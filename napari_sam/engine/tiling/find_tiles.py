@@ -1,4 +1,4 @@
-"""Finding the objects of many tiles: reading, the device and the processor work at the same time."""
+"""Find the objects of many tiles, with reading, network and post-processing running in parallel."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from napari_sam.engine.automatic.object_finder import TileObjects
-from napari_sam.engine.tiling.tiles import keep_tile
+from napari_sam.engine.tiling.tiles import make_tile_result
 from napari_sam.errors import CancelledError, DeviceError, NapariSamError, SettingsError, StoreError
 
 if TYPE_CHECKING:
@@ -21,169 +21,180 @@ if TYPE_CHECKING:
     from napari_sam.engine.geometry import Box
     from napari_sam.engine.tiling.tiles import Tile, TileGrid, TileResult
 
-_AHEAD = 2  # tiles that are read while one is computed
-_BEHIND = 2  # tiles that are finished and written meanwhile
-_OUR_FAULTS = (StoreError, CancelledError, SettingsError, DeviceError)  # another tile would fare no better
+_READ_AHEAD = 2  # tiles that are read while another is on the device
+_POST_PROCESSING = 2  # tiles that are post-processed and written at the same time
+FATAL_ERRORS = (StoreError, CancelledError, SettingsError, DeviceError)
+"""Errors that would stop every other tile as well, so that they end the run."""
 TILE_ERRORS = (NapariSamError, RuntimeError, ValueError, ArithmeticError, OSError, MemoryError)
+"""Errors that may concern a single tile, unless they are `FATAL_ERRORS`."""
 
 
 @dataclass(frozen=True)
 class TileFailure:
-    """A tile that could not be done; the others were.
+    """A tile that failed.
 
     Attributes
     ----------
     box : (int, int, int, int)
         (y0, x0, y1, x1) of its core, level-0 pixels.
     reason : str
-        Why.
+        Why it failed.
     tile : str
         Name of the tile.
     """
 
-    box: Box
+    box: Box | tuple[int, int, int, int]
     reason: str
     tile: str = ""
 
 
 class TileWriter(Protocol):
-    """Where results of tiles go."""
+    """Stores the results of tiles."""
 
     def write(self, tile: Tile, result: TileResult) -> None:
-        """Keep a result; returns when it cannot be lost."""
+        """Store a result; returns when it is durable."""
+
+
+class TileListener(Protocol):
+    """Told of each tile that is finished, from several threads."""
+
+    def __call__(self, tile: Tile, result: TileResult | None, reason: str | None) -> None:
+        """Take the result of a tile, or the reason why there is none."""
 
 
 def find_tiles(
     finder: ObjectFinder,
     tiles: Iterable[tuple[TileGrid, Tile]],
-    files: TileWriter,
-    done: Callable[[Tile, TileResult | None, str | None], None],
+    writer: TileWriter,
+    on_tile: TileListener,
     cancelled: Callable[[], bool] | None = None,
 ) -> None:
-    """Find the objects of tiles and keep them.
+    """Find the objects of tiles and store them.
 
     Parameters
     ----------
     finder : ObjectFinder
-        Finds the objects of one.
+        Finds the objects of one tile.
     tiles : iterable of (TileGrid, Tile)
-        Which, in any order.
-    files : TileWriter
-        Where results go.
-    done : callable
-        Called with each tile, and its result or else the reason why there is none; from several threads.
+        The tiles, in any order.
+    writer : TileWriter
+        Stores the results.
+    on_tile : callable
+        Called with each tile and its result, or the reason why it failed; from several threads.
     cancelled : callable, optional
-        Asked between the steps.
+        Polled between the steps; the work stops when it returns True.
 
     Raises
     ------
     CancelledError
-        If `cancelled` said so; tiles of which `done` was told are kept.
+        If `cancelled()` returned True; the tiles that `on_tile` was told of are stored.
     NapariSamError
-        What would stop every tile: a full disk, a missing device, another image.
+        One of `FATAL_ERRORS`: a full disk, a missing device, another image.
     """
-    run = _Run(finder, files, done, cancelled)
+    pipeline = _TilePipeline(finder, writer, on_tile, cancelled)
     try:
-        for grid, tile, read in run.read_ahead(tiles):
+        for grid, tile, pixels in pipeline.read_ahead(tiles):
             if cancelled is not None and cancelled():
-                raise CancelledError("cancelled; the tiles that are done are kept")
-            run.compute(grid, tile, read)
+                raise CancelledError("cancelled", remedy="finished tiles are kept; continue with {resume=True}")
+            pipeline.compute(grid, tile, pixels)
     finally:
-        run.stop()
-    run.check(everything=True)
+        pipeline.stop()
+    pipeline.wait(for_all=True)
 
 
 def find_tile(
     finder: ObjectFinder, grid: TileGrid, tile: Tile, cancelled: Callable[[], bool] | None = None
 ) -> TileResult:
-    """Find the objects of one tile, step after step."""
-    read = finder.read(tile.outer, tile.factor)
-    if finder.sees_nothing(read):
-        return keep_tile(tile, _nothing(tile), grid)
-    computed = finder.compute(tile.outer, tile.factor, read, cancelled)
-    return keep_tile(tile, finder.finish(tile.outer, tile.factor, computed), grid)
+    """Find the objects of one tile, step by step."""
+    pixels = finder.read(tile.outer, tile.factor)
+    if finder.sees_nothing(pixels):
+        return make_tile_result(tile, _no_objects(tile), grid)
+    computed = finder.compute(tile.outer, tile.factor, pixels, cancelled)
+    return make_tile_result(tile, finder.finish(tile.outer, tile.factor, computed), grid)
 
 
-def is_a_tiles_fault(error: BaseException) -> bool:
-    """Whether an error concerns the tile in which it came up, and not the whole run."""
-    return isinstance(error, TILE_ERRORS) and not isinstance(error, _OUR_FAULTS)
+def is_tile_error(error: BaseException) -> bool:
+    """Whether an error concerns only the tile in which it occurred, and not the whole run."""
+    return isinstance(error, TILE_ERRORS) and not isinstance(error, FATAL_ERRORS)
 
 
-def reason_of(error: BaseException) -> str:
-    """What is said of an error in a report."""
+def failure_reason(error: BaseException) -> str:
+    """Return the text that a report shows for an error: one line, with the type unless it is one of ours."""
     text = " ".join(str(error).split())
     return text if isinstance(error, NapariSamError) else f"{type(error).__name__}: {text}"
 
 
-class _Run:
-    """One run: a thread that reads ahead, the device in the caller's thread, threads that finish and write."""
+class _TilePipeline:
+    """One thread reads ahead, the caller's thread runs the network, further threads post-process and write."""
 
     def __init__(
         self,
         finder: ObjectFinder,
-        files: TileWriter,
-        done: Callable[[Tile, TileResult | None, str | None], None],
+        writer: TileWriter,
+        on_tile: TileListener,
         cancelled: Callable[[], bool] | None,
     ) -> None:
-        self.finder, self.files, self.done, self.cancelled = finder, files, done, cancelled
-        self.reader = ThreadPoolExecutor(1, "everything-read")
-        self.finishers = ThreadPoolExecutor(_BEHIND, "everything-finish")
-        self.behind: deque[Future[None]] = deque()
+        self._finder, self._writer, self._on_tile, self._cancelled = finder, writer, on_tile, cancelled
+        self._reader = ThreadPoolExecutor(1, "everything-read")
+        self._finishers = ThreadPoolExecutor(_POST_PROCESSING, "everything-finish")
+        self._finishing: deque[Future[None]] = deque()
 
     def read_ahead(self, tiles: Iterable[tuple[TileGrid, Tile]]) -> Iterator[tuple[TileGrid, Tile, Future[Any]]]:
-        """Each tile with what is being read of it."""
-        rest = iter(tiles)
+        """Yield each tile with its pixels, which may still be being read."""
+        remaining = iter(tiles)
         ahead: deque[tuple[TileGrid, Tile, Future[Any]]] = deque()
         while True:
-            for grid, tile in islice(rest, _AHEAD + 1 - len(ahead)):
-                ahead.append((grid, tile, self.reader.submit(self.finder.read, tile.outer, tile.factor)))
+            for grid, tile in islice(remaining, _READ_AHEAD + 1 - len(ahead)):
+                ahead.append((grid, tile, self._reader.submit(self._finder.read, tile.outer, tile.factor)))
             if not ahead:
                 return
             yield ahead.popleft()
 
     def compute(self, grid: TileGrid, tile: Tile, read: Future[Any]) -> None:
-        """Run the network on a tile, and leave the rest to the threads behind."""
-        self.check()
+        """Run the network on a tile, and hand it to the threads that post-process."""
+        self.wait()
         try:
             pixels = read.result()
-            if self.finder.sees_nothing(pixels):
-                self.behind.append(self.finishers.submit(self._keep, grid, tile, _nothing(tile)))
+            if self._finder.sees_nothing(pixels):
+                self._finishing.append(self._finishers.submit(self._store, grid, tile, _no_objects(tile)))
                 return
-            computed = self.finder.compute(tile.outer, tile.factor, pixels, self.cancelled)
+            computed = self._finder.compute(tile.outer, tile.factor, pixels, self._cancelled)
         except TILE_ERRORS as error:
-            if not is_a_tiles_fault(error):
-                raise
-            self.done(tile, None, reason_of(error))
+            self._fail(tile, error)
             return
-        self.behind.append(self.finishers.submit(self._finish, grid, tile, computed))
+        self._finishing.append(self._finishers.submit(self._finish, grid, tile, computed))
 
-    def check(self, everything: bool = False) -> None:
-        """Wait until few tiles are behind; raise what went wrong there."""
-        while self.behind and (everything or len(self.behind) > _BEHIND or self.behind[0].done()):
-            self.behind.popleft().result()
+    def wait(self, for_all: bool = False) -> None:
+        """Wait until few tiles are being post-processed, or none; raises their first error."""
+        while self._finishing and (for_all or len(self._finishing) > _POST_PROCESSING or self._finishing[0].done()):
+            self._finishing.popleft().result()
 
     def stop(self) -> None:
-        """Let the threads end; what they have in hand is finished."""
-        self.reader.shutdown(cancel_futures=True)
-        self.finishers.shutdown()
+        """End the threads; tiles that are being post-processed are completed."""
+        self._reader.shutdown(cancel_futures=True)
+        self._finishers.shutdown()
 
     def _finish(self, grid: TileGrid, tile: Tile, computed: Any) -> None:
         try:
-            objects = self.finder.finish(tile.outer, tile.factor, computed)
+            objects = self._finder.finish(tile.outer, tile.factor, computed)
         except TILE_ERRORS as error:
-            if not is_a_tiles_fault(error):
-                raise
-            self.done(tile, None, reason_of(error))
+            self._fail(tile, error)
             return
-        self._keep(grid, tile, objects)
+        self._store(grid, tile, objects)
 
-    def _keep(self, grid: TileGrid, tile: Tile, objects: TileObjects) -> None:
-        result = keep_tile(tile, objects, grid)
-        self.files.write(tile, result)
-        self.done(tile, result, None)
+    def _store(self, grid: TileGrid, tile: Tile, objects: TileObjects) -> None:
+        result = make_tile_result(tile, objects, grid)
+        self._writer.write(tile, result)
+        self._on_tile(tile, result, None)
+
+    def _fail(self, tile: Tile, error: Exception) -> None:
+        """Report a tile that failed; raises errors that would stop every tile."""
+        if not is_tile_error(error):
+            raise error
+        self._on_tile(tile, None, failure_reason(error))
 
 
-def _nothing(tile: Tile) -> TileObjects:
-    """No object at all."""
+def _no_objects(tile: Tile) -> TileObjects:
+    """Return an empty result."""
     none = np.zeros(0, np.float32)
     return TileObjects(np.zeros(tile.shape, np.int32), none, none)

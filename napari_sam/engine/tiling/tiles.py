@@ -1,4 +1,4 @@
-"""Tiles: how a whole image is cut for finding all its objects, and what is kept of each tile for joining them."""
+"""Tiles of a whole image, and what is kept of each tile for merging its objects with those of its neighbours."""
 
 from __future__ import annotations
 
@@ -18,22 +18,24 @@ if TYPE_CHECKING:
     from napari_sam.engine.automatic.object_finder import TileObjects
 
 SIDES = ("top", "left", "bottom", "right")
+SIDE_BITS = (1, 2, 4, 8)
+"""Bits for `SIDES` in `TileTable.cut`."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """A part of the image that is segmented by itself.
+    """A part of the image that is segmented independently.
 
     Attributes
     ----------
     factor : int
         Level-0 pixels per label pixel along each axis.
     row, col : int
-        Place among the tiles of its factor.
-    core : (int, int, int, int)
-        (y0, x0, y1, x1), level-0 pixels, half-open: what only this tile decides. Cores do not overlap.
-    outer : (int, int, int, int)
-        The core with its halo, inside the image: what is looked at.
+        Position in the grid of its factor.
+    core : Box
+        The part that only this tile decides, level-0 pixels. Cores do not overlap.
+    outer : Box
+        The core with its halo, clipped to the image: the part that the network sees.
     """
 
     factor: int
@@ -44,7 +46,7 @@ class Tile:
 
     @property
     def name(self) -> str:
-        """Names its file."""
+        """Name of the tile and of its file."""
         return f"f{self.factor}-r{self.row:05d}-c{self.col:05d}"
 
     @property
@@ -53,21 +55,24 @@ class Tile:
         return to_label_pixels(self.outer, self.factor)
 
     @property
+    def core_label_box(self) -> Box:
+        """`core` in label pixels of the whole image."""
+        return to_label_pixels(self.core, self.factor)
+
+    @property
     def shape(self) -> tuple[int, int]:
-        """Of its label image."""
-        y0, x0, y1, x1 = self.label_box
-        return y1 - y0, x1 - x0
+        """Height and width of the tile's label image."""
+        return self.label_box.shape
 
     @property
     def core_slices(self) -> tuple[slice, slice]:
-        """Where the core lies in its label image."""
+        """Rows and columns of the core in the tile's label image."""
         y, x = self.label_box[:2]
-        y0, x0, y1, x1 = to_label_pixels(self.core, self.factor)
-        return slice(y0 - y, y1 - y), slice(x0 - x, x1 - x)
+        return self.core_label_box.shift(-y, -x).slices
 
 
 def to_label_pixels(box: tuple[int, int, int, int], factor: int) -> Box:
-    """A box in pixels `factor` times as large, holding all of it.
+    """Return the smallest box of pixels `factor` times as large that holds a box.
 
     >>> to_label_pixels((0, 4, 9, 8), 4)
     (0, 1, 3, 2)
@@ -100,25 +105,27 @@ class TileGrid:
     shape: tuple[int, int]
     image_shape: tuple[int, int]
 
-    def at(self, row: int, col: int) -> int | None:
-        """Index of the tile in a row and column; None beyond the border."""
+    def index_at(self, row: int, col: int) -> int | None:
+        """Return the index of the tile in a row and column; None outside the grid."""
         rows, cols = self.shape
         return row * cols + col if 0 <= row < rows and 0 <= col < cols else None
 
     def neighbours(self, index: int) -> list[int]:
-        """Indices of the up to eight tiles around one."""
+        """Return the indices of the up to eight tiles around a tile."""
         tile = self.tiles[index]
-        around = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
-        found = [self.at(tile.row + dy, tile.col + dx) for dy, dx in around]
-        return [i for i in found if i is not None]
+        steps = [(dy, dx) for dy in (-1, 0, 1) for dx in (-1, 0, 1) if (dy, dx) != (0, 0)]
+        indices = [self.index_at(tile.row + dy, tile.col + dx) for dy, dx in steps]
+        return [i for i in indices if i is not None]
 
     def pairs(self) -> Iterator[tuple[int, int]]:
-        """Every two tiles that touch, also at a corner; the smaller index first."""
+        """Yield every two tiles that touch, also at a corner; the smaller index first."""
         for i in range(len(self.tiles)):
             yield from ((i, j) for j in self.neighbours(i) if j > i)
 
 
-def plan_tiles(region: Box, image_shape: tuple[int, int], factor: int, outer_px: int, halo_px: int) -> TileGrid:
+def plan_tiles(
+    region: tuple[int, int, int, int], image_shape: tuple[int, int], factor: int, outer_px: int, halo_px: int
+) -> TileGrid:
     """Cut a region into tiles.
 
     Parameters
@@ -137,8 +144,8 @@ def plan_tiles(region: Box, image_shape: tuple[int, int], factor: int, outer_px:
     Returns
     -------
     TileGrid
-        Cores lie on a grid that begins at the image's corner, whatever the region; those at the region's border are
-        cut to it, their halos are not.
+        Cores lie on a grid that begins at the image's corner, whatever the region. Cores at the border of the region
+        are clipped to it; their halos are not.
 
     Examples
     --------
@@ -149,7 +156,7 @@ def plan_tiles(region: Box, image_shape: tuple[int, int], factor: int, outer_px:
     (320, 320, 700, 464)
     """
     h, w = image_shape
-    if max(h, w) <= outer_px * factor:  # one look at everything
+    if max(h, w) <= outer_px * factor:  # a single tile sees the whole image
         spans = [[(region[0], region[2], 0, h)], [(region[1], region[3], 0, w)]]
     else:
         step, halo = (outer_px - 2 * halo_px) * factor, halo_px * factor
@@ -163,18 +170,18 @@ def plan_tiles(region: Box, image_shape: tuple[int, int], factor: int, outer_px:
 
 
 def _spans(low: int, high: int, size: int, step: int, halo: int, factor: int) -> list[tuple[int, int, int, int]]:
-    """Along one axis: begin and end of each core, begin and end with its halo."""
-    found = []
+    """Return start and stop of each core along one axis, then start and stop with its halo."""
+    spans = []
     for k in range(low // step, -(-high // step)):
         start, stop = max(low, k * step), min(high, (k + 1) * step)
         outer = max(0, (start // factor) * factor - halo), min(size, -(-stop // factor) * factor + halo)
-        found.append((start, stop, *outer))
-    return found
+        spans.append((start, stop, *outer))
+    return spans
 
 
 @dataclass(frozen=True)
 class TileTable:
-    """What joining needs to know of a tile's objects, without their pixels; one entry per object.
+    """Properties of a tile's objects that merging needs, without their pixels; one entry per object.
 
     Attributes
     ----------
@@ -183,7 +190,7 @@ class TileTable:
     boxes : ndarray of int64
         (n, 4) y0, x0, y1, x1, label pixels of the whole image.
     cut : ndarray of uint8
-        (n,) which borders of the tile the object touches where the image goes on: 1, 2, 4 and 8 for those of `SIDES`.
+        (n,) sides of the tile that the object touches where the image continues beyond, as the sum of `SIDE_BITS`.
     predicted_iou, stability_score : ndarray of float32
         (n,).
     """
@@ -201,16 +208,16 @@ class TileTable:
 
 @dataclass(frozen=True)
 class TileResult:
-    """A tile's objects in the form in which they are kept.
+    """Objects of a tile in the form in which they are stored.
 
     Attributes
     ----------
     labels : ndarray of int32
         (h, w) of the tile's `outer`.
     strips : dict of str to ndarray of int32
-        Along each of `SIDES`, as wide as the rim: what neighbours need.
+        Labels along each of `SIDES`, as wide as the grid's rim; the neighbours need them.
     table : TileTable
-        Of all objects.
+        Properties of all objects.
     """
 
     labels: NDArray[np.int32]
@@ -218,13 +225,13 @@ class TileResult:
     table: TileTable
 
 
-def keep_tile(tile: Tile, objects: TileObjects, grid: TileGrid) -> TileResult:
+def make_tile_result(tile: Tile, objects: TileObjects, grid: TileGrid) -> TileResult:
     """Measure the objects of a tile and cut out its strips.
 
     Raises
     ------
     ValueError
-        If the labels are not of the tile's shape, or not 1 to n.
+        If the labels do not have the tile's shape, or lie outside 0 to n.
     """
     labels = np.ascontiguousarray(objects.labels, np.int32)
     count = len(objects.predicted_iou)
@@ -237,8 +244,8 @@ def keep_tile(tile: Tile, objects: TileObjects, grid: TileGrid) -> TileResult:
     table = TileTable(
         area.astype(np.int64),
         core_area.astype(np.int64),
-        _boxes(labels, count) + np.array(tile.label_box[:2] * 2, np.int64),
-        _cut(tile, labels, count, grid.image_shape),
+        _object_boxes(labels, count) + np.array(tile.label_box[:2] * 2, np.int64),
+        _cut_sides(tile, labels, count, grid.image_shape),
         np.asarray(objects.predicted_iou, np.float32),
         np.asarray(objects.stability_score, np.float32),
     )
@@ -248,7 +255,7 @@ def keep_tile(tile: Tile, objects: TileObjects, grid: TileGrid) -> TileResult:
 
 
 def strip_box(tile: Tile, side: str, rim: int) -> Box:
-    """Where a strip lies, label pixels of the whole image."""
+    """Return the box of a tile's strip, label pixels of the whole image."""
     y0, x0, y1, x1 = tile.label_box
     boxes = {
         "top": Box(y0, x0, min(y1, y0 + rim), x1),
@@ -259,20 +266,20 @@ def strip_box(tile: Tile, side: str, rim: int) -> Box:
     return boxes[side]
 
 
-def _boxes(labels: NDArray[np.int32], count: int) -> NDArray[np.int64]:
-    """(n, 4) boxes of objects 1 to n, in the array's own pixels; zeros for those without a pixel."""
-    found = ndimage.find_objects(labels, max_label=count) if count else []
-    boxes = [(0, 0, 0, 0) if f is None else (f[0].start, f[1].start, f[0].stop, f[1].stop) for f in found]
+def _object_boxes(labels: NDArray[np.int32], count: int) -> NDArray[np.int64]:
+    """Return the (n, 4) boxes of objects 1 to n in pixels of the array; zeros for an object without pixels."""
+    slices = ndimage.find_objects(labels, max_label=count) if count else []
+    boxes = [(0, 0, 0, 0) if s is None else (s[0].start, s[1].start, s[0].stop, s[1].stop) for s in slices]
     return np.array(boxes, np.int64).reshape(count, 4)
 
 
-def _cut(tile: Tile, labels: NDArray[np.int32], count: int, image_shape: tuple[int, int]) -> NDArray[np.uint8]:
-    """Which sides, beyond which the image goes on, each object touches."""
+def _cut_sides(tile: Tile, labels: NDArray[np.int32], count: int, image_shape: tuple[int, int]) -> NDArray[np.uint8]:
+    """Return the sides that each object touches where the image continues beyond the tile."""
     y0, x0, y1, x1 = tile.outer
     open_sides = (y0 > 0, x0 > 0, y1 < image_shape[0], x1 < image_shape[1])
     edges = (labels[0], labels[:, 0], labels[-1], labels[:, -1])
     cut = np.zeros(count + 1, np.uint8)
-    for bit, is_open, edge in zip((1, 2, 4, 8), open_sides, edges, strict=True):
+    for bit, is_open, edge in zip(SIDE_BITS, open_sides, edges, strict=True):
         if is_open:
             cut[np.unique(edge)] |= np.uint8(bit)
     out: NDArray[np.uint8] = cut[1:]

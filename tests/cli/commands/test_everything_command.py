@@ -14,9 +14,9 @@ from napari_sam.cli import main
 from napari_sam.engine.tiling.find_tiles import TileFailure
 from napari_sam.errors import CancelledError
 from napari_sam.io.labels.label_store import LabelStore
-from napari_sam.io.tile_files import TileFiles
 from napari_sam.jobs import segment_image as everything
-from napari_sam.jobs.tile_run import UNFINISHED
+from napari_sam.jobs.image_run import UNFINISHED
+from src_models.run_record import RunRecord
 
 NUCLEI = str(samples.NUCLEI)
 BOXES = "y0,x0,y1,x1,category\n95,158,147,208,cell\n270,240,328,300,cell\n"
@@ -183,8 +183,7 @@ def test_a_run_that_was_stopped_is_told_with_how_far_it_came(tmp_path, asked, ca
     LabelStore.create(tmp_path / "o.ome.zarr", shape=(512, 640)).close()
     folder = tmp_path / "o.ome.zarr" / UNFINISHED
     folder.mkdir()
-    files = TileFiles(folder)
-    files.describe({"run": "a", "about": {}, "tiles": 9})
+    RunRecord.begin(folder / "run.json", {}, unit="tiles", total=9)
     for name in ("f1-0-0", "f1-0-1"):
         (folder / f"{name}.npz").write_bytes(b"")
     assert everything_of(tmp_path, "--add") == 2

@@ -3,16 +3,17 @@ import pytest
 
 from benchmarks.seams import Memory, cells, compare, cores_alone, imperfect
 from napari_sam.engine.automatic.object_finder import TileObjects
-from napari_sam.engine.tiling.merge_scales import Scene, enlarge
-from napari_sam.engine.tiling.merge_tiles import DROPPED, PART, join, render_core
-from napari_sam.engine.tiling.tiles import keep_tile, plan_tiles
+from napari_sam.engine.tiling.enlarge_labels import enlarge_labels
+from napari_sam.engine.tiling.merge_tiles import DROPPED, PART, merge_tiles, render_core
+from napari_sam.engine.tiling.merged_objects import MergedObjects
+from napari_sam.engine.tiling.tiles import make_tile_result, plan_tiles
 
 
 class Said:
     """Tiles' results from what a function says of each."""
 
     def __init__(self, say, *grids):
-        self.results = {t.name: keep_tile(t, _objects(say(t)), grid) for grid in grids for t in grid.tiles}
+        self.results = {t.name: make_tile_result(t, _objects(say(t)), grid) for grid in grids for t in grid.tiles}
 
     def table(self, tile):
         return self.results[tile.name].table
@@ -74,7 +75,7 @@ def test_a_perfect_answer_is_joined_without_a_trace_of_the_tiles(outer, halo):
     truth = cells(200, seed=3)
     grid = plan_tiles((0, 0, 200, 200), (200, 200), 1, outer, halo)
     source = Said(lambda tile: _seen(truth, tile), grid)
-    assert _same_partition(_drawn(join(grid, source), source), truth)
+    assert _same_partition(_drawn(merge_tiles(grid, source), source), truth)
 
 
 def test_an_object_over_everything_is_one():
@@ -82,7 +83,7 @@ def test_an_object_over_everything_is_one():
     truth[:, 0] = 0
     grid = plan_tiles((0, 0, 300, 300), (300, 300), 1, 64, 8)
     source = Said(lambda tile: _seen(truth, tile), grid)
-    joined = join(grid, source)
+    joined = merge_tiles(grid, source)
     assert joined.count == 1
     assert _same_partition(_drawn(joined, source), truth)
     assert set(joined.state.tolist()) <= {PART, DROPPED}
@@ -98,7 +99,7 @@ def test_the_version_of_the_tile_that_holds_most_is_drawn_across_the_border():
         return _seen(labels, tile)
 
     source = Said(say, grid)
-    joined = join(grid, source)
+    joined = merge_tiles(grid, source)
     drawn = _drawn(joined, source)
     assert joined.count == 1
     assert (drawn[20:30, 40:52] > 0).all()
@@ -110,7 +111,7 @@ def test_what_a_tile_missed_is_taken_from_its_neighbours_halo():
     truth = np.zeros((64, 112), int)
     truth[10:16, 49:54] = 1  # in the second core; only the first tile sees it
     source = Said(lambda tile: _seen(truth, tile) if tile.col == 0 else np.zeros(tile.shape, int), grid)
-    assert _drawn(join(grid, source), source).astype(bool).sum() == 30
+    assert _drawn(merge_tiles(grid, source), source).astype(bool).sum() == 30
 
 
 @pytest.mark.parametrize(("score", "objects"), [(0.5, 2), (0.99, 1)])
@@ -124,7 +125,7 @@ def test_one_against_several_is_settled_by_their_scores(score, objects):
         return _seen(labels, tile), [score] if tile.col == 0 else [0.9, 0.9] if tile.col == 1 else []
 
     source = Said(say, grid)
-    drawn = _drawn(join(grid, source), source)
+    drawn = _drawn(merge_tiles(grid, source), source)
     assert len(np.unique(drawn)) - 1 == objects
     assert drawn.astype(bool).sum() == 120
 
@@ -133,7 +134,7 @@ def test_few_objects_at_borders_are_split_and_no_more_joined_than_the_model_join
     truth = cells(2048, seed=1)
     grid = plan_tiles((0, 0, 2048, 2048), truth.shape, 1, 448, 96)
     source = Memory(truth, grid, seed=1)
-    found = compare(truth, _drawn(join(grid, source), source), grid)
+    found = compare(truth, _drawn(merge_tiles(grid, source), source), grid)
     alone = compare(truth, cores_alone(source, grid), grid)
     assert alone["split"] > 0.5 * alone["border"]
     assert found["split"] <= 0.01 * found["border"]
@@ -148,24 +149,24 @@ def test_the_result_does_not_depend_on_the_order_of_tiles():
     for order in (1, -1):
         source = Said(lambda tile: np.zeros(tile.shape, int), grid)
         for tile in grid.tiles[::order]:
-            source.results[tile.name] = keep_tile(tile, imperfect(truth, tile.outer, 5), grid)
-        drawn.append(_drawn(join(grid, source), source))
+            source.results[tile.name] = make_tile_result(tile, imperfect(truth, tile.outer, 5), grid)
+        drawn.append(_drawn(merge_tiles(grid, source), source))
     np.testing.assert_array_equal(*drawn)
 
 
 def test_no_object_at_all_is_an_empty_result():
     grid = plan_tiles((0, 0, 200, 200), (200, 200), 1, 64, 8)
     source = Said(lambda tile: np.zeros(tile.shape, int), grid)
-    joined = join(grid, source)
+    joined = merge_tiles(grid, source)
     assert joined.count == 0
     assert not _drawn(joined, source).any()
-    assert Scene([joined], source, 64).count == 0
+    assert MergedObjects([joined], source, 64).count == 0
 
 
 def _scene(say, shape=(512, 512), outer=64, halo=8):
     grids = [plan_tiles((0, 0, *shape), shape, f, outer, halo) for f in (1, 4)]
     source = Said(say, *grids)
-    scene = Scene([join(grid, source) for grid in grids], source, outer)
+    scene = MergedObjects([merge_tiles(grid, source) for grid in grids], source, outer)
     out = np.zeros(shape, np.int64)
     for i, t in enumerate(grids[0].tiles):
         y0, x0, y1, x1 = t.core
@@ -217,7 +218,7 @@ def test_scores_of_parts_count_by_their_pixels():
     grid = plan_tiles((0, 0, 40, 96), (40, 96), 1, 64, 8)
     said = {0: 0.5, 1: 0.8}
     source = Said(lambda tile: (np.ones(tile.shape, int), [said.get(tile.col, 0.8)]), grid)
-    scene = Scene([join(grid, source)], source, 64)
+    scene = MergedObjects([merge_tiles(grid, source)], source, 64)
     areas = [int(source.table(t).area[0]) for t in grid.tiles if source.table(t).core_area[0]]
     scores = [said[t.col] for t in grid.tiles]
     assert scene.count == 1
@@ -229,7 +230,7 @@ def test_enlarged_outlines_are_smooth_and_labels_stay_apart():
     small = np.where((yy - 20) ** 2 + (xx - 12) ** 2 <= 60, 3, 0) + np.where(
         (yy - 20) ** 2 + (xx - 29) ** 2 <= 60, 9, 0
     )
-    large = enlarge(small, 8)
+    large = enlarge_labels(small, 8)
     assert set(np.unique(large)) == {0, 3, 9}
     assert (large == 3).sum() / 64 == pytest.approx((small == 3).sum(), rel=0.03)
     steps = np.abs(np.diff((large == 3).any(1).astype(int))).sum()
@@ -242,6 +243,6 @@ def test_labels_of_another_shape_or_with_gaps_beyond_the_scores_are_refused():
     grid = plan_tiles((0, 0, 40, 40), (40, 40), 1, 64, 8)
     none = np.zeros(0, np.float32)
     with pytest.raises(ValueError, match="shape"):
-        keep_tile(grid.tiles[0], TileObjects(np.zeros((3, 3), np.int32), none, none), grid)
+        make_tile_result(grid.tiles[0], TileObjects(np.zeros((3, 3), np.int32), none, none), grid)
     with pytest.raises(ValueError, match="for 0 objects"):
-        keep_tile(grid.tiles[0], TileObjects(np.ones((40, 40), np.int32), none, none), grid)
+        make_tile_result(grid.tiles[0], TileObjects(np.ones((40, 40), np.int32), none, none), grid)

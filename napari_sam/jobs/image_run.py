@@ -1,0 +1,276 @@
+"""State of a whole-image run on disk: which tiles are found, which failed, and what is written."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import threading
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from napari_sam.engine.tiling.find_tiles import TileFailure
+from napari_sam.engine.tiling.merge_tiles import merge_tiles
+from napari_sam.engine.tiling.merged_objects import MergedObjects
+from napari_sam.errors import SettingsError, StoreError
+from napari_sam.io.tile_files import TileFiles
+from src_models.atomic import replacing
+from src_models.run_record import RunRecord, as_json
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from napari_sam.engine.automatic.object_finder import ObjectFinder
+    from napari_sam.engine.tiling.tiles import Tile, TileGrid
+    from napari_sam.io.labels.label_store import LabelStore
+    from napari_sam.jobs.tile_plan import TilePlan
+    from napari_sam.predictor import Predictor
+
+UNFINISHED = ".everything"
+"""Folder inside a label store in which a run keeps its tiles until it is finished."""
+
+_RECORD = "run.json"
+_MERGED = "merged.npz"
+_EXISTING_SHARE = 0.5  # a new object is dropped if existing objects cover at least this share of it
+_SAMPLED_PX = 1 << 20
+_BAND_PX = 1 << 24  # pixels of the store that are read at a time
+
+
+class ImageRun:
+    """A run that is being carried out, or continued.
+
+    Parameters
+    ----------
+    store : LabelStore
+        Receives the objects; a folder inside it holds the tiles.
+    plan : TilePlan
+        The tiles.
+    asked : mapping
+        What `describe_run` returned, and "call", the arguments with which the run can be repeated.
+    resume : bool, optional
+        True continues an unfinished run, False drops it; by default it is an error.
+
+    Attributes
+    ----------
+    files : TileFiles
+        Results of tiles.
+    writer : RunWriter
+        Writes the objects into the store, and knows what the run has written.
+    done : set of str
+        Names of the tiles that were found before this call.
+    merged : bool
+        Whether the tiles have been merged, after which none is searched again.
+
+    Raises
+    ------
+    SettingsError
+        If there is an unfinished run that `resume` does not allow to continue or drop, or its settings differ.
+    """
+
+    def __init__(self, store: LabelStore, plan: TilePlan, asked: Mapping[str, Any], resume: bool | None) -> None:
+        self.store, self.plan = store, plan
+        self.files = TileFiles(store.path / UNFINISHED)
+        self.plane = tuple(asked["plane"]) if len(store.shape) > 2 else ()
+        self.overlap = str(asked["overlap"])
+        self.record = self._open_record(asked, resume)
+        self.writer = store.run_writer(self.record.run_id, overlap=self.overlap, plane=self.plane)
+        self._tiles = {tile.name: tile for _, tile in plan.tiles}
+        self._lock = threading.Lock()
+        self._merged_path = self.files.folder / _MERGED
+        self.done = self.files.done()
+        failed = self._failed_when_merged()
+        self.merged = self._merged_path.exists() and self._tiles.keys() <= self.done | failed.keys()
+        # Tiles that failed are tried again, unless the tiles have been merged without them.
+        self.record.failed = failed if self.merged else {}
+        self.files.failed = set(self.record.failed)
+
+    @property
+    def failed(self) -> list[TileFailure]:
+        """Tiles that failed, by position."""
+        failures = [TileFailure(self._tiles[name].core, reason, name) for name, reason in self.record.failed.items()]
+        return sorted(failures, key=lambda failure: failure.box)
+
+    def missing(self) -> list[tuple[TileGrid, Tile]]:
+        """Return the tiles that are not found yet."""
+        return [(grid, tile) for grid, tile in self.plan.tiles if tile.name not in self.done]
+
+    def fail(self, tile: Tile, reason: str) -> None:
+        """Record that a tile failed."""
+        with self._lock:
+            self.record.fail(tile.name, reason)
+            self.files.failed.add(tile.name)
+
+    def check_failures(self) -> None:
+        """Raise `StoreError` if every tile failed."""
+        failed = self.failed
+        if len(failed) == len(self.plan.tiles):
+            raise StoreError(f"not one of {len(failed)} tiles could be segmented; the first: {failed[0].reason}")
+
+    def merge(self, side: int) -> MergedObjects:
+        """Merge the tiles.
+
+        Existing objects in the store are compared only once, also if the run is continued later.
+
+        Parameters
+        ----------
+        side : int
+            Level-0 pixels that one window covers at factor 1.
+        """
+        blocked = self._blocked()
+        levels = [merge_tiles(grid, self.files, held) for grid, held in zip(self.plan.grids, blocked, strict=True)]
+        return MergedObjects(levels, self.files, side)
+
+    def finish(self) -> None:
+        """Delete the tiles and the record."""
+        self.files.clear()
+
+    def _open_record(self, asked: Mapping[str, Any], resume: bool | None) -> RunRecord:
+        """Read the record of an unfinished run, or begin a new one."""
+        path = self.files.folder / _RECORD
+        record = RunRecord.load(path, unit="tiles")
+        if record is not None and resume is False:
+            _undo_written(self.store, record.run_id)
+            record = None
+        if record is not None:
+            where = f"{self.store.path} holds an unfinished run ({len(self.files.done())} of {record.total} tiles done)"
+            if resume is None:
+                remedy = "continue with {resume=True}, or drop it with {resume=False}"
+                raise SettingsError(where, parameter="resume", remedy=remedy)
+            record.check_resumable(asked, where)
+            return record
+        self.files.clear()
+        with _named_write_errors(path):
+            return RunRecord.begin(path, asked, unit="tiles", total=len(self.plan.tiles))
+
+    def _failed_when_merged(self) -> dict[str, str]:
+        """Return the tiles that had failed when the tiles were merged, with reasons."""
+        if self.record.failed or not self._merged_path.exists():
+            return self.record.failed
+        with np.load(self._merged_path, allow_pickle=False) as arrays:  # a run of version 0.1
+            failures = json.loads(str(arrays["failed"]))
+        return {name: reason for _, reason, name in failures}
+
+    def _blocked(self) -> list[NDArray[np.bool_]]:
+        """Return which objects of each grid are dropped because existing objects cover half of them."""
+        names = [f"blocked{k}" for k in range(len(self.plan.grids))]
+        if self.merged:
+            with np.load(self._merged_path, allow_pickle=False) as stored:
+                return [stored[name] for name in names]
+        blocked = [self._blocked_of(grid) for grid in self.plan.grids]
+        failures = json.dumps([(f.box, f.reason, f.tile) for f in self.failed])  # version 0.1 reads them here
+        with _named_write_errors(self._merged_path):
+            self.record.save()
+            with replacing(self._merged_path) as temporary, temporary.open("wb") as file:
+                arrays: dict[str, Any] = dict(zip(names, blocked, strict=True))
+                np.savez(file, failed=np.array(failures), **arrays)
+        self.merged = True
+        return blocked
+
+    def _blocked_of(self, grid: TileGrid) -> NDArray[np.bool_]:
+        blocked = []
+        written = self._written_labels()  # objects of this run do not block it
+        occupied = self.store.journal.objects.any_in_box
+        for tile in grid.tiles:
+            table = self.files.table(tile)
+            is_blocked = np.zeros(len(table), bool)
+            if self.overlap == "keep" and len(table) and occupied(tile.outer, self.plane):
+                covered = self.files.labels(tile)[self._existing(tile, written)]
+                covered_px = np.bincount(covered, minlength=len(table) + 1)[1:]
+                is_blocked = covered_px >= _EXISTING_SHARE * np.maximum(table.area, 1)
+            blocked.append(is_blocked)
+        return np.concatenate(blocked) if blocked else np.zeros(0, bool)
+
+    def _written_labels(self) -> range:
+        """Return the ids that are reserved for the run's objects; empty before it began to write."""
+        begin = self.writer.begun()
+        return range(0) if begin is None else range(begin.first_label, begin.first_label + begin.count)
+
+    def _existing(self, tile: Tile, ignored: range) -> NDArray[np.bool_]:
+        """Return where the store has other labels than `ignored`, sampled once per label pixel of a tile."""
+        f = tile.factor
+        y0, x0, y1, x1 = tile.outer
+        out = np.zeros(tile.shape, bool)
+        rows = max(1, _BAND_PX // max(1, (x1 - x0) * f))
+        for start in range(0, tile.shape[0], rows):
+            stop = min(tile.shape[0], start + rows)
+            band = self.store.read((y0 + start * f, x0, min(y1, y0 + stop * f), x1), 0, self.plane)
+            labels = band[::f, ::f]
+            out[start:stop] = (labels != 0) & ~((labels >= ignored.start) & (labels < ignored.stop))
+        return out
+
+
+def _undo_written(store: LabelStore, run_id: str) -> None:
+    """Undo what an unfinished run has written, if anything.
+
+    Raises
+    ------
+    SettingsError
+        If the store was changed after it.
+    """
+    changes = store.journal.changes
+    ops = changes.ops_of_run(run_id, "everything")
+    if not ops:
+        return
+    if changes.last_op_in_effect() != ops[-1]:
+        raise SettingsError(
+            f"{store.path} holds objects of the unfinished run, and other objects were changed after it",
+            parameter="resume",
+            remedy="undo those changes first, or continue with {resume=True}",
+        )
+    store.undo()
+
+
+@contextlib.contextmanager
+def _named_write_errors(path: Path) -> Iterator[None]:
+    """Turn an `OSError` into a `StoreError` with the remedy."""
+    try:
+        yield
+    except OSError as error:
+        raise StoreError(
+            f"{path}: cannot be written: {error}",
+            remedy="make room, then continue with {resume=True}: finished tiles are kept",
+        ) from error
+
+
+def describe_run(
+    predictor: Predictor, finder: ObjectFinder, plan: TilePlan, overlap: str, category: str | None
+) -> dict[str, Any]:
+    """Return everything that decides the result, as JSON: what must be equal to continue a run."""
+    image: Any = predictor.image
+    return as_json(
+        {
+            "image": image.identity if getattr(image, "persistent", False) else _array_identity(image),
+            "plane": [int(p) for p in getattr(image, "plane", ())],
+            "channels": [int(c) for c in getattr(image, "selected", ())],
+            "normalisation": asdict(predictor.normalisation),
+            "model": predictor.model,
+            "weights": predictor.weights,
+            "method": finder.method,
+            "side": finder.side,
+            "settings": finder.settings(),
+            "region": [int(v) for v in plan.region],
+            "factors": [int(f) for f in plan.factors],
+            "overlap": overlap,
+            "category": category,
+        }
+    )
+
+
+def read_unfinished_run(path: Path) -> dict[str, Any] | None:
+    """Return settings, ``tiles_done`` and ``tiles`` of the unfinished run in a store's folder; None without one."""
+    folder = path / UNFINISHED
+    record = RunRecord.load(folder / _RECORD, unit="tiles")
+    if record is None:
+        return None
+    return {**record.asked, "tiles": record.total, "tiles_done": len(TileFiles(folder).done())}
+
+
+def _array_identity(image: Any) -> str:
+    """Identify an image without a file by a sample of its pixels."""
+    digest = hashlib.sha256(np.ascontiguousarray(image.sample(_SAMPLED_PX)).tobytes()).hexdigest()[:16]
+    return f"array of {image.shape} {image.dtype}, {digest}"

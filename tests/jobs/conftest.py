@@ -1,0 +1,17 @@
+import pytest
+
+
+@pytest.fixture(scope="package")
+def cluster():
+    """A client of two workers that are replaced when they die."""
+    distributed = pytest.importorskip("distributed")
+    import dask
+
+    with dask.config.set({"distributed.scheduler.allowed-failures": 1, "distributed.comm.timeouts.connect": "30s"}):
+        made = distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
+        )
+        client = distributed.Client(made)
+        yield client
+        client.close()
+        made.close()
