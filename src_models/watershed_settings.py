@@ -6,38 +6,26 @@ from dataclasses import dataclass
 
 from src_models.settings import setting, validate
 
+_OPEN_UNIT_INTERVAL = {"low": 0, "high": 1, "above": True, "below": True, "step": 0.05}
+
 
 @dataclass(frozen=True)
 class WatershedSettings:
-    """How dense maps become objects.
+    """Settings of the watershed that turns dense maps into objects.
 
     Notes
     -----
-    Sizes are as the network sees them, since noise in the maps is of its scale and not of the image's: the same
-    settings serve an image that is magnified for the network and one that is reduced. The steps are those of
-    micro-sam's automatic instance segmentation (Archit et al., 2025).
+    Sizes are in pixels of the network's input, because the noise of the maps has that scale and not the scale of the
+    image: the same settings suit an image that is magnified for the network and one that is reduced. The steps are
+    those of micro-sam's automatic instance segmentation (Archit et al., 2025).
     """
 
-    foreground: float = setting(
-        0.5, "objects are where the foreground exceeds this", low=0, high=1, above=True, below=True, step=0.05
-    )
+    foreground: float = setting(0.5, "objects are where the foreground exceeds this", **_OPEN_UNIT_INTERVAL)
     centre: float = setting(
-        0.4,
-        "seeds have a centre distance below this: higher joins, lower splits",
-        low=0,
-        high=1,
-        above=True,
-        below=True,
-        step=0.05,
+        0.4, "seeds have a centre distance below this: higher joins, lower splits", **_OPEN_UNIT_INTERVAL
     )
     boundary: float = setting(
-        0.5,
-        "seeds have a boundary distance below this: higher joins, lower splits",
-        low=0,
-        high=1,
-        above=True,
-        below=True,
-        step=0.05,
+        0.5, "seeds have a boundary distance below this: higher joins, lower splits", **_OPEN_UNIT_INTERVAL
     )
     foreground_sigma_px: float = setting(
         0.0, "Gaussian smoothing of the foreground, in pixels of the network's input", low=0, unit="px", advanced=True
@@ -54,4 +42,4 @@ class WatershedSettings:
 
 
 HYPOTHESES = WatershedSettings(centre=0.5)
-"""How the objects are found that the mask decoder is shown; a model is trained and used with the same."""
+"""Settings of the objects that become mask prompts, the same in training and inference."""

@@ -14,8 +14,8 @@ from torch import nn
 from src_models.model_errors import TrainingError
 from src_models.runtime import choose_device
 from src_models.training.backward_pass import BackwardPass, DivergedError
+from src_models.training.compute_ahead import computed_ahead
 from src_models.training.data.crops import Crop, CropSampler
-from src_models.training.prefetch import prefetched
 from src_models.training.run_folder import RunFolder, RunIdentity, rate_of_progress
 from src_models.training.schedule import parameter_groups, rate_factor
 from src_models.training.starting_network import starting_network
@@ -236,7 +236,7 @@ class Trainer:
             rng = np.random.default_rng([config.seed, 0, index])
             return [self.sampler.draw(rng) for _ in range(config.batch)]
 
-        return prefetched(draw, passes, ahead=config.workers + _PREFETCH + 1, workers=config.workers)
+        return computed_ahead(draw, passes, ahead=config.workers + _PREFETCH + 1, workers=config.workers)
 
 
 def _set_mode(net: nn.Module) -> None:

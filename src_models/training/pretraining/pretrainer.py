@@ -17,9 +17,9 @@ import torch
 from torch import Tensor, nn
 
 from src_models.runtime import choose_device
+from src_models.training.compute_ahead import computed_ahead
 from src_models.training.config import TrainConfig
 from src_models.training.data.unlabelled import UnlabelledImages, find_images
-from src_models.training.prefetch import prefetched
 from src_models.training.pretraining.masked_autoencoder import (
     build_pretext,
     draw_masks,
@@ -261,7 +261,7 @@ class Pretrainer:
     def _batches(self) -> Generator[Tensor, None, None]:
         """Draw the batches from this step on, ahead of their use."""
         steps = range(self.step, self.config.steps)
-        return prefetched(lambda step: self._draw(_TRAIN, step, self.config.batch), steps, ahead=_PREFETCH + 1)
+        return computed_ahead(lambda step: self._draw(_TRAIN, step, self.config.batch), steps, ahead=_PREFETCH + 1)
 
     def _record(self, values: Mapping[str, float]) -> None:
         """Log, draw and save if this step is due; always at the last step."""

@@ -33,7 +33,7 @@ _ROOFS = np.array(
 
 
 def _soils(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """(count, 3) ground colours: farmland, or anything."""
+    """Draw ground colours (count, 3): of farmland, or arbitrary."""
     if rng.random() < 0.1:
         return rng.random((count, 3), dtype=np.float32)
     kinds = rng.choice(len(_SOILS), int(rng.integers(1, 6)))
@@ -44,10 +44,10 @@ def _soils(count: int, rng: np.random.Generator) -> NDArray[np.float32]:
 
 
 def _halves(
-    corners: NDArray[np.float64], at: NDArray[np.float64], normal: NDArray[np.float64]
+    corners: NDArray[np.float64], point: NDArray[np.float64], normal: NDArray[np.float64]
 ) -> list[NDArray[np.float64]]:
-    """Cut a convex polygon by the line through `at`; the parts with an area."""
-    side = (corners - at) @ normal
+    """Cut a convex polygon by the line through `point`; return the parts that have an area."""
+    side = (corners - point) @ normal
     parts = []
     for sign in (1, -1):
         kept = []
@@ -63,29 +63,29 @@ def _halves(
 
 
 def _parcels(side: int, rng: np.random.Generator) -> tuple[NDArray[np.int32], float]:
-    """Label image of the plane cut again and again by lines of about two directions, and the direction."""
-    turn, skew = rng.uniform(0, np.pi), rng.choice([0.03, 0.25])
+    """Cut the plane repeatedly by lines of about two directions; return a label image and the direction."""
+    angle, skew = rng.uniform(0, np.pi), rng.choice([0.03, 0.25])
     done: list[NDArray[np.float64]] = []
     target = side * side / log_uniform(rng, 3, 60)
     todo = [np.array([[-0.3, -0.3], [-0.3, 1.3], [1.3, 1.3], [1.3, -0.3]]) * side]
     while todo and len(done) < 90:
         cell = todo.pop()
-        span = np.ptp(cell @ np.array([[np.sin(turn), np.cos(turn)], [np.cos(turn), -np.sin(turn)]]).T, axis=0)
+        span = np.ptp(cell @ np.array([[np.sin(angle), np.cos(angle)], [np.cos(angle), -np.sin(angle)]]).T, axis=0)
         if span.prod() < target * rng.uniform(0.5, 2.5):
             done.append(cell)
             continue
-        along = turn + (0 if span[0] > span[1] * rng.uniform(0.5, 2) else np.pi / 2) + rng.normal(0, skew)
-        at = cell.mean(0) + rng.uniform(-0.2, 0.2, 2) * span.min()
-        todo += _halves(cell, at, np.array([np.sin(along), np.cos(along)]))
+        along = angle + (0 if span[0] > span[1] * rng.uniform(0.5, 2) else np.pi / 2) + rng.normal(0, skew)
+        point = cell.mean(0) + rng.uniform(-0.2, 0.2, 2) * span.min()
+        todo += _halves(cell, point, np.array([np.sin(along), np.cos(along)]))
     canvas = Image.new("I", (side, side))
     draw = ImageDraw.Draw(canvas)
     for label, cell in enumerate(done, 1):
         draw.polygon([(float(x), float(y)) for y, x in cell], fill=label)
-    return np.asarray(canvas, dtype=np.int32), float(turn)
+    return np.asarray(canvas, dtype=np.int32), float(angle)
 
 
 def _bend(labels: NDArray[np.int32], amount: float, scale: float, rng: np.random.Generator) -> NDArray[np.int32]:
-    """Displace an image of labels by smooth noise of `amount` pixels: straight borders become curves."""
+    """Displace labels by smooth noise of `amount` pixels, so that straight borders become curves."""
     side = len(labels)
     line = np.arange(side, dtype=np.float32)
     y = line[:, None] + np.float32(amount) * smooth_noise(side, scale, rng)
@@ -94,7 +94,7 @@ def _bend(labels: NDArray[np.int32], amount: float, scale: float, rng: np.random
 
 
 def _borders(labels: NDArray[np.int32], width: int) -> NDArray[np.bool_]:
-    """Pixels within about `width` / 2 of another label."""
+    """Return the pixels within about `width` / 2 of another label."""
     out = np.zeros(labels.shape, bool)
     low, high = width - width // 2, width // 2
     for axis in (0, 1):
@@ -105,10 +105,10 @@ def _borders(labels: NDArray[np.int32], width: int) -> NDArray[np.bool_]:
 
 
 def fields(side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Farmland from above.
+    """Make an aerial image of farmland.
 
-    Random: parcels (cut by straight lines, curved, or cells), size, pivots, rows and tramlines of own direction,
-    colours (often alike next door), mottling, hedges, roads and tree belts between, forest, parcels without label.
+    Random: parcels (cut by straight lines, curved, or cells), size, pivots, direction of rows and tramlines, colours
+    (often similar in neighbours), mottling, hedges, roads and tree belts between, forest, parcels without label.
     """
     if rng.random() < 0.78:
         labels, turn = _parcels(side, rng)
@@ -134,24 +134,24 @@ def fields(side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDAr
     if rng.random() < 0.5:  # forest on some of the wild ground
         woods = np.where(rng.random(n) < 0.7, wild, False)[labels]
         image[woods] = _forest(side, rng)[woods]
-    shown = np.where(wild[labels], 0, labels).astype(np.int32)
+    visible = np.where(wild[labels], 0, labels).astype(np.int32)
     between = _borders(labels, int(rng.integers(1, max(2, side // 50))))
     kind = rng.random()
     if kind < 0.75:  # hedge, path or ditch; else the parcels touch
         if rng.random() < 0.3:
             between &= smooth_noise(side, side / 12, rng) > -0.6  # with openings
-        shown[between] = 0
+        visible[between] = 0
         strip = _forest(side, rng) if kind < 0.3 else _soils(1, rng)[0] + grain[..., None]
         image[between] = np.broadcast_to(strip, image.shape)[between]
     for _ in range(int(rng.choice([0, 0, 1, 2]))):
-        _road(image, shown, turn + rng.choice([0, np.pi / 2, rng.uniform(0, 3)]), rng)
+        _road(image, visible, turn + rng.choice([0, np.pi / 2, rng.uniform(0, 3)]), rng)
     haze = np.float32(rng.choice([0, 0, 0.25]))
     image = lit(image * (1 - haze) + haze * np.float32(0.7), rng, 0.15) * np.float32(rng.uniform(0.6, 1.25))
-    return camera(image, rng, 1.4, 0.04, 0.3), tidy(shown, 30, split=True)
+    return camera(image, rng, 1.4, 0.04, 0.3), tidy(visible, 30, split=True)
 
 
 def _pivots(labels: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.int32]:
-    """Put irrigated circles, some of them cut into wedges, on the parcels."""
+    """Add irrigated circles, some of them cut into wedges."""
     if rng.random() > 0.3:
         return labels
     side, n = len(labels), int(labels.max())
@@ -168,7 +168,7 @@ def _pivots(labels: NDArray[np.int32], rng: np.random.Generator) -> NDArray[np.i
 
 
 def _forest(side: int, rng: np.random.Generator) -> NDArray[np.float32]:
-    """(side, side, 3) tree tops."""
+    """Draw tree tops, (side, side, 3)."""
     lumps = smooth_noise(side, rng.uniform(2.5, 7), rng) + np.float32(0.6) * smooth_noise(side, 2, rng)
     green = np.array([0.17, 0.25, 0.13], np.float32) * np.float32(rng.uniform(0.6, 1.6))
     out: NDArray[np.float32] = green * (1 + np.float32(0.25) * np.clip(lumps, -2, 2))[..., None]
@@ -176,7 +176,7 @@ def _forest(side: int, rng: np.random.Generator) -> NDArray[np.float32]:
 
 
 def _road(image: NDArray[np.float32], labels: NDArray[np.int32], along: float, rng: np.random.Generator) -> None:
-    """Lay a straight or slightly bent road over image and labels; it is no object."""
+    """Draw a straight or slightly bent road over image and labels; it is not an object."""
     side = len(labels)
     line = np.arange(side, dtype=np.float32) - np.float32(side / 2)
     s, c = np.float32(np.sin(along)), np.float32(np.cos(along))
@@ -223,12 +223,7 @@ def _roof(side: int, centre: NDArray[np.float64], angle: float, size: float, rng
         p, q = u - np.float32(shift[0]), v - np.float32(shift[1])
         along, across = np.float32(a) - np.abs(p), np.float32(b) - np.abs(q)
         inner = np.minimum(along, across)
-        if style < 0.45:  # gable
-            face = np.sign(q) if a >= b else np.sign(p)
-        elif style < 0.7:  # hipped
-            face = np.where(across < along, np.sign(q), np.float32(0.4) * np.sign(p))
-        else:
-            face = np.full(u.shape, rng.normal(0, 0.3), np.float32)
+        face = _face(style, (p, q), (along, across), a >= b, rng)
         if ribs:
             face = face + np.float32(0.4) * np.sin((p if a >= b else q) * np.float32(rng.uniform(1.2, 2.2)))
         tone = np.where(inner > np.maximum(depth, 0), face * steep, tone)
@@ -236,6 +231,23 @@ def _roof(side: int, centre: NDArray[np.float64], angle: float, size: float, rng
     if style > 0.7 and rng.random() < 0.6:
         _add_roof_boxes(tone, (u, v), (long, short), rng)
     return _Roof((slice(low[0], high[0]), slice(low[1], high[1])), depth > 0, tone, depth)
+
+
+def _face(
+    style: float,
+    axes: tuple[NDArray[np.float32], NDArray[np.float32]],
+    depths: tuple[NDArray[np.float32], NDArray[np.float32]],
+    lengthwise: bool,
+    rng: np.random.Generator,
+) -> NDArray[np.float32]:
+    """Return the direction of the faces of a gabled, hipped or flat roof, given coordinates and depths along them."""
+    (p, q), (along, across) = axes, depths
+    if style < 0.45:  # gable
+        face: NDArray[np.float32] = np.sign(q) if lengthwise else np.sign(p)
+        return face
+    if style < 0.7:  # hipped
+        return np.where(across < along, np.sign(q), np.float32(0.4) * np.sign(p))
+    return np.full(p.shape, rng.normal(0, 0.3), np.float32)
 
 
 def _add_roof_boxes(
@@ -253,23 +265,23 @@ def _add_roof_boxes(
 
 
 def _sites(side: int, size: float, turn: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """(n, 2) places of houses: along streets, or anywhere."""
+    """Draw positions of houses, (n, 2): along streets, or anywhere."""
     if rng.random() < 0.7:
         pitch = size * np.array([rng.uniform(1.8, 4.5), rng.uniform(1.8, 3.5)])
         a, b = (np.arange(-side, side, p) + rng.uniform(0, p) for p in pitch)
         grid = np.stack(np.meshgrid(a, b), -1).reshape(-1, 2) + rng.normal(0, 0.12 * size, (len(a) * len(b), 2))
         sites = grid @ np.array([[np.sin(turn), np.cos(turn)], [np.cos(turn), -np.sin(turn)]]) + side / 2
         sites = sites[((sites > -size) & (sites < side + size)).all(1)]
-        some: NDArray[np.float64] = sites[rng.random(len(sites)) < rng.uniform(0.4, 1.0)][:50]
-        return some
+        chosen: NDArray[np.float64] = sites[rng.random(len(sites)) < rng.uniform(0.4, 1.0)][:50]
+        return chosen
     return rng.uniform(0, side, (int(np.clip(rng.uniform(0.1, 0.5) * (side / (2 * size)) ** 2, 1, 50)), 2))
 
 
 def buildings(side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Roofs from above, trees hiding some of them.
+    """Make an aerial image of roofs, some of them hidden by trees.
 
-    Random: size, layout, direction (mostly shared), wings, roof kind and colour, relief, ribs, direction and length of
-    shadows, ground, streets, cars, trees.
+    Random: size, layout, direction (mostly shared), wings, kind and colour of roofs, relief, ribs, direction and length
+    of shadows, ground, streets, cars, trees.
     """
     size, turn = log_uniform(rng, side / 36, side / 4.5), rng.uniform(0, np.pi)
     ground = _soils(2, rng)
@@ -308,7 +320,7 @@ def buildings(side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], N
 def _shadows(
     image: NDArray[np.float32], labels: NDArray[np.int32], length: float, away: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Darken the ground beside what is labelled."""
+    """Darken the ground beside labelled objects."""
     side = len(labels)
     solid = np.pad(labels > 0, int(length) + 1)
     shade = np.zeros(labels.shape, bool)
@@ -321,7 +333,7 @@ def _shadows(
 def _clutter(
     image: NDArray[np.float32], labels: NDArray[np.int32], size: float, away: float, rng: np.random.Generator
 ) -> None:
-    """Cars on the ground and trees over everything, with shadows; neither is an object."""
+    """Add cars on the ground and trees over everything, with shadows; neither are objects."""
     side = len(labels)
     for _ in range(int(rng.integers(0, 15))):
         y, x = (int(n) for n in rng.integers(0, side, 2))
@@ -330,10 +342,10 @@ def _clutter(
             image[car] = rng.choice([0.1, 0.5, 0.9], 3) if rng.random() < 0.3 else rng.random()
     lumps = smooth_noise(side, 3, rng) * np.float32(0.25)
     for _ in range(int(rng.choice([0, 6, 25]))):
-        at, radius = rng.uniform(0, side, 2), rng.uniform(0.15, 0.8) * min(size, side / 10)
+        centre, radius = rng.uniform(0, side, 2), rng.uniform(0.15, 0.8) * min(size, side / 10)
         tree = blob(rng, 0.5, 1.2) * np.float32(max(radius, 1.5))
-        shadow = stamp(side, at + 0.5 * radius * np.array([np.sin(away), np.cos(away)]), tree)
-        mark = stamp(side, at, tree)
+        shadow = stamp(side, centre + 0.5 * radius * np.array([np.sin(away), np.cos(away)]), tree)
+        mark = stamp(side, centre, tree)
         if mark is not None and np.count_nonzero(labels[mark.box]) < 0.5 * labels[mark.box].size:
             if shadow is not None:
                 image[shadow.box][shadow.inside] *= 0.6

@@ -1,4 +1,4 @@
-"""Synthetic electron microscopy: particles on a support, and myelinated axons."""
+"""Synthetic electron microscopy of particles on a support and of myelinated axons."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _font(size: int) -> ImageFont.ImageFont | ImageFont.FreeTypeFont:
 
 
 def _caption(image: NDArray[np.float32], labels: NDArray[np.int32], rng: np.random.Generator) -> None:
-    """Draw a scale bar with text, or a panel letter, over image and labels; it is no object."""
+    """Draw a scale bar with text, or a panel letter, over image and labels; it is not an object."""
     side = len(image)
     size = int(rng.integers(9, 12 + side // 16))
     text = str(rng.choice(["a", "B", "c)", "50 nm", "200 nm", "1 um", "20.0kV x5,000", "10"]))
@@ -62,7 +62,7 @@ def _caption(image: NDArray[np.float32], labels: NDArray[np.int32], rng: np.rand
 
 
 def _support(side: int, size: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """(side, side) background: flat, stained, grainy, brushed or a carbon film with holes."""
+    """Draw the background, (side, side): flat, stained, grainy, brushed, or a carbon film with holes."""
     out = np.full((side, side), rng.uniform(0.05, 0.95), np.float32)
     out += np.float32(rng.uniform(0, 0.08)) * cloud(side, side / 3, rng)
     kind = rng.random()
@@ -77,7 +77,7 @@ def _support(side: int, size: float, rng: np.random.Generator) -> NDArray[np.flo
 
 
 def _shade(mark: Stamp, kind: str, tones: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Relief of one particle, about zero mean: a dome, a lit sphere, facets, a flat disc or a thickness."""
+    """Draw the relief of a particle, about zero mean: a dome, a lit sphere, facets or a flat disc."""
     share: NDArray[np.float32] = np.clip(mark.share, 0, 1)
     if kind == "flat":
         return np.zeros_like(share)
@@ -92,7 +92,7 @@ def _shade(mark: Stamp, kind: str, tones: NDArray[np.float32], rng: np.random.Ge
 
 
 def particles(side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Particles in SEM or TEM, or cross-sections of axons.
+    """Make an image of particles in SEM or TEM, or of cross-sections of axons.
 
     Random: form (spheres, rods, plates, crystals, lumps), size, mix and overlap, relief and direction of light, rims,
     surface grain, polarity, support, captions. Axons: see `_axons`.
@@ -107,15 +107,15 @@ def particles(side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], N
         str(rng.choice(["flat", "dome", "lit"])) if form != "crystal" else str(rng.choice(["flat", "facet", "facet"]))
     )
     back = float(image.mean())
-    toward = 1 if rng.random() > back else -1  # where there is room
+    toward = 1 if rng.random() > back else -1  # towards the larger part of the range
     level = (back + toward * rng.uniform(0.12, 0.55)) if kind == "flat" else rng.uniform(0.15, 0.85)
-    relief, rim, own = rng.choice([-1, 1, 1]) * rng.uniform(0.1, 0.6), rng.normal(0, 0.25), rng.uniform(0, 0.1)
+    relief, rim, spread = rng.choice([-1, 1, 1]) * rng.uniform(0.1, 0.6), rng.normal(0, 0.25), rng.uniform(0, 0.1)
     narrow, vary, stretch = rng.uniform(0.4, 2.5), rng.uniform(0.02, 0.5), rng.uniform(1, 5 if form == "rod" else 1.8)
     lamp = np.cos(np.arange(ANGLES) * (2 * np.pi / ANGLES) - rng.uniform(0, 6.3)).astype(np.float32)
     skin = cloud(side, max(1.5, size * rng.uniform(0.1, 0.6)), rng, 0.8) * np.float32(0.12 * rng.random() ** 2)
     apart = size * rng.choice([0.5, 1.0, 2.1])
-    through = kind == "flat" and rng.random() < 0.3  # overlaps show in transmission; the upper one owns the pixels
-    for label, at in enumerate(scatter(side, count, apart, rng), 1):
+    through = kind == "flat" and rng.random() < 0.3  # overlaps are visible; they belong to the upper object
+    for label, centre in enumerate(scatter(side, count, apart, rng), 1):
         radius, tones = size * float(np.exp(rng.normal(0, vary))), lamp
         if form == "crystal":
             radii, tones = facetted(rng, int(rng.integers(3, 8)))
@@ -124,10 +124,10 @@ def particles(side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], N
         else:
             power = 2.0 if form == "ellipse" else rng.uniform(2.5, 10)
             radii = superellipse(rng, rng.uniform(1, stretch), power)
-        mark = stamp(side, at, radii * np.float32(min(radius, side / 3)), 2)
+        mark = stamp(side, centre, radii * np.float32(min(radius, side / 3)), 2)
         if mark is None:
             continue
-        value = np.float32(level + rng.normal(0, own)) + np.float32(relief) * _shade(mark, kind, tones, rng)
+        value = np.float32(level + rng.normal(0, spread)) + np.float32(relief) * _shade(mark, kind, tones, rng)
         value += np.float32(rim) * np.exp(-np.abs(mark.depth) * np.float32(1 / narrow)) + skin[mark.box]
         under = image[mark.box]
         if through:
@@ -139,12 +139,12 @@ def particles(side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], N
     image = lit((image - low) / (high - low), rng, 0.2)  # overlapping objects must not all be clipped to white
     if rng.random() < 0.4:
         _caption(image, labels, rng)
-    shown = image if rng.random() < 0.9 else image[..., None] * tint(rng, 1.0) ** np.float32(0.5)
-    return camera(shown, rng, 1.2, 0.11, 0.25), tidy(labels)
+    coloured = image if rng.random() < 0.9 else image[..., None] * tint(rng, 1.0) ** np.float32(0.5)
+    return camera(coloured, rng, 1.2, 0.11, 0.25), tidy(labels)
 
 
 def _axons(side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Myelinated axons: thick rings, packed or scattered among small bare fibres; the mask is the ring's inside."""
+    """Make an image of myelinated axons: thick rings, packed or among small bare fibres; masks are their inside."""
     size = log_uniform(rng, side / 36, side / 6)
     polarity = rng.random() < 0.7  # dark myelin
     myelin, axon, back = rng.uniform(0.0, 0.25), rng.uniform(0.55, 0.95), rng.uniform(0.3, 0.9)
@@ -160,9 +160,9 @@ def _axons(side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDAr
     sheath, rough, stretch = rng.uniform(0.12, 0.45), rng.uniform(0.05, 0.4), rng.uniform(1, 1.8)
     count = int(np.clip(rng.uniform(0.3, 1.0) * (side / (2 * size)) ** 2, 2, 80))
     grain = cloud(side, max(1.5, size / 4), rng, 0.9) * np.float32(rng.uniform(0, 0.12))
-    for label, at in enumerate(scatter(side, count, size * rng.uniform(1.0, 1.8), rng), 1):
+    for label, centre in enumerate(scatter(side, count, size * rng.uniform(1.0, 1.8), rng), 1):
         radius = min(size * float(np.exp(rng.normal(0, 0.4))), side / 4)
-        mark = stamp(side, at, blob(rng, rough, rng.uniform(1, stretch)) * np.float32(radius), 2)
+        mark = stamp(side, centre, blob(rng, rough, rng.uniform(1, stretch)) * np.float32(radius), 2)
         if mark is None or np.count_nonzero(taken[mark.box][mark.inside]) > 0.2 * np.count_nonzero(mark.inside):
             continue
         wall = max(1.5, radius * sheath * rng.uniform(0.6, 1.4))

@@ -1,4 +1,4 @@
-"""Synthetic light microscopy: nuclei and cells."""
+"""Synthetic light microscopy of nuclei and cells."""
 
 from __future__ import annotations
 
@@ -29,17 +29,17 @@ if TYPE_CHECKING:
     from src_models.training.synthetic.parts import Stamp
 
 
-def _cut(noise: NDArray[np.float32], mark: Stamp, rng: np.random.Generator) -> NDArray[np.float32]:
-    """A piece of `noise` as large as the stamp's box, from anywhere."""
+def _random_piece(noise: NDArray[np.float32], mark: Stamp, rng: np.random.Generator) -> NDArray[np.float32]:
+    """Return a random piece of `noise` as large as the box of the stamp."""
     h, w = mark.share.shape
     y, x = (int(rng.integers(0, n - m + 1)) for n, m in zip(noise.shape, (h, w), strict=True))
     return noise[y : y + h, x : x + w]
 
 
-def _place(
+def _add_object(
     labels: NDArray[np.int32], mark: Stamp, label: int, rng: np.random.Generator, overlap: float
 ) -> NDArray[np.bool_] | None:
-    """Write the object into the labels unless it would cover too much of others; its mask."""
+    """Write an object into the labels unless it would cover too much of others; return its mask, or None."""
     inside = mark.inside
     under = labels[mark.box]
     area = np.count_nonzero(inside)
@@ -50,12 +50,12 @@ def _place(
 
 
 def _colour(rng: np.random.Generator, low: float, high: float) -> NDArray[np.float32]:
-    """(3,) random colour."""
+    """Draw a random colour, (3,)."""
     return rng.uniform(low, high, 3).astype(np.float32)
 
 
 def _stain(dye: NDArray[np.float32], counter: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Two absorbing dyes on white, mostly haematoxylin and eosin: (S, S) densities to (S, S, 3)."""
+    """Render two absorbing dyes on white, mostly haematoxylin and eosin: densities (S, S) to colours (S, S, 3)."""
     blue, pink = np.array([[0.62, 0.72, 0.30], [0.12, 0.95, 0.30]], np.float32) + rng.normal(0, 0.07, (2, 3))
     if rng.random() < 0.25:  # other stains: brown, blue, green, ...
         blue, pink = _colour(rng, 0.1, 1.0), _colour(rng, 0.05, 0.9)
@@ -66,7 +66,7 @@ def _stain(dye: NDArray[np.float32], counter: NDArray[np.float32], rng: np.rando
 
 
 def _stroma(side: int, size: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """(side, side) density of the tissue between nuclei: stains, fibres, foam and holes."""
+    """Draw the density of the tissue between nuclei, (side, side): stains, fibres, foam and holes."""
     out = np.float32(rng.uniform(0.15, 0.7)) * (1 + np.float32(0.25) * cloud(side, 4 * size, rng))
     if rng.random() < 0.5:
         out = out * (1 + np.float32(rng.uniform(0.1, 0.4)) * streaks(side, max(2.0, size / 3), rng))
@@ -81,8 +81,8 @@ def _stroma(side: int, size: float, rng: np.random.Generator) -> NDArray[np.floa
 def _nucleus(
     mark: Stamp, grain: NDArray[np.float32], radius: float, speckle: float, rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """Brightness inside one nucleus, about 1: chromatin, a darker or brighter edge, nucleoli."""
-    value = 1 + np.float32(speckle) * _cut(grain, mark, rng)
+    """Draw the brightness inside a nucleus, about 1: chromatin, a darker or brighter edge, nucleoli."""
+    value = 1 + np.float32(speckle) * _random_piece(grain, mark, rng)
     value += np.float32(rng.normal(-0.15, 0.25)) * mark.share**2
     if radius > 5:
         for _ in range(int(rng.integers(0, 4))):
@@ -94,7 +94,7 @@ def _nucleus(
 
 
 def nuclei(side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Nuclei: fluorescent (bright on dark), inverted, or stained in a section.
+    """Make an image of nuclei: fluorescent (bright on dark), inverted, or stained in a section.
 
     Random: size, density, clumps, overlap, shape, brightness, chromatin, nucleoli, focus of each, haze, specks of
     dirt, illumination, exposure, stain and stroma.
@@ -107,11 +107,11 @@ def nuclei(side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDAr
     edge = rng.uniform(0.8, 1 + 0.15 * size)
     grain = cloud(side, max(1.5, size * rng.uniform(0.15, 0.5)), rng, 0.8)
     signal, labels = np.zeros((side, side), np.float32), np.zeros((side, side), np.int32)
-    for label, at in enumerate(scatter(side, count, size * rng.uniform(0.9, 2.2), rng), 1):
+    for label, centre in enumerate(scatter(side, count, size * rng.uniform(0.9, 2.2), rng), 1):
         radius = size * float(np.exp(rng.normal(0, vary)))
         soft = radius * rng.uniform(0.4, 0.9) if rng.random() < soft_share else edge
-        mark = stamp(side, at, blob(rng, rough, rng.uniform(1, stretch)) * np.float32(radius), soft)
-        if mark is None or _place(labels, mark, label, rng, overlap) is None:
+        mark = stamp(side, centre, blob(rng, rough, rng.uniform(1, stretch)) * np.float32(radius), soft)
+        if mark is None or _add_object(labels, mark, label, rng, overlap) is None:
             continue
         level = float(np.exp(rng.normal(0, vary))) * (0.7 if soft > edge else 1.0)
         value = np.float32(level) * _nucleus(mark, grain, radius, speckle, rng)
@@ -123,15 +123,15 @@ def nuclei(side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDAr
             signal[dirt.box] += dirt.alpha(1.5) * np.float32(rng.uniform(0.3, 1.2)) * (labels[dirt.box] == 0)
     if stained:
         stroma = _stroma(side, size, rng)
-        shown = np.minimum(signal, 1)
+        clipped = np.minimum(signal, 1)
         dye = signal * np.float32(rng.uniform(0.7, 2.2)) + np.float32(rng.uniform(0, 0.4)) * stroma
-        image = _stain(dye, stroma * (1 - np.float32(rng.uniform(0, 0.7)) * shown), rng)
+        image = _stain(dye, stroma * (1 - np.float32(rng.uniform(0, 0.7)) * clipped), rng)
         return camera(lit(image, rng, 0.15), rng, 1.2, 0.06, 0.3), tidy(labels)
     return _fluorescence(signal, size, rng), tidy(labels)
 
 
 def _fluorescence(signal: NDArray[np.float32], size: float, rng: np.random.Generator) -> NDArray[np.uint8]:
-    """Expose a fluorescent scene: haze, uneven light, colour, brightness, maybe inverted."""
+    """Expose a fluorescent scene: haze, uneven light, colour, brightness, sometimes inverted."""
     side = len(signal)
     if rng.random() < 0.5:  # light from out of focus
         small = signal[::4, ::4]
@@ -149,7 +149,7 @@ def _fluorescence(signal: NDArray[np.float32], size: float, rng: np.random.Gener
 
 
 def _tissue(side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Cells side by side with membranes, as in epithelia; the membrane belongs to no cell or is thin."""
+    """Make an image of adjacent cells with membranes, as in epithelia; membranes belong to no cell or are thin."""
     pitch = log_uniform(rng, side / 16, side / 2.6)
     labels, gap = mosaic(side, pitch, rng, rng.uniform(0.1, 0.4), rng.uniform(0.01, 0.1))
     n = int(labels.max()) + 1
@@ -176,19 +176,19 @@ def _tissue(side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDA
 
 
 def _phase(side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Phase contrast: bodies about as bright as the background, with halos, dark edges and granules."""
+    """Make a phase-contrast image: cells about as bright as the background, with halos, dark edges and granules."""
     size = log_uniform(rng, side / 28, side / 5)
     count = int(np.clip(rng.uniform(0.15, 0.9) * (side / (2 * size)) ** 2, 2, 60))
     arms, relief, rim = rng.random(), rng.uniform(0.2, 1.0), rng.choice([-1, 1]) * rng.uniform(0, 1.5)
     phase, labels = np.zeros((side, side), np.float32), np.zeros((side, side), np.int32)
     grain = cloud(side, max(1.5, size * rng.uniform(0.15, 0.4)), rng, 0.9)
-    for label, at in enumerate(scatter(side, count, size * rng.uniform(0.8, 2.0), rng), 1):
+    for label, centre in enumerate(scatter(side, count, size * rng.uniform(0.8, 2.0), rng), 1):
         radius = size * float(np.exp(rng.normal(0, 0.25)))
         form = spindle(rng) if rng.random() < arms else blob(rng, 0.3, rng.uniform(1, 3))
-        mark = stamp(side, at, form * np.float32(radius), 2)
-        if mark is None or _place(labels, mark, label, rng, 0.25) is None:
+        mark = stamp(side, centre, form * np.float32(radius), 2)
+        if mark is None or _add_object(labels, mark, label, rng, 0.25) is None:
             continue
-        value = np.float32(rng.uniform(0.3, 1.0)) * (1 + np.float32(relief) * _cut(grain, mark, rng))
+        value = np.float32(rng.uniform(0.3, 1.0)) * (1 + np.float32(relief) * _random_piece(grain, mark, rng))
         value += np.float32(rng.uniform(0, 1.5)) * np.clip(1 - mark.share, 0, 1)
         value += np.float32(rim) * np.exp(-np.square(mark.depth * np.float32(0.6)))
         if rng.random() < 0.6:
@@ -211,7 +211,7 @@ def _phase(side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDAr
 
 
 def _spread(side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Single or touching cells with cytoplasm and nuclei: two fluorescent colours, or a stained smear."""
+    """Make an image of single or touching cells with nuclei: two fluorescent colours, or a stained smear."""
     size = log_uniform(rng, side / 20, side / 4)
     count = int(np.clip(rng.uniform(0.2, 0.9) * (side / (2 * size)) ** 2, 2, 50))
     smear, arms, bare = rng.random() < 0.45, rng.random() ** 2, rng.choice([0.0, 0.5])
@@ -219,15 +219,17 @@ def _spread(side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDA
     labels = np.zeros((side, side), np.int32)
     grain = cloud(side, max(1.5, size * rng.uniform(0.1, 0.5)), rng, 0.8)
     rough, rim, dome = rng.uniform(0.05, 0.4), rng.normal(0, 0.4), rng.uniform(-0.5, 0.8)
-    for label, at in enumerate(scatter(side, count, size * rng.uniform(0.9, 2.2), rng), 1):
+    for label, centre in enumerate(scatter(side, count, size * rng.uniform(0.9, 2.2), rng), 1):
         radius = size * float(np.exp(rng.normal(0, 0.2)))
         form = spindle(rng) if rng.random() < arms else blob(rng, rough, rng.uniform(1, 1.8))
-        mark = stamp(side, at, form * np.float32(radius), 2)
-        if mark is None or _place(labels, mark, label, rng, 0.3) is None:
+        mark = stamp(side, centre, form * np.float32(radius), 2)
+        if mark is None or _add_object(labels, mark, label, rng, 0.3) is None:
             continue
         shape = np.clip(1 - mark.share**2, 0, 1)
         value = (
-            1 + np.float32(dome) * (shape - np.float32(0.5)) + np.float32(rng.uniform(0, 0.3)) * _cut(grain, mark, rng)
+            1
+            + np.float32(dome) * (shape - np.float32(0.5))
+            + np.float32(rng.uniform(0, 0.3)) * _random_piece(grain, mark, rng)
         )
         value += np.float32(rim) * np.exp(-np.square(mark.depth * np.float32(0.5)))
         opaque = mark.alpha(1.2)
@@ -239,9 +241,9 @@ def _spread(side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDA
             inner = blob(rng, 0.2, rng.uniform(1, 1.6)) * np.float32(
                 radius * rng.uniform(0.2, 0.5) * min(1, form.min() * 2)
             )
-            lobe = stamp(side, np.asarray(at) + off, inner, 2)
+            lobe = stamp(side, np.asarray(centre) + off, inner, 2)
             if lobe is not None:
-                value = np.float32(rng.uniform(0.7, 1.1)) * (1 + np.float32(0.2) * _cut(grain, lobe, rng))
+                value = np.float32(rng.uniform(0.7, 1.1)) * (1 + np.float32(0.2) * _random_piece(grain, lobe, rng))
                 over = core[lobe.box]
                 over += lobe.alpha(1.5) * (labels[lobe.box] == label) * (value - over)
     if smear:
@@ -255,7 +257,7 @@ def _spread(side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDA
 
 
 def cells(side: int, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Whole cells: packed tissue, phase contrast, or spread cells with nuclei; the mask is the cell.
+    """Make an image of whole cells: packed tissue, phase contrast, or spread cells with nuclei.
 
     Random: shape (round to many-armed), packing, membranes, nuclei, halos, relief, granules, debris, stains, colours.
     """

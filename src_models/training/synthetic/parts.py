@@ -1,7 +1,7 @@
-"""Parts of synthetic images: noise, outlines, where to put objects, mosaics of cells, the camera.
+"""Parts of synthetic images: noise, outlines, positions of objects, mosaics of cells, and the camera.
 
-An outline is a table of radii by angle, so an object is painted from two numbers per pixel of its own box: the share
-of the way from its centre to its edge, and how deep inside it the pixel lies.
+An outline is a table of radii by angle. An object is painted from two numbers for each pixel of its box: the distance
+from its centre as a share of the radius, and the depth inside its outline.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ _THETA = np.arange(ANGLES) * (2 * np.pi / ANGLES)
 
 
 def log_uniform(rng: np.random.Generator, low: float, high: float) -> float:
-    """One number whose logarithm is uniform."""
+    """Draw a number whose logarithm is uniform."""
     return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
 
 def smooth_noise(side: int, scale: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Noise of one spatial scale, (side, side), zero mean and unit variance.
+    """Draw noise of a single spatial scale, (side, side), with zero mean and unit variance.
 
     Parameters
     ----------
     side : int
-        In pixels.
+        Side of the image, in pixels.
     scale : float
         Size of the grains, in pixels.
     rng : numpy.random.Generator
@@ -48,7 +48,7 @@ def smooth_noise(side: int, scale: float, rng: np.random.Generator) -> NDArray[n
 
 
 def cloud(side: int, scale: float, rng: np.random.Generator, fall: float = 0.5) -> NDArray[np.float32]:
-    """Noise of three octaves, the finest a quarter of `scale`; each has `fall` times the strength of the last."""
+    """Draw noise of three octaves down to a quarter of `scale`, each `fall` times as strong as the previous."""
     out = smooth_noise(side, scale, rng)
     for k in (1, 2):
         out = out + np.float32(fall**k) * smooth_noise(side, scale / 2**k, rng)
@@ -56,7 +56,7 @@ def cloud(side: int, scale: float, rng: np.random.Generator, fall: float = 0.5) 
 
 
 def streaks(side: int, width: float, rng: np.random.Generator) -> NDArray[np.float32]:
-    """Elongated noise in one random direction, as fibres and brushed surfaces have; about unit variance."""
+    """Draw noise elongated in a random direction, as in fibres and brushed surfaces; about unit variance."""
     wide = int(side * 1.5)
     grain = rng.standard_normal((max(3, int(wide / width)), max(3, int(wide / width / 6))), dtype=np.float32)
     big = Image.fromarray(grain).resize((wide, wide), Image.Resampling.BICUBIC)
@@ -67,7 +67,7 @@ def streaks(side: int, width: float, rng: np.random.Generator) -> NDArray[np.flo
 
 
 def blob(rng: np.random.Generator, rough: float, stretch: float) -> NDArray[np.float32]:
-    """Radii of a smooth closed curve: an ellipse of aspect `stretch` with bumps of relative size `rough`."""
+    """Draw the radii of a smooth closed curve: an ellipse of aspect `stretch` with bumps of relative size `rough`."""
     radii = np.sqrt(stretch) / np.hypot(stretch * np.cos(_THETA), np.sin(_THETA))
     for k in range(2, 7):
         radii *= 1 + rng.normal(0, 2 * rough / k**2) * np.cos(k * _THETA + rng.uniform(0, 2 * np.pi))
@@ -76,7 +76,7 @@ def blob(rng: np.random.Generator, rough: float, stretch: float) -> NDArray[np.f
 
 
 def superellipse(rng: np.random.Generator, stretch: float, power: float) -> NDArray[np.float32]:
-    """Radii of a rod, plate or ellipse: power 2 is an ellipse, large powers are rectangles."""
+    """Draw the radii of a rod, plate or ellipse: power 2 is an ellipse, large powers are rectangles."""
     a, b = 1 / np.sqrt(stretch), np.sqrt(stretch)
     radii = (np.abs(np.cos(_THETA) / a) ** power + np.abs(np.sin(_THETA) / b) ** power) ** (-1 / power)
     out: NDArray[np.float32] = np.roll(radii, int(rng.integers(ANGLES))).astype(np.float32)
@@ -84,7 +84,7 @@ def superellipse(rng: np.random.Generator, stretch: float, power: float) -> NDAr
 
 
 def facetted(rng: np.random.Generator, corners: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Radii of a convex polygon, and for each angle a tone in [-1, 1] of the facet it belongs to."""
+    """Draw the radii of a convex polygon, and for each angle the tone of its facet, in [-1, 1]."""
     normals = (np.arange(corners) + rng.uniform(-0.3, 0.3, corners)) * (2 * np.pi / corners) + rng.uniform(0, 6)
     reach = np.cos(_THETA[:, None] - normals) / rng.uniform(0.75, 1.0, corners)
     tones = np.cos(normals - rng.uniform(0, 2 * np.pi))
@@ -92,13 +92,13 @@ def facetted(rng: np.random.Generator, corners: int) -> tuple[NDArray[np.float32
 
 
 def spindle(rng: np.random.Generator) -> NDArray[np.float32]:
-    """Radii of a cell with one to five tapered arms, as adherent cells and neurons have."""
+    """Draw the radii of a cell with one to five tapered arms, like an adherent cell or a neuron."""
     radii = rng.uniform(0.3, 0.6) * blob(rng, 0.3, rng.uniform(1, 1.5))
     arms = int(rng.choice([1, 2, 2, 2, 3, 3, 4, 5]))
     first = rng.uniform(0, 2 * np.pi)
     for k in range(arms):
-        at = first + (k + rng.uniform(-0.3, 0.3)) * 2 * np.pi / arms
-        away = np.abs((_THETA - at + np.pi) % (2 * np.pi) - np.pi)
+        direction = first + (k + rng.uniform(-0.3, 0.3)) * 2 * np.pi / arms
+        away = np.abs((_THETA - direction + np.pi) % (2 * np.pi) - np.pi)
         radii = np.maximum(radii, rng.uniform(0.7, 1.7) * np.exp(-away / rng.uniform(0.25, 0.8)))
     smooth: NDArray[np.float32] = ndimage.gaussian_filter1d(radii, 2.5, mode="wrap").astype(np.float32)
     return smooth
@@ -106,7 +106,7 @@ def spindle(rng: np.random.Generator) -> NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Stamp:
-    """An outline at a place of the image, in the box it needs.
+    """Outline at a position of the image, in its bounding box.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class Stamp:
     depth : ndarray of float32
         (h, w), distance to the outline along the ray, in pixels; positive inside.
     turn : ndarray of int64
-        (h, w), index of the angle into tables.
+        (h, w), index of the angle in tables.
     """
 
     box: tuple[slice, slice]
@@ -131,17 +131,17 @@ class Stamp:
 
     @property
     def inside(self) -> NDArray[np.bool_]:
-        """(h, w), the exact mask."""
+        """Exact mask, (h, w)."""
         out: NDArray[np.bool_] = self.depth > 0
         return out
 
     def alpha(self, soft: float = 1.0) -> NDArray[np.float32]:
-        """Opacity, one half on the outline; `soft` pixels from 0 to 1."""
+        """Return the opacity: one half on the outline, from 0 to 1 within `soft` pixels."""
         out: NDArray[np.float32] = np.clip(self.depth * np.float32(1 / soft) + np.float32(0.5), 0, 1)
         return out
 
     def spot(self, y: float, x: float, sigma: float) -> NDArray[np.float32]:
-        """A Gaussian spot of height one, (y, x) pixels from the centre."""
+        """Return a Gaussian spot of height 1, (y, x) pixels from the centre."""
         k = np.float32(-0.5 / sigma**2)
         out: NDArray[np.float32] = np.exp((self.dy - np.float32(y)) ** 2 * k) * np.exp(
             (self.dx - np.float32(x)) ** 2 * k
@@ -150,28 +150,28 @@ class Stamp:
 
 
 def stamp(
-    side: int, at: Sequence[float] | NDArray[np.float64], radii: NDArray[np.float32], margin: float = 1.0
+    side: int, centre: Sequence[float] | NDArray[np.float64], radii: NDArray[np.float32], margin: float = 1.0
 ) -> Stamp | None:
-    """Measure the pixels around an outline; None if it lies outside the image.
+    """Measure the pixels of an outline; None if it lies outside the image.
 
     Parameters
     ----------
     side : int
-        Of the image, in pixels.
-    at : (float, float)
+        Side of the image, in pixels.
+    centre : (float, float)
         Centre (y, x).
     radii : ndarray of float32
         (ANGLES,), in pixels.
     margin : float
-        Kept around the outline, in pixels.
+        Margin of the box around the outline, in pixels.
     """
     reach = float(radii.max()) + margin
-    low = [max(0, int(c - reach)) for c in at]
-    high = [min(side, int(c + reach) + 2) for c in at]
+    low = [max(0, int(c - reach)) for c in centre]
+    high = [min(side, int(c + reach) + 2) for c in centre]
     if low[0] >= high[0] or low[1] >= high[1]:
         return None
-    dy = (np.arange(low[0], high[0], dtype=np.float32) - np.float32(at[0]))[:, None]
-    dx = (np.arange(low[1], high[1], dtype=np.float32) - np.float32(at[1]))[None]
+    dy = (np.arange(low[0], high[0], dtype=np.float32) - np.float32(centre[0]))[:, None]
+    dx = (np.arange(low[1], high[1], dtype=np.float32) - np.float32(centre[1]))[None]
     away = np.sqrt(dy * dy + dx * dx)
     turn = (np.arctan2(dy, dx) * np.float32(ANGLES / (2 * np.pi)) + np.float32(ANGLES + 0.5)).astype(np.int64) % ANGLES
     edge = radii[turn]
@@ -179,7 +179,7 @@ def stamp(
 
 
 def scatter(side: int, count: int, apart: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """(n, 2) centres, at most `count`: anywhere, in clumps, or on a grid; mostly `apart` pixels from each other."""
+    """Draw at most `count` centres (n, 2): anywhere, in clumps, or on a grid, mostly at least `apart` pixels apart."""
     kind = rng.random()
     if kind < 0.12:
         pitch = max(apart * rng.uniform(0.9, 1.6), side / 16)
@@ -193,11 +193,11 @@ def scatter(side: int, count: int, apart: float, rng: np.random.Generator) -> ND
         tries = middles[rng.integers(len(middles), size=len(tries))] + rng.normal(0, spread, tries.shape)
     kept = np.empty((count, 2))
     n = 0
-    for at in tries:
+    for point in tries:
         if n == count:
             break
-        if not n or (np.square(kept[:n] - at).sum(1).min() > apart * apart):
-            kept[n] = at
+        if not n or (np.square(kept[:n] - point).sum(1).min() > apart * apart):
+            kept[n] = point
             n += 1
     return kept[:n]
 
@@ -210,18 +210,18 @@ def mosaic(
     Parameters
     ----------
     side, pitch : int, float
-        Of the image and of the grid, in pixels.
+        Side of the image and pitch of the grid, in pixels.
     rng : numpy.random.Generator
         Source of the disturbance.
     jitter, warp : float
-        How far seeds leave the grid and how much borders wave, in pitches; `jitter` at most 0.4.
+        Displacement of the seeds and of the borders, in pitches; `jitter` at most 0.4.
 
     Returns
     -------
     labels : ndarray of int32
         (side, side), from 1.
     gap : ndarray of float32
-        (side, side), about the distance to the nearest border, in pixels.
+        (side, side), approximate distance to the nearest border, in pixels.
     """
     n = int(side / pitch) + 4
     seeds = (np.stack(np.meshgrid(np.arange(n), np.arange(n), indexing="ij")) - 0.9).astype(np.float32)
@@ -235,20 +235,20 @@ def mosaic(
     second = first.copy()
     labels = np.zeros((side, side), np.int32)
     for step in (0, -n, n, -1, 1, -n - 1, -n + 1, n - 1, n + 1):
-        at = base + step
-        d = np.square(y - seeds[0].ravel()[at]) + np.square(x - seeds[1].ravel()[at])
+        seed = base + step
+        d = np.square(y - seeds[0].ravel()[seed]) + np.square(x - seeds[1].ravel()[seed])
         np.minimum(second, np.maximum(d, first), out=second)
-        np.copyto(labels, at, where=d < first)
+        np.copyto(labels, seed, where=d < first)
         np.minimum(first, d, out=first)
     gap = (np.sqrt(second) - np.sqrt(first)) * np.float32(pitch / 2)
     return labels + 1, gap
 
 
 def tidy(labels: NDArray[np.int32], min_px: int = 24, split: bool = False) -> NDArray[np.int32]:
-    """Drop crumbs (parts below `min_px` pixels or a tenth of the object's largest part) and number from 1.
+    """Drop small parts (below `min_px` pixels, or a tenth of the object's largest part) and number objects from 1.
 
-    What is left of an object that others cover stays one object, in several parts; with `split` each part becomes an
-    object, as parcels on both sides of a road are.
+    The visible parts of a partly covered object stay one object; with `split` each part becomes an object, such as
+    parcels on both sides of a road.
     """
     out = np.zeros_like(labels)
     n = 0
@@ -270,7 +270,7 @@ def tidy(labels: NDArray[np.int32], min_px: int = 24, split: bool = False) -> ND
 
 
 def tint(rng: np.random.Generator, colour: float = 0.4) -> NDArray[np.float32]:
-    """(3,) colour whose largest channel is 1; white with probability 1 - `colour`."""
+    """Draw a colour (3,) whose largest channel is 1; white with probability 1 - `colour`."""
     if rng.random() > colour:
         return np.ones(3, np.float32)
     raw = rng.random(3) ** 2
@@ -279,7 +279,7 @@ def tint(rng: np.random.Generator, colour: float = 0.4) -> NDArray[np.float32]:
 
 
 def lit(image: NDArray[np.float32], rng: np.random.Generator, amount: float = 0.25) -> NDArray[np.float32]:
-    """Uneven illumination: a ramp or a broad stain over an (S, S) or (S, S, 3) image."""
+    """Illuminate an image (S, S) or (S, S, 3) unevenly: a ramp or a broad stain."""
     side = image.shape[0]
     if rng.random() < 0.5:
         line = np.linspace(-1, 1, side, dtype=np.float32)
@@ -295,24 +295,24 @@ def lit(image: NDArray[np.float32], rng: np.random.Generator, amount: float = 0.
 def camera(
     image: NDArray[np.float32], rng: np.random.Generator, blur: float = 1.2, noise: float = 0.06, jpeg: float = 0.1
 ) -> NDArray[np.uint8]:
-    """Blur, shot and read noise, maybe JPEG: (S, S) or (S, S, 3) in about [0, 1] to (S, S, 3) uint8.
+    """Blur, add shot and read noise, and sometimes compress: (S, S) or (S, S, 3) in about [0, 1] to (S, S, 3) uint8.
 
     Parameters
     ----------
     image : ndarray of float32
         The scene.
     rng : numpy.random.Generator
-        Decides how much of each.
+        Source of randomness.
     blur, noise : float
         Largest sigma in pixels, largest standard deviation of the noise.
     jpeg : float
         Probability of compression.
     """
-    seen = Image.fromarray((np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8))
+    picture = Image.fromarray((np.clip(image, 0, 1) * 255 + 0.5).astype(np.uint8))
     sigma = rng.uniform(0, blur)
     if sigma > 0.25:
-        seen = seen.filter(ImageFilter.GaussianBlur(sigma))
-    x = np.asarray(seen, dtype=np.float32)
+        picture = picture.filter(ImageFilter.GaussianBlur(sigma))
+    x = np.asarray(picture, dtype=np.float32)
     strength = 255 * noise * rng.random() ** 2
     if strength > 0.8:
         side = x.shape[0]

@@ -1,8 +1,8 @@
-"""Synthetic images with exact masks, in the styles of microscopy and aerial images, and of anything closed.
+"""Synthetic images with exact masks, in the styles of microscopy and aerial images, and of arbitrary closed shapes.
 
-They widen what a small network has seen: looks, sizes, crowding and clutter vary far more than in the real images.
-Labels are what is visible: later objects lie on top, distractors and background are 0. Textures may be borrowed from
-real images, whose masks are not used.
+They extend the training data of a small network: appearance, size, crowding and clutter vary far more than in real
+images. Labels are the visible parts of objects: later objects lie on top, distractors and background are 0. Textures
+may come from real images, whose masks are not used.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _CHANCES = (0.22, 0.22, 0.18, 0.12, 0.12, 0.14)
 
 
 def _outline(kind: int, radius: float, rng: np.random.Generator) -> NDArray[np.float64]:
-    """(K, 2) outline around the origin: 0 blob, 1 polygon, 2 rectangle, 3 ellipse."""
+    """Draw an outline (K, 2) around the origin: 0 blob, 1 polygon, 2 rectangle, 3 ellipse."""
     if kind == 2:
         half = radius * np.array([1.0, rng.uniform(0.3, 1.0)])
         corners = np.array([[-1, -1], [-1, 1], [1, 1], [1, -1]]) * half
@@ -44,14 +44,14 @@ def _outline(kind: int, radius: float, rng: np.random.Generator) -> NDArray[np.f
                 r += rng.normal(0, 0.35 / k) * np.cos(k * angles + rng.uniform(0, 2 * np.pi))
         stretch = np.array([1.0, rng.uniform(0.4, 1.0)])
         corners = np.stack([np.sin(angles), np.cos(angles)], 1) * np.clip(r, 0.3, 2)[:, None] * radius * stretch
-    turn = rng.uniform(0, 2 * np.pi)
-    rotation = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
+    angle = rng.uniform(0, 2 * np.pi)
+    rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     out: NDArray[np.float64] = corners @ rotation
     return out
 
 
 def _scattered(side: int, rng: np.random.Generator) -> NDArray[np.int32]:
-    """Label image of scattered shapes of one size class; later ones lie on top."""
+    """Draw a label image of scattered shapes of similar size; later shapes lie on top."""
     canvas = Image.new("I", (side, side))
     draw = ImageDraw.Draw(canvas)
     size = log_uniform(rng, side / 25, side / 3)
@@ -64,7 +64,7 @@ def _scattered(side: int, rng: np.random.Generator) -> NDArray[np.int32]:
 
 
 def _tiling(side: int, rng: np.random.Generator) -> NDArray[np.int32]:
-    """Label image that tiles the plane, maybe with gaps between the cells and cells left out."""
+    """Draw a label image of cells that tile the plane, sometimes with gaps and missing cells."""
     labels, gap = mosaic(side, side / rng.uniform(2, 9), rng, rng.uniform(0.05, 0.4), rng.uniform(0, 0.15))
     keep = rng.random(int(labels.max()) + 1) > rng.uniform(0, 0.4)
     return np.where(keep[labels] & (gap > rng.choice([-1, 1, 2])), labels, 0).astype(np.int32)
@@ -73,7 +73,7 @@ def _tiling(side: int, rng: np.random.Generator) -> NDArray[np.int32]:
 def _texture(
     shape: tuple[int, int], textures: Sequence[NDArray[np.uint8]], rng: np.random.Generator
 ) -> NDArray[np.float32]:
-    """(h, w, 3) colour in about [0, 1]: procedural, or a piece of a real image."""
+    """Draw a texture (h, w, 3) in about [0, 1]: procedural, or a piece of a real image."""
     h, w = shape
     if textures and rng.random() < 0.4:
         source = textures[int(rng.integers(len(textures)))]
@@ -90,18 +90,18 @@ def _texture(
 def _shapes(
     side: int, rng: np.random.Generator, textures: Sequence[NDArray[np.uint8]]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
-    """Any closed region that differs from its surroundings in brightness, colour or texture."""
+    """Make an image of closed shapes that differ from their surroundings in brightness, colour or texture."""
     tiled = rng.random() < 0.3
     labels = tidy(_tiling(side, rng) if tiled else _scattered(side, rng), split=tiled)
     image = _texture((side, side), textures, rng).copy()
-    alike = rng.random() < 0.6  # objects of one look, or each its own
-    look = _texture((side, side), textures, rng)
+    alike = rng.random() < 0.6  # all objects share a texture, or each has its own
+    shared = _texture((side, side), textures, rng)
     shift = rng.normal(0, 0.07, size=int(labels.max()) + 1).astype(np.float32)
     for label, box in enumerate(ndimage.find_objects(labels), 1):
         inside = labels[box] == label
-        own = look[box] if alike else _texture(inside.shape, textures, rng)
-        image[box][inside] = own[inside] + shift[label]
-    if rng.random() < 0.4:  # a rim, brighter or darker, as membranes and halos make
+        texture = shared[box] if alike else _texture(inside.shape, textures, rng)
+        image[box][inside] = texture[inside] + shift[label]
+    if rng.random() < 0.4:  # a brighter or darker rim, like a membrane or halo
         edge = ndimage.maximum_filter(labels, 3) != ndimage.minimum_filter(labels, 3)
         image[edge] += np.float32(rng.normal(0, 0.3))
     if rng.random() < 0.4:
@@ -119,11 +119,11 @@ def synthetic_sample(
     side : int
         Height and width, in pixels.
     rng : numpy.random.Generator
-        The same state gives the same image.
+        Source of randomness; the same state gives the same image.
     textures : sequence of ndarray of uint8
-        (H, W, 3) images to borrow textures from; used by the style 'shapes'.
+        (H, W, 3) images that provide textures for the style 'shapes'.
     style : str, optional
-        One of `STYLES`; drawn at random if not given.
+        One of `STYLES`; random by default.
 
     Returns
     -------

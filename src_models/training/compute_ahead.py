@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 
 
-def prefetched(
+def computed_ahead(
     compute: Callable[[int], Item], indices: range, *, ahead: int, workers: int = 1
 ) -> Generator[Item, None, None]:
     """Compute an item for every index, in order, some of them ahead of their use.
@@ -36,10 +36,10 @@ def prefetched(
 
     Examples
     --------
-    >>> list(prefetched(lambda i: i * i, range(2, 6), ahead=3))
+    >>> list(computed_ahead(lambda i: i * i, range(2, 6), ahead=3))
     [4, 9, 16, 25]
     """
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="prefetch")
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="compute-ahead")
     waiting: deque[Future[Item]] = deque()
     remaining = iter(indices)
     try:
