@@ -1,4 +1,4 @@
-"""Run a network for inference: the right device, the right precision, folded normalisations."""
+"""Run a network for inference, on the right device, in the right precision, with folded normalisations."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ _PRECISIONS = {
     "float16": torch.float16,
     "fp16": torch.float16,
 }
-_DECODE_BATCH = 8  # objects decoded together on a CPU: their image tokens stay in the cache
+_DECODE_BATCH = 8  # objects decoded together on a CPU, whose image tokens fit into the cache
 
 
 def choose_device(device: str = "auto") -> torch.device:
-    """The device to run on.
+    """Choose the device to run on.
 
     Parameters
     ----------
@@ -44,7 +44,7 @@ def choose_device(device: str = "auto") -> torch.device:
     Raises
     ------
     DeviceError
-        If there is no such device here.
+        If the device is unknown, or not present on this machine.
     """
     if device == "auto":
         if torch.cuda.is_available():
@@ -53,30 +53,32 @@ def choose_device(device: str = "auto") -> torch.device:
     try:
         chosen = torch.device(device)
     except RuntimeError as error:
-        raise DeviceError(f"device {device!r}: use 'auto', 'cpu', 'cuda' or 'mps'") from error
+        remedy = "use 'auto', 'cpu', 'cuda' or 'mps'"
+        raise DeviceError(f"device is {device!r}", parameter="device", remedy=remedy) from error
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if not present.get(chosen.type, False):
-        raise DeviceError(f"device {device!r} is not present here; use 'auto' or 'cpu'")
+        message = f"device is {device!r}, which is not present on this machine"
+        raise DeviceError(message, parameter="device", remedy="use 'auto' or 'cpu'")
     return chosen
 
 
 def choose_precision(precision: str, device: torch.device, kind: str) -> torch.dtype:
-    """The number format of the matrix products.
+    """Choose the number format of matrix products.
 
     Parameters
     ----------
     precision : str
-        "auto", "float32", "bfloat16" or "float16". Auto takes bfloat16 where the hardware multiplies it fast
+        "auto", "float32", "bfloat16" or "float16". Auto is bfloat16 if the hardware multiplies it fast
         (CUDA from Ampere on, CPUs with AMX or AVX-512 BF16), else float32.
     device : torch.device
-        Where it runs.
+        Device to run on.
     kind : str
-        Architecture. ViT-H overflows in float16 (segment-anything issue 540), so it is refused there.
+        Architecture. ViT-H overflows in float16 (segment-anything issue 540), which is therefore refused.
 
     Raises
     ------
     DeviceError
-        If the precision is unknown or unsafe.
+        If the precision is unknown or unsuitable.
     """
     if precision == "auto":
         if device.type == "cuda":
@@ -84,25 +86,27 @@ def choose_precision(precision: str, device: torch.device, kind: str) -> torch.d
         fast = device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
         return torch.bfloat16 if fast else torch.float32
     if precision not in _PRECISIONS:
-        raise DeviceError(f"precision {precision!r}: use 'auto', 'float32', 'bfloat16' or 'float16'")
+        remedy = "use 'auto', 'float32', 'bfloat16' or 'float16'"
+        raise DeviceError(f"precision is {precision!r}", parameter="precision", remedy=remedy)
     dtype = _PRECISIONS[precision]
     if dtype is torch.float16 and (kind == "vit_h" or device.type == "cpu"):
         reason = "overflows in ViT-H" if kind == "vit_h" else "is slow on a CPU"
-        raise DeviceError(f"precision 'float16' {reason}; use 'bfloat16' or 'float32'")
+        message = f"precision is 'float16', which {reason}"
+        raise DeviceError(message, parameter="precision", remedy="use 'bfloat16' or 'float32'")
     return dtype
 
 
 class Runner:
-    """A network ready for inference.
+    """Network ready for inference.
 
     Parameters
     ----------
     net : Sam
-        The network; it is not changed.
+        The network, which is copied.
     device : str
-        As `choose_device`.
+        As in `choose_device`.
     precision : str
-        As `choose_precision`.
+        As in `choose_precision`.
     """
 
     def __init__(self, net: Sam, device: str = "auto", precision: str = "auto") -> None:
@@ -115,7 +119,7 @@ class Runner:
             if isinstance(module, ConvNorm):
                 module.fuse()
         self.net.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        # Whole in the low precision: autocast would copy every normalised tensor to and fro.
+        # Entirely in low precision: autocast would convert every normalised tensor twice.
         self.net.mask_decoder.to(self.dtype)
         self._pe: dict[tuple[int, int], Tensor] = {}
 
@@ -125,12 +129,12 @@ class Runner:
         Parameters
         ----------
         images : sequence of ndarray of uint8
-            (h, w, 3), none larger than the network's input; smaller ones are padded as SAM pads.
+            (h, w, 3), not larger than the network's input; smaller images are padded as in SAM.
 
         Returns
         -------
         Tensor
-            (B, 256, H, W) in the runner's precision.
+            (B, 256, H, W) in the precision of the runner.
         """
         with torch.inference_mode(), self._autocast():
             tensors = [torch.from_numpy(np.array(i)).to(self.device) for i in images]
@@ -140,15 +144,15 @@ class Runner:
 
     @property
     def has_dense(self) -> bool:
-        """Whether the network finds all objects of a window at once."""
+        """Whether the network has a dense decoder."""
         return self.net.dense_decoder is not None
 
     def attach_dense(self, decoder: nn.Module) -> None:
-        """Use micro-sam's decoder for this network, which its files keep apart."""
+        """Add a dense decoder, such as micro-sam's, whose files are separate from those of the network."""
         self.net.dense_decoder = decoder.eval().requires_grad_(False).to(self.device)
 
     def dense(self, embedding: Tensor) -> Tensor:
-        """Dense maps of a window.
+        """Compute the dense maps of a window.
 
         Parameters
         ----------
@@ -158,7 +162,7 @@ class Runner:
         Returns
         -------
         Tensor
-            float32, on the CPU: (3, H, W) in [0, 1], padding included; channels as in `networks.dense_decoder`.
+            float32, on the CPU: (3, H, W) in [0, 1], including padding; channels as in `networks.dense_decoder`.
 
         Raises
         ------
@@ -167,7 +171,7 @@ class Runner:
         """
         decoder = self.net.dense_decoder
         if decoder is None:
-            raise DeviceError(f"{self.kind} has no dense decoder")
+            raise DeviceError(f"{self.kind} has no dense decoder", remedy="load a model that has one")
         with torch.inference_mode(), self._autocast():
             maps: Tensor = decoder(embedding.contiguous(memory_format=torch.channels_last))
             return maps[0].float().cpu()
@@ -180,35 +184,35 @@ class Runner:
         multimask: bool = True,
         network_shape: tuple[int, int] | None = None,
     ) -> DecodedMasks:
-        """Answer N prompts on one image.
+        """Decode N prompts on an image.
 
         Parameters
         ----------
         embedding : Tensor
             (1, 256, h, w).
         prompts : sequence of (ndarray, ndarray)
-            (P, 2) coordinates x, y and (P,) labels of each object; numbers of prompts may differ.
+            (P, 2) coordinates x, y and (P,) labels of each object; P may differ between objects.
         masks : sequence of ndarray, optional
-            (4h, 4w) low-res logits of an earlier prediction, or None, for each object.
+            (4h, 4w) low-res logits of an earlier prediction for each object, or None.
         multimask : bool
-            Three masks per object, or one.
+            Return three masks for each object, or one.
         network_shape : (int, int), optional
-            Height and width of the image in the network's input, without its padding; all of it by default. Only a
-            quality head asks.
+            Height and width of the image in the network's input, without padding; by default the whole input. Used only
+            by a quality head.
 
         Returns
         -------
         DecodedMasks
-            float32, on the CPU: logits (N, M, 4h, 4w) and predicted IoU (N, M), judged by the quality head where
-            the network has one.
+            float32, on the CPU: logits (N, M, 4h, 4w) and predicted IoU (N, M), by the quality head if the network has
+            one.
         """
         shape = network_shape or (self.img_size, self.img_size)
         size = len(prompts) if self.device.type != "cpu" else _DECODE_BATCH
         parts = []
         for start in range(0, len(prompts), size):
             stop = min(start + size, len(prompts))
-            some = None if masks is None else masks[start:stop]
-            parts.append(self._decode(embedding, prompts[start:stop], some, multimask, shape))
+            batch_masks = None if masks is None else masks[start:stop]
+            parts.append(self._decode(embedding, prompts[start:stop], batch_masks, multimask, shape))
         return DecodedMasks(torch.cat([p.logits for p in parts]), torch.cat([p.predicted_iou for p in parts]))
 
     def _decode(
@@ -222,11 +226,11 @@ class Runner:
         pairs = [(torch.from_numpy(c), torch.from_numpy(v)) for c, v in prompts]
         coords, labels = (t.to(self.device) for t in pad_prompts(pairs))
         shape = (embedding.shape[-2], embedding.shape[-1])
-        fed, has = self._mask_batch(masks, shape)
+        low_res, has_mask = self._mask_batch(masks, shape)
         with torch.inference_mode():
             if shape not in self._pe:
                 self._pe[shape] = self.net.prompt_encoder.dense_pe(shape).to(self.dtype)
-            prompt = self.net.prompt_encoder(coords, labels, fed, shape, has)
+            prompt = self.net.prompt_encoder(coords, labels, low_res, shape, has_mask)
             decoded = self.net.mask_decoder(
                 embedding.to(self.dtype),
                 self._pe[shape],
@@ -235,17 +239,17 @@ class Runner:
                 prompt.valid,
                 multimask,
             )
-            judged = decoded.predicted_iou.float()
+            predicted_iou = decoded.predicted_iou.float()
             if self.net.quality_head is not None:
                 used = tuple(-(-n * decoded.logits.shape[-1] // self.img_size) for n in network_shape)
-                given = PromptTensors(coords, labels, fed, has, (used[0], used[1]))
-                judged = self.net.quality_head.predict_iou(decoded, given, self.img_size)
-            return DecodedMasks(decoded.logits.float().cpu(), judged.cpu())
+                given = PromptTensors(coords, labels, low_res, has_mask, (used[0], used[1]))
+                predicted_iou = self.net.quality_head.predict_iou(decoded, given, self.img_size)
+            return DecodedMasks(decoded.logits.float().cpu(), predicted_iou.cpu())
 
     def _mask_batch(
         self, masks: Sequence[NDArray[np.float32] | None] | None, shape: tuple[int, int]
     ) -> tuple[Tensor | None, Tensor | None]:
-        """Stack mask prompts; objects without one get zeros and are marked."""
+        """Stack mask prompts, with zeros for objects without one; return them and which objects have one."""
         if masks is None or all(m is None for m in masks):
             return None, None
         blank = np.zeros((4 * shape[0], 4 * shape[1]), np.float32)

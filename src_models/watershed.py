@@ -1,4 +1,4 @@
-"""Dense maps to objects, and the object that a prompt points at."""
+"""Watershed from dense maps to objects, and the object that a prompt selects."""
 
 from __future__ import annotations
 
@@ -17,19 +17,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 HYPOTHESIS_LOGIT = 8.0
-"""An object of the dense decoder is shown to the mask decoder as logits of this size, as a user's drawing is."""
+"""Size of the logits of a mask prompt that is a drawing, or an object of the dense decoder."""
 
-_BOX_IOU = 0.5  # an object answers a box if their boxes overlap so much
-_STEP = 0.25  # the laxer and the stricter outline of a stability score are so far from the foreground's threshold
+_BOX_IOU = 0.5  # least IoU of a box prompt and the bounding box of the object it selects
+_STEP = 0.25  # offset of the two thresholds of a stability score from the threshold of the foreground
 
-# Predicted IoU: a constant, and the weights of the soft IoU, the shallowest boundary distance and the nearest centre
-# distance inside. Least squares on the best IoU of 9 090 objects of the shipped model, train splits of 15 data sets of
-# equal weight, at 1 to 4 magnifications each. It ranks objects right or wrong (IoU 0.5) with an AUC of 0.82.
+# Predicted IoU: a constant, and the weights of the soft IoU, the smallest boundary distance and the smallest centre
+# distance inside. Least-squares fit to the best IoU of 9 090 objects of the shipped model, on the train splits of 15
+# data sets of equal weight, at 1 to 4 magnifications. It separates objects above and below IoU 0.5 with an AUC of 0.82.
 _QUALITY = (0.32, 0.75, -0.87, -0.99)
 
 
 def seeded_watershed(maps: NDArray[np.float32], settings: WatershedSettings, scale: float = 1.0) -> NDArray[np.int32]:
-    """Objects of dense maps.
+    """Find the objects of dense maps.
 
     Parameters
     ----------
@@ -38,7 +38,7 @@ def seeded_watershed(maps: NDArray[np.float32], settings: WatershedSettings, sca
     settings : WatershedSettings
         Thresholds and smoothing.
     scale : float
-        Pixels of `maps` per pixel of the network's input, to which the settings' sizes refer.
+        Pixels of `maps` per pixel of the network's input, in which the settings give sizes.
 
     Returns
     -------
@@ -59,18 +59,18 @@ def seeded_watershed(maps: NDArray[np.float32], settings: WatershedSettings, sca
 
 @dataclass(frozen=True)
 class ScoredObjects:
-    """Objects of dense maps, and how sure the maps are of each.
+    """Objects of dense maps with their scores.
 
     Attributes
     ----------
     labels : ndarray of int32
         (H, W), 0 is background, objects from 1 to n without gaps.
     predicted_iou : ndarray of float32
-        (n,) what IoU with the true object to expect, from 0 to 1: the IoU of the object and the foreground around
-        it, and whether the distances reach zero inside, as they do in every whole object.
+        (n,) expected IoU with the true object, from 0 to 1, predicted from the IoU of the object and the foreground
+        around it, and from the smallest distances inside, which are zero in every complete object.
     stability_score : ndarray of float32
-        (n,) area where the foreground exceeds its threshold by a quarter, over the area where it falls short of it
-        by less than a quarter.
+        (n,) area where the foreground exceeds its threshold by 0.25, divided by the area where it is at most 0.25 below
+        the threshold.
     """
 
     labels: NDArray[np.int32]
@@ -79,12 +79,12 @@ class ScoredObjects:
 
 
 def scored_objects(maps: NDArray[np.float32], settings: WatershedSettings, scale: float = 1.0) -> ScoredObjects:
-    """Objects of dense maps with their scores; parameters as `seeded_watershed`'s.
+    """Find the objects of dense maps, with their scores; parameters as in `seeded_watershed`.
 
     Notes
     -----
-    The watershed goes on beyond the objects to where the foreground is a quarter below its threshold, so that each
-    has surroundings of its own to be judged by.
+    The watershed continues beyond the objects to where the foreground is 0.25 below its threshold, which gives every
+    object surroundings for its scores.
 
     Examples
     --------
@@ -120,7 +120,7 @@ def scored_objects(maps: NDArray[np.float32], settings: WatershedSettings, scale
 def _flooded(
     maps: NDArray[np.float32], settings: WatershedSettings, scale: float, lowest: float
 ) -> tuple[NDArray[np.int32], NDArray[np.bool_]]:
-    """Basins of the seeds where the foreground exceeds `lowest`, and where it exceeds the settings' threshold."""
+    """Return the basins of the seeds where the foreground exceeds `lowest`, and where it exceeds its threshold."""
     from skimage.segmentation import watershed  # noqa: PLC0415 - slow to import
 
     foreground, centre, boundary = (np.asarray(maps[i], np.float32) for i in (FOREGROUND, CENTRE, BOUNDARY))
@@ -140,14 +140,14 @@ def _flooded(
 
 
 def _large_enough(labels: NDArray[np.int32], settings: WatershedSettings, scale: float) -> NDArray[np.bool_]:
-    """Which labels, from 0 on, are objects."""
+    """Return for each label from 0 whether it is an object."""
     kept: NDArray[np.bool_] = np.bincount(labels.ravel()) >= max(settings.min_area_px * scale**2, 1)
     kept[0] = False
     return kept
 
 
 def _renumbered(labels: NDArray[np.int32], kept: NDArray[np.bool_]) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
-    """Labels from 1 without gaps, and which ones they were."""
+    """Renumber labels from 1 without gaps; return also the old labels."""
     numbers = np.where(kept, np.cumsum(kept), 0).astype(np.int32)
     return numbers[labels], np.flatnonzero(kept)
 
@@ -158,7 +158,7 @@ def hypothesis(
     point_labels: Sequence[int] | NDArray[np.int64],
     box: Sequence[float] | None = None,
 ) -> NDArray[np.bool_] | None:
-    """The object of a label image that a prompt points at, as a first guess for the mask decoder.
+    """Return the object of a label image that a prompt selects, as a mask prompt for the mask decoder.
 
     Parameters
     ----------
@@ -174,8 +174,8 @@ def hypothesis(
     Returns
     -------
     ndarray of bool or None
-        (H, W), or None where the prompt and the objects do not agree: foreground points in none or in several,
-        a background point inside, or a box that fits no object (IoU of their boxes below one half).
+        (H, W), or None if prompt and objects do not agree: foreground points in no object or in several, a background
+        point inside, or a box that fits no object (IoU of their boxes below 0.5).
 
     Examples
     --------
@@ -188,24 +188,24 @@ def hypothesis(
     [[1, 1, 0, 0, 0, 0]]
     """
     h, w = labels.shape
-    found = [
+    hits = [
         (int(labels[min(max(int(y), 0), h - 1), min(max(int(x), 0), w - 1)]), int(label))
         for (y, x), label in zip(points, point_labels, strict=True)
     ]
-    wanted = {i for i, label in found if label == 1}
+    wanted = {i for i, label in hits if label == 1}
     if box is not None:
         wanted |= _in_box(labels, box)
     if len(wanted) != 1 or 0 in wanted:
         return None
     (chosen,) = wanted
-    if any(i == chosen and label == 0 for i, label in found):
+    if any(i == chosen and label == 0 for i, label in hits):
         return None
     out: NDArray[np.bool_] = labels == chosen
     return out
 
 
 def _in_box(labels: NDArray[np.int32], box: Sequence[float]) -> set[int]:
-    """The object that has most of the pixels in a box, if its own box is like it; {0} if none is."""
+    """Return the object with most pixels in a box, if its bounding box is similar; {0} if there is none."""
     y0, x0, y1, x1 = (max(0, round(v)) for v in box)
     counts = np.bincount(labels[y0:y1, x0:x1].ravel(), minlength=1)
     counts[0] = 0

@@ -1,4 +1,4 @@
-"""Training of promptable networks: data, prompt simulation, losses and the loop.
+"""Training of promptable networks: data, prompt simulation, losses and the training loop.
 
 ``napari-sam train`` runs it; the folder ``recipes`` has the configurations of the shipped model.
 """

@@ -1,4 +1,4 @@
-"""What the dense decoder is trained to say, and its loss."""
+"""Targets and loss of the dense decoder."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from torch.nn import functional as F
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_OBJECT_WEIGHT = 3.0  # of a pixel of an object against one of the background, in the distances' loss
+_OBJECT_WEIGHT = 3.0  # weight of object pixels relative to background pixels in the loss of the distances
 
 
 def dense_target(labels: NDArray[np.int32], pitch: int) -> NDArray[np.float32]:
-    """Foreground, centre distance and boundary distance of a label image.
+    """Compute foreground, centre distance and boundary distance of a label image.
 
-    Distances are relative to each object's largest, so that objects of all sizes look alike: the centre distance is
-    0 at the pixel nearest to the centre of mass and 1 at the farthest, the boundary distance 0 at the deepest pixel
-    and 1 outside. The image's border is not a boundary. Source: Archit et al., 2025, section "Automatic instance
-    segmentation".
+    Distances are relative to the largest distance in each object, so that objects of all sizes look similar: the
+    centre distance is 0 at the pixel nearest to the centre of mass and 1 at the farthest pixel, the boundary distance 0
+    at the deepest pixel and 1 outside. The border of the image is not a boundary. Source: Archit et al., 2025, section
+    "Automatic instance segmentation".
 
     Parameters
     ----------
     labels : ndarray of int32
         (S, S), 0 is background.
     pitch : int
-        Pixels per pixel of the target; distances are taken there.
+        Pixels per pixel of the target, in which distances are measured.
 
     Returns
     -------
@@ -51,7 +51,7 @@ def dense_target(labels: NDArray[np.int32], pitch: int) -> NDArray[np.float32]:
     for label, box in enumerate(ndimage.find_objects(small), start=1):
         if box is None:
             continue
-        # One pixel more on each side, where there is one: the object's outside.
+        # One more pixel on each side, if there is one, for the outside of the object.
         grown = tuple(slice(max(s.start - 1, 0), s.stop + 1) for s in box)
         mask = small[grown] == label
         depth = ndimage.distance_transform_edt(mask) if not mask.all() else np.ones(mask.shape)
@@ -64,7 +64,7 @@ def dense_target(labels: NDArray[np.int32], pitch: int) -> NDArray[np.float32]:
 
 
 def dense_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """Cross-entropy and dice of the foreground, and cross-entropy of the distances as soft targets.
+    """Compute cross-entropy and Dice loss of the foreground, and cross-entropy of the distances as soft targets.
 
     Parameters
     ----------
@@ -76,7 +76,7 @@ def dense_loss(logits: Tensor, target: Tensor) -> Tensor:
     Returns
     -------
     Tensor
-        Scalar; less the entropy of the targets, so that a perfect prediction costs nothing but dice's smoothing.
+        Scalar, without the entropy of the targets: a perfect prediction has only the smoothing of the Dice loss.
     """
     each = F.binary_cross_entropy_with_logits(logits, target, reduction="none")
     floor = F.binary_cross_entropy(target, target, reduction="none")

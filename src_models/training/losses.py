@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def focal_loss(logits: Tensor, target: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
-    """Focal loss, averaged over the pixels of each mask.
+    """Compute the focal loss, averaged over the pixels of each mask.
 
     Parameters
     ----------
@@ -24,7 +24,7 @@ def focal_loss(logits: Tensor, target: Tensor, alpha: float = 0.25, gamma: float
     alpha : float
         Weight of the foreground; negative for none.
     gamma : float
-        Focusing; 0 gives weighted cross-entropy.
+        Focusing parameter; 0 for weighted cross-entropy.
 
     Returns
     -------
@@ -46,7 +46,7 @@ def focal_loss(logits: Tensor, target: Tensor, alpha: float = 0.25, gamma: float
 
 
 def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
-    """One minus the soft Dice coefficient of each mask, smoothed by 1.
+    """Compute one minus the soft Dice coefficient of each mask, smoothed by 1.
 
     Source: Milletari et al., 2016, with SAM 2's smoothing. Shapes as in `focal_loss`.
 
@@ -63,7 +63,7 @@ def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
 
 
 def mask_iou(logits: Tensor, target: Tensor) -> Tensor:
-    """Intersection over union of thresholded masks, (...); 1 where both are empty.
+    """Compute the intersection over union of thresholded masks, (...); 1 if both are empty.
 
     >>> float(mask_iou(torch.tensor([[1.0, 1.0, -1.0]]), torch.tensor([[1.0, 0.0, 0.0]])))
     0.5
@@ -77,12 +77,12 @@ def mask_iou(logits: Tensor, target: Tensor) -> Tensor:
 def prompt_loss(
     logits: Tensor, predicted_iou: Tensor, target: Tensor, single_mask: Tensor, config: TrainConfig
 ) -> tuple[Tensor, Tensor]:
-    """Loss of N prompts whose four masks were all decoded.
+    """Compute the loss of N prompts, of which all four masks are given.
 
-    By the paper's recipe one mask of each prompt is trained: the single one where there is more than one prompt,
-    else the one of the three whose loss is least (Kirillov et al., 2023, appendix A, "Losses and training"). The
-    quick recipe trains the best of three for every prompt, plus a small share of the others so that none dies, and
-    the single mask too, most where there is more than one prompt.
+    The recipe of the paper trains one mask of each object: the single mask if there is more than one prompt, else the
+    mask with the lowest loss of the three (Kirillov et al., 2023, appendix A, "Losses and training"). The quick recipe
+    trains the best of three for every object, the others with a small weight so that they do not degenerate, and the
+    single mask, mostly if there is more than one prompt.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""Simulated users: a first prompt for an object, then clicks where the mask is wrong."""
+"""Simulate users: a first prompt for an object, then clicks where the mask is wrong."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ BOX_NOISE_MAX_PX = 20.0
 
 
 def deepest_point(region: NDArray[np.bool_]) -> tuple[int, int]:
-    """The pixel of a region that is farthest from its outside; the image border counts as outside.
+    """Return the pixel of a region that is farthest from its outside, which includes the image border.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def deepest_point(region: NDArray[np.bool_]) -> tuple[int, int]:
 
 
 def random_point(region: NDArray[np.bool_], rng: np.random.Generator) -> tuple[int, int]:
-    """A pixel of the region, uniformly; (y, x)."""
+    """Draw a uniform pixel (y, x) of a region."""
     inside = np.flatnonzero(region)
     y, x = divmod(int(inside[rng.integers(len(inside))]), region.shape[1])
     return y, x
@@ -52,7 +52,7 @@ def random_point(region: NDArray[np.bool_], rng: np.random.Generator) -> tuple[i
 def noisy_box(
     region: NDArray[np.bool_], rng: np.random.Generator, noise: float = BOX_NOISE
 ) -> tuple[float, float, float, float]:
-    """Bounding box of a region with Gaussian noise on every side.
+    """Return the bounding box of a region, with Gaussian noise on every side.
 
     Parameters
     ----------
@@ -61,7 +61,7 @@ def noisy_box(
     rng : numpy.random.Generator
         Source of the noise.
     noise : float
-        Standard deviation as a share of the side, at most 20 px (the paper's appendix A).
+        Standard deviation as a share of the side, at most 20 px (appendix A of the paper).
 
     Returns
     -------
@@ -84,15 +84,15 @@ def noisy_box(
 def correction(
     mask: NDArray[np.bool_], truth: NDArray[np.bool_], rng: np.random.Generator | None = None
 ) -> tuple[int, int, int]:
-    """The next click: in the error region, positive where the object was missed.
+    """Return the next click: in the error region, positive where the object was missed.
 
     Parameters
     ----------
     mask, truth : ndarray of bool
         (H, W).
     rng : numpy.random.Generator, optional
-        Without it the click goes to the deepest point of the larger-depth error region (SAM's evaluation);
-        with it, uniformly into the whole error region (SAM's training).
+        Source of randomness for a uniform click in the whole error region (SAM's training); without it, the click is
+        the deepest point of the deeper error region (SAM's evaluation).
 
     Returns
     -------
@@ -127,7 +127,7 @@ def correction(
 
 
 def _depth_at(region: NDArray[np.bool_], y: int, x: int) -> float:
-    """Distance from a pixel of the region to its outside."""
+    """Return the distance from a pixel of a region to its outside."""
     outside = np.pad(~region, 1, constant_values=True)
     rows, cols = np.nonzero(outside)
     return float(np.sqrt(((rows - 1 - y) ** 2 + (cols - 1 - x) ** 2).min()))

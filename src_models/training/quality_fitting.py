@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 _STEPS = 250
 _RATE = 0.04
 _DECAY = 0.01
-_RANK_WEIGHT = 0.5  # of the IoU lost by not choosing the best mask, against the squared error
-_SHARPNESS = 20.0  # of the choice among an object's masks, while fitting
-_FEWEST = 50
+_RANK_WEIGHT = 0.5  # weight of the IoU lost by not choosing the best mask, relative to the squared error
+_SHARPNESS = 20.0  # of the soft choice among the masks of an object
+_MIN_SAMPLES = 50
 
 
 @dataclass(frozen=True)
 class FittingSample:
-    """One answer whose masks have been compared with the truth.
+    """Prediction whose masks have been compared with the truth.
 
     Attributes
     ----------
     group : str
-        Its data set; each counts the same.
+        Data set; all have equal weight.
     features : ndarray of float32
         (M, F) from `src_models.networks.quality_head.mask_features`.
     iou : ndarray of float32
@@ -44,15 +44,15 @@ class FittingSample:
     iou: NDArray[np.float32]
 
 
-def fit_quality(answers: Sequence[FittingSample], seed: int = 0) -> QualityHead:
-    """Fit a head, by squared error and by the IoU that choosing its best mask loses.
+def fit_quality(samples: Sequence[FittingSample], seed: int = 0) -> QualityHead:
+    """Fit a quality head to the squared error and to the IoU that choosing its best mask loses.
 
     Parameters
     ----------
-    answers : sequence of FittingSample
+    samples : sequence of FittingSample
         At least 50.
     seed : int
-        Of the first weights; the rest is deterministic.
+        Random seed of the initial weights; the rest is deterministic.
 
     Returns
     -------
@@ -62,12 +62,13 @@ def fit_quality(answers: Sequence[FittingSample], seed: int = 0) -> QualityHead:
     Raises
     ------
     TrainingError
-        If there are too few answers.
+        If there are too few samples.
     """
-    if len(answers) < _FEWEST:
-        raise TrainingError(f"{len(answers)} answers to fit a quality head to; give at least {_FEWEST}: more images")
-    features, iou, real = _stacked(answers)
-    names, group, sizes = np.unique([a.group for a in answers], return_inverse=True, return_counts=True)
+    if len(samples) < _MIN_SAMPLES:
+        message = f"{len(samples)} predictions are too few to fit a quality head"
+        raise TrainingError(message, remedy=f"give more images, for at least {_MIN_SAMPLES} predictions")
+    features, iou, real = _stacked(samples)
+    names, group, sizes = np.unique([sample.group for sample in samples], return_inverse=True, return_counts=True)
     each = torch.from_numpy(1 / (len(names) * sizes[group])).float()  # (R,) sums to 1
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -91,12 +92,12 @@ def fit_quality(answers: Sequence[FittingSample], seed: int = 0) -> QualityHead:
     return head.eval().requires_grad_(False)
 
 
-def _stacked(answers: Sequence[FittingSample]) -> tuple[Tensor, Tensor, Tensor]:
-    """Features (R, M, F), IoU (R, M) and which masks are real (R, M), where some answers have fewer masks."""
-    most = max(len(a.iou) for a in answers)
-    features = np.zeros((len(answers), most, len(FEATURES)), np.float32)
-    iou, real = np.zeros((len(answers), most), np.float32), np.zeros((len(answers), most), bool)
-    for i, answer in enumerate(answers):
-        count = len(answer.iou)
-        features[i, :count], iou[i, :count], real[i, :count] = answer.features, answer.iou, True
+def _stacked(samples: Sequence[FittingSample]) -> tuple[Tensor, Tensor, Tensor]:
+    """Stack features (R, M, F), IoU (R, M), and which masks are real (R, M), as samples may have fewer masks."""
+    most = max(len(sample.iou) for sample in samples)
+    features = np.zeros((len(samples), most, len(FEATURES)), np.float32)
+    iou, real = np.zeros((len(samples), most), np.float32), np.zeros((len(samples), most), bool)
+    for i, sample in enumerate(samples):
+        count = len(sample.iou)
+        features[i, :count], iou[i, :count], real[i, :count] = sample.features, sample.iou, True
     return torch.from_numpy(features), torch.from_numpy(iou), torch.from_numpy(real)

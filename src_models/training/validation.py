@@ -1,4 +1,4 @@
-"""A quick score on data that is never trained on, to see when a run stops helping."""
+"""Quick score on data that is never trained on, to show when a run stops improving."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ _CROPS = 16  # of each data set
 
 
 class Validation:
-    """Fixed crops of data sets, each object asked for by one click and by its box.
+    """Fixed crops of data sets, in which each object is prompted by a click and by its box.
 
     Parameters
     ----------
     sets : sequence of sequence of LabelledImage
-        The data sets; each counts the same.
+        The data sets, of equal weight.
     config : TrainConfig
         Size of the crops and objects per crop.
     img_size : int
@@ -47,7 +47,7 @@ class Validation:
 
     @torch.no_grad()
     def score(self, net: Sam) -> dict[str, float]:
-        """Mean over data sets of the mean IoU per object.
+        """Return the mean over data sets of the mean IoU per object.
 
         Returns
         -------
@@ -61,7 +61,7 @@ class Validation:
         return {name: round(value, 4) for name, value in zip(names, mean, strict=True)}
 
     def _crop(self, net: Sam, crop: Crop) -> Tensor:
-        """(N, 4) scores of a crop's objects."""
+        """Return the scores (N, 4) of the objects of a crop."""
         device = net.pixel_mean.device
         image = torch.from_numpy(crop.image).to(device).permute(2, 0, 1)[None].float()
         image = ((image - net.pixel_mean) / net.pixel_std).contiguous(memory_format=torch.channels_last)
@@ -88,5 +88,5 @@ class Validation:
                 scores.append((iou, state.predicted_iou.float()))
         iou, predicted = scores[0]
         best = 1 + predicted[:, 1:].argmax(1, keepdim=True)
-        click, sure = iou.gather(1, best)[:, 0], predicted.gather(1, best)[:, 0].clamp(0, 1)
-        return torch.stack([click, iou[:, 1:].max(1).values, scores[1][0][:, 0], (sure - click).abs()], dim=1)
+        click, expected = iou.gather(1, best)[:, 0], predicted.gather(1, best)[:, 0].clamp(0, 1)
+        return torch.stack([click, iou[:, 1:].max(1).values, scores[1][0][:, 0], (expected - click).abs()], dim=1)

@@ -1,93 +1,102 @@
-"""COCO instance files: what they say of each image, and their polygons and run lengths as label images."""
+"""Read COCO instance files, and draw their polygons and run lengths as label images."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from src_models.model_errors import TrainingError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
 _MAX_DIGITS = 12  # of one compressed run, five bits each
-_FAR_PX = 1e9  # a coordinate beyond this is a mistake
+_MAX_COORDINATE_PX = 1e9  # larger coordinates are mistakes
 
 
 @dataclass
 class CocoImage:
-    """What a COCO file says of one image.
+    """Entries of a COCO file for an image.
 
     Attributes
     ----------
     file_name : str
-        As written, with forward slashes.
+        Name in the file, with forward slashes.
     shape : (int, int) or None
-        Height and width in pixels, where the file has them.
+        Height and width in pixels, if the file has them.
     segmentations : list of (str, object)
-        Name of the annotation, for messages, and its polygons or run lengths as they stand in the file.
+        Name of each annotation, for messages, and its polygons or run lengths as in the file.
     crowds : int
-        Annotations left out because they outline a crowd, not an object.
+        Number of skipped annotations that outline a crowd, not an object.
     maskless : int
-        Annotations left out because they have no segmentation.
+        Number of skipped annotations without a segmentation.
     """
 
     file_name: str
     shape: tuple[int, int] | None
-    segmentations: list[tuple[str, Any]] = field(default_factory=list)
+    segmentations: list[tuple[str, object]] = field(default_factory=list)
     crowds: int = 0
     maskless: int = 0
 
-    def add(self, where: str, annotation: dict[str, Any]) -> None:
-        """Take in an annotation of this image."""
+    def add(self, name: str, annotation: Mapping[str, object]) -> None:
+        """Add an annotation of this image."""
         if annotation.get("iscrowd"):
             self.crowds += 1
         elif not annotation.get("segmentation"):
             self.maskless += 1
         else:
-            self.segmentations.append((where, annotation["segmentation"]))
+            self.segmentations.append((name, annotation["segmentation"]))
 
 
 def read_coco(path: Path) -> list[CocoImage]:
-    """Read the tables of a COCO file; no segmentation is rendered and no image opened.
+    """Read the tables of a COCO file, without drawing segmentations or opening images.
 
     Raises
     ------
     TrainingError
-        If the file is not COCO, or an annotation names an image that is not in it.
+        If the file is not COCO, or an annotation names an image that is not in the file.
     """
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
-        raise TrainingError(f"{path}: cannot be read as JSON: {error}; export it anew") from error
-    tables: list[Any] = [raw.get(k) for k in ("images", "annotations")] if isinstance(raw, dict) else [None]
-    if not all(isinstance(t, list) and all(isinstance(row, dict) for row in t) for t in tables):
-        raise TrainingError(f"{path}: not COCO: it has no lists 'images' and 'annotations'; give an instances file")
+        raise TrainingError(f"{path}: cannot be read as JSON: {error}", remedy="export it again") from error
+    image_rows, annotation_rows = (_table(raw, name, path) for name in ("images", "annotations"))
     images: dict[int | str, CocoImage] = {}
-    for row in tables[0]:
+    for row in image_rows:
         number, name = row.get("id"), row.get("file_name")
         if not isinstance(number, int | str) or not isinstance(name, str):
-            raise TrainingError(f"{path}: not COCO: the image {_short(row)} has no 'id' and 'file_name'; add them")
+            message = f"{path} is not COCO: the image {_short(row)} has no 'id' and 'file_name'"
+            raise TrainingError(message, remedy="add them")
         if number in images:
-            raise TrainingError(f"{path}: image id {number!r} is there twice; give every image its own id")
+            raise TrainingError(f"{path}: image id {number!r} occurs twice", remedy="give every image its own id")
         images[number] = CocoImage(name.replace("\\", "/"), _shape(row))
-    for at, row in enumerate(tables[1]):
-        where = f"{path}: annotation {row.get('id', f'number {at}')}"
+    for position, row in enumerate(annotation_rows):
+        where = f"{path}: annotation {row.get('id', f'number {position}')}"
         number = row.get("image_id")
         if not isinstance(number, int | str) or number not in images:
-            raise TrainingError(f"{where}: image id {number!r} is not in 'images'; add the image or remove it")
+            message = f"{where}: image id {number!r} is not in 'images'"
+            raise TrainingError(message, remedy="add the image, or remove the annotation")
         images[number].add(where, row)
     return list(images.values())
 
 
-def render(segmentations: Sequence[tuple[str, Any]], shape: tuple[int, int]) -> tuple[NDArray[np.int32], int]:
-    """Draw the objects of one image, small ones on top of large ones.
+def _table(content: object, name: str, path: Path) -> list[dict[str, object]]:
+    """Return a list of objects of a JSON file."""
+    table = content.get(name) if isinstance(content, dict) else None
+    if not isinstance(table, list) or not all(isinstance(row, dict) for row in table):
+        message = f"{path} is not COCO: it has no lists 'images' and 'annotations'"
+        raise TrainingError(message, remedy="give an instances file")
+    return table
+
+
+def render(segmentations: Sequence[tuple[str, object]], shape: tuple[int, int]) -> tuple[NDArray[np.int32], int]:
+    """Draw the objects of an image, small objects on top of large ones.
 
     Parameters
     ----------
@@ -101,7 +110,7 @@ def render(segmentations: Sequence[tuple[str, Any]], shape: tuple[int, int]) -> 
     labels : ndarray of int32
         (H, W); objects are numbered from 1 in the order given, 0 is background.
     hidden : int
-        Objects without a visible pixel: outside the image, of no area, or wholly under others.
+        Number of objects without a visible pixel: outside the image, without area, or covered by others.
 
     Raises
     ------
@@ -118,9 +127,9 @@ def render(segmentations: Sequence[tuple[str, Any]], shape: tuple[int, int]) -> 
 
 
 def object_mask(
-    segmentation: Any, shape: tuple[int, int], where: str = "segmentation"
+    segmentation: object, shape: tuple[int, int], where: str = "segmentation"
 ) -> tuple[NDArray[np.bool_], tuple[int, int]]:
-    """Render a COCO segmentation: polygons, run lengths, or compressed run lengths.
+    """Draw a COCO segmentation: polygons, run lengths, or compressed run lengths.
 
     Parameters
     ----------
@@ -129,19 +138,19 @@ def object_mask(
     shape : (int, int)
         Height and width of the image in pixels.
     where : str
-        Names the segmentation in messages.
+        Name of the segmentation in messages.
 
     Returns
     -------
     mask : ndarray of bool
-        (h, w), a part of the image that holds the object.
+        (h, w), bounding box of the object.
     origin : (int, int)
         (y, x) of its first pixel in the image.
 
     Raises
     ------
     TrainingError
-        If it is none of these, or does not fit the image.
+        If it is neither, or does not fit the image.
 
     Examples
     --------
@@ -160,8 +169,9 @@ def object_mask(
             flat = np.array(ring, dtype=float)
         except (TypeError, ValueError):
             flat = np.full(1, np.nan)
-        if flat.ndim != 1 or len(flat) % 2 or not (np.abs(flat) < _FAR_PX).all():  # false for NaN, too
-            raise TrainingError(f"{where}: {_short(ring)} is not a polygon; give lists [[x, y, x, y, ...], ...]")
+        if flat.ndim != 1 or len(flat) % 2 or not (np.abs(flat) < _MAX_COORDINATE_PX).all():  # false for NaN, too
+            message = f"{where}: {_short(ring)} is not a polygon"
+            raise TrainingError(message, remedy="give lists [[x, y, x, y, ...], ...]")
         polygons.append(flat.reshape(-1, 2))
     points = np.concatenate(polygons) if polygons else np.zeros((0, 2))
     if not len(points):
@@ -175,17 +185,17 @@ def object_mask(
 
 
 def _polygon_mask(points: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Pixels whose centre lies inside a polygon (even-odd); x and y count from the corner of pixel (0, 0).
+    """Return the pixels whose centre is inside a polygon (even-odd); x and y start at the corner of pixel (0, 0).
 
-    Every edge flips all pixels to the right of where it crosses the centre line of a row.
+    Every edge flips all pixels to the right of its intersection with the centre line of a row.
     """
     h, w = shape
     x0, y0 = points.T
     x1, y1 = np.roll(points, -1, axis=0).T
     first, last = (np.clip(np.ceil(f(y0, y1) - 0.5), 0, h).astype(int) for f in (np.minimum, np.maximum))
-    rows_of = last - first  # rows that each edge crosses
-    edge = np.repeat(np.arange(len(points)), rows_of)
-    row = np.arange(len(edge)) - np.repeat(np.cumsum(rows_of) - rows_of, rows_of) + first[edge]
+    crossed = last - first  # number of rows that each edge crosses
+    edge = np.repeat(np.arange(len(points)), crossed)
+    row = np.arange(len(edge)) - np.repeat(np.cumsum(crossed) - crossed, crossed) + first[edge]
     crossing = x0[edge] + (row + 0.5 - y0[edge]) * (x1 - x0)[edge] / (y1 - y0)[edge]
     flips = np.zeros((h, w + 1), bool)
     np.logical_xor.at(flips, (row, np.clip(np.ceil(crossing - 0.5), 0, w).astype(int)), True)
@@ -194,19 +204,22 @@ def _polygon_mask(points: NDArray[np.float64], shape: tuple[int, int]) -> NDArra
 
 
 def _runs_mask(
-    segmentation: dict[str, Any], shape: tuple[int, int], where: str
+    segmentation: Mapping[str, object], shape: tuple[int, int], where: str
 ) -> tuple[NDArray[np.bool_], tuple[int, int]]:
-    """Render runs of background and object that go down the columns in turn."""
+    """Draw alternating runs of background and object that follow the columns."""
     size, counts = segmentation.get("size"), segmentation.get("counts")
     if size != list(shape):
-        raise TrainingError(f"{where}: run lengths of size {_short(size)} do not fit the image's {list(shape)}")
+        message = f"{where}: run lengths of size {_short(size)} do not fit the image's {list(shape)}"
+        raise TrainingError(message, remedy="use the image that was annotated")
     if isinstance(counts, str):
         counts = decompress(counts, where)
     if not isinstance(counts, list) or not all(isinstance(c, int) and c >= 0 for c in counts):
-        raise TrainingError(f"{where}: counts {_short(counts)} are no run lengths; give a list or a string of them")
+        message = f"{where}: counts {_short(counts)} are no run lengths"
+        raise TrainingError(message, remedy="give a list or a string of run lengths")
     h, w = shape
     if sum(counts) != h * w:
-        raise TrainingError(f"{where}: run lengths add up to {sum(counts)}, not to the {h} x {w} pixels of the image")
+        message = f"{where}: run lengths add up to {sum(counts)}, not to the {h} x {w} pixels of the image"
+        raise TrainingError(message, remedy="export the file again")
     ends = np.cumsum([0, *counts])
     used = np.flatnonzero(counts[1::2])
     if not len(used):
@@ -218,10 +231,10 @@ def _runs_mask(
 
 
 def decompress(text: str, where: str = "segmentation") -> list[int]:
-    """Run lengths from COCO's compressed string.
+    """Decode the run lengths of COCO's compressed string.
 
-    Each character holds five bits of a number, low ones first, and a sixth that says whether it goes on; from the
-    fourth on, the numbers are differences to the run two before.
+    Each character has five bits of a number, low bits first, and a sixth bit that is set if the number continues. From
+    the fourth number on, they are differences to the number two before.
 
     Raises
     ------
@@ -238,25 +251,27 @@ def decompress(text: str, where: str = "segmentation") -> list[int]:
     for character in text:
         code = ord(character) - 48
         if not 0 <= code < 64 or shift >= 5 * _MAX_DIGITS:
-            raise TrainingError(f"{where}: {_short(text)} is no compressed run length: {character!r} is out of place")
+            message = f"{where}: {_short(text)} is no compressed run length: {character!r} is not allowed there"
+            raise TrainingError(message, remedy="export the file again")
         value |= (code & 31) << shift
         shift += 5
         if not code & 32:
-            value -= (1 << shift) if code & 16 else 0  # the last character has the sign
+            value -= (1 << shift) if code & 16 else 0  # the last character holds the sign
             counts.append(value + (counts[-2] if len(counts) > 2 else 0))
             value = shift = 0
     if shift:
-        raise TrainingError(f"{where}: {_short(text)} is no compressed run length: it is cut off")
+        message = f"{where}: {_short(text)} is no compressed run length: it is cut off"
+        raise TrainingError(message, remedy="export the file again")
     return counts
 
 
-def _shape(row: dict[str, Any]) -> tuple[int, int] | None:
-    """Height and width of an image entry, if it has them."""
+def _shape(row: Mapping[str, object]) -> tuple[int, int] | None:
+    """Return height and width of an image entry, if it has them."""
     height, width = row.get("height"), row.get("width")
     return (height, width) if isinstance(height, int) and isinstance(width, int) else None
 
 
-def _short(value: Any) -> str:
-    """A value for a one-line message."""
+def _short(value: object) -> str:
+    """Return a value as text for a message of one line."""
     text = repr(value)
     return text if len(text) <= 60 else f"{text[:57]}..."

@@ -17,9 +17,9 @@ from src_models.training.data.labelled_images import labelled_image, matches
 from src_models.training.data.picture_files import UNREADABLE, check_size, chosen_channels, image_to_rgb, read_rgb
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
     from src_models.training.data.labelled_images import Sample
     from src_models.training.data.picture_files import Channels
@@ -30,12 +30,12 @@ _NOT_READABLE = "write it again"
 class ZarrNode(Protocol):
     """Zarr group or array, as far as it is used here; zarr is imported only when it is needed."""
 
-    attrs: Any
+    attrs: Mapping[str, object]
     shape: tuple[int, ...]
     chunks: tuple[int, ...]
-    dtype: Any
+    dtype: DTypeLike
 
-    def __getitem__(self, key: object) -> Any: ...
+    def __getitem__(self, key: object) -> ZarrNode: ...
 
 
 def is_zarr(path: Path) -> bool:

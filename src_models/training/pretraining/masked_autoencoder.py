@@ -1,9 +1,9 @@
-"""Masked autoencoders: an image encoder learns from images without labels by guessing pixels that it cannot see.
+"""Masked autoencoders: an image encoder learns from images without labels by reconstructing hidden patches.
 
-A transformer sees only what is not hidden (He et al., 2022, "Masked Autoencoders Are Scalable Vision Learners");
-an encoder with convolutions cannot leave places out, so there a learnt colour covers them (Xie et al., 2022,
-"SimMIM: a Simple Framework for Masked Image Modeling"). Both answer with an image of normalised pixels, and
-`masked_loss` judges both alike. `src_models.training.pretraining.pretrainer` has the loop.
+A transformer receives only the visible patches (He et al., 2022, "Masked Autoencoders Are Scalable Vision Learners").
+An encoder with convolutions cannot skip patches, so a learned colour covers the hidden ones (Xie et al., 2022, "SimMIM:
+a Simple Framework for Masked Image Modeling"). Both predict an image of normalised pixels, and have the same loss,
+`masked_loss`. `src_models.training.pretraining.pretrainer` has the training loop.
 """
 
 from __future__ import annotations
@@ -28,22 +28,22 @@ if TYPE_CHECKING:
 
 _EMBEDDING = 256  # channels of every encoder's embedding
 _COARSEST_PX = 32  # stride of the deepest stage of the encoders with convolutions
-_NOISE = 2 / 255  # deviation of a patch, of pixels in 0 ... 1, that is camera noise rather than structure
+_NOISE = 2 / 255  # standard deviation of camera noise in a patch, for pixels in 0 ... 1
 
 
 def draw_masks(count: int, shape: tuple[int, int], ratio: float, rng: np.random.Generator) -> Tensor:
-    """Choose the patches to hide: the same number in each image, at random places.
+    """Draw the patches to hide: the same number in each image, at random positions.
 
     Parameters
     ----------
     count : int
         Number of images B.
     shape : (int, int)
-        Patches (h, w) of an image, two at least.
+        Patches (h, w) of an image, at least two.
     ratio : float
-        Share that is hidden; rounded to whole patches, at least one and never all.
+        Share of hidden patches; rounded to whole patches, at least one and never all.
     rng : numpy.random.Generator
-        Decides.
+        Source of randomness.
 
     Returns
     -------
@@ -65,24 +65,24 @@ def draw_masks(count: int, shape: tuple[int, int], ratio: float, rng: np.random.
 def normalised_patches(images: Tensor, side: int) -> tuple[Tensor, Tensor, Tensor]:
     """Cut images into patches and give each mean 0 and variance 1: MAE's "norm_pix" target.
 
-    MAE's code normalises what ImageNet's mean and deviation have already changed, and adds 1e-6 to the variance.
-    In a grey image that difference between the colours is all that a dark patch holds, and guessing it is half of
-    the loss; so the colours here are on one scale, and what is added to the variance is that of noise.
+    MAE's code normalises pixels to which the mean and deviation of ImageNet have been applied, and adds 1e-6 to the
+    variance. In a dark patch of a grey image, the resulting difference between colours is all that remains, and
+    predicting it is half of the loss. Here, all colours have the same scale, and the variance of noise is added.
 
     Parameters
     ----------
     images : Tensor
         (B, 3, H, W), RGB in 0 ... 1.
     side : int
-        Of a patch, in pixels; divides H and W.
+        Side of a patch, in pixels; divides H and W.
 
     Returns
     -------
     patches : Tensor
-        (B, 3 * side**2, H / side, W / side), the pixels of a patch as `pixel_unshuffle` orders them.
+        (B, 3 * side**2, H / side, W / side), the pixels of a patch in the order of `pixel_unshuffle`.
     mean, deviation : Tensor
-        (B, 1, H / side, W / side), over all pixels and colours of a patch, of the variance without bias; they
-        take the patches back to `images`.
+        (B, 1, H / side, W / side), over all pixels and colours of a patch, from the unbiased variance; they convert
+        the patches back to `images`.
     """
     patches = F.pixel_unshuffle(images, side)
     mean = patches.mean(1, keepdim=True)
@@ -91,7 +91,7 @@ def normalised_patches(images: Tensor, side: int) -> tuple[Tensor, Tensor, Tenso
 
 
 def masked_loss(predicted: Tensor, images: Tensor, mask: Tensor) -> Tensor:
-    """Mean squared error of the hidden patches (He et al., 2022, section 3 and "norm_pix_loss" of their code).
+    """Compute the mean squared error of hidden patches (He et al., 2022, section 3, and "norm_pix_loss" in the code).
 
     Parameters
     ----------
@@ -114,19 +114,19 @@ def masked_loss(predicted: Tensor, images: Tensor, mask: Tensor) -> Tensor:
 
 
 def reconstruction(predicted: Tensor, images: Tensor, mask: Tensor) -> Tensor:
-    """Put the prediction where the image is hidden, with the true mean and deviation of each patch.
+    """Insert the prediction into the hidden patches, with their true mean and deviation.
 
-    Those are not part of the task, so a picture of it shows structure, not brightness.
+    Mean and deviation are not predicted, so the picture shows structure, not brightness.
 
     Parameters
     ----------
     predicted, images, mask : Tensor
-        As `masked_loss`.
+        As in `masked_loss`.
 
     Returns
     -------
     Tensor
-        (B, 3, H, W), on the scale of `images`; a wild guess may lie outside 0 ... 1.
+        (B, 3, H, W), on the scale of `images`; predictions may lie outside 0 ... 1.
     """
     side = images.shape[-1] // mask.shape[-1]
     _, mean, deviation = normalised_patches(images, side)
@@ -140,12 +140,12 @@ def to_pixels(mask: Tensor, side: int) -> Tensor:
 
 
 def sincos_positions(height: int, width: int, channels: int) -> Tensor:
-    """Fixed position embedding: sines and cosines of y, then of x (Vaswani et al., 2017, in two dimensions).
+    """Compute a fixed position embedding: sines and cosines of y, then of x (Vaswani et al., 2017, in 2D).
 
     Parameters
     ----------
     height, width : int
-        Of the grid.
+        Size of the grid.
     channels : int
         A multiple of 4; each quarter has its own wavelengths from 2 pi to 10000 * 2 pi.
 
@@ -169,7 +169,7 @@ def sincos_positions(height: int, width: int, channels: int) -> Tensor:
 
 
 def attend(x: Tensor, qkv: nn.Linear, proj: nn.Linear, heads: int) -> Tensor:
-    """Plain self-attention of tokens (B, N, C) that need not form a grid."""
+    """Compute the self-attention of tokens (B, N, C), which need not form a grid."""
     b, n, c = x.shape
     q, k, v = qkv(x).view(b, n, 3, heads, c // heads).permute(2, 0, 3, 1, 4).unbind(0)  # (B, nh, N, hs)
     out = F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, n, c)
@@ -178,7 +178,7 @@ def attend(x: Tensor, qkv: nn.Linear, proj: nn.Linear, heads: int) -> Tensor:
 
 
 class DecoderBlock(nn.Module):
-    """A transformer block without windows or relative positions."""
+    """Transformer block without windows and relative positions."""
 
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
@@ -197,30 +197,29 @@ class DecoderBlock(nn.Module):
 
 
 class MaskedViT(nn.Module):
-    """He et al.'s autoencoder around a ViT: visible tokens in, a light decoder's guess of all pixels out.
+    """Masked autoencoder of a ViT (He et al., 2022): a light decoder predicts all pixels from the visible tokens.
 
-    Only visible tokens go through the encoder's blocks, which is what makes it fast: a quarter of the tokens at
-    the usual ratio. A scattered set has no windows and no grid of relative positions, so all blocks attend
-    globally with their own weights, as in the published pre-training of SAM's encoder (Li et al., 2022, section
-    3). Relative positions and the neck are not trained here and keep their values; in a fresh encoder the former
-    are zero, which is just what the blocks have learnt with.
+    Only visible tokens pass through the blocks of the encoder, a quarter of the tokens at the usual ratio, which makes
+    it fast. They have no windows and no grid of relative positions, so all blocks attend globally with their weights,
+    as in the published pre-training of SAM's encoder (Li et al., 2022, section 3). Relative positions and the neck are
+    not trained and keep their values; relative positions are zero in a fresh encoder, which matches this training.
 
-    The absolute positions are a window of the encoder's table, at full spacing: `corner` moves it, so that all
-    of the table is learnt from crops that are smaller than the network's square.
+    The absolute positions are a window of the encoder's table, at full spacing. `corner` moves it, so that crops
+    smaller than the network's square input train the whole table.
 
     Parameters
     ----------
     encoder : ImageEncoderViT
         Trained in place.
     width, depth, heads : int
-        Of the decoder.
+        Size of the decoder.
     """
 
     def __init__(self, encoder: ImageEncoderViT, width: int, depth: int, heads: int) -> None:
         super().__init__()
         self.encoder = encoder
         inner = encoder.pos_embed.shape[-1]
-        self.norm = nn.LayerNorm(inner, eps=1e-6)  # ends a transformer; SAM's neck has its own
+        self.norm = nn.LayerNorm(inner, eps=1e-6)  # of the last block; SAM's neck has its own normalisation
         self.narrow = nn.Linear(inner, width)
         self.mask_token = nn.Parameter(torch.randn(width) * 0.02)
         self.blocks = nn.ModuleList(DecoderBlock(width, heads) for _ in range(depth))
@@ -228,21 +227,21 @@ class MaskedViT(nn.Module):
         self.head = nn.Linear(width, 3 * encoder.stride**2)
 
     def encode_visible(self, images: Tensor, visible: Tensor, corner: tuple[int, int] = (0, 0)) -> Tensor:
-        """Run the encoder's blocks on some tokens only.
+        """Run the blocks of the encoder on some of the tokens.
 
         Parameters
         ----------
         images : Tensor
             (B, 3, H, W), normalised.
         visible : Tensor
-            (B, n) int64, places of the tokens in the row-major grid.
+            (B, n) int64, positions of the tokens in the row-major grid.
         corner : (int, int)
-            Row and column in the network's square, in tokens.
+            Row and column of the crop in the network's square input, in tokens.
 
         Returns
         -------
         Tensor
-            (B, n, C), without a last normalisation.
+            (B, n, C), without a final normalisation.
         """
         x: Tensor = self.encoder.patch_embed(images)  # (B, h, w, C)
         h, w = x.shape[1:3]
@@ -258,14 +257,14 @@ class MaskedViT(nn.Module):
         return x
 
     def forward(self, images: Tensor, mask: Tensor, corner: tuple[int, int] = (0, 0)) -> Tensor:
-        """Guess all pixels.
+        """Predict all pixels.
 
         Parameters
         ----------
         images : Tensor
             (B, 3, H, W), normalised.
         mask : Tensor
-            (B, h, w) bool, True where hidden, equally often in each image; its patches are one or more tokens.
+            (B, h, w) bool, True where hidden, equally often in each image; a patch has one or more tokens.
         corner : (int, int)
             As in `encode_visible`.
 
@@ -290,27 +289,27 @@ class MaskedViT(nn.Module):
 
 
 class MaskedCells(nn.Module):
-    """SimMIM around any encoder: a learnt colour hides patches, one linear layer on the embedding guesses pixels.
+    """SimMIM of any encoder: a learned colour hides patches, and a linear layer on the embedding predicts pixels.
 
-    All of the encoder is trained, neck included.
+    The whole encoder is trained, including its neck.
 
     Parameters
     ----------
     encoder : nn.Module
         (B, 3, H, W) to (B, 256, H / stride, W / stride); trained in place.
     stride : int
-        Of the embedding, in pixels.
+        Stride of the embedding, in pixels.
     """
 
     def __init__(self, encoder: nn.Module, stride: int) -> None:
         super().__init__()
         self.encoder = encoder
         self.stride = stride
-        self.colour = nn.Parameter(torch.zeros(3))  # of hidden pixels; zero is the mean colour
+        self.colour = nn.Parameter(torch.zeros(3))  # colour of hidden pixels; zero is the mean colour
         self.head = nn.Conv2d(_EMBEDDING, 3 * stride**2, 1)
 
     def forward(self, images: Tensor, mask: Tensor, corner: tuple[int, int] = (0, 0)) -> Tensor:
-        """Guess all pixels; as `MaskedViT.forward`. `corner` changes nothing: these encoders know no positions."""
+        """Predict all pixels, as `MaskedViT.forward`; `corner` is ignored, as these encoders have no positions."""
         side = images.shape[-1] // mask.shape[-1]
         covered = torch.where(to_pixels(mask, side), self.colour.view(1, 3, 1, 1), images)
         cells = self.head(self.encoder(covered.contiguous(memory_format=torch.channels_last)))
@@ -318,14 +317,14 @@ class MaskedCells(nn.Module):
 
 
 def build_pretext(net: Sam, config: PretrainConfig) -> MaskedViT | MaskedCells:
-    """Put the autoencoder around a network's image encoder.
+    """Build the autoencoder of a network's image encoder.
 
     Parameters
     ----------
     net : Sam
-        Its image encoder becomes a part of the autoencoder, not a copy.
+        Network whose image encoder becomes a part of the autoencoder, without a copy.
     config : PretrainConfig
-        Sizes. With an empty `start` the encoder's fresh weights are drawn again as MAE does (`initialise`).
+        Sizes. With an empty `start`, the encoder gets the initial weights of MAE (`initialise`).
 
     Raises
     ------
@@ -335,12 +334,11 @@ def build_pretext(net: Sam, config: PretrainConfig) -> MaskedViT | MaskedCells:
     side, stride = mask_side(net, config), net.prompt_encoder.stride
     unit = side if isinstance(net.image_encoder, ImageEncoderViT) else math.lcm(side, _COARSEST_PX)
     if side % stride:
-        raise TrainingError(f"mask_patch_px {side}: must be a multiple of the encoder's stride, {stride}")
+        remedy = f"give a multiple of the encoder's stride, {stride}"
+        raise TrainingError(f"mask_patch_px is {side}", parameter="mask_patch_px", remedy=remedy)
     if config.crop_px % unit or not 2 * side <= config.crop_px <= net.img_size:
-        raise TrainingError(
-            f"crop_px {config.crop_px}: must be a multiple of {unit} from {math.lcm(2 * side, unit)} to the "
-            f"network's {net.img_size}"
-        )
+        remedy = f"give a multiple of {unit} from {math.lcm(2 * side, unit)} to the network's {net.img_size}"
+        raise TrainingError(f"crop_px is {config.crop_px}", parameter="crop_px", remedy=remedy)
     if not isinstance(net.image_encoder, ImageEncoderViT):
         return MaskedCells(net.image_encoder, stride)
     pretext = MaskedViT(net.image_encoder, config.decoder_width, config.decoder_depth, config.decoder_heads)
@@ -350,16 +348,16 @@ def build_pretext(net: Sam, config: PretrainConfig) -> MaskedViT | MaskedCells:
 
 
 def mask_side(net: Sam, config: PretrainConfig) -> int:
-    """Side of a hidden patch in pixels: as configured, else one token of a ViT and 32 pixels for other encoders."""
-    own = net.image_encoder.stride if isinstance(net.image_encoder, ImageEncoderViT) else _COARSEST_PX
-    return config.mask_patch_px or own
+    """Return the side of a hidden patch in pixels: as configured, else a token of a ViT, or 32 for other encoders."""
+    default = net.image_encoder.stride if isinstance(net.image_encoder, ImageEncoderViT) else _COARSEST_PX
+    return config.mask_patch_px or default
 
 
 @torch.no_grad()
 def initialise(pretext: MaskedViT) -> None:
-    """Draw fresh weights as MAE's code does: Xavier-uniform matrices, zero biases, sine-cosine positions.
+    """Set the initial weights of MAE's code: Xavier-uniform matrices, zero biases, sine-cosine positions.
 
-    The positions are learnt from there on, as SAM's are.
+    The positions are then learned, as in SAM.
     """
     for module in pretext.modules():
         if isinstance(module, nn.Linear):

@@ -211,7 +211,7 @@ def test_a_dense_decoder_is_added_to_a_checkpoint_without_one(tmp_path):
     assert load_sam(tmp_path / "old.safetensors").dense_decoder is None
     net = starting_network(TrainConfig(start=str(tmp_path / "old.safetensors")))
     assert net.dense_decoder is not None
-    with pytest.raises(TrainingError, match="make them one"):
+    with pytest.raises(TrainingError, match="make the kinds equal"):
         starting_network(TrainConfig(kind="vit_b", start=str(tmp_path / "old.safetensors")))
     with pytest.raises(TrainingError, match="imagenet"):
         starting_network(TrainConfig(kind="vit_t", start="imagenet"))

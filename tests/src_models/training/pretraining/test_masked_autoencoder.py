@@ -555,11 +555,11 @@ def test_values_that_mean_nothing_are_refused_by_name(text, message, tmp_path):
     ("kind", "changes", "message"),
     [
         ("default", {"mask_patch_px": 12}, "stride, 8"),
-        ("default", {"mask_patch_px": 8, "crop_px": 72}, "crop_px 72.*32"),
+        ("default", {"mask_patch_px": 8, "crop_px": 72}, "crop_px is 72.*32"),
         ("default", {"crop_px": 1024}, "512"),
         ("small", {"crop_px": 144}, "128"),
-        ("small", {"crop_px": 16}, "crop_px 16.*32"),
-        ("small", {"crop_px": 100}, "crop_px 100.*16"),
+        ("small", {"crop_px": 16}, "crop_px is 16.*32"),
+        ("small", {"crop_px": 100}, "crop_px is 100.*16"),
     ],
 )
 def test_crops_that_do_not_fit_the_network_are_refused(kind, changes, message, small):
