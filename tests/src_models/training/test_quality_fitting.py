@@ -1,4 +1,4 @@
-"""Fitting a quality head, on answers whose truth follows a known rule."""
+"""Fitting a quality head, on samples whose true IoU follows a known rule."""
 
 from __future__ import annotations
 
@@ -16,33 +16,33 @@ from src_models.training.quality_fitting import FittingSample, fit_quality
 _SOFT = FEATURES.index("soft IoU")
 
 
-def _answers(rng, count=200):
+def _samples(rng, count=200):
     """The decoder's own scores are noise; the truth is the soft IoU."""
-    answers = []
+    samples = []
     for i in range(count):
         features = rng.random((3 if i % 4 else 1, len(FEATURES))).astype(np.float32)
-        answers.append(FittingSample("ab"[i % 2], features, 0.2 + 0.6 * features[:, _SOFT]))
-    return answers
+        samples.append(FittingSample("ab"[i % 2], features, 0.2 + 0.6 * features[:, _SOFT]))
+    return samples
 
 
 def test_a_head_finds_what_the_truth_follows(rng):
-    head = fit_quality(_answers(rng))
-    fresh = _answers(rng)
+    head = fit_quality(_samples(rng))
+    fresh = _samples(rng)
     error = np.concatenate([np.abs(head(torch.from_numpy(a.features)).numpy() - a.iou) for a in fresh])
     assert error.mean() < 0.05
     chosen = [a.iou[int(head(torch.from_numpy(a.features)).argmax())] / a.iou.max() for a in fresh]
     assert np.mean(chosen) > 0.97
 
 
-def test_the_same_answers_and_seed_give_the_same_head(rng):
-    answers = _answers(rng)
-    first, second = (fit_quality(answers, seed=3).state_dict() for _ in range(2))
+def test_the_same_samples_and_seed_give_the_same_head(rng):
+    samples = _samples(rng)
+    first, second = (fit_quality(samples, seed=3).state_dict() for _ in range(2))
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
-def test_too_few_answers_are_refused(rng):
-    with pytest.raises(TrainingError, match="10 answers"):
-        fit_quality(_answers(rng, 10))
+def test_too_few_predictions_are_refused(rng):
+    with pytest.raises(TrainingError, match="10 predictions"):
+        fit_quality(_samples(rng, 10))
 
 
 def test_a_calibrated_model_is_the_old_one_and_a_head(tmp_path, nuclei):

@@ -133,7 +133,7 @@ class TestCoco:
         content["annotations"] = [{"image_id": [1]}]
         assert_refused(_write(tmp_path / "c.json", content), "image id [1] is not")
         content["images"] *= 2
-        assert_refused(_write(tmp_path / "c.json", content), "image id 1 is there twice")
+        assert_refused(_write(tmp_path / "c.json", content), "image id 1 occurs twice")
 
     def test_what_does_not_fit_the_image(self, tmp_path):
         save_picture(tmp_path / "a.png", random_image(shape=(8, 6, 3)))
