@@ -1,4 +1,4 @@
-"""Write a file so that it appears whole or not at all: the one write-then-rename of the project."""
+"""Write a file so that it appears complete or not at all: the only write-then-rename of the project."""
 
 from __future__ import annotations
 

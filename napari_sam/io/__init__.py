@@ -1,1 +1,1 @@
-"""Images in, masks and tables out."""
+"""Files: images, prompts, labels, exports and embeddings."""

@@ -52,7 +52,7 @@ def _chunks(folder):
     return sorted(folder.glob("*/*/c.*"))
 
 
-def test_what_was_put_is_found_by_another_store(tmp_path):
+def test_an_embedding_is_read_by_another_store(tmp_path):
     store = _filled(ZarrEmbeddingStore(tmp_path), 2)
     other = ZarrEmbeddingStore(tmp_path)
     assert isinstance(store, EmbeddingStore)
@@ -78,14 +78,14 @@ def test_float32_takes_half_of_its_bytes_at_most(tmp_path):
     assert torch.equal(store.get(_key()), _value(n=64))
 
 
-def test_labels_of_nothing_are_kept_too(tmp_path):
+def test_empty_labels_are_stored_too(tmp_path):
     store, key = ZarrEmbeddingStore(tmp_path), _key().of("objects-1")
     store.put(key, torch.zeros(8, 8, dtype=torch.int32))
     store.flush()
     assert torch.equal(ZarrEmbeddingStore(tmp_path).get(key), torch.zeros(8, 8, dtype=torch.int32))
 
 
-def test_what_half_precision_cannot_hold_is_not_stored(tmp_path):
+def test_values_beyond_half_precision_are_not_stored(tmp_path):
     store = ZarrEmbeddingStore(tmp_path)
     store.put(_key(), torch.full((1, 4, 2, 2), 1e6))
     store.flush()
@@ -107,7 +107,7 @@ def test_what_half_precision_cannot_hold_is_not_stored(tmp_path):
         {"what": "objects"},
     ],
 )
-def test_nothing_is_used_that_was_made_of_something_else(tmp_path, other):
+def test_embeddings_of_other_inputs_are_never_used(tmp_path, other):
     store = _filled(ZarrEmbeddingStore(tmp_path), 1)
     assert replace(_key(), **other) not in store
     assert store.get(replace(_key(), **other)) is None
@@ -122,7 +122,7 @@ def test_a_group_renamed_by_hand_is_not_used(tmp_path, caplog):
 
 
 @pytest.mark.parametrize("damage", ["flipped", "short", "empty", "folder"])
-def test_a_damaged_entry_is_computed_again_and_mended(tmp_path, caplog, damage):
+def test_a_damaged_entry_is_computed_again_and_replaced(tmp_path, caplog, damage):
     store = _filled(ZarrEmbeddingStore(tmp_path), 1)
     (chunk,) = _chunks(tmp_path)
     whole = chunk.read_bytes()
@@ -141,7 +141,7 @@ def test_a_damaged_entry_is_computed_again_and_mended(tmp_path, caplog, damage):
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"shape": 3, "chunk_grid": 5}'])
 @pytest.mark.parametrize("which", ["zarr.json", "64x64/zarr.json"])
-def test_damaged_metadata_are_made_anew(tmp_path, text, which):
+def test_damaged_metadata_are_written_again(tmp_path, text, which):
     _filled(ZarrEmbeddingStore(tmp_path), 1)
     (next(tmp_path.iterdir()) / which).write_text(text)
     store = ZarrEmbeddingStore(tmp_path)
@@ -161,7 +161,7 @@ def test_a_chunk_that_declares_gigabytes_is_not_read(tmp_path, caplog):
     assert "more than" in caplog.text
 
 
-def test_the_least_recently_used_go_first_whatever_image_they_are_of(tmp_path):
+def test_the_least_recently_used_are_deleted_first_regardless_of_the_image(tmp_path):
     probe = _filled(ZarrEmbeddingStore(tmp_path / "probe"), 1)
     store = ZarrEmbeddingStore(tmp_path / "store", limit_bytes=int(probe.size_bytes * 4.5))
     _filled(store, 2)
@@ -187,7 +187,7 @@ def test_the_limiter_deletes_the_oldest_entries_and_keeps_the_newest(tmp_path):
     assert limiter.measure() == 200
 
 
-def test_the_limit_holds_for_what_others_wrote(tmp_path):
+def test_the_limit_includes_entries_of_other_processes(tmp_path):
     _filled(ZarrEmbeddingStore(tmp_path), 12)
     one = _chunks(tmp_path)[0].stat().st_size
     store = ZarrEmbeddingStore(tmp_path, limit_bytes=5 * one)
@@ -197,7 +197,7 @@ def test_the_limit_holds_for_what_others_wrote(tmp_path):
     assert _key(20) in store
 
 
-def test_a_folder_that_cannot_be_made_is_told_once_and_nothing_else_happens(tmp_path):
+def test_a_folder_that_cannot_be_created_emits_one_warning(tmp_path):
     (tmp_path / "file").write_text("")
     store = ZarrEmbeddingStore(tmp_path / "file" / "cache")
     store.put(_key(), _value())
@@ -209,7 +209,7 @@ def test_a_folder_that_cannot_be_made_is_told_once_and_nothing_else_happens(tmp_
     assert str(tmp_path / "file") in store.problem
 
 
-def test_a_folder_that_vanishes_is_not_made_anew(tmp_path):
+def test_a_folder_that_vanishes_is_not_created_again(tmp_path):
     store = _filled(ZarrEmbeddingStore(tmp_path / "mount"), 1)
     shutil.rmtree(tmp_path / "mount")
     assert store.get(_key()) is None
@@ -250,7 +250,7 @@ assert store.get(_key(0)) is not None
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs resource limits")
-def test_a_disk_that_is_full_is_told_once_and_what_is_there_is_read(tmp_path):
+def test_a_full_disk_emits_one_warning_and_reading_continues(tmp_path):
     ran = subprocess.run(
         [sys.executable, "-c", FULL, str(tmp_path)], capture_output=True, text=True, timeout=200, check=False
     )

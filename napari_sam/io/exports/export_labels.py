@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_sam.errors import LabelsError, NapariSamError
 from napari_sam.io.exports.export_job import ExportJob
-from napari_sam.io.exports.export_settings import ENDINGS, ExportSettings
+from napari_sam.io.exports.export_settings import EXTENSIONS, ExportSettings
 from napari_sam.io.exports.writers.write_coco import write_coco
 from napari_sam.io.exports.writers.write_geojson import write_geojson, write_geojson_pixels
 from napari_sam.io.exports.writers.write_geopackage import write_geopackage
@@ -90,15 +90,15 @@ def export_labels(
 
 
 def _format_of(path: Path) -> str:
-    """Return the format that a file's ending stands for."""
+    """Return the format that a file's extension stands for."""
     name = path.name.lower()
-    for ending, format_name in ENDINGS.items():
-        if name.endswith(ending):
+    for extension, format_name in EXTENSIONS.items():
+        if name.endswith(extension):
             return format_name
     raise LabelsError(
-        f"{path}: cannot write {path.suffix or 'a file without ending'}",
+        f"{path}: cannot write {path.suffix or 'a file without an extension'}",
         parameter="path",
-        remedy=f"use one of {', '.join(ENDINGS)}",
+        remedy=f"use one of {', '.join(EXTENSIONS)}",
     )
 
 

@@ -21,7 +21,7 @@ FORMATS = (
     "zarr",
     "script",
 )
-ENDINGS = {  # longer endings first
+EXTENSIONS = {  # longer extensions first
     ".ome.tif": "ome-tiff",
     ".ome.tiff": "ome-tiff",
     ".geojson": "geojson",
@@ -45,12 +45,12 @@ class ExportSettings:
     Attributes
     ----------
     format : str or None
-        One of `FORMATS`; None for the format that the file's ending stands for (`ENDINGS`).
+        One of `FORMATS`; None for the format that the file's extension stands for (`EXTENSIONS`).
     labels : tuple of int or None
         Ids of the objects to export; None for all.
     """
 
-    format: str | None = setting(None, "file format (default: by the ending of OUT)", choices=FORMATS)
+    format: str | None = setting(None, "file format (default: by the extension of OUT)", choices=FORMATS)
     labels: tuple[int, ...] | None = setting(None, "export only the objects with these ids", option="--objects")
 
     def __post_init__(self) -> None:

@@ -1,4 +1,4 @@
-"""Reduction of images by 2, as virtual levels, overviews and transcoded pyramids have in common."""
+"""Reduction of images by powers of 2, shared by virtual levels, overviews and transcoded pyramids."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Zarr levels written block by block: every file appears as a whole or not at all, so that a killed run can resume."""
+"""Zarr levels written block by block: every file appears complete or not at all, so that a killed run can resume."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Write any image as OME-Zarr 0.5 with scale levels, in chunks that suit the model.
 
 Level 0 is copied shard by shard, each pixel of the source read once; every coarser level is the mean of the next finer
-one, read from what was written. A shard is a file that appears as a whole, so that a killed run can resume and writes
-the same bytes.
+one, read from the output. A shard is a file that appears complete or not at all, so that a killed run can resume and
+writes the same bytes.
 """
 
 from __future__ import annotations

@@ -127,7 +127,7 @@ def _tiles(image: LevelSource, factor: int, region: tuple[int, int, int, int]) -
     """Cut a region of a virtual level along the file's chunks, so that each is decoded once."""
     y0, x0, y1, x1 = region
     ch, cw = image.chunk
-    th, tw = (_rounded(c, factor) for c in (ch, cw))
+    th, tw = (_tile_side(c, factor) for c in (ch, cw))
     if is_striped(image):
         tw = x1 - x0
         left = x0
@@ -138,7 +138,7 @@ def _tiles(image: LevelSource, factor: int, region: tuple[int, int, int, int]) -
             yield Box(top, start, top + th, start + tw).intersection(region)
 
 
-def _rounded(chunk: int, factor: int) -> int:
+def _tile_side(chunk: int, factor: int) -> int:
     """Return the side of a tile in pixels of the virtual level; it holds whole chunks if possible."""
     whole = math.lcm(chunk, factor) if math.lcm(chunk, factor) <= 2 * _TILE_PX else _TILE_PX
     return max(1, max(1, _TILE_PX // whole) * whole // factor)

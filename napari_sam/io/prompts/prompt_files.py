@@ -1,4 +1,4 @@
-"""Files of prompts: tables, COCO, GeoJSON, label images and label stores, by their ending."""
+"""Files of prompts: tables, COCO, GeoJSON, label images and label stores, by their extension."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _JOURNAL = "journal.sqlite"  # marks a folder as a label store
 
 
 def rows_of_file(source: str | Path, image: Image, coordinates: str, image_id: int | None) -> PromptRows:
-    """Read the prompts of a file; its ending determines the format.
+    """Read the prompts of a file; its extension determines the format.
 
     Raises
     ------

@@ -17,7 +17,7 @@ from scipy import ndimage
 from napari_sam.cli import main
 from napari_sam.errors import CancelledError, LabelsError, StoreError
 from napari_sam.io.exports.export_labels import WRITERS
-from napari_sam.io.exports.export_settings import ENDINGS, FORMATS
+from napari_sam.io.exports.export_settings import EXTENSIONS, FORMATS
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.labels.reading.object_reader import ObjectReader
@@ -55,61 +55,61 @@ def test_planes_of_a_stack_are_kept_apart(tmp_path):
 FILES = [".geojson", ".json", ".csv", ".tif", ".ome.tif", ".png", ".zip", ".zarr"]
 
 
-@pytest.mark.parametrize("ending", FILES)
-def test_an_empty_store_is_a_valid_empty_file(tmp_path, ending):
+@pytest.mark.parametrize("extension", FILES)
+def test_an_empty_store_is_a_valid_empty_file(tmp_path, extension):
     with LabelStore.create(tmp_path / "s", shape=(30, 40)) as labels:
-        out = labels.export(tmp_path / f"o{ending}")
-    if ending == ".geojson":
+        out = labels.export(tmp_path / f"o{extension}")
+    if extension == ".geojson":
         assert features(out) == []
-    elif ending == ".json":
+    elif extension == ".json":
         assert read_coco(out)[0].segmentations == []
-    elif ending == ".csv":
+    elif extension == ".csv":
         assert len(pd.read_csv(out)) == 0
-    elif ending == ".zip":
+    elif extension == ".zip":
         assert zipfile.ZipFile(out).namelist() == []
     else:
         assert not open_image(out).read(0, 0, 0, 30, 40).any()
 
 
-@pytest.mark.parametrize("ending", FILES)
-def test_some_objects_only(store, blobs, tmp_path, ending):
-    out = store.export(tmp_path / f"o{ending}", labels=[5, 2])
-    if ending in (".geojson", ".json"):
+@pytest.mark.parametrize("extension", FILES)
+def test_some_objects_only(store, blobs, tmp_path, extension):
+    out = store.export(tmp_path / f"o{extension}", labels=[5, 2])
+    if extension in (".geojson", ".json"):
         found = json.loads(out.read_text())
         assert {f["id"] for f in found.get("features", found.get("annotations"))} == {2, 5}
-    elif ending == ".csv":
+    elif extension == ".csv":
         assert pd.read_csv(out).label.tolist() == [2, 5]
-    elif ending == ".zip":
+    elif extension == ".zip":
         assert sorted(zipfile.ZipFile(out).namelist()) == ["0000002.roi", "0000005.roi"]
     else:
         expected = np.where(np.isin(blobs, [2, 5]), blobs, 0)
         np.testing.assert_array_equal(open_image(out).read(0, 0, 0, *blobs.shape)[..., 0], expected)
 
 
-@pytest.mark.parametrize("ending", FILES)
-def test_a_cancelled_export_leaves_the_old_file_or_none(store, tmp_path, ending):
+@pytest.mark.parametrize("extension", FILES)
+def test_a_cancelled_export_leaves_the_old_file_or_none(store, tmp_path, extension):
     before = sorted(tmp_path.iterdir())
     with pytest.raises(CancelledError, match="nothing was written"):
-        store.export(tmp_path / f"o{ending}", cancelled=lambda: True)
+        store.export(tmp_path / f"o{extension}", cancelled=lambda: True)
     assert sorted(tmp_path.iterdir()) == before
-    if ending != ".zarr":
-        (tmp_path / f"o{ending}").write_bytes(b"old")
+    if extension != ".zarr":
+        (tmp_path / f"o{extension}").write_bytes(b"old")
         with pytest.raises(CancelledError):
-            store.export(tmp_path / f"o{ending}", cancelled=lambda: True)
-        assert (tmp_path / f"o{ending}").read_bytes() == b"old"
+            store.export(tmp_path / f"o{extension}", cancelled=lambda: True)
+        assert (tmp_path / f"o{extension}").read_bytes() == b"old"
 
 
-@pytest.mark.parametrize("ending", FILES)
-def test_progress_ends_at_the_whole(store, tmp_path, ending):
+@pytest.mark.parametrize("extension", FILES)
+def test_progress_ends_at_the_total(store, tmp_path, extension):
     seen = []
-    store.export(tmp_path / f"o{ending}", progress=lambda done, total: seen.append((done, total)))
+    store.export(tmp_path / f"o{extension}", progress=lambda done, total: seen.append((done, total)))
     assert seen == sorted(seen)
     assert seen[-1][0] == seen[-1][1] > 0
 
 
-@pytest.mark.parametrize("ending", [".geojson", ".json", ".csv", ".tif", ".png", ".zip"])
+@pytest.mark.parametrize("extension", [".geojson", ".json", ".csv", ".tif", ".png", ".zip"])
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit on file sizes there")
-def test_a_full_disk_is_named_and_leaves_nothing(store, tmp_path, ending):
+def test_a_full_disk_is_reported_and_leaves_no_file(store, tmp_path, extension):
     import resource
 
     before = sorted(tmp_path.iterdir())
@@ -117,17 +117,17 @@ def test_a_full_disk_is_named_and_leaves_nothing(store, tmp_path, ending):
     resource.setrlimit(resource.RLIMIT_FSIZE, (3000, hard))
     try:
         with pytest.raises(LabelsError, match=r"cannot be written.*make room"):
-            store.export(tmp_path / f"o{ending}")
+            store.export(tmp_path / f"o{extension}")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert sorted(tmp_path.iterdir()) == before
 
 
-@pytest.mark.parametrize("ending", [".geojson", ".json", ".csv", ".tif", ".zarr", ".png"])
-def test_a_missing_file_of_the_store_is_named_and_not_taken_for_background(store, tmp_path, ending):
+@pytest.mark.parametrize("extension", [".geojson", ".json", ".csv", ".tif", ".zarr", ".png"])
+def test_a_missing_file_of_the_store_is_an_error_and_not_background(store, tmp_path, extension):
     next(f for f in (store.path / "0" / "c").rglob("*") if f.is_file()).unlink()
     with LabelStore.open(store.path, "r") as labels, pytest.raises(StoreError, match=r"files are missing.*repair"):
-        labels.export(tmp_path / f"o{ending}")
+        labels.export(tmp_path / f"o{extension}")
     assert [p.name for p in tmp_path.iterdir()] == ["cells.ome.zarr"]
 
 
@@ -135,7 +135,7 @@ def test_a_missing_file_of_the_store_is_named_and_not_taken_for_background(store
     ("name", "arguments", "message"),
     [
         ("o.docx", {}, r"cannot write \.docx; use one of \.ome\.tif"),
-        ("o", {}, "a file without ending"),
+        ("o", {}, "a file without an extension"),
         ("no/where/o.csv", {}, "does not exist; create it first"),
         ("small", {"format": "csv"}, "in the label store itself"),
         ("small/o.csv", {}, "in the label store itself"),
@@ -160,25 +160,25 @@ def test_the_image_itself_is_never_overwritten(tmp_path):
     assert image.read_bytes() == b"pixels"
 
 
-def test_every_ending_has_a_format():
-    assert set(ENDINGS.values()) <= set(FORMATS) == set(WRITERS)
+def test_every_extension_has_a_format():
+    assert set(EXTENSIONS.values()) <= set(FORMATS) == set(WRITERS)
 
 
-@pytest.mark.parametrize("ending", [".geojson", ".json", ".csv", ".zip", ".tif"])
-def test_memory_does_not_grow_with_the_image(tmp_path, ending):
+@pytest.mark.parametrize("extension", [".geojson", ".json", ".csv", ".zip", ".tif"])
+def test_memory_does_not_grow_with_the_image(tmp_path, extension):
     with LabelStore.create(tmp_path / "s", shape=(50_000, 50_000)) as labels:
         for number, at in enumerate([(0, 0), (25_000, 30_000), (49_600, 49_600)], start=1):
             labels.paint(np.full((400, 400), number), at)
         for y in range(0, 50_000, 10_000):  # one object from top to bottom
             labels.paint(np.full((10_000, 8), 9), (y, 12_000))
         tracemalloc.start()
-        labels.export(tmp_path / f"o{ending}")
+        labels.export(tmp_path / f"o{extension}")
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
     assert peak < 100 << 20  # a dense plane takes 10 GB
 
 
-def test_the_command_writes_the_file_and_says_so(store, blobs, tmp_path, capsys):
+def test_the_command_writes_the_file_and_reports_it(store, blobs, tmp_path, capsys):
     out = tmp_path / "o.csv"
     assert main(["export", str(store.path), str(out), "--json"]) == 0  # read beside the writer
     said = json.loads(capsys.readouterr().out)

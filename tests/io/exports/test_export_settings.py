@@ -9,7 +9,7 @@ from napari_sam.io.exports.export_settings import FORMATS, ExportSettings
 from src_models.settings import setting_infos
 
 
-def test_the_defaults_export_everything_in_the_format_of_the_ending():
+def test_the_defaults_export_everything_in_the_format_of_the_extension():
     assert (ExportSettings().format, ExportSettings().labels) == (None, None)
 
 

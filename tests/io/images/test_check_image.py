@@ -27,7 +27,7 @@ def image(*shapes, dtypes=("uint8",), axes="yx"):
         (image((99, 99), (50, 20)), "has another aspect"),
     ],
 )
-def test_what_is_not_an_image_is_named_with_the_remedy(made, message):
+def test_an_invalid_image_is_named_with_the_remedy(made, message):
     with pytest.raises(ImageError, match=message) as raised:
         check_image(made)
     assert raised.value.remedy

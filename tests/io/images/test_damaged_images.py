@@ -101,7 +101,7 @@ def test_a_pickle_in_a_chunk_is_never_loaded(tmp_path):
     assert not (tmp_path / "boom").exists()
 
 
-def test_an_absurd_shape_costs_nothing_until_too_much_is_read(tmp_path):
+def test_a_huge_shape_costs_nothing_until_too_much_is_read(tmp_path):
     image = open_image(_store(tmp_path, V3 | {"shape": [1 << 40, 1 << 40], "chunk_grid": _grid(64, 64)}))
     assert image.shape == (1 << 40, 1 << 40)
     assert image.read(0, 1 << 39, 5, (1 << 39) + 9, 9).max() == 0
@@ -140,7 +140,7 @@ def test_levels_that_do_not_match_are_named(tmp_path, shapes, options, words):
         open_image(_ome(tmp_path / "o.zarr", shapes, **options))
 
 
-def test_levels_rounded_either_way_are_fine(tmp_path):
+def test_levels_rounded_either_way_are_accepted(tmp_path):
     shapes = [(1001, 703), (501, 351), (250, 176), (125, 88)]
     assert open_image(_ome(tmp_path / "o.zarr", shapes)).levels == shapes
 
@@ -174,7 +174,7 @@ def test_a_corrupt_or_truncated_chunk_names_file_and_level(tmp_path, rng, sharde
         image.read(0, 0, 0, 64, 64)
 
 
-def test_a_tiff_changed_under_us_is_an_error_and_not_other_pixels(tmp_path, rng):
+def test_a_tiff_that_changes_while_open_is_an_error(tmp_path, rng):
     path, picture = tmp_path / "a.tif", rng.integers(0, 255, (300, 300), dtype=np.uint8)
     tifffile.imwrite(path, picture, tile=(64, 64), compression="zlib")
     image = open_image(path)
@@ -202,7 +202,7 @@ def test_a_tiff_with_flipped_bytes_gives_pixels_or_an_error(tmp_path, seed):
         assert image.read(0, 0, 0, h, w).shape[:2] == (h, w)
 
 
-def test_a_tiff_whose_strip_nothing_could_hold_is_refused(tmp_path):
+def test_a_tiff_with_a_strip_beyond_memory_is_refused(tmp_path):
     path = tmp_path / "s.tif"
     tifffile.imwrite(path, np.zeros((64, 64), np.uint8), compression="zlib", rowsperstrip=64)
     data = bytearray(path.read_bytes())
@@ -216,7 +216,7 @@ def test_a_tiff_whose_strip_nothing_could_hold_is_refused(tmp_path):
         open_image(path)
 
 
-def test_images_of_nothing_but_nan_are_black(tmp_path):
+def test_images_that_hold_only_nan_are_black(tmp_path):
     image = open_image(np.full((300, 300), np.nan, np.float32))
     chosen = decide(image)
     assert (chosen.low, chosen.high) == ((0.0,), (1.0,))

@@ -87,14 +87,14 @@ def test_a_pyramidal_tiff_has_its_levels(tmp_path, rng):
     np.testing.assert_array_equal(image.read(1, 3, 5, 20, 30)[..., 0], levels[1][3:20, 5:30])
 
 
-def test_a_stack_shows_its_first_plane(tmp_path, rng):
+def test_a_stack_opens_at_its_first_plane(tmp_path, rng):
     stack = rng.integers(0, 9, (4, 3, 20, 30), dtype=np.uint8)
     tifffile.imwrite(tmp_path / "s.ome.tif", stack, metadata={"axes": "ZCYX"}, photometric="minisblack")
     image = open_image(tmp_path / "s.ome.tif")
     np.testing.assert_array_equal(image.read(0, 0, 0, 20, 30), np.moveaxis(stack[0], 0, -1))
 
 
-def test_channels_are_chosen_and_alpha_is_dropped(rng):
+def test_channels_can_be_chosen_and_alpha_is_dropped(rng):
     five = rng.integers(0, 9, (20, 30, 5), dtype=np.uint16)
     image = open_image(five, channels=(4, 0, 2))
     np.testing.assert_array_equal(image.read(0, 0, 0, 20, 30), five[..., [4, 0, 2]])
@@ -116,7 +116,7 @@ def test_nothing_is_read_on_opening():
     assert open_image(Untouchable()).shape == (200_000, 200_000)
 
 
-def test_a_geotiff_tells_where_it_lies(tmp_path, picture):
+def test_a_geotiff_has_crs_and_transform(tmp_path, picture):
     tags = [
         (33550, "d", 3, (10.0, 10.0, 0.0), True),
         (33922, "d", 6, (0, 0, 0, 500_000.0, 6_000_000.0, 0), True),
@@ -142,7 +142,7 @@ def test_a_geotiff_tells_where_it_lies(tmp_path, picture):
         (42, "int"),
     ],
 )
-def test_what_is_no_image_is_refused_by_name(array, words):
+def test_objects_that_are_not_images_are_refused(array, words):
     with pytest.raises(ImageError, match=words):
         open_image(array)
 
@@ -150,7 +150,7 @@ def test_what_is_no_image_is_refused_by_name(array, words):
 @pytest.mark.parametrize(
     "name", ["missing.tif", "text.tif", "text.png", "short.tif", "short.png", "empty", "group.zarr"]
 )
-def test_files_that_are_no_image_are_refused_by_path(tmp_path, picture, name):
+def test_files_that_are_not_images_are_refused(tmp_path, picture, name):
     if name.startswith("text"):
         (tmp_path / name).write_text("this is not an image")
     elif name == "short.tif":

@@ -32,7 +32,7 @@ def _file(folder, rng, kind="tiled", side=2600):
 
 
 @pytest.mark.parametrize("kind", ["tiled", "raw"])
-def test_an_overview_is_the_virtual_level_kept(tmp_path, rng, kind):
+def test_an_overview_equals_the_virtual_level(tmp_path, rng, kind):
     path, picture = _file(tmp_path, rng, kind)
     image = open_image(path)
     assert image.coarse[0].virtual
@@ -79,7 +79,7 @@ def test_a_changed_file_does_not_get_the_old_overview(tmp_path, rng):
     assert not open_image(path).has_overview
 
 
-def test_a_stopped_overview_goes_on_and_reads_no_tile_twice(tmp_path, rng, monkeypatch):
+def test_a_stopped_overview_resumes_and_reads_no_tile_twice(tmp_path, rng, monkeypatch):
     path, _ = _file(tmp_path, rng)
     image, count = open_image(path), itertools.count()
     with pytest.raises(CancelledError, match="the same call resumes it"):

@@ -154,7 +154,7 @@ def _written(folder, kind, picture):
 
 
 @pytest.mark.parametrize("kind", ["a.zarr", "raw.tif", "tiled.tif", "jpeg.tif"])
-def test_many_threads_read_the_same_as_one(tmp_path, rng, kind):
+def test_many_threads_read_the_same_pixels_as_one(tmp_path, rng, kind):
     picture = rng.integers(0, 255, (700, 900, 3), dtype=np.uint8)
     image = open_image(_written(tmp_path, kind, picture))
     whole = image.read(0, 0, 0, 700, 900)
@@ -167,7 +167,7 @@ def test_many_threads_read_the_same_as_one(tmp_path, rng, kind):
         np.testing.assert_array_equal(block, whole[y : y + 200, x : x + 200])
 
 
-def test_an_array_of_an_unknown_kind_is_read_by_one_thread_at_a_time():
+def test_an_array_of_unknown_type_is_read_by_one_thread_at_a_time():
     class Fragile:
         shape, dtype, ndim, inside, most = (64, 64), np.dtype(np.uint8), 2, 0, 0
 
@@ -185,7 +185,7 @@ def test_an_array_of_an_unknown_kind_is_read_by_one_thread_at_a_time():
     assert array.most == 1
 
 
-def test_what_persists_and_what_does_not(tmp_path, rng):
+def test_files_are_persistent_and_arrays_are_not(tmp_path, rng):
     picture = rng.integers(0, 255, (20, 30), dtype=np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", picture)
     zarr.save_array(str(tmp_path / "a.zarr"), picture)

@@ -64,12 +64,12 @@ def test_ome_zarr_in_a_bucket(tmp_path, rng, server, monkeypatch):
     np.testing.assert_array_equal(image.read(0, 10, 20, 150, 290)[..., 0], picture[10:150, 20:290])
 
 
-def test_nothing_at_an_address_is_named(server):
+def test_a_url_without_an_image_is_named(server):
     with pytest.raises(ImageError, match=r"nothing\.zarr: no zarr array or group there"):
         open_image(f"http://{server}/nothing.zarr")
 
 
-def test_a_tiff_at_an_address_has_to_be_downloaded(server):
+def test_a_tiff_at_a_url_has_to_be_downloaded(server):
     with pytest.raises(ImageError, match="download the file first"):
         open_image(f"https://{server}/a.tif")
 

@@ -75,7 +75,7 @@ def test_all_planes_and_channels_are_kept(tmp_path, rng, axes, shape):
     np.testing.assert_array_equal(found, stack.transpose(order))
 
 
-def test_place_and_pixel_size_are_kept(tmp_path, rng):
+def test_map_position_and_pixel_size_are_kept(tmp_path, rng):
     path = tmp_path / "g.tif"
     matrix = (8.0, 6.0, 0, 500_000.0, 6.0, -8.0, 0, 6_000_000.0, 0, 0, 0, 0, 0, 0, 0, 1)
     tags = [(34264, "d", 16, matrix, True), (34735, "H", 8, (1, 1, 0, 1, 3072, 0, 1, 32632), True)]
@@ -84,7 +84,7 @@ def test_place_and_pixel_size_are_kept(tmp_path, rng):
     assert (after.crs, after.transform, after.scale) == ("EPSG:32632", before.transform, (10.0, 10.0))
 
 
-def test_a_stopped_run_goes_on_to_the_same_bytes(tmp_path, rng):
+def test_a_stopped_run_resumes_to_the_same_bytes(tmp_path, rng):
     path, _ = _rgb(tmp_path, rng)
     transcode(path, tmp_path / "whole.zarr")
     count = itertools.count()
@@ -98,7 +98,7 @@ def test_a_stopped_run_goes_on_to_the_same_bytes(tmp_path, rng):
     assert _tree(tmp_path / "part.zarr") == _tree(tmp_path / "whole.zarr")
 
 
-def test_a_killed_run_goes_on_to_the_same_bytes(tmp_path, rng):
+def test_a_killed_run_resumes_to_the_same_bytes(tmp_path, rng):
     path, _ = _rgb(tmp_path, rng, (2500, 2500, 3))
     transcode(path, tmp_path / "whole.zarr")
     code = (
@@ -146,7 +146,7 @@ def test_striped_files_are_decoded_once(tmp_path, rng, monkeypatch):
 
 
 @pytest.mark.parametrize("there", ["file", "folder", "finished", "other"])
-def test_nothing_is_overwritten(tmp_path, rng, there):
+def test_existing_files_are_never_overwritten(tmp_path, rng, there):
     path, _ = _rgb(tmp_path, rng, (100, 100, 3))
     out = tmp_path / "out.zarr"
     if there == "file":
@@ -163,14 +163,14 @@ def test_nothing_is_overwritten(tmp_path, rng, there):
     assert (_tree(out) if out.is_dir() else out.read_text()) == before
 
 
-def test_a_full_disk_is_said_before_anything_is_written(tmp_path, rng, monkeypatch):
+def test_a_full_disk_is_reported_before_anything_is_written(tmp_path, rng, monkeypatch):
     path, _ = _rgb(tmp_path, rng, (600, 600, 3))
     monkeypatch.setattr("shutil.disk_usage", lambda _: type("Usage", (), {"free": 1000}))
     with pytest.raises(StoreError, match="make room"):
         transcode(path, tmp_path / "a.ome.zarr")
 
 
-def test_an_image_that_vanishes_is_named_and_what_was_written_kept(tmp_path, rng):
+def test_an_image_that_vanishes_is_reported_and_written_blocks_are_kept(tmp_path, rng):
     path, _ = _rgb(tmp_path, rng)
     image = open_image(path)
     path.write_bytes(path.read_bytes()[:9000])
@@ -182,7 +182,7 @@ def test_an_image_that_vanishes_is_named_and_what_was_written_kept(tmp_path, rng
 @pytest.mark.parametrize(
     ("name", "message"), [("out.tif", r"end in \.ome\.zarr"), ("no/out.ome.zarr", "create it first")]
 )
-def test_places_that_make_no_sense_are_named_and_nothing_is_written(tmp_path, name, message):
+def test_an_invalid_output_is_named_and_nothing_is_written(tmp_path, name, message):
     with pytest.raises(StoreError, match=message):
         transcode(np.zeros((9, 9), np.uint8), tmp_path / name)
     assert not any(tmp_path.iterdir())

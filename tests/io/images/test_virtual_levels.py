@@ -19,7 +19,7 @@ def _own_cache(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("chunks", [(512, 512), (256, 1024), (1, 100_000), (64, 100_000), (4096, 4096)])
-def test_any_view_of_a_huge_image_costs_a_bounded_number_of_pixels(chunks):
+def test_any_view_of_a_huge_image_reads_a_bounded_number_of_pixels(chunks):
     array = Counted(HUGE, chunks)
     image = open_image(array)
     image.exact_px = 1 << 24
@@ -33,7 +33,7 @@ def test_any_view_of_a_huge_image_costs_a_bounded_number_of_pixels(chunks):
 
 
 @pytest.mark.parametrize("chunks", [(512, 512), (64, 100_000)])
-def test_a_sketch_shows_what_is_where(chunks):
+def test_an_estimate_shows_the_position_of_structures(chunks):
     image = open_image(Counted(HUGE, chunks))
     sketch = image.read(5, 0, 0, *image.levels[5])[:, 700, 0].astype(int)
     wanted = np.arange(len(sketch)) * 64 // 256
@@ -65,7 +65,7 @@ def test_a_part_of_a_virtual_level_equals_that_part_of_the_whole(rng, data):
     np.testing.assert_array_equal(exact_region(image, factor, (y0, x0, y1, x1)), whole[y0:y1, x0:x1])
 
 
-def test_a_pyramid_is_continued_only_where_it_ends_too_fine():
+def test_a_pyramid_is_continued_only_if_its_last_level_is_large():
     tops = [Counted((8000, 8000), (512, 512)), Counted((4000, 4000), (512, 512))]
     assert open_image(tops).levels == [(8000, 8000), (4000, 4000), (1000, 1000)]
     assert virtual_levels(open_image([*tops, Counted((2000, 2000), (512, 512))])) == []

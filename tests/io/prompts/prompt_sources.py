@@ -7,7 +7,7 @@ import numpy as np
 SHAPE = (100, 200)
 
 
-def asks(table):
+def keywords(table):
     return [
         {key: np.asarray(value).tolist() for key, value in table.keywords(i).items() if key != "mask"}
         for i in range(len(table))

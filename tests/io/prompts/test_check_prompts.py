@@ -8,7 +8,7 @@ import pytest
 
 from napari_sam.errors import PromptError
 from napari_sam.io.prompts.read_prompts import read_prompts
-from tests.io.prompts.prompt_sources import asks, written
+from tests.io.prompts.prompt_sources import keywords, written
 
 
 @pytest.mark.parametrize(
@@ -28,7 +28,7 @@ def test_a_bad_box_is_named_or_skipped_and_counted(tmp_path, image, row, words):
         read_prompts(path, image)
     assert found.value.remedy.endswith("{errors=skip}")
     table = read_prompts(path, image, errors="skip")
-    assert asks(table) == [{"box": [1, 2, 3, 4]}, {"box": [5, 6, 7, 8]}]
+    assert keywords(table) == [{"box": [1, 2, 3, 4]}, {"box": [5, 6, 7, 8]}]
     assert sum(table.skipped.values()) == 1
     assert table.number.tolist() == [2, 4]
 
@@ -63,7 +63,7 @@ def test_bad_points_are_named(image, columns, words):
 )
 def test_bad_points_are_skipped_one_by_one(image, columns, skipped):
     table = read_prompts(pd.DataFrame({"y": [1, 2], "x": [3, 4], **columns}), image, errors="skip")
-    assert asks(table) == [{"points": [[2, 4]], "point_labels": [1]}]
+    assert keywords(table) == [{"points": [[2, 4]], "point_labels": [1]}]
     assert table.skipped == skipped
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from napari_sam.errors import PromptError
 from napari_sam.io.prompts.read_prompts import read_prompts
-from tests.io.prompts.prompt_sources import asks, written
+from tests.io.prompts.prompt_sources import keywords, written
 
 
 def test_coco_annotations_are_boxes_with_categories(tmp_path, image):
@@ -18,22 +18,22 @@ def test_coco_annotations_are_boxes_with_categories(tmp_path, image):
         "annotations": [{"id": 1, "image_id": 1, "bbox": [20, 10, 5, 8], "category_id": 3, "score": 0.25}],
     }
     table = read_prompts(written(tmp_path / "c.json", json.dumps(content)), image)
-    assert asks(table) == [{"box": [10, 20, 18, 25]}]
+    assert keywords(table) == [{"box": [10, 20, 18, 25]}]
     assert (table.category, table.score.tolist(), table.word) == (["nucleus"], [0.25], "annotation")
 
 
-def test_coco_detections_of_several_images_ask_which(tmp_path, image):
+def test_coco_detections_of_several_images_need_an_image_id(tmp_path, image):
     path = written(
         tmp_path / "d.json", json.dumps([{"image_id": i, "bbox": [i, 1, 2, 2], "category_id": 1} for i in (4, 5)])
     )
     with pytest.raises(PromptError, match="holds 2 images; choose one with image_id"):
         read_prompts(path, image)
-    assert asks(read_prompts(path, image, image_id=5)) == [{"box": [1, 5, 3, 7]}]
+    assert keywords(read_prompts(path, image, image_id=5)) == [{"box": [1, 5, 3, 7]}]
     with pytest.raises(PromptError, match="has images 4, 5"):
         read_prompts(path, image, image_id=6)
 
 
-def test_a_coco_box_that_is_none_is_named(tmp_path, image):
+def test_an_invalid_coco_box_is_named(tmp_path, image):
     path = written(tmp_path / "d.json", json.dumps([{"bbox": [1, 1, 2, 2]}, {"bbox": [1]}]))
     with pytest.raises(PromptError, match=r"annotation 1: bbox \[1\] is not four numbers"):
         read_prompts(path, image)
@@ -54,7 +54,7 @@ def test_a_hostile_coco_annotation_is_named_or_skipped(tmp_path, image, wrong, w
     with pytest.raises(PromptError, match=f"annotation 1: {words}"):
         read_prompts(path, image)
     table = read_prompts(path, image, errors="skip")
-    assert (asks(table), table.skipped) == ([{"box": [1, 1, 3, 3]}], {"unreadable": 1})
+    assert (keywords(table), table.skipped) == ([{"box": [1, 1, 3, 3]}], {"unreadable": 1})
 
 
 @pytest.mark.parametrize(

@@ -7,14 +7,14 @@ import pytest
 
 from napari_sam.errors import PromptError
 from napari_sam.io.prompts.read_prompts import read_prompts
-from tests.io.prompts.prompt_sources import asks
+from tests.io.prompts.prompt_sources import keywords
 
 
-def test_tables_of_regionprops_and_of_ours_are_understood(image):
+def test_tables_of_regionprops_and_of_our_exports_are_read(image):
     boxes = pd.DataFrame({"label": [7], "bbox-0": [1], "bbox-1": [2], "bbox-2": [3], "bbox-3": [4], "centroid-0": [2]})
-    assert asks(read_prompts(boxes, image)) == [{"box": [1, 2, 3, 4]}]
+    assert keywords(read_prompts(boxes, image)) == [{"box": [1, 2, 3, 4]}]
     centroids = pd.DataFrame({"label": [7], "centroid_y_px": [1.5], "centroid_x_px": [2.5]})
-    assert asks(read_prompts(centroids, image)) == [{"points": [[1.5, 2.5]], "point_labels": [1]}]
+    assert keywords(read_prompts(centroids, image)) == [{"points": [[1.5, 2.5]], "point_labels": [1]}]
 
 
 @pytest.mark.parametrize(
@@ -29,13 +29,13 @@ def test_tables_of_regionprops_and_of_ours_are_understood(image):
         {"y0": 1, "x0": 2, "y1": 31, "x1": 42, "x": 2, "y": 1, "width": 40, "height": 30},
     ],
 )
-def test_boxes_of_other_programs_are_boxes_and_never_points(image, columns):
-    assert asks(read_prompts(pd.DataFrame([columns]), image)) == [{"box": [1, 2, 31, 42]}]
+def test_corners_with_sizes_are_boxes_and_never_points(image, columns):
+    assert keywords(read_prompts(pd.DataFrame([columns]), image)) == [{"box": [1, 2, 31, 42]}]
 
 
 def test_a_points_layer_of_napari_is_points_unless_it_is_of_a_stack_or_shapes(image):
     frame = pd.DataFrame({"index": [0], "axis-0": [5.0], "axis-1": [7.0]})
-    assert asks(read_prompts(frame, image)) == [{"points": [[5, 7]], "point_labels": [1]}]
+    assert keywords(read_prompts(frame, image)) == [{"points": [[5, 7]], "point_labels": [1]}]
     for column in ("axis-2", "vertex-index"):
         with pytest.raises(PromptError, match="give y0, x0, y1, x1 or x, y, width, height"):
             read_prompts(frame.assign(**{column: 1}), image)

@@ -10,7 +10,7 @@ import pytest
 from napari_sam.errors import PromptError
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.prompts.read_prompts import read_prompts
-from tests.io.prompts.prompt_sources import SHAPE, asks, written
+from tests.io.prompts.prompt_sources import SHAPE, keywords, written
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_geojson_in_pixels_counts_from_the_outer_corner(tmp_path, image):
         feature("MultiPoint", [[1, 1], [3, 3]]),
     )
     table = read_prompts(written(tmp_path / "g.geojson", text), image)
-    assert asks(table) == [
+    assert keywords(table) == [
         {"points": [[10, 20]], "point_labels": [1]},
         {"box": [10, 20, 30, 40]},
         {"points": [[0.5, 0.5], [2.5, 2.5]], "point_labels": [1, 1]},
@@ -61,12 +61,12 @@ def test_geojson_polygons_are_masks_without_their_holes(tmp_path, image):
 def test_longitude_and_latitude_go_through_the_transform(tmp_path, on_map):
     text = collection(feature("Polygon", [[[10, 50], [20, 50], [20, 40], [10, 40], [10, 50]]]))
     path = written(tmp_path / "g.geojson", text)
-    assert asks(read_prompts(path, on_map)) == [{"box": [0, 0, 20, 20]}]
-    assert asks(read_prompts(path, on_map, coordinates="map")) == [{"box": [0, 0, 20, 20]}]
-    assert asks(read_prompts(path, on_map, coordinates="pixels")) == [{"box": [40, 10, 50, 20]}]
+    assert keywords(read_prompts(path, on_map)) == [{"box": [0, 0, 20, 20]}]
+    assert keywords(read_prompts(path, on_map, coordinates="map")) == [{"box": [0, 0, 20, 20]}]
+    assert keywords(read_prompts(path, on_map, coordinates="pixels")) == [{"box": [40, 10, 50, 20]}]
 
 
-def test_geojson_in_another_crs_or_without_a_place_is_refused(tmp_path, on_map, image):
+def test_geojson_in_another_crs_or_without_a_transform_is_refused(tmp_path, on_map, image):
     on_map.crs = "EPSG:32632"
     crs = {"type": "name", "properties": {"name": "urn:ogc:def:crs:EPSG::3035"}}
     path = written(tmp_path / "g.geojson", collection(feature("Point", [1, 1]), crs=crs))
@@ -89,9 +89,9 @@ def test_a_coordinate_beyond_all_numbers_is_named_or_skipped(tmp_path, image):
     path = written(tmp_path / "g.geojson", collection(feature("Point", [2, 3]), feature("Point", [10**400, 1])))
     with pytest.raises(PromptError, match="feature 1: its geometry cannot be used"):
         read_prompts(path, image)
-    assert asks(read_prompts(path, image, errors="skip")) == [{"points": [[2.5, 1.5]], "point_labels": [1]}]
+    assert keywords(read_prompts(path, image, errors="skip")) == [{"points": [[2.5, 1.5]], "point_labels": [1]}]
 
 
-def test_a_crs_that_says_nothing_is_longitude_and_latitude(tmp_path, on_map):
+def test_an_empty_crs_means_longitude_and_latitude(tmp_path, on_map):
     path = written(tmp_path / "g.geojson", collection(feature("Point", [20, 45]), crs={"properties": None}))
-    assert asks(read_prompts(path, on_map)) == [{"points": [[9.5, 19.5]], "point_labels": [1]}]
+    assert keywords(read_prompts(path, on_map)) == [{"points": [[9.5, 19.5]], "point_labels": [1]}]

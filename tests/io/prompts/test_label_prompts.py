@@ -9,7 +9,7 @@ from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.prompts.label_prompts import object_boxes
 from napari_sam.io.prompts.read_prompts import read_prompts
-from tests.io.prompts.prompt_sources import SHAPE, asks
+from tests.io.prompts.prompt_sources import SHAPE, keywords
 
 
 @pytest.fixture
@@ -23,7 +23,7 @@ def drawn():
 
 def test_a_label_image_gives_boxes_and_masks(drawn, image):
     table = read_prompts(drawn, image, masks=True)
-    assert asks(table) == [{"box": [50, 30, 60, 61]}, {"box": [10, 30, 20, 50]}]
+    assert keywords(table) == [{"box": [50, 30, 60, 61]}, {"box": [10, 30, 20, 50]}]
     assert table.number.tolist() == [4, 9]
     assert table.keywords(0)["mask"].mask.sum() == 201
 

@@ -10,21 +10,21 @@ import pytest
 from napari_sam.errors import PromptError
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.prompts.read_prompts import read_prompts
-from tests.io.prompts.prompt_sources import SHAPE, asks, written
+from tests.io.prompts.prompt_sources import SHAPE, keywords, written
 
 
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_boxes_of_a_table_with_category_and_score(tmp_path, image, separator):
     lines = ["Y0,x0,y1,x1,category,score", "1,2,30,40,cell,0.9", "5.5,6,250,8,,"]
     table = read_prompts(written(tmp_path / "b.csv", "\n".join(lines).replace(",", separator)), image)
-    assert asks(table) == [{"box": [1, 2, 30, 40]}, {"box": [5.5, 6, 100, 8]}]
+    assert keywords(table) == [{"box": [1, 2, 30, 40]}, {"box": [5.5, 6, 100, 8]}]
     assert table.category == ["cell", None]
     np.testing.assert_array_equal(table.score, [0.9, np.nan])
 
 
-def test_points_of_a_table_are_prompts_of_their_own(tmp_path, image):
+def test_each_point_of_a_table_is_a_prompt(tmp_path, image):
     table = read_prompts(written(tmp_path / "p.csv", "y,x\n10,20\n99,199\n"), image)
-    assert asks(table) == [
+    assert keywords(table) == [
         {"points": [[10, 20]], "point_labels": [1]},
         {"points": [[99, 199]], "point_labels": [1]},
     ]
@@ -60,18 +60,18 @@ def test_an_empty_table_is_an_error_and_an_empty_array_is_not(tmp_path, image):
         ("p.geojson", '{"type": "FeatureCollection", "features": 3}', "not a list"),
     ],
 )
-def test_files_that_hold_nothing_are_named(tmp_path, image, name, text, words):
+def test_files_without_prompts_are_named(tmp_path, image, name, text, words):
     with pytest.raises(PromptError, match=words):
         read_prompts(written(tmp_path / name, text), image)
     with pytest.raises(PromptError, match="no such file"):
         read_prompts(tmp_path / "missing.csv", image)
 
 
-def test_our_own_export_comes_back(tmp_path, image):
+def test_exports_are_read_back_as_prompts(tmp_path, image):
     with LabelStore.create(tmp_path / "l", shape=SHAPE) as store:
         store.paint(np.ones((20, 30), int), (10, 40))
         store.export(tmp_path / "l.geojson")
         store.export(tmp_path / "l.json")
         store.export(tmp_path / "l.csv")
     for name in ("l.geojson", "l.json", "l.csv"):
-        assert asks(read_prompts(tmp_path / name, image)) == [{"box": [10, 40, 30, 70]}]
+        assert keywords(read_prompts(tmp_path / name, image)) == [{"box": [10, 40, 30, 70]}]

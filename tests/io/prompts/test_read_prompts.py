@@ -9,12 +9,12 @@ import pytest
 from napari_sam.errors import PromptError
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.prompts.read_prompts import read_prompts
-from tests.io.prompts.prompt_sources import asks
+from tests.io.prompts.prompt_sources import keywords
 
 
 def test_points_of_one_object_belong_together(image):
     frame = pd.DataFrame({"y": [1, 50, 3], "x": [2, 60, 4], "label": [1, 1, 0], "object": ["a", "b", "a"]})
-    assert asks(read_prompts(frame, image)) == [
+    assert keywords(read_prompts(frame, image)) == [
         {"points": [[1, 2], [3, 4]], "point_labels": [1, 0]},
         {"points": [[50, 60]], "point_labels": [1]},
     ]
@@ -24,16 +24,16 @@ def test_a_box_and_points_of_one_object_are_one_prompt(image):
     nan = np.nan
     rows = [[1, 2, 30, 40, nan, nan, 7], [nan, nan, nan, nan, 9, 9, 7], [nan, nan, nan, nan, 60, 70, 8]]
     table = read_prompts(pd.DataFrame(rows, columns=["y0", "x0", "y1", "x1", "y", "x", "object"]), image)
-    assert asks(table)[0] == {"points": [[9, 9]], "point_labels": [1], "box": [1, 2, 30, 40]}
-    assert asks(table)[1] == {"points": [[60, 70]], "point_labels": [1]}
+    assert keywords(table)[0] == {"points": [[9, 9]], "point_labels": [1], "box": [1, 2, 30, 40]}
+    assert keywords(table)[1] == {"points": [[60, 70]], "point_labels": [1]}
 
 
 def test_arrays_are_boxes_points_or_labels(image):
-    assert asks(read_prompts([[1, 2, 3, 4]], image)) == [{"box": [1, 2, 3, 4]}]
-    assert asks(read_prompts(np.array([[5.0, 6.0]]), image)) == [{"points": [[5, 6]], "point_labels": [1]}]
+    assert keywords(read_prompts([[1, 2, 3, 4]], image)) == [{"box": [1, 2, 3, 4]}]
+    assert keywords(read_prompts(np.array([[5.0, 6.0]]), image)) == [{"points": [[5, 6]], "point_labels": [1]}]
 
 
-def test_what_is_no_label_image_is_refused(image, tmp_path):
+def test_sources_that_are_not_prompts_are_refused(image, tmp_path):
     with pytest.raises(PromptError, match=r"do not match the image of shape \(100, 200\)"):
         with LabelStore.create(tmp_path / "l", shape=(9, 9)) as store:
             read_prompts(store, image)

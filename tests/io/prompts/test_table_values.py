@@ -17,7 +17,7 @@ def test_groups_are_numbered_by_first_appearance_and_empty_cells_stand_alone():
     assert group_numbers(pd.Series(["b", None, "a", "b", None])).tolist() == [0, 1, 2, 0, 3]
 
 
-def test_lists_are_no_names():
+def test_lists_are_not_names():
     assert invalid_names(pd.Series(["a", [1], 3], dtype=object)).tolist() == [False, True, False]
     assert not invalid_names(pd.Series([1, 2])).any()
 

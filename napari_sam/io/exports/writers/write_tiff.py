@@ -1,4 +1,4 @@
-"""Write labels as a tiled, compressed BigTIFF with scale levels, plain or OME, placed on the map where the image is."""
+"""Write labels as a tiled, compressed BigTIFF with scale levels, plain or OME, georeferenced like the image."""
 
 from __future__ import annotations
 

@@ -65,23 +65,23 @@ class TiffLevel:
 
     def __init__(self, series: TiffPageSeries, files: dict[str, PositionalFile], cache: SegmentCache) -> None:
         self._series, self._files, self._cache = series, files, cache
-        key = self._key = series.keyframe
+        keyframe = self._keyframe = series.keyframe
         self.shape: tuple[int, ...] = tuple(int(n) for n in series.shape)
         self.dtype: np.dtype[np.generic] = np.dtype(series.dtype).newbyteorder("=")
-        page = tuple(int(n) for n in key.shape)
-        self._lead = self.shape[: len(self.shape) - len(page)]
-        axes = key.axes.upper()
-        if self.shape[len(self._lead) :] != page or not set(axes) <= set("YXS") or key.imagedepth != 1:
-            raise ValueError(f"pages of shape {page}, axes {axes} in a series of {self.shape}")
+        page_shape = tuple(int(n) for n in keyframe.shape)
+        self._leading = self.shape[: len(self.shape) - len(page_shape)]
+        axes = keyframe.axes.upper()
+        if self.shape[len(self._leading) :] != page_shape or not set(axes) <= set("YXS") or keyframe.imagedepth != 1:
+            raise ValueError(f"pages of shape {page_shape}, axes {axes} in a series of {self.shape}")
         self._axes = axes
         self._planar = axes.startswith("S")
-        self._samples = page[axes.index("S")] if "S" in axes else 1
-        self._contig = 1 if self._planar else self._samples
-        self._height, self._width = page[axes.index("Y")], page[axes.index("X")]
-        self._raw = self._raw_offset() is not None
+        self._samples = page_shape[axes.index("S")] if "S" in axes else 1
+        self._contiguous_samples = 1 if self._planar else self._samples
+        self._height, self._width = page_shape[axes.index("Y")], page_shape[axes.index("X")]
+        self._uncompressed = self._uncompressed_offset() is not None
         self._check_segments()
         self._pages: dict[int, TiffPage | None] = {}
-        self._serial = threading.Lock()
+        self._large_segment_lock = threading.Lock()
 
     @property
     def ndim(self) -> int:
@@ -91,38 +91,38 @@ class TiffLevel:
     @property
     def strided(self) -> bool:
         """Whether every n-th row can be read without the others: true for uncompressed, contiguous rows."""
-        return self._raw
+        return self._uncompressed
 
     @property
     def chunks(self) -> tuple[int, ...]:
         """Shape of the unit of decoding."""
-        height, width = (1, self._width) if self._raw else self._segment[:2]
-        sizes = {"Y": min(height, self._height), "X": min(width, self._width), "S": self._contig}
-        return (1,) * len(self._lead) + tuple(sizes[a] for a in self._axes)
+        height, width = (1, self._width) if self._uncompressed else self._segment[:2]
+        sizes = {"Y": min(height, self._height), "X": min(width, self._width), "S": self._contiguous_samples}
+        return (1,) * len(self._leading) + tuple(sizes[a] for a in self._axes)
 
     @property
     def slow_reason(self) -> str | None:
         """Reason why it is slow to read, None if it is not."""
-        if self._key.compression in _JPEG_2000:
+        if self._keyframe.compression in _JPEG_2000:
             return "JPEG 2000 decodes at a few windows per second"
-        if self._key.compression in _LZMA:
+        if self._keyframe.compression in _LZMA:
             return "LZMA decodes at a few windows per second"
         h, w = self.chunks[-2:] if self._axes.endswith("YX") else self.chunks[-3:-1]
-        if not self._raw and h * w > _LARGE_SEGMENT_PX:
+        if not self._uncompressed and h * w > _LARGE_SEGMENT_PX:
             return f"each read decodes {h * w / 1e6:.0f} Mpx, a strip of {h} x {w}"
         return None
 
     def __getitem__(self, index: Index) -> NDArray[np.generic]:
         index = index if isinstance(index, tuple) else (index,)
         index = (*index, *(slice(None),) * (self.ndim - len(index)))
-        lead, last = index[: len(self._lead)], index[len(self._lead) :]
+        lead, last = index[: len(self._leading)], index[len(self._leading) :]
         by_axis = dict(zip(self._axes, last, strict=True))
         rows, cols = range(self._height)[_slice(by_axis["Y"])], range(self._width)[_slice(by_axis["X"])]
         samples = range(self._samples)[_slice(by_axis.get("S", slice(None)))]
-        choices = [range(n)[_slice(i)] for n, i in zip(self._lead, lead, strict=True)]
+        choices = [range(n)[_slice(i)] for n, i in zip(self._leading, lead, strict=True)]
         pages = []
         for plane in product(*choices):
-            number = int(np.ravel_multi_index(plane, self._lead)) if plane else 0
+            number = int(np.ravel_multi_index(plane, self._leading)) if plane else 0
             pages.append(self._read_page(number, rows, cols, samples))
         block = np.stack(pages).reshape([len(c) for c in choices] + list(pages[0].shape))
         kept = tuple(slice(None) if isinstance(i, slice) else 0 for i in index)
@@ -133,7 +133,7 @@ class TiffLevel:
         """Read a part of one page, with the page's axes."""
         out = np.zeros((len(samples), len(rows), len(cols)), self.dtype)
         if rows and cols and samples:
-            if self._raw:
+            if self._uncompressed:
                 self._read_rows(number, rows, cols, samples, out)
             else:
                 self._read_segments(number, rows, cols, samples, out)
@@ -161,7 +161,7 @@ class TiffLevel:
                 target = target[position : position + 1]
             segment = self._decoded(number, (sample * down + ty) * across + tx)
             if segment is None:
-                target[:] = self._key.nodata
+                target[:] = self._keyframe.nodata
                 continue
             y, x = ([r[k] - t for k in ks] for r, ks, t in ((rows, i, ty * height), (cols, j, tx * width)))
             part = segment[_span(y), _span(x)]  # (h, w, contiguous samples)
@@ -181,7 +181,7 @@ class TiffLevel:
         if cached is not None:
             return cached
         if math.prod(self._segment) * self.dtype.itemsize > _SERIAL_BYTES:
-            with self._serial:  # threads must not decode many large strips at the same time
+            with self._large_segment_lock:  # threads must not decode many large strips at the same time
                 cached = self._cache.get(key)
                 return self._decode(page, file, index, key) if cached is None else cached
         return self._decode(page, file, index, key)
@@ -191,25 +191,29 @@ class TiffLevel:
         if size > file.size():
             raise OSError(f"segment {index} is {size} bytes long, the file {file.size()}: it is not complete")
         options: dict[str, bytes | None] = {}
-        if self._key.compression in _JPEG_KINDS:
-            options = {"jpegtables": page.jpegtables, "jpegheader": self._key.jpegheader}
-        data, _, shape = self._key.decode(file.read(int(page.dataoffsets[index]), size), index, **options)
+        if self._keyframe.compression in _JPEG_KINDS:
+            options = {"jpegtables": page.jpegtables, "jpegheader": self._keyframe.jpegheader}
+        data, _, shape = self._keyframe.decode(file.read(int(page.dataoffsets[index]), size), index, **options)
         if data is None:
             return None
         segment: NDArray[np.generic] = np.asarray(data)[0]
-        if segment.ndim != 3 or segment.shape[2] != self._contig or min(segment.shape[:2]) < min(shape[1:3]):
+        if (
+            segment.ndim != 3
+            or segment.shape[2] != self._contiguous_samples
+            or min(segment.shape[:2]) < min(shape[1:3])
+        ):
             raise ValueError(f"segment {index} decodes to shape {segment.shape}")
         self._cache.put(key, segment)
         return segment
 
     def _read_rows(self, number: int, rows: range, cols: range, samples: range, out: NDArray[np.generic]) -> None:
         """Read uncompressed rows into `out`."""
-        start = self._raw_offset(number)
+        start = self._uncompressed_offset(number)
         if start is None:
-            out[:] = self._key.nodata
+            out[:] = self._keyframe.nodata
             return
-        file = self._file(self._page(number) or self._key)
-        plane = self._height * self._width * self._contig * self.dtype.itemsize
+        file = self._file(self._page(number) or self._keyframe)
+        plane = self._height * self._width * self._contiguous_samples * self.dtype.itemsize
         for k, s in enumerate(samples if self._planar else (0,)):
             block = self._read_rows_from(file, start + s * plane, rows, cols)
             if self._planar:
@@ -219,53 +223,58 @@ class TiffLevel:
 
     def _read_rows_from(self, file: PositionalFile, start: int, rows: range, cols: range) -> NDArray[np.generic]:
         """Read rows that begin at `start` as (h, w, contiguous samples): at once if they are close, else one by one."""
-        stored = self.dtype.newbyteorder(self._key.parent.byteorder)
-        pixel = self._contig * stored.itemsize
+        stored = self.dtype.newbyteorder(self._keyframe.parent.byteorder)
+        pixel = self._contiguous_samples * stored.itemsize
         left, right = cols[0], cols[-1] + 1
         if rows.step == 1 and 2 * (right - left) >= self._width:
             data = file.read(start + rows[0] * self._width * pixel, len(rows) * self._width * pixel)
-            block = np.frombuffer(data, stored).reshape(len(rows), self._width, self._contig)[:, left:right]
+            block = np.frombuffer(data, stored).reshape(len(rows), self._width, self._contiguous_samples)[:, left:right]
         else:
-            block = np.empty((len(rows), right - left, self._contig), stored)
+            block = np.empty((len(rows), right - left, self._contiguous_samples), stored)
             view = block.view(np.uint8).reshape(len(rows), -1).data
             for i, row in enumerate(rows):
                 file.read_into(start + (row * self._width + left) * pixel, view[i : i + 1])
         return block[:, :: cols.step]
 
-    def _raw_offset(self, number: int = 0) -> int | None:
+    def _uncompressed_offset(self, number: int = 0) -> int | None:
         """Return the offset of a page's uncompressed, contiguous rows; None if it has none."""
-        key = self._key
+        keyframe = self._keyframe
         stored = np.dtype(self._series.dtype)
-        plain = key.compression == 1 and key.predictor in (0, 1) and key.fillorder == 1 and not key.is_tiled
-        if not plain or key.bitspersample != stored.itemsize * 8 or stored.kind == "b" or key.is_subsampled:
+        plain = (
+            keyframe.compression == 1
+            and keyframe.predictor in (0, 1)
+            and keyframe.fillorder == 1
+            and not keyframe.is_tiled
+        )
+        if not plain or keyframe.bitspersample != stored.itemsize * 8 or stored.kind == "b" or keyframe.is_subsampled:
             return None
         size = self._samples * self._height * self._width * stored.itemsize
         if self._series.dataoffset is not None:
             start: int = self._series.dataoffset + number * size
             return start
-        page = key if number == 0 else self._page(number)
+        page = keyframe if number == 0 else self._page(number)
         if page is None or not page.is_contiguous or not page.dataoffsets:
             return None
         first: int = page.dataoffsets[0]
         return first
 
     def _check_segments(self) -> None:
-        key = self._key
-        if key.is_tiled:
-            self._segment = (int(key.tilelength), int(key.tilewidth), self._contig)
+        keyframe = self._keyframe
+        if keyframe.is_tiled:
+            self._segment = (int(keyframe.tilelength), int(keyframe.tilewidth), self._contiguous_samples)
         else:
-            self._segment = (min(int(key.rowsperstrip), self._height), self._width, self._contig)
+            self._segment = (min(int(keyframe.rowsperstrip), self._height), self._width, self._contiguous_samples)
         if min(self._segment) < 1:
             raise ValueError(f"segments of {self._segment}")
         size = math.prod(self._segment) * self.dtype.itemsize
-        if not self._raw and size > _SEGMENT_BYTES:
+        if not self._uncompressed and size > _SEGMENT_BYTES:
             raise OversizeError(f"one tile or strip of {self._segment[:2]} pixels takes {size / 2**30:.3g} GiB")
 
     def _page(self, number: int) -> TiffPage | None:
         """Return a page of the series, parsed once."""
         if number not in self._pages:
             with self._series.parent.filehandle.lock:
-                self._pages[number] = self._key if number == 0 else self._series[number]
+                self._pages[number] = self._keyframe if number == 0 else self._series[number]
         return self._pages[number]
 
     def _file(self, page: TiffPage) -> PositionalFile:

@@ -34,7 +34,7 @@ def test_coco_boxes_scores_and_categories(small, tmp_path):
     assert [names[a["category_id"]] for a in content["annotations"]] == ["object", "cell"]
 
 
-def test_compressed_run_lengths_by_hand():
+def test_compressed_run_lengths_match_a_hand_worked_example():
     # 40 = 8 + 1 * 32: "8 goes on" is 8 + 32 + 48 = "X", 1 is "1"; from the fourth on, differences to two before:
     # 3 - 5 = -2, whose five bits are 30, 30 + 48 = "N".
     assert export_coco.compress([40, 5, 7, 3]) == "X157N"
@@ -43,13 +43,13 @@ def test_compressed_run_lengths_by_hand():
 
 @settings(deadline=None)
 @given(st.lists(st.integers(0, 10**11), max_size=12))
-def test_compressed_run_lengths_come_back(counts):
+def test_compressed_run_lengths_are_decompressed_unchanged(counts):
     assert decompress(export_coco.compress(counts)) == counts
 
 
 @settings(deadline=None)
 @given(hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=7)))
-def test_run_lengths_of_any_mask_come_back(mask):
+def test_run_lengths_of_any_mask_decode_to_it(mask):
     runs = runs_by_label(np.ascontiguousarray(mask.T.astype(np.uint32)), (0, 0))[2]
     found = np.zeros(mask.shape, bool)
     segmentation = {"size": list(mask.shape), "counts": export_coco.counts_of(runs, mask.shape)}

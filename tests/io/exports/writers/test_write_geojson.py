@@ -23,7 +23,7 @@ def test_geojson_in_pixels_gives_back_every_pixel(store, blobs, tmp_path):
     np.testing.assert_array_equal(found, blobs)
 
 
-def test_geojson_has_what_qupath_shows_and_a_note_of_its_coordinates(small, tmp_path):
+def test_geojson_has_the_properties_of_qupath_and_a_note_on_coordinates(small, tmp_path):
     small.set_category(1, "cell")
     out = small.export(tmp_path / "s.geojson")
     first, second = features(out)

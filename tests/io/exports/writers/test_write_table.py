@@ -13,7 +13,7 @@ from napari_sam.errors import LabelsError
 from tests.io.exports.drawings import UTM, on_map
 
 
-def test_csv_has_centroids_in_pixels_and_in_what_they_measure(store, blobs, tmp_path):
+def test_csv_has_centroids_in_pixels_and_in_physical_units(store, blobs, tmp_path):
     table = pd.read_csv(store.export(tmp_path / "t.csv")).set_index("label")
     assert table.index.tolist() == list(range(1, blobs.max() + 1))
     middle = np.array(ndimage.center_of_mass(blobs > 0, blobs, table.index))
@@ -24,7 +24,7 @@ def test_csv_has_centroids_in_pixels_and_in_what_they_measure(store, blobs, tmp_
     assert table.category[1] == "cell"
 
 
-def test_csv_of_a_map_has_places_on_it(tmp_path):
+def test_csv_of_an_image_on_the_map_has_map_coordinates(tmp_path):
     with on_map(tmp_path, "EPSG:32632", UTM) as labels:
         row = pd.read_csv(labels.export(tmp_path / "t.csv")).iloc[0]
     assert row.area_map == 0.75

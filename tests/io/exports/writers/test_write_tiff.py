@@ -10,9 +10,9 @@ from napari_sam.io.images.open_image import open_image
 from tests.io.exports.drawings import DEGREES, ROTATED, UTM, on_map
 
 
-@pytest.mark.parametrize("ending", [".tif", ".ome.tif"])
-def test_tiff_is_tiled_compressed_and_has_the_levels(store, blobs, tmp_path, ending):
-    out = store.export(tmp_path / f"l{ending}")
+@pytest.mark.parametrize("extension", [".tif", ".ome.tif"])
+def test_tiff_is_tiled_compressed_and_has_the_levels(store, blobs, tmp_path, extension):
+    out = store.export(tmp_path / f"l{extension}")
     with tifffile.TiffFile(out) as file:
         page = file.pages.first
         assert file.is_bigtiff
@@ -21,13 +21,13 @@ def test_tiff_is_tiled_compressed_and_has_the_levels(store, blobs, tmp_path, end
             np.testing.assert_array_equal(level.asarray(), blobs[:: 2**k, :: 2**k])
     image = open_image(out)
     assert image.levels == [(1500, 1300), (750, 650)]
-    assert image.scale == ((0.25, 0.5) if ending == ".ome.tif" else (1.0, 1.0))
+    assert image.scale == ((0.25, 0.5) if extension == ".ome.tif" else (1.0, 1.0))
 
 
 @pytest.mark.parametrize(
     ("crs", "transform"), [("EPSG:32632", UTM), ("EPSG:4326", DEGREES), ("EPSG:32632", ROTATED), ("My own grid", UTM)]
 )
-def test_tiff_lies_where_the_image_lies(tmp_path, crs, transform):
+def test_tiff_has_the_map_position_of_the_image(tmp_path, crs, transform):
     with on_map(tmp_path, crs, transform) as labels:
         image = open_image(labels.export(tmp_path / "o.tif"))
     assert image.crs.rstrip("|") == crs

@@ -59,7 +59,7 @@ def test_a_whole_slide_as_aperio_writes_it(tmp_path, rng):
     np.testing.assert_array_equal(image.read(1, 10, 20, 200, 220), levels[1][10:200, 20:220])
 
 
-def test_a_cloud_optimised_geotiff_tells_its_place_and_levels(tmp_path, rng):
+def test_a_cloud_optimised_geotiff_has_map_position_and_levels(tmp_path, rng):
     levels = [rng.integers(0, 255, (s, s, 3), dtype=np.uint8) for s in (256, 128)]
     tags = [(33550, "d", 3, (10.0, 20.0, 0), True), (33922, "d", 6, (2, 1, 0, 500.0, 900.0, 0), True), AREA]
     with tifffile.TiffWriter(tmp_path / "g.tif") as writer:
@@ -83,7 +83,7 @@ def test_a_rotated_geotiff_keeps_its_affine(tmp_path):
     assert area.scale == (10.0, 10.0)
 
 
-def test_a_crs_nobody_knows_is_told_in_its_own_words(tmp_path):
+def test_an_unknown_crs_keeps_the_name_in_the_file(tmp_path):
     words = "Mars 2000 sphere|"
     keys = (1, 1, 0, 2, 1026, 34737, len(words), 0, 3072, 0, 1, 32767)
     tags = [(34735, "H", 12, keys, True), (34737, "s", 0, words, True)]
@@ -93,7 +93,7 @@ def test_a_crs_nobody_knows_is_told_in_its_own_words(tmp_path):
     assert image.transform is None
 
 
-def test_keys_that_make_no_sense_do_not_hide_the_picture(tmp_path):
+def test_invalid_geo_keys_do_not_prevent_reading(tmp_path):
     tags = [(34735, "H", 8, (9, 9, 9, 999, 7, 7, 7, 7), True), (33922, "d", 4, (1, 2, 3, 4), True)]
     tifffile.imwrite(tmp_path / "k.tif", np.ones((9, 9), np.uint8), extratags=tags)
     image = open_image(tmp_path / "k.tif")
@@ -102,7 +102,7 @@ def test_keys_that_make_no_sense_do_not_hide_the_picture(tmp_path):
 
 @pytest.mark.parametrize("planarconfig", ["contig", "separate"])
 @pytest.mark.parametrize("options", [TILES, {}, {"rowsperstrip": 5, "compression": "lzw"}])
-def test_thirteen_bands_give_any_three(tmp_path, rng, planarconfig, options):
+def test_any_three_of_thirteen_bands_can_be_read(tmp_path, rng, planarconfig, options):
     bands = rng.integers(0, 9999, (90, 100, 13), dtype=np.uint16)
     stored = bands if planarconfig == "contig" else np.moveaxis(bands, -1, 0)
     tifffile.imwrite(
@@ -131,7 +131,7 @@ def test_an_imagej_stack_and_its_pixel_size(tmp_path, rng):
     np.testing.assert_array_equal(deep.read(0, 7, 8, 50, 60)[..., 0], stack[2, 1, 7:50, 8:60])
 
 
-def test_ome_tiff_tells_its_pixel_size(tmp_path):
+def test_ome_tiff_has_a_pixel_size(tmp_path):
     meta = {"axes": "YX", "PhysicalSizeX": 0.25, "PhysicalSizeY": 0.5, "PhysicalSizeXUnit": "µm"}
     tifffile.imwrite(tmp_path / "o.ome.tif", np.zeros((9, 9), np.uint8), metadata=meta)
     image = open_image(tmp_path / "o.ome.tif")
@@ -169,7 +169,7 @@ def test_tiles_that_were_never_written_are_empty(tmp_path, rng):
     np.testing.assert_array_equal(open_image(tmp_path / "e.tif").read(0, 0, 0, 256, 256)[..., 0], picture)
 
 
-def test_sources_that_are_too_slow_are_said_so_with_the_remedy(tmp_path, rng):
+def test_slow_sources_have_an_advice_with_the_remedy(tmp_path, rng):
     picture = rng.integers(0, 255, (5000, 5000), dtype=np.uint8)
     tifffile.imwrite(tmp_path / "strip.tif", picture, rowsperstrip=5000, compression="zlib")
     tifffile.imwrite(tmp_path / "j2k.tif", picture[:128, :128], tile=(64, 64), compression="jpeg2000")
@@ -199,7 +199,7 @@ def test_a_volume_in_one_page_is_read_through_tifffile(tmp_path, rng):
     np.testing.assert_array_equal(image.with_plane((5,), (0,)).read(0, 0, 0, 64, 64)[..., 0], stack[5])
 
 
-def test_a_folder_of_no_use_is_named(tmp_path):
+def test_a_folder_without_an_image_is_named(tmp_path):
     (tmp_path / "x.tif").mkdir()
     with pytest.raises(ImageError, match=r"x\.tif"):
         open_image(tmp_path / "x.tif")
