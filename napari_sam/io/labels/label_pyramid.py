@@ -1,4 +1,4 @@
-"""The pixels of a label store: an NGFF 0.5 label image with its pyramid, rewritten only where touched."""
+"""The pixels of a label store: an NGFF 0.5 label image with scale levels."""
 
 from __future__ import annotations
 
@@ -138,10 +138,9 @@ def level_shapes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
 
 
 class LabelPyramid:
-    """The scale levels of one label store.
+    """Scale levels of one label store.
 
-    Level k holds every 2 ** k-th pixel of level 0, so that a change can be drawn into all levels from its own
-    pixels, without reading any.
+    Level k holds every 2 ** k-th pixel of level 0, so that a change is written to all levels without reading pixels.
 
     Parameters
     ----------
@@ -157,7 +156,7 @@ class LabelPyramid:
         self.reopen()
 
     def reopen(self) -> None:
-        """Open the files of the levels anew, after they were replaced.
+        """Open the files of the levels again after they were replaced.
 
         Raises
         ------
@@ -182,7 +181,7 @@ class LabelPyramid:
     def create(
         cls, folder: Path, shape: tuple[int, ...], axes: str, scale: tuple[float, float], uri: str | None = None
     ) -> None:
-        """Write the group's metadata and its empty levels; no pixel is stored until one is drawn.
+        """Write the metadata of the group and its empty levels.
 
         Raises
         ------
@@ -213,7 +212,7 @@ class LabelPyramid:
         return self.levels[0].shape
 
     def checked_plane(self, plane: tuple[int, ...]) -> tuple[int, ...]:
-        """Return an index along the leading axes, if there is such a plane.
+        """Return the index of a plane along the leading axes after checking it.
 
         Raises
         ------
@@ -263,7 +262,7 @@ class LabelPyramid:
 
 
 def _array_metadata(shape: tuple[int, ...], axes: str) -> JsonObject:
-    """Return Zarr v3 metadata: shards of 2048, chunks of 256; a change rewrites little, a view reads little."""
+    """Return Zarr v3 metadata of a level with shards of 2048 pixels and chunks of 256."""
     leading = [1] * (len(shape) - 2)
     inner = [_LITTLE, {"name": "zstd", "configuration": {"level": 1, "checksum": True}}]
     sharding = {
@@ -327,7 +326,7 @@ def _relative(uri: str | None, folder: Path) -> str | None:
         return uri
     try:
         return os.path.relpath(uri, folder)
-    except ValueError:  # another drive
+    except ValueError:  # another drive of Windows
         return uri
 
 

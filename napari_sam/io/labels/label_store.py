@@ -1,4 +1,4 @@
-"""Labels on disk: an OME-Zarr label image drawn from a journal of every change."""
+"""Labels on disk: an OME-Zarr label image and a journal of every change."""
 
 from __future__ import annotations
 
@@ -30,10 +30,10 @@ if TYPE_CHECKING:
 class LabelStore:
     """Objects of one image: a uint32 label image of any size, an object table, and unlimited undo.
 
-    Every change is written to the journal before its pixels are drawn, so that a change whose method has returned is
-    never lost; opening draws what a crash left undrawn. One process may write, any number may read.
+    Every change is written to the journal before its pixels, so that a change whose method has returned is never
+    lost; opening a store completes pixels that a crash interrupted. One process can write, any number can read.
 
-    Use `create` or `open`; close it, or use it in a ``with`` statement.
+    Make one with `create` or `open`, and close it or use it in a ``with`` statement.
 
     Examples
     --------
@@ -70,21 +70,21 @@ class LabelStore:
         Parameters
         ----------
         path : str or Path
-            Folder to make, by custom ending in ``.ome.zarr``; in the ``labels`` folder of an OME-Zarr 0.5 image it
-            is registered there.
+            Folder to make, usually with the ending ``.ome.zarr``. In the ``labels`` folder of an OME-Zarr 0.5 image,
+            the store is also registered with the image.
         like : Image, optional
             The image that the labels belong to, or whatever `open_image` opens: its height, width and pixel size.
         shape : tuple of int, optional
-            Instead: (y, x), or (t, z, y, x) and the like.
+            Shape without an image: (y, x), or with leading axes such as (t, z, y, x).
         scale : (float, float)
-            Size of a pixel along y and x, where no image gives it.
+            Size of a pixel along y and x without an image.
         overwrite : bool
-            Delete a store that lies there. Nothing else is ever deleted.
+            Delete an existing store at `path`. Anything else at `path` is never deleted.
 
         Raises
         ------
         StoreError, LabelsError
-            If the folder exists, or cannot be written; if the shape is not one of an image.
+            If the folder exists or cannot be written; if the shape is invalid.
         """
         path = Path(path).expanduser().absolute()
         create_folder(path, describe_store(like, shape, scale), overwrite)
@@ -92,22 +92,22 @@ class LabelStore:
 
     @classmethod
     def open(cls, path: str | Path, mode: str = "r+", *, like: Any = None) -> Self:
-        """Open a store; what a crash left undrawn is drawn.
+        """Open a store.
 
         Parameters
         ----------
         path : str or Path
-            Its folder.
+            Folder of the store.
         mode : {"r+", "r"}
-            For writing, or for reading beside another writer.
+            Open for writing, or for reading, which is possible while another process writes.
         like : Image, optional
-            The image it should belong to.
+            An image that the labels must fit.
 
         Raises
         ------
         StoreError
-            If there is none, it is damaged, was written by a newer version, belongs to an image of another shape,
-            or, as StoreLockedError, if another process writes to it; the message names the process.
+            If the store is missing, damaged, written by a newer version, or of another shape than the image. If
+            another process writes to it, a StoreLockedError that names the process.
         """
         if mode not in ("r", "r+"):
             raise LabelsError(f"mode {mode!r}", parameter="mode", remedy="use 'r+' to write or 'r' to read")
@@ -120,13 +120,13 @@ class LabelStore:
 
     @classmethod
     def repair(cls, path: str | Path) -> Self:
-        """Draw damaged or missing pixel files again from the journal, and open the store for writing."""
+        """Restore damaged or missing pixel files from the journal, and open the store for writing."""
         path = Path(path).expanduser().absolute()
         reset_folder(path)
         return cls(path, writable=True)
 
     def close(self) -> None:
-        """Close the files and let others write; the store cannot be used afterwards."""
+        """Close the files and release the lock; the store cannot be used afterwards."""
         self._parts.close()
 
     def __repr__(self) -> str:
@@ -201,35 +201,35 @@ class LabelStore:
         return self._pyramid.read(self._pyramid.checked_plane(plane), box, level)
 
     def row(self, label: int) -> ObjectRow:
-        """Return an object's row of the table; a LabelsError if there is none of this id."""
+        """Return the row of an object, or raise LabelsError if it does not exist."""
         row = self.journal.objects.row(label)
         if row is None:
             raise LabelsError(f"there is no object {label}", remedy="table() lists the objects that exist")
         return row
 
     def object(self, label: int) -> Record:
-        """Return the columns of `row` by name."""
+        """Return the row of an object as a dict of its columns."""
         return self.row(label).as_dict()
 
     def mask(self, label: int) -> tuple[NDArray[np.bool_], Box]:
-        """Return an object's visible pixels, (h, w), and their (y0, x0, y1, x1)."""
+        """Return an object's pixels as a mask (h, w), and the mask's box (y0, x0, y1, x1)."""
         row = self.row(label)
         return self._pyramid.read(row.plane, row.box) == label, row.box
 
     def table(self) -> pd.DataFrame:
-        """Return all objects: label, area, box, category, scores, model and time of creation; pixels of level 0."""
+        """Return a table of all objects: label, area, box, category, scores, model and time of creation."""
         from napari_sam.io.labels.reading.data_frames import object_frame  # noqa: PLC0415 - pandas is slow to import
 
         return object_frame(self.journal.objects.table(), with_plane=len(self.shape) > 2)
 
     def history(self) -> pd.DataFrame:
-        """Return every change there ever was: number, kind, state (done, undone, dropped), time and record."""
+        """Return a table of all changes: number, kind, state (done, undone, dropped), time and record."""
         from napari_sam.io.labels.reading.data_frames import change_frame  # noqa: PLC0415 - pandas is slow to import
 
         return change_frame(self.journal.changes.all())
 
     def reviewed(self) -> set[int]:
-        """Return the ids of the objects that a person has judged and kept; see `review_queue`."""
+        """Return the ids of the objects that a person has reviewed and kept; see `review_queue`."""
         return self.journal.reviews.reviewed()
 
     def export(
@@ -248,15 +248,15 @@ class LabelStore:
         path : str or Path
             Its ending selects the format: ``.geojson``, ``.gpkg``, ``.json`` (COCO), ``.csv``, ``.parquet``, ``.tif``,
             ``.ome.tif``, ``.png``, ``.zip`` (ImageJ ROIs), ``.zarr`` (NGFF 0.5 without the journal), ``.py`` (a
-            script that makes the same objects again). An existing file is replaced once the new one is whole; a
-            folder is not.
+            script that makes the same objects again). An existing file is replaced once the new one is complete; an
+            existing folder is not.
         format : str, optional
-            One of `napari_sam.io.exports.export_labels.FORMATS`, such as "geojson-pixels" (pixels even with a CRS),
-            where the ending does not tell.
+            One of `napari_sam.io.exports.export_labels.FORMATS`, if the ending does not determine it, such as
+            "geojson-pixels" (pixel coordinates even if the image has a CRS).
         labels : sequence of int, optional
             Ids; all objects by default.
         progress, cancelled : callable, optional
-            Called with steps done and their number; called at each step to stop when it returns True.
+            `progress` is called with the steps done and their number; the export stops when `cancelled` returns True.
 
         Raises
         ------
@@ -272,7 +272,7 @@ class LabelStore:
         return export_store(self, path, format, labels, progress, cancelled)
 
     def measure(self, image: Any = None, **choice: Any) -> pd.DataFrame:
-        """Measure the shape of every object and, given the image, its intensities; arguments as `measure`."""
+        """Measure shapes and, with an image, intensities; see `napari_sam.io.labels.measurement.measure.measure`."""
         from napari_sam.io.labels.measurement.measure import measure  # noqa: PLC0415 - slow to import
 
         return measure(self, image, **choice)
@@ -296,15 +296,14 @@ class LabelStore:
         prediction : Prediction
             The masks.
         label : int, optional
-            Its id; the next free one by default. An object that has this id already gets this mask instead of its
-            own.
+            Id of the object; the next free one by default. If the object exists, its mask is replaced.
         overlap : {"keep", "replace", "erase"}
-            Whether other objects keep the pixels that they share with it, or lose them. "erase" writes no object:
-            the pixels under the mask become background, those of object `label` only if one is given.
+            Whether other objects keep or lose the pixels that they share with the new one. "erase" writes no object
+            but makes the pixels under the mask background: of object `label`, or of all objects by default.
         category : str, optional
             Category of the object.
         plane : tuple of int
-            Index along the leading axes of a store that has some.
+            Index along the leading axes, if the store has any.
         candidate : int, optional
             Index of the mask; the best by default.
 
@@ -316,7 +315,7 @@ class LabelStore:
         Raises
         ------
         LabelsError
-            If an argument is invalid, or not a single pixel would change.
+            If an argument is invalid, or no pixel would change.
         StoreError
             If it cannot be written. If the message says that the change is in the journal, it is not lost.
         """
@@ -332,32 +331,32 @@ class LabelStore:
         since: int | None = None,
         source: Record | None = None,
     ) -> list[int]:
-        """Write several objects as one change, some hundred times faster than one by one; one undo removes them.
+        """Write several objects as one change, about a hundred times faster than one by one.
 
         Parameters
         ----------
         objects : sequence of Prediction or NewObject
-            The objects; where they meet, the first keeps its pixels.
+            The objects; where they overlap, the first keeps its pixels.
         overlap : {"keep", "replace"}
-            Whether objects that existed before keep their pixels, or lose them to these.
+            Whether existing objects keep or lose the pixels that they share with these.
         plane : tuple of int
-            As in `commit`; errors, too.
+            As in `commit`, like the errors.
         nms : float, optional
-            Leave out an object whose IoU with an earlier one of these is at least this.
+            Leave out an object whose IoU with an earlier one is at least this.
         since : int, optional
-            Objects from this id on count as earlier ones of these, too.
+            Treat existing objects from this id on as earlier ones, too.
         source : dict, optional
-            Where they come from, as JSON; kept in the history.
+            Origin of the objects, as JSON; kept in the history.
 
         Returns
         -------
         list of int
-            Id of each object; 0 if not a single pixel was free for it, -1 if `nms` left it out.
+            Id of each object; 0 if no pixel was free for it, -1 if `nms` left it out.
         """
         return self._editor.commit_many(objects, overlap, plane, nms, since, source)
 
     def erase(self, label: int) -> None:
-        """Remove an object; a LabelsError if there is none of this id."""
+        """Remove an object."""
         self._editor.erase(label)
 
     def paint(self, labels: ArrayLike, origin: tuple[int, int], *, plane: Plane = (), kind: str = "paint") -> int:
@@ -382,23 +381,23 @@ class LabelStore:
         return self._editor.paint(labels, origin, plane, kind)
 
     def merge(self, labels: Sequence[int], into: int | None = None) -> int:
-        """Make several objects of one plane one; returns its id, `into` or the smallest."""
+        """Merge objects of one plane; returns the id of the result, `into` or the smallest."""
         return self._editor.merge(labels, into)
 
     def relabel(self, old: int, new: int) -> None:
-        """Give an object another id; a LabelsError if there is no object `old`, or there is an object `new`."""
+        """Give an object another id, which must be unused."""
         self._editor.relabel(old, new)
 
     def split(self, label: int, points: ArrayLike | None = None) -> list[int]:
-        """Cut an object into several; a LabelsError if it is one piece, or fewer than two points lie on it.
+        """Split an object into several.
 
         Parameters
         ----------
         label : int
-            Its id, which the largest part keeps.
+            Id of the object, which the largest part keeps.
         points : array_like, optional
-            (P, 2) as (y, x): one in each part; the cuts run along the narrowest necks between them. Without points
-            its separate pieces become objects.
+            (P, 2) as (y, x), one point in each part; the object is cut at the narrowest places between them. Without
+            points its separate pieces become objects.
 
         Returns
         -------
@@ -412,32 +411,32 @@ class LabelStore:
         self._editor.set_category(label, category)
 
     def review(self, label: int, verdict: str = "accepted") -> None:
-        """Record a person's verdict on an object, "accepted" or "rejected"; a rejected object is erased as well.
+        """Record a person's verdict on an object, "accepted" or "rejected"; a rejected object is also erased.
 
         `review_queue` defines what counts as reviewed.
         """
         self._editor.review(label, verdict)
 
     def run_writer(self, run_id: str, *, overlap: str = "keep", plane: Plane = ()) -> RunWriter:
-        """Return the writer of a whole-image run, whose changes undo takes back in one step."""
+        """Return a writer for a whole-image run, whose changes are undone in one step."""
         return RunWriter(self._parts.writer, self.journal, run_id, overlap, self._pyramid.checked_plane(plane))
 
     # ---- history ----------------------------------------------------------------------------------------------
 
     def undo(self) -> Record | None:
-        """Take the last change back, or a whole-image run; returns its record, or None if there is none."""
+        """Undo the last change, or a whole-image run in one step; returns its record, or None if there is none."""
         return self._history.undo()
 
     def redo(self) -> Record | None:
-        """Make again what undo took back last; returns its record, or None if there is none."""
+        """Redo the change that was undone last; returns its record, or None if there is none."""
         return self._history.redo()
 
     def rebuild(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Draw all pixels again from the journal; `progress` is called with changes drawn and their number."""
+        """Draw all pixels again from the journal; `progress` is called with the changes drawn and their number."""
         self._parts.writer.rebuild(progress)
 
     def held(self) -> AbstractContextManager[None]:
-        """Keep other threads from changing the store in a ``with`` block."""
+        """Return a context in which other threads cannot change the store."""
         return self._access.held()
 
     def on_drawn(self, listener: Callable[[Plane, Box], None]) -> None:

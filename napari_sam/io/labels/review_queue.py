@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReviewItem:
-    """An object that waits for a verdict.
+    """An object to review.
 
     Attributes
     ----------
     label : int
-        Its id.
+        Id of the object.
     plane : tuple of int
         Index along the leading axes.
     box : Box
@@ -43,7 +43,7 @@ class ReviewItem:
 
     @classmethod
     def from_row(cls, row: ObjectRow) -> ReviewItem:
-        """Return the item of an object's row of the table."""
+        """Return the item for a row of the object table."""
         return cls(row.label, row.plane, row.box, row.area_px, row.predicted_iou)
 
 
@@ -56,9 +56,9 @@ class ReviewCounts:
     reviewed : int
         Objects with a verdict, including the rejected ones.
     rejected : int
-        Objects that were rejected, and so erased.
+        Objects that were rejected and thereby erased.
     total : int
-        Objects that exist, and those that were rejected.
+        Existing and rejected objects.
     """
 
     reviewed: int
@@ -67,14 +67,14 @@ class ReviewCounts:
 
 
 class ReviewQueue:
-    """The objects of a store without a verdict, least confident first, those without a score last.
+    """Objects of a store without a verdict, least confident first and those without a score last.
 
-    Each method is one short query, regardless of the number of objects.
+    Each method takes one or two short queries, regardless of the number of objects.
 
     Parameters
     ----------
     store : LabelStore
-        Open.
+        An open store.
 
     Examples
     --------
@@ -94,12 +94,12 @@ class ReviewQueue:
         self._store, self._reviews = store, store.journal.reviews
 
     def following(self, after: ReviewItem | None = None) -> ReviewItem | None:
-        """Return the next object, or the first; None at the end, even if earlier objects were skipped.
+        """Return the next object in the queue, or None at its end, even if earlier objects were skipped.
 
         Parameters
         ----------
         after : ReviewItem, optional
-            Where to continue; it need not exist any more.
+            Item to continue after, which may have been erased; the queue starts from its beginning by default.
         """
         score, label = (-1.0, 0) if after is None else (after.predicted_iou, after.label)
         row = self._reviews.next_unreviewed(score, label)
@@ -110,7 +110,7 @@ class ReviewQueue:
         return self._reviews.is_unreviewed(label)
 
     def counts(self) -> ReviewCounts:
-        """Return how many objects were reviewed, and how many there are; takes 10 us for each verdict so far."""
+        """Return the progress of the review; takes 10 us for each verdict."""
         kept, rejected = self._reviews.reviewed_count(), self._reviews.rejected_count()
         return ReviewCounts(kept + rejected, rejected, len(self._store) + rejected)
 

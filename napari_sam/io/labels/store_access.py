@@ -1,4 +1,4 @@
-"""Who may use an open label store: one writer, one change at a time, not after closing, not in a forked process."""
+"""Access to an open label store: one writer, one change at a time, not after closing and not in a forked process."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ _LOCK, _HOLDER = "writer.lock", "writer.json"
 
 
 class WriterLock:
-    """The right to write to a store, which one process and one opened store has at a time.
+    """Exclusive lock on a store, across threads and processes.
 
-    The operating system frees it when the process dies.
+    The operating system releases it when the process ends.
 
     Parameters
     ----------
@@ -35,7 +35,7 @@ class WriterLock:
     Raises
     ------
     StoreLockedError
-        If another store object holds it; the message names the process.
+        If the lock is held already; the message names the process that holds it.
     StoreError
         If the folder cannot be written.
     """
@@ -56,12 +56,12 @@ class WriterLock:
         self._release = weakref.finalize(self, _release, lock, os.getpid())
 
     def release(self) -> None:
-        """Let others write."""
+        """Release the lock."""
         self._release()
 
 
 class StoreAccess:
-    """Guards one open label store.
+    """Guard of one open label store.
 
     Parameters
     ----------
@@ -91,18 +91,18 @@ class StoreAccess:
 
     @contextlib.contextmanager
     def held(self) -> Iterator[None]:
-        """Keep other threads from changing the store in the block."""
+        """Block other threads from changing the store."""
         with self._mutex:
             yield
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the store for one change.
+        """Block other threads during one change.
 
         Raises
         ------
         StoreError
-            If this store object must not write.
+            If the store is closed, open for reading, or was opened by the parent of a forked process.
         """
         with self._mutex:
             if self.closed:
@@ -117,7 +117,7 @@ class StoreAccess:
             yield
 
     def close(self) -> None:
-        """Let others write; nothing can be written through this store object any more."""
+        """Release the lock; nothing can be written afterwards."""
         self.closed = True
         if self._lock is not None:
             self._lock.release()
@@ -131,7 +131,7 @@ def _release(lock: FileLock, pid: int) -> None:
 
 
 def _locked(path: Path) -> StoreLockedError:
-    """Return the error that names who writes to a store."""
+    """Return the error that names the process that writes to a store."""
     who, remedy = "another process", "close it there, or open it with mode 'r'"
     with contextlib.suppress(OSError, ValueError, KeyError):
         holder = json.loads((path / _HOLDER).read_text())

@@ -1,4 +1,4 @@
-"""The folder of a label store: made, deleted, and made empty to be drawn again."""
+"""Create, delete and reset the folder of a label store."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MAX_AXIS_PX = 1 << 31
 
 
 class ImageGeometry(Protocol):
-    """What a store keeps of the image that its labels belong to."""
+    """Facts about an image that a store of its labels keeps."""
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -37,7 +37,7 @@ class ImageGeometry(Protocol):
 
     @property
     def identity(self) -> str:
-        """What tells the image from others."""
+        """String that identifies the image."""
         ...
 
     @property
@@ -53,7 +53,7 @@ class ImageGeometry(Protocol):
 
 @dataclass(frozen=True)
 class StoreDescription:
-    """What a new store is made from.
+    """Shape and image of a new store.
 
     Attributes
     ----------
@@ -101,7 +101,7 @@ def describe_store(like: object, shape: tuple[int, ...] | None, scale: tuple[flo
     Raises
     ------
     LabelsError
-        If the shape is no shape of an image.
+        If the shape is invalid.
     """
     image = as_image(like)
     if image is not None:
@@ -109,7 +109,7 @@ def describe_store(like: object, shape: tuple[int, ...] | None, scale: tuple[flo
         shape, scale = shape or tuple(image.shape), (y, x)
     if shape is None or not 2 <= len(shape) <= 5 or any(not 0 < int(n) < _MAX_AXIS_PX for n in shape):
         raise LabelsError(
-            f"shape {shape} is not one of an image",
+            f"shape {shape} is invalid",
             parameter="shape",
             remedy="give {like=image}, or (y, x) with up to three axes before them",
         )
@@ -117,7 +117,7 @@ def describe_store(like: object, shape: tuple[int, ...] | None, scale: tuple[flo
 
 
 def create_folder(path: Path, description: StoreDescription, overwrite: bool) -> None:
-    """Make an empty store; there is never half a store under its name.
+    """Make an empty store, which appears under its name only when it is complete.
 
     Raises
     ------
@@ -129,7 +129,7 @@ def create_folder(path: Path, description: StoreDescription, overwrite: bool) ->
             raise StoreError(f"{path}: exists already", remedy="use {LabelStore.open}, or {overwrite=True}")
         delete_folder(path)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    shutil.rmtree(partial, ignore_errors=True)  # of an earlier try
+    shutil.rmtree(partial, ignore_errors=True)  # of an earlier attempt
     try:
         LabelPyramid.create(partial, description.shape, description.axes, description.scale, description.uri)
         Journal.create(partial / JOURNAL_FILE, description.meta())
@@ -144,14 +144,14 @@ def create_folder(path: Path, description: StoreDescription, overwrite: bool) ->
 
 
 def delete_folder(path: Path) -> None:
-    """Delete a label store, and nothing else.
+    """Delete a folder if it is a label store.
 
     Raises
     ------
     StoreError
         If the folder is no label store, or cannot be deleted.
     StoreLockedError
-        If somebody writes to it.
+        If another process writes to it.
     """
     if not (path / JOURNAL_FILE).is_file():
         raise StoreError(f"{path}: is not a label store, so it is not overwritten", remedy="choose another path")
@@ -188,7 +188,7 @@ def reset_folder(path: Path) -> None:
 
 
 def reset_pixels(path: Path, journal: Journal) -> None:
-    """Make the pixels of an open store empty, their metadata new, and record that nothing is drawn."""
+    """Write empty pixels and new metadata, and record in the journal that nothing is drawn."""
     journal.set_rendered(0)
     shape = tuple(int(n) for n in journal.meta("shape"))
     for k in range(len(level_shapes(shape))):
@@ -199,7 +199,7 @@ def reset_pixels(path: Path, journal: Journal) -> None:
 
 
 def as_image(like: object) -> ImageGeometry | None:
-    """Return an image as it is, and whatever else `open_image` opens as an image."""
+    """Return an image unchanged, and open whatever else `open_image` accepts."""
     if like is None or all(hasattr(like, name) for name in ("shape", "scale", "identity")):
         return cast("ImageGeometry | None", like)
     from napari_sam.io.images.open_image import open_image  # noqa: PLC0415 - slow to import

@@ -18,18 +18,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class StoreParts:
-    """What an open label store consists of.
+    """Parts of an open label store.
 
     Attributes
     ----------
     access : StoreAccess
-        Who may write.
+        Lock and guard.
     journal : Journal
         The record of objects and changes.
     pyramid : LabelPyramid
         The pixels.
     writer : ChangeWriter
-        The path of every change into both.
+        Writes changes into both.
     """
 
     access: StoreAccess
@@ -39,7 +39,7 @@ class StoreParts:
 
     @classmethod
     def open(cls, path: Path, writable: bool) -> StoreParts:
-        """Open a store, and draw what a crash left undrawn.
+        """Open a store and complete pixels that a crash interrupted.
 
         Raises
         ------
@@ -74,7 +74,7 @@ class StoreParts:
         return parts
 
     def close(self) -> None:
-        """Close the files and let others write; a second call does nothing."""
+        """Close the files and release the lock; a second call does nothing."""
         with self.access.held():
             if self.access.closed:
                 return

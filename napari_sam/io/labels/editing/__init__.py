@@ -1,1 +1,1 @@
-"""Changes of a label store: how each is made, written to the journal and drawn, undone and redone."""
+"""Changes of a label store: made, written to journal and pixels, undone and redone."""

@@ -44,7 +44,7 @@ class ChangeWriter:
 
     @contextlib.contextmanager
     def writing(self, catch_up: bool = True) -> Iterator[None]:
-        """Hold the store for one change, with everything before it drawn."""
+        """Block other threads during one change, after drawing pending changes."""
         with self._access.writing():
             if catch_up:
                 self.catch_up()
@@ -61,7 +61,7 @@ class ChangeWriter:
         return Edit(self._pyramid, self._journal, self._pyramid.checked_plane(plane), kind, record)
 
     def write(self, change: Change) -> None:
-        """Put a change into the journal, then draw it.
+        """Write a change to the journal, then draw it.
 
         Raises
         ------
@@ -77,7 +77,7 @@ class ChangeWriter:
         trim_heap(sum(patch.box.area for patch in change.patches))
 
     def write_record(self, change: Change) -> int:
-        """Put a change without pixels into the journal; returns its number."""
+        """Write a change without pixels to the journal; returns its number."""
         entry = self._journal.add(change, self._rendered)
         self._rendered = entry.seq
         return entry.op
@@ -95,7 +95,7 @@ class ChangeWriter:
             return change
 
     def catch_up(self) -> None:
-        """Draw the changes that the journal has and the pixels may lack."""
+        """Draw the changes that are in the journal but may be missing in the pixels."""
         for entry in self._journal.log_after(self._rendered):
             patches = list(self._journal.changes.patches(entry.op))
             self._draw(patches, undo=entry.action == "undo")

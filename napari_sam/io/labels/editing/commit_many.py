@@ -1,4 +1,4 @@
-"""Many objects as one change: drawn in memory one after the other, written once."""
+"""Write many objects as one change: draw them in memory in order, then write once."""
 
 from __future__ import annotations
 
@@ -37,8 +37,8 @@ class NewObject:
     bbox : (int, int, int, int)
         (y0, x0, y1, x1) of `mask`, level-0 pixels, half-open, inside the image.
     record : dict
-        What the journal keeps of it, as `prediction_record` returns it; ``predicted_iou``, ``stability_score``,
-        ``model`` and ``category`` become its row of the table.
+        Record for the journal, as `prediction_record` returns it; ``predicted_iou``, ``stability_score``, ``model``
+        and ``category`` also become columns of the object table.
     """
 
     mask: NDArray[np.bool_]
@@ -66,7 +66,7 @@ def place_objects(
     bounds : Box
         The whole image.
     objects : sequence of NewObject
-        What to draw.
+        The objects to draw.
     overlap : {"keep", "replace"}
         Whether objects from outside this run keep their pixels; those of this run do.
     nms : float or None
@@ -120,7 +120,7 @@ def place_objects(
 
 
 def _factored(records: list[Record]) -> Record:
-    """Return records with the entries that are the same for all written once."""
+    """Return records with the entries that all of them share written once."""
     shared: Record = {}
     if len(records) > 1:
         shared = {key: value for key, value in records[0].items() if all(r.get(key) == value for r in records)}
@@ -128,7 +128,7 @@ def _factored(records: list[Record]) -> Record:
 
 
 class _Canvas:
-    """The pixels that the objects touch, in blocks of 256, as the objects so far leave them."""
+    """Pixels under the objects drawn so far, in blocks of 256."""
 
     def __init__(self, edit: Edit, bounds: Box) -> None:
         self._edit, self._bounds = edit, bounds
@@ -147,7 +147,7 @@ class _Canvas:
             self._changed.setdefault((part.y0 // SHARD_PX, part.x0 // SHARD_PX), []).append(part)
 
     def paint(self) -> None:
-        """Hand everything that was drawn to the change, one box for each shard."""
+        """Paint everything that was drawn into the change, one box for each shard."""
         for parts in self._changed.values():
             box = parts[0]
             for part in parts[1:]:
@@ -185,7 +185,7 @@ def _block_key(part: Box) -> tuple[int, int]:
 
 
 class _RunObjects:
-    """The objects of this run: those of this change, and those that its earlier changes made."""
+    """Objects of this run: those of this change and of its earlier changes."""
 
     def __init__(self, journal: Journal, since: int, run_id: str | None) -> None:
         self._journal, self._since, self._run_id = journal, max(1, since), run_id
@@ -223,7 +223,7 @@ def _largest_iou(under: NDArray[np.uint32], areas: dict[int, int]) -> float:
 
 
 def _free_ids(journal: Journal, first: int) -> Iterator[int]:
-    """Iterate over the ids from `first` on that no object has.
+    """Iterate over the unused ids from `first` on.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""One change of the labels while it is made: pixels before and after, and what they do to the object table."""
+"""A change of the labels in preparation: pixels before and after, and the rows of the objects."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _DECODED_PX = 1 << 23  # changed pixels that stay decoded, for objects that seve
 
 
 class Edit:
-    """Collect one change of a label store; nothing is written until the journal has it.
+    """Prepare one change of a label store; nothing is written yet.
 
     Parameters
     ----------
@@ -43,9 +43,9 @@ class Edit:
     plane : tuple of int
         Index along the leading axes.
     kind : str
-        What the change is called.
+        Kind of the change.
     record : dict
-        What the user did.
+        Action of the user, as JSON.
     """
 
     def __init__(self, pyramid: LabelPyramid, journal: Journal, plane: Plane, kind: str, record: Record) -> None:
@@ -61,11 +61,11 @@ class Edit:
 
     @property
     def gained(self) -> list[int]:
-        """Labels that got pixels."""
+        """Labels that gained pixels."""
         return sorted(self._gained)
 
     def read(self, box: Box) -> NDArray[np.uint32]:
-        """Return the pixels of a box as this change leaves them so far."""
+        """Return the labels of a box including this change."""
         labels = self._pyramid.read(self.plane, box).copy()
         for patch, decoded in zip(self.change.patches, self._decoded, strict=True):
             overlap = patch.box.intersection(box)
@@ -82,7 +82,7 @@ class Edit:
         box : Box
             Level-0 pixels, inside the image.
         paint : callable
-            Given the labels of a part of the box and that part's own box, returns the new labels.
+            Takes the labels of a part of the box and the box of that part; returns the new labels.
 
         Returns
         -------
@@ -152,7 +152,7 @@ class Edit:
         return self.change
 
     def _row(self, label: int, before: ObjectRow | None) -> ObjectRow | None:
-        """Return an object's row after the change; None if it has no pixel left."""
+        """Return an object's row after the change, or None if no pixel is left."""
         area = (before.area_px if before else 0) + self._delta.get(label, 0)
         if area <= 0:
             return None
@@ -212,5 +212,5 @@ def boxes_of(labels: NDArray[np.integer]) -> list[tuple[int, int, Box]]:
 
 
 def _extend(boxes: dict[int, Box], label: int, box: Box) -> None:
-    """Add a box to an object's."""
+    """Extend the box of an object by another one."""
     boxes[label] = boxes[label].union(box) if label in boxes else box

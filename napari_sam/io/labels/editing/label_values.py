@@ -1,4 +1,4 @@
-"""Checks of ids and of the pixels that callers hand in."""
+"""Checks of ids, label images and masks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def checked_labels(labels: ArrayLike) -> NDArray[np.uint32]:
     Raises
     ------
     LabelsError
-        If it is not 2-D, or its values are no ids.
+        If it is not 2-D, or its values are not ids.
     """
     values = np.asarray(labels)
     if values.ndim != 2 or not values.size or values.dtype.kind not in "biu":
@@ -41,7 +41,7 @@ def checked_labels(labels: ArrayLike) -> NDArray[np.uint32]:
 
 
 def check_label(label: int) -> None:
-    """Refuse what is no id.
+    """Check an id.
 
     Raises
     ------
@@ -65,7 +65,7 @@ def box_at(origin: tuple[int, int], shape: tuple[int, ...]) -> Box:
 
 
 def clipped_mask(mask: Mask, bbox: tuple[int, int, int, int], shape: tuple[int, int]) -> tuple[Mask, Box]:
-    """Return a mask and its box without what lies outside an image of `shape`.
+    """Return the part of a mask that lies inside an image of `shape`, and its box.
 
     Raises
     ------

@@ -32,12 +32,12 @@ _SPLIT_PX = 1 << 26
 
 
 class ObjectEditor:
-    """Makes changes of an open store; `LabelStore` documents its methods.
+    """Change the objects of an open store; `LabelStore` documents the methods.
 
     Parameters
     ----------
     writer : ChangeWriter
-        The path of every change.
+        Writes the changes.
     journal : Journal
         The objects.
     shape : tuple of int
@@ -85,7 +85,7 @@ class ObjectEditor:
                 )
             details = {name: record[name] for name in DETAIL_COLUMNS}
             if category is None and label is not None:
-                del details["category"]  # the object keeps the one it has
+                del details["category"]  # keeps its category
             self._writer.write(edit.finish({number: details}))
             return number
 
@@ -175,7 +175,7 @@ class ObjectEditor:
     # ---- objects ----------------------------------------------------------------------------------------------
 
     def merge(self, labels: Sequence[int], into: int | None) -> int:
-        """Make several objects one."""
+        """Merge objects."""
         merged = sorted({int(v) for v in labels})
         target = int(into) if into is not None else merged[0] if merged else 0
         if len(merged) < 2 or target not in merged:
@@ -209,7 +209,7 @@ class ObjectEditor:
             self._writer.write(edit.finish({int(new): {**row.details(), "created": row.created}}))
 
     def split(self, label: int, points: ArrayLike | None) -> list[int]:
-        """Cut an object into several."""
+        """Split an object into several."""
         with self._writer.writing():
             row = self._existing(label)
             box = row.box
@@ -265,7 +265,7 @@ class ObjectEditor:
             if verdict == "rejected":
                 self._clear(edit, int(label))
             change = edit.finish()
-            change.rows.setdefault(int(label), (row, row))  # a change, though no pixel differs
+            change.rows.setdefault(int(label), (row, row))  # a change even if no pixel differs
             self._writer.write(change)
 
     # ---- helpers ----------------------------------------------------------------------------------------------

@@ -26,7 +26,7 @@ _KIND = "everything"
 
 @dataclass(frozen=True)
 class RunBegin:
-    """The change with which a run begins in a store: its number, its first id and the number of its objects."""
+    """First change of a run: its number, the first id and the number of objects."""
 
     op: int
     first_label: int
@@ -70,12 +70,12 @@ class RunWriter:
         return self._journal.changes.vanished_objects_of_run(self.run_id)
 
     def begin(self, record: Record, count: int) -> RunBegin:
-        """Reserve ids, and record that the objects follow by several calls of `write`.
+        """Reserve ids for the objects, which several calls of `write` then write.
 
         Parameters
         ----------
         record : dict
-            What the run does, as JSON.
+            Settings of the run, as JSON.
         count : int
             Number of objects.
 
@@ -150,7 +150,7 @@ class RunWriter:
             if change.patches:
                 self._writer.write(change)
             else:
-                self._writer.write_record(change)  # the tile is done, though it had no free pixel
+                self._writer.write_record(change)  # the tile is done even without a free pixel
             return changed
 
     def _changes(self) -> list[JournaledChange]:

@@ -1,4 +1,4 @@
-"""Cut a mask into parts."""
+"""Split a mask into parts."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ def split_mask(mask: NDArray[np.bool_], points: NDArray[np.float64] | None) -> N
     mask : ndarray of bool
         (h, w).
     points : ndarray of float, optional
-        (P, 2) as (y, x), one in each part; the cuts run along the narrowest necks between them. Without points the
-        separate pieces are the parts.
+        (P, 2) as (y, x), one point in each part; the mask is cut at the narrowest places between them. Without points
+        its separate pieces are the parts.
 
     Returns
     -------
@@ -52,7 +52,7 @@ def split_mask(mask: NDArray[np.bool_], points: NDArray[np.float64] | None) -> N
             raise LabelsError(f"point {number} does not lie on the object", remedy="give points on each of its parts")
         seeds[y, x] = number
     depth = ndimage.distance_transform_edt(mask)
-    # Seeds flood only as high as the neck between them; a disc without one is halved by nearness to the points.
+    # Seeds flood up to the neck between them; a disc has none and is divided by the distance to the points.
     nearness = ndimage.distance_transform_edt(seeds == 0)
     parts: NDArray[np.int32] = watershed(nearness - depth, seeds, mask=mask).astype(np.int32)
     parts[mask & (parts == 0)] = 1  # pieces without a point stay with the first

@@ -51,16 +51,16 @@ class Database:
         Parameters
         ----------
         make : callable
-            Makes a typed row from the values of its columns; raises ValueError if one is not what it should be.
+            Makes a typed row from the values of its columns; raises ValueError if a value is invalid.
         sql : str
-            A SELECT.
+            SELECT statement.
         values : tuple
-            Its parameters.
+            Parameters of the statement.
 
         Raises
         ------
         StoreError
-            If the file cannot be read, or a row cannot be understood.
+            If the file cannot be read, or a row is invalid.
         """
         with self._lock, self._named_errors():
             rows = self.connection.execute(sql, values).fetchall()
@@ -68,7 +68,7 @@ class Database:
             return [make(*row) for row in rows]
         except (ValueError, TypeError, KeyError) as error:
             raise StoreError(
-                f"{self.path}: a row of the journal cannot be understood ({error})", remedy="restore it from a backup"
+                f"{self.path}: a row of the journal is invalid ({error})", remedy="restore it from a backup"
             ) from error
 
     def read_one(self, make: Callable[..., T], sql: str, values: tuple[object, ...] = ()) -> T | None:
@@ -77,7 +77,7 @@ class Database:
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Write everything in the block or nothing.
+        """Write everything in a ``with`` block, or nothing on an error.
 
         Raises
         ------

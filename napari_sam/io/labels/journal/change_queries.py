@@ -96,7 +96,7 @@ class ChangeQueries:
         return self._database.read(JournaledChange.from_columns, sql, (run_id, "commits"))
 
     def run_of(self, op: int) -> str | None:
-        """Return the key of the run over prompts that made a change, or None."""
+        """Return the key of the run over prompts that a change belongs to, or None."""
         sql = "SELECT run_id FROM ops WHERE id = ? AND kind = 'commits' AND run_id IS NOT NULL"
         return self._database.read_one(text, sql, (op,))
 

@@ -119,7 +119,7 @@ class Journal:
         return None if value is None else json.loads(value)
 
     def rendered(self) -> int:
-        """Return the last log entry whose pixels are on disk for certain."""
+        """Return the number of the last log entry whose pixels are known to be on disk."""
         return whole(self.meta("rendered"))
 
     def last_log_entry(self) -> int:
@@ -137,7 +137,7 @@ class Journal:
         Parameters
         ----------
         change : Change
-            What to write.
+            The change.
         rendered : int
             The last log entry whose pixels are on disk.
 

@@ -69,7 +69,7 @@ class ReviewQueries:
         return self._database.read_one(whole, sql) or 0
 
     def next_verdict(self, undo: bool) -> int | None:
-        """Return the object whose verdict undo, or else redo, would apply to; the commit of a new object is none."""
+        """Return the object whose verdict undo, or else redo, would apply to; new objects do not count."""
         state, order = (DONE, "DESC") if undo else (UNDONE, "ASC")
         existed = (
             "SELECT before IS NOT NULL AND after IS NOT NULL OR kind = 'review' FROM rows "

@@ -21,36 +21,36 @@ if TYPE_CHECKING:
     Record = JsonObject
 
 DONE, UNDONE, DROPPED = "done", "undone", "dropped"
-"""States of a change: it stands, it waits for redo, or a later change made redo impossible."""
+"""States of a change: in effect, undone, or undone and no longer available for redo."""
 
 OBJECT_COLUMNS = (
     "label", "plane", "area_px", "y0", "x0", "y1", "x1",
     "category", "predicted_iou", "stability_score", "model", "op", "created",
 )  # fmt: skip
 DETAIL_COLUMNS = ("category", "predicted_iou", "stability_score", "model")
-"""Columns of an object that do not follow from its pixels."""
+"""Columns of an object that cannot be computed from its pixels."""
 
 
 @dataclass(frozen=True)
 class ObjectRow:
-    """One object of the table.
+    """Row of one object in the object table.
 
     Attributes
     ----------
     label : int
-        Its id.
+        Id of the object.
     plane : tuple of int
         Index along the leading axes.
     area_px : int
         Number of pixels.
     box : Box
-        Bounding box, level-0 pixels.
+        Bounding box in level-0 pixels.
     category, model : str or None
         Category, and model that segmented it.
     predicted_iou, stability_score : float or None
         Scores of the model.
     op : int or None
-        Number of the change that made it; None until that change is in the journal.
+        Number of the change that made it; None before that change is in the journal.
     created : float
         Seconds since 1970.
     """
@@ -143,7 +143,7 @@ class ObjectRow:
 
 
 class TableRow(NamedTuple):
-    """One object of `LabelStore.table`, with the columns in their order there."""
+    """Row of one object in `LabelStore.table`."""
 
     label: int
     plane: str
@@ -160,7 +160,7 @@ class TableRow(NamedTuple):
 
 
 class ObjectPosition(NamedTuple):
-    """Where an object begins."""
+    """Position of an object."""
 
     label: int
     plane: str
@@ -170,7 +170,7 @@ class ObjectPosition(NamedTuple):
 
 @dataclass(frozen=True)
 class Patch:
-    """Pixels that one change writes: a box and its labels before and after, run-length encoded."""
+    """Pixels of one change: a box and its labels before and after, run-length encoded."""
 
     plane: Plane
     box: Box
@@ -199,18 +199,18 @@ class Patch:
 
 @dataclass
 class Change:
-    """One change of the labels that is not in the journal yet.
+    """Change of the labels that is not in the journal yet.
 
     Attributes
     ----------
     kind : str
         "commit", "erase", "merge" …
     record : dict
-        What the user did: prompts, model, window, scores. JSON, but for numpy numbers.
+        Action of the user: prompts, model, window, scores; JSON, with numpy numbers allowed.
     next_before, next_after : int
         Id of the next object, before and after.
     run_id : str, optional
-        Key of the run that makes the change.
+        Key of the run that the change belongs to.
     patches : list of Patch
         Pixels.
     rows : dict of int to (ObjectRow or None, ObjectRow or None)
@@ -228,20 +228,20 @@ class Change:
 
 @dataclass(frozen=True)
 class JournaledChange:
-    """A change as the journal has it.
+    """Change in the journal.
 
     Attributes
     ----------
     op : int
-        Its number.
+        Number of the change.
     kind, state : str
-        What it is called; `DONE`, `UNDONE` or `DROPPED`.
+        Kind; `DONE`, `UNDONE` or `DROPPED`.
     time : float
-        When it was made, in seconds since 1970.
+        Time, in seconds since 1970.
     run_id : str or None
-        Key of the run that made it.
+        Key of the run that it belongs to.
     record : dict
-        What the user did.
+        Action of the user, as JSON.
     """
 
     op: int
@@ -262,12 +262,12 @@ class JournaledChange:
 
     @property
     def is_whole_image_run(self) -> bool:
-        """Whether a run of everything-mode made the change; undo takes all changes of such a run back together."""
+        """Whether the change belongs to a run of everything-mode, which is undone as a whole."""
         return self.kind == "everything" and self.run_id is not None
 
 
 class LogEntry(NamedTuple):
-    """One step of the pixels: change `op` was made ("do", "redo") or taken back ("undo")."""
+    """Entry of the log: change `op` was made ("do", "redo") or undone ("undo")."""
 
     seq: int
     op: int
@@ -275,7 +275,7 @@ class LogEntry(NamedTuple):
 
 
 class ObjectChange(NamedTuple):
-    """A change that stands, of an object that existed before it.
+    """Change in effect of an object that existed before it.
 
     Attributes
     ----------
@@ -284,9 +284,9 @@ class ObjectChange(NamedTuple):
     op : int
         Number of the change.
     kind : str
-        What it is called.
+        Kind of the change.
     new_label : int or None
-        Id that it gave the object, if it renamed it.
+        New id of the object, if the change gave it one.
     """
 
     label: int
@@ -296,7 +296,7 @@ class ObjectChange(NamedTuple):
 
 
 class ObjectOrigin(NamedTuple):
-    """The change that made an object, and the object's plane as the table writes it."""
+    """Change that made an object, and the plane of the object as text."""
 
     label: int
     op: int
@@ -304,7 +304,7 @@ class ObjectOrigin(NamedTuple):
 
 
 def parse_plane(value: str) -> Plane:
-    """Return the plane that the object table writes as ``"0,3"``.
+    """Return a plane from its text in the object table.
 
     >>> parse_plane("0,3"), parse_plane("")
     ((0, 3), ())
@@ -313,7 +313,7 @@ def parse_plane(value: str) -> Plane:
 
 
 def format_plane(plane: Plane) -> str:
-    """Return a plane as the object table writes it.
+    """Return a plane as text for the object table.
 
     >>> format_plane((0, 3))
     '0,3'
@@ -322,12 +322,12 @@ def format_plane(plane: Plane) -> str:
 
 
 def whole(value: object) -> int:
-    """Return a whole number, as Python's own.
+    """Return a whole number as an int.
 
     Raises
     ------
     ValueError
-        If it is something else; `number`, `text` and the others likewise.
+        If `value` is something else; the same holds for `number`, `text` and the others.
     """
     if isinstance(value, int) and not isinstance(value, bool):
         return value
@@ -338,7 +338,7 @@ def whole(value: object) -> int:
 
 
 def number(value: object) -> float:
-    """Return a number, as Python's own."""
+    """Return a number as a float."""
     item = getattr(value, "item", None)
     plain = value if item is None else item()
     if isinstance(plain, int | float) and not isinstance(plain, bool):
@@ -359,7 +359,7 @@ def text(value: object) -> str:
 
 
 def optional_text(value: object) -> str | None:
-    """Return text, or None; numbers become text, as SQLite does with them."""
+    """Return text, or None; numbers become text, as in SQLite."""
     if value is None or isinstance(value, str):
         return value
     return f"{number(value):g}" if isinstance(value, float) else str(whole(value))
@@ -373,7 +373,7 @@ def blob(value: object) -> bytes:
 
 
 def to_plain(value: object) -> object:
-    """Return a numpy number as JSON has it; the ``default`` of `json.dumps`.
+    """Return a numpy number as Python's own; the ``default`` of `json.dumps`.
 
     Raises
     ------

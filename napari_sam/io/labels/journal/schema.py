@@ -1,4 +1,4 @@
-"""Tables and indexes of the journal, and how journals of earlier versions become the present one.
+"""Tables and indexes of the journal, and the migration of journals of earlier versions.
 
 `docs/design/journal.md` describes every column; a test compares it with the tables made here.
 """
@@ -41,7 +41,7 @@ CREATE TABLE objects (
     y0 INTEGER NOT NULL, x0 INTEGER NOT NULL, y1 INTEGER NOT NULL, x1 INTEGER NOT NULL,
     category TEXT, predicted_iou REAL, stability_score REAL, model TEXT, op INTEGER NOT NULL, created REAL NOT NULL);
 """
-_NEW_INDEXES = (  # of format 2; version 0.1 made the last two when a review began
+_NEW_INDEXES = (  # added in format 2; version 0.1 made the last two when a review began
     "CREATE INDEX ops_by_run ON ops (run_id, id) WHERE run_id IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS objects_by_confidence ON objects (predicted_iou, label)",
     f"CREATE INDEX IF NOT EXISTS verdicts ON ops ({VERDICT_LABEL}, id) WHERE {IS_VERDICT}",
@@ -58,7 +58,7 @@ def create_tables(connection: sqlite3.Connection) -> None:
 
 
 def migrate(connection: sqlite3.Connection, version: int) -> None:
-    """Bring the tables of an earlier version to the present one, inside the caller's transaction.
+    """Migrate the tables of an earlier version, inside the caller's transaction.
 
     Parameters
     ----------
@@ -76,9 +76,9 @@ def migrate(connection: sqlite3.Connection, version: int) -> None:
 
 
 def show_as_current(connection: sqlite3.Connection, version: int) -> None:
-    """Make a journal of an earlier version that is open for reading only answer the queries of the present one.
+    """Make a journal of an earlier version, open for reading, answer present queries.
 
-    A temporary view takes the place of the table; nothing is written to the file.
+    A temporary view replaces the table; nothing is written to the file.
 
     Parameters
     ----------

@@ -1,1 +1,1 @@
-"""Shape and intensity of every object, read cell by cell, so that memory does not grow with the image."""
+"""Measure shapes and intensities of objects, cell by cell, with memory independent of the image size."""

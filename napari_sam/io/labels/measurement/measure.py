@@ -52,7 +52,7 @@ def measure(
     cancelled : callable, optional
         Called between cells; the work stops when it returns True.
     sizes : PieceSizes, optional
-        How much is read together.
+        Sizes of the pieces that are read together.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def measure(
     -----
     Objects whose box has more than 16 million pixels are read in pieces. Their area, box, centroid, eccentricity,
     orientation, diameter and intensities are exact all the same; perimeter and solidity come from every second,
-    fourth … pixel, so that a few million are looked at.
+    fourth … pixel, so that a few million pixels are used.
     """
     import pandas as pd  # noqa: PLC0415 - slow to import
 

@@ -1,4 +1,4 @@
-"""Join measured columns with the object table and physical sizes, and write the result."""
+"""Join measurements with the object table and physical sizes, and write the table."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def write_table(table: pd.DataFrame, path: str | Path) -> Path:
 
 
 def check_table_path(path: Path) -> None:
-    """Refuse a path that `write_table` could not write, before hours of work.
+    """Check that `write_table` can write to a path, before a long computation.
 
     Raises
     ------

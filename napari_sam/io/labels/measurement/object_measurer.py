@@ -33,20 +33,20 @@ _NO_LABELS = np.zeros(0, np.int64)
 
 
 class ObjectMeasurer:
-    """Measures objects of a store.
+    """Measure objects of a store.
 
     Parameters
     ----------
     labels : LabelStore
         The objects.
     image : Image or None
-        Where intensities are read.
+        Image for the intensities.
     channels : list of int
-        Which channels of it.
+        Channels of the image.
     properties : list of str
-        What is measured.
+        Names of the properties.
     sizes : PieceSizes
-        How much is read together.
+        Sizes of the pieces that are read together.
     """
 
     def __init__(
@@ -89,7 +89,7 @@ class ObjectMeasurer:
         return columns
 
     def _measure_in_pieces(self, label: int, box: Box, plane: Plane) -> Columns:
-        """Measure one object whose pixels are too many to hold."""
+        """Measure one object that is too large to read at once."""
         centre = ((box.y0 + box.y1) / 2, (box.x0 + box.x1) / 2)  # moments around it lose no digits
         moments = np.zeros(6)
         tight: Box | None = None

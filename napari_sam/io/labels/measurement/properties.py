@@ -1,4 +1,4 @@
-"""Names of the properties that can be measured, and how large the pieces are in which objects are read."""
+"""Properties that can be measured, and the sizes of the pieces that are read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PIXEL_COLUMNS = {"area": "area_px", "perimeter": "perimeter_px", "equivalent_dia
 
 @dataclass(frozen=True)
 class PieceSizes:
-    """How much is read together.
+    """Sizes of the pieces that are read together.
 
     Attributes
     ----------
@@ -49,7 +49,7 @@ def checked_properties(properties: Sequence[str], with_image: bool) -> list[str]
     unknown = [name for name in names if name not in PROPERTIES]
     if unknown or not names:
         raise SettingsError(
-            f"properties: {unknown[0] if unknown else ''!r} is none",
+            f"properties: {unknown[0] if unknown else ''!r} is unknown",
             parameter="properties",
             remedy=f"choose from {', '.join(PROPERTIES)}",
         )

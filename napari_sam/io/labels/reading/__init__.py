@@ -1,1 +1,1 @@
-"""Objects and history of a label store, as exports, tables and scripts read them."""
+"""Readers of a label store for exports, tables and scripts."""

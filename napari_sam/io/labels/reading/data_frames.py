@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def object_frame(rows: Sequence[TableRow], with_plane: bool) -> pd.DataFrame:
-    """Return the object table; ``plane`` only for stores that have several."""
+    """Return the object table; with ``plane`` only for stores with leading axes."""
     table = pd.DataFrame(rows, columns=list(TableRow._fields))
     table["created"] = pd.to_datetime(table["created"].astype(float), unit="s", utc=True)
     return table if with_plane else table.drop(columns="plane")

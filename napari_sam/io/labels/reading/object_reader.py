@@ -1,7 +1,7 @@
 """Read the objects of a label store one after another, as runs of pixels.
 
-An object is never a dense mask here. Its runs take memory in proportion to its outline, so that an object as large as
-the image is read piece by piece like any other.
+Objects are never dense masks here. Runs take memory in proportion to the outline, so that even an object as large as
+the image can be read piece by piece.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ class ObjectReader:
     Parameters
     ----------
     store : LabelStore
-        May be written to meanwhile: each object is given as it was at one moment, and one that was erased is left
-        out.
+        The store, which may be written to at the same time: each object is consistent in itself, and erased objects
+        are left out.
     labels : sequence of int, optional
         Ids; all by default.
     columns : bool
-        Give runs down the columns instead of along the rows.
+        Return runs down the columns instead of along the rows.
 
     Raises
     ------
@@ -121,7 +121,7 @@ class ObjectReader:
         return runs_by_label(region, (box.y0, box.x0))
 
     def _consistent(self, row: ObjectRow, runs: PixelRuns) -> Iterator[tuple[ObjectRow, PixelRuns]]:
-        """Yield the object once table and pixels agree; a change that is being drawn is waited for."""
+        """Yield the object as soon as table and pixels agree, after waiting for a change that is being drawn."""
         for _ in range(_TRIES):
             if runs.area_px == row.area_px:
                 yield replace(row, box=self._tight_box(runs)), runs

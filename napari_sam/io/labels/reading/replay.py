@@ -1,4 +1,4 @@
-"""A label store's history as a Python script that makes the same objects again."""
+"""Write the history of a label store as a Python script that makes the same objects again."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ except ns.errors.NapariSamError as error:
 
 
 def to_script(store: StoreView, name: str = "replay.py") -> str:
-    """Return every change in effect as Python.
+    """Return a Python script with all changes in effect.
 
     Prompts are predicted again, drawings are repeated.
 
@@ -55,7 +55,7 @@ def to_script(store: StoreView, name: str = "replay.py") -> str:
     Returns
     -------
     str
-        A program; it takes the image and the store to make as optional arguments.
+        The script, which takes the image and the store to make as optional arguments.
     """
     changes = store.journal.changes.in_effect()
     store_name = store.path.name
@@ -141,7 +141,7 @@ def _other_change(store: StoreView, change: JournaledChange) -> Iterator[str]:
 
 
 def _everything(record: Record) -> Iterator[str]:
-    """Write a whole-image run: its first change describes it, those of its tiles follow from it."""
+    """Write a whole-image run, which its first change describes; the changes of its tiles follow from that."""
     if "first_label" not in record:
         return
     call = {name: record["call"][name] for name in sorted(record["call"]) if record["call"][name] is not None}
@@ -153,7 +153,7 @@ def _everything(record: Record) -> Iterator[str]:
 
 
 def _image(record: Record) -> str:
-    """Return the expression for the planes and channels that were shown."""
+    """Return an expression for the plane and channels that were segmented."""
     if not record["channels"]:
         return "image"
     return f"image.with_plane({tuple(record['plane'])!r}, {tuple(record['channels'])!r})"

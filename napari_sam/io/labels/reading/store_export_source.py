@@ -1,4 +1,4 @@
-"""A label store as the exports read it."""
+"""Adapter from a label store to the exports."""
 
 from __future__ import annotations
 

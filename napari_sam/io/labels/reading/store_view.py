@@ -1,4 +1,4 @@
-"""An open label store as measurements, reviews and exports see it."""
+"""Protocol of an open label store for measurements, reviews and exports."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class StoreView(Protocol):
-    """Reads an open label store; `LabelStore` implements it."""
+    """Read access to an open label store; `LabelStore` implements it."""
 
     @property
     def path(self) -> Path:

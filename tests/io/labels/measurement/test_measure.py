@@ -165,7 +165,7 @@ def test_progress_reaches_all_and_cancelling_stops(store):
 
 
 def test_what_cannot_be_measured_is_named(store, image, tmp_path):
-    with pytest.raises(SettingsError, match="'colour' is none; choose from area, bbox"):
+    with pytest.raises(SettingsError, match="'colour' is unknown; choose from area, bbox"):
         measure(store, image, ["colour"])
     with pytest.raises(SettingsError, match="channels 0 to 1"):
         measure(store, image, channels=[2])
