@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -43,6 +44,7 @@ def open_tiff(path: Path) -> Image:
 
     try:
         tiff = tifffile.TiffFile(path)
+        weakref.finalize(tiff, tiff.filehandle.close)  # with the image, or after an error
         series = tiff.series[0]
         levels = _levels(tiff)
         arrays = _arrays(levels)
