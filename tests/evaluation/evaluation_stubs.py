@@ -1,4 +1,4 @@
-"""Predictors whose answers are known."""
+"""Predictors with known answers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from napari_sam.evaluation.datasets.labelled_samples import Sample
 
 
 class Oracle:
-    """Answers the first click with the left half of the object, later ones and boxes with what they mean."""
+    """Answers the first click with the left half of the object, further clicks and boxes with the whole object."""
 
     model, weights, device = "oracle", "none", "cpu"
 
@@ -26,7 +26,7 @@ class Oracle:
 
     @property
     def image(self):
-        return self.labels  # of the image's shape, which is all that is asked
+        return self.labels  # only its shape is used
 
     def set_image(self, image):
         self.asked = []
@@ -52,7 +52,7 @@ class Oracle:
 
 
 def answer(masks, bbox, shape, scores=(0.8, 0.3)):
-    """A prediction with these masks."""
+    """Return a prediction with these masks."""
     count = len(masks)
     return Prediction(
         masks,
@@ -69,6 +69,6 @@ def answer(masks, bbox, shape, scores=(0.8, 0.3)):
 
 
 def toy(labels, name="a", dataset="toy", **about):
-    """A sample in memory."""
+    """Return a sample in memory."""
     image = np.repeat((labels[..., None] > 0) * np.uint8(200), 3, 2)
     return Sample(dataset, name, None, lambda: truth_from_labels(labels), lambda: image, f"{dataset}{name}", **about)

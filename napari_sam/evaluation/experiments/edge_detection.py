@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_sam.engine.automatic.grid_logits import MaskCandidate, MaskFrame
     from napari_sam.evaluation.datasets.ground_truth import GroundTruth
     from napari_sam.evaluation.datasets.labelled_samples import Sample
     from napari_sam.evaluation.experiments.experiment import Payload, SampleResult
@@ -47,14 +48,40 @@ _MASK_SLOTS = slice(1, 4)  # the three masks of each point, without the single o
 
 
 def mask_edges(predictor: Predictor, grid: int = 16) -> NDArray[np.float64]:
-    """Return the edges of all masks that a grid of points finds.
+    """Return the edges (H, W) of all masks that a grid of points finds.
 
     Parameters
     ----------
     predictor : Predictor
-        A predictor with an image that its network sees as a whole.
+        A predictor with an image that its network sees as a whole. If it removes specks from its answers, they are
+        removed from these masks, too.
     grid : int
         Points along each side.
+    """
+    slots, frame = window_grid(predictor, grid, _MASK_SLOTS, _LOGIT_OFFSET)
+    shape = predictor.image.shape
+    points = point_grid(grid) * shape if predictor.tidy else None
+    return edges_of_masks([candidate for slot in slots for candidate in slot], frame, shape, points)
+
+
+def edges_of_masks(
+    candidates: Sequence[MaskCandidate],
+    frame: MaskFrame,
+    shape: tuple[int, int],
+    points: NDArray[np.float64] | None = None,
+) -> NDArray[np.float64]:
+    """Combine the outlines of masks into one edge map.
+
+    Parameters
+    ----------
+    candidates : sequence of MaskCandidate
+        Masks.
+    frame : MaskFrame
+        Frame of the masks.
+    shape : (int, int)
+        Height and width of the image.
+    points : ndarray of float64, optional
+        (N, 2) points of the grid; specks that do not contain a mask's point are removed from it.
 
     Returns
     -------
@@ -65,13 +92,10 @@ def mask_edges(predictor: Predictor, grid: int = 16) -> NDArray[np.float64]:
     -----
     As in the paper's appendix D.2: three masks of each point, none filtered by its scores; non-maximum suppression of
     their boxes; Sobel's gradient of each mask's probability, kept on the pixels around the mask; the maximum over
-    masks, scaled to [0, 1]; non-maximum suppression across edges. Masks of a predictor that removes specks are cleaned
-    first, as in all its answers.
+    masks, scaled to [0, 1]; non-maximum suppression across edges.
     """
-    slots, frame = window_grid(predictor, grid, _MASK_SLOTS, _LOGIT_OFFSET)
-    masks = [mask for slot in slots for candidate in slot if (mask := measure(candidate, frame, 1.0)) is not None]
-    edges = np.zeros(predictor.image.shape)
-    points = point_grid(grid) * predictor.image.shape
+    masks = [mask for candidate in candidates if (mask := measure(candidate, frame, 1.0)) is not None]
+    edges = np.zeros(shape)
     if not masks:
         return edges
     boxes = np.array([mask.box for mask in masks])
@@ -82,7 +106,7 @@ def mask_edges(predictor: Predictor, grid: int = 16) -> NDArray[np.float64]:
         padded = np.pad(logits.numpy().astype(np.float64), 1, mode="edge")
         strength = _gradient_magnitude(1 / (1 + np.exp(-padded)))
         inside = padded > 0
-        if predictor.tidy:
+        if points is not None:
             inside = tidy_mask(inside, points[candidate.point : candidate.point + 1] - (y0 - 1, x0 - 1))
         strength[~(ndimage.binary_dilation(inside, _EIGHT_NEIGHBOURS) & ~inside)] = 0
         part = edges[y0:y1, x0:x1]

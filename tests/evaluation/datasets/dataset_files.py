@@ -15,7 +15,7 @@ BOXES = [(2, 3, 8, 9), (10, 12, 18, 28)]
 
 def boxes(sample):
     """Return the boxes of the true objects."""
-    return [one.box for one in sample.truth().objects]
+    return [o.box for o in sample.truth().objects]
 
 
 def save_rgb(path, rgb=RGB):

@@ -53,11 +53,11 @@ def test_livecell_has_annotations_by_id_and_images_in_folders(tmp_path):
 def test_images_are_found_by_path_not_by_an_ambiguous_name(tmp_path):
     for folder in ("A", "B"):
         save_rgb(tmp_path / "pictures" / folder / "a.png")
-    for name, there in (("B/a.png", True), ("C/a.png", False), ("a.png", False)):
+    for name, exists in (("B/a.png", True), ("C/a.png", False), ("a.png", False)):
         (tmp_path / "val.json").write_text(
             json.dumps(coco() | {"images": [{**coco()["images"][0], "file_name": name}]})
         )
-        if there:
+        if exists:
             assert find_samples(tmp_path / "val.json")[0].image == tmp_path / "pictures" / "B" / "a.png"
         else:
             with pytest.raises(EvaluationError, match="none of its 1 images"):

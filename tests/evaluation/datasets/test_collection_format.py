@@ -9,10 +9,10 @@ from tests.evaluation.datasets.dataset_files import BOXES, LABELS, RGB, boxes
 
 
 def test_a_collection_has_datasets_splits_and_groups(collection):
-    found = find_samples(collection)
-    assert [(s.dataset, s.name) for s in found] == [("cells", "a"), ("cells", "b"), ("fields", "a"), ("fields", "b")]
-    assert found[1].groups == {"dataset": "cells", "modality": "phase"}
-    assert boxes(found[0]) == BOXES
+    samples = find_samples(collection)
+    assert [(s.dataset, s.name) for s in samples] == [("cells", "a"), ("cells", "b"), ("fields", "a"), ("fields", "b")]
+    assert samples[1].groups == {"dataset": "cells", "modality": "phase"}
+    assert boxes(samples[0]) == BOXES
     assert [s.name for s in find_samples(collection, only=["fields"])] == ["a", "b"]
     assert find_samples(collection / "cells" / "dev")[0].groups["modality"] == "EM"
 

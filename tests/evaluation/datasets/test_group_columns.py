@@ -12,9 +12,9 @@ from napari_sam.evaluation.datasets.group_columns import add_groups, read_group_
 def test_a_table_adds_columns_and_positions(collection):
     samples = find_samples(collection)
     table = {("cells", "a"): {"stain": "H&E", "latitude": "48.1", "longitude": "11.6"}, ("", "b"): {"stain": "PAS"}}
-    found = add_groups(samples, table)
-    assert [s.groups.get("stain") for s in found] == ["H&E", "PAS", None, "PAS"]
-    assert found[0].position == (48.1, 11.6)
+    grouped = add_groups(samples, table)
+    assert [s.groups.get("stain") for s in grouped] == ["H&E", "PAS", None, "PAS"]
+    assert grouped[0].position == (48.1, 11.6)
     with pytest.raises(EvaluationError, match=r"no row of the table belongs to an image: it names 'a\.png'"):
         add_groups(samples, {("", "a.png"): {"stain": "H&E"}})
     with pytest.raises(EvaluationError, match="latitude 98"):

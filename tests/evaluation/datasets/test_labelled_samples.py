@@ -29,8 +29,8 @@ def test_labels_of_another_shape_are_refused(collection):
 
 
 def test_samples_can_be_pickled(collection):
-    for one in find_samples(collection):
-        assert pickle.loads(pickle.dumps(one)).truth().shape == (20, 30)
+    for sample in find_samples(collection):
+        assert pickle.loads(pickle.dumps(sample)).truth().shape == (20, 30)
 
 
 def test_images_and_objects_are_evenly_spaced():

@@ -26,9 +26,9 @@ def test_reviewed_changed_and_removed_masks_are_told_apart(tmp_path):
         fill(store, labels)
         store.review(1, "accepted")
         store.review(2, "rejected")
-        store.paint(np.full((10, 5), 3), (15, 40))  # half a column below: 100 px become 150
-    found = {label: (iou, fate) for label, iou, fate, _ in read_corrections(tmp_path / "cells.ome.zarr")}
-    assert found == {1: (1.0, "kept"), 2: (0.0, "removed"), 3: (pytest.approx(100 / 150), "changed")}
+        store.paint(np.full((10, 5), 3), (15, 40))  # an extension below: 100 px become 150
+    corrections = {label: (iou, outcome) for label, iou, outcome, _ in read_corrections(tmp_path / "cells.ome.zarr")}
+    assert corrections == {1: (1.0, "kept"), 2: (0.0, "removed"), 3: (pytest.approx(100 / 150), "changed")}
 
 
 def test_renamed_objects_are_followed_and_brushes_count_as_people(tmp_path):
@@ -39,11 +39,11 @@ def test_renamed_objects_are_followed_and_brushes_count_as_people(tmp_path):
         fill(store, labels)
         store.relabel(1, 70)
         store.review(70, "accepted")
-        store.set_category(2, "nucleus")  # nobody has looked at its mask
+        store.set_category(2, "nucleus")  # its mask was not reviewed
         store.relabel(3, 80)
         store.paint(np.full((10, 5), 80), (15, 40), kind="brush")
-    found = {label: (iou, fate) for label, iou, fate, _ in read_corrections(tmp_path / "cells.ome.zarr")}
-    assert found == {1: (1.0, "kept"), 3: (pytest.approx(100 / 150), "changed")}
+    corrections = {label: (iou, outcome) for label, iou, outcome, _ in read_corrections(tmp_path / "cells.ome.zarr")}
+    assert corrections == {1: (1.0, "kept"), 3: (pytest.approx(100 / 150), "changed")}
 
 
 def test_a_store_without_automatic_masks_is_refused(tmp_path):

@@ -15,12 +15,12 @@ def test_cells_and_nuclei_are_data_sets_with_tissues_as_groups(tmp_path):
     labels = np.stack([LABELS, LABELS > 0], -1)[None].repeat(2, 0).astype(np.int32)
     path = tmp_path / "test.npz"
     np.savez(path, X=images, y=labels, tissue_list=np.array(["skin", "gut"]))
-    found = find_samples(path)
-    assert [s.dataset for s in found] == ["test cells"] * 2 + ["test nuclei"] * 2
-    assert boxes(found[0]) == BOXES
-    assert len(found[2].truth().objects) == 1
-    assert [s.groups["tissue"] for s in found[:2]] == ["skin", "gut"]
-    assert found[0].source().shape == (20, 30, 3)
+    samples = find_samples(path)
+    assert [s.dataset for s in samples] == ["test cells"] * 2 + ["test nuclei"] * 2
+    assert boxes(samples[0]) == BOXES
+    assert len(samples[2].truth().objects) == 1
+    assert [s.groups["tissue"] for s in samples[:2]] == ["skin", "gut"]
+    assert samples[0].source().shape == (20, 30, 3)
 
 
 def test_pickled_lists_are_skipped(tmp_path):

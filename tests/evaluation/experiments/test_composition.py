@@ -1,4 +1,4 @@
-"""What data are made of, and how automatic and corrected masks agree."""
+"""The composition of data sets."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from napari_sam.evaluation.report.composition_figures import image_positions
 from tests.evaluation.evaluation_stubs import toy
 
 
-def test_concavity_is_that_of_scikit_images_hull(rng):
+def test_concavity_agrees_with_scikit_image(rng):
     from scipy import ndimage
     from skimage.measure import regionprops
 
@@ -38,39 +38,39 @@ def labels():
 
 
 def test_centres_and_sizes_are_shares_of_the_image(labels):
-    found = CompositionExperiment().measure(toy(labels), None, 0)
-    assert found["center"] == [[0.25, 0.25], [0.875, 0.875]]
-    assert found["size"] == [pytest.approx(0.5), pytest.approx(0.25)]
-    assert found["concavity"] == [0, 0]
-    density = center_map([SampleResult("toy", "a", found)], bins=4)
+    payload = CompositionExperiment().measure(toy(labels), None, 0)
+    assert payload["center"] == [[0.25, 0.25], [0.875, 0.875]]
+    assert payload["size"] == [pytest.approx(0.5), pytest.approx(0.25)]
+    assert payload["concavity"] == [0, 0]
+    density = center_map([SampleResult("toy", "a", payload)], bins=4)
     assert density[1, 1] == density[3, 3] == 8
     assert density.sum() == 16
 
 
-def test_masks_per_image_come_in_the_papers_groups(labels):
-    units = [
+def test_masks_per_image_are_counted_in_the_papers_ranges(labels):
+    results = [
         SampleResult("toy", "a", CompositionExperiment().measure(toy(labels), None, 0)),
         SampleResult("toy", "b", {**EMPTY}),
     ]
-    found = {e.metric: e.value for e in CompositionExperiment().summary(units, "", 0)}
-    assert found["masks per image"] == 1.0
-    assert found["images with 1-10 masks"] == 0.5
-    assert found["images with over 200 masks"] == 0
+    estimates = {e.metric: e.value for e in CompositionExperiment().summary(results, "", 0)}
+    assert estimates["masks per image"] == 1.0
+    assert estimates["images with 1-10 masks"] == 0.5
+    assert estimates["images with over 200 masks"] == 0
 
 
 EMPTY = {"shape": [4, 4], "position": None, "labels": [], "center": [], "size": [], "concavity": []}
 
 
-def test_without_masks_centres_are_not_defined():
+def test_centres_without_masks_are_undefined():
     with pytest.raises(EvaluationError, match="not defined"):
         center_map([SampleResult("toy", "b", EMPTY)])
 
 
 def test_positions_come_from_tables_and_georeferenced_files(labels, tmp_path):
-    placed = toy(labels, position=(48.5, 11.5))
-    assert placed.position == (48.5, 11.5)
-    units = [SampleResult("toy", "a", CompositionExperiment().measure(placed, None, 0), position=placed.position)]
-    assert image_positions(units).startswith(b"\x89PNG")
+    located = toy(labels, position=(48.5, 11.5))
+    assert located.position == (48.5, 11.5)
+    results = [SampleResult("toy", "a", CompositionExperiment().measure(located, None, 0), position=located.position)]
+    assert image_positions(results).startswith(b"\x89PNG")
     assert image_positions([SampleResult("toy", "a", EMPTY)]) is None
     pytest.importorskip("pyproj")
     path = tmp_path / "geo.tif"

@@ -1,4 +1,4 @@
-"""The point protocol, on predictions whose score is known; baselines on shapes they must find."""
+"""The point protocol on predictions with known scores."""
 
 from __future__ import annotations
 
@@ -27,19 +27,19 @@ def records_of(experiment, payload, method="oracle"):
     return {(one.method, one.protocol, one.metric): one.value for one in records}
 
 
-def test_scores_are_those_worked_by_hand(labels):
+def test_scores_by_hand(labels):
     experiment = PointExperiment(clicks=9)
-    found = records_of(experiment, experiment.measure(toy(labels), Oracle(labels), 0))
-    assert [found["oracle", "center", f"IoU@{n}"] for n in (1, 2, 3, 5, 9)] == [0.5, 1, 1, 1, 1]
-    assert found["oracle", "center", "oracle@1"] == 1.0
-    assert found["oracle", "center", "NoC85"] == found["oracle", "center", "NoC90"] == 2
-    assert found["oracle", "center", "failed 90"] == 0
-    assert found["oracle", "box", "IoU"] == found["oracle", "box + 1 point", "IoU"] == 1.0
-    assert 0.5 < found["oracle", "noisy box", "IoU"] <= 1
-    assert found["oracle", "center", "score error@1"] == pytest.approx(0.3)
+    scores = records_of(experiment, experiment.measure(toy(labels), Oracle(labels), 0))
+    assert [scores["oracle", "center", f"IoU@{n}"] for n in (1, 2, 3, 5, 9)] == [0.5, 1, 1, 1, 1]
+    assert scores["oracle", "center", "oracle@1"] == 1.0
+    assert scores["oracle", "center", "NoC85"] == scores["oracle", "center", "NoC90"] == 2
+    assert scores["oracle", "center", "failed 90"] == 0
+    assert scores["oracle", "box", "IoU"] == scores["oracle", "box + 1 point", "IoU"] == 1.0
+    assert 0.5 < scores["oracle", "noisy box", "IoU"] <= 1
+    assert scores["oracle", "center", "score error@1"] == pytest.approx(0.3)
 
 
-def test_an_iou_never_reached_counts_as_all_clicks(labels):
+def test_an_iou_that_is_never_reached_counts_all_clicks(labels):
     class Never(Oracle):
         def _answer(self, ask):
             mask = self.labels == 3
@@ -47,11 +47,11 @@ def test_an_iou_never_reached_counts_as_all_clicks(labels):
             return answer(mask[None], (0, 0, *mask.shape), self.labels.shape)
 
     experiment = PointExperiment(clicks=4)
-    found = records_of(experiment, experiment.measure(toy(labels), Never(labels), 0))
-    assert (found["oracle", "center", "NoC85"], found["oracle", "center", "failed 85"]) == (4, 1)
+    scores = records_of(experiment, experiment.measure(toy(labels), Never(labels), 0))
+    assert (scores["oracle", "center", "NoC85"], scores["oracle", "center", "failed 85"]) == (4, 1)
 
 
-def test_the_next_click_is_deepest_in_the_error(labels):
+def test_the_next_click_is_farthest_from_the_border_of_the_error(labels):
     oracle = Oracle(labels)
     PointExperiment(clicks=2).measure(toy(labels), oracle, 0)
     second = oracle.asked[2]  # after the first clicks at the centre and at random
@@ -62,13 +62,13 @@ def test_the_next_click_is_deepest_in_the_error(labels):
 
 
 @pytest.mark.parametrize(("kind", "several"), [("default", True), ("vit_b", False)])
-def test_sam_gives_one_mask_from_the_second_click_on(labels, kind, several):
+def test_sam_returns_one_mask_from_the_second_click_on(labels, kind, several):
     oracle = Oracle(labels, kind)
     PointExperiment(clicks=3).measure(toy(labels), oracle, 0)
     assert oracle.several[:3] == [True, several, several]
 
 
-def test_random_points_depend_on_the_seed_alone(labels):
+def test_random_points_depend_only_on_the_seed(labels):
     experiment = PointExperiment(clicks=3)
     payloads = [experiment.measure(toy(labels), Oracle(labels), seed) for seed in (0, 0, 1)]
     assert payloads[0] == payloads[1]
@@ -81,7 +81,7 @@ def test_random_points_depend_on_the_seed_alone(labels):
     assert firsts[0] != firsts[1]
 
 
-def test_the_noise_of_boxes_goes_both_ways(labels):
+def test_box_noise_shrinks_and_grows(labels):
     oracle = Oracle(labels)
     boxes = []
     for seed in range(30):
@@ -93,12 +93,12 @@ def test_the_noise_of_boxes_goes_both_ways(labels):
     assert np.abs(moved).max() <= 5  # a standard deviation is one pixel
 
 
-def test_the_noise_of_boxes_does_not_depend_on_clicks(labels):
-    found = [PointExperiment(clicks=n).measure(toy(labels), Oracle(labels), 0)["noisy box"] for n in (1, 4)]
-    assert found[0] == found[1]
+def test_box_noise_does_not_depend_on_clicks(labels):
+    boxes = [PointExperiment(clicks=n).measure(toy(labels), Oracle(labels), 0)["noisy box"] for n in (1, 4)]
+    assert boxes[0] == boxes[1]
 
 
-def test_images_without_objects_give_nothing_and_none_at_all_is_an_error(labels):
+def test_no_object_in_any_image_is_an_error(labels):
     empty = np.zeros_like(labels)
     experiment = PointExperiment()
     payload = experiment.measure(toy(empty), Oracle(empty), 0)
@@ -107,13 +107,13 @@ def test_images_without_objects_give_nothing_and_none_at_all_is_an_error(labels)
         experiment.summary([SampleResult("toy", "a", payload)], "m", 0)
 
 
-def test_data_sets_count_alike(labels):
+def test_data_sets_count_equally(labels):
     experiment = PointExperiment(clicks=1)
-    one = experiment.measure(toy(labels), Oracle(labels), 0)
-    units = [SampleResult("x", "a", one), SampleResult("y", "a", one), SampleResult("y", "b", {"labels": []})]
-    found = {(e.dataset, e.metric): e for e in experiment.summary(units, "m", 0) if e.protocol == "center"}
-    assert found[OVERALL, "IoU@1"].value == 0.5
-    assert found["x", "IoU@1"].interval.note == "one image: the interval is not defined"
+    payload = experiment.measure(toy(labels), Oracle(labels), 0)
+    results = [SampleResult("x", "a", payload), SampleResult("y", "a", payload), SampleResult("y", "b", {"labels": []})]
+    estimates = {(e.dataset, e.metric): e for e in experiment.summary(results, "m", 0) if e.protocol == "center"}
+    assert estimates[OVERALL, "IoU@1"].value == 0.5
+    assert estimates["x", "IoU@1"].interval.note == "one image: the interval is not defined"
 
 
 def test_labels_of_another_shape_are_refused(labels):

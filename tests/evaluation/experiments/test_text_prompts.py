@@ -1,4 +1,4 @@
-"""Text prompts: the protocol on a model that takes them, and the refusal of those that do not."""
+"""Text prompts: the protocol on a model that accepts text, and errors of models that do not."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def write(folder, *, phrases=None, categories=("cell", "field")):
     return folder / "text.json"
 
 
-class Reader(Oracle):
-    """Takes text: the first phrase's object it finds at once, of the second only after a click."""
+class TextOracle(Oracle):
+    """Finds the object of the first phrase at once, and that of the second only after a click."""
 
     def predict(self, points=None, point_labels=None, text=None):
         label = 1 if text == "a round cell" else 2
@@ -45,16 +45,18 @@ class Reader(Oracle):
         return answer(mask[None], (0, 0, *mask.shape), mask.shape)
 
 
-def test_phrases_are_asked_alone_then_with_a_click(tmp_path, labels):
+def test_a_phrase_is_a_prompt_alone_and_then_with_a_click(tmp_path, labels):
     samples, phrases = find_text_samples(write(tmp_path, phrases=[["a round cell"], ["the field below"]]))
-    payload = TextExperiment(phrases).measure(samples[0], Reader(labels), 0)
+    payload = TextExperiment(phrases).measure(samples[0], TextOracle(labels), 0)
     assert payload["text"] == [1.0, 0.0]
     assert payload["text + 1 point"] == [1.0, 1.0]
-    found = {e.protocol: e.value for e in TextExperiment(phrases).summary([SampleResult("t", "a", payload)], "m", 0)}
-    assert found == {"text": 0.5, "text + 1 point": 1.0}
+    estimates = {
+        e.protocol: e.value for e in TextExperiment(phrases).summary([SampleResult("t", "a", payload)], "m", 0)
+    }
+    assert estimates == {"text": 0.5, "text + 1 point": 1.0}
 
 
-def test_categories_of_one_object_are_phrases_where_none_are_given(tmp_path):
+def test_categories_of_single_objects_are_phrases_if_none_are_given(tmp_path):
     _, phrases = find_text_samples(write(tmp_path))
     assert phrases["a"] == [LabelledPhrase("cell", 1), LabelledPhrase("field", 2)]
 
@@ -68,7 +70,7 @@ def test_models_without_text_are_refused(tmp_path, labels):
 
 
 @pytest.mark.parametrize("phrases", [[[""], ["x"]], [[3], ["x"]]])
-def test_phrases_that_are_no_text_are_refused(tmp_path, phrases):
+def test_phrases_that_are_not_text_are_refused(tmp_path, phrases):
     with pytest.raises(EvaluationError, match="is not text"):
         find_text_samples(write(tmp_path, phrases=phrases))
 

@@ -17,8 +17,8 @@ def test_pairs_are_matched_one_to_one():
 
 
 def test_the_audit_counts_shares_above_each_level():
-    found = agreement([("a", 1.0), ("a", 0.92), ("b", 0.8), ("b", 0.0)])
-    assert (found.above[0.9].value, found.above[0.75].value) == (0.5, 0.75)
-    assert (found.kept, found.changed, found.removed) == (1, 2, 1)
+    audit = agreement([("a", 1.0), ("a", 0.92), ("b", 0.8), ("b", 0.0)])
+    assert (audit.above[0.9].value, audit.above[0.75].value) == (0.5, 0.75)
+    assert (audit.kept, audit.changed, audit.removed) == (1, 2, 1)
     with pytest.raises(EvaluationError, match="review some"):
         agreement([])

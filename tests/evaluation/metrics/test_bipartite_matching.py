@@ -18,10 +18,10 @@ def test_no_matching_is_larger(seed, lefts, rights, share):
     right, left = np.nonzero(rng.random((rights, lefts)) < share)
     rank = rng.integers(0, 5, len(left))
     order = np.lexsort((rank, right))
-    found = maximum_matching(left[order], right[order], rank[order])
+    matched = maximum_matching(left[order], right[order], rank[order])
     graph = sparse.csr_matrix((np.ones(len(left)), (left, right)), shape=(lefts, rights))
-    assert len(found) == np.count_nonzero(maximum_bipartite_matching(graph, "column") >= 0)
-    assert len(np.unique(found)) == len(found)
+    assert len(matched) == np.count_nonzero(maximum_bipartite_matching(graph, "column") >= 0)
+    assert len(np.unique(matched)) == len(matched)
 
 
 def test_no_pairs_give_no_matching():

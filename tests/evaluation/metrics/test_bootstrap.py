@@ -1,4 +1,4 @@
-"""Intervals: hand-worked, reproducible, and honest about what is not defined."""
+"""Confidence intervals: by hand, reproducible, and undefined where they should be."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from napari_sam.evaluation.metrics.bootstrap import (
 )
 
 
-def test_the_value_is_the_plain_mean_and_the_interval_holds_it(rng):
+def test_the_value_is_the_mean_and_lies_in_the_interval(rng):
     values, images = rng.random(300), rng.integers(0, 40, 300)
-    found = bootstrap_mean(values, images)
-    assert found.value == pytest.approx(values.mean())
-    assert found.low < found.value < found.high
-    assert (found.n, found.images) == (300, 40)
+    interval = bootstrap_mean(values, images)
+    assert interval.value == pytest.approx(values.mean())
+    assert interval.low < interval.value < interval.high
+    assert (interval.n, interval.images) == (300, 40)
 
 
 def test_independent_images_give_the_normal_interval(rng):
     values = rng.normal(0.6, 0.1, 400)
-    found = bootstrap_mean(values, range(400))
+    interval = bootstrap_mean(values, range(400))
     half = 1.96 * values.std(ddof=1) / 20
-    assert found.high - found.low == pytest.approx(2 * half, rel=0.1)
+    assert interval.high - interval.low == pytest.approx(2 * half, rel=0.1)
 
 
-def test_objects_of_one_image_are_no_independent_evidence(rng):
+def test_objects_of_one_image_are_not_independent(rng):
     per_image = np.repeat(rng.random(10), 50)
     clustered = bootstrap_mean(per_image, np.repeat(np.arange(10), 50))
     naive = bootstrap_mean(per_image, range(500))
@@ -53,10 +53,10 @@ def test_the_order_of_objects_does_not_matter(rng):
     assert (a.low, a.high) == pytest.approx((b.low, b.high), abs=1e-12)
 
 
-def test_data_sets_count_alike_however_large():
-    found = bootstrap_strata([([1.0] * 90, range(90)), ([0.0] * 10, range(10))])
-    assert found.value == 0.5
-    assert (found.low, found.high) == (0.5, 0.5)
+def test_data_sets_count_equally_regardless_of_their_size():
+    interval = bootstrap_strata([([1.0] * 90, range(90)), ([0.0] * 10, range(10))])
+    assert interval.value == 0.5
+    assert (interval.low, interval.high) == (0.5, 0.5)
 
 
 @pytest.mark.parametrize(
@@ -67,21 +67,21 @@ def test_data_sets_count_alike_however_large():
         ([([], [])], "nothing to measure: not defined"),
     ],
 )
-def test_what_is_not_defined_is_said(strata, note):
-    found = bootstrap_strata(strata)
-    assert math.isnan(found.low)
-    assert math.isnan(found.high)
-    assert found.note == note
+def test_the_note_names_what_is_undefined(strata, note):
+    interval = bootstrap_strata(strata)
+    assert math.isnan(interval.low)
+    assert math.isnan(interval.high)
+    assert interval.note == note
 
 
 def test_a_data_set_of_one_image_is_counted_as_fixed():
-    found = bootstrap_strata([([0.1, 0.9], ["a", "b"]), ([0.5], ["c"])])
-    assert "1 data set(s) of one image" in found.note
-    assert (found.low, found.high) == (pytest.approx(0.3), pytest.approx(0.7))
+    interval = bootstrap_strata([([0.1, 0.9], ["a", "b"]), ([0.5], ["c"])])
+    assert "1 data set(s) of one image" in interval.note
+    assert (interval.low, interval.high) == (pytest.approx(0.3), pytest.approx(0.7))
 
 
 @pytest.mark.parametrize("bad", [float("nan"), float("inf")])
-def test_values_that_are_no_numbers_are_refused(bad):
+def test_values_that_are_not_finite_are_refused(bad):
     with pytest.raises(EvaluationError, match="value 1 is"):
         bootstrap_mean([0.5, bad], ["a", "b"])
     with pytest.raises(EvaluationError, match="give the image of each value"):
@@ -90,23 +90,23 @@ def test_values_that_are_no_numbers_are_refused(bad):
 
 def test_a_statistic_of_sums_is_resampled_by_image():
     table = np.array([[8, 10], [2, 10], [5, 10]])
-    found = bootstrap_statistic(lambda sums: sums[:, 0] / sums[:, 1], table)
-    assert found.value == 0.5
-    assert 0.2 <= found.low < 0.5 < found.high <= 0.8
+    interval = bootstrap_statistic(lambda sums: sums[:, 0] / sums[:, 1], table)
+    assert interval.value == 0.5
+    assert 0.2 <= interval.low < 0.5 < interval.high <= 0.8
 
 
 def test_paired_differences_agree_with_scipy(rng):
     first = rng.random(50)
     second = first - rng.normal(0.05, 0.05, 50)
-    found = paired_difference(first, second, range(50))
-    assert found.p_value == pytest.approx(stats.ttest_rel(first, second).pvalue)
-    assert found.interval.low > 0
-    assert found.better == 1.0
+    difference = paired_difference(first, second, range(50))
+    assert difference.p_value == pytest.approx(stats.ttest_rel(first, second).pvalue)
+    assert difference.interval.low > 0
+    assert difference.better == 1.0
 
 
 def test_equal_scores_have_no_difference():
-    found = paired_difference([0.3, 0.4], [0.3, 0.4], ["a", "b"])
-    assert (found.interval.value, found.p_value, found.better) == (0, 1, 0.5)
+    difference = paired_difference([0.3, 0.4], [0.3, 0.4], ["a", "b"])
+    assert (difference.interval.value, difference.p_value, difference.better) == (0, 1, 0.5)
     with pytest.raises(EvaluationError, match="2 scores against 1"):
         paired_difference([0.1, 0.2], [0.1], ["a", "b"])
 

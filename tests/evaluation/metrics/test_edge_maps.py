@@ -20,9 +20,9 @@ def test_suppression_keeps_the_middle_of_a_ridge():
 def test_a_step_gives_one_line(detector):
     grey = np.zeros((40, 40))
     grey[:, 20:] = 1.0
-    found = detector(grey)
-    assert set(np.nonzero(found[5:-5] > 0.5)[1]) <= {19, 20}
-    assert found.max() <= 1
+    edges = detector(grey)
+    assert set(np.nonzero(edges[5:-5] > 0.5)[1]) <= {19, 20}
+    assert edges.max() <= 1
 
 
 def test_the_gradient_points_across_a_step():

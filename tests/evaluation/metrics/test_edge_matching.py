@@ -9,7 +9,7 @@ from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.metrics.edge_matching import edge_counts
 from napari_sam.evaluation.metrics.edge_thinning import thin_levels
 
-AT = np.array([0.5])
+THRESHOLD = np.array([0.5])
 
 
 def line(row, shape=(40, 60)):
@@ -20,10 +20,10 @@ def line(row, shape=(40, 60)):
 
 def test_the_nearer_of_two_lines_is_matched():
     truth = line(20)[None]
-    found = line(21) | line(23)
-    counts = edge_counts(found.astype(float), truth, AT, max_distance=0.06)  # 4.3 px
+    edges = line(21) | line(23)
+    counts = edge_counts(edges.astype(float), truth, THRESHOLD, max_distance=0.06)  # 4.3 px
     assert counts.as_array()[:, 0].tolist() == [60, 60, 60, 120]
-    pixels, levels = thin_levels(found.astype(float), AT)
+    pixels, levels = thin_levels(edges.astype(float), THRESHOLD)
     assert levels.all()
     assert set(pixels[:, 0]) == {21, 23}
 
@@ -31,14 +31,14 @@ def test_the_nearer_of_two_lines_is_matched():
 @pytest.mark.parametrize(("row", "matched"), [(24, 60), (25, 0)])
 def test_pixels_are_matched_up_to_the_tolerance(row, matched):
     reach = 4.5 / np.hypot(40, 60)
-    counts = edge_counts(line(row).astype(float), line(20)[None], AT, max_distance=reach)
+    counts = edge_counts(line(row).astype(float), line(20)[None], THRESHOLD, max_distance=reach)
     assert counts.matched_true.tolist() == [matched]
     assert counts.matched_predicted.tolist() == [matched]
 
 
 def test_precision_counts_a_pixel_once_however_many_annotators_drew_it():
     truth = np.stack([line(10), line(10), line(30)])
-    counts = edge_counts(line(10).astype(float), truth, AT)
+    counts = edge_counts(line(10).astype(float), truth, THRESHOLD)
     assert counts.as_array()[:, 0].tolist() == [120, 180, 60, 60]
 
 

@@ -21,29 +21,29 @@ HARD = [[2, 1], [10, 10], [2, 1], [2, 1]]
 
 
 def test_ods_has_one_threshold_and_ois_one_for_each_image():
-    found = edge_scores(np.array([EASY, HARD]))
+    scores = edge_scores(np.array([EASY, HARD]))
     # At the first threshold recall 10/20, precision 10/18; at the second 5/20 and 5/5.
     at_first, at_second = 2 * 0.5 * (10 / 18) / (0.5 + 10 / 18), 2 * 0.25 / 1.25
-    assert found.ods >= max(at_first, at_second)
-    assert found.ods == pytest.approx(best_f_measure(np.array([EASY, HARD]).sum(0)[None])[0])
+    assert scores.ods >= max(at_first, at_second)
+    assert scores.ods == pytest.approx(best_f_measure(np.array([EASY, HARD]).sum(0)[None])[0])
     # Each image is best at its first threshold, which together is the data set's first.
-    assert found.ois == pytest.approx(at_first)
+    assert scores.ois == pytest.approx(at_first)
 
 
 def test_ois_uses_the_best_threshold_of_each_image():
     low_first = np.array([[[9, 1], [10, 10], [9, 1], [10, 1]]])
     high_first = np.array([[[9, 9], [10, 10], [9, 9], [90, 10]]])
-    found = edge_scores(np.concatenate([low_first, high_first]))
-    assert found.ois == pytest.approx(0.9)
-    assert found.ods < 0.75
+    scores = edge_scores(np.concatenate([low_first, high_first]))
+    assert scores.ois == pytest.approx(0.9)
+    assert scores.ods < 0.75
 
 
 def test_ap_is_the_area_and_r50_the_recall_at_one_half():
     counts = np.array([[[0, 5, 10], [10, 10, 10], [0, 5, 10], [1, 5, 20]]])  # recall 0, .5, 1; precision 0, 1, .5
-    found = edge_scores(counts)
-    at = np.interp(np.linspace(0, 1, 101), [0, 0.5, 1], [0, 1, 0.5])
-    assert found.ap == pytest.approx(at.sum() / 100)
-    assert found.r50 == pytest.approx(1.0)
+    scores = edge_scores(counts)
+    precision = np.interp(np.linspace(0, 1, 101), [0, 0.5, 1], [0, 1, 0.5])
+    assert scores.ap == pytest.approx(precision.sum() / 100)
+    assert scores.r50 == pytest.approx(1.0)
 
 
 def test_no_image_is_an_error():

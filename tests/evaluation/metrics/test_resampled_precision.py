@@ -13,15 +13,19 @@ from napari_sam.evaluation.metrics.resampled_precision import ResampledPrecision
 SHAPE = (60, 60)
 
 
-def image(score=0.5, category="a", found=True, **details):
+def image(score=0.5, category="a", is_detected=True, **details):
     mask = np.ones((40, 40), bool)
     runs = encode_mask(mask, (0, 0), SHAPE)
     objects = [{"runs": runs, "area": 1600, "category": category, "crowd": False, **details}]
-    return {"shape": SHAPE, "objects": objects, "found": [{"runs": runs, "category": category, "score": score}] * found}
+    return {
+        "shape": SHAPE,
+        "objects": objects,
+        "found": [{"runs": runs, "category": category, "score": score}] * is_detected,
+    }
 
 
 def test_images_are_resampled():
-    precision = resampled_precisions([image(), image(found=False)], 0)["AP"]
+    precision = resampled_precisions([image(), image(is_detected=False)], 0)["AP"]
     assert len(precision.draws) == 100
     assert precision.interval().low <= precision.value <= precision.interval().high
 
@@ -34,16 +38,16 @@ def test_one_image_has_no_interval():
 
 
 def test_the_same_seed_gives_the_same_draws():
-    images = [image(), image(found=False), image()]
+    images = [image(), image(is_detected=False), image()]
     first, second = (resampled_precisions(images, 3)["AP"].draws for _ in range(2))
     np.testing.assert_array_equal(first, second)
 
 
 def test_frequencies_of_lvis_have_their_own_precision():
-    found = resampled_precisions([image(frequency="r"), image(category="b", found=False, frequency="f")], 0)
-    assert found["AP rare"].value == pytest.approx(1)
-    assert found["AP frequent"].value == 0
-    assert "AP common" not in found
+    precisions = resampled_precisions([image(frequency="r"), image(category="b", is_detected=False, frequency="f")], 0)
+    assert precisions["AP rare"].value == pytest.approx(1)
+    assert precisions["AP frequent"].value == 0
+    assert "AP common" not in precisions
 
 
 def test_the_mean_over_data_sets_keeps_one_that_is_not_resampled_fixed():

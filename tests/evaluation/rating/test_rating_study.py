@@ -1,4 +1,4 @@
-"""Rating studies: blind, in random order, saved at once, and summed up with paired intervals."""
+"""Rating studies: items in random order, and ratings stored at once."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from tests.evaluation.evaluation_stubs import toy
 from tests.evaluation.rating.study_stubs import Stub, samples
 
 
-def test_each_rater_has_an_order_of_their_own_that_stays(study):
+def test_each_rater_has_a_fixed_order_of_their_own(study):
     order = [i.number for i in study.order("ada")]
     assert order == [i.number for i in study.order("ada")]
     assert sorted(order) == sorted(i.number for i in study.items)
@@ -22,7 +22,7 @@ def test_each_rater_has_an_order_of_their_own_that_stays(study):
     assert order != sorted(order)
 
 
-def test_ratings_are_on_disk_at_once_and_the_last_word_counts(study):
+def test_ratings_are_stored_at_once_and_the_last_one_counts(study):
     study.rate("ada", 1, 4, 2.5)
     study.rate("ada", 2, 9)
     study.rate("ada", 1, 6)
@@ -33,12 +33,12 @@ def test_ratings_are_on_disk_at_once_and_the_last_word_counts(study):
 
 
 @pytest.mark.parametrize("bad", [11, -1, 2.5, True, float("nan")])
-def test_ratings_that_are_none_are_refused(study, bad):
+def test_invalid_ratings_are_refused(study, bad):
     with pytest.raises(EvaluationError, match="give a whole number from 1"):
         study.rate("ada", 1, bad)
 
 
-def test_names_and_items_that_cannot_be_are_refused(study):
+def test_invalid_names_and_items_are_refused(study):
     for name in ("../x", "", ".a", "a/b"):
         with pytest.raises(EvaluationError, match="give a name"):
             study.rate(name, 1, 5)
@@ -55,7 +55,7 @@ def test_damaged_ratings_are_named_by_line(study, line):
         study.ratings("ada")
 
 
-def test_a_file_that_a_crash_left_empty_gets_its_head(study):
+def test_an_empty_file_left_by_a_crash_gets_its_header(study):
     study.ratings_file("ada").touch()
     study.rate("ada", 1, 5)
     study.rate("ada", 2, 6)
@@ -65,7 +65,7 @@ def test_a_file_that_a_crash_left_empty_gets_its_head(study):
         study.ratings("ada")
 
 
-def test_studies_that_are_none_are_refused(study, tmp_path):
+def test_folders_that_are_no_study_are_refused(study, tmp_path):
     with pytest.raises(EvaluationError, match="exists already"):
         prepare_study(study.folder, samples(), [Stub()], 5)
     with pytest.raises(EvaluationError, match="evaluate human prepare"):

@@ -1,4 +1,4 @@
-"""Runs: nothing is measured twice, nothing is lost, and the numbers do not depend on how they were made."""
+"""Runs: results are stored, reused and independent of the number of processes."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def truth():
 
 @dataclass(frozen=True)
 class Counted(Experiment):
-    """Measures a random number that belongs to the sample, and notes that it did."""
+    """Measures a random number that depends on the sample, and records the call."""
 
     name: ClassVar[str] = "counted"
     title: ClassVar[str] = "Counted"
@@ -67,11 +67,11 @@ def store(tmp_path):
         yield results
 
 
-def values(found):
-    return [u.payload["value"] for u in found.results["counted", ""]]
+def values(results):
+    return [u.payload["value"] for u in results.results["counted", ""]]
 
 
-def test_what_was_measured_is_not_measured_again(samples, store):
+def test_stored_results_are_not_measured_again(samples, store):
     first = run_experiments([Counted()], [], samples, store, workers=0)
     assert (first.measured, first.resumed, len(calls)) == (6, 0, 6)
     again = run_experiments([Counted()], [], samples, store, workers=0)
@@ -80,16 +80,16 @@ def test_what_was_measured_is_not_measured_again(samples, store):
 
 
 @pytest.mark.parametrize("change", [{"setting": 1}, {"seed": 1}, {"identity": "changed"}])
-def test_other_settings_seeds_and_files_are_measured_anew(samples, store, change):
+def test_other_settings_seeds_and_files_are_measured_again(samples, store, change):
     run_experiments([Counted()], [], samples, store, workers=0)
     if "identity" in change:
         samples[0] = Sample("x", "a", None, truth, identity="changed")
     setting, seed = change.get("setting", 0), change.get("seed", 0)
-    found = run_experiments([Counted(setting=setting)], [], samples, store, seed=seed, workers=0)
-    assert found.measured == (1 if "identity" in change else 6)
+    results = run_experiments([Counted(setting=setting)], [], samples, store, seed=seed, workers=0)
+    assert results.measured == (1 if "identity" in change else 6)
 
 
-def test_processes_give_the_same_digits(samples, store, tmp_path):
+def test_processes_give_identical_results(samples, store, tmp_path):
     here = run_experiments([Counted()], [], samples, store, workers=0)
     with ResultStore(tmp_path / "other") as other:
         there = run_experiments([Counted()], [], samples, other, workers=2)
@@ -98,26 +98,26 @@ def test_processes_give_the_same_digits(samples, store, tmp_path):
     assert a == b
 
 
-def test_an_error_names_its_image_and_the_rest_is_kept(samples, store):
+def test_an_error_names_its_image_and_earlier_results_are_kept(samples, store):
     with pytest.raises(EvaluationError, match="c is bad"):
         run_experiments([Counted(bad="c")], [], samples, store, workers=0)
-    found = run_experiments([Counted()], [], samples, store, workers=0)
-    assert (found.resumed, found.measured) == (2, 4)
+    results = run_experiments([Counted()], [], samples, store, workers=0)
+    assert (results.resumed, results.measured) == (2, 4)
 
 
-def test_errors_come_back_from_processes(samples, store):
+def test_errors_in_processes_are_raised(samples, store):
     with pytest.raises(EvaluationError, match="c is bad"):
         run_experiments([Counted(bad="c")], [], samples, store, workers=1)
 
 
-def test_a_process_that_dies_again_and_again_is_an_error_not_a_hang(samples, store):
+def test_a_process_that_dies_repeatedly_is_an_error(samples, store):
     with pytest.raises(EvaluationError, match="died 3 times"):
         run_experiments([Counted(dies="b")], [], samples, store, workers=1)
     assert run_experiments([Counted()], [], samples, store, workers=0).resumed >= 1
 
 
 @pytest.mark.parametrize("workers", [0, 1])
-def test_a_cancelled_run_goes_on(samples, store, workers):
+def test_a_cancelled_run_resumes(samples, store, workers):
     done = []
 
     def progress(so_far, total, what):
@@ -127,12 +127,12 @@ def test_a_cancelled_run_goes_on(samples, store, workers):
         run_experiments(
             [Counted()], [], samples, store, workers=workers, progress=progress, cancelled=lambda: max(done) >= 2
         )
-    found = run_experiments([Counted()], [], samples, store, workers=0)
-    assert found.resumed >= 2
-    assert found.resumed + found.measured == 6
+    results = run_experiments([Counted()], [], samples, store, workers=0)
+    assert results.resumed >= 2
+    assert results.resumed + results.measured == 6
 
 
-def test_an_experiment_without_images_says_what_it_needs(samples, store):
+def test_an_experiment_without_images_names_what_it_needs(samples, store):
     class Drawn(Counted):
         kind = "boundaries"
 
@@ -142,7 +142,7 @@ def test_an_experiment_without_images_says_what_it_needs(samples, store):
         run_experiments([Counted()], [], samples, store, workers=-1)
 
 
-def test_the_default_models_numbers_do_not_depend_on_processes(nuclei, tmp_path):
+def test_results_of_the_default_model_do_not_depend_on_processes(nuclei, tmp_path):
     import tifffile
 
     from napari_sam.evaluation.datasets.dataset_formats import find_samples
@@ -151,19 +151,19 @@ def test_the_default_models_numbers_do_not_depend_on_processes(nuclei, tmp_path)
     for name, part in (("a", np.s_[:200, :200]), ("b", np.s_[200:400, 100:300])):
         tifffile.imwrite(tmp_path / f"{name}.image.tif", nuclei[0][part])
         tifffile.imwrite(tmp_path / f"{name}.labels.tif", nuclei[1][part].astype(np.uint16))
-    found = []
+    results = []
     for workers in (0, 2):
         with ResultStore(tmp_path / str(workers)) as store:
             model = ModelSpec("default", "default", "cpu")
             got = run_experiments(
                 [PointExperiment(per_image=2, clicks=2)], [model], find_samples(tmp_path), store, workers=workers
             )
-            found.append([u.payload for u in got.results["points", "default"]])
-    assert found[0] == found[1]
-    assert [len(one["labels"]) for one in found[0]] == [2, 2]
+            results.append([u.payload for u in got.results["points", "default"]])
+    assert results[0] == results[1]
+    assert [len(one["labels"]) for one in results[0]] == [2, 2]
 
 
-def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path):
+def test_a_file_instead_of_a_folder_is_refused(tmp_path):
     (tmp_path / "out").write_text("x")
     with pytest.raises(EvaluationError, match="is a file"):
         result_folder(tmp_path / "out")
