@@ -51,7 +51,7 @@ def test_a_group_alone_is_refused(parser):
         parser.parse_args(["group"])
 
 
-def test_options_are_known_by_the_name_of_their_argument():
+def test_options_are_found_by_the_name_of_their_argument():
     parser = argparse.ArgumentParser()
     parser.add_argument("--diameter", dest="diameter_px")
     parser.add_argument("image")
@@ -92,12 +92,12 @@ def test_remedies_name_the_options_of_the_command(remedy, told):
         ("min_mask_region_area", "--min-area"),
     ],
 )
-def test_a_wrong_argument_is_told_by_its_option(parameter, option):
+def test_a_wrong_argument_is_named_by_its_option(parameter, option):
     error = SettingsError(f"{parameter} is -5", parameter=parameter, remedy="give more")
     assert command_words(error, everything_words()) == f"{option} is -5; give more"
 
 
-def test_a_path_that_is_named_like_an_argument_stays():
+def test_a_path_named_like_an_argument_is_kept():
     error = SettingsError("diameter_px.tif: cannot be read", remedy="check the path")
     assert command_words(error, everything_words()).startswith("diameter_px.tif: ")
 

@@ -22,7 +22,7 @@ def interrupt(*numbers, error=None):
             raise error
 
 
-def test_a_signal_is_told_to_the_work_and_raised_at_the_end(capsys):
+def test_a_signal_cancels_the_work_and_is_raised_at_the_end(capsys):
     with pytest.raises(KeyboardInterrupt):
         interrupt(signal.SIGINT)
     assert "stopping" in capsys.readouterr().err
@@ -44,7 +44,7 @@ def test_work_that_cancels_itself_is_an_error():
         interrupt(error=CancelledError("stopped"))
 
 
-def test_threads_without_signals_work_too():
+def test_work_in_another_thread_handles_no_signals():
     seen = []
 
     def work():

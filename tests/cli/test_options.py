@@ -62,10 +62,10 @@ def options():
     return json.loads(json.dumps(options_of(command_parser())))
 
 
-def test_the_commands_are_those_of_version_0_1(options):
+def test_the_commands_equal_those_of_version_0_1(options):
     assert list(options) == list(STORED)
 
 
 @pytest.mark.parametrize("command", list(STORED))
-def test_the_options_of_a_command_are_those_of_version_0_1(options, command):
+def test_the_options_of_a_command_equal_those_of_version_0_1(options, command):
     assert options[command] == STORED[command]

@@ -92,5 +92,5 @@ def test_another_total_restarts_the_clock(write_to, clock):
 @pytest.mark.parametrize(
     ("seconds", "text"), [(0.4, "0 s"), (59.4, "59 s"), (60, "1 min 0 s"), (3599, "59 min 59 s"), (7300, "2 h 1 min")]
 )
-def test_durations_are_rounded_to_what_matters(seconds, text):
+def test_durations_have_at_most_two_units(seconds, text):
     assert duration(seconds) == text

@@ -32,13 +32,13 @@ def parsed(*arguments, fields=None, defaults=False):
     return parser.parse_args(arguments)
 
 
-def test_options_left_out_leave_the_fields_alone():
+def test_omitted_options_keep_the_defaults_of_the_fields():
     args = parsed()
     assert given_settings(args, Example) == {}
     assert settings_from(args, Example) == Example()
 
 
-def test_options_take_the_types_of_the_fields():
+def test_options_have_the_types_of_the_fields():
     args = parsed("--side", "64", "--overlap", "replace", "--min-share", "0.5", "--quiet", "--no-coarser")
     assert settings_from(args, Example) == Example(64, "replace", 0.5, quiet=True, coarser=False)
 
@@ -60,7 +60,7 @@ def test_defaults_are_given_to_options_on_request():
     assert parsed(fields=("side",), defaults=True).side == 512
 
 
-def test_fields_can_be_chosen_and_named_otherwise():
+def test_fields_can_be_selected_and_renamed():
     fields = {"only": SettingOption(option="--objects", convert=ints, metavar="ID,ID")}
     assert settings_from(parsed("--objects", "1,7", fields=fields), Example).only == (1, 7)
     with pytest.raises(SystemExit):

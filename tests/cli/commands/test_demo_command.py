@@ -10,7 +10,7 @@ import tifffile
 from napari_sam.cli import main
 
 
-def test_the_demo_leaves_labels_table_and_picture(tmp_path, capsys):
+def test_the_demo_writes_labels_table_and_screenshot(tmp_path, capsys):
     assert main(["demo", "--headless", "--out", str(tmp_path / "d"), "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
     assert np.median(result["IoU with the hand-drawn nuclei"]) > 0.75

@@ -23,12 +23,12 @@ BOXES = "y0,x0,y1,x1,category\n95,158,147,208,cell\n270,240,328,300,cell\n"
 
 
 @pytest.fixture
-def asked(monkeypatch):
-    """What `segment_everything` was asked, in its place; it draws one square."""
-    calls = []
+def calls(monkeypatch):
+    """Replace `segment_everything` by a stub that draws one square, and record its calls."""
+    recorded = []
 
     def stub(image, predictor, output, method, **choice):
-        calls.append({"image": image, "output": output, "method": method, **choice})
+        recorded.append({"image": image, "output": output, "method": method, **choice})
         choice["progress"](1, 1)
         if not isinstance(output, LabelStore):
             output = LabelStore.create(output, like=image)
@@ -37,37 +37,37 @@ def asked(monkeypatch):
         return everything.EverythingReport("dense", 1, 1, 1, failed, [1], {"find": 0.123}, output)
 
     monkeypatch.setattr(everything, "segment_everything", stub)
-    return calls
+    return recorded
 
 
 def everything_of(tmp_path, *more):
     return main(["everything", NUCLEI, str(tmp_path / "o.ome.zarr"), "--device", "cpu", *more])
 
 
-def test_options_reach_the_function_and_the_result_is_printed(tmp_path, asked, capsys):
+def test_options_reach_the_function_and_the_result_is_printed(tmp_path, calls, capsys):
     options = ["--region", "0,0,64,64", "--level", "1", "--points-per-side", "8", "--pred-iou", "0.7"]
     assert everything_of(tmp_path, *options, "--workers", "2", "--category", "cell", "--json") == 0
     result = json.loads(capsys.readouterr().out)
     assert (result["method"], result["objects"], result["failed"]) == ("dense", 1, [])
-    call = asked[0]
+    call = calls[0]
     assert (call["region"], call["level"], call["workers"], call["resume"]) == ((0, 0, 64, 64), 1, 2, None)
     assert (call["grid"].points_per_side, call["grid"].pred_iou_thresh) == (8, 0.7)
-    assert asked[0]["category"] == "cell"
+    assert calls[0]["category"] == "cell"
 
 
-def test_what_is_there_is_only_touched_when_told_to(tmp_path, asked, capsys):
+def test_an_existing_store_changes_only_with_an_option_for_it(tmp_path, calls, capsys):
     assert everything_of(tmp_path) == 0
     assert everything_of(tmp_path) == 2
     assert "exists already; add objects to it with --add, or replace it with --overwrite" in capsys.readouterr().err
     for flag in ("--add", "--discard", "--overwrite"):
         assert everything_of(tmp_path, flag) == 0
-    assert [call["resume"] for call in asked] == [None, None, False, None]
+    assert [call["resume"] for call in calls] == [None, None, False, None]
     with LabelStore.open(tmp_path / "o.ome.zarr", "r") as store:
         assert len(store) == 1  # of the last run alone
     assert [path.name for path in tmp_path.iterdir()] == ["o.ome.zarr"]
 
 
-def test_failed_tiles_are_listed_and_the_command_fails(tmp_path, asked, capsys):
+def test_failed_tiles_are_listed_and_the_command_fails(tmp_path, calls, capsys):
     assert everything_of(tmp_path, "--category", "broken", "--json") == 1
     streams = capsys.readouterr()
     assert json.loads(streams.out)["failed"] == [{"box": [0, 0, 8, 8], "reason": "chunk 3 is damaged"}]
@@ -87,7 +87,7 @@ def test_ctrl_c_stops_and_tells_how_to_continue(tmp_path, monkeypatch, capsys):
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-def test_ctrl_c_shows_the_last_progress_in_a_file_too(tmp_path, monkeypatch, capsys):
+def test_ctrl_c_writes_the_pending_progress(tmp_path, monkeypatch, capsys):
     def stub(*_, progress, **__):
         progress(3, 10)
         signal.raise_signal(signal.SIGINT)
@@ -124,7 +124,7 @@ def test_ctrl_c_shows_the_last_progress_in_a_file_too(tmp_path, monkeypatch, cap
         (["--region", "900,0,999,9", "--method", "dense"], "(900, 0, 999, 9)"),
     ],
 )
-def test_what_makes_no_sense_is_one_line_and_nothing_is_left(tmp_path, capsys, options, words):
+def test_bad_options_are_one_line_and_leave_nothing_behind(tmp_path, capsys, options, words):
     assert everything_of(tmp_path, *options) == 2
     err = capsys.readouterr().err
     assert words in err
@@ -133,7 +133,7 @@ def test_what_makes_no_sense_is_one_line_and_nothing_is_left(tmp_path, capsys, o
 
 
 @pytest.mark.parametrize("options", [["--level", "99"], ["--region", "900,0,999,9"], ["--pred-iou", "7"]])
-def test_a_refused_command_does_not_replace_what_is_there(tmp_path, capsys, options):
+def test_a_refused_command_does_not_replace_the_store(tmp_path, capsys, options):
     with LabelStore.create(tmp_path / "o.ome.zarr", shape=(512, 640)) as store:
         store.paint(np.ones((4, 5), int), (1, 1))
     assert everything_of(tmp_path, "--overwrite", *options) == 2
@@ -150,7 +150,7 @@ def test_refused_prompts_leave_nothing_behind(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("flag", [None, "--add", "--resume", "--discard", "--overwrite"])
-def test_what_is_no_label_store_is_refused_at_once(tmp_path, capsys, flag):
+def test_other_files_and_folders_are_refused_as_output(tmp_path, capsys, flag):
     (tmp_path / "notes").write_text("mine")
     (tmp_path / "image.ome.zarr").mkdir()
     words = {
@@ -167,7 +167,7 @@ def test_what_is_no_label_store_is_refused_at_once(tmp_path, capsys, flag):
     assert {path.name for path in tmp_path.iterdir()} == {"notes", "image.ome.zarr"}
 
 
-def test_nothing_to_resume_is_no_failure(tmp_path, asked, capsys):
+def test_nothing_to_resume_is_a_success(tmp_path, calls, capsys):
     assert everything_of(tmp_path, "--resume") == 0  # nothing there: it starts
     capsys.readouterr()
     table = tmp_path / "t.csv"
@@ -175,11 +175,11 @@ def test_nothing_to_resume_is_no_failure(tmp_path, asked, capsys):
     streams = capsys.readouterr()
     assert json.loads(streams.out)["objects"] == 1
     assert f"nothing to resume in {tmp_path / 'o.ome.zarr'}: it has 1 objects" in streams.err
-    assert len(asked) == 1
+    assert len(calls) == 1
     assert table.read_text().splitlines()[1].startswith("1,,20,")
 
 
-def test_a_run_that_was_stopped_is_told_with_how_far_it_came(tmp_path, asked, capsys):
+def test_a_stopped_run_is_reported_with_its_progress(tmp_path, calls, capsys):
     LabelStore.create(tmp_path / "o.ome.zarr", shape=(512, 640)).close()
     folder = tmp_path / "o.ome.zarr" / UNFINISHED
     folder.mkdir()
@@ -190,19 +190,19 @@ def test_a_run_that_was_stopped_is_told_with_how_far_it_came(tmp_path, asked, ca
     err = capsys.readouterr().err
     assert "2 of 9 tiles are done; continue it with --resume, or drop it with --discard" in err
     assert everything_of(tmp_path, "--resume") == 0
-    assert asked[0]["resume"] is True
+    assert calls[0]["resume"] is True
     (tmp_path / "b.csv").write_text(BOXES)
     assert everything_of(tmp_path, "--resume", "--prompts", str(tmp_path / "b.csv")) == 2
     assert "is of the other kind; leave out --prompts with --resume" in capsys.readouterr().err
 
 
-def test_large_objects_are_not_looked_for_if_so_asked(tmp_path, asked):
+def test_no_coarser_skips_large_objects(tmp_path, calls):
     assert everything_of(tmp_path, "--no-coarser") == 0
     assert everything_of(tmp_path, "--add") == 0
-    assert [call["coarser"] for call in asked] == [False, True]
+    assert [call["coarser"] for call in calls] == [False, True]
 
 
-def test_a_region_takes_the_prompts_whose_middle_lies_inside(tmp_path, capsys):
+def test_a_region_selects_the_prompts_with_their_middle_inside(tmp_path, capsys):
     (tmp_path / "b.csv").write_text(BOXES)
     prompts = ["--prompts", str(tmp_path / "b.csv"), "--workers", "2", "--json"]
     assert everything_of(tmp_path, *prompts, "--region", "0,0,9,9") == 2
@@ -228,11 +228,11 @@ def test_boxes_of_a_file_become_objects_and_a_table(tmp_path, capsys):
     assert (measured.area_px > 500).all()
 
 
-def test_the_real_thing_finds_the_nuclei(tmp_path, capsys, nuclei):
+def test_everything_finds_the_nuclei(tmp_path, capsys, nuclei):
     region = ["--region", "64,128,320,384", "--method", "dense"]
     assert everything_of(tmp_path, *region, "--json") == 0
     result = json.loads(capsys.readouterr().out)
     with LabelStore.open(tmp_path / "o.ome.zarr", "r") as store:
-        found, truth = store.array[64:320, 128:384], nuclei[1][64:320, 128:384]
+        labels, truth = store.array[64:320, 128:384], nuclei[1][64:320, 128:384]
         assert len(store) == result["objects"] > 2
-    assert ((found > 0) & (truth > 0)).sum() / ((found > 0) | (truth > 0)).sum() > 0.6
+    assert ((labels > 0) & (truth > 0)).sum() / ((labels > 0) | (truth > 0)).sum() > 0.6

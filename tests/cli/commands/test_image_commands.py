@@ -23,10 +23,10 @@ def strip(tmp_path, monkeypatch, rng):
 
 def test_info_names_levels_chunks_and_advice(strip, capsys):
     assert main(["info", strip, "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["levels"] == [[4200, 4100], [1050, 1025]]
-    assert (found["levels of the file"], found["chunk"]) == (1, [4200, 4100])
-    assert f"napari-sam transcode {strip}" in found["advice"]
+    described = json.loads(capsys.readouterr().out)
+    assert described["levels"] == [[4200, 4100], [1050, 1025]]
+    assert (described["levels of the file"], described["chunk"]) == (1, [4200, 4100])
+    assert f"napari-sam transcode {strip}" in described["advice"]
 
 
 def test_transcode_writes_and_resumes(strip, tmp_path, capsys):
@@ -41,7 +41,7 @@ def test_transcode_writes_and_resumes(strip, tmp_path, capsys):
     assert main(["transcode", strip, out, "--resume"]) == 0
 
 
-def test_overview_is_made_once(strip, capsys):
+def test_overview_is_built_once(strip, capsys):
     assert main(["overview", strip, "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["overview"].endswith(".zarr")
     assert open_image(strip).has_overview

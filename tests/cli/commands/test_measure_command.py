@@ -14,7 +14,7 @@ from napari_sam.io.labels.label_store import LabelStore
 NUCLEI = str(samples.NUCLEI)
 
 
-def test_measure_writes_a_table_and_names_what_is_wrong(tmp_path, capsys):
+def test_measure_writes_a_table_and_names_wrong_arguments(tmp_path, capsys):
     out = tmp_path / "t.csv"
     with LabelStore.create(tmp_path / "l", shape=(512, 640)) as store:
         store.paint(np.ones((10, 20), int), (5, 6))

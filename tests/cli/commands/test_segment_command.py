@@ -62,14 +62,14 @@ def test_a_checkpoint_of_another_kind_is_refused(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("option", ["--point", "--negative", "--box"])
-def test_a_negative_coordinate_is_a_value_and_no_option(capsys, option):
+def test_a_negative_coordinate_is_a_value_not_an_option(capsys, option):
     numbers = "-5,3,-1,9" if option == "--box" else "-5,3"
     assert main(["segment", NUCLEI, "--point", "9,9", option, numbers]) == 2
     assert "(-5, 3" in capsys.readouterr().err
     assert main(["segment", NUCLEI, "--point", "9,9", f"{option}={numbers}"]) == 2
 
 
-def test_a_plane_of_a_stack_is_chosen(tmp_path, capsys):
+def test_a_plane_of_a_stack_is_selected(tmp_path, capsys):
     stack = np.zeros((3, 64, 64), np.uint8)
     stack[2, 20:40, 20:40] = 200
     tifffile.imwrite(tmp_path / "s.tif", stack, photometric="minisblack", metadata={"axes": "ZYX"})

@@ -32,7 +32,7 @@ def data(tmp_path):
     return tmp_path
 
 
-def test_training_from_the_command_line(data, capsys):
+def test_train_writes_and_resumes_a_run(data, capsys):
     run = data / "run"
     common = ["--data", str(data / "data"), "--out", str(run), "--device", "cpu"]
     config = str(data / "train.toml")
@@ -50,7 +50,7 @@ def test_training_from_the_command_line(data, capsys):
     assert "give one TOML file or recipe: default-1" in capsys.readouterr().err
 
 
-def test_recipes_can_be_shown_and_are_not_mixed_up(capsys):
+def test_recipes_can_be_printed_and_belong_to_one_command(capsys):
     assert main(["train", "paper", "--show"]) == 0
     assert 'recipe = "paper"' in capsys.readouterr().out
     assert main(["pretrain", "pretrain", "--show"]) == 0
@@ -82,7 +82,7 @@ def test_ctrl_c_saves_and_the_same_command_continues(data, capsys, monkeypatch):
     assert json.loads(streams.out)["steps"] == 1
 
 
-def test_pretraining_from_the_command_line(data, capsys):
+def test_pretrain_writes_an_encoder(data, capsys):
     arguments = ["pretrain", str(data / "mae.toml"), "--data", str(data / "data"), "--out", str(data / "mae")]
     assert main([*arguments, "--device", "cpu", "--json"]) == 0
     result = json.loads(capsys.readouterr().out)
@@ -99,7 +99,7 @@ def test_pretraining_from_the_command_line(data, capsys):
         (["train", "finetune", "--data", "DATA/cells/dev", "--out", "DATA/run", "--device", "abacus"], "abacus"),
     ],
 )
-def test_training_names_what_is_wrong(data, capsys, arguments, words):
+def test_training_names_wrong_arguments(data, capsys, arguments, words):
     places = {"DATA": str(data / "data")}
     for word, place in places.items():
         arguments = [a.replace(word, place) for a in arguments]

@@ -1,4 +1,4 @@
-"""The command ``evaluate``, from data to report, and what it says of bad input."""
+"""The command ``evaluate``, from data to report, and its messages for bad input."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_points_give_numbers_for_each_data_set_and_all(data, capsys):
     assert set(result["tables"]["points"]) == {"default", "otsu", "flood fill", "random walker", "grabcut", "box"}
 
 
-def test_people_get_tables(data, capsys):
+def test_without_json_tables_are_printed(data, capsys):
     arguments = ["points", str(data), "--only", "more", "--per-image", "1", "--clicks", "1", "--no-baselines", *HERE]
     assert main(["evaluate", *arguments]) == 0
     lines = capsys.readouterr().out.splitlines()
@@ -63,7 +63,7 @@ def test_people_get_tables(data, capsys):
     assert lines[2].split()[0] == "more"
 
 
-def test_everything_stands_beside_other_programs(data, capsys, tmp_path):
+def test_everything_is_compared_with_other_programs(data, capsys, tmp_path):
     other = tmp_path / "other" / "cells"
     other.mkdir(parents=True)
     for name in "ab":
@@ -78,13 +78,13 @@ def test_everything_stands_beside_other_programs(data, capsys, tmp_path):
     assert old_name["data sets"]["cells"]["mSA"] == row["mSA"]
 
 
-def test_edges_of_masks_beside_sobel_and_canny(data, capsys):
+def test_edges_of_masks_are_compared_with_sobel_and_canny(data, capsys):
     result = run(capsys, "edges", data, "--grid", "3", *HERE)
     assert set(result["tables"]["edges"]) == {"default", "sobel", "canny"}
     assert 0 <= result["mean"]["ODS"] <= 1
 
 
-def test_proposals(data, capsys):
+def test_proposals_have_average_recall(data, capsys):
     result = run(capsys, "proposals", data, "--only", "cells", "--grid", "5", *HERE)
     assert 0.1 < result["mean"]["AR all"] <= 1
     assert result["mean"]["AR single"] <= 1
@@ -117,7 +117,7 @@ def coco_of(folder, tmp_path):
     return folder / "instances.json", tmp_path / "boxes.json"
 
 
-def test_instances_from_a_detectors_boxes(data, capsys, tmp_path):
+def test_instances_are_segmented_from_a_detectors_boxes(data, capsys, tmp_path):
     instances, boxes = coco_of(data / "cells" / "dev", tmp_path)
     result = run(capsys, "instances", instances, "--boxes", boxes, *HERE)
     assert result["mean"]["AP50"] > 0.5
@@ -135,7 +135,7 @@ def test_instances_from_a_detectors_boxes(data, capsys, tmp_path):
         assert words in capsys.readouterr().err
 
 
-def test_groups_in_the_papers_layout(data, capsys, tmp_path):
+def test_groups_are_printed_in_the_papers_layout(data, capsys, tmp_path):
     table = tmp_path / "groups.csv"
     table.write_text("sample,stain\na,DAPI\nb,Hoechst\nc,DAPI\n")
     arguments = [
@@ -159,7 +159,7 @@ def test_groups_in_the_papers_layout(data, capsys, tmp_path):
     assert "not defined" in out  # one image has no interval
 
 
-def test_data_and_the_audit(data, capsys, tmp_path):
+def test_data_are_described_and_audited(data, capsys, tmp_path):
     result = run(capsys, "data", data)
     assert result["data sets"]["more"]["images"] == 1
     before = tmp_path / "before" / "cells"
@@ -206,7 +206,7 @@ def test_models_are_compared_side_by_side(data, capsys, tmp_path):
     assert "default - again" in (tmp_path / "out" / "report.md").read_text()
 
 
-def test_text_is_refused_while_no_model_takes_it(data, capsys, tmp_path):
+def test_text_is_refused_without_a_model_for_it(data, capsys, tmp_path):
     instances, _ = coco_of(data / "cells" / "dev", tmp_path)
     raw = json.loads(instances.read_text())
     raw["annotations"][0]["phrases"] = ["a bright nucleus"]
@@ -285,7 +285,7 @@ def test_images_without_labels_are_named(data, capsys):
     assert "note: and 2 more" in err
 
 
-def test_a_study_from_preparation_to_report(data, capsys, tmp_path):
+def test_a_study_is_prepared_rated_and_reported(data, capsys, tmp_path):
     study = tmp_path / "study"
     made = run(capsys, "human", "prepare", data, "--study", study, "--objects", "3", "--device", "cpu")
     assert made["masks to rate"] == 6

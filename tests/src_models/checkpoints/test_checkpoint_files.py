@@ -71,7 +71,7 @@ def assert_same_network(one: Sam, other: Sam) -> None:
         assert all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
-def test_loaded_network_is_that_of_load_state_dict(tiny: Sam, tiny_file: Path) -> None:
+def test_loaded_network_equals_that_of_load_state_dict(tiny: Sam, tiny_file: Path) -> None:
     reference = build_sam("vit_t")
     reference.load_state_dict(tiny.state_dict())
     loaded = load_sam(tiny_file)
@@ -81,7 +81,7 @@ def test_loaded_network_is_that_of_load_state_dict(tiny: Sam, tiny_file: Path) -
 
 
 @pytest.mark.parametrize("kind", ["default", "vit_t", "vit_b", "vit_l", "vit_h"])
-def test_unfilled_network_has_real_constants_and_little_else(kind: str) -> None:
+def test_hollow_network_allocates_its_constants_only(kind: str) -> None:
     net = _hollow(kind)
     kept = net.state_dict()
     constants = [value for name, value in net.named_buffers() if name not in kept]
@@ -91,7 +91,7 @@ def test_unfilled_network_has_real_constants_and_little_else(kind: str) -> None:
     assert taken < 0.05 * sum(value.nbytes for value in kept.values())
 
 
-def test_constants_of_an_unfilled_network_are_right(tiny: Sam) -> None:
+def test_constants_of_a_hollow_network_are_right(tiny: Sam) -> None:
     whole = dict(build_sam("vit_t").named_buffers())
     buffers = dict(tiny.named_buffers())
     names = [name for name in buffers if name not in tiny.state_dict()]
@@ -99,7 +99,7 @@ def test_constants_of_an_unfilled_network_are_right(tiny: Sam) -> None:
     assert all(torch.equal(buffers[name], whole[name]) for name in names)
 
 
-def test_loaded_network_does_not_need_its_file_any_more(tiny: Sam, tiny_file: Path, tmp_path: Path) -> None:
+def test_loaded_network_is_independent_of_its_file(tiny: Sam, tiny_file: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.safetensors"
     copy.write_bytes(tiny_file.read_bytes())
     loaded = load_sam(copy)
@@ -122,7 +122,7 @@ def prefixed(state: State, prefix: str) -> State:
     ("wrapper", "prefix"),
     [("model_state", "sam."), ("model", ""), ("state_dict", "module."), ("model", "module._orig_mod.")],
 )
-def test_wrappers_and_prefixes_come_off(wrapper: str, prefix: str, tmp_path: Path) -> None:
+def test_wrappers_and_prefixes_are_removed(wrapper: str, prefix: str, tmp_path: Path) -> None:
     weights = {"image_encoder.a": torch.ones(2), "mask_decoder.b": torch.zeros(3)}
     content = {
         wrapper: prefixed(weights, prefix),
@@ -245,7 +245,7 @@ class Bomb:
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-def test_pickle_that_runs_code_is_refused_unrun(tmp_path: Path, legacy: bool) -> None:
+def test_pickle_that_runs_code_is_refused_without_running_it(tmp_path: Path, legacy: bool) -> None:
     path, trace = tmp_path / "evil.pth", tmp_path / "trace"
     torch.save({"model": Bomb(trace)}, path, _use_new_zipfile_serialization=not legacy)
     with pytest.raises(CheckpointError, match=r"evil.pth holds Python objects \(posix.mkdir\).*save_file"):
@@ -255,7 +255,7 @@ def test_pickle_that_runs_code_is_refused_unrun(tmp_path: Path, legacy: bool) ->
     assert trace.exists()  # so the file is one that would have
 
 
-def test_pickled_network_gets_the_remedy(tmp_path: Path) -> None:
+def test_pickled_network_is_refused_with_a_remedy(tmp_path: Path) -> None:
     torch.save(torch.nn.Linear(2, 2), tmp_path / "net.pth")
     with pytest.raises(CheckpointError, match=r"Python objects \(torch.nn.modules.linear.Linear\).*state_dict\(\)"):
         load_sam(tmp_path / "net.pth")
@@ -275,7 +275,7 @@ def test_pickled_network_gets_the_remedy(tmp_path: Path) -> None:
         (struct.pack("<Q", 2) + b"{}", "holds no weights"),
     ],
 )
-def test_file_that_is_no_checkpoint_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+def test_other_file_is_refused_with_its_type(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "weights.pth"
     path.write_bytes(content)
     with pytest.raises(CheckpointError, match=message) as caught:
@@ -322,7 +322,7 @@ def test_other_archive_is_refused(tmp_path: Path, method: int, message: str) -> 
 
 
 @pytest.mark.parametrize("name", ["missing.pth", "some/where", "a\0b.pth"])
-def test_missing_file_is_named(tmp_path: Path, name: str) -> None:
+def test_missing_file_is_an_error(tmp_path: Path, name: str) -> None:
     with pytest.raises(CheckpointError, match=r"no such file|cannot read"):
         load_sam(f"{tmp_path}/{name}")
 
@@ -345,14 +345,14 @@ def test_name_that_is_neither_model_nor_path_is_unknown(name: str) -> None:
         load_sam(name)
 
 
-def test_file_without_suffix_is_found(tiny: Sam, tiny_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_without_suffix_is_loaded(tiny: Sam, tiny_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tiny_file.parent)
     (tiny_file.parent / "mine").symlink_to(tiny_file)
     assert_same_network(load_sam("mine"), tiny)
 
 
 @pytest.mark.parametrize("device", ["gpu", "cuda:99", "cpu:x"])
-def test_unusable_device_is_named_before_anything_is_read(device: str) -> None:
+def test_unusable_device_is_reported_before_a_file_is_read(device: str) -> None:
     with pytest.raises(DeviceError, match=f"device '{device}' cannot be used here .*use device=cpu"):
         load_sam("no such file.pth", device=device)
 
@@ -404,7 +404,7 @@ def test_registered_file_of_another_kind_is_refused(
         load_sam("test")
 
 
-def test_saved_network_comes_back(tiny: Sam, tmp_path: Path) -> None:
+def test_saved_network_loads_unchanged(tiny: Sam, tmp_path: Path) -> None:
     path = tmp_path / "new" / "ours.safetensors"
     save_sam(tiny, path, metadata={"licence": "BSD-3-Clause"})
     assert_same_network(load_sam(path), tiny)
@@ -413,7 +413,7 @@ def test_saved_network_comes_back(tiny: Sam, tmp_path: Path) -> None:
     assert os.listdir(path.parent) == ["ours.safetensors"]
 
 
-def test_half_precision_file_is_half_as_big(tiny: Sam, tiny_file: Path, tmp_path: Path) -> None:
+def test_half_precision_halves_the_file(tiny: Sam, tiny_file: Path, tmp_path: Path) -> None:
     save_sam(tiny, tmp_path / "half.safetensors", dtype=torch.float16)
     assert (tmp_path / "half.safetensors").stat().st_size < 0.51 * tiny_file.stat().st_size
     state = load_file(tmp_path / "half.safetensors")
@@ -445,7 +445,7 @@ def test_failed_save_leaves_the_old_file(tiny: Sam, tmp_path: Path, monkeypatch:
 
 
 @pytest.mark.parametrize("save", [save_sam, save_official])
-def test_unwritable_place_is_named(tiny: Sam, tmp_path: Path, save: Any) -> None:
+def test_unwritable_path_is_an_error(tiny: Sam, tmp_path: Path, save: Any) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(CheckpointError, match=r"cannot write .*file/a.pth"):
         save(tiny, tmp_path / "file" / "a.pth")
@@ -485,7 +485,7 @@ def test_sha256_is_that_of_the_file(tmp_path: Path) -> None:
     assert checkpoint_sha256(tmp_path / "a") == hashlib.sha256(b"abc" * 1_000_000).hexdigest()
 
 
-def test_fingerprint_survives_a_file_and_another_memory_layout(tiny: Sam, tiny_file: Path) -> None:
+def test_fingerprint_is_independent_of_file_and_memory_layout(tiny: Sam, tiny_file: Path) -> None:
     loaded = load_sam(tiny_file)
     assert weights_fingerprint(loaded) == weights_fingerprint(tiny)
     loaded.to(memory_format=torch.channels_last)  # type: ignore[call-overload]

@@ -150,13 +150,13 @@ class Stop:
         return self.done >= self.at_bytes
 
 
-def test_file_arrives_whole_under_its_name(server: Server, target: Path) -> None:
+def test_file_gets_its_name_when_complete(server: Server, target: Path) -> None:
     assert fetch(server.url, target, EXPECTED) == target
     assert target.read_bytes() == CONTENT
     assert left_over(target) == {"weights.pth"}
 
 
-def test_progress_goes_up_to_the_end(server: Server, target: Path) -> None:
+def test_progress_rises_to_the_total(server: Server, target: Path) -> None:
     watch = Stop(at_bytes=2 * len(CONTENT))
     fetch(server.url, target, EXPECTED, progress=watch.progress)
     assert watch.seen[0] == (0, len(CONTENT))
@@ -165,13 +165,13 @@ def test_progress_goes_up_to_the_end(server: Server, target: Path) -> None:
     assert len(watch.seen) > 3
 
 
-def test_file_that_is_there_is_not_asked_for(server: Server, target: Path) -> None:
+def test_existing_file_is_not_requested(server: Server, target: Path) -> None:
     fetch(server.url, target, EXPECTED)
     fetch(server.url, target, EXPECTED)
     assert len(server.asked) == 1
 
 
-def test_other_file_of_that_name_is_left_alone(server: Server, target: Path) -> None:
+def test_another_file_of_that_name_is_kept(server: Server, target: Path) -> None:
     target.parent.mkdir()
     target.write_bytes(b"mine")
     with pytest.raises(CheckpointError, match="delete it to download again"):
@@ -190,7 +190,7 @@ def test_dropped_connection_is_resumed_where_it_ended(server: Server, target: Pa
     assert server.asked[1]["If-Range"] == '"v1"'
 
 
-def test_attempts_that_bring_bytes_do_not_count(server: Server, target: Path) -> None:
+def test_attempts_that_transfer_bytes_reset_the_count(server: Server, target: Path) -> None:
     server.script = [Act(cut=50_000)] * 15
     fetch(server.url, target, EXPECTED, policy=FAST)
     assert target.read_bytes() == CONTENT
@@ -225,7 +225,7 @@ def wait_for_bytes(path: Path, count: int) -> None:
         time.sleep(0.01)
 
 
-def test_killed_process_costs_nothing_and_holds_nobody_up(server: Server, target: Path) -> None:
+def test_killed_process_loses_no_bytes_and_releases_its_lock(server: Server, target: Path) -> None:
     server.script = [Act(cut=300_000, stall_s=10)]
     with start_process(server, target) as process:
         wait_for_bytes(part(target), 300_000)
@@ -257,7 +257,7 @@ def test_two_threads_end_with_one_download(server: Server, target: Path) -> None
     assert target.read_bytes() == CONTENT
 
 
-def test_process_killed_before_the_last_step_needs_no_server(server: Server, target: Path) -> None:
+def test_process_killed_before_the_rename_needs_no_server(server: Server, target: Path) -> None:
     watch = Stop(at_bytes=len(CONTENT))
     with pytest.raises(DownloadCancelledError):
         fetch(server.url, target, EXPECTED, progress=watch.progress, cancelled=watch.cancelled)
@@ -282,7 +282,7 @@ def test_file_that_changed_meanwhile_is_not_mixed(server: Server, target: Path, 
     assert len(server.asked) == 2 if honest else 3
 
 
-def test_change_that_no_header_tells_is_found_by_the_hash(server: Server, target: Path) -> None:
+def test_change_without_a_header_is_detected_by_the_hash(server: Server, target: Path) -> None:
     server.script = [Act(content=bytes(len(CONTENT)), etag=None, cut=300_000)]
     server.usual = Act(etag=None)
     fetch(server.url, target, EXPECTED, policy=FAST)
@@ -324,7 +324,7 @@ def test_damaged_sidecar_starts_over(server: Server, target: Path, damage: str) 
     assert target.read_bytes() == CONTENT
 
 
-def test_wrong_bytes_are_thrown_away(server: Server, target: Path) -> None:
+def test_wrong_bytes_are_deleted(server: Server, target: Path) -> None:
     server.usual = Act(content=bytes(len(CONTENT)))
     with pytest.raises(DownloadError, match="another file than the published one: its sha256"):
         fetch(server.url, target, EXPECTED, policy=FAST)
@@ -348,7 +348,7 @@ def test_endless_answer_is_stopped(server: Server, target: Path) -> None:
     assert left_over(target) == set()
 
 
-def test_answer_that_always_stops_early_is_given_up(server: Server, target: Path) -> None:
+def test_answers_that_always_stop_early_are_an_error(server: Server, target: Path) -> None:
     server.usual = Act(ranges=False, cut=300_000)
     with pytest.raises(DownloadError, match="closed after 300000 of 1000000 bytes"):
         fetch(server.url, target, EXPECTED, policy=FAST)
@@ -357,7 +357,7 @@ def test_answer_that_always_stops_early_is_given_up(server: Server, target: Path
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 429, 408])
-def test_trouble_that_passes_is_waited_for(server: Server, target: Path, status: int) -> None:
+def test_temporary_errors_are_retried(server: Server, target: Path, status: int) -> None:
     server.script = [Act(status=status), Act(status=status)]
     fetch(server.url, target, EXPECTED, policy=FAST)
     assert len(server.asked) == 3
@@ -365,7 +365,7 @@ def test_trouble_that_passes_is_waited_for(server: Server, target: Path, status:
 
 
 @pytest.mark.parametrize("status", [404, 403, 410])
-def test_refusal_is_final_and_says_where_to_put_the_file(server: Server, target: Path, status: int) -> None:
+def test_refusal_is_final_and_names_the_path_of_the_file(server: Server, target: Path, status: int) -> None:
     server.usual = Act(status=status)
     with pytest.raises(DownloadError) as caught:
         fetch(server.url, target, EXPECTED, policy=FAST)
@@ -375,7 +375,7 @@ def test_refusal_is_final_and_says_where_to_put_the_file(server: Server, target:
     assert "\n" not in message
 
 
-def test_web_page_does_not_cost_what_was_there(server: Server, target: Path) -> None:
+def test_web_page_does_not_replace_transferred_bytes(server: Server, target: Path) -> None:
     server.script = [Act(cut=300_000), Act(mime="text/html; charset=utf-8", ranges=False)]
     with pytest.raises(DownloadError, match="web page"):
         fetch(server.url, target, EXPECTED, policy=FAST)
@@ -423,7 +423,7 @@ def test_address_with_a_bad_port_is_refused(target: Path) -> None:
         fetch("http://127.0.0.1:abc/x", target)
 
 
-def test_closed_port_is_told_at_once(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_closed_port_is_reported_at_once(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NO_PROXY", "*")
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}/weights.pth"
@@ -434,7 +434,7 @@ def test_closed_port_is_told_at_once(target: Path, monkeypatch: pytest.MonkeyPat
     assert "put it at that path" in str(caught.value)
 
 
-def test_machine_without_network_is_told_at_once(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_network_is_reported_at_once(target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def offline(*args: Any, **kwargs: Any) -> None:
         raise socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 
@@ -444,14 +444,16 @@ def test_machine_without_network_is_told_at_once(target: Path, monkeypatch: pyte
         fetch("https://example.org/weights.pth", target, policy=RetryPolicy(backoff_s=1000))
 
 
-def test_full_disk_is_found_before_it_is_full(server: Server, target: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_small_disk_is_detected_before_the_transfer(
+    server: Server, target: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(shutil, "disk_usage", lambda path: SimpleNamespace(free=999_999))
     with pytest.raises(DownloadError, match=r"no space left .*1000000 bytes needed, 999999 free.*NAPARI_SAM_CACHE"):
         fetch(server.url, target, EXPECTED, policy=FAST)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs Linux's /dev/full")
-def test_disk_that_gets_full_is_named(server: Server, target: Path) -> None:
+def test_disk_that_fills_up_is_an_error(server: Server, target: Path) -> None:
     target.parent.mkdir()
     part(target).symlink_to("/dev/full")
     with pytest.raises(DownloadError, match=r"no space left in .*new folder"):
@@ -463,7 +465,7 @@ def test_disk_that_gets_full_is_named(server: Server, target: Path) -> None:
     ("code", "message"),
     [(errno.EROFS, "is not writable"), (errno.EACCES, "is not writable"), (errno.EIO, "cannot be used")],
 )
-def test_folder_that_cannot_be_written_is_named(
+def test_read_only_folder_is_an_error(
     server: Server, target: Path, monkeypatch: pytest.MonkeyPatch, code: int, message: str
 ) -> None:
     def refuse(*args: Any, **kwargs: Any) -> None:
@@ -474,13 +476,13 @@ def test_folder_that_cannot_be_written_is_named(
         fetch(server.url, target, EXPECTED)
 
 
-def test_file_in_place_of_the_folder_is_named(server: Server, tmp_path: Path) -> None:
+def test_file_at_the_path_of_the_folder_is_an_error(server: Server, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(DownloadError, match=r"file cannot be used \(File exists\)"):
         fetch(server.url, tmp_path / "file" / "weights.pth", EXPECTED)
 
 
-def test_cancelled_download_goes_on_next_time(server: Server, target: Path) -> None:
+def test_cancelled_download_continues_later(server: Server, target: Path) -> None:
     watch = Stop(at_bytes=100_000)
     with pytest.raises(DownloadCancelledError, match="continues at byte"):
         fetch(server.url, target, EXPECTED, progress=watch.progress, cancelled=watch.cancelled)
@@ -509,7 +511,7 @@ def test_wait_for_another_process_can_be_cancelled(server: Server, target: Path)
     assert fetch(server.url, target, EXPECTED).read_bytes() == CONTENT
 
 
-def test_error_in_the_progress_callback_passes_and_frees_the_lock(server: Server, target: Path) -> None:
+def test_error_in_the_progress_callback_propagates_and_releases_the_lock(server: Server, target: Path) -> None:
     def fail(done: int, total: int | None) -> None:
         raise ZeroDivisionError
 
@@ -518,7 +520,7 @@ def test_error_in_the_progress_callback_passes_and_frees_the_lock(server: Server
     assert fetch(server.url, target, EXPECTED).read_bytes() == CONTENT
 
 
-def test_missing_xxhash_is_told_before_the_download(
+def test_missing_xxhash_is_reported_before_the_download(
     server: Server, target: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "xxhash", None)
@@ -535,7 +537,7 @@ def test_registered_model_goes_to_the_cache(server: Server, tmp_path: Path, monk
     assert len(server.asked) == 1
 
 
-def test_missing_packaged_model_says_reinstall(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_packaged_model_is_to_be_reinstalled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("src_models.checkpoints.registry.__file__", str(tmp_path / "checkpoints" / "registry.py"))
     with pytest.raises(CheckpointError, match=r"default.safetensors is missing.*reinstall"):
         fetch_model(model_info("default"))

@@ -154,7 +154,9 @@ def changed(state: State, change: str) -> Any:
         ("in a checkpoint", r"out_conv.weight is \(4, 64, 1, 1\)"),
     ],
 )
-def test_what_is_no_decoder_is_named(decoder_file: Path, tmp_path: Path, change: str, message: str) -> None:
+def test_other_states_are_refused_with_their_content(
+    decoder_file: Path, tmp_path: Path, change: str, message: str
+) -> None:
     path = tmp_path / "other.pt"
     torch.save(changed(torch.load(decoder_file, weights_only=True), change), path)
     with pytest.raises(CheckpointError, match=message) as caught:
@@ -183,7 +185,7 @@ class Bomb:
         return os.mkdir, (str(self.path),)
 
 
-def test_pickle_that_runs_code_is_refused_unrun(tmp_path: Path) -> None:
+def test_pickle_that_runs_code_is_refused_without_running_it(tmp_path: Path) -> None:
     path, trace = tmp_path / "evil.pt", tmp_path / "trace"
     torch.save({"model_state": SAM_STATE, "decoder_state": Bomb(trace)}, path)
     with pytest.raises(CheckpointError, match=r"evil.pt holds Python objects \(posix.mkdir\)"):
@@ -199,7 +201,7 @@ def test_missing_and_damaged_files_are_named(decoder_file: Path, tmp_path: Path)
         load_dense_decoder(tmp_path / "cut.pt")
 
 
-def test_unusable_device_is_named_before_anything_is_read() -> None:
+def test_unusable_device_is_reported_before_a_file_is_read() -> None:
     with pytest.raises(DeviceError, match="device 'cuda:99' cannot be used here"):
         load_dense_decoder("no such file.pt", device="cuda:99")
 

@@ -23,11 +23,11 @@ def file(tmp_path: Path) -> Path:
     return path
 
 
-def test_digest_is_that_of_the_whole_file(file: Path) -> None:
+def test_digest_covers_the_whole_file(file: Path) -> None:
     assert file_digest(file) == hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def test_file_that_is_as_expected_passes(file: Path) -> None:
+def test_expected_file_passes(file: Path) -> None:
     expected = Expected(2_560_000, hashlib.sha256(file.read_bytes()).hexdigest().upper())
     assert mismatch(file, expected) is None
 
@@ -42,7 +42,7 @@ def test_wrong_hash_is_named(file: Path) -> None:
         verify_file(file, Expected(sha256="0" * 64))
 
 
-def test_sha256_wins_over_xxh128(file: Path) -> None:
+def test_sha256_takes_precedence_over_xxh128(file: Path) -> None:
     good = hashlib.sha256(file.read_bytes()).hexdigest()
     assert mismatch(file, Expected(sha256=good, xxh128="0" * 32)) is None
 
@@ -56,17 +56,17 @@ def test_hashing_can_be_stopped(file: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["missing", "folder"])
-def test_unreadable_path_is_named(tmp_path: Path, name: str) -> None:
+def test_unreadable_path_is_an_error(tmp_path: Path, name: str) -> None:
     (tmp_path / "folder").mkdir()
     with pytest.raises(CheckpointError, match=f"cannot read .*{name}"):
         file_digest(tmp_path / name)
 
 
-def test_folder_is_no_file(tmp_path: Path) -> None:
+def test_folder_is_not_a_file(tmp_path: Path) -> None:
     assert mismatch(tmp_path, Expected()) == "it is not a file"
 
 
-def test_missing_xxhash_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_xxhash_names_the_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "xxhash", None)
     with pytest.raises(CheckpointError, match="pip install xxhash"):
         new_hasher("xxh128")

@@ -52,7 +52,7 @@ def test_no_two_models_share_a_file_a_hash_or_an_address() -> None:
 
 
 @pytest.mark.parametrize("size", ["vit_b", "vit_l", "vit_h"])
-def test_official_file_name_starts_its_own_hash_or_says_its_size(size: str) -> None:
+def test_official_file_has_its_published_name_and_size(size: str) -> None:
     info = model_info(size)
     assert info.filename.startswith(f"sam_{size}_")
     assert (info.url or "").endswith(info.filename)
@@ -66,7 +66,7 @@ def test_info_cannot_be_changed() -> None:
 
 
 @pytest.mark.parametrize(("typo", "meant"), [("vit-b-lm", "vit_b_lm"), ("ViT-B", "vit_b"), ("defualt", "default")])
-def test_unknown_name_gets_the_close_ones_and_the_list(typo: str, meant: str) -> None:
+def test_unknown_name_lists_similar_and_all_names(typo: str, meant: str) -> None:
     with pytest.raises(UnknownModelError) as caught:
         model_info(typo)
     message = str(caught.value)
@@ -77,7 +77,7 @@ def test_unknown_name_gets_the_close_ones_and_the_list(typo: str, meant: str) ->
     assert isinstance(caught.value, NapariSamError)
 
 
-def test_name_like_no_other_gets_the_list_only() -> None:
+def test_name_without_similar_ones_lists_all_names() -> None:
     with pytest.raises(UnknownModelError, match="unknown model 'qqqq'; choose one of default, vit_t"):
         model_info("qqqq")
 
