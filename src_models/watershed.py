@@ -213,7 +213,7 @@ def _in_box(labels: NDArray[np.int32], box: Sequence[float]) -> set[int]:
     if not counts[best]:
         return {0}
     rows, cols = (np.flatnonzero((labels == best).any(axis)) for axis in (1, 0))
-    own = (rows[0], cols[0], rows[-1] + 1, cols[-1] + 1)
-    both = max(0, min(own[2], y1) - max(own[0], y0)) * max(0, min(own[3], x1) - max(own[1], x0))
-    either = (own[2] - own[0]) * (own[3] - own[1]) + (y1 - y0) * (x1 - x0) - both
+    top, left, bottom, right = rows[0], cols[0], rows[-1] + 1, cols[-1] + 1
+    both = max(0, min(bottom, y1) - max(top, y0)) * max(0, min(right, x1) - max(left, x0))
+    either = (bottom - top) * (right - left) + (y1 - y0) * (x1 - x0) - both
     return {best} if both >= _BOX_IOU * either else {0}

@@ -244,7 +244,7 @@ class PointDecoder:
         return cast("TwoWayBlock", self.net.mask_decoder.transformer.layers[index])
 
     def _base(self) -> dict[int, Tensor]:
-        """Return the projected positions, which are the same for all prompts, by the place where they are added."""
+        """Return the projected positions, the same for all prompts, by the attention that adds them."""
         second = self._block(1)
         final = self.net.mask_decoder.transformer.final_attn_token_to_image
         layers = {1: second.cross_attn_token_to_image.k_proj, 2: second.cross_attn_image_to_token.q_proj}

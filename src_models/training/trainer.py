@@ -92,7 +92,7 @@ class Trainer:
         progress: Callable[[int, int, dict[str, float]], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> None:
-        """Train to the last step, saving as the configuration says.
+        """Train to the last step, and save at the configured steps.
 
         Parameters
         ----------

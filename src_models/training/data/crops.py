@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 _ROTATED = 0.25  # share of the crops rotated by an angle that is no multiple of 90 degrees
 _TRIES = 300
-_MIN_OBJECT_PX = 40  # visible pixels in the crop; nobody would click a smaller object
+_MIN_OBJECT_PX = 40  # visible pixels in the crop; smaller objects are unlikely to be clicked
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,7 @@ def find_images(root: Path, patterns: Sequence[str], without: Path | None = None
     """
     if not patterns:
         raise TrainingError("images is empty", parameter="images", remedy="name at least one folder of images")
-    found: set[Path] = set()
+    paths: set[Path] = set()
     for pattern in patterns:
         path = root / Path(pattern).expanduser()
         matches = [path] if path.exists() else [Path(name) for name in glob(str(path), recursive=True)]
@@ -74,8 +74,8 @@ def find_images(root: Path, patterns: Sequence[str], without: Path | None = None
         if not images:
             message = f"images has {pattern!r}, but {path} has no file of {', '.join(SUFFIXES)}"
             raise TrainingError(message, parameter="images", remedy="check the path")
-        found |= images
-    return sorted(found)
+        paths |= images
+    return sorted(paths)
 
 
 def read_planes(path: Path) -> list[NDArray[np.uint8]]:

@@ -1,4 +1,4 @@
-"""What is known of a mask, on masks small enough to count by hand."""
+"""Features of masks that are small enough to count by hand, and the quality head."""
 
 from __future__ import annotations
 
@@ -30,14 +30,14 @@ def _square(size, inside=20.0):
     return logits
 
 
-def test_masks_of_one_object_agree_as_their_overlap():
+def test_agreement_of_masks_is_their_overlap():
     known = _known([_square(2), _square(2), _square(4)])
     assert known["mean agreement"] == pytest.approx([(1 + 4 / 16) / 2, (1 + 4 / 16) / 2, 4 / 16])
     assert known["best agreement"] == pytest.approx([1, 1, 0.25])
     assert known["only mask"] == [0, 0, 0]
 
 
-def test_a_sure_mask_is_like_its_probabilities_and_an_unsure_one_is_not():
+def test_a_confident_mask_has_a_higher_soft_iou_than_an_uncertain_one():
     sure, unsure = _known([_square(2), _square(2, inside=0.5)])["soft IoU"]
     assert sure == pytest.approx(1, abs=1e-6)
     assert unsure == pytest.approx(1 / (1 + np.exp(-0.5)), abs=1e-6)  # four pixels of that probability over four
@@ -50,27 +50,27 @@ def test_clicks_inside_are_counted_at_the_logits_pitch():
     assert known["log points"] == pytest.approx([np.log(4)])
 
 
-def test_a_box_is_compared_with_the_masks_own():
+def test_a_box_is_compared_with_the_bounding_box_of_the_mask():
     known = _known([_square(2), _square(4)], [(0.0, 0.0, 2), (8.0, 4.0, 3)])  # the upper half: 4 x 2 cells
     assert known["agreement with the box"] == pytest.approx([4 / 8, 8 / 16])
     assert known["share of the box"] == pytest.approx([4 / 8, 2])
     assert known["box"] == [1, 1]
 
 
-def test_an_empty_mask_is_described_by_finite_numbers():
+def test_features_of_an_empty_mask_are_finite():
     known = _known([_square(0)], [(0.0, 0.0, 2), (8.0, 4.0, 3)])
     assert known["agreement with the box"] == [0]
     assert np.isfinite([v for values in known.values() for v in values]).all()
 
 
-def test_padding_says_nothing_of_a_mask():
+def test_padding_does_not_change_the_features():
     logits = _square(2)
     padded = logits.copy()
     padded[:, 3] = 20
     assert _known([logits], used=(4, 3)) == _known([padded], used=(4, 3))
 
 
-def test_a_mask_prompt_is_told_from_one_that_was_decoded():
+def test_a_drawn_mask_prompt_is_distinguished_from_a_decoded_one():
     drawn = torch.where(torch.tensor(_square(4) > 0), 8.0, -8.0)[None, None]
     known = _known([_square(2)], masks=drawn)
     assert known["agreement with the mask prompt"] == [0.25]

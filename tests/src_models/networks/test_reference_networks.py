@@ -122,7 +122,7 @@ def test_attention_in_rows_equals_the_full_matrix():
     torch.testing.assert_close(attention(x), attention.proj(want), atol=1e-5, rtol=1e-4)
 
 
-def test_tiny_vit_uses_the_biases_it_has_now():
+def test_tiny_vit_uses_changed_biases():
     attention = BiasedAttention(width=4, heads=1, window=2).eval()
     x = torch.randn(1, 4, 4)
     before = attention(x)
@@ -172,7 +172,7 @@ def test_many_images_in_one_batch_equal_one_at_a_time(heads):
     torch.testing.assert_close(together.logits[1:2], alone.logits, atol=1e-4, rtol=1e-4)
 
 
-def test_scores_are_known_before_any_upsampling(heads):
+def test_scores_do_not_need_upsampling(heads):
     encoder, decoder, embedding = heads
     coords, labels = pad_prompts([(torch.tensor([[20.0, 30.0]]), torch.tensor([1]))])
     prompt = encoder(coords, labels, shape=(16, 16))
@@ -196,7 +196,7 @@ def test_upscaling_by_products_equals_transposed_convolutions(heads):
         torch.testing.assert_close(decoder.upscale(state, slice(0, 1))[:, 0], want, atol=1e-4, rtol=1e-4)
 
 
-def test_a_mask_prompt_counts_only_where_it_is_given(heads):
+def test_a_mask_prompt_affects_only_its_object(heads):
     encoder, _, _ = heads
     coords, labels = torch.rand(2, 1, 2) * 128, torch.ones(2, 1, dtype=torch.long)
     masks = torch.randn(2, 1, 64, 64)
@@ -206,7 +206,7 @@ def test_a_mask_prompt_counts_only_where_it_is_given(heads):
     torch.testing.assert_close(both[1:], encoder(coords, labels, None, (16, 16)).dense[1:])
 
 
-def test_a_crop_sees_the_same_prompts_as_its_place_in_the_square(heads):
+def test_prompts_of_a_crop_equal_those_of_its_part_of_the_square(heads):
     encoder, _, _ = heads
     coords, labels = torch.tensor([[[70.0, 90.0]]]), torch.tensor([[1]])
     whole, crop = (

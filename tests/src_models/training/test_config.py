@@ -35,7 +35,7 @@ def test_an_unknown_configuration_key_is_refused(tmp_path):
         ("steps = ", "cannot be read as TOML"),
     ],
 )
-def test_bad_configurations_are_named(tmp_path, line, message):
+def test_invalid_settings_are_named(tmp_path, line, message):
     (tmp_path / "c.toml").write_text(line)
     with pytest.raises(TrainingError, match=message):
         TrainConfig.from_toml(tmp_path / "c.toml")
@@ -53,7 +53,7 @@ def test_every_setting_is_documented(kind):
     assert all(info.help for info in setting_infos(kind).values())
 
 
-def test_an_integer_may_stand_for_a_number(tmp_path):
+def test_an_integer_is_accepted_for_a_float(tmp_path):
     (tmp_path / "c.toml").write_text("pixel_weight = 20\nfreeze = ['image_encoder']")
     config = TrainConfig.from_toml(tmp_path / "c.toml")
     assert config.pixel_weight == 20

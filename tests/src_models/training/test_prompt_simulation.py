@@ -14,7 +14,7 @@ def test_the_first_click_is_deepest_even_at_the_border():
     assert deepest_point(region) == (2, 2)  # three pixels from the top, the left border and the right side
 
 
-def test_corrections_go_where_the_mask_is_wrong(rng):
+def test_corrections_are_in_the_error_region(rng):
     truth, mask = np.zeros((20, 20), bool), np.zeros((20, 20), bool)
     truth[5:15, 2:8] = True
     mask[5:15, 2:20] = True

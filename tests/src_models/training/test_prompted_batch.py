@@ -1,4 +1,4 @@
-"""Simulated users: what they are shown and what they answer, round by round."""
+"""Prompts of simulated users, round by round."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ def crop():
     return Crop(np.zeros((128, 128, 3), np.uint8), masks, masks[0].astype(np.int32))
 
 
-def test_later_rounds_give_clicks_and_logits(rng, crop):
+def test_later_rounds_add_clicks_and_mask_prompts(rng, crop):
     batch = PromptedBatch([crop], rng, 8, (0, 0))
     before = [len(p) for p in batch.points]
     batch.add_corrections(np.array([1, 3]), torch.full((2, 64, 64), -5.0))
@@ -48,7 +48,7 @@ def test_the_paper_has_eleven_rounds_two_of_them_without_a_click(rng, crop):
     assert len(seen) > 6  # the other one is anywhere among them
 
 
-def test_a_round_without_a_click_feeds_the_logits_only(rng, crop):
+def test_a_round_without_a_click_adds_only_the_mask_prompt(rng, crop):
     batch = PromptedBatch([crop], rng, 8, (0, 0), "paper")
     before = [list(p) for p in batch.points]
     batch.add_corrections(np.arange(4), torch.full((4, 64, 64), 30.0), click=False)
@@ -58,7 +58,7 @@ def test_a_round_without_a_click_feeds_the_logits_only(rng, crop):
     assert float(batch.logits.max()) == 16.0
 
 
-def test_prompts_lie_where_the_crop_lies_in_the_square(rng, crop):
+def test_prompts_move_with_the_position_of_the_crop(rng, crop):
     at = PromptedBatch([crop], np.random.default_rng(5), 8, (0, 0)).tokens()[0]
     moved = PromptedBatch([crop], np.random.default_rng(5), 8, (3, 7)).tokens()[0]
     real = (at != 0).any(-1)

@@ -1,4 +1,4 @@
-"""A run: it learns, is killed and goes on, and refuses what it cannot do without losing its checkpoint."""
+"""Training runs: they learn, resume after an interruption, and refuse invalid settings without losing a checkpoint."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def tiny(tmp_path, rng):
 
 
 def _stop_at(step):
-    """Ask a run to stop before its step of this number (from 0)."""
+    """Return a function that cancels a run before its step of this number (from 0)."""
     asked = iter(range(step + 1))
     return lambda: next(asked) == step
 
@@ -56,7 +56,7 @@ def _final(folder):
 
 
 @pytest.mark.parametrize("recipe", ["quick", "paper"])
-def test_a_killed_run_goes_on_to_the_same_result(tmp_path, tiny, recipe):
+def test_an_interrupted_run_resumes_to_the_same_result(tmp_path, tiny, recipe):
     """Also with stochastic crops, hypotheses and accumulated batches."""
     config = dataclasses.replace(tiny, recipe=recipe, steps=3 if recipe == "quick" else 2, hypotheses=0.5)
     if recipe == "quick":
@@ -86,7 +86,7 @@ def test_a_run_leaves_a_table_a_model_and_pictures(tmp_path, tiny):
 
 
 def test_a_run_learns_one_crop(tmp_path, tiny):
-    """Loss falls where it must, so gradients of all rounds reach the encoder."""
+    """The loss falls, so the gradients of all rounds reach the encoder."""
     config = dataclasses.replace(tiny, learning_rate=1e-3, warmup_steps=5, steps=100)
     trainer = Trainer(config, tmp_path, tmp_path / "run")
     crops = [trainer.sampler.draw(np.random.default_rng(0))]
@@ -99,7 +99,7 @@ def test_a_run_learns_one_crop(tmp_path, tiny):
 
 @pytest.mark.parametrize("recipe", ["quick", "paper"])
 def test_the_encoders_gradient_is_that_of_all_losses_at_once(tmp_path, tiny, recipe, monkeypatch):
-    """The embedding is cut off and differentiated once; that must be what one backward pass would give."""
+    """The embedding is detached and differentiated once, with the result of a single backward pass."""
     config = dataclasses.replace(tiny, recipe=recipe, dense_weight=0.7)
     trainer = Trainer(config, tmp_path, tmp_path / "run")
     crops = [trainer.sampler.draw(np.random.default_rng(0))]
@@ -143,7 +143,7 @@ _PARTS = ("image_encoder", "prompt_encoder", "mask_decoder", "dense_decoder")
 
 
 @pytest.mark.parametrize("frozen", [*((p,) for p in _PARTS), *(tuple(q for q in _PARTS if q != p) for p in _PARTS)])
-def test_what_is_frozen_stays(tmp_path, tiny, frozen):
+def test_frozen_parameters_stay_unchanged(tmp_path, tiny, frozen):
     config = dataclasses.replace(tiny, freeze=frozen, steps=1, weight_decay=0.1)
     trainer = Trainer(config, tmp_path, tmp_path / "run")
     before = {k: v.clone() for k, v in trainer.net.state_dict().items()}
@@ -153,7 +153,7 @@ def test_what_is_frozen_stays(tmp_path, tiny, frozen):
     assert moved == set(_PARTS) - set(frozen)
 
 
-def test_freezing_what_is_not_there_or_everything_is_refused(tmp_path, tiny):
+def test_freezing_unknown_parts_or_everything_is_refused(tmp_path, tiny):
     config = tiny
     with pytest.raises(TrainingError, match="image_encodr"):
         Trainer(dataclasses.replace(config, freeze=("image_encodr",)), tmp_path, tmp_path / "x")
@@ -176,7 +176,7 @@ def test_layer_decay_by_hand():
     assert by_name["image_encoder.patch_embed.seq.0.c.weight"] == (0.5**5, 0.1)
 
 
-def test_stochastic_depth_rises_linearly_and_only_where_there_is_some():
+def test_stochastic_depth_rises_linearly_and_needs_a_vit():
     net = starting_network(TrainConfig(kind="vit_b", start="", drop_path=0.4, dense_weight=0))
     rates = [block.drop_path.rate for block in net.image_encoder.blocks]
     assert rates == pytest.approx([0.4 * i / 11 for i in range(12)])
@@ -237,7 +237,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing(tmp_path, tiny):
     assert all(torch.equal(v, before[k]) for k, v in trainer.net.state_dict().items())
 
 
-def test_a_run_goes_on_with_the_lower_rate_that_the_error_asks_for(tmp_path, tiny):
+def test_a_run_resumes_with_a_lower_learning_rate(tmp_path, tiny):
     Trainer(tiny, tmp_path, tmp_path / "run").save()
     for rate in (tiny.backbone_rate, 1e-4):
         trainer = Trainer(dataclasses.replace(tiny, learning_rate=rate), tmp_path, tmp_path / "run")
@@ -298,7 +298,7 @@ def test_a_damaged_state_is_named(tmp_path, tiny):
         Trainer(tiny, tmp_path, tmp_path / "run").resume()
 
 
-def test_what_cannot_be_trained_is_refused_at_once(tmp_path, tiny):
+def test_settings_that_do_not_fit_are_refused_at_the_start(tmp_path, tiny):
     with pytest.raises(TrainingError, match="crop_px is 1024"):
         Trainer(dataclasses.replace(tiny, crop_px=1024), tmp_path, tmp_path / "run")
     with pytest.raises(TrainingError, match="there is no data"):
@@ -309,15 +309,15 @@ def test_what_cannot_be_trained_is_refused_at_once(tmp_path, tiny):
         Trainer(dataclasses.replace(tiny, folders=(FolderConfig("nowhere"),)), tmp_path, tmp_path / "run")
 
 
-def test_images_without_objects_are_left_out_with_a_reason(tmp_path, tiny):
+def test_images_without_objects_are_skipped_with_a_reason(tmp_path, tiny):
     tifffile.imwrite(tmp_path / "d" / "s1.labels.tif", np.zeros((96, 96), np.uint16))
     trainer = Trainer(tiny, tmp_path, tmp_path / "run")
     assert len(trainer.skipped) == 1
     assert trainer.skipped[0].startswith("d: s1")
 
 
-def test_steps_after_the_last_checkpoint_are_done_again(tmp_path, tiny):
-    """As after SIGKILL: nothing of them is left but rows of the table."""
+def test_steps_after_the_last_checkpoint_are_repeated(tmp_path, tiny):
+    """As after SIGKILL: only rows of the table remain of them."""
     config = dataclasses.replace(tiny, steps=3, save_every=1)
     trainer = Trainer(config, tmp_path, tmp_path / "cut")
     trainer.run(cancelled=_stop_at(2))
@@ -329,7 +329,7 @@ def test_steps_after_the_last_checkpoint_are_done_again(tmp_path, tiny):
 
 
 def test_stochastic_depth_is_the_same_after_resuming(tmp_path):
-    """Its noise comes from the step's number, not from how long the process has lived."""
+    """Its noise depends on the number of the step, not on the age of the process."""
     config = TrainConfig(kind="vit_b", start="", drop_path=0.4, dense_weight=0, steps=4)
     layer = starting_network(config).image_encoder.blocks[11].drop_path.train()
     draws = []

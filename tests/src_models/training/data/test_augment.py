@@ -17,7 +17,7 @@ def test_augmentation_and_synthesis_are_seeded():
     np.testing.assert_array_equal(augment(image, np.random.default_rng(1)), augment(image, np.random.default_rng(1)))
 
 
-def test_turning_keeps_image_and_labels_together(rng):
+def test_rotation_by_right_angles_keeps_image_and_labels_aligned(rng):
     labels = rng.integers(0, 9, (8, 8)).astype(np.int32)
     image = np.repeat(labels[..., None].astype(np.uint8), 3, 2)
     for _ in range(10):
@@ -25,7 +25,7 @@ def test_turning_keeps_image_and_labels_together(rng):
         np.testing.assert_array_equal(turned[..., 0], turned_labels)
 
 
-def test_turning_by_any_angle_keeps_image_and_labels_together(rng):
+def test_rotation_by_any_angle_keeps_image_and_labels_aligned(rng):
     labels = np.zeros((92, 92), np.int32)
     labels[20:60, 30:80] = 3
     image = np.repeat((labels > 0).astype(np.uint8)[..., None] * 255, 3, 2)

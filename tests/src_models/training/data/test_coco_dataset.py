@@ -59,7 +59,7 @@ class TestCoco:
         path = _write(tmp_path / annotations, _coco({1: written}, [(1, [SQUARE])]))
         assert [p.name for p in read_dataset(path).images] == ["x/a"]
 
-    def test_what_is_left_out(self, tmp_path):
+    def test_skipped_samples_have_a_reason(self, tmp_path):
         for name in "abcd":
             save_picture(tmp_path / f"{name}.png", random_image())
         content = _coco(

@@ -9,7 +9,7 @@ from src_models.training.data.crops import CropSampler
 from src_models.training.data.labelled_images import LabelledImage
 
 
-def test_crops_hold_objects_at_every_scale(rng):
+def test_crops_have_objects_at_every_scale(rng):
     labels = np.zeros((300, 400), np.int32)
     labels[100:130, 200:230] = 5
     pair = LabelledImage("p", np.repeat((labels > 0).astype(np.uint8)[..., None] * 200, 3, 2), labels)

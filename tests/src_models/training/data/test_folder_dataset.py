@@ -73,7 +73,7 @@ class TestFolder:
         np.testing.assert_array_equal(pair.labels, label_image())
         assert pair.image[1, 1].tolist() == [30, 240, 40]
 
-    def test_what_cellpose_leaves_is_no_image(self, tmp_path):
+    def test_other_files_of_cellpose_are_not_images(self, tmp_path):
         save_picture(tmp_path / "a.tif", random_image())
         save_picture(tmp_path / "a_masks.tif", label_image())
         save_picture(tmp_path / "a_flows.tif", random_image())
@@ -81,7 +81,7 @@ class TestFolder:
         (tmp_path / "._a.tif").write_bytes(b"macOS")
         assert read_dataset(tmp_path).skipped == ()
 
-    def test_what_is_left_out(self, tmp_path):
+    def test_skipped_samples_have_a_reason(self, tmp_path):
         for name in "abc":
             save_picture(tmp_path / f"{name}.tif", random_image())
         save_picture(tmp_path / "a_masks.tif", label_image())

@@ -18,7 +18,7 @@ def test_images_are_found_in_folders_and_by_pattern(folder):
     assert len(find_images(folder / "elsewhere", [str(folder / "pictures")])) == 4
 
 
-def test_places_without_images_are_named(folder):
+def test_patterns_without_images_are_named(folder):
     with pytest.raises(TrainingError, match="nowhere"):
         find_images(folder, ["pictures", "nowhere"])
     with pytest.raises(TrainingError, match=r"notes\.txt"):
@@ -27,7 +27,7 @@ def test_places_without_images_are_named(folder):
         find_images(folder, [])
 
 
-def test_crops_do_not_depend_on_what_was_read_before(folder):
+def test_crops_do_not_depend_on_earlier_reads(folder):
     paths = find_images(folder, ["pictures"])
     warm, cold = UnlabelledImages(paths), UnlabelledImages(paths)
     for seed in range(8):
@@ -37,7 +37,7 @@ def test_crops_do_not_depend_on_what_was_read_before(folder):
         np.testing.assert_array_equal(*crops)
 
 
-def test_memory_holds_what_fits(folder, rng):
+def test_the_cache_stays_within_its_limit(folder, rng):
     one = 96 * 96 * 3
     images = UnlabelledImages(find_images(folder, ["pictures"]), cache_bytes=2 * one)
     sizes = set()
@@ -82,13 +82,13 @@ def test_missing_values_become_the_smallest(tmp_path):
         (np.full((20, 20), np.nan, np.float32), "no finite"),
     ],
 )
-def test_what_is_no_picture_is_refused(array, reason, tmp_path):
+def test_arrays_that_are_not_images_are_refused(array, reason, tmp_path):
     tifffile.imwrite(tmp_path / "x.tif", array)
     with pytest.raises(TrainingError, match=reason):
         read_planes(tmp_path / "x.tif")
 
 
-def test_a_huge_image_is_refused_unread(tmp_path, monkeypatch):
+def test_a_huge_image_is_refused_before_it_is_read(tmp_path, monkeypatch):
     monkeypatch.setattr("src_models.training.data.unlabelled._MAX_BYTES", 1000)
     tifffile.imwrite(tmp_path / "x.tif", np.zeros((40, 40), np.uint8))
     with pytest.raises(TrainingError, match="smaller files"):
@@ -111,7 +111,7 @@ def test_small_images_are_enlarged_to_fill_the_crop(shape, rng):
         assert (random_crop(image, 96, rng) == 200).all()
 
 
-def test_label_images_and_the_runs_own_pictures_are_no_data(tmp_path):
+def test_label_images_and_pictures_of_the_run_are_not_data(tmp_path):
     for name in ("a.png", "a_masks.png", "labels/a.png", "runs/mae/pictures/000500.png", "b.labels.tif"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         Image.new("L", (32, 32)).save(tmp_path / name)

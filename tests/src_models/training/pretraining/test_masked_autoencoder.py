@@ -34,7 +34,7 @@ def test_each_image_hides_exactly_the_share(shape, ratio, hidden, rng):
     assert masks.flatten(1).sum(1).tolist() == [hidden] * 50
 
 
-def test_all_places_are_hidden_equally_often(rng):
+def test_all_positions_are_hidden_equally_often(rng):
     share = draw_masks(4000, (4, 4), 0.75, rng).float().mean(0)
     assert (share - 0.75).abs().max() < 0.03
 
@@ -63,14 +63,14 @@ def test_noise_of_one_grey_value_is_the_lesser_part_of_its_patch():
     assert float(patches.abs().max()) == pytest.approx(1 / math.sqrt(5), rel=1e-3)
 
 
-def test_visible_patches_cost_nothing(rng):
+def test_visible_patches_have_no_loss(rng):
     images, mask = random_images(rng), draw_masks(2, (4, 4), 0.75, rng)
     predicted = random_images(rng)
     changed = torch.where(to_pixels(mask, 16), predicted, 100.0)
     assert masked_loss(predicted, images, mask) == masked_loss(changed, images, mask)
 
 
-def test_a_perfect_guess_costs_nothing_and_shows_the_image(rng):
+def test_a_perfect_prediction_has_no_loss_and_shows_the_image(rng):
     images, mask = random_images(rng), draw_masks(2, (4, 4), 0.75, rng)
     wanted, _, _ = normalised_patches(images, 16)
     perfect = torch.nn.functional.pixel_shuffle(wanted, 16)
@@ -95,7 +95,7 @@ def _reference(encoder, images, mask):
     return x
 
 
-def test_only_visible_tokens_give_what_masked_attention_gives(small, rng):
+def test_visible_tokens_give_the_result_of_masked_attention(small, rng):
     encoder = small.image_encoder
     torch.nn.init.normal_(encoder.pos_embed)
     pretext = MaskedViT(encoder, 32, 1, 2)
@@ -106,7 +106,7 @@ def test_only_visible_tokens_give_what_masked_attention_gives(small, rng):
     torch.testing.assert_close(got, want, atol=1e-5, rtol=1e-4)
 
 
-def test_with_everything_visible_it_is_the_encoder_itself(rng):
+def test_with_all_tokens_visible_the_result_is_that_of_the_encoder(rng):
     encoder = ImageEncoderViT(dataclasses.replace(SMALL, global_blocks=(0, 1), img_size=64)).eval()
     torch.nn.init.normal_(encoder.pos_embed)
     encoder.neck = torch.nn.Identity()
@@ -133,7 +133,7 @@ def test_positions_are_sines_and_cosines_of_y_and_x():
 
 @pytest.mark.parametrize("patch_px", [16, 32])
 @pytest.mark.parametrize("cells", [False, True])
-def test_hidden_pixels_change_nothing_and_visible_ones_do(small, cells, patch_px, rng):
+def test_only_visible_pixels_change_the_prediction(small, cells, patch_px, rng):
     encoder = small.image_encoder
     pretext = (MaskedCells(encoder, 16) if cells else MaskedViT(encoder, 32, 1, 2)).eval()
     images, mask = random_images(rng), draw_masks(2, (64 // patch_px,) * 2, 0.75, rng)
@@ -145,7 +145,7 @@ def test_hidden_pixels_change_nothing_and_visible_ones_do(small, cells, patch_px
         assert not torch.allclose(first, pretext(torch.where(hidden, images, 7.0), mask), atol=1e-4)
 
 
-def test_a_guess_stands_where_its_pixels_are(rng):
+def test_predictions_are_at_the_position_of_their_pixels(rng):
     """A decoder that hands its tokens through shows each visible patch at its own place."""
     encoder = ImageEncoderViT(dataclasses.replace(SMALL, depth=0))
     pretext = MaskedViT(encoder, 32, 1, 2)

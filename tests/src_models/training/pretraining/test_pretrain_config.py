@@ -32,7 +32,7 @@ def test_a_configuration_is_read_from_toml(tmp_path):
         ("steps = ", "TOML"),
     ],
 )
-def test_values_that_mean_nothing_are_refused_by_name(text, message, tmp_path):
+def test_invalid_settings_are_refused_by_name(text, message, tmp_path):
     (tmp_path / "c.toml").write_text(text)
     with pytest.raises(TrainingError, match=message):
         PretrainConfig.from_toml(tmp_path / "c.toml")

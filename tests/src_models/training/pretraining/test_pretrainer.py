@@ -98,7 +98,7 @@ def _assert_equal(run, other):
 
 
 @pytest.mark.parametrize(("kind", "steps"), [("small", 6), ("default", 2)])
-def test_a_run_that_is_cut_gives_what_a_whole_one_gives(kind, steps, small, folder, monkeypatch):
+def test_an_interrupted_run_equals_an_uninterrupted_one(kind, steps, small, folder, monkeypatch):
     monkeypatch.setattr("src_models.training.pretraining.pretrainer._CALIBRATION_CROPS", 4)
     config, half, done = pretrain_config(kind, steps=steps), steps // 2, []
     pretrain(config, folder, folder / "whole")
@@ -123,7 +123,7 @@ def test_the_seed_alone_decides(small, folder):
         _assert_equal(folder / "one", folder / "three")
 
 
-def test_steps_after_the_last_checkpoint_are_done_again(small, folder):
+def test_steps_after_the_last_checkpoint_are_repeated(small, folder):
     config = pretrain_config("small", steps=40, save_every=15, batch=1)
     with pytest.raises(KeyboardInterrupt):
         pretrain(config, folder, folder / "run", progress=_stop_at(22))
@@ -143,7 +143,7 @@ def _stop_at(last):
     return progress
 
 
-def test_a_finished_run_is_left_alone(small, folder):
+def test_a_finished_run_is_not_changed(small, folder):
     config = pretrain_config("small", steps=1)
     pretrain(config, folder, folder / "run")
     result = pretrain(config, folder, folder / "run")
@@ -151,7 +151,7 @@ def test_a_finished_run_is_left_alone(small, folder):
     assert math.isnan(result.loss)
 
 
-def test_the_product_is_a_network_to_start_training_from(folder):
+def test_training_can_start_from_the_result(folder):
     config = pretrain_config("default", steps=1, seed=5)
     result = pretrain(config, folder, folder / "run")
     state = torch.load(folder / "run" / "state.pt", weights_only=True)["net"]
@@ -166,7 +166,7 @@ def test_the_product_is_a_network_to_start_training_from(folder):
     assert load_sam(result.model).kind == "default"
 
 
-def test_pictures_show_original_visible_and_guess(small, folder):
+def test_pictures_show_original_visible_part_and_reconstruction(small, folder):
     config = pretrain_config("small", steps=3, picture_every=2, batch=2)
     pretrain(config, folder, folder / "run")
     names = sorted(path.name for path in (folder / "run" / "pictures").iterdir())
@@ -210,7 +210,7 @@ def test_a_loss_that_is_not_finite_keeps_the_checkpoint(small, folder):
     assert kept == [(folder / "run" / name).read_bytes() for name in ("model.safetensors", "state.pt")]
 
 
-def test_another_run_or_a_damaged_one_is_not_resumed(small, folder):
+def test_a_different_or_damaged_run_is_not_resumed(small, folder):
     config = pretrain_config("small", steps=1)
     pretrain(config, folder, folder / "run")
     with pytest.raises(TrainingError, match=r"with mask_ratio 0\.75, but mask_ratio is 0\.5"):

@@ -1,0 +1,49 @@
+"""Picture files: decoded, limited in size, and converted to RGB of 8 bits."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from src_models.model_errors import TrainingError
+from src_models.training.data import picture_files
+from src_models.training.data.picture_files import check_size, chosen_channels, image_to_rgb, read_picture, to_rgb8
+
+
+def test_a_palette_gives_colours_or_indices(tmp_path):
+    image = Image.new("P", (3, 2), 1)
+    image.putpalette([0, 0, 0, 10, 20, 30])
+    image.save(tmp_path / "a.png")
+    assert read_picture(tmp_path / "a.png")[0, 0, :3].tolist() == [10, 20, 30]
+    assert read_picture(tmp_path / "a.png", indices=True).tolist() == [[1, 1, 1], [1, 1, 1]]
+
+
+@pytest.mark.parametrize(("size", "values"), [((20, 20), 0), ((5, 5), 500)])
+def test_sizes_above_the_limit_are_refused(monkeypatch, tmp_path, size, values):
+    monkeypatch.setattr(picture_files, "_MAX_PX", 100)
+    with pytest.raises(TrainingError, match="are more than") as caught:
+        check_size(tmp_path / "a.tif", *size, values)
+    assert caught.value.remedy == "tile it"
+
+
+@pytest.mark.parametrize(("count", "chosen"), [(1, (0,)), (2, (0,)), (3, (0, 1, 2)), (5, (0, 1, 2))])
+def test_the_first_three_channels_or_the_first_are_the_default(count, chosen):
+    assert chosen_channels(None, count, "a.tif") == chosen
+
+
+def test_a_missing_channel_is_named_with_the_setting():
+    with pytest.raises(TrainingError, match=r"channels is \(4,\), but a\.tif has 2 channels") as caught:
+        chosen_channels((4,), 2, "a.tif")
+    assert caught.value.parameter == "channels"
+
+
+@pytest.mark.parametrize("dtype", [np.complex64, "U3", object])
+def test_values_that_are_not_numbers_are_refused(dtype):
+    with pytest.raises(TrainingError, match="is not that of an image"):
+        image_to_rgb(np.zeros((2, 2), dtype), None, "a.tif")
+
+
+def test_images_of_eight_bits_keep_their_values(rng):
+    image = rng.integers(0, 255, (4, 5, 3)).astype(np.uint8)
+    np.testing.assert_array_equal(to_rgb8(image), image)
