@@ -1,1 +1,1 @@
-"""Between napari's layers and the engine's records; no Qt."""
+"""napari layers for images, prompts and labels; no Qt."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Labels
@@ -44,7 +44,7 @@ class EditLayer:
         Index of the current plane along the leading axes.
     """
 
-    def __init__(self, store: LabelStore, image: ImageLayer, **keywords: Any) -> None:
+    def __init__(self, store: LabelStore, image: ImageLayer, **keywords: object) -> None:
         shape = store.shape
         self._store, self._image = store, image
         self.whole = int(np.prod(shape, dtype=np.int64)) <= EDIT_PX**2
@@ -91,7 +91,7 @@ class EditLayer:
         if part.is_empty or (not self.whole and plane != self.plane):
             return
         leading = plane if self.whole else (0,) * len(plane)
-        index: tuple[Any, ...] = (*leading, *part.shift(-self.region.y0, -self.region.x0).slices)
+        index: tuple[int | slice, ...] = (*leading, *part.shift(-self.region.y0, -self.region.x0).slices)
         values: NDArray[np.uint32] = self._store.read(part, plane=plane)
         drawn = self.layer.data[index] != self._snapshot[index]
         self.layer.data[index] = np.where(drawn, self.layer.data[index], values)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -44,7 +44,7 @@ def current_plane(viewer: ViewerModel, image: ImageLayer) -> tuple[int, ...]:
     return tuple(int(np.clip(round(point[axis]), 0, size - 1)) for axis, size in enumerate(leading))
 
 
-def placement(image: ImageLayer) -> dict[str, Any]:
+def placement(image: ImageLayer) -> dict[str, object]:
     """Return the transform keywords that put a new layer exactly on an image layer."""
     return {
         "scale": image.scale,

@@ -1,11 +1,11 @@
-"""Open large images in napari: multiscale, lazy, with pixel size and place on the ground."""
+"""The reader of large images for napari: multiscale and lazy, with pixel size and georeference."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,31 +19,35 @@ from napari_sam.io.images.open_image import completed, open_image
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from types import EllipsisType
 
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
     from napari_sam.io.images.lazy_image import Image
 
-    LayerData = tuple[Any, dict[str, Any], str]
+    AxisIndex = int | np.integer | slice
+    Index = AxisIndex | EllipsisType | tuple[AxisIndex | EllipsisType, ...]
+    LayerData = tuple["ShownLevel | list[ShownLevel]", dict[str, object], str]
 
 _LARGE_PX = 1 << 26
-_SHOWN_EXACT_PX = 1 << 25  # the viewer waits for what it shows
+_SHOWN_EXACT_PX = 1 << 25  # limit of exact averages, for which the viewer has to wait
 _COLOURS = ("red", "green", "blue", "cyan", "magenta", "yellow")
+_SHOWN_CHANNELS = 3
 
 
-def get_reader(path: str | Sequence[str]) -> Callable[[Any], list[LayerData]] | None:
-    """Offer to read a path, as npe2 asks.
+def get_reader(path: str | Sequence[str]) -> Callable[[str], list[LayerData]] | None:
+    """Return a function that reads a path, as npe2 expects it.
 
     Parameters
     ----------
     path : str or sequence of str
-        OME-Zarr or zarr folder; TIFF with scale levels, a place on the ground, or of more than 64 megapixels. All
-        else is left to napari's own readers.
+        OME-Zarr or zarr folder, or TIFF with scale levels, with a georeference, or of more than 64 megapixels.
+        Everything else is left to napari's own readers.
 
     Returns
     -------
     callable or None
-        Gives layer data of a path.
+        Returns the layer data of a path; None for images that napari reads itself.
     """
     if not isinstance(path, str | Path):
         return None
@@ -51,22 +55,22 @@ def get_reader(path: str | Sequence[str]) -> Callable[[Any], list[LayerData]] | 
 
 
 def read_layers(path: str) -> list[LayerData]:
-    """Layers of an image: one in colour, or one per channel.
+    """Read the layers of an image: one for a colour image, otherwise one per channel.
 
     Parameters
     ----------
     path : str
-        Whatever `open_image` opens.
+        Path or URL that `open_image` accepts.
 
     Returns
     -------
     list of (list of ShownLevel, dict, "image")
-        The keywords have scale, contrast limits, and as ``metadata`` the source, CRS and affine.
+        The keywords hold scale and contrast limits; their ``metadata`` hold source, CRS and affine transform.
 
     Raises
     ------
     ImageError
-        If it cannot be opened.
+        If the image cannot be opened.
     """
     image = open_image(path)
     count, name = image.channel_count, Path(path.rstrip("/")).name.split(".")[0] or "image"
@@ -76,27 +80,28 @@ def read_layers(path: str) -> list[LayerData]:
         return [_layer(image, rgb=False, name=name)]
     layers = []
     for channel in range(count):
-        own = completed(image.with_plane(image.plane, (channel,)))
+        single = completed(image.with_plane(image.plane, (channel,)))
         label = image.channel_names[channel] if image.channel_names else f"channel {channel}"
-        data, keywords, kind = _layer(own, rgb=False, name=f"{name} {label}")
-        keywords |= {"colormap": _COLOURS[channel % len(_COLOURS)], "blending": "additive", "visible": channel < 3}
+        data, keywords, kind = _layer(single, rgb=False, name=f"{name} {label}")
+        colour = _COLOURS[channel % len(_COLOURS)]
+        keywords |= {"colormap": colour, "blending": "additive", "visible": channel < _SHOWN_CHANNELS}
         layers.append((data, keywords, kind))
     return layers
 
 
 def _is_ours(path: str) -> bool:
-    """Whether we read it better than napari's own plugins; looks at names and headers only."""
+    """Whether this reader suits a path better than napari's own; looks at names and headers only."""
     lowered = path.lower().rstrip("/")
     if is_url(path):
         return lowered.endswith(".zarr") and is_image_folder(path)
-    place = Path(path)
-    if place.is_dir():
+    location = Path(path)
+    if location.is_dir():
         known = ("zarr.json", ".zattrs", ".zarray", ".zgroup")
-        return any((place / name).exists() for name in known) and is_image_folder(path)
-    if not lowered.endswith(TIFF_SUFFIXES) or not place.is_file():
+        return any((location / name).exists() for name in known) and is_image_folder(path)
+    if not lowered.endswith(TIFF_SUFFIXES) or not location.is_file():
         return False
     try:
-        image = open_tiff(place)
+        image = open_tiff(location)
     except (ImageError, OSError):
         return False
     h, w = image.shape
@@ -105,13 +110,13 @@ def _is_ours(path: str) -> bool:
 
 def _layer(image: Image, *, rgb: bool, name: str) -> LayerData:
     shown = replace(image, exact_px=_SHOWN_EXACT_PX)
-    data = [ShownLevel(shown, level, rgb=rgb) for level in range(len(shown.levels))]
-    lead = data[0].ndim - (3 if rgb else 2)
-    keywords: dict[str, Any] = {
+    levels = [ShownLevel(shown, level, rgb=rgb) for level in range(len(shown.levels))]
+    leading = levels[0].ndim - (3 if rgb else 2)
+    keywords: dict[str, object] = {
         "name": name,
         "rgb": rgb,
-        "multiscale": len(data) > 1,
-        "scale": (1.0,) * lead + image.scale,
+        "multiscale": len(levels) > 1,
+        "scale": (1.0,) * leading + image.scale,
         "metadata": {
             "napari_sam": {"source": image.uri},
             "geo": {"crs": image.crs, "transform": image.transform},
@@ -119,37 +124,37 @@ def _layer(image: Image, *, rgb: bool, name: str) -> LayerData:
         },
     }
     if not rgb:
-        keywords["contrast_limits"] = _limits(image)
-    return data if len(data) > 1 else data[0], keywords, "image"
+        keywords["contrast_limits"] = _contrast_limits(image)
+    return levels if len(levels) > 1 else levels[0], keywords, "image"
 
 
-def _limits(image: Image) -> tuple[float, float]:
-    """What is shown as black and white; napari would read a whole level to find out."""
-    found = decide(image)
-    low, high = (found.low[0], found.high[0]) if found.low else (0.0, 255.0)
+def _contrast_limits(image: Image) -> tuple[float, float]:
+    """Return the values shown as black and white; napari would read a whole level to determine them."""
+    normalisation = decide(image)
+    low, high = (normalisation.low[0], normalisation.high[0]) if normalisation.low else (0.0, 255.0)
     return (low, high) if low < high else (low, low + 1.0)
 
 
 class ShownLevel:
-    """One scale level of an image as napari slices it: reads what is shown, and nothing else.
+    """A scale level of an image as an array for napari, of which only the indexed part is read.
 
     Parameters
     ----------
     image : Image
-        Opened; `image_from_layer` finds it here again.
+        The opened image, which `image_from_layer` finds here again.
     level : int
         Scale level.
     rgb : bool
-        Whether the channels are a last axis; else the one channel has no axis.
+        Whether the channels are the last axis; otherwise there is one channel, without an axis.
     """
 
     def __init__(self, image: Image, level: int, *, rgb: bool) -> None:
         self.image, self._level, self._rgb = image, level, rgb
         axes = image.array_axes
-        self._lead = tuple(
+        self._leading = tuple(
             int(n) for n, a in zip(image.arrays[0].shape, axes, strict=True) if a not in SPATIAL + CHANNEL_NAMES
         )
-        self.shape: tuple[int, ...] = (*self._lead, *image.levels[level], *((image.channels,) if rgb else ()))
+        self.shape: tuple[int, ...] = (*self._leading, *image.levels[level], *((image.channels,) if rgb else ()))
         self.dtype = image.dtype
         self._planes: dict[tuple[int, ...], Image] = {image.plane: image}
 
@@ -169,23 +174,23 @@ class ShownLevel:
     def __len__(self) -> int:
         return self.shape[0]
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[np.generic]:
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[np.generic]:
         return np.asarray(self[...], dtype=dtype)
 
-    def __getitem__(self, index: Any) -> NDArray[np.generic]:
+    def __getitem__(self, index: Index) -> NDArray[np.generic]:
         full = _full_index(index, self.ndim)
-        n = len(self._lead)
-        places = [range(size)[_as_slice(i, size)] for i, size in zip(full[:n], self._lead, strict=True)]
+        n = len(self._leading)
+        planes = [range(size)[_as_slice(i, size)] for i, size in zip(full[:n], self._leading, strict=True)]
         rows, cols = (
             range(size)[_as_slice(i, size)] for i, size in zip(full[n : n + 2], self.shape[n : n + 2], strict=True)
         )
-        planes = [self._read(place, rows, cols) for place in product(*places)]
+        blocks = [self._read(plane, rows, cols) for plane in product(*planes)]
         tail = (len(rows), len(cols), *self.shape[n + 2 :])
-        block = np.stack(planes) if planes else np.empty((0, *tail), self.dtype)
-        block = block.reshape([len(p) for p in places] + list(tail))
+        block = np.stack(blocks) if blocks else np.empty((0, *tail), self.dtype)
+        block = block.reshape([len(p) for p in planes] + list(tail))
         kept = tuple(slice(None) if isinstance(i, slice) else 0 for i in full[: n + 2])
-        found: NDArray[np.generic] = block[kept + ((full[-1],) if self._rgb else ())]
-        return found
+        values: NDArray[np.generic] = block[kept + ((full[-1],) if self._rgb else ())]
+        return values
 
     def _read(self, plane: tuple[int, ...], rows: range, cols: range) -> NDArray[np.generic]:
         if not (len(rows) and len(cols)):
@@ -200,22 +205,23 @@ class ShownLevel:
         return block if self._rgb else block[..., 0]
 
 
-def _full_index(index: Any, ndim: int) -> tuple[Any, ...]:
-    """An index with one entry per axis."""
+def _full_index(index: Index, ndim: int) -> tuple[AxisIndex, ...]:
+    """Return an index with one entry per axis."""
     given = index if isinstance(index, tuple) else (index,)
-    at = next((i for i, entry in enumerate(given) if entry is Ellipsis), len(given))
-    rest = given[at + 1 :]
-    missing = ndim - at - len(rest)
+    position = next((i for i, entry in enumerate(given) if entry is Ellipsis), len(given))
+    before = [entry for entry in given[:position] if entry is not Ellipsis]
+    after = [entry for entry in given[position + 1 :] if entry is not Ellipsis]
+    missing = ndim - len(before) - len(after)
     if missing < 0:
-        raise IndexError(f"{len(given)} indices for {ndim} axes")
-    return (*given[:at], *(slice(None),) * missing, *rest)
+        raise IndexError(f"{len(before) + len(after)} indices for {ndim} axes")
+    return (*before, *(slice(None),) * missing, *after)
 
 
-def _as_slice(index: Any, size: int) -> slice:
+def _as_slice(index: AxisIndex, size: int) -> slice:
     if isinstance(index, slice):
         return index
-    at = int(index)
-    if not -size <= at < size:
-        raise IndexError(f"index {at} of an axis of {size}")
-    at %= size
-    return slice(at, at + 1)
+    position = int(index)
+    if not -size <= position < size:
+        raise IndexError(f"index {position} is out of bounds for an axis of {size}")
+    position %= size
+    return slice(position, position + 1)

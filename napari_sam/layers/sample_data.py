@@ -1,8 +1,8 @@
-"""Sample data for napari's File menu."""
+"""Sample images for napari's File menu."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_sam import samples
 
@@ -11,6 +11,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def nuclei() -> list[tuple[NDArray[np.uint8], dict[str, Any], str]]:
-    """Layer data of the nuclei image, as npe2 expects it."""
+def nuclei() -> list[tuple[NDArray[np.uint8], dict[str, object], str]]:
+    """Return the layer data of the nuclei image, as npe2 expects it."""
     return [(samples.nuclei(), {"name": "nuclei", "contrast_limits": (0, 160)}, "image")]

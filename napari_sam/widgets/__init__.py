@@ -1,1 +1,1 @@
-"""The dock widget: signals in, workers out, no numerics."""
+"""The docks in napari: Qt widgets and their controllers, without numerics."""

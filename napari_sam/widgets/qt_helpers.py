@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QSignalBlocker, Qt, QTimer
 from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
@@ -31,7 +31,7 @@ def primary_button(text: str, tip: str) -> QPushButton:
     return made
 
 
-def combo_box(tip: str, choices: Iterable[tuple[str, Any]] = ()) -> QComboBox:
+def combo_box(tip: str, choices: Iterable[tuple[str, object]] = ()) -> QComboBox:
     """Make a combo box of (text, value) choices that does not widen the dock."""
     made = QComboBox()
     made.setToolTip(tip)
@@ -64,7 +64,7 @@ def row(widgets: Sequence[QWidget], stretch: int | None = None) -> QHBoxLayout:
     return layout
 
 
-def refill(combo: QComboBox, items: Sequence[tuple[str, Any]]) -> None:
+def refill(combo: QComboBox, items: Sequence[tuple[str, object]]) -> None:
     """Replace the items of a combo box, and keep the selection if it is among the new items."""
     selected = combo.currentData()
     with QSignalBlocker(combo):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from qtpy.QtWidgets import QApplication
@@ -11,6 +11,7 @@ from napari_sam.engine.geometry import Box
 
 if TYPE_CHECKING:
     import napari
+    from napari.components import Camera
     from napari.layers import Image as ImageLayer
 
 _VIEW_PER_OBJECT = 3.0  # the view is this many times as high or wide as the object
@@ -32,7 +33,7 @@ def cursor_position(viewer: napari.Viewer, image: ImageLayer) -> tuple[float, fl
     return float(y), float(x)
 
 
-def camera(viewer: napari.Viewer) -> Any:
+def camera(viewer: napari.Viewer) -> Camera:
     """Return the 2-D camera, which napari 0.9 moved."""
     return viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera
 
