@@ -83,6 +83,7 @@ class SettingsForm(QWidget, Generic[T]):
     ) -> None:
         super().__init__()
         self._initial = initial
+        self._fold: Fold | None = None
         infos, types = setting_infos(type(initial)), field_types(type(initial))
         shown = [n for n in infos if _is_editable(types[n][0])] if names is None else list(names)
         self._fields: dict[str, _Field | _Section] = {}
@@ -153,6 +154,8 @@ class SettingsForm(QWidget, Generic[T]):
         label.setText(error.worded(self._word))
         label.setStyleSheet(_ERROR_STYLE)
         label.show()
+        if self._fold is not None and self._fold.isAncestorOf(label):
+            self._fold.header.setChecked(True)
         return True
 
     def _word(self, argument: str) -> str:
@@ -177,7 +180,8 @@ class SettingsForm(QWidget, Generic[T]):
             below = QFormLayout(content)
             below.setContentsMargins(0, 0, 0, 0)
             self._add_rows(below, advanced)
-            layout.addRow(Fold(_MORE, content))
+            self._fold = Fold(_MORE, content)
+            layout.addRow(self._fold)
         self._clear_errors()
 
     def _add_rows(self, layout: QFormLayout, names: list[str]) -> None:

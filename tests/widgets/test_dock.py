@@ -24,7 +24,7 @@ def _box_of(truth, yx):
     return (ys.min() - 2, xs.min() - 2), (ys.max() + 2, xs.max() + 2)
 
 
-def test_click_accept_undo_redo(window, nuclei):
+def test_a_click_is_accepted_undone_and_redone(window, nuclei):
     image, truth = nuclei
     layer = window.show(image, name="nuclei")
     assert "Click an object" in window.guide
@@ -116,7 +116,7 @@ def test_scale_and_translate_do_not_move_the_mask(window, nuclei, place):
 
 
 @pytest.mark.parametrize("kind", ["rgb", "uint16", "float"])
-def test_other_pixel_types(window, nuclei, kind):
+def test_images_of_every_pixel_type_can_be_segmented(window, nuclei, kind):
     image, truth = nuclei
     data = {
         "rgb": np.repeat(image[..., None], 3, 2),
@@ -129,7 +129,7 @@ def test_other_pixel_types(window, nuclei, kind):
     assert _iou(window.labels(), 1, truth, A) > 0.6
 
 
-def test_planes_of_a_stack(window, nuclei):
+def test_prompts_and_objects_of_a_stack_belong_to_their_plane(window, nuclei):
     image, truth = nuclei
     stack = np.stack([np.zeros_like(image), image, image[::-1]])
     layer = window.show(stack)
@@ -145,7 +145,7 @@ def test_planes_of_a_stack(window, nuclei):
     assert not window.labels()[[0, 2]].any()
 
 
-def test_what_wins_on_overlap_is_chosen(window, nuclei):
+def test_the_user_chooses_which_object_keeps_shared_pixels(window, nuclei):
     layer = window.show(nuclei[0])
     window.predict(lambda: window.click(layer, A))
     window.key("C")
@@ -195,7 +195,7 @@ class Slow:
         monkeypatch.setattr(Embedder, "embed", embed)
 
 
-def test_the_window_lives_while_the_engine_works(window, nuclei, monkeypatch):
+def test_the_window_responds_while_the_engine_works(window, nuclei, monkeypatch):
     from qtpy.QtCore import QTimer
 
     layer = window.show(nuclei[0])
@@ -209,7 +209,7 @@ def test_the_window_lives_while_the_engine_works(window, nuclei, monkeypatch):
     assert len(ticks) > 5  # a blocked window would have ticked once
 
 
-def test_progress_and_cancel(window, nuclei, monkeypatch):
+def test_a_prediction_shows_progress_and_can_be_cancelled(window, nuclei, monkeypatch):
     layer = window.show(nuclei[0])
     Slow(monkeypatch, 2.0)
     window.click(layer, A)
@@ -223,7 +223,7 @@ def test_progress_and_cancel(window, nuclei, monkeypatch):
     monkeypatch.undo()
 
 
-def test_the_image_may_vanish_while_it_is_encoded(window, nuclei, monkeypatch):
+def test_the_image_may_be_removed_while_it_is_encoded(window, nuclei, monkeypatch):
     layer = window.show(nuclei[0])
     window.predict(lambda: window.click(layer, A))
     window.key("C")
@@ -273,7 +273,7 @@ def test_only_the_newest_answer_is_shown(window, nuclei, monkeypatch):
     assert layer in window.viewer.layers
 
 
-def test_without_an_image_the_dock_says_what_to_do(window):
+def test_without_an_image_the_dock_tells_what_to_do(window):
     assert "Open an image" in window.guide
     window.key("C")
     assert any("click an object" in e for e in window.errors)
@@ -281,7 +281,7 @@ def test_without_an_image_the_dock_says_what_to_do(window):
     assert any("Nothing to undo" in e for e in window.errors)
 
 
-def test_the_status_tells_the_engines_state(window, nuclei):
+def test_the_status_line_shows_the_state_of_the_engine(window, nuclei):
     layer = window.show(nuclei[0])
     assert "embedding ready" in window.panel.status.text()
     window.predict(lambda: window.click(layer, A))
@@ -316,7 +316,7 @@ def test_all_layers_may_be_removed_at_once(window, nuclei):
     assert list(window.viewer.layers) == []
 
 
-def test_one_bad_object_does_not_hold_up_the_others(window, nuclei):
+def test_an_object_that_cannot_be_written_does_not_stop_the_others(window, nuclei):
     image, truth = nuclei
     layer = window.show(image)
     window.key("R")
@@ -342,7 +342,7 @@ def test_an_answer_that_is_outdated_is_not_accepted(window, nuclei, monkeypatch)
     assert window.labels().max() == 1
 
 
-def test_closing_the_dock_lets_go_of_everything(window, nuclei):
+def test_closing_the_dock_removes_its_layers_and_stops_its_thread(window, nuclei):
     window.show(nuclei[0])
     window.viewer.window.remove_dock_widget(window.dock)
     window.qtbot.wait(50)
@@ -364,7 +364,7 @@ def test_clearing_ends_the_progress(window, nuclei, monkeypatch):
     assert window.dock.click.answer is None
 
 
-def test_new_pixels_in_the_layer_are_looked_at_again(window, nuclei):
+def test_new_pixels_in_the_layer_are_segmented_anew(window, nuclei):
     layer = window.show(nuclei[0])
     first = window.predict(lambda: window.click(layer, A)).predictions[0]
     layer.data = np.ascontiguousarray(nuclei[0][::-1])

@@ -128,7 +128,7 @@ def test_from_afar_all_objects_show_and_close_by_they_can_be_edited_again(window
     assert writer.edit.data.nbytes <= 4 * 4096**2
 
 
-def test_objects_are_there_again_when_the_file_is_opened_again(window, tmp_path, nuclei):
+def test_objects_are_shown_again_when_the_file_is_reopened(window, tmp_path, nuclei):
     from napari_sam.layers.readers import get_reader
 
     picture = np.asarray(nuclei[0])
@@ -144,10 +144,10 @@ def test_objects_are_there_again_when_the_file_is_opened_again(window, tmp_path,
     window.settle()
     (kept,) = [x for x in window.viewer.layers if isinstance(x, Labels)]
     assert not kept.editable
-    LabelStore.open(path).close()  # it was let go of
+    LabelStore.open(path).close()  # the dock has closed it
     window.show(data[0], **data[1])
     assert len(window.writer.store) == 1
-    assert kept not in window.viewer.layers  # it would hide behind the same objects, shown anew
+    assert kept not in window.viewer.layers  # the same objects are shown by the new layer
     assert "1 object " in window.panel.labels.currentText()
     assert (np.asarray(window.writer.layer.data) == 1).any()
     assert window.errors == []
@@ -175,7 +175,7 @@ def brush_on(window, layer):
     return writer
 
 
-def test_strokes_go_on_with_their_object_until_a_new_one_is_begun(window, huge):
+def test_strokes_extend_their_object_until_a_new_one_is_started(window, huge):
     layer = open_at_nucleus(window, huge)
     writer = brush_on(window, layer)
     for x in (220, 280):
@@ -221,7 +221,7 @@ def test_objects_are_exported_from_the_dock(window, nuclei, tmp_path):
     assert "Exported 1 objects" in window.errors.pop()
 
 
-def test_a_background_point_alone_says_what_is_missing(window, nuclei):
+def test_the_guide_asks_for_an_object_point_after_background_points_alone(window, nuclei):
     layer = window.show(nuclei[0])
     window.key("B")
     window.click(layer, HERE)

@@ -142,3 +142,5 @@ def test_settings_that_exclude_each_other_are_refused_with_both_names(qtbot):
     with pytest.raises(SettingsError, match="not both"):
         form.settings()
     assert "“Level”" in form._errors["side"].text()
+    (fold,) = form.findChildren(Fold)
+    assert not fold.content.isHidden()

@@ -189,7 +189,7 @@ def test_objects_of_a_scaled_stack_are_found_on_their_planes(window, nuclei):
     assert window.errors == []
 
 
-def test_without_objects_it_says_where_to_find_some(window, nuclei):
+def test_without_objects_the_guide_names_the_page_that_finds_them(window, nuclei):
     window.show(nuclei[0])
     go_to(window, REVIEW)
     panel = window.panel.review
