@@ -61,12 +61,15 @@ def _add_options(command: argparse.ArgumentParser) -> None:
             "diameter_px": SettingOption(help="typical object diameter, instead of --level"),
         },
     )
-    command.add_argument("--no-coarser", action="store_true", help="do not search objects larger than half a window")
+    command.add_argument(
+        "--no-coarser", action="store_true", help="do not search for objects larger than half a window"
+    )
     add_image_options(command)
     add_model_options(command)
     _add_grid_options(command)
     _add_prompt_options(command)
-    add_settings(command, EverythingSettings, ("overlap",), defaults=True)
+    overlap = SettingOption(help="keep shared pixels in existing objects, or replace them by new objects")
+    add_settings(command, EverythingSettings, {"overlap": overlap}, defaults=True)
     add_settings(command, EverythingSettings, ("category",))
     existing = command.add_mutually_exclusive_group()
     existing.add_argument("--add", action="store_true", help="add to the objects of OUT")

@@ -59,7 +59,12 @@ def _add_data_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("data", type=Path, nargs="?", help="labelled images: a folder, a COCO .json, an .npz …")
     command.add_argument("--path", type=Path, metavar="DATA", help="the same, by name")
     add_sample_options(command)
-    command.add_argument("--out", type=Path, metavar="FOLDER", help="folder for measurements, tables and figures")
+    command.add_argument(
+        "--out",
+        type=Path,
+        metavar="FOLDER",
+        help="folder for measurements, tables and figures; the same command continues a stopped run",
+    )
     add_settings(command, ExperimentSettings, {"max_images": SettingOption()})
     add_settings(command, RunSettings, {"seed": SettingOption(metavar="SEED")}, defaults=True)
     add_settings(command, RunSettings, ("workers",))
@@ -83,7 +88,11 @@ def _add_experiment_options(command: argparse.ArgumentParser, name: str) -> None
     if name == "points" or everything:
         command.add_argument("--no-baselines", action="store_true", help="leave out classical methods such as GrabCut")
     if name in ("edges", "proposals") or everything:
-        add_settings(command, ExperimentSettings, {"grid": SettingOption(default="16")})
+        add_settings(
+            command,
+            ExperimentSettings,
+            {"grid": SettingOption(help="points along each side of the grid; the paper uses 16 and 64", default="16")},
+        )
     if name == "edges":
         command.add_argument(
             "--maps", action="append", default=[], metavar="NAME=FOLDER", help="another program's edge maps, NAME.png"
