@@ -9,6 +9,7 @@ from __future__ import annotations
 from src_models.model_errors import (
     CheckpointError,
     DeviceError,
+    DivergedError,
     DownloadCancelledError,
     DownloadError,
     ModelError,
@@ -22,6 +23,7 @@ __all__ = [
     "CancelledError",
     "CheckpointError",
     "DeviceError",
+    "DivergedError",
     "DownloadCancelledError",
     "DownloadError",
     "EvaluationError",

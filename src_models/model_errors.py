@@ -92,3 +92,7 @@ class SettingsError(NapariSamError, ValueError):
 
 class TrainingError(NapariSamError, ValueError):
     """Training data or a training configuration cannot be used."""
+
+
+class DivergedError(TrainingError):
+    """A training loss is not finite."""

@@ -82,17 +82,16 @@ def add_settings(
         option = given.option or info.option or f"--{name.replace('_', '-')}"
         if bool in types[name][0]:
             flag = option if default is False or option.startswith("--no-") else f"--no-{option[2:]}"
-            parser.add_argument(flag, action="store_true", dest=_dest(name, flag), help=given.help or info.help)
+            dest = f"no_{name}" if flag.startswith("--no-") else name
+            parser.add_argument(flag, action="store_true", dest=dest, help=given.help or info.help)
             continue
-        settings: dict[str, Any] = {"dest": name, "default": default if defaults else None}
-        settings["help"] = _help(given, info, default)
-        if info.choices and given.convert is None:
-            settings["choices"] = info.choices
-        else:
-            plain = next((t for t in _TYPES if t in types[name][0]), str)
-            settings["type"] = given.convert or (None if plain is str else plain)
-            settings["metavar"] = given.metavar or ("PX" if info.unit == "px" else _METAVARS[plain])
-        parser.add_argument(option, **settings)
+        parser.add_argument(
+            option,
+            dest=name,
+            default=default if defaults else None,
+            help=_help(given, info, default),
+            **_value_settings(given, info, types[name][0]),
+        )
 
 
 def given_settings(args: argparse.Namespace, kind: type[Any]) -> dict[str, Any]:
@@ -127,8 +126,13 @@ def settings_from(args: argparse.Namespace, kind: type[Settings], **others: Any)
     return kind(**{**given_settings(args, kind), **others})
 
 
-def _dest(name: str, flag: str) -> str:
-    return f"no_{name}" if flag.startswith("--no-") else name
+def _value_settings(given: SettingOption, info: SettingInfo, types: tuple[type[Any], ...]) -> dict[str, Any]:
+    """Return the choices of an option, or its type and placeholder."""
+    if info.choices and given.convert is None:
+        return {"choices": info.choices}
+    plain = next((t for t in _TYPES if t in types), str)
+    metavar = given.metavar or ("PX" if info.unit == "px" else _METAVARS[plain])
+    return {"type": given.convert or (None if plain is str else plain), "metavar": metavar}
 
 
 def _help(given: SettingOption, info: SettingInfo, default: object) -> str:

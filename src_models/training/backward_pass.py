@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from src_models.model_errors import TrainingError
+from src_models.model_errors import DivergedError
 from src_models.training.dense_targets import dense_loss
 from src_models.training.losses import prompt_loss
 from src_models.training.pictures import prediction_picture
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
     from src_models.training.data.crops import Crop
 
 _MAX_PICTURES = 8
-
-
-class DivergedError(TrainingError):
-    """A loss is not finite."""
 
 
 @dataclass(frozen=True)

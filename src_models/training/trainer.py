@@ -11,9 +11,9 @@ import numpy as np
 import torch
 from torch import nn
 
-from src_models.model_errors import TrainingError
+from src_models.model_errors import DivergedError, TrainingError
 from src_models.runtime import choose_device
-from src_models.training.backward_pass import BackwardPass, DivergedError
+from src_models.training.backward_pass import BackwardPass
 from src_models.training.compute_ahead import computed_ahead
 from src_models.training.data.crops import Crop, CropSampler
 from src_models.training.run_folder import RunFolder, RunIdentity, rate_of_progress

@@ -138,31 +138,32 @@ def _check(args: argparse.Namespace) -> None:
             parameter="prompts",
             remedy="leave out {prompts} or {method}",
         )
-    for name in ("level", "scheduler") if prompted else ():
+    grid = ("pred_iou_thresh",) if prompted else tuple(_GRID) if args.method in ("auto", "grid") else ()
+    for name in _GRID:
+        if getattr(args, name) is not None and name not in grid:
+            raise SettingsError(
+                f"{name} is {getattr(args, name)}, a setting of grid mode", parameter=name, remedy="use {method=grid}"
+            )
+    settings_from(args, EverythingSettings, method="auto")
+    settings_from(args, GridSettings)
+    if args.workers < 1:
+        raise SettingsError(f"workers is {args.workers}", parameter="workers", remedy="give a whole number from 1")
+    if prompted:
+        _check_prompted(args)
+
+
+def _check_prompted(args: argparse.Namespace) -> None:
+    """Refuse or report options that prompted mode does not use."""
+    for name in ("level", "scheduler"):
         if getattr(args, name) is not None:
             raise SettingsError(
                 f"{name} is {getattr(args, name)}, which prompted mode does not use",
                 parameter=name,
                 remedy=f"leave {{{name}}} out",
             )
-    for name in _GRID:
-        unused = getattr(args, name) is not None and args.method not in ("auto", "grid")
-        if unused and not (prompted and name == "pred_iou_thresh"):
-            raise SettingsError(
-                f"{name} is {getattr(args, name)}, a setting of grid mode", parameter=name, remedy="use {method=grid}"
-            )
-    _check_numbers(args)
     for option, given in (("--workers", args.workers > 1), ("--no-coarser", args.no_coarser)):
-        if prompted and given:
+        if given:
             sys.stderr.write(f"napari-sam: {option} has no effect with --prompts\n")
-
-
-def _check_numbers(args: argparse.Namespace) -> None:
-    """Refuse numbers out of range."""
-    settings_from(args, EverythingSettings, method="auto")
-    settings_from(args, GridSettings)
-    if args.workers < 1:
-        raise SettingsError(f"workers is {args.workers}", parameter="workers", remedy="give a whole number from 1")
 
 
 def _is_finished(args: argparse.Namespace, prompted: bool) -> bool:
@@ -186,11 +187,9 @@ def _is_finished(args: argparse.Namespace, prompted: bool) -> bool:
             )
         return bool(args.resume)
     if not (args.resume or args.discard):
-        run = f"{(prompts or {}).get('prompts', 'some')} prompts"
-        if tiles is not None:
-            run = f"which {tiles['tiles_done']} of {tiles['tiles']} tiles are done"
         raise StoreError(
-            f"{args.out}: holds a stopped run, of {run}", remedy="continue it with {resume}, or drop it with {discard}"
+            f"{args.out}: holds a stopped run, of {_describe_run(tiles, prompts)}",
+            remedy="continue it with {resume}, or drop it with {discard}",
         )
     if args.resume and (prompts if prompted else tiles) is None:
         raise StoreError(
@@ -198,6 +197,12 @@ def _is_finished(args: argparse.Namespace, prompted: bool) -> bool:
             remedy="leave out {prompts} with {resume}" if prompted else "give its {prompts} FILE with {resume}",
         )
     return False
+
+
+def _describe_run(tiles: dict[str, Any] | None, prompts: dict[str, Any] | None) -> str:
+    if tiles is not None:
+        return f"which {tiles['tiles_done']} of {tiles['tiles']} tiles are done"
+    return f"{(prompts or {}).get('prompts', 'some')} prompts"
 
 
 def _nothing_to_resume(args: argparse.Namespace, image: Image) -> tuple[dict[str, object], LabelStore]:

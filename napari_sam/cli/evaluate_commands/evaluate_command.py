@@ -25,7 +25,7 @@ from napari_sam.evaluation.evaluation_settings import ExperimentSettings, RunSet
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from napari_sam.evaluation.datasets.labelled_samples import Sample
     from napari_sam.evaluation.experiments.experiment import Experiment
@@ -51,7 +51,7 @@ _ALIASES = {"everything": ("dense",)}
 def _add_options(name: str, command: argparse.ArgumentParser) -> None:
     _add_data_options(command)
     if name != "data":
-        _add_model_options(command, several=name in ("all", "compare"))
+        _add_model_options(command, several=name in _SUITES)
     _add_experiment_options(command, name)
 
 
@@ -80,36 +80,67 @@ def _add_model_options(command: argparse.ArgumentParser, several: bool) -> None:
 
 
 def _add_experiment_options(command: argparse.ArgumentParser, name: str) -> None:
-    everything = name in ("all", "compare")
-    if name in ("points", "groups", "instances") or everything:
-        add_settings(command, ExperimentSettings, ("per_image",))
-    if name in ("points", "groups") or everything:
-        add_settings(command, ExperimentSettings, ("clicks",), defaults=True)
-    if name == "points" or everything:
-        command.add_argument("--no-baselines", action="store_true", help="leave out classical methods such as GrabCut")
-    if name in ("edges", "proposals") or everything:
-        add_settings(
-            command,
-            ExperimentSettings,
-            {"grid": SettingOption(help="points along each side of the grid; the paper uses 16 and 64", default="16")},
-        )
-    if name == "edges":
-        command.add_argument(
-            "--maps", action="append", default=[], metavar="NAME=FOLDER", help="another program's edge maps, NAME.png"
-        )
-    if name == "instances":
-        command.add_argument("--boxes", type=Path, metavar="JSON", help="detector results (default: the true boxes)")
-    if name == "everything" or everything:
-        command.add_argument(
-            "--labels", action="append", default=[], metavar="NAME=FOLDER", help="another program's label images"
-        )
-    if name == "data":
-        command.add_argument("--automatic", type=Path, metavar="FOLDER", help="label images before their correction")
-    if name == "groups" or everything:
-        command.add_argument(
-            "--by", nargs="+", metavar="COLUMN", help="grouping columns (default: dataset, modality, those of --table)"
-        )
+    for add_options, experiments in _EXPERIMENT_OPTIONS:
+        if name in experiments:
+            add_options(command)
     command.add_argument("--table", type=Path, metavar="CSV", help="more columns: sample, dataset, stain, latitude …")
+
+
+def _add_per_image(command: argparse.ArgumentParser) -> None:
+    add_settings(command, ExperimentSettings, ("per_image",))
+
+
+def _add_clicks(command: argparse.ArgumentParser) -> None:
+    add_settings(command, ExperimentSettings, ("clicks",), defaults=True)
+
+
+def _add_no_baselines(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--no-baselines", action="store_true", help="leave out classical methods such as GrabCut")
+
+
+def _add_grid(command: argparse.ArgumentParser) -> None:
+    grid = SettingOption(help="points along each side of the grid; the paper uses 16 and 64", default="16")
+    add_settings(command, ExperimentSettings, {"grid": grid})
+
+
+def _add_maps(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--maps", action="append", default=[], metavar="NAME=FOLDER", help="another program's edge maps, NAME.png"
+    )
+
+
+def _add_boxes(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--boxes", type=Path, metavar="JSON", help="detector results (default: the true boxes)")
+
+
+def _add_labels(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--labels", action="append", default=[], metavar="NAME=FOLDER", help="another program's label images"
+    )
+
+
+def _add_automatic(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--automatic", type=Path, metavar="FOLDER", help="label images before their correction")
+
+
+def _add_by(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--by", nargs="+", metavar="COLUMN", help="grouping columns (default: dataset, modality, those of --table)"
+    )
+
+
+_SUITES = ("all", "compare")
+_EXPERIMENT_OPTIONS: tuple[tuple[Callable[[argparse.ArgumentParser], None], tuple[str, ...]], ...] = (
+    (_add_per_image, ("points", "groups", "instances", *_SUITES)),
+    (_add_clicks, ("points", "groups", *_SUITES)),
+    (_add_no_baselines, ("points", *_SUITES)),
+    (_add_grid, ("edges", "proposals", *_SUITES)),
+    (_add_maps, ("edges",)),
+    (_add_boxes, ("instances",)),
+    (_add_labels, ("everything", *_SUITES)),
+    (_add_automatic, ("data",)),
+    (_add_by, ("groups", *_SUITES)),
+)
 
 
 def _run(name: str, args: argparse.Namespace) -> Result:
@@ -118,7 +149,7 @@ def _run(name: str, args: argparse.Namespace) -> Result:
     )
     experiments, samples = choose_experiments(request, _find_samples(request))
     agreement = agreement_result(request, samples) if name == "data" else {}  # first: it may raise
-    if args.out is None and name in ("all", "compare"):
+    if args.out is None and name in _SUITES:
         sys.stderr.write("note: no report will be written and nothing kept; give --out FOLDER\n")
     suite = _measure(request, experiments, samples)
     result = {**evaluation_result(request, suite), **agreement}
