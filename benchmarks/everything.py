@@ -42,7 +42,7 @@ class Waiting:
         """Nothing: the rule knows where the discs are."""
         return region
 
-    def sees_nothing(self, read: Any) -> bool:
+    def is_blank(self, read: Any) -> bool:
         """Never: the rule sees everywhere."""
         return False
 

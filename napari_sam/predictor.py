@@ -149,6 +149,11 @@ class Predictor:
         return self.engine.tidy
 
     @property
+    def hypotheses(self) -> bool:
+        """Whether the mask decoder gets objects of the dense decoder as rough masks."""
+        return self.embedder.hypotheses
+
+    @property
     def cache(self) -> EmbeddingCache:
         """Cache of the embeddings; may be replaced."""
         return self.embedder.cache

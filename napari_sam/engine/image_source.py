@@ -1,4 +1,4 @@
-"""What the engine asks of an image; `napari_sam.io` has the kinds of image there are."""
+"""The protocol of images that the engine reads; `napari_sam.io.images` implements it."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ class ImageSource(Protocol):
     channels : int
         Number of channels that `read` returns.
     dtype : numpy.dtype
-        Of the pixels.
+        Type of the pixels.
     levels : sequence of (int, int)
         Shape of every scale level, finest first.
     contrast_limits : tuple of (float, float) or None
-        Values shown as black and white, if somebody chose them.
+        Values displayed as black and white, where the user chose them.
     persistent : bool, optional
-        Whether `identity` means the same pixels in another process, as a file's does and an array's does not. Only
-        then are embeddings kept on disk; taken as False where a source does not say.
+        Whether `identity` names the same pixels in another process, as that of a file does and that of an array does
+        not. Only then are embeddings kept on disk; False for sources without this attribute.
     uri : str or None, optional
         Address of the file, None for arrays in memory.
     """
@@ -52,5 +52,5 @@ class ImageSource(Protocol):
     def levels(self) -> Sequence[tuple[int, int]]: ...  # noqa: D102
 
     def read(self, level: int, y0: int, x0: int, y1: int, x1: int, step: int = 1) -> NDArray[np.generic]:
-        """Read (h, w, channels) pixels of a scale level, every `step`-th."""
+        """Read every `step`-th pixel of a region of a scale level: (h, w, channels)."""
         ...

@@ -1,4 +1,4 @@
-"""One decision for the whole image: which channels and values become the network's red, green and blue."""
+"""Normalisation of a whole image: the channels and values that become the network's red, green and blue."""
 
 from __future__ import annotations
 
@@ -23,45 +23,45 @@ class Normalisation:
     Attributes
     ----------
     low, high : tuple of float
-        One per channel, or empty: the values are 8 bit and stay as they are.
+        One per channel; empty if the values are 8-bit and stay unchanged.
     """
 
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
 
     def apply(self, pixels: NDArray[np.generic]) -> NDArray[np.uint8]:
-        """Turn (h, w, c) pixels into (h, w, 3) uint8 RGB; not-a-number becomes black.
+        """Convert (h, w, c) pixels to (h, w, 3) uint8 RGB; not-a-number becomes black.
 
         >>> Normalisation((0.0,), (10.0,)).apply(np.array([[[5.0], [np.nan]]]))[0, :, 0].tolist()
         [128, 0]
         """
         if self.low:
             low, high = np.array(self.low, np.float32), np.array(self.high, np.float32)
-            with np.errstate(over="ignore", invalid="ignore"):  # huge values become infinite, and those are mended
-                x = pixels.astype(np.float32)
+            with np.errstate(over="ignore", invalid="ignore"):  # huge values become infinite, which nan_to_num replaces
+                values = pixels.astype(np.float32)
                 span = np.where(high > low, high - low, 1.0)
-                x = np.nan_to_num((x - low) * (255.0 / span), nan=0.0, posinf=255.0, neginf=0.0)
-            pixels = np.clip(x + 0.5, 0, 255).astype(np.uint8)
+                values = np.nan_to_num((values - low) * (255.0 / span), nan=0.0, posinf=255.0, neginf=0.0)
+            pixels = np.clip(values + 0.5, 0, 255).astype(np.uint8)
         rgb = pixels[..., :3] if pixels.shape[-1] >= 3 else pixels[..., :1]
-        out: NDArray[np.uint8] = np.ascontiguousarray(np.broadcast_to(rgb, (*rgb.shape[:2], 3)), dtype=np.uint8)
-        return out
+        three: NDArray[np.uint8] = np.ascontiguousarray(np.broadcast_to(rgb, (*rgb.shape[:2], 3)), dtype=np.uint8)
+        return three
 
 
-def decide(image: ImageSource) -> Normalisation:
+def choose_normalisation(image: ImageSource) -> Normalisation:
     """Choose the normalisation of an image, from contrast limits or from a sample of its coarsest level.
 
-    8-bit images without contrast limits stay as they are, which is what the reference SAM is fed. Others are
-    stretched from the 0.1 to the 99.9 percentile of each channel.
+    8-bit images without contrast limits stay unchanged, as in the reference SAM. Others are stretched from the 0.1 to
+    the 99.9 percentile of each channel.
 
     Parameters
     ----------
     image : ImageSource
-        At most about 1024 x 1024 of the pixels of its coarsest level are read, or what its ``sample()`` gives.
+        At most about 1024 x 1024 pixels of its coarsest level are read, or those that its ``sample()`` returns.
 
     Returns
     -------
     Normalisation
-        Where no sampled pixel is finite, black is 0 and white 1.
+        If no sampled pixel is finite, black is 0 and white 1.
     """
     channels = min(image.channels, 3) if image.channels >= 3 else 1
     if image.contrast_limits is not None:
@@ -73,7 +73,7 @@ def decide(image: ImageSource) -> Normalisation:
         return Normalisation()
     if image.dtype == np.bool_:
         return Normalisation((0.0,) * channels, (1.0,) * channels)
-    with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, and is left out
+    with np.errstate(over="ignore"):  # values beyond float32 become infinite, and are left out
         sample = _sample(image)[:, :channels].astype(np.float32)
     lows, highs = [], []
     for values in sample.T:
@@ -85,10 +85,10 @@ def decide(image: ImageSource) -> Normalisation:
 
 
 def _sample(image: ImageSource) -> NDArray[np.generic]:
-    """Pixels from all over an image, (n, channels): its own choice of them, or some of its coarsest level."""
-    own = getattr(image, "sample", None)
-    if own is not None:
-        sample: NDArray[np.generic] = own()
+    """Return pixels from all over an image, (n, channels): its own sample, or pixels of its coarsest level."""
+    take_sample = getattr(image, "sample", None)
+    if take_sample is not None:
+        sample: NDArray[np.generic] = take_sample()
         return sample
     level = len(image.levels) - 1
     h, w = image.levels[level]

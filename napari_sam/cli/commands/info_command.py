@@ -16,11 +16,11 @@ def _add_options(command: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> Result:
-    from napari_sam.engine.normalisation import decide  # noqa: PLC0415 - the command line starts quickly
+    from napari_sam.engine.normalisation import choose_normalisation  # noqa: PLC0415 - the command line starts quickly
     from napari_sam.io.images.open_image import open_image  # noqa: PLC0415
 
     image = open_image(args.image)
-    normalisation = decide(image)
+    normalisation = choose_normalisation(image)
     return {
         "image": args.image,
         "shape": list(image.shape),

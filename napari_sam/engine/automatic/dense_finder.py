@@ -1,4 +1,4 @@
-"""Dense mode for whole images: the dense decoder's maps of a region's windows, blended, then a seeded watershed."""
+"""Dense mode: maps of the dense decoder, blended over the windows of a region, then a seeded watershed."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ import torch
 from torch.nn import functional as F
 
 from napari_sam.engine.automatic.dense_maps import blend, dense_side
-from napari_sam.engine.automatic.object_finder import TileObjects, is_even
+from napari_sam.engine.automatic.object_finder import TileObjects, is_uniform
 from napari_sam.engine.automatic.region_windows import cover_region, even_starts, label_shape, network_record
 from napari_sam.engine.embeddings.window_objects import used_cells
+from napari_sam.engine.geometry import Box
 from napari_sam.engine.windows import Window
 from napari_sam.errors import CancelledError
 from src_models.watershed import scored_objects
@@ -27,13 +28,12 @@ if TYPE_CHECKING:
 
     from napari_sam.engine.embeddings.embedder import EmbedderHolder
     from napari_sam.engine.embeddings.embedding_cache import EmbeddingKey
-    from napari_sam.engine.geometry import Box
 
 OVERLAP = 1 / 8
-"""Of windows of one region, over their side; a quarter or a half finds no more (train splits)."""
+"""Overlap of the windows of one region over their side; a quarter or a half gives no more objects (train splits)."""
 
-_STRETCH = 1.12  # windows may show so much more of the image where fewer of them do then; far less than a rung of scale
-_BATCH = 8  # windows encoded together where that is faster
+_MAX_STRETCH = 1.12  # windows may show this much more of the image if fewer are needed then; far less than a rung
+_BATCH = 8  # windows encoded together on a GPU
 
 _DEFAULT_MODEL = WatershedSettings(min_predicted_iou=0.4)
 _MICRO_SAM = WatershedSettings(centre=0.5, foreground_sigma_px=1.0, sigma_px=1.6)
@@ -41,10 +41,10 @@ _MICRO_SAM_LM = WatershedSettings(centre=0.4, min_area_px=100)
 
 
 def default_settings(predictor: EmbedderHolder) -> WatershedSettings:
-    """How a model's maps become objects unless somebody says otherwise.
+    """Return the watershed settings that suit a model.
 
-    For the default model what was best on the train splits of all data sets; for micro-sam's light-microscopy models
-    and for the rest of its models, micro-sam's own.
+    For the default model they are the best on the train splits of all data sets; for micro-sam's light-microscopy
+    models and for its other models they are micro-sam's own.
     """
     model = predictor.embedder.model
     if model.kind == "default":
@@ -54,16 +54,16 @@ def default_settings(predictor: EmbedderHolder) -> WatershedSettings:
 
 @dataclass(frozen=True)
 class DenseWindow:
-    """A window, and what the network sees of it.
+    """A window with the pixels that the network sees.
 
     Attributes
     ----------
     window : Window
-        Where.
+        The window.
     shape : (int, int)
-        Height and width of what shows the image in the network's input; the rest is padding.
+        Height and width of the part of the network's input that shows the image; the rest is padding.
     key : EmbeddingKey or None
-        Name of its embedding, if prompts see the window in the same way.
+        Cache key of its embedding; None if prompts see the window at another scale.
     pixels : ndarray of uint8 or None
         (h, w, 3); None where the embedding is in the cache.
     """
@@ -76,14 +76,14 @@ class DenseWindow:
 
 @dataclass(frozen=True)
 class DenseMaps:
-    """A window's maps.
+    """The dense maps of a window.
 
     Attributes
     ----------
     window : Window
-        Where.
+        The window.
     maps : ndarray of float32
-        (3, h, w) without the padding, as fine as the decoder gives them.
+        (3, h, w) without the padding, at the decoder's resolution.
     """
 
     window: Window
@@ -96,19 +96,19 @@ class DenseFinder:
     Parameters
     ----------
     predictor : EmbedderHolder
-        With an image.
+        A predictor with an image.
     settings : WatershedSettings, optional
         `default_settings` of the model by default.
     side : int, optional
-        Level-0 pixels that one window shows at factor 1: fewer magnify. By default the network's input, or the
-        whole image where it is smaller; `estimate_side` finds the best.
+        Level-0 pixels that one window shows at factor 1: fewer magnify. By default the network's input, or the whole
+        image where it is smaller; `estimate_scale` finds the best side.
     keep : bool
-        Put embeddings into the predictor's cache. Those that are there already are used in any case.
+        Put embeddings into the predictor's cache. Cached ones are used in any case.
 
     Notes
     -----
-    Windows overlap by an eighth or more, and maps count most in a window's middle. Where a window
-    would show more than the whole image, the rest of the network's input is empty.
+    Windows overlap by an eighth or more, and maps are weighted most in a window's middle. Where a window would show
+    more than the whole image, the rest of the network's input is empty.
     """
 
     method = "dense"
@@ -131,7 +131,7 @@ class DenseFinder:
         return self._side or dense_side(None, self.embedder.img_size, self.embedder.image.shape)
 
     def settings(self) -> dict[str, Any]:
-        """Everything the answer depends on besides the pixels, as JSON holds it."""
+        """Return everything the result depends on besides the pixels, as JSON holds it."""
         return {"method": self.method, "side": self.side, **network_record(self.embedder), **asdict(self.watershed)}
 
     def read(self, region: Box, factor: int) -> list[DenseWindow]:
@@ -144,96 +144,105 @@ class DenseFinder:
         """
         return [self.read_window(window, factor) for window in self.windows(region, factor)]
 
-    def sees_nothing(self, read: list[DenseWindow]) -> bool:
-        """Whether every window is even: background of a slide, or what was never scanned."""
-        return all(one.pixels is not None and is_even(one.pixels) for one in read)
+    def is_blank(self, read: list[DenseWindow]) -> bool:
+        """Return whether every window is uniform, such as the background of a slide."""
+        return all(window.pixels is not None and is_uniform(window.pixels) for window in read)
 
     def windows(self, region: Box, factor: int) -> list[Window]:
-        """The windows that show a region. Raises as `read`."""
+        """Return the windows that show a region; raises as `read`."""
         span, shape = self.side * factor, self.embedder.image.shape
-        whole = region == (0, 0, *shape)  # tiles of a larger image are to be seen alike
+        whole = region == (0, 0, *shape)  # all tiles of a larger image must be shown at one scale
         return dense_windows(region, span, factor, shape, self.embedder.img_size, stretch=whole)
 
     def read_window(self, window: Window, factor: int) -> DenseWindow:
         """Read one of `windows`."""
         embedder, span = self.embedder, self.side * factor
-        if span > max(window.shape) + factor:  # the whole image, and smaller than a prompt's window would show it
+        if span > max(window.shape) + factor:  # the whole image, at a smaller scale than in the window of a prompt
             scale = embedder.img_size / span
-            seen = (max(1, round(window.shape[0] * scale)), max(1, round(window.shape[1] * scale)))
-            return DenseWindow(window, seen, None, embedder.pixels(window, seen))
+            shape = (max(1, round(window.shape[0] * scale)), max(1, round(window.shape[1] * scale)))
+            return DenseWindow(window, shape, None, embedder.pixels(window, shape))
         key = embedder.key(window)
-        return DenseWindow(
-            window, window.network_shape, key, None if key in embedder.cache else embedder.pixels(window)
-        )
+        pixels = None if key in embedder.cache else embedder.pixels(window)
+        return DenseWindow(window, window.network_shape, key, pixels)
 
     def compute(
         self, region: Box, factor: int, read: list[DenseWindow], cancelled: Callable[[], bool] | None = None
     ) -> list[DenseMaps]:
-        """Encode the windows and draw their maps.
+        """Encode the windows and compute their maps.
 
         Raises
         ------
         PromptError
             If the model has no dense decoder.
         CancelledError
-            If `cancelled` said so.
+            If `cancelled()` returned True.
         """
         embedder, runner = self.embedder, self.embedder.model.runner
         embedder.model.load_dense_decoder()
         size = 1 if runner.device.type == "cpu" else _BATCH
-        out: list[DenseMaps] = []
+        computed: list[DenseMaps] = []
         for start in range(0, len(read), size):
             if cancelled is not None and cancelled():
                 raise CancelledError("finding all objects was cancelled")
-            some = read[start : start + size]
+            batch = read[start : start + size]
             with embedder.priority_lock.background(cancelled):
-                for one, embedding in zip(some, self._embeddings(some), strict=True):
+                for window, embedding in zip(batch, self._embeddings(batch), strict=True):
                     maps = runner.dense(embedding).numpy()
-                    rows, cols = used_cells(one.shape, maps.shape[1], embedder.img_size)
-                    out.append(DenseMaps(one.window, maps[:, :rows, :cols]))
-        return out
+                    rows, cols = used_cells(window.shape, maps.shape[1], embedder.img_size)
+                    computed.append(DenseMaps(window.window, maps[:, :rows, :cols]))
+        return computed
 
     def _embeddings(self, windows: list[DenseWindow]) -> list[torch.Tensor]:
-        """Embeddings (1, 256, h, w) of windows, from the cache or computed together."""
+        """Return embeddings (1, 256, h, w) of windows, from the cache or computed together."""
         embedder, runner = self.embedder, self.embedder.model.runner
-        found = [None if w.key is None else embedder.cache.get(w.key, runner.device, runner.dtype) for w in windows]
-        missing = [i for i, embedding in enumerate(found) if embedding is None]
+        embeddings = [
+            None if window.key is None else embedder.cache.get(window.key, runner.device, runner.dtype)
+            for window in windows
+        ]
+        missing = [i for i, embedding in enumerate(embeddings) if embedding is None]
         if missing:
             pixels = []
             for i in missing:
-                one = windows[i]
-                pixels.append(embedder.pixels(one.window, one.shape) if one.pixels is None else one.pixels)
+                window = windows[i]
+                read = window.pixels
+                pixels.append(embedder.pixels(window.window, window.shape) if read is None else read)
             for i, embedding in zip(missing, runner.encode(pixels).split(1), strict=True):
-                found[i] = embedding
+                embeddings[i] = embedding
                 if self.keep and (key := windows[i].key) is not None:
                     embedder.cache.put(key, embedding)
-        return [embedding for embedding in found if embedding is not None]
+        return [embedding for embedding in embeddings if embedding is not None]
 
     def finish(self, region: Box, factor: int, computed: list[DenseMaps]) -> TileObjects:
-        """Flood the maps, and keep the objects that they are sure enough of."""
+        """Run the watershed on the maps, and keep the objects of sufficient predicted IoU."""
         maps = self.maps(region, factor, computed)
         scored = scored_objects(maps, self.watershed, self.side / self.embedder.img_size)
         return TileObjects(scored.labels, scored.predicted_iou, scored.stability_score)
 
     def maps(self, region: Box, factor: int, computed: list[DenseMaps]) -> NDArray[np.float32]:
-        """The region's maps (3, h, w), one value per label pixel, blended from those of its windows."""
+        """Return the region's maps (3, h, w), one value per label pixel, blended from those of its windows."""
         y0, x0 = region[:2]
-        shape = label_shape(region, factor)
-        maps_of = {}
+        maps_of: dict[Window, NDArray[np.float32]] = {}
         windows = []
-        for one in computed:
-            a, b, c, d = one.window.bbox
-            top, left = (a - y0) // factor, (b - x0) // factor
-            own = Window((top, left, top + -(-(c - a) // factor), left + -(-(d - b) // factor)), one.window.img_size)
-            windows.append(own)
-            maps_of[own] = one.maps
+        for dense in computed:
+            corner = (dense.window.bbox[0] - y0) // factor, (dense.window.bbox[1] - x0) // factor
+            in_labels = Box(0, 0, *label_shape(dense.window.bbox, factor)).shift(*corner)
+            window = Window(in_labels, dense.window.img_size)
+            windows.append(window)
+            maps_of[window] = dense.maps
+        shape = label_shape(region, factor)
         return blend(windows, lambda window: _resized(maps_of[window], window.shape), (0, 0, *shape))
 
 
 def dense_windows(
-    region: Box, span: int, factor: int, image_shape: tuple[int, int], img_size: int, *, stretch: bool = False
+    region: tuple[int, int, int, int],
+    span: int,
+    factor: int,
+    image_shape: tuple[int, int],
+    img_size: int,
+    *,
+    stretch: bool = False,
 ) -> list[Window]:
-    """Windows that cover a region, on its grid of label pixels, inside the image.
+    """Return windows that cover a region, aligned with its label pixels, inside the image.
 
     Parameters
     ----------
@@ -244,11 +253,11 @@ def dense_windows(
     factor : int
         Level-0 pixels per label pixel.
     image_shape : (int, int)
-        Windows are moved inwards at the image's border.
+        Height and width of level 0; windows are moved inwards at its border.
     img_size : int
         Side of the network's input.
     stretch : bool
-        Let windows show up to an eighth more where fewer are enough then.
+        Let windows show up to an eighth more if fewer are needed then.
 
     Raises
     ------
@@ -266,24 +275,24 @@ def dense_windows(
     return cover_region(region, image_shape, img_size, partial(_window_spans, span=span, factor=factor))
 
 
-def _stretched(region: Box, span: int) -> int:
-    """The side of windows, so that as few as possible cover a region.
+def _stretched(region: tuple[int, int, int, int], span: int) -> int:
+    """Return the side of windows with which as few as possible cover a region.
 
     >>> _stretched((0, 0, 1024, 700), 512), _stretched((0, 0, 1500, 1500), 512)
     (547, 546)
     """
     best = span
-    for size in (region[2] - region[0], region[3] - region[1]):
+    for size in Box(*region).shape:
         count = 1 + max(0, math.ceil((size - span) / (span * (1 - OVERLAP))))
         if count > 1:
-            needed = math.ceil(size / (1 + (count - 2) * (1 - OVERLAP)))  # for one window less
-            if needed <= _STRETCH * span:
+            needed = math.ceil(size / (1 + (count - 2) * (1 - OVERLAP)))  # side for one window less
+            if needed <= _MAX_STRETCH * span:
                 best = max(best, needed)
     return best
 
 
 def _window_spans(low: int, high: int, size: int, *, span: int, factor: int) -> list[tuple[int, int]]:
-    """Return start and end of windows along an axis: evenly spread, `OVERLAP` or more in common."""
+    """Return start and end of windows along an axis: evenly spread, with an overlap of `OVERLAP` or more."""
     if high - low <= span:  # one window, with the region in its middle
         start = min(max(0, (low + high - span) // 2), max(0, size - span))
         start = low - (low - start) // factor * factor
@@ -294,7 +303,7 @@ def _window_spans(low: int, high: int, size: int, *, span: int, factor: int) -> 
 
 
 def _resized(maps: NDArray[np.float32], shape: tuple[int, int]) -> NDArray[np.float32]:
-    """Maps (3, h, w) scaled to a shape."""
+    """Return maps (3, h, w) scaled to a shape."""
     tensor = torch.from_numpy(maps)[None]
-    out: NDArray[np.float32] = F.interpolate(tensor, size=shape, mode="bilinear", align_corners=False)[0].numpy()
-    return out
+    scaled: NDArray[np.float32] = F.interpolate(tensor, size=shape, mode="bilinear", align_corners=False)[0].numpy()
+    return scaled

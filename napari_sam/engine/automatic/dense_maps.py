@@ -1,4 +1,4 @@
-"""All objects of a region at once: dense maps, blended over overlapping windows."""
+"""Dense maps of a region: foreground and distances, blended over overlapping windows."""
 
 from __future__ import annotations
 
@@ -15,41 +15,56 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_HALF_RUNG = 2**0.25  # a ladder's nearest side, not the next larger one
-_MOST_PX = 1 << 26  # of a region held in memory: maps, smoothed copies and the watershed take some 45 bytes each
-_TAPER = 0.05  # a window's weight at its very border, against 1 in its middle
-
-
 NATURAL_PX = 80.0
-"""Diameter of an object, in pixels of the network's input, that the dense decoder sees best (on train splits)."""
+"""Diameter of an object, in pixels of the network's input, that the dense decoder segments best (on train splits)."""
+
+_HALF_RUNG = 2**0.25  # rounds to the nearest side of the ladder, not to the next larger one
+_MAX_REGION_PX = 1 << 26  # maps, smoothed copies and the watershed take some 45 bytes for each pixel
+_TAPER = 0.05  # a window's weight at its border, relative to its middle
 
 
 def check_region(
-    region: tuple[int, int, int, int] | None, image_shape: tuple[int, int], most_px: int | None = _MOST_PX
+    region: tuple[int, int, int, int] | None, image_shape: tuple[int, int], most_px: int | None = _MAX_REGION_PX
 ) -> Box:
-    """A region (y0, x0, y1, x1) cut to the image; all of it for None.
+    """Return a region clipped to the image; the whole image for None.
+
+    Parameters
+    ----------
+    region : (int, int, int, int) or None
+        (y0, x0, y1, x1), level-0 pixels, half-open.
+    image_shape : (int, int)
+        Height and width of level 0.
+    most_px : int or None
+        Largest number of pixels; None for no limit.
 
     Raises
     ------
     PromptError
-        If it is empty, lies outside, or its maps would not fit into memory.
+        If the region is empty, lies outside the image, or is too large.
     """
     y0, x0, y1, x1 = (0, 0, *image_shape) if region is None else region
     if y1 <= y0 or x1 <= x0:
-        raise PromptError(f"region {region} is empty: y1 must exceed y0 and x1 exceed x0")
-    bbox = Box(int(y0), int(x0), int(y1), int(x1)).clip(image_shape)
-    height, width = bbox.shape
-    if bbox.is_empty:
-        raise PromptError(f"region {region}: outside the image of shape {image_shape}; give (y0, x0, y1, x1) in it")
-    if most_px is not None and height * width > most_px:
         raise PromptError(
-            f"region of {height} x {width} pixels: more than {most_px} at once; give a smaller region=(y0, x0, y1, x1)"
+            f"region {region} is empty", parameter="region", remedy="give y1 greater than y0 and x1 greater than x0"
         )
-    return bbox
+    clipped = Box(int(y0), int(x0), int(y1), int(x1)).clip(image_shape)
+    if clipped.is_empty:
+        raise PromptError(
+            f"region {region} lies outside the image of shape {image_shape}",
+            parameter="region",
+            remedy="give (y0, x0, y1, x1) inside the image",
+        )
+    if most_px is not None and clipped.area > most_px:
+        raise PromptError(
+            f"region of {clipped.height} x {clipped.width} pixels has more than {most_px}, the most at once",
+            parameter="region",
+            remedy="give a smaller {region}",
+        )
+    return clipped
 
 
 def cover(bbox: tuple[int, int, int, int], image_shape: tuple[int, int], side: int, img_size: int) -> list[Window]:
-    """Windows of one side, half a window apart, that cover a region; the grid is that of prompts.
+    """Return windows of one side, half a window apart, that cover a region; their grid is that of prompts.
 
     Parameters
     ----------
@@ -80,7 +95,7 @@ def cover(bbox: tuple[int, int, int, int], image_shape: tuple[int, int], side: i
 
 
 def dense_side(diameter_px: float | None, img_size: int, image_shape: tuple[int, int]) -> int:
-    """Side of the windows for dense maps, level-0 pixels.
+    """Return the side of the windows for dense maps, level-0 pixels.
 
     Without a diameter that is full resolution, or the whole image where it fits the network.
 
@@ -100,35 +115,35 @@ def blend(
     bbox: tuple[int, int, int, int],
     progress: Callable[[int, int], None] | None = None,
 ) -> NDArray[np.float32]:
-    """Average the maps of overlapping windows, each counting most in its middle.
+    """Average the maps of overlapping windows, each weighted most in its middle.
 
     Parameters
     ----------
     windows : list of Window
         They cover the region.
     maps_of : callable
-        Gives (3, h, w) maps of a window, in level-0 pixels.
+        Returns the (3, h, w) maps of a window, in level-0 pixels.
     bbox : (int, int, int, int)
         The region (y0, x0, y1, x1).
     progress : callable, optional
-        Called with windows done and their number.
+        Called with the number of windows done and their total.
 
     Returns
     -------
     ndarray of float32
         (3, H, W) of the region.
     """
-    top, left, bottom, right = bbox
-    total = np.zeros((3, bottom - top, right - left), np.float32)
-    weight = np.zeros(total.shape[1:], np.float32)
+    region = Box(*bbox)
+    total = np.zeros((3, *region.shape), np.float32)
+    weight = np.zeros(region.shape, np.float32)
     for i, window in enumerate(windows):
-        y0, x0, y1, x1 = window.bbox
-        rows, cols = _taper(y1 - y0), _taper(x1 - x0)
-        a, b, c, d = max(y0, top), max(x0, left), min(y1, bottom), min(x1, right)
-        own = rows[a - y0 : c - y0, None] * cols[None, b - x0 : d - x0]
-        there = (slice(a - top, c - top), slice(b - left, d - left))
-        total[(slice(None), *there)] += maps_of(window)[:, a - y0 : c - y0, b - x0 : d - x0] * own
-        weight[there] += own
+        frame = Box(*window.bbox)
+        common = region.intersection(frame)
+        in_window = common.shift(-frame.y0, -frame.x0).slices
+        in_region = common.shift(-region.y0, -region.x0).slices
+        weights = _taper(frame.height)[in_window[0], None] * _taper(frame.width)[None, in_window[1]]
+        total[(slice(None), *in_region)] += maps_of(window)[(slice(None), *in_window)] * weights
+        weight[in_region] += weights
         if progress is not None:
             progress(i + 1, len(windows))
     total /= weight
@@ -136,7 +151,7 @@ def blend(
 
 
 def _taper(size: int) -> NDArray[np.float32]:
-    """Weights along a window: a raised cosine above a small floor, so that no pixel is without weight."""
-    at = (np.arange(size) + 0.5) / size
-    out: NDArray[np.float32] = (_TAPER + (1 - _TAPER) * np.sin(np.pi * at) ** 2).astype(np.float32)
-    return out
+    """Return weights along a window: a raised cosine above a small floor, so that every pixel has some weight."""
+    share = (np.arange(size) + 0.5) / size
+    weights: NDArray[np.float32] = (_TAPER + (1 - _TAPER) * np.sin(np.pi * share) ** 2).astype(np.float32)
+    return weights

@@ -17,11 +17,11 @@ if TYPE_CHECKING:
 
 
 EDGE_PX = 20
-"""A mask whose box comes so near to its crop's edge was probably cut by it."""
+"""A mask whose box is this near to its crop's edge was probably cut by it."""
 
 
 def point_grid(per_side: int) -> NDArray[np.float64]:
-    """Middles of per_side x per_side cells of the unit square, (per_side ** 2, 2) as (y, x), row by row.
+    """Return the centres of per_side x per_side cells of the unit square, (per_side ** 2, 2) as (y, x), row by row.
 
     >>> point_grid(2).tolist()
     [[0.25, 0.25], [0.25, 0.75], [0.75, 0.25], [0.75, 0.75]]
@@ -31,14 +31,14 @@ def point_grid(per_side: int) -> NDArray[np.float64]:
 
 
 def crop_boxes(shape: tuple[int, int], layers: int, overlap_ratio: float) -> list[tuple[Box, int]]:
-    """The whole image, then the crops of each layer, with the number of their layer.
+    """Return the whole image, then the crops of each layer, with the number of their layer.
 
     Parameters
     ----------
     shape : (int, int)
         Height and width of the image.
     layers : int
-        How many layers of crops.
+        Number of layers of crops.
     overlap_ratio : float
         Overlap in the first layer over the image's short side; halved from layer to layer.
 
@@ -47,7 +47,7 @@ def crop_boxes(shape: tuple[int, int], layers: int, overlap_ratio: float) -> lis
     >>> crop_boxes((100, 200), 1, 0.1)[1:]
     [((0, 0, 55, 105), 1), ((45, 0, 100, 105), 1), ((0, 95, 55, 200), 1), ((45, 95, 100, 200), 1)]
     """
-    found: list[tuple[Box, int]] = [(Box(0, 0, *shape), 0)]
+    crops: list[tuple[Box, int]] = [(Box(0, 0, *shape), 0)]
     for layer in range(1, layers + 1):
         count = 2**layer
         overlap = int(overlap_ratio * min(shape) * 2 / count)
@@ -57,12 +57,12 @@ def crop_boxes(shape: tuple[int, int], layers: int, overlap_ratio: float) -> lis
             starts = ((length - overlap) * i for i in range(count))
             spans.append([(start, min(start + length, size)) for start in starts])
         rows, cols = spans
-        found += [(Box(y0, x0, y1, x1), layer) for x0, x1 in cols for y0, y1 in rows if y0 < y1 and x0 < x1]
-    return found
+        crops += [(Box(y0, x0, y1, x1), layer) for x0, x1 in cols for y0, y1 in rows if y0 < y1 and x0 < x1]
+    return crops
 
 
 def box_nms(boxes: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]], threshold: float) -> NDArray[np.intp]:
-    """Choose boxes, best first, of which none overlaps a better one by more than the threshold.
+    """Choose boxes, best first, none of which overlaps a better one by more than the threshold.
 
     Parameters
     ----------
@@ -102,14 +102,14 @@ def box_nms(boxes: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]], 
 def cut_by_crop(
     boxes: NDArray[np.integer[Any]], crop: Sequence[int], whole: Sequence[int], edge_px: int = EDGE_PX
 ) -> NDArray[np.bool_]:
-    """Which boxes come near to an edge of their crop that is no edge of the image.
+    """Return which boxes are near an edge of their crop that is no edge of the image.
 
     Parameters
     ----------
     boxes : ndarray of int
         (N, 4) as (y0, x0, y1, x1), half-open, in the frame of `crop` and `whole`.
     crop, whole : (int, int, int, int)
-        Of the crop and of the image, half-open.
+        (y0, x0, y1, x1) of the crop and of the image, half-open.
     edge_px : int
         How near; 20 in SAM.
 
@@ -121,8 +121,8 @@ def cut_by_crop(
     last = boxes - np.array([0, 0, 1, 1])  # SAM compares outermost pixels with half-open edges
     near_crop = np.abs(last - np.asarray(crop)) <= edge_px
     near_image = np.abs(last - np.asarray(whole)) <= edge_px
-    out: NDArray[np.bool_] = (near_crop & ~near_image).any(1)
-    return out
+    cut: NDArray[np.bool_] = (near_crop & ~near_image).any(1)
+    return cut
 
 
 def without_small_regions(mask: NDArray[np.bool_], least: int) -> tuple[NDArray[np.bool_], bool]:
@@ -131,10 +131,10 @@ def without_small_regions(mask: NDArray[np.bool_], least: int) -> tuple[NDArray[
     Parameters
     ----------
     mask : ndarray of bool
-        (h, w), the whole image, or with `least` pixels of it around the object: a background that reaches so far is
-        not small.
+        (h, w), the whole image, or the object with `least` pixels around it: background that reaches so far is not
+        small.
     least : int
-        Holes and parts with fewer pixels go; the largest part stays whatever its size.
+        Holes and parts with fewer pixels are removed; the largest part stays whatever its size.
 
     Returns
     -------
@@ -170,21 +170,21 @@ def without_small_regions(mask: NDArray[np.bool_], least: int) -> tuple[NDArray[
 def flatten_masks(
     shape: tuple[int, int], masks: Sequence[tuple[NDArray[np.bool_], tuple[int, int]]]
 ) -> tuple[NDArray[np.int32], NDArray[np.intp]]:
-    """Lay masks that may overlap on one another: the larger one lies below.
+    """Flatten masks that may overlap into labels; larger masks lie below smaller ones.
 
     Parameters
     ----------
     shape : (int, int)
         Height and width of the labels.
     masks : sequence of (ndarray of bool, (int, int))
-        Crops (h, w) and where their first pixel lies, as (y, x); what lies outside of the labels is cut off.
+        Crops (h, w) and the position of their first pixel, as (y, x); they are clipped to the labels.
 
     Returns
     -------
     labels : ndarray of int32
         0 is background, objects from 1 to n without gaps, the largest first.
     kept : ndarray of int
-        (n,) index of each object's mask; those of which nothing is seen are missing.
+        (n,) index of each object's mask; hidden masks are missing.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""Grid mode for whole images: a grid of points in every window of a region, laid flat into labels."""
+"""Grid mode: a grid of points in every window of a region, its masks flattened into labels."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ import numpy as np
 
 from napari_sam.engine.automatic.grid_filters import box_nms, flatten_masks, point_grid
 from napari_sam.engine.automatic.grid_logits import MaskFrame
-from napari_sam.engine.automatic.grid_masks import WindowMask, ask_points, choose, tidied
+from napari_sam.engine.automatic.grid_masks import WindowMask, clean_masks, decode_points, filter_masks
 from napari_sam.engine.automatic.grid_settings import GridSettings
-from napari_sam.engine.automatic.object_finder import TileObjects, is_even
+from napari_sam.engine.automatic.object_finder import TileObjects, is_uniform
 from napari_sam.engine.automatic.region_windows import cover_region, even_starts, label_shape, network_record
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import SettingsError
@@ -27,12 +27,12 @@ if TYPE_CHECKING:
     from napari_sam.engine.embeddings.embedder import EmbedderHolder
     from napari_sam.engine.windows import Window
 
-_OVERLAP = 0.25  # of windows of one region, over their side
-_CUT_PX = 4.0  # a mask so near to its window's edge is cut by it, pixels of the network's input
+_OVERLAP = 0.25  # overlap of the windows of one region over their side
+_CUT_PX = 4.0  # pixels of the network's input: a mask so near to its window's edge is cut by it
 
 
 @dataclass(frozen=True)
-class _Read:
+class _ReadWindow:
     """A window and its pixels."""
 
     window: Window
@@ -40,8 +40,8 @@ class _Read:
 
 
 @dataclass(frozen=True)
-class _Asked:
-    """A window and the masks in it that may pass."""
+class _DecodedWindow:
+    """A window and the masks in it that may pass the filters."""
 
     window: Window
     frame: MaskFrame
@@ -54,18 +54,18 @@ class GridFinder:
     Parameters
     ----------
     predictor : EmbedderHolder
-        With an image; prompts are plain points, without hypotheses or tidying.
+        A predictor with an image; prompts are plain points, without hypotheses or tidying.
     settings : GridSettings, optional
         `GridSettings.for_model` by default. `points_per_side` counts per window. Crop layers are not used: coarser
-        factors are other windows already.
+        factors have windows of their own.
     side : int, optional
-        Level-0 pixels that one window shows at factor 1; the network's input by default. Larger windows see the image
+        Level-0 pixels that one window shows at factor 1; the network's input by default. Larger windows show the image
         reduced, smaller ones magnified.
 
     Raises
     ------
     SettingsError
-        If `side` is not positive, or crop layers are asked for.
+        If `side` is not positive, or crop layers are set.
 
     Notes
     -----
@@ -82,91 +82,95 @@ class GridFinder:
         self.grid = settings or GridSettings.for_model(self.embedder.model.kind)
         self.side = self.embedder.img_size if side is None else int(side)
         if self.side <= 0:
-            raise SettingsError(f"side {side}: give a positive number of level-0 pixels")
+            raise SettingsError(f"side is {side}", parameter="side", remedy="give a positive number of level-0 pixels")
         if self.grid.crop_n_layers:
             raise SettingsError(
-                f"crop_n_layers {self.grid.crop_n_layers}: tiles of a whole image have no crop layers, give 0; "
-                "MaskGenerator has them, for images that the network sees whole"
+                f"crop_n_layers is {self.grid.crop_n_layers}, and tiles of a whole image have no crop layers",
+                parameter="crop_n_layers",
+                remedy="give 0, or use MaskGenerator for an image that the network sees whole",
             )
 
     def settings(self) -> dict[str, Any]:
-        """Everything the answer depends on besides the pixels, as JSON holds it."""
+        """Return everything the result depends on besides the pixels, as JSON holds it."""
         return {"method": self.method, "side": self.side, **network_record(self.embedder), **self.grid.as_dict()}
 
-    def read(self, region: Box, factor: int) -> list[_Read]:
+    def read(self, region: Box, factor: int) -> list[_ReadWindow]:
         """Read the pixels of the region's windows, scaled for the network."""
         windows = region_windows(region, self.side, factor, self.embedder.image.shape, self.embedder.img_size)
-        return [_Read(window, self.embedder.pixels(window)) for window in windows]
+        return [_ReadWindow(window, self.embedder.pixels(window)) for window in windows]
 
-    def sees_nothing(self, read: list[_Read]) -> bool:
-        """Whether every window is even: background of a slide, or what was never scanned."""
-        return all(is_even(one.pixels) for one in read)
+    def is_blank(self, read: list[_ReadWindow]) -> bool:
+        """Return whether every window is uniform, such as the background of a slide."""
+        return all(is_uniform(window.pixels) for window in read)
 
     def compute(
-        self, region: Box, factor: int, read: list[_Read], cancelled: Callable[[], bool] | None = None
-    ) -> list[_Asked]:
-        """Encode the windows and ask their points; those outside of the region are left out.
+        self, region: Box, factor: int, read: list[_ReadWindow], cancelled: Callable[[], bool] | None = None
+    ) -> list[_DecodedWindow]:
+        """Encode the windows and decode their points; points outside of the region are left out.
 
         Raises
         ------
         CancelledError
-            If `cancelled` said so.
+            If `cancelled()` returned True.
         """
-        runner, out = self.embedder.model.runner, []
-        turn = partial(self.embedder.priority_lock.background, cancelled)
+        runner, decoded = self.embedder.model.runner, []
+        device_turn = partial(self.embedder.priority_lock.background, cancelled)
         low, high = np.array(region[:2]), np.array(region[2:])
-        for one in read:
-            window = one.window
-            with turn():
-                embedding = runner.encode([one.pixels])
+        for read_window in read:
+            window = read_window.window
+            with device_turn():
+                embedding = runner.encode([read_window.pixels])
             frame = window_frame(window, factor, 4 * int(embedding.shape[-1]))
-            # Of a window that the image's border makes narrow only that part of the grid is asked.
+            # In a window that the image's border makes narrow, only that part of the grid is used.
             points = point_grid(self.grid.points_per_side) * max(window.shape) + window.bbox[:2]
-            asked = points[((points >= low) & (points < high) & (points < window.bbox[2:])).all(1)]
-            local = (asked - window.bbox[:2]) * window.scale
-            found = ask_points(runner, embedding, local, frame, self.grid, turn, cancelled)
-            out.append(_Asked(window, frame, found))
-        return out
+            points = points[((points >= low) & (points < high) & (points < window.bbox[2:])).all(1)]
+            local = (points - window.bbox[:2]) * window.scale
+            candidates = decode_points(runner, embedding, local, frame, self.grid, device_turn, cancelled)
+            decoded.append(_DecodedWindow(window, frame, candidates))
+        return decoded
 
-    def finish(self, region: Box, factor: int, computed: list[_Asked]) -> TileObjects:
-        """Filter, drop duplicates and lay flat."""
+    def finish(self, region: Box, factor: int, computed: list[_DecodedWindow]) -> TileObjects:
+        """Filter the masks, drop duplicates and flatten them into labels."""
         shape = label_shape(region, factor)
         masks: list[WindowMask] = []
         corners: list[tuple[int, int]] = []
-        for one in computed:
-            y, x = ((one.window.bbox[axis] - region[axis]) // factor for axis in (0, 1))
-            own = Box(0, 0, *one.frame.shape).shift(y, x)
-            # SAM's 20 pixels would leave no room in the overlap for objects that small windows see well.
-            edge_px = math.ceil(_CUT_PX * one.frame.shape[0] / one.frame.network_shape[0])
-            some = choose(one.candidates, one.frame, self.grid, (own, own.union((0, 0, *shape))), edge_px)
-            masks += some
-            corners += [(y, x)] * len(some)
-        boxes = np.array([one.box for one in masks], np.intp).reshape(-1, 4)
+        for decoded in computed:
+            frame = decoded.frame
+            y, x = ((decoded.window.bbox[axis] - region[axis]) // factor for axis in (0, 1))
+            box = Box(0, 0, *frame.shape).shift(y, x)
+            # SAM's 20 pixels would leave no room in the overlap for objects that suit small windows.
+            edge_px = math.ceil(_CUT_PX * frame.shape[0] / frame.network_shape[0])
+            passing = filter_masks(decoded.candidates, frame, self.grid, (box, box.union((0, 0, *shape))), edge_px)
+            masks += passing
+            corners += [(y, x)] * len(passing)
+        boxes = np.array([mask.box for mask in masks], np.intp).reshape(-1, 4)
         boxes += np.array([corner * 2 for corner in corners], np.intp).reshape(-1, 4)
         kept = np.arange(len(masks))
         if len(computed) > 1:
-            kept = box_nms(boxes, np.array([one.predicted_iou for one in masks]), self.grid.box_nms_thresh)
-        some = [masks[k] for k in kept]
-        tidy = tidied(some, boxes[kept], None, self.grid)
-        labels, shown = flatten_masks(shape, [(mask, box[:2]) for _, mask, box in tidy])
-        of = [some[tidy[i][0]] for i in shown]
+            kept = box_nms(boxes, np.array([mask.predicted_iou for mask in masks]), self.grid.box_nms_thresh)
+        masks = [masks[k] for k in kept]
+        cleaned = clean_masks(masks, boxes[kept], None, self.grid)
+        labels, visible = flatten_masks(shape, [(mask, box[:2]) for _, mask, box in cleaned])
+        objects = [masks[cleaned[i][0]] for i in visible]
         return TileObjects(
             labels,
-            np.array([one.predicted_iou for one in of], np.float32),
-            np.array([one.stability_score for one in of], np.float32),
+            np.array([mask.predicted_iou for mask in objects], np.float32),
+            np.array([mask.stability_score for mask in objects], np.float32),
         )
 
 
 def window_frame(window: Window, factor: int, side: int) -> MaskFrame:
-    """Label pixels of a window, `factor` level-0 pixels each, on its low-res logits of `side` x `side`."""
-    shape = tuple(-(-n // factor) for n in window.shape)
+    """Return the label pixels of a window, `factor` level-0 pixels each, on its (side, side) low-res logits."""
+    shape = label_shape(window.bbox, factor)
     scale = window.scale
     network = (shape[0] * factor * scale[0], shape[1] * factor * scale[1])
-    return MaskFrame((shape[0], shape[1]), network, window.img_size, side)
+    return MaskFrame(shape, network, window.img_size, side)
 
 
-def region_windows(region: Box, side: int, factor: int, image_shape: tuple[int, int], img_size: int) -> list[Window]:
-    """Windows that cover a region, on its grid of label pixels, inside the image.
+def region_windows(
+    region: tuple[int, int, int, int], side: int, factor: int, image_shape: tuple[int, int], img_size: int
+) -> list[Window]:
+    """Return windows that cover a region, aligned with its label pixels, inside the image.
 
     Parameters
     ----------
@@ -177,7 +181,7 @@ def region_windows(region: Box, side: int, factor: int, image_shape: tuple[int, 
     factor : int
         Level-0 pixels per label pixel.
     image_shape : (int, int)
-        Windows are moved inwards at the image's border, so that they see as much as they can.
+        Height and width of level 0; windows are moved inwards at its border, to show as much as they can.
     img_size : int
         Side of the network's input.
 

@@ -1,4 +1,4 @@
-"""Low-res logits of grid mode's masks, how a window's pixels lie on them, and what can be known of a mask by them."""
+"""Low-res logits of the masks of grid mode, and the masks at full resolution."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ if TYPE_CHECKING:
 
 
 STRIP_PX = 1 << 20
-"""Enlarged logits are held for so many pixels at once."""
+"""Upsampled logits are held for this many pixels at once."""
 
 
 @dataclass(frozen=True)
 class MaskFrame:
-    """How the pixels of a window's masks lie on its low-res logits.
+    """The grid of a window's mask pixels, relative to its low-res logits.
 
     Attributes
     ----------
@@ -43,31 +43,31 @@ class MaskFrame:
 
     @property
     def used(self) -> tuple[int, int]:
-        """Rows and columns of the logits that pixels are interpolated from."""
+        """Rows and columns of the logits that mask pixels are interpolated from."""
         rows, cols = (int(low[-1]) + 2 for low, _ in self.axes)
         return rows, cols
 
     @cached_property
     def axes(self) -> tuple[tuple[NDArray[np.intp], NDArray[np.float32]], ...]:
-        """Per axis, for each pixel: the logit before its middle, and the share of the one after it."""
-        out = []
+        """Per axis, for each pixel: index of the logit before its centre, and weight of the next one."""
+        axes = []
         for size, network in zip(self.shape, self.network_shape, strict=True):
             pitch = network / size * self.side / self.img_size
-            at = np.clip((np.arange(size) + 0.5) * pitch - 0.5, 0, self.side - 1)
-            low = np.minimum(at.astype(np.intp), self.side - 2)
-            out.append((low, (at - low).astype(np.float32)))
-        return tuple(out)
+            centres = np.clip((np.arange(size) + 0.5) * pitch - 0.5, 0, self.side - 1)
+            low = np.minimum(centres.astype(np.intp), self.side - 2)
+            axes.append((low, (centres - low).astype(np.float32)))
+        return tuple(axes)
 
     @cached_property
     def counts(self) -> tuple[Tensor, Tensor]:
-        """Per axis: how many pixels lie between one logit and the next."""
+        """Per axis: number of pixels between one logit and the next."""
         rows, cols = (torch.from_numpy(np.bincount(low).astype(np.float32)) for low, _ in self.axes)
         return rows, cols
 
 
 @dataclass(frozen=True)
 class MaskCandidate:
-    """A mask that may pass, as the part of its low-res logits that matters.
+    """A mask that may pass the filters, as the relevant part of its low-res logits.
 
     Attributes
     ----------
@@ -76,9 +76,9 @@ class MaskCandidate:
     corner : (int, int)
         Row and column of its first logit.
     predicted_iou : float
-        As the decoder says.
+        Score by the decoder.
     point : int
-        Which point of the grid was asked.
+        Index of its grid point.
     """
 
     logits: Tensor
@@ -89,18 +89,18 @@ class MaskCandidate:
 
 @dataclass(frozen=True)
 class MeasuredMask:
-    """What is known of a candidate once it was enlarged.
+    """Measurements of a candidate at full resolution.
 
     Attributes
     ----------
     candidate : MaskCandidate
-        Which.
+        The candidate.
     box : (int, int, int, int)
         (y0, x0, y1, x1), pixels of the frame, half-open, tight.
     area : int
         In pixels.
     stability_score : float
-        From the enlarged logits.
+        From the upsampled logits.
     """
 
     candidate: MaskCandidate
@@ -109,31 +109,31 @@ class MeasuredMask:
     stability_score: float
 
 
-def enlarge(
+def upsample_candidate(
     candidate: MaskCandidate, frame: MaskFrame, region: tuple[int, int, int, int] | None = None
 ) -> tuple[Box, Tensor]:
-    """Logits of a candidate at the frame's pixels.
+    """Interpolate the logits of a candidate at the frame's pixels.
 
     Parameters
     ----------
     candidate : MaskCandidate
-        Which.
+        The candidate.
     frame : MaskFrame
-        Where its pixels lie.
+        The grid of its pixels.
     region : (int, int, int, int), optional
-        (y0, x0, y1, x1), pixels of the frame; all that the candidate reaches by default.
+        (y0, x0, y1, x1), pixels of the frame; everything between its logits by default.
 
     Returns
     -------
     region : (int, int, int, int)
-        What was enlarged.
+        The interpolated region.
     logits : Tensor
         (y1 - y0, x1 - x0) float32, bilinear.
     """
-    y0, x0, y1, x1 = region or _pixels(candidate, frame)
+    y0, x0, y1, x1 = region or _pixel_span(candidate, frame)
     values = candidate.logits.float()
     for axis, (start, stop) in ((1, (x0, x1)), (0, (y0, y1))):
-        low, share = (one[start:stop] for one in frame.axes[axis])
+        low, share = (values_of_axis[start:stop] for values_of_axis in frame.axes[axis])
         index = torch.from_numpy(low - candidate.corner[axis])
         last = values.shape[axis] - 1
         before, after = index.clamp(0, last), (index + 1).clamp(0, last)
@@ -142,8 +142,8 @@ def enlarge(
     return Box(y0, x0, y1, x1), values
 
 
-def _pixels(candidate: MaskCandidate, frame: MaskFrame) -> Box:
-    """The pixels that lie between a candidate's logits."""
+def _pixel_span(candidate: MaskCandidate, frame: MaskFrame) -> Box:
+    """Return the region of pixels between a candidate's logits."""
     spans = []
     for axis in (0, 1):
         low, first = frame.axes[axis][0], candidate.corner[axis]
@@ -153,14 +153,14 @@ def _pixels(candidate: MaskCandidate, frame: MaskFrame) -> Box:
     return Box(y0, x0, y1, x1)
 
 
-def measure(candidate: MaskCandidate, frame: MaskFrame, offset: float) -> MeasuredMask | None:
-    """Box, area and stability score of the enlarged mask; None if it is empty."""
-    y0, x0, y1, x1 = _pixels(candidate, frame)
+def measure_candidate(candidate: MaskCandidate, frame: MaskFrame, offset: float) -> MeasuredMask | None:
+    """Measure box, area and stability score of a mask at full resolution; None if it is empty."""
+    y0, x0, y1, x1 = _pixel_span(candidate, frame)
     step = max(1, STRIP_PX // max(1, x1 - x0))
     area = strict = loose = 0
     rows, cols = [], np.zeros(x1 - x0, bool)
     for top in range(y0, y1, step):
-        _, logits = enlarge(candidate, frame, (top, x0, min(top + step, y1), x1))
+        _, logits = upsample_candidate(candidate, frame, (top, x0, min(top + step, y1), x1))
         inside = logits > 0
         area += int(inside.sum())
         strict += int((logits > offset).sum())
@@ -169,17 +169,19 @@ def measure(candidate: MaskCandidate, frame: MaskFrame, offset: float) -> Measur
         cols |= inside.any(0).numpy()
     if not area:
         return None
-    at_y, at_x = np.flatnonzero(np.concatenate(rows)), np.flatnonzero(cols)
-    box = Box(int(at_y[0]), int(at_x[0]), int(at_y[-1]) + 1, int(at_x[-1]) + 1).shift(y0, x0)
+    ys, xs = np.flatnonzero(np.concatenate(rows)), np.flatnonzero(cols)
+    box = Box(int(ys[0]), int(xs[0]), int(ys[-1]) + 1, int(xs[-1]) + 1).shift(y0, x0)
     return MeasuredMask(candidate, box, area, strict / loose)
 
 
-def draw(one: MeasuredMask, frame: MaskFrame) -> NDArray[np.bool_]:
-    """The enlarged mask in its box, (h, w)."""
-    y0, x0, y1, x1 = one.box
-    mask = np.zeros((y1 - y0, x1 - x0), bool)
+def render_candidate(measured: MeasuredMask, frame: MaskFrame) -> NDArray[np.bool_]:
+    """Return the mask at full resolution in its box, (h, w)."""
+    y0, x0, y1, x1 = measured.box
+    mask = np.zeros(measured.box.shape, bool)
     step = max(1, STRIP_PX // (x1 - x0))
     for top in range(y0, y1, step):
         bottom = min(top + step, y1)
-        mask[top - y0 : bottom - y0] = (enlarge(one.candidate, frame, (top, x0, bottom, x1))[1] > 0).numpy()
+        mask[top - y0 : bottom - y0] = (
+            upsample_candidate(measured.candidate, frame, (top, x0, bottom, x1))[1] > 0
+        ).numpy()
     return mask

@@ -1,4 +1,4 @@
-"""What finds all objects of a region: three stages, so that reading, the device and the processor work side by side."""
+"""The protocol of object finders: three stages, so that reading, network and post-processing run side by side."""
 
 from __future__ import annotations
 
@@ -23,9 +23,9 @@ class TileObjects:
     labels : ndarray of int32
         (h, w), 0 is background, objects from 1 to n without gaps. A pixel spans `factor` level-0 pixels.
     predicted_iou : ndarray of float32
-        (n,) how sure the network is of each object, from 0 to 1.
+        (n,) quality of each object as estimated by the network, from 0 to 1.
     stability_score : ndarray of float32
-        (n,) IoU of each object's outlines at a stricter and a laxer threshold.
+        (n,) IoU of each object's outlines at a stricter and a looser threshold.
     """
 
     labels: NDArray[np.int32]
@@ -34,30 +34,30 @@ class TileObjects:
 
 
 class ObjectFinder(Protocol):
-    """A way to find all objects of a region; `grid_finder` and `dense_finder` have one each."""
+    """A method to find all objects of a region; `GridFinder` and `DenseFinder` implement it."""
 
     @property
     def method(self) -> str:
-        """What users call it."""
+        """Name of the method."""
 
     @property
     def side(self) -> int:
         """Level-0 pixels that one window of the network shows at factor 1."""
 
     def settings(self) -> dict[str, Any]:
-        """Everything its answer depends on besides the pixels, as JSON holds it."""
+        """Return everything the result depends on besides the pixels, as JSON holds it."""
 
     def read(self, region: Box, factor: int) -> Any:
         """Read the pixels; runs in a thread of its own, ahead of `compute`."""
 
-    def sees_nothing(self, read: Any) -> bool:
-        """Whether what was read is without any structure, so that the other stages may be left out."""
+    def is_blank(self, read: Any) -> bool:
+        """Return whether the pixels have no structure, so that the other stages can be skipped."""
 
     def compute(self, region: Box, factor: int, read: Any, cancelled: Callable[[], bool] | None = None) -> Any:
         """Run the network; one region at a time."""
 
     def finish(self, region: Box, factor: int, computed: Any) -> TileObjects:
-        """Make objects of what the network said; several regions may be finished at once, in threads.
+        """Make objects of the network's output; several regions may be finished at once, in threads.
 
         Parameters
         ----------
@@ -66,15 +66,15 @@ class ObjectFinder(Protocol):
         factor : int
             Level-0 pixels per label pixel along each axis: labels are (ceil(h / factor), ceil(w / factor)).
         computed
-            What `compute` gave for the same region and factor.
+            The result of `compute` for the same region and factor.
         """
 
 
-def is_even(pixels: NDArray[np.uint8]) -> bool:
-    """Whether all pixels (h, w, c) are the same.
+def is_uniform(pixels: NDArray[np.uint8]) -> bool:
+    """Return whether all pixels (h, w, c) are equal.
 
     >>> import numpy as np
-    >>> is_even(np.full((4, 4, 3), 7, np.uint8)), is_even(np.eye(4, dtype=np.uint8)[..., None])
+    >>> is_uniform(np.full((4, 4, 3), 7, np.uint8)), is_uniform(np.eye(4, dtype=np.uint8)[..., None])
     (True, False)
     """
     return bool((pixels == pixels[:1, :1]).all())

@@ -11,7 +11,7 @@ import torch
 from napari_sam.engine.embeddings.embedding_cache import EmbeddingCache, EmbeddingKey
 from napari_sam.engine.embeddings.priority_lock import PriorityLock
 from napari_sam.engine.embeddings.window_objects import detect_objects, objects_key
-from napari_sam.engine.normalisation import Normalisation, decide
+from napari_sam.engine.normalisation import Normalisation, choose_normalisation
 from napari_sam.engine.window_pixels import read_window
 from napari_sam.errors import CancelledError, NoImageError
 
@@ -108,7 +108,7 @@ class Embedder:
 
     def set_source(self, image: ImageSource, normalisation: Normalisation | None = None) -> None:
         """Set the image; reads nothing beyond a sample of its coarsest level."""
-        chosen = decide(image) if normalisation is None else normalisation
+        chosen = choose_normalisation(image) if normalisation is None else normalisation
         with self._image_lock:
             self._image, self._normalisation = image, chosen
 

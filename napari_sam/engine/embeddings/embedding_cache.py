@@ -1,4 +1,4 @@
-"""Embeddings, least recently used out first: on the device, on the host, and in a store on disk."""
+"""A cache of embeddings: on the device, on the host, and in a store on disk, least recently used out first."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 DEFAULT_LIMIT_BYTES = 1 << 30
 PIXELS_VERSION = 1
-"""Counts up when a window's pixels are read, scaled or normalised in another way; part of every key."""
+"""Version of how a window's pixels are read, scaled and normalised; part of every key."""
 
 
 class CacheWarning(UserWarning):
-    """Embeddings cannot be kept on disk; predictions go on without."""
+    """Embeddings cannot be kept on disk; predictions continue without."""
 
 
 @dataclass(frozen=True)
 class EmbeddingKey:
-    """All that an embedding depends on; whatever differs is another embedding.
+    """Everything that an embedding depends on.
 
     Attributes
     ----------
@@ -40,13 +40,13 @@ class EmbeddingKey:
     precision : str
         Number format of the runner, such as "bfloat16".
     normalisation : Normalisation
-        Which values become black and white.
+        Values that become black and white.
     window : Window
-        Where; its scale is in it.
+        The window, which includes its scale.
     what : str
-        "embedding", or the name of something made of it, such as the objects that the dense decoder sees.
+        "embedding", or the name of something derived from it, such as the objects that the dense decoder sees.
     persistent : bool
-        Whether `image` means the same pixels in another process; else nothing is written to disk.
+        Whether `image` names the same pixels in another process; if not, nothing is written to disk.
     version : int
         `PIXELS_VERSION`.
     """
@@ -62,7 +62,7 @@ class EmbeddingKey:
     version: int = PIXELS_VERSION
 
     def of(self, what: str) -> EmbeddingKey:
-        """The key of something made of this embedding."""
+        """Return the key of something derived from this embedding."""
         return replace(self, what=what)
 
 
@@ -73,9 +73,9 @@ class EmbeddingStore(Protocol):
     Attributes
     ----------
     limit_bytes : int
-        Upper bound of what is held.
+        Upper bound of the size.
     problem : str or None
-        Why nothing can be written any more, once that is so. A `CacheWarning` says it once.
+        Why nothing can be written any more; None while writing works. A `CacheWarning` reports it once.
     """
 
     limit_bytes: int
@@ -84,19 +84,19 @@ class EmbeddingStore(Protocol):
     def __contains__(self, key: object) -> bool: ...
 
     def get(self, key: EmbeddingKey) -> Tensor | None:
-        """The value of a key, on the CPU; None if it is not there or damaged."""
+        """Return the value of a key, on the CPU; None if it is missing or damaged."""
         ...
 
     def touch(self, key: EmbeddingKey) -> bool:
-        """Whether a value is there; if so, it is now the most recently used."""
+        """Return whether there is a value, and mark it as the most recently used."""
         ...
 
     def put(self, key: EmbeddingKey, value: Tensor, *, wait: bool = False) -> None:
-        """Write a value, soon; without `wait` it may be left out when writing is slow."""
+        """Write a value in the background; without `wait` it may be skipped when writing is slow."""
         ...
 
     def flush(self) -> None:
-        """Wait until all is written."""
+        """Wait until everything is written."""
         ...
 
 

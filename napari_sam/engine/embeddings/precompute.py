@@ -1,4 +1,4 @@
-"""Encode the windows of a region before anybody clicks there."""
+"""Encode the windows of a region before the user clicks there."""
 
 from __future__ import annotations
 
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
     from napari_sam.engine.embeddings.embedder import Embedder, EmbedderHolder
     from napari_sam.engine.embeddings.embedding_cache import EmbeddingKey
 
-_AHEAD = 3  # batches that are read while one is encoded
+_READ_AHEAD = 3  # batches that are read while one is encoded
 _BATCH = 8  # windows encoded together on a GPU
-_ROOM = 0.9  # of a store's limit: it drops a little more than it must
+_USABLE = 0.9  # share of a store's limit that a run may fill: eviction frees a little more than it must
 _FINISHERS = 2  # threads for the watershed and the copies to the host
 
 
 @dataclass(frozen=True)
 class PrecomputeReport:
-    """What was done.
+    """The result of a precompute run.
 
     Attributes
     ----------
     windows : int
-        How many cover the region.
+        Number of windows that cover the region.
     encoded : int
-        How many of them were encoded now; the others were there.
+        Number of them that were encoded in this run; the others were cached already.
     sides_px : tuple of int
         Sides of the windows, level-0 pixels, finest first.
     """
@@ -53,7 +53,7 @@ class PrecomputeReport:
 def grid_windows(
     bbox: tuple[float, float, float, float], side: int, image_shape: tuple[int, int], img_size: int
 ) -> list[Window]:
-    """Every window that `grid_window` may answer with for a centre in a region, row by row.
+    """Return every window that `grid_window` may return for a centre in a region, row by row.
 
     Parameters
     ----------
@@ -79,12 +79,12 @@ def grid_windows(
         step = side / 2
         middles = (k * step for k in range(int(low // step), int(high // step) + 2))
         centres.append([low, *(m for m in middles if low < m < high), high])
-    found = (grid_window((y, x), side, image_shape, img_size) for y in centres[0] for x in centres[1])
-    return list(dict.fromkeys(found))
+    windows = (grid_window((y, x), side, image_shape, img_size) for y in centres[0] for x in centres[1])
+    return list(dict.fromkeys(windows))
 
 
 def click_side(image_shape: tuple[int, int], img_size: int, diameter_px: float | None = None) -> int:
-    """Side of the windows that answer a click, level-0 pixels; `diameter_px` as in `Hints`."""
+    """Return the side of the windows that answer a click, level-0 pixels; `diameter_px` as in `Hints`."""
     middle = (image_shape[0] // 2, image_shape[1] // 2)
     return max(click_window(middle, image_shape, img_size, Hints(diameter_px=diameter_px)).shape)
 
@@ -92,7 +92,7 @@ def click_side(image_shape: tuple[int, int], img_size: int, diameter_px: float |
 def plan_windows(
     region: tuple[int, int, int, int], side: int, image_shape: tuple[int, int], img_size: int, coarser: bool
 ) -> list[Window]:
-    """Windows for all clicks in a region, then those that objects cut by them are seen whole in.
+    """Return the windows of all clicks in a region, then the coarser ones that show larger objects whole.
 
     Parameters
     ----------
@@ -103,15 +103,13 @@ def plan_windows(
     coarser : bool
         Add windows of twice the side, four times the side and so on, up to the whole image: a third more.
     """
-    found = grid_windows(region, side, image_shape, img_size)
-    h, w = image_shape
-    while coarser and side < max(h, w):
-        y0, x0, y1, x1 = region
-        reach = side // 2  # the middle of what a window shows of an object lies this far from the click at most
-        region = max(0, y0 - reach), max(0, x0 - reach), min(h, y1 + reach), min(w, x1 + reach)
+    windows = grid_windows(region, side, image_shape, img_size)
+    while coarser and side < max(image_shape):
+        reach = side // 2  # largest distance from a click to the centre of what its window shows of an object
+        region = Box(*region).grow(reach).clip(image_shape)
         side = ladder_side(2 * side, img_size)
-        found += grid_windows(region, side, image_shape, img_size)
-    return list(dict.fromkeys(found))
+        windows += grid_windows(region, side, image_shape, img_size)
+    return list(dict.fromkeys(windows))
 
 
 def precompute(
@@ -124,27 +122,27 @@ def precompute(
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> PrecomputeReport:
-    """Encode all windows that clicks in a region ask for, and keep them in the predictor's cache.
+    """Encode all windows that clicks in a region need, and keep them in the predictor's cache.
 
-    Windows that are there are left alone: a run that was cancelled or killed goes on where it was, and ends with the
-    same bytes. Clicks on the same predictor come first.
+    Cached windows are left alone: a run that was cancelled or killed resumes where it stopped, and ends with the same
+    bytes. Clicks on the same predictor have priority.
 
     Parameters
     ----------
     predictor : EmbedderHolder
-        With an image, and a cache on disk unless everything fits into memory.
+        A predictor with an image, and a cache on disk unless everything fits into memory.
     region : (int, int, int, int), optional
         (y0, x0, y1, x1) in level-0 pixels, half-open; the whole image by default.
     side : int, optional
         Side of the windows, level-0 pixels; the next larger one that clicks use is taken.
     diameter_px : float, optional
-        Typical diameter of the objects, as clicks will be given it; decides the side if that is not given.
+        Typical diameter of the objects, as clicks will get it; decides the side if that is not given.
     coarser : bool
-        Also the coarser windows in which objects larger than a window are seen whole.
+        Also encode the coarser windows that show objects larger than a window.
     progress : callable, optional
-        Called with windows done and their number.
+        Called with the number of windows done and their total.
     cancelled : callable, optional
-        Asked between windows; when it returns True the work stops, and what was done is kept.
+        Called between windows; return True to stop, and finished windows are kept.
 
     Returns
     -------
@@ -161,7 +159,7 @@ def precompute(
     StoreError
         If the disk fails.
     CancelledError
-        If `cancelled` said so.
+        If `cancelled()` returned True.
 
     Examples
     --------
@@ -176,92 +174,102 @@ def precompute(
     shape, img_size = embedder.image.shape, embedder.img_size
     for name, value in (("side", side), ("diameter_px", diameter_px)):
         if value is not None and not value > 0:
-            raise SettingsError(f"{name} {value}: give a positive number of level-0 pixels")
-    chosen = click_side(shape, img_size, diameter_px) if side is None else ladder_side(side, img_size)
-    windows = plan_windows(_checked(region, shape), chosen, shape, img_size, coarser)
-    run = _Run(embedder, len(windows))
+            raise SettingsError(f"{name} is {value}", parameter=name, remedy="give a positive number of level-0 pixels")
+    chosen_side = click_side(shape, img_size, diameter_px) if side is None else ladder_side(side, img_size)
+    windows = plan_windows(_clip_region(region, shape), chosen_side, shape, img_size, coarser)
+    encoder = _PrecomputeRun(embedder, len(windows))
     size = _BATCH if embedder.model.runner.device.type == "cuda" else 1
-    # The same batches in every run, whatever is there already: a network may round differently in another batch.
+    # The same batches in every run, whatever is cached: a network may round differently in another batch.
     batches = [windows[i : i + size] for i in range(0, len(windows), size)]
     try:
         done = 0
-        for batch, prepared in run.read_ahead(batches):
+        for batch, prepared in encoder.read_ahead(batches):
             if cancelled is not None and cancelled():
-                raise CancelledError(f"cancelled at {done} of {len(windows)} windows; what was done is kept")
+                raise CancelledError(f"cancelled at {done} of {len(windows)} windows; finished windows are kept")
             if prepared:
-                run.encode(prepared, cancelled)
+                encoder.encode(prepared, cancelled)
             done += len(batch)
             if progress is not None:
                 progress(done, len(windows))
     finally:
-        run.finish()
-    run.check()
-    return PrecomputeReport(len(windows), run.encoded, tuple(sorted({max(w.shape) for w in windows})))
+        encoder.finish()
+    encoder.check()
+    return PrecomputeReport(len(windows), encoder.encoded, tuple(sorted({max(w.shape) for w in windows})))
 
 
-class _Run:
-    """One run: reading ahead in a thread, encoding here, the rest in threads behind."""
+@dataclass(frozen=True)
+class _PreparedWindow:
+    """A window with its pixels, and whether it is missing in the cache or only fills its batch."""
+
+    window: Window
+    key: EmbeddingKey
+    pixels: NDArray[np.uint8]
+    missing: bool
+
+
+class _PrecomputeRun:
+    """One run: a thread reads ahead, the caller's thread encodes, other threads write the results."""
 
     def __init__(self, embedder: Embedder, windows: int) -> None:
         self.embedder, self.windows = embedder, windows
         self.encoded = 0
         self.reader = ThreadPoolExecutor(1, "precompute-read")
         self.finishers = ThreadPoolExecutor(_FINISHERS, "precompute-finish")
-        self.behind: deque[Future[None]] = deque()
+        self.pending: deque[Future[None]] = deque()
 
-    def read_ahead(self, batches: list[list[Window]]) -> Iterator[tuple[list[Window], list[_Prepared]]]:
-        """Each batch with what was read of it; nothing if all of it is there."""
-        ahead: deque[tuple[list[Window], Future[list[_Prepared]]]] = deque()
-        rest = iter(batches)
+    def read_ahead(self, batches: list[list[Window]]) -> Iterator[tuple[list[Window], list[_PreparedWindow]]]:
+        """Yield each batch with its pixels; without any if all of it is cached."""
+        ahead: deque[tuple[list[Window], Future[list[_PreparedWindow]]]] = deque()
+        remaining = iter(batches)
         while True:
-            for batch in islice(rest, _AHEAD + 1 - len(ahead)):
+            for batch in islice(remaining, _READ_AHEAD + 1 - len(ahead)):
                 ahead.append((batch, self.reader.submit(self._read, batch)))
             if not ahead:
                 return
             batch, reading = ahead.popleft()
             yield batch, reading.result()
 
-    def encode(self, prepared: list[_Prepared], cancelled: Callable[[], bool] | None) -> None:
-        """Encode a batch when no click wants to be answered."""
+    def encode(self, prepared: list[_PreparedWindow], cancelled: Callable[[], bool] | None) -> None:
+        """Encode a batch when no click waits."""
         self.check()
         with self.embedder.priority_lock.background(cancelled):
             embeddings = self.embedder.model.runner.encode([p.pixels for p in prepared])
         if not self.encoded:
-            self._check_room(prepared[0].key, embeddings)
-        self.encoded += sum(p.wanted for p in prepared)
-        self.behind.append(self.finishers.submit(self._keep, prepared, embeddings))
-        while len(self.behind) > _FINISHERS + 1:
-            self.behind.popleft().result()
+            self._check_space(prepared[0].key, embeddings)
+        self.encoded += sum(p.missing for p in prepared)
+        self.pending.append(self.finishers.submit(self._store, prepared, embeddings))
+        while len(self.pending) > _FINISHERS + 1:
+            self.pending.popleft().result()
 
     def finish(self) -> None:
-        """Write what is on its way."""
+        """Wait until everything that was encoded is written."""
         self.reader.shutdown(cancel_futures=True)
         self.finishers.shutdown()
         self.embedder.cache.flush()
 
     def check(self) -> None:
-        """Raise what went wrong behind."""
-        while self.behind and self.behind[0].done():
-            self.behind.popleft().result()
+        """Raise the errors of the other threads."""
+        while self.pending and self.pending[0].done():
+            self.pending.popleft().result()
         if self.embedder.cache.problem is not None:
             raise StoreError(self.embedder.cache.problem)
 
-    def _read(self, batch: list[Window]) -> list[_Prepared]:
-        wanted = [not self._is_there(self.embedder.key(w)) for w in batch]
-        if not any(wanted):
+    def _read(self, batch: list[Window]) -> list[_PreparedWindow]:
+        missing = [not self._is_cached(self.embedder.key(w)) for w in batch]
+        if not any(missing):
             return []
-        return [_Prepared(w, *self.embedder.read(w), want) for w, want in zip(batch, wanted, strict=True)]
+        return [_PreparedWindow(w, *self.embedder.read(w), m) for w, m in zip(batch, missing, strict=True)]
 
-    def _is_there(self, key: EmbeddingKey) -> bool:
+    def _is_cached(self, key: EmbeddingKey) -> bool:
         keys = [key, self.embedder.objects_key(key)] if self.embedder.hypotheses else [key]
-        there = [self.embedder.cache.touch(k) for k in keys]  # each, so that room is not made at its cost
-        return all(there)
+        cached = [self.embedder.cache.touch(k) for k in keys]  # all of them, so that none is evicted
+        return all(cached)
 
-    def _keep(self, prepared: list[_Prepared], embeddings: Tensor) -> None:
-        """Put a batch into the cache, with the objects that the dense decoder sees there."""
+    def _store(self, prepared: list[_PreparedWindow], embeddings: Tensor) -> None:
+        """Put a batch into the cache, with the objects that the dense decoder sees in it."""
         embedder, cache = self.embedder, self.embedder.cache
         for i, p in enumerate(prepared):
-            if not p.wanted:
+            if not p.missing:
                 continue
             embedding = embeddings[i : i + 1].clone()  # a slice would keep the whole batch in memory
             cache.put(p.key, embedding, memory=False, wait=True)
@@ -269,34 +277,28 @@ class _Run:
                 labels = torch.from_numpy(detect_objects(embedder.model.runner, p.window, embedding))
                 cache.put(embedder.objects_key(p.key), labels, memory=False, wait=True)
 
-    def _check_room(self, key: EmbeddingKey, embeddings: Tensor) -> None:
-        """Refuse what would drop its own beginning before it ends."""
+    def _check_space(self, key: EmbeddingKey, embeddings: Tensor) -> None:
+        """Refuse a run that would evict its own first windows before it ends."""
         cache = self.embedder.cache
         on_disk = cache.store is not None and cache.has_disk(key)
         limit = cache.store.limit_bytes if on_disk and cache.store is not None else cache.limit_bytes
         needed = self.windows * embeddings[:1].numel() * (2 if on_disk else embeddings.element_size())
-        needed += needed // 8 if self.embedder.hypotheses and not on_disk else 0  # the objects seen there
-        if needed > (_ROOM * limit if on_disk else limit):
-            where = "on disk" if on_disk else "in memory (this image or predictor has no cache on disk)"
+        needed += needed // 8 if self.embedder.hypotheses and not on_disk else 0  # the detected objects
+        if needed > (_USABLE * limit if on_disk else limit):
+            place = "on disk" if on_disk else "in memory (this image or predictor has no cache on disk)"
             raise SettingsError(
-                f"{self.windows} windows need up to {needed >> 20} MiB, and the cache {where} holds {limit >> 20} MiB: "
-                "give a smaller region, or a cache with a higher limit"
+                f"{self.windows} windows need up to {needed >> 20} MiB, and the cache {place} holds {limit >> 20} MiB",
+                remedy="give a smaller region, or a cache with a higher limit",
             )
 
 
-@dataclass(frozen=True)
-class _Prepared:
-    """A window that was read, and whether it is wanted or only fills its batch."""
-
-    window: Window
-    key: EmbeddingKey
-    pixels: NDArray[np.uint8]
-    wanted: bool
-
-
-def _checked(region: tuple[int, int, int, int] | None, shape: tuple[int, int]) -> Box:
+def _clip_region(region: tuple[int, int, int, int] | None, shape: tuple[int, int]) -> Box:
     y0, x0, y1, x1 = (0, 0, *shape) if region is None else region
-    found = Box(int(y0), int(x0), int(y1), int(x1)).clip(shape)
-    if found.is_empty:
-        raise PromptError(f"region {region}: outside the image of shape {shape}; give (y0, x0, y1, x1) in it")
-    return found
+    clipped = Box(int(y0), int(x0), int(y1), int(x1)).clip(shape)
+    if clipped.is_empty:
+        raise PromptError(
+            f"region {region} lies outside the image of shape {shape}",
+            parameter="region",
+            remedy="give (y0, x0, y1, x1) inside the image",
+        )
+    return clipped

@@ -1,4 +1,4 @@
-"""Encode what is in view while nobody clicks, nearest to the cursor first."""
+"""Embed the windows in view while the user does not click, nearest to the cursor first."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from napari_sam.engine.embeddings.embedder import EmbedderHolder
 
 _log = logging.getLogger(__name__)
-MOST_WINDOWS = 16
-"""A view is prefetched at most so far."""
+MAX_PREFETCHED = 16
+"""Largest number of windows that are prefetched for a view."""
 
 
 def windows_in_view(
@@ -30,14 +30,14 @@ def windows_in_view(
     image_shape: tuple[int, int],
     img_size: int,
     hints: Hints | None = None,
-    limit: int = MOST_WINDOWS,
+    limit: int = MAX_PREFETCHED,
 ) -> list[Window]:
-    """The windows that clicks in the view would ask for, nearest to the cursor first.
+    """Return the windows that clicks in the view would need, nearest to the cursor first.
 
     Parameters
     ----------
     view_bbox : (float, float, float, float)
-        (y0, x0, y1, x1) of what the viewer shows, level-0 pixels; may reach beyond the image.
+        (y0, x0, y1, x1) of the visible region, level-0 pixels; may reach beyond the image.
     cursor : (float, float) or None
         (y, x), level-0 pixels; the middle of the view if None.
     image_shape : (int, int)
@@ -45,14 +45,14 @@ def windows_in_view(
     img_size : int
         Side of the network's input.
     hints : Hints, optional
-        As a click would be given.
+        As for a click.
     limit : int
-        Return no more than these.
+        Largest number of windows.
 
     Returns
     -------
     list of Window
-        The first one answers a click at the cursor; empty if the view shows nothing of the image.
+        The first one answers a click at the cursor; empty if the image is not in view.
 
     Examples
     --------
@@ -61,39 +61,39 @@ def windows_in_view(
     """
     low, high = np.array(view_bbox[:2], float), np.array(view_bbox[2:], float)
     low, high = np.maximum(low, 0.0), np.minimum(high, np.array(image_shape, float))
-    if not (low < high).all() or limit < 1:  # an undefined view, too
+    if not (low < high).all() or limit < 1:  # also for a view that is not finite
         return []
-    at = np.clip((low + high) / 2 if cursor is None else np.array(cursor, float), low, np.maximum(low, high - 1))
-    if not np.isfinite(at).all():
+    centre = np.clip((low + high) / 2 if cursor is None else np.array(cursor, float), low, np.maximum(low, high - 1))
+    if not np.isfinite(centre).all():
         return []
-    first = click_window((float(at[0]), float(at[1])), image_shape, img_size, hints or Hints())
+    first = click_window((float(centre[0]), float(centre[1])), image_shape, img_size, hints or Hints())
     side = max(first.shape)
-    reach = side * (math.ceil(math.sqrt(limit)) / 2 + 1)  # what is farther away would not be among the nearest
-    y0, x0 = (float(v) for v in np.maximum(low, at - reach))
-    y1, x1 = (float(v) for v in np.minimum(high, at + reach))
-    found = grid_windows((y0, x0, y1, x1), side, image_shape, img_size)
+    reach = side * (math.ceil(math.sqrt(limit)) / 2 + 1)  # windows farther away would not be among the nearest
+    y0, x0 = (float(v) for v in np.maximum(low, centre - reach))
+    y1, x1 = (float(v) for v in np.minimum(high, centre + reach))
+    windows = grid_windows((y0, x0, y1, x1), side, image_shape, img_size)
 
     def distance(window: Window) -> float:
-        a, b, c, d = window.bbox
-        return math.hypot((a + c) / 2 - at[0], (b + d) / 2 - at[1])
+        y0, x0, y1, x1 = window.bbox
+        return math.hypot((y0 + y1) / 2 - centre[0], (x0 + x1) / 2 - centre[1])
 
-    return list(dict.fromkeys([first, *sorted(found, key=distance)]))[:limit]
+    return list(dict.fromkeys([first, *sorted(windows, key=distance)]))[:limit]
 
 
 class Prefetcher:
-    """A thread that embeds what is in view.
+    """A thread that embeds the windows in view.
 
-    Thread-safe, and free of any GUI. A prediction on the same predictor comes first: it waits for the window that
-    is being encoded, if there is one, never for the next.
+    Thread-safe and independent of any GUI. A prediction on the same predictor has priority: it waits for the window
+    that is being encoded, if there is one, never for the next.
 
     Parameters
     ----------
     predictor : EmbedderHolder
-        Its image may change; call `update` or `clear` then.
+        A predictor; call `update` or `clear` when its image changes.
     limit : int
-        Windows of a view, at most.
+        Largest number of windows of a view.
     delay_s : float
-        The view must rest so long before work begins.
+        Time without a change of the view after which embedding starts.
 
     Examples
     --------
@@ -108,13 +108,13 @@ class Prefetcher:
     >>> prefetcher.close()
     """
 
-    def __init__(self, predictor: EmbedderHolder, limit: int = MOST_WINDOWS, delay_s: float = 0.15) -> None:
+    def __init__(self, predictor: EmbedderHolder, limit: int = MAX_PREFETCHED, delay_s: float = 0.15) -> None:
         self.predictor = predictor
         self.limit, self.delay_s = limit, delay_s
         self._state = threading.Condition()
         self._plan: list[Window] = []
-        self._turn = 0  # counts plans: work for an older one is not wanted any more
-        self._rested = 0  # the last plan whose view rested
+        self._plan_number = 0  # work for an older plan is outdated
+        self._started_plan = 0  # the last plan whose delay has passed
         self._busy = self._closed = False
         self._thread: threading.Thread | None = None
 
@@ -124,7 +124,7 @@ class Prefetcher:
         cursor: tuple[float, float] | None = None,
         hints: Hints | None = None,
     ) -> None:
-        """Replace the plan: the view or the cursor moved. Returns at once.
+        """Replace the plan after the view or the cursor moved; returns at once.
 
         Parameters
         ----------
@@ -135,22 +135,22 @@ class Prefetcher:
         self._replace(windows_in_view(view, cursor, embedder.image.shape, embedder.img_size, hints, self.limit))
 
     def clear(self) -> None:
-        """Forget the plan; a window that is being encoded is finished."""
+        """Drop the plan; a window that is being encoded is finished."""
         self._replace([])
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Begin no window in here: wrap a prediction in it, so that its decoding has all cores for itself."""
+        """Start no window inside the context: a prediction in it has all cores for its decoding."""
         with self.predictor.embedder.priority_lock.pause_background():
             yield
 
     def wait_idle(self, timeout_s: float | None = None) -> bool:
-        """Wait until the plan is done; False if it is not by then."""
+        """Wait until the plan is done; return False after `timeout_s`."""
         with self._state:
             return self._state.wait_for(lambda: not self._plan and not self._busy, timeout_s)
 
     def close(self) -> None:
-        """Stop, and wait for the thread."""
+        """Stop the thread and wait for it."""
         with self._state:
             self._closed = True
         self._replace([])
@@ -162,7 +162,7 @@ class Prefetcher:
             if plan == self._plan and plan:
                 return
             self._plan = [] if self._closed else plan
-            self._turn += 1
+            self._plan_number += 1
             if self._plan and self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="prefetch", daemon=True)
                 self._thread.start()
@@ -173,29 +173,33 @@ class Prefetcher:
             self._embed(*job)
             with self._state:
                 self._busy = False
-                if self._turn == job[1]:
+                if self._plan_number == job[1]:
                     self._plan = self._plan[1:]
                 self._state.notify_all()
 
     def _next(self) -> tuple[Window, int] | None:
-        """Wait for a window to embed, and for the view to rest; None once closed."""
+        """Wait for a window to embed and for the delay; return None once closed."""
         with self._state:
             while True:
                 self._state.wait_for(lambda: bool(self._plan) or self._closed)
                 if self._closed:
                     return None
-                turn = self._turn
-                if turn == self._rested or not self._state.wait_for(lambda: self._turn != turn, self.delay_s):  # noqa: B023
-                    self._rested, self._busy = turn, True
-                    return self._plan[0], turn
+                number = self._plan_number
+                if number == self._started_plan or not self._changes_within_delay(number):
+                    self._started_plan, self._busy = number, True
+                    return self._plan[0], number
 
-    def _embed(self, window: Window, turn: int) -> None:
+    def _changes_within_delay(self, number: int) -> bool:
+        """Wait for another plan, at most for the delay; the caller holds the state's lock."""
+        return self._state.wait_for(lambda: self._plan_number != number, self.delay_s)
+
+    def _embed(self, window: Window, number: int) -> None:
         try:
-            self.predictor.embedder.embed(window, lambda: self._turn != turn, background=True)
-        except (NapariSamError, OSError) as error:  # cancelled, or a place that cannot be read: a click will say so
+            self.predictor.embedder.embed(window, lambda: self._plan_number != number, background=True)
+        except (NapariSamError, OSError) as error:  # cancelled, or unreadable pixels: a click reports them
             _log.debug("%s: not prefetched: %s", window, error)
-        except RuntimeError as error:  # no memory left on the device, for example
+        except RuntimeError as error:  # for example, no memory left on the device
             _log.warning("prefetching stops: %s", error)
             with self._state:
-                if self._turn == turn:
+                if self._plan_number == number:
                     self._plan = self._plan[:1]

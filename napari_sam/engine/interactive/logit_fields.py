@@ -1,9 +1,9 @@
-"""Low-res logits as fields over the image: sampled anywhere, rendered piece by piece, never dense as a whole."""
+"""Low-res logits as fields over the image: sampled anywhere, never upsampled as a whole."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 import torch
@@ -16,23 +16,25 @@ if TYPE_CHECKING:
 
     from napari_sam.engine.windows import Window
 
+    FloatArray = NDArray[np.float32] | NDArray[np.float64]
+
 MASK_THRESHOLD = 0.0
-_EDGE, _RAMP = 1 / 16, 1 / 8  # a window's answer counts from here on, and wholly after the ramp; shares of its side
+_EDGE, _RAMP = 1 / 16, 1 / 8  # shares of a window's side: its weight is 0 up to the edge, and 1 after the ramp
 
 
 class LogitField(Protocol):
     """Logits over a part of the image."""
 
     def span(self) -> Box | None:
-        """Region (y0, x0, y1, x1) outside of which nothing is foreground; None if nothing is."""
+        """Return the region outside of which all is background; None if all is background."""
         ...
 
     def uniform(self, region: Box) -> bool | None:
-        """Whether a region is all foreground or all background, where that is cheap to tell; else None."""
+        """Return whether a region is all foreground or all background; None if that is not cheap to tell."""
         ...
 
     def sample(self, region: Box) -> Tensor:
-        """Logits (h, w) of a region's pixels."""
+        """Return the logits (h, w) of a region's pixels."""
         ...
 
 
@@ -45,7 +47,7 @@ class LogitGrid:
     values : ndarray of float32
         (side, side), padding included.
     window : Window
-        Their place in the image.
+        Window of the logits.
     """
 
     values: NDArray[np.float32]
@@ -67,10 +69,10 @@ class LogitGrid:
         rows, cols = (min(len(self.values), -int(-n // self.cell)) for n in self.window.network_shape)
         return rows, cols
 
-    def positions(self, axis: int, at: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """Fractional index along an axis of level-0 positions; integers are the pixels' edges."""
-        out = (at - self.window.bbox[axis]) * (self.window.scale[axis] / self.cell) - 0.5
-        return np.asarray(out, np.float64)
+    def indices(self, axis: int, positions: FloatArray) -> NDArray[np.float64]:
+        """Return fractional indices along an axis of level-0 positions, in which integers are the pixels' edges."""
+        indices = (positions - self.window.bbox[axis]) * (self.window.scale[axis] / self.cell) - 0.5
+        return np.asarray(indices, np.float64)
 
     def span(self) -> Box | None:
         """As `LogitField.span`."""
@@ -84,29 +86,29 @@ class LogitGrid:
         return False if part.max() <= MASK_THRESHOLD else None
 
     def at_least(self, region: Box, level: float) -> bool:
-        """Whether no value in a region is below `level`."""
+        """Return whether no value in a region is below `level`."""
         return bool(self._around(region).min() >= level)
 
     def sample(self, region: Box) -> Tensor:
-        """As `LogitField.sample`: bilinear, held constant beyond the grid."""
-        rows, cols = (self.positions(axis, np.arange(region[axis], region[axis + 2]) + 0.5) for axis in (0, 1))
+        """As `LogitField.sample`: bilinear, constant beyond the grid."""
+        rows, cols = (self.indices(axis, np.arange(region[axis], region[axis + 2]) + 0.5) for axis in (0, 1))
         return self._interpolated(rows, cols)
 
     def cells_of(self, window: Window, side: int) -> NDArray[np.float32]:
-        """These logits at the (side, side) cells of another window; held constant beyond the grid."""
+        """Return these logits at the (side, side) cells of another window, constant beyond the grid."""
         middles = (np.arange(side) + 0.5) * (window.img_size / side)
-        rows, cols = (self.positions(axis, middles / window.scale[axis] + window.bbox[axis]) for axis in (0, 1))
-        out: NDArray[np.float32] = self._interpolated(rows, cols).numpy()
-        return out
+        rows, cols = (self.indices(axis, middles / window.scale[axis] + window.bbox[axis]) for axis in (0, 1))
+        values: NDArray[np.float32] = self._interpolated(rows, cols).numpy()
+        return values
 
     def _interpolated(self, rows: NDArray[np.float64], cols: NDArray[np.float64]) -> Tensor:
         return interpolate(interpolate(torch.from_numpy(self.values), cols, axis=1), rows, axis=0)
 
     def _around(self, region: Box) -> NDArray[np.float32]:
-        """The logits that a region's pixels are interpolated from."""
+        """Return the logits that a region's pixels are interpolated from."""
         slices = []
         for axis in (0, 1):
-            first, last = self.positions(axis, np.array([region[axis] + 0.5, region[axis + 2] - 0.5]))
+            first, last = self.indices(axis, np.array([region[axis] + 0.5, region[axis + 2] - 0.5]))
             size = self.values.shape[axis]
             low = min(max(int(np.floor(first)), 0), size - 1)
             slices.append(slice(low, max(low + 1, int(np.ceil(last)) + 1)))
@@ -115,45 +117,45 @@ class LogitGrid:
 
 @dataclass(frozen=True)
 class Detail:
-    """What a finer window says of a part of an outline.
+    """The logits of a finer window along a part of an outline.
 
     Attributes
     ----------
     grid : LogitGrid
-        Its logits.
+        The logits.
     inner : tuple of bool
-        Whether the image goes on beyond the window's top, left, bottom and right side.
+        Whether the image continues beyond the window's top, left, bottom and right side.
     """
 
     grid: LogitGrid
     inner: tuple[bool, bool, bool, bool]
 
-    def weights(self, axis: int, at: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-        """How much it counts at level-0 positions along an axis: 1 inside, falling to 0 where the window ends."""
+    def weights(self, axis: int, positions: FloatArray) -> NDArray[np.float64]:
+        """Return weights at level-0 positions along an axis: 1 inside, falling to 0 towards the window's ends."""
         low, high = self.grid.window.bbox[axis], self.grid.window.bbox[axis + 2]
         side = max(self.grid.window.shape)
-        out = ((at > low) & (at < high)).astype(float)
+        weights = ((positions > low) & (positions < high)).astype(float)
         if self.inner[axis]:
-            out *= np.clip(((at - low) / side - _EDGE) / _RAMP, 0, 1)
+            weights *= np.clip(((positions - low) / side - _EDGE) / _RAMP, 0, 1)
         if self.inner[axis + 2]:
-            out *= np.clip(((high - at) / side - _EDGE) / _RAMP, 0, 1)
-        return out
+            weights *= np.clip(((high - positions) / side - _EDGE) / _RAMP, 0, 1)
+        return weights
 
 
 @dataclass(frozen=True)
 class RefinedField:
-    """A coarse mask whose outline finer windows have improved, without a seam.
+    """A coarse mask whose outline is blended with that of finer windows.
 
     Attributes
     ----------
     coarse : LogitGrid
-        What the object is.
+        Logits of the coarse mask.
     trust : LogitGrid
-        1 where only the coarse logits count, 0 at their outline, in the coarse grid's frame.
+        Weight of the coarse logits: 1 far from their outline, 0 at it.
     details : tuple of Detail
         The finer windows.
     grown_px : int
-        How far the outline may move outwards, level-0 pixels.
+        Largest distance by which the outline may move outwards, level-0 pixels.
     """
 
     coarse: LogitGrid
@@ -171,7 +173,7 @@ class RefinedField:
         return self.coarse.uniform(region) if self.trust.at_least(region, 1.0) else None
 
     def sample(self, region: Box) -> Tensor:
-        """As `LogitField.sample`: windows blend into each other, and into the coarse mask where they end."""
+        """As `LogitField.sample`: windows are blended with each other, and with the coarse mask at their ends."""
         coarse = self.coarse.sample(region)
         ys, xs = (np.arange(region[axis], region[axis + 2]) + 0.5 for axis in (0, 1))
         total = torch.zeros_like(coarse)
@@ -180,20 +182,21 @@ class RefinedField:
             wy, wx = detail.weights(0, ys), detail.weights(1, xs)
             if not (wy.any() and wx.any()):
                 continue
-            one = torch.from_numpy(np.outer(wy, wx).astype(np.float32))
-            total += one * detail.grid.sample(region)
-            weight += one
+            weights = torch.from_numpy(np.outer(wy, wx).astype(np.float32))
+            total += weights * detail.grid.sample(region)
+            weight += weights
         fine = (total + (1 - weight).clamp(min=0) * coarse) / weight.clamp(min=1)
         return torch.lerp(fine, coarse, self.trust.sample(region).clamp(0, 1))
 
 
 def span_of(logits: NDArray[np.float32], window: Window) -> Box | None:
-    """The region in which masks may be foreground, from their low-res logits (M, H, W); None if all are empty.
+    """Return the region in which masks may be foreground, from their low-res logits (M, H, W).
 
     Returns
     -------
-    (int, int, int, int) or None
-        (y0, x0, y1, x1) in level-0 pixels, inside the window, up to two logits larger than the masks on each side.
+    Box or None
+        (y0, x0, y1, x1) in level-0 pixels, inside the window, up to two logits larger than the masks on each side;
+        None if all masks are empty.
     """
     side = logits.shape[-1]
     cell = window.img_size / side
@@ -213,13 +216,13 @@ def span_of(logits: NDArray[np.float32], window: Window) -> Box | None:
     return Box(top, left, bottom, right)
 
 
-def interpolate(values: Tensor, at: NDArray[np.float64], axis: int) -> Tensor:
-    """Linear interpolation along an axis at fractional positions, held constant beyond the ends."""
+def interpolate(values: Tensor, indices: NDArray[np.float64], axis: int) -> Tensor:
+    """Interpolate linearly along an axis at fractional indices, constant beyond the ends."""
     size = values.shape[axis]
-    at = np.clip(at, 0, size - 1)
-    low = np.minimum(at.astype(np.int64), max(size - 2, 0))
-    share = torch.from_numpy((at - low).astype(np.float32))
-    share = share.view([-1 if i == axis else 1 for i in range(values.ndim)])
+    indices = np.clip(indices, 0, size - 1)
+    low = np.minimum(indices.astype(np.int64), max(size - 2, 0))
+    weight = torch.from_numpy((indices - low).astype(np.float32))
+    weight = weight.view([-1 if i == axis else 1 for i in range(values.ndim)])
     a = values.index_select(axis, torch.from_numpy(low))
     b = values.index_select(axis, torch.from_numpy(np.minimum(low + 1, size - 1)))
-    return torch.lerp(a, b, share)
+    return torch.lerp(a, b, weight)

@@ -1,4 +1,4 @@
-"""Prompts in image pixels, checked once, and their conversion to the network's frame."""
+"""Prompts in image pixels: checked once, and converted to the network's frame."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_sam.engine.windows import Window
 
 _TOP_LEFT, _BOTTOM_RIGHT = 2, 3
-_MASK_LOGIT = 8.0  # a drawn region, as the logits of a network that is sure
+_MASK_LOGIT = 8.0  # magnitude of the logits of a drawn region
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class MaskPrompt:
 
 @dataclass(frozen=True)
 class Prompt:
-    """One object's prompts, valid for one image.
+    """The prompts of one object, valid for one image.
 
     Attributes
     ----------
@@ -55,7 +55,7 @@ class Prompt:
     logits : ndarray of float32 or None
         (H, W) low-res logits of an earlier prediction, in the frame of `window`.
     window : Window or None
-        Where `logits` belong.
+        Window of `logits`.
     """
 
     points: NDArray[np.float64] = field(default_factory=lambda: np.zeros((0, 2)))
@@ -67,7 +67,7 @@ class Prompt:
 
     @property
     def extent(self) -> tuple[float, float, float, float]:
-        """(y0, x0, y1, x1) of everything in the prompt."""
+        """(y0, x0, y1, x1) of all points, boxes and masks, level-0 pixels."""
         corners = [self.points]
         if self.box is not None:
             corners.append(np.array(self.box).reshape(2, 2))
@@ -75,32 +75,32 @@ class Prompt:
             corners.append(np.array(self.mask.bbox, dtype=float).reshape(2, 2))
         if self.window is not None and not any(len(c) for c in corners):
             corners.append(np.array(self.window.bbox, dtype=float).reshape(2, 2))
-        everything = np.concatenate(corners)
-        y0, x0 = everything.min(0)
-        y1, x1 = everything.max(0)
+        positions = np.concatenate(corners)
+        y0, x0 = positions.min(0)
+        y1, x1 = positions.max(0)
         return float(y0), float(x0), float(y1), float(x1)
 
     @property
     def object_px(self) -> float:
-        """Lower bound of the object's long side, from the prompts alone; 0 for a single point."""
+        """Lower bound of the object's long side according to the prompts; 0 for a single point."""
         if self.box is not None:
             y0, x0, y1, x1 = self.box
             return max(y1 - y0, x1 - x0)
         if self.mask is not None:
             y0, x0, y1, x1 = self.mask.bbox
             return float(max(y1 - y0, x1 - x0))
-        inside = self.points[self.point_labels == 1]
-        return float(np.ptp(inside, axis=0).max()) if len(inside) > 1 else 0.0
+        foreground = self.points[self.point_labels == 1]
+        return float(np.ptp(foreground, axis=0).max()) if len(foreground) > 1 else 0.0
 
     def in_window(self, window: Window) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """The points and box in the network's frame.
+        """Convert the points and the box to the network's frame.
 
         Returns
         -------
         coords : ndarray of float32
             (T, 2) as (x, y), pixels of the network's input.
         labels : ndarray of int64
-            (T,) SAM's labels; a box is its two corners, last.
+            (T,) SAM's labels; a box is its two corners, in the end.
         """
         yx, labels = self.points, self.point_labels
         if self.box is not None:
@@ -109,7 +109,7 @@ class Prompt:
         return window.to_network(yx)[:, ::-1].astype(np.float32), labels.astype(np.int64)
 
     def mask_logits(self, window: Window, side: int) -> NDArray[np.float32] | None:
-        """The mask prompt as (side, side) low-res logits of `window`; None without one."""
+        """Return the mask prompt as (side, side) low-res logits of `window`; None without one."""
         if self.logits is not None:
             return self.logits
         if self.mask is None:
@@ -119,10 +119,10 @@ class Prompt:
         rows = np.floor(window.from_network(np.stack([centres, centres], 1)) + 0.5).astype(np.int64)
         ys, xs = rows[:, 0] - y0, rows[:, 1] - x0
         in_y, in_x = (ys >= 0) & (ys < y1 - y0), (xs >= 0) & (xs < x1 - x0)
-        out = np.full((side, side), -_MASK_LOGIT, np.float32)
+        logits = np.full((side, side), -_MASK_LOGIT, np.float32)
         inside = self.mask.mask[np.ix_(ys[in_y], xs[in_x])]
-        out[np.ix_(in_y, in_x)] = np.where(inside, _MASK_LOGIT, -_MASK_LOGIT)
-        return out
+        logits[np.ix_(in_y, in_x)] = np.where(inside, _MASK_LOGIT, -_MASK_LOGIT)
+        return logits
 
 
 def parse_prompt(
@@ -132,7 +132,7 @@ def parse_prompt(
     box: Sequence[float] | None = None,
     mask: Any = None,
 ) -> Prompt:
-    """Check what a user gave and make a `Prompt` of it.
+    """Check the arguments of a prediction and make a `Prompt` of them.
 
     Parameters
     ----------
@@ -143,7 +143,7 @@ def parse_prompt(
     point_labels : array_like, optional
         (P,) of 1 and 0; all 1 by default.
     box : sequence of float, optional
-        (y0, x0, y1, x1); what lies outside the image is cut off.
+        (y0, x0, y1, x1); clipped to the image.
     mask : MaskPrompt, Prediction, ndarray, optional
         A rough region, an earlier prediction, or low-res logits (H, W) or (1, H, W) in the network's frame.
 
@@ -154,7 +154,7 @@ def parse_prompt(
     Raises
     ------
     PromptError
-        If nothing was given, or a value is not finite, outside the image, empty or of the wrong shape.
+        If there is no prompt, or a value is not finite, outside the image, empty or of the wrong shape.
 
     Examples
     --------
@@ -167,9 +167,13 @@ def parse_prompt(
     parsed_box = None if box is None else _box(shape, box)
     region, logits, window = _mask(mask)
     if not len(yx) and parsed_box is None and region is None and logits is None:
-        raise PromptError("no prompt: give at least one point, a box or a mask")
+        raise PromptError("the prompt is empty", remedy="give at least one point, a box or a mask")
     if len(yx) and not labels.any() and parsed_box is None and mask is None:
-        raise PromptError("only background points: add a foreground point or a box")
+        raise PromptError(
+            "the prompt has only background points",
+            parameter="point_labels",
+            remedy="add a foreground point or a box",
+        )
     return Prompt(yx, labels, parsed_box, region, logits, window)
 
 
@@ -180,62 +184,85 @@ def _points(
         yx = np.asarray([] if points is None else points, dtype=float)
         labels = np.ones(len(yx), float) if point_labels is None else np.asarray(point_labels, dtype=float)
     except (TypeError, ValueError) as error:
-        raise PromptError(f"points {points!r} with labels {point_labels!r} are not numbers") from error
+        raise PromptError(
+            f"points {points!r} with labels {point_labels!r} are not numbers",
+            parameter="points",
+            remedy="give a list of (y, x) and one label per point",
+        ) from error
     if yx.size == 0:
         if labels.size:
-            raise PromptError(f"{labels.size} point labels but no points")
+            raise PromptError(
+                f"there are {labels.size} point labels but no points",
+                parameter="point_labels",
+                remedy="give one label per point",
+            )
         return np.zeros((0, 2)), np.zeros(0, np.int64)
     _check_points(shape, yx, labels)
     return yx, labels.astype(np.int64)
 
 
 def _check_points(shape: tuple[int, int], yx: NDArray[np.float64], labels: NDArray[np.float64]) -> None:
-    """Refuse points and labels that mean nothing in an image of `shape`."""
+    """Refuse points and labels that are not valid in an image of `shape`."""
     if yx.ndim != 2 or yx.shape[1] != 2:
-        raise PromptError(f"points of shape {yx.shape}: give a list of (y, x)")
+        raise PromptError(f"points have the shape {yx.shape}", parameter="points", remedy="give a list of (y, x)")
     if labels.shape != (len(yx),):
-        raise PromptError(f"{len(yx)} points but point labels of shape {labels.shape}: give one label per point")
+        raise PromptError(
+            f"there are {len(yx)} points but point labels of shape {labels.shape}",
+            parameter="point_labels",
+            remedy="give one label per point",
+        )
     for y, x in yx:
         if not (np.isfinite(y) and np.isfinite(x)):
-            raise PromptError(f"point ({y:g}, {x:g}) is not finite")
+            raise PromptError(f"point ({y:g}, {x:g}) is not finite", parameter="points")
         if not (-0.5 <= y <= shape[0] and -0.5 <= x <= shape[1]):
-            raise PromptError(f"point ({y:g}, {x:g}) lies outside the image of shape {shape}")
+            raise PromptError(f"point ({y:g}, {x:g}) lies outside the image of shape {shape}", parameter="points")
     for label in labels:
         if label not in (0, 1):
-            raise PromptError(f"point label {label:g}: use 1 for foreground and 0 for background")
+            raise PromptError(
+                f"point label {label:g} is not known",
+                parameter="point_labels",
+                remedy="use 1 for foreground and 0 for background",
+            )
 
 
 def _box(shape: tuple[int, int], box: Sequence[float]) -> tuple[float, float, float, float]:
     try:
         values = np.asarray(box, dtype=float)
     except (TypeError, ValueError) as error:
-        raise PromptError(f"box {box!r} is not four numbers (y0, x0, y1, x1)") from error
+        raise PromptError(f"box {box!r} is not four numbers (y0, x0, y1, x1)", parameter="box") from error
     if values.shape != (4,) or not np.isfinite(values).all():
-        raise PromptError(f"box {box!r} is not four finite numbers (y0, x0, y1, x1)")
+        raise PromptError(f"box {box!r} is not four finite numbers (y0, x0, y1, x1)", parameter="box")
     y0, x0, y1, x1 = (float(v) for v in values)
     if y1 <= y0 or x1 <= x0:
-        raise PromptError(f"box ({y0:g}, {x0:g}, {y1:g}, {x1:g}) is empty: y1 must exceed y0 and x1 exceed x0")
+        raise PromptError(
+            f"box ({y0:g}, {x0:g}, {y1:g}, {x1:g}) is empty",
+            parameter="box",
+            remedy="give y1 greater than y0 and x1 greater than x0",
+        )
     if y1 <= 0 or x1 <= 0 or y0 >= shape[0] or x0 >= shape[1]:
-        raise PromptError(f"box ({y0:g}, {x0:g}, {y1:g}, {x1:g}) lies outside the image of shape {shape}")
+        raise PromptError(
+            f"box ({y0:g}, {x0:g}, {y1:g}, {x1:g}) lies outside the image of shape {shape}", parameter="box"
+        )
     box = max(y0, 0.0), max(x0, 0.0), min(y1, float(shape[0])), min(x1, float(shape[1]))
     if (box[2] - box[0]) * (box[3] - box[1]) > LARGEST_MASK_PX:
         raise PromptError(
-            f"box {box} spans more than {LARGEST_MASK_PX} px (16384 x 16384), the largest mask there is: draw a "
-            "smaller one, or open a coarser scale level of the image"
+            f"box {box} spans more than {LARGEST_MASK_PX} px (16384 x 16384), the largest possible mask",
+            parameter="box",
+            remedy="draw a smaller {box}, or open a coarser scale level of the image",
         )
     return box
 
 
 def _mask(mask: Any) -> tuple[MaskPrompt | None, NDArray[np.float32] | None, Window | None]:
-    """Sort out the three things a mask prompt may be."""
+    """Distinguish the three kinds of mask prompts: a region, an earlier prediction, and low-res logits."""
     if mask is None:
         return None, None, None
     if isinstance(mask, MaskPrompt):
         y0, x0, y1, x1 = mask.bbox
         if mask.mask.shape != (y1 - y0, x1 - x0):
-            raise PromptError(f"mask prompt of shape {mask.mask.shape} does not fill its bbox {mask.bbox}")
+            raise PromptError(f"mask of shape {mask.mask.shape} does not fill its bbox {mask.bbox}", parameter="mask")
         if not mask.mask.any():
-            raise PromptError(f"mask prompt at {mask.bbox} is empty")
+            raise PromptError(f"mask in {mask.bbox} is empty", parameter="mask")
         return mask, None, None
     if hasattr(mask, "low_res_logits"):
         return None, np.asarray(mask.low_res_logits[mask.best], np.float32), mask.window
@@ -243,7 +270,9 @@ def _mask(mask: Any) -> tuple[MaskPrompt | None, NDArray[np.float32] | None, Win
     logits = logits[0] if logits.ndim == 3 and logits.shape[0] == 1 else logits
     if logits.ndim != 2 or logits.shape[0] != logits.shape[1] or not np.isfinite(logits).all():
         raise PromptError(
-            f"mask prompt of shape {logits.shape}: give finite square low-res logits, a Prediction or a MaskPrompt"
+            f"mask has the shape {logits.shape}, or values that are not finite",
+            parameter="mask",
+            remedy="give finite square low-res logits, a Prediction or a MaskPrompt",
         )
     return None, logits, None
 

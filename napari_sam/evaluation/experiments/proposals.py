@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from napari_sam.engine.automatic.grid_filters import box_nms, point_grid
-from napari_sam.engine.automatic.grid_logits import MaskFrame, draw, measure
-from napari_sam.engine.automatic.grid_masks import every_mask
+from napari_sam.engine.automatic.grid_logits import MaskFrame, measure_candidate, render_candidate
+from napari_sam.engine.automatic.grid_masks import decode_all_masks
 from napari_sam.engine.windows import whole_window
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates, open_sample
@@ -44,14 +44,14 @@ def window_grid(
     per_side : int
         Points along each side.
     slots, offset
-        Passed on to `every_mask`.
+        Passed on to `decode_all_masks`.
     """
     runner = predictor.runner
     window = whole_window(predictor.image.shape, runner.img_size)
     embedding = predictor.embed(window)
     frame = MaskFrame(window.shape, window.network_shape, window.img_size, 4 * int(embedding.shape[-1]))
     points = point_grid(per_side) * window.shape * window.scale
-    return every_mask(runner, embedding, points, frame, slots=slots, offset=offset), frame
+    return decode_all_masks(runner, embedding, points, frame, slots=slots, offset=offset), frame
 
 
 def rank_masks(
@@ -70,7 +70,7 @@ def rank_masks(
     ranks : ndarray of float, optional
         (N,) rank of each candidate, higher is better; by default the mean of predicted IoU and stability score.
     """
-    masks = [(i, mask) for i, c in enumerate(candidates) if (mask := measure(c, frame, 1.0)) is not None]
+    masks = [(i, mask) for i, c in enumerate(candidates) if (mask := measure_candidate(c, frame, 1.0)) is not None]
     if not masks:
         return []
     scores = np.array([(mask.candidate.predicted_iou + mask.stability_score) / 2 for _, mask in masks])
@@ -109,7 +109,9 @@ class ProposalExperiment(Experiment):
         random_ranks = sample.rng(seed, "single").random(len(slots[0]))
         single = rank_masks(slots[0], frame, _NMS_IOU_SINGLE, random_ranks)[:MAX_PROPOSALS]
         recalls = [
-            object_recalls(truth, [(draw(mask, frame), mask.box[:2], rank) for mask, rank in masks], MAX_PROPOSALS)
+            object_recalls(
+                truth, [(render_candidate(mask, frame), mask.box[:2], rank) for mask, rank in masks], MAX_PROPOSALS
+            )
             for masks in (several, single)
         ]
         objects = [

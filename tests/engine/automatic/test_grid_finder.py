@@ -21,8 +21,15 @@ from napari_sam.engine.automatic.grid_filters import (
     without_small_regions,
 )
 from napari_sam.engine.automatic.grid_finder import GridFinder, region_windows, window_frame
-from napari_sam.engine.automatic.grid_logits import MaskCandidate, MaskFrame, enlarge, measure
-from napari_sam.engine.automatic.grid_masks import WindowMask, _Cover, _may_be_stable, ask_points, choose, tidied
+from napari_sam.engine.automatic.grid_logits import MaskCandidate, MaskFrame, measure_candidate, upsample_candidate
+from napari_sam.engine.automatic.grid_masks import (
+    WindowMask,
+    _may_be_stable,
+    _PointCover,
+    clean_masks,
+    decode_points,
+    filter_masks,
+)
 from napari_sam.engine.automatic.grid_settings import GridSettings
 from napari_sam.engine.automatic.mask_generator import MaskGenerator
 from napari_sam.engine.windows import Window
@@ -223,7 +230,7 @@ def test_nothing_found_is_an_empty_list_even_with_crops(predictor):
 
 @pytest.mark.parametrize("image", [np.zeros((4, 4, 2), np.uint8), np.zeros((0, 4), np.uint8), np.zeros((4, 4))])
 def test_what_is_no_8_bit_image_is_refused(predictor, image):
-    with pytest.raises(ImageError, match="image of"):
+    with pytest.raises(ImageError, match="image has the shape|image is of type"):
         MaskGenerator(predictor).generate(image)
 
 
@@ -328,17 +335,17 @@ def test_after_tidying_the_mask_that_needed_none_wins():
     holed[4, 4] = False
     masks = [window_mask(holed), window_mask(np.ones((9, 9), bool), x=1)]
     boxes = np.array([one.box for one in masks])
-    kept = tidied(masks, boxes, (0, 0, 50, 50), GridSettings(min_mask_region_area=4))
+    kept = clean_masks(masks, boxes, (0, 0, 50, 50), GridSettings(min_mask_region_area=4))
     assert [i for i, _, _ in kept] == [1]
 
 
 def test_the_background_around_an_object_is_no_hole():
     mask = np.ones((5, 5), bool)
     settings = GridSettings(min_mask_region_area=20)
-    ((_, same, box),) = tidied([window_mask(mask, 3, 3)], np.array([[3, 3, 8, 8]]), (0, 0, 30, 30), settings)
+    ((_, same, box),) = clean_masks([window_mask(mask, 3, 3)], np.array([[3, 3, 8, 8]]), (0, 0, 30, 30), settings)
     assert box == (3, 3, 8, 8)
     assert same.all()
-    ((_, grown, box),) = tidied([window_mask(mask, 3, 0)], np.array([[3, 0, 8, 5]]), (0, 0, 30, 5), settings)
+    ((_, grown, box),) = clean_masks([window_mask(mask, 3, 0)], np.array([[3, 0, 8, 5]]), (0, 0, 30, 5), settings)
     assert box == (0, 0, 8, 5)  # the image ends three rows above: fifteen pixels of background, a small hole
     assert grown.shape == (8, 5)
 
@@ -350,7 +357,7 @@ def test_a_low_res_bound_never_drops_a_mask_that_is_stable_when_enlarged():
     frame = frame_of(logits, (100, 131))
     for threshold in (0.5, 0.8, 0.95):
         may = _may_be_stable(logits, frame, GridSettings(stability_score_thresh=threshold)).numpy()
-        exact = [measure(candidate(one), frame, 1.0) for one in logits]
+        exact = [measure_candidate(candidate(one), frame, 1.0) for one in logits]
         stable = np.array([one is not None and one.stability_score >= threshold for one in exact])
         assert not (stable & ~may).any()
     assert (~may).any()
@@ -360,8 +367,8 @@ def test_enlarging_a_part_is_the_enlarged_whole():
     logits = torch.randn(16, 16, generator=torch.Generator().manual_seed(0))
     frame = frame_of(logits, (50, 70))
     wanted = torch.nn.functional.interpolate(logits[None, None], (50, 70), mode="bilinear", align_corners=False)[0, 0]
-    whole = enlarge(candidate(logits), frame, (0, 0, 50, 70))[1]
-    part = enlarge(MaskCandidate(logits[4:9, 3:12], (4, 3), 1.0, 0), frame)
+    whole = upsample_candidate(candidate(logits), frame, (0, 0, 50, 70))[1]
+    part = upsample_candidate(MaskCandidate(logits[4:9, 3:12], (4, 3), 1.0, 0), frame)
     y0, x0, y1, x1 = part[0]
     assert torch.allclose(whole, wanted, atol=1e-5)
     assert torch.allclose(part[1], wanted[y0:y1, x0:x1], atol=1e-5)
@@ -369,7 +376,7 @@ def test_enlarging_a_part_is_the_enlarged_whole():
 
 
 def test_a_disc_is_measured_at_full_resolution():
-    one = measure(candidate(disc(32, 8.0)), frame_of(disc(32, 8.0)), 1.0)
+    one = measure_candidate(candidate(disc(32, 8.0)), frame_of(disc(32, 8.0)), 1.0)
     assert one.area == pytest.approx(math.pi * 32**2, rel=0.01)
     assert one.stability_score == pytest.approx((7 / 9) ** 2, abs=0.01)
     assert one.box == pytest.approx((32, 32, 96, 96), abs=1)
@@ -377,20 +384,20 @@ def test_a_disc_is_measured_at_full_resolution():
 
 def test_an_empty_mask_is_dropped_without_dividing_by_zero():
     nothing = torch.full((1, 16, 16), -5.0)
-    assert measure(candidate(nothing[0]), frame_of(nothing), 1.0) is None
+    assert measure_candidate(candidate(nothing[0]), frame_of(nothing), 1.0) is None
     assert not _may_be_stable(nothing, frame_of(nothing), GridSettings(stability_score_thresh=0.0)).any()
 
 
 def test_masks_that_cover_the_window_are_dropped_when_asked():
     full = torch.full((16, 16), 9.0)
     covering = [candidate(full)]
-    assert len(choose(covering, frame_of(full), GridSettings())) == 1
-    assert choose(covering, frame_of(full), GridSettings(max_cover=0.95)) == []
+    assert len(filter_masks(covering, frame_of(full), GridSettings())) == 1
+    assert filter_masks(covering, frame_of(full), GridSettings(max_cover=0.95)) == []
 
 
 def test_of_two_masks_with_one_box_the_better_stays():
     logits = disc(32, 8.0, steep=20.0)
-    kept = choose([candidate(logits, 0.89, 1), candidate(logits, 0.95, 2)], frame_of(logits), GridSettings())
+    kept = filter_masks([candidate(logits, 0.89, 1), candidate(logits, 0.95, 2)], frame_of(logits), GridSettings())
     assert [one.point for one in kept] == [2]
 
 
@@ -423,8 +430,12 @@ def test_points_in_a_confident_mask_of_some_size_are_left_out():
     frame, points = frame_of(disc(32, 6.0)), np.array([[64.0, 64.0], [64.0, 100.0], [5.0, 5.0]])
     waiting, settings = np.arange(3), GridSettings(skip_covered=True)
     steep, soft, large = disc(32, 6.0, steep=50.0), disc(32, 6.0, steep=1.0), disc(32, 20.0, steep=50.0)
-    left = [_Cover(frame, points).without(waiting, [candidate(one)], settings) for one in (steep, soft, large)]
-    assert [one.tolist() for one in left] == [[1, 2], [0, 1, 2], [0, 1, 2]]
+    remaining = []
+    for logits in (steep, soft, large):
+        cover = _PointCover(frame, points)
+        cover.add([candidate(logits)], settings)
+        remaining.append(cover.uncovered(waiting).tolist())
+    assert remaining == [[1, 2], [0, 1, 2], [0, 1, 2]]
 
 
 def test_every_point_is_asked_or_left_out_for_a_mask(predictor):
@@ -432,7 +443,7 @@ def test_every_point_is_asked_or_left_out_for_a_mask(predictor):
     settings = GridSettings(pred_iou_thresh=0.3, stability_score_thresh=0.5, skip_covered=True, points_per_batch=4)
     points = point_grid(3) * 512
     some, all_ = (
-        ask_points(
+        decode_points(
             predictor.runner, embedding, points, MaskFrame((512, 512), (512.0, 512.0), 512, 256), one, nullcontext
         )
         for one in (settings, replace(settings, skip_covered=False))
@@ -467,12 +478,12 @@ def test_labels_have_the_regions_shape_and_numbers_without_gaps(finder, region, 
     assert len(got.stability_score) == len(got.predicted_iou) > 0
 
 
-def test_a_region_of_one_window_has_the_masks_of_the_generator(finder):
+def test_a_region_of_one_window_has_the_masks_of_the_generator(finder, predictor):
     image = nuclei()[:512, :512]
-    masks = MaskGenerator(finder.predictor, finder.grid).generate(image)
-    finder.predictor.set_image(image)
+    masks = MaskGenerator(predictor, finder.grid).generate(image)
+    predictor.set_image(image)
     labels = objects(finder, (0, 0, 512, 512)).labels
-    finder.predictor.set_image(nuclei())
+    predictor.set_image(nuclei())
     assert np.array_equal(labels, flatten_masks((512, 512), [(one.mask, one.bbox[:2]) for one in masks])[0])
 
 
@@ -492,7 +503,7 @@ def seen_rightly(finder, monkeypatch, region, factor):
             out.append(candidate(logits[: frame.used[0], : frame.used[1]]))
         return out
 
-    monkeypatch.setattr("napari_sam.engine.automatic.grid_finder.ask_points", ask)
+    monkeypatch.setattr("napari_sam.engine.automatic.grid_finder.decode_points", ask)
     return objects(finder, region, factor)
 
 

@@ -17,7 +17,7 @@ SHAPE = (100, 200)
 @pytest.mark.parametrize(
     ("ask", "words"),
     [
-        ({}, "no prompt"),
+        ({}, "prompt is empty"),
         ({"points": [(100.6, 3)]}, r"\(100.6, 3\) lies outside the image of shape \(100, 200\)"),
         ({"points": [(3, -1)]}, "outside"),
         ({"points": [(np.nan, 3)]}, "not finite"),

@@ -13,7 +13,7 @@ import tifffile
 import zarr
 
 from napari_sam import open_image
-from napari_sam.engine.normalisation import decide
+from napari_sam.engine.normalisation import choose_normalisation
 from napari_sam.errors import ImageError
 
 V2 = {"zarr_format": 2, "shape": [4, 4], "chunks": [4, 4], "dtype": "<u2", "fill_value": 0, "order": "C"}
@@ -218,7 +218,7 @@ def test_a_tiff_with_a_strip_beyond_memory_is_refused(tmp_path):
 
 def test_images_that_hold_only_nan_are_black(tmp_path):
     image = open_image(np.full((300, 300), np.nan, np.float32))
-    chosen = decide(image)
+    chosen = choose_normalisation(image)
     assert (chosen.low, chosen.high) == ((0.0,), (1.0,))
     assert chosen.apply(image.read(0, 0, 0, 9, 9)).max() == 0
 
@@ -227,7 +227,7 @@ def test_values_beyond_float32_and_infinities_do_not_set_the_contrast():
     array = np.linspace(0, 100, 250_000).reshape(500, 500)
     array[0, :3] = [1e300, np.inf, -np.inf]
     image = open_image(array)
-    chosen = decide(image)
+    chosen = choose_normalisation(image)
     assert 0 <= chosen.low[0] < 1
     assert 99 < chosen.high[0] <= 100
     assert chosen.apply(image.read(0, 0, 0, 1, 3))[0, :, 0].tolist() == [255, 255, 0]
@@ -237,5 +237,5 @@ def test_nodata_does_not_set_the_contrast(tmp_path, rng):
     picture = rng.uniform(10, 20, (100, 100)).astype(np.float32)
     picture[:50] = -3.4028235e38
     tifffile.imwrite(tmp_path / "n.tif", picture, extratags=[(42113, "s", 0, "-3.4028235e38", True)])
-    chosen = decide(open_image(tmp_path / "n.tif"))
+    chosen = choose_normalisation(open_image(tmp_path / "n.tif"))
     assert 10 <= chosen.low[0] < chosen.high[0] <= 20
