@@ -141,7 +141,7 @@ def test_napari_finds_the_reader(slide):
 def test_what_was_precomputed_for_a_file_is_found_for_its_layer(tmp_path, dtype):
     from napari.layers import Image as ImageLayer
 
-    from napari_sam.engine.normalisation import decide
+    from napari_sam.engine.normalisation import choose_normalisation
 
     pixels = (np.random.default_rng(0).random((300, 400)) * 200).astype(dtype)
     zarr.create_array(tmp_path / "a.zarr", shape=pixels.shape, chunks=(128, 128), dtype=dtype)[...] = pixels
@@ -150,7 +150,7 @@ def test_what_was_precomputed_for_a_file_is_found_for_its_layer(tmp_path, dtype)
     file = open_image(tmp_path / "a.zarr")
     assert layer.identity == file.identity
     assert layer.persistent
-    assert decide(layer) == decide(file)
+    assert choose_normalisation(layer) == choose_normalisation(file)
 
 
 def test_a_layer_is_seen_as_it_is_shown(viewer, rng):
