@@ -164,7 +164,7 @@ class EdgeExperiment(Experiment):
     def settings(self) -> dict[str, Any]:  # noqa: D102 - as in Experiment
         return {"grid": self.grid}
 
-    def measure_candidate(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
+    def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
         predictor, truth = open_sample(predictor, sample)
         boundaries = _require_boundaries(sample, truth)
         return {"masks": edge_counts(mask_edges(predictor, self.grid), boundaries).as_array().tolist()}
@@ -204,7 +204,7 @@ class EdgeBaselineExperiment(Experiment):
     def settings(self) -> dict[str, Any]:  # noqa: D102 - as in Experiment
         return {"maps": [(name, file_identity(*sorted(folder.glob("*.png")))) for name, folder in self.maps]}
 
-    def measure_candidate(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
+    def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
         grey = np.asarray(Image.fromarray(read_rgb(sample)).convert("L"), np.float64) / 255
         boundaries = _require_boundaries(sample, sample.truth((grey.shape[0], grey.shape[1])))
         maps = {"sobel": sobel_edges(grey), "canny": canny_edges(grey)}

@@ -100,7 +100,7 @@ class ProposalExperiment(Experiment):
     def settings(self) -> dict[str, Any]:  # noqa: D102 - as in Experiment
         return {"grid": self.grid}
 
-    def measure_candidate(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
+    def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
         predictor, truth = open_sample(predictor, sample)
         if not truth.scored_objects:
             return {"objects": []}
