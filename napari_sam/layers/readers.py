@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sam.engine.normalisation import decide
+from napari_sam.engine.normalisation import choose_normalisation
 from napari_sam.errors import ImageError
 from napari_sam.io.images.formats.tiff_image import TIFF_SUFFIXES, open_tiff
 from napari_sam.io.images.formats.zarr_image import is_image_folder
@@ -130,7 +130,7 @@ def _layer(image: Image, *, rgb: bool, name: str) -> LayerData:
 
 def _contrast_limits(image: Image) -> tuple[float, float]:
     """Return the values shown as black and white; napari would read a whole level to determine them."""
-    normalisation = decide(image)
+    normalisation = choose_normalisation(image)
     low, high = (normalisation.low[0], normalisation.high[0]) if normalisation.low else (0.0, 255.0)
     return (low, high) if low < high else (low, low + 1.0)
 

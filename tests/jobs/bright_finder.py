@@ -43,7 +43,7 @@ class BrightFinder:
         half = factor // 2
         return self.image.read(0, y0, x0, y1, x1)[half::factor, half::factor, 0]
 
-    def sees_nothing(self, read):
+    def is_blank(self, read):
         return False
 
     def compute(self, region, factor, read, cancelled=None):

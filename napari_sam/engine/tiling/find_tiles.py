@@ -107,7 +107,7 @@ def find_tile(
 ) -> TileResult:
     """Find the objects of one tile, step by step."""
     pixels = finder.read(tile.outer, tile.factor)
-    if finder.sees_nothing(pixels):
+    if finder.is_blank(pixels):
         return make_tile_result(tile, _no_objects(tile), grid)
     computed = finder.compute(tile.outer, tile.factor, pixels, cancelled)
     return make_tile_result(tile, finder.finish(tile.outer, tile.factor, computed), grid)
@@ -155,7 +155,7 @@ class _TilePipeline:
         self.wait()
         try:
             pixels = read.result()
-            if self._finder.sees_nothing(pixels):
+            if self._finder.is_blank(pixels):
                 self._finishing.append(self._finishers.submit(self._store, grid, tile, _no_objects(tile)))
                 return
             computed = self._finder.compute(tile.outer, tile.factor, pixels, self._cancelled)

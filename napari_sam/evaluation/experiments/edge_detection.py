@@ -11,7 +11,7 @@ from PIL import Image
 from scipy import ndimage
 
 from napari_sam.engine.automatic.grid_filters import box_nms, point_grid
-from napari_sam.engine.automatic.grid_logits import enlarge, measure
+from napari_sam.engine.automatic.grid_logits import measure_candidate, upsample_candidate
 from napari_sam.engine.interactive.mask_cleanup import tidy_mask
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.datasets.labelled_samples import file_identity, read_rgb
@@ -94,7 +94,7 @@ def edges_of_masks(
     their boxes; Sobel's gradient of each mask's probability, kept on the pixels around the mask; the maximum over
     masks, scaled to [0, 1]; non-maximum suppression across edges.
     """
-    masks = [mask for candidate in candidates if (mask := measure(candidate, frame, 1.0)) is not None]
+    masks = [mask for candidate in candidates if (mask := measure_candidate(candidate, frame, 1.0)) is not None]
     edges = np.zeros(shape)
     if not masks:
         return edges
@@ -102,7 +102,7 @@ def edges_of_masks(
     scores = np.array([mask.candidate.predicted_iou for mask in masks])
     for i in box_nms(boxes, scores, _NMS_IOU):
         candidate = masks[i].candidate
-        (y0, x0, y1, x1), logits = enlarge(candidate, frame)
+        (y0, x0, y1, x1), logits = upsample_candidate(candidate, frame)
         padded = np.pad(logits.numpy().astype(np.float64), 1, mode="edge")
         strength = _gradient_magnitude(1 / (1 + np.exp(-padded)))
         inside = padded > 0
