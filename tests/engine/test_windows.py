@@ -1,4 +1,4 @@
-"""Windows: everything prompted inside, the same window again, whole images as SAM feeds them."""
+"""Windows: they hold all prompts, are shared by nearby ones, and show small images whole as SAM does."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def _choose(shape, img_size=512, hints=NONE, **ask):
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (100, 1), (303, 384), (512, 512)])
-def test_an_image_that_fits_is_seen_whole_whatever_is_prompted(shape):
+def test_a_small_image_is_shown_whole_for_any_prompt(shape):
     assert _choose(shape, points=[(0, 0)]) == whole_window(shape, 512)
     assert _choose(shape, box=(0, 0, 1, 1)) == whole_window(shape, 512)
 
@@ -155,7 +155,7 @@ def test_tiny_objects_are_magnified_but_not_without_end(size, share):
 
 
 @given(SHAPES, SHARES, SIZES, st.floats(0, 13), st.floats(1.5, 4))
-def test_a_coarser_window_holds_what_was_found(shape, share, img_size, octaves, factor):
+def test_a_coarser_window_holds_the_previous_one(shape, share, img_size, octaves, factor):
     point = tuple(f * (n - 1) for f, n in zip(share, shape, strict=True))
     window = grid_window(point, ladder_side(img_size * 2**octaves, img_size), shape, img_size)
     coarser = coarser_window(window, window.bbox, shape, factor)
@@ -167,7 +167,7 @@ def test_a_coarser_window_holds_what_was_found(shape, share, img_size, octaves, 
 
 
 @pytest.mark.parametrize("at", [(0, 9), (9, 0), (-1, 9), (9, -1)])
-def test_a_mask_is_cut_at_its_window_only_where_the_image_goes_on(at):
+def test_a_mask_is_cut_by_its_window_only_where_the_image_continues(at):
     logits = np.full((256, 256), -8, np.float32)
     logits[at] = 8
     assert cut_by(logits, Window((512, 512, 1024, 1024), 512), (4000, 4000))

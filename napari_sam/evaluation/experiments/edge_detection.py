@@ -77,7 +77,7 @@ def edges_of_masks(
     candidates : sequence of MaskCandidate
         Masks.
     frame : MaskFrame
-        MaskFrame of the masks.
+        Frame of the masks.
     shape : (int, int)
         Height and width of the image.
     points : ndarray of float64, optional

@@ -119,7 +119,7 @@ def test_regions_outside_the_image_are_refused(squares):
         DenseFinder(squares, PLAIN).read((0, 0, 97, 10), 1)
 
 
-def test_a_region_is_found_as_part_of_the_whole(squares):
+def test_a_region_has_the_same_objects_as_the_whole_image(squares):
     finder = DenseFinder(squares, PLAIN)
     whole = _found(finder, (0, 0, 96, 200))
     assert whole.labels.shape == (96, 200)
@@ -145,7 +145,7 @@ def test_an_image_smaller_than_a_window_is_shown_smaller(squares):
     assert _found(finder, (0, 0, 96, 200)).labels.shape == (96, 200)
 
 
-def test_embeddings_of_the_cache_are_used_and_kept_only_if_asked(squares):
+def test_cached_embeddings_are_used_and_new_ones_kept_on_request(squares):
     region = (0, 0, 64, 64)
     _found(DenseFinder(squares, PLAIN), region)
     _found(DenseFinder(squares, PLAIN), region)
@@ -187,7 +187,7 @@ def test_every_model_has_settings_of_its_own(kind, model, wanted):
     assert DenseFinder(predictor).watershed == wanted
 
 
-def test_nothing_to_be_seen_has_no_scale():
+def test_a_blank_image_has_no_scale():
     predictor = tiny_predictor()
     predictor.set_image(np.zeros((300, 300), np.uint8))
     assert estimate_scale(predictor, settings=PLAIN) is None

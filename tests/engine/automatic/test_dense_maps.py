@@ -193,7 +193,7 @@ def test_a_click_shows_the_mask_decoder_the_object_under_it(perfect, monkeypatch
     np.testing.assert_array_equal(first, wanted)
 
 
-def test_what_does_not_fit_an_object_is_asked_plainly(perfect, monkeypatch):
+def test_a_prompt_that_fits_no_object_has_no_rough_mask(perfect, monkeypatch):
     assert _shown(perfect, monkeypatch, points=[(130, 130)]) is None  # background
     assert _shown(perfect, monkeypatch, points=[(70, 70), (190, 190)]) is None  # two objects
     assert _shown(perfect, monkeypatch, points=[(70, 70), (80, 80)], point_labels=[1, 0]) is None

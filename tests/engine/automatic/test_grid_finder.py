@@ -223,7 +223,7 @@ def test_one_channel_and_grey_rgb_are_the_same_image(predictor):
     assert answers[0] == answers[1] == answers[2]
 
 
-def test_nothing_found_is_an_empty_list_even_with_crops(predictor):
+def test_without_masks_the_list_is_empty_even_with_crops(predictor):
     settings = GridSettings(points_per_side=1, pred_iou_thresh=1.0, crop_n_layers=1, min_mask_region_area=9)
     assert MaskGenerator(predictor, settings).generate(np.zeros((40, 50), np.uint8)) == []
 
@@ -388,7 +388,7 @@ def test_an_empty_mask_is_dropped_without_dividing_by_zero():
     assert not _may_be_stable(nothing, frame_of(nothing), GridSettings(stability_score_thresh=0.0)).any()
 
 
-def test_masks_that_cover_the_window_are_dropped_when_asked():
+def test_masks_that_cover_the_window_are_dropped_on_request():
     full = torch.full((16, 16), 9.0)
     covering = [candidate(full)]
     assert len(filter_masks(covering, frame_of(full), GridSettings())) == 1
@@ -438,7 +438,7 @@ def test_points_in_a_confident_mask_of_some_size_are_left_out():
     assert remaining == [[1, 2], [0, 1, 2], [0, 1, 2]]
 
 
-def test_every_point_is_asked_or_left_out_for_a_mask(predictor):
+def test_every_point_is_decoded_or_covered_by_a_mask(predictor):
     embedding = predictor.runner.encode([np.repeat(nuclei()[:512, :512, None], 3, -1)])
     settings = GridSettings(pred_iou_thresh=0.3, stability_score_thresh=0.5, skip_covered=True, points_per_batch=4)
     points = point_grid(3) * 512

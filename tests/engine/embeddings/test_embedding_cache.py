@@ -1,4 +1,4 @@
-"""Which embeddings are in memory, and what the predictor finds again."""
+"""Embeddings in memory and on disk, and which of them a predictor reuses."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Windows encoded before anybody clicks: all that clicks ask for, nothing twice, whatever happens in between."""
+"""Precompute and prefetching: every window that clicks need, none twice, also after a crash."""
 
 from __future__ import annotations
 
@@ -97,7 +97,7 @@ def test_a_second_run_encodes_nothing_and_changes_nothing(tmp_path, picture):
     assert _digest(tmp_path / "cache") == before
 
 
-def test_a_cancelled_run_keeps_what_it_did_and_goes_on_from_there(tmp_path, picture):
+def test_a_cancelled_run_keeps_its_windows_and_resumes(tmp_path, picture):
     predictor, seen = _predictor(tmp_path, picture), []
     with pytest.raises(CancelledError, match="at 5 of"):
         precompute(predictor, progress=lambda done, total: seen.append((done, total)), cancelled=lambda: len(seen) == 5)

@@ -1,4 +1,4 @@
-"""Outlines at a finer level: closer to the truth, never farther than the coarse mask's own resolution, no seams."""
+"""Outlines at a finer level: closer to the truth, within the coarse mask's resolution, without seams."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def test_pieces_of_a_field_are_those_of_the_whole():
     assert isinstance(field, RefinedField)
 
 
-def test_a_finer_window_is_asked_with_the_mask_and_a_point_on_either_side():
+def test_a_finer_window_is_decoded_with_the_mask_and_a_point_on_either_side():
     def ask(window, mask, hints):
         np.testing.assert_allclose(np.sign(mask), np.sign(_truth(window)), atol=2)
         inside, outside = BLOB.depth(*hints.T).diagonal()

@@ -82,7 +82,7 @@ def test_an_object_too_large_for_a_mask_is_refused():
 
 
 @pytest.mark.parametrize(("refine", "finest"), [(None, 512), (True, 512), (False, None)])
-def test_refinement_goes_as_fine_as_it_was_asked_to(refine, finest):
+def test_the_setting_decides_how_fine_the_refinement_is(refine, finest):
     assert _task(refine=refine).finest == finest
 
 

@@ -125,7 +125,7 @@ def test_stability_of_an_empty_mask_is_zero():
     assert stability_scores(np.full((1, 4, 4), -30, np.float32)).tolist() == [0.0]
 
 
-def test_an_object_is_found_from_one_click(default_predictor, nuclei):
+def test_one_click_segments_an_object(default_predictor, nuclei):
     image, labels = nuclei
     default_predictor.set_image(image)
     p = default_predictor.predict(points=[(121, 182)])
@@ -177,7 +177,7 @@ def test_sixteen_bit_is_stretched_once_for_the_whole_image(default_predictor, nu
     assert pixels.shape == (512, 512, 3)
 
 
-def test_a_prompt_before_an_image_says_what_to_do(default_predictor):
+def test_a_prompt_before_an_image_is_refused_with_the_remedy(default_predictor):
     fresh = Predictor(default_predictor.embedder.model)
     with pytest.raises(NoImageError, match="set_image"):
         fresh.predict(points=[(1, 1)])
