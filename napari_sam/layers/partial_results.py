@@ -25,7 +25,7 @@ _COLOURS = 254  # ids only distinguish neighbours: 8 bits make refreshing 16 meg
 
 @dataclass(frozen=True)
 class TileColours:
-    """Colours of one tile, and their place on the layer."""
+    """Colours of one tile, and their position on the layer."""
 
     rows: slice
     cols: slice

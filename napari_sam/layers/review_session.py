@@ -58,7 +58,7 @@ class ReviewSession:
             raise
         self._skipped.clear()
         rejected = self.counts.rejected + (verdict == "rejected")
-        # Counting all verdicts anew would take longer with each of them.
+        # Counting all verdicts again would take longer with each of them.
         self.counts = ReviewCounts(self.counts.reviewed + 1, rejected, len(self.writer.store) + rejected)
         self.advance()
 

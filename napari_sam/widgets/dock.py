@@ -173,7 +173,7 @@ class SamDock(QWidget):
             self.panel.tabs.setCurrentIndex(CLICK)
 
     def _on_objects_changed(self) -> None:
-        """Begin a review anew if objects came or went while it had none."""
+        """Restart an empty review if objects were added or removed."""
         self.refresh()
         is_waiting = self.panel.tabs.currentIndex() == REVIEW and not self.review.has_object
         if is_waiting and not self.everything.run.is_running:

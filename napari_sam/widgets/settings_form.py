@@ -326,7 +326,7 @@ class _Field:
             low = self._none_value = low - smallest
         made = FloatSpinBox(min=low, max=high, step=step, value=high)
         made.native.setDecimals(decimals)
-        made.native.setRange(low, high)  # anew, with these decimals
+        made.native.setRange(low, high)  # once more, with these decimals
         made.native.setSuffix(f" {info.unit}" if info.unit else "")
         if field_type.optional:
             made.native.setSpecialValueText(none)

@@ -105,10 +105,10 @@ def test_many_boxes_are_segmented_at_once(window, nuclei):
     assert not len(window.viewer.layers["SAM boxes"].data)
 
 
-@pytest.mark.parametrize("place", [{"scale": (0.5, 0.5), "translate": (40, -30)}, {"scale": (3, 3), "rotate": 90}])
-def test_scale_and_translate_do_not_move_the_mask(window, nuclei, place):
+@pytest.mark.parametrize("transform", [{"scale": (0.5, 0.5), "translate": (40, -30)}, {"scale": (3, 3), "rotate": 90}])
+def test_scale_and_translate_do_not_move_the_mask(window, nuclei, transform):
     image, truth = nuclei
-    layer = window.show(image, **place)
+    layer = window.show(image, **transform)
     window.predict(lambda: window.click(layer, A))
     window.key("C")
     assert _iou(window.labels(), 1, truth, A) > 0.7
@@ -364,7 +364,7 @@ def test_clearing_ends_the_progress(window, nuclei, monkeypatch):
     assert window.dock.click.answer is None
 
 
-def test_new_pixels_in_the_layer_are_segmented_anew(window, nuclei):
+def test_new_pixels_in_the_layer_are_segmented_again(window, nuclei):
     layer = window.show(nuclei[0])
     first = window.predict(lambda: window.click(layer, A)).predictions[0]
     layer.data = np.ascontiguousarray(nuclei[0][::-1])

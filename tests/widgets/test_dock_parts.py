@@ -128,7 +128,7 @@ def test_the_overlap_rule_of_the_form_is_used(opened, qtbot, notifier):
     assert (opened.labels.writer.layer.data == 2).sum() == 100
 
 
-def test_another_object_size_predicts_anew(opened, qtbot):
+def test_another_object_size_predicts_again(opened, qtbot):
     click(opened, qtbot, (5, 5))
     before = len(opened.session.prompts)
     opened.panel.object_form.widget("diameter_px").native.setValue(30)

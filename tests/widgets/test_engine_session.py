@@ -67,7 +67,7 @@ def test_the_model_is_loaded_once_and_only_when_needed(session, predictors):
     assert session.predictor is predictors[0]
 
 
-def test_another_model_is_loaded_anew(session, predictors):
+def test_another_model_is_loaded_on_next_use(session, predictors):
     predict(session, [box(1)])
     session.model = "vit_t"
     assert session.predictor is None

@@ -76,7 +76,7 @@ def test_what_is_shown_is_the_mask_and_not_whose_it_is(rated, study):
         rated.viewer.screenshot(f"{folder}/rating.png", canvas_only=False)
 
 
-def test_a_rater_goes_on_where_they_stopped_and_another_starts_anew(rated, study):
+def test_a_rater_continues_where_they_stopped_and_another_starts_from_the_beginning(rated, study):
     rated.key("3")
     rated.widget.panel.rater.setText("grace")
     rated.widget.panel.rater.editingFinished.emit()

@@ -311,7 +311,7 @@ class ClickController(QObject):
         self.answer, self._is_outdated = None, False
 
     def forget_answer(self) -> None:
-        """Remove the preview and predict anew, as after a change of the model."""
+        """Remove the preview and predict again, as after a change of the model."""
         self.answer = None
         if self.prompts is not None:
             self.prompts.clear_preview()

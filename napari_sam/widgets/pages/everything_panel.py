@@ -52,7 +52,7 @@ class EverythingPanel(QWidget):
         self.where = combo_box("Which part of the image to segment", _WHERE)
         self.form = SettingsForm(EverythingSettings(coarser=True), _FIELDS, _TEXTS)
         self.start = primary_button(_START, _START_TIP)
-        self.discard = button("Discard", "Forget the unfinished run, and choose anew")
+        self.discard = button("Discard", "Forget the unfinished run, and choose again")
         self.own_store = button("Use the image's label store", "Write to the label store that belongs to the image")
         self.cancel = button("Cancel", "Stop; finished tiles are kept, and the run can be resumed")
         self.progress = QProgressBar()
