@@ -80,7 +80,7 @@ def test_a_run_is_one_step_of_undo_and_of_redo(segment, predictor, tmp_path):
     labels.close()
 
 
-def test_a_region_leaves_the_rest_alone_and_a_second_run_adds_only_what_is_new(segment, predictor, tmp_path):
+def test_a_region_limits_a_run_and_a_second_run_adds_only_new_objects(segment, predictor, tmp_path):
     image = discs()
     _, count = ndimage.label(image)
     region = (100, 50, 417, 600)
@@ -98,7 +98,7 @@ def test_a_region_leaves_the_rest_alone_and_a_second_run_adds_only_what_is_new(s
     labels.close()
 
 
-def test_existing_objects_keep_their_pixels_or_give_them_up(segment, predictor, tmp_path):
+def test_existing_objects_keep_or_lose_their_pixels(segment, predictor, tmp_path):
     image = np.zeros((200, 200), np.uint8)
     image[50:60, 50:70] = 9
     for overlap, expected in (("keep", {7: 40, 8: 160}), ("replace", {8: 200})):
@@ -109,7 +109,7 @@ def test_existing_objects_keep_their_pixels_or_give_them_up(segment, predictor, 
             assert dict(zip(values.tolist()[1:], counts.tolist()[1:], strict=True)) == expected
 
 
-def test_an_object_that_is_there_already_is_not_found_again(segment, predictor, tmp_path):
+def test_an_existing_object_is_not_added_again(segment, predictor, tmp_path):
     image = np.zeros((200, 200), np.uint8)
     image[50:60, 50:70] = 9
     with LabelStore.create(tmp_path / "o.ome.zarr", shape=(200, 200)) as labels:
@@ -119,7 +119,7 @@ def test_an_object_that_is_there_already_is_not_found_again(segment, predictor, 
         assert len(labels) == 1
 
 
-def test_a_cancelled_run_resumes_to_the_same_labels_without_finding_a_tile_twice(segment, predictor, tmp_path):
+def test_a_cancelled_run_resumes_to_the_same_labels_without_segmenting_a_tile_twice(segment, predictor, tmp_path):
     image = discs()
     whole = segment(image, predictor, tmp_path / "a.ome.zarr").labels
     asked = []
@@ -145,7 +145,7 @@ def test_a_cancelled_run_resumes_to_the_same_labels_without_finding_a_tile_twice
     labels = segment(image, predictor, tmp_path / "b.ome.zarr", resume=True, on_tile=on_tile).labels
     np.testing.assert_array_equal(shown > 0, image > 0)
     np.testing.assert_array_equal(labels.array[:, :], whole.array[:, :])
-    assert len({r for r, _ in segment.finders[-1].computed} & first) <= 4  # those in hand when it was cancelled
+    assert len({r for r, _ in segment.finders[-1].computed} & first) <= 4  # tiles in flight when it was cancelled
     assert unfinished_run(labels) is None
     whole.close()
     labels.close()
@@ -166,7 +166,7 @@ def test_a_run_cancelled_while_writing_resumes_to_the_same_labels(segment, predi
     labels = LabelStore.open(tmp_path / "b.ome.zarr")
     assert 0 < len(labels) < len(whole)
     free = np.argwhere(~ndimage.binary_dilation(image > 0, iterations=3))[0]
-    labels.paint([[labels.next_label]], tuple(free))  # somebody works on meanwhile
+    labels.paint([[labels.next_label]], tuple(free))  # the user edits meanwhile
     segment(image, predictor, labels, resume=True)
     found = labels.array[:, :]
     found[tuple(free)] = 0
@@ -184,7 +184,7 @@ def test_an_unfinished_run_can_be_dropped(segment, predictor, tmp_path):
     report.labels.close()
 
 
-def test_a_tile_that_cannot_be_read_is_named_and_the_rest_is_done(segment, predictor, tmp_path):
+def test_an_unreadable_tile_is_reported_and_the_others_are_segmented(segment, predictor, tmp_path):
     image = discs()
     segment.fails = lambda region: region[0] < 330 < region[2] and region[1] < 330 < region[3]
     report = segment(image, predictor, tmp_path / "o.ome.zarr", coarser=False)
@@ -200,7 +200,7 @@ def test_a_tile_that_cannot_be_read_is_named_and_the_rest_is_done(segment, predi
     report.labels.close()
 
 
-def test_no_tile_at_all_is_an_error(segment, predictor, tmp_path):
+def test_a_run_whose_tiles_all_fail_is_an_error(segment, predictor, tmp_path):
     segment.fails = lambda region: True
     with pytest.raises(StoreError, match=r"not one of .* tiles.*chunk 7 is damaged"):
         segment(discs(), predictor, tmp_path / "o.ome.zarr")
@@ -213,14 +213,14 @@ def test_an_image_without_objects_gives_an_empty_store(segment, predictor, tmp_p
     report.labels.close()
 
 
-def test_one_object_over_everything_is_one(segment, predictor, tmp_path):
+def test_an_object_that_fills_the_image_is_a_single_object(segment, predictor, tmp_path):
     report = segment(np.full((500, 900), 7, np.uint8), predictor, tmp_path / "o.ome.zarr")
     assert report.objects == 1
     assert (report.labels.array[:, :] == 1).all()
     report.labels.close()
 
 
-def test_more_objects_than_16_bits_count(segment, predictor, tmp_path):
+def test_more_objects_than_16_bits_can_count_get_unique_ids(segment, predictor, tmp_path):
     image = np.zeros((1100, 1100), np.uint8)
     image[::4, ::4] = 1
     report = segment(image, predictor, tmp_path / "o.ome.zarr", coarser=False)
@@ -230,7 +230,7 @@ def test_more_objects_than_16_bits_count(segment, predictor, tmp_path):
     report.labels.close()
 
 
-def test_ids_that_run_out_are_an_error_and_nothing_wraps(segment, predictor, tmp_path):
+def test_exhausted_ids_are_an_error_and_do_not_wrap(segment, predictor, tmp_path):
     image = discs()
     with LabelStore.create(tmp_path / "o.ome.zarr", shape=image.shape) as labels:
         labels.paint([[2**32 - 5]], (0, 0))
@@ -240,7 +240,7 @@ def test_ids_that_run_out_are_an_error_and_nothing_wraps(segment, predictor, tmp
         np.testing.assert_array_equal(labels.array[:, :], before)
 
 
-def test_partial_results_are_told_while_tiles_are_found(segment, predictor, tmp_path):
+def test_partial_results_are_reported_during_segmentation(segment, predictor, tmp_path):
     image = discs()
     canvas = np.zeros(image.shape, np.uint32)
     lock = threading.Lock()
@@ -265,13 +265,13 @@ def test_a_reduced_level_still_gives_labels_of_the_full_size(segment, tmp_path):
     report.labels.close()
 
 
-def test_the_predictors_own_image_stays(segment, predictor, tmp_path):
+def test_the_image_of_the_callers_predictor_does_not_change(segment, predictor, tmp_path):
     predictor.set_image(np.zeros((50, 60), np.uint8))
     segment(discs(200, 5), predictor, tmp_path / "o.ome.zarr").labels.close()
     assert predictor.image.shape == (50, 60)
 
 
-def test_a_temporary_store_goes_with_its_last_user(segment, predictor):
+def test_a_temporary_store_is_deleted_with_its_last_reference(segment, predictor):
     report = segment(discs(200, 5), predictor)
     path = report.labels.path
     assert path.exists()
@@ -291,7 +291,7 @@ def test_a_temporary_store_goes_with_its_last_user(segment, predictor):
         ({"client": "tcp://nobody"}, "file or URL"),
     ],
 )
-def test_what_makes_no_sense_is_refused(segment, predictor, tmp_path, options, words):
+def test_invalid_arguments_are_refused(segment, predictor, tmp_path, options, words):
     with pytest.raises(ns.errors.NapariSamError, match=words):
         segment(discs(200, 5), predictor, tmp_path / "o.ome.zarr", **options)
 
@@ -323,7 +323,7 @@ def test_a_job_killed_at_any_moment_resumes_to_the_same_bytes(segment, predictor
     labels.close()
 
 
-def test_a_full_disk_keeps_what_was_done(segment, predictor, tmp_path, monkeypatch):
+def test_a_full_disk_keeps_finished_tiles(segment, predictor, tmp_path, monkeypatch):
     image = discs()
     whole = segment(image, predictor, tmp_path / "a.ome.zarr").labels
     written = []
@@ -344,7 +344,7 @@ def test_a_full_disk_keeps_what_was_done(segment, predictor, tmp_path, monkeypat
     labels.close()
 
 
-def test_a_damaged_tile_file_is_named_with_the_remedy(segment, predictor, tmp_path):
+def test_a_damaged_tile_file_is_named_with_a_remedy(segment, predictor, tmp_path):
     with pytest.raises(CancelledError, match="written"):
         segment(
             discs(),
@@ -358,7 +358,7 @@ def test_a_damaged_tile_file_is_named_with_the_remedy(segment, predictor, tmp_pa
         segment(discs(), predictor, tmp_path / "o.ome.zarr", resume=True)
 
 
-def test_the_script_of_a_store_finds_everything_again(predictor, tmp_path):
+def test_the_exported_script_repeats_the_run(predictor, tmp_path):
     path = tmp_path / "image.tif"
     tifffile.imwrite(path, nuclei())
     options = {"diameter_px": 40, "category": "nucleus"}
@@ -405,7 +405,7 @@ def test_long_thin_objects_keep_the_outline_of_the_fine_level(predictor, tmp_pat
         assert labels.table()["area_px"].tolist() == [4500, 4500]
 
 
-def test_a_tile_that_vanishes_is_an_error_and_not_an_empty_place(segment, predictor, tmp_path):
+def test_a_missing_tile_file_is_an_error_and_not_background(segment, predictor, tmp_path):
     out = tmp_path / "o.ome.zarr"
     calls = []
 
@@ -421,7 +421,7 @@ def test_a_tile_that_vanishes_is_an_error_and_not_an_empty_place(segment, predic
     report.labels.close()
 
 
-def test_a_second_run_on_a_store_that_has_one_is_refused(segment, predictor, tmp_path):
+def test_a_second_run_in_the_same_store_is_refused(segment, predictor, tmp_path):
     image = discs()
     with LabelStore.create(tmp_path / "o.ome.zarr", shape=image.shape) as labels:
         words = []
@@ -437,7 +437,7 @@ def test_a_second_run_on_a_store_that_has_one_is_refused(segment, predictor, tmp
         assert report.objects == ndimage.label(image)[1]
 
 
-def test_undo_while_a_run_is_written_stops_it_and_nothing_is_mixed(segment, predictor, tmp_path):
+def test_undo_during_writing_stops_the_run_without_leftovers(segment, predictor, tmp_path):
     image = discs()
     with LabelStore.create(tmp_path / "o.ome.zarr", shape=image.shape) as labels:
         seen = []
@@ -455,7 +455,7 @@ def test_undo_while_a_run_is_written_stops_it_and_nothing_is_mixed(segment, pred
 
 
 @pytest.mark.parametrize("tiles", [1, 4])
-def test_a_dropped_run_takes_its_half_written_objects_along(segment, predictor, tmp_path, tiles):
+def test_dropping_a_run_removes_its_partly_written_objects(segment, predictor, tmp_path, tiles):
     image = discs()
     out = tmp_path / "o.ome.zarr"
     stop_while_writing(segment, image, predictor, out, tiles)
@@ -463,7 +463,7 @@ def test_a_dropped_run_takes_its_half_written_objects_along(segment, predictor, 
         assert same_objects(labels.array[:, :], ndimage.label(image)[0])
 
 
-def test_a_run_that_others_built_upon_is_not_dropped(segment, predictor, tmp_path):
+def test_a_run_with_later_changes_is_not_dropped(segment, predictor, tmp_path):
     out = tmp_path / "o.ome.zarr"
     stop_while_writing(segment, discs(), predictor, out, 3)
     with LabelStore.open(out) as labels:
@@ -472,7 +472,7 @@ def test_a_run_that_others_built_upon_is_not_dropped(segment, predictor, tmp_pat
             segment(discs(), predictor, labels, resume=False)
 
 
-def test_the_remedy_for_a_damaged_tile_gives_the_whole_result(segment, predictor, tmp_path):
+def test_the_remedy_for_a_damaged_tile_gives_the_complete_result(segment, predictor, tmp_path):
     image = discs()
     out = tmp_path / "o.ome.zarr"
     stop_while_writing(segment, image, predictor, out, 4)
@@ -481,7 +481,7 @@ def test_the_remedy_for_a_damaged_tile_gives_the_whole_result(segment, predictor
         assert same_objects(labels.array[:, :], ndimage.label(image)[0])
 
 
-def test_an_object_erased_between_two_halves_stays_erased(segment, predictor, tmp_path):
+def test_an_object_erased_before_resuming_stays_erased(segment, predictor, tmp_path):
     image = np.zeros((700, 700), np.uint8)
     image[100:110, 200:280] = 1
     out = tmp_path / "o.ome.zarr"
@@ -492,7 +492,7 @@ def test_an_object_erased_between_two_halves_stays_erased(segment, predictor, tm
         assert (report.objects, len(labels)) == (0, 0)
 
 
-def test_another_array_is_not_taken_for_the_same_image(segment, predictor, tmp_path):
+def test_a_run_on_another_array_is_not_continued(segment, predictor, tmp_path):
     image = discs()
     with pytest.raises(CancelledError):
         segment(image, predictor, tmp_path / "o.ome.zarr", cancelled=lambda: True)
@@ -500,7 +500,7 @@ def test_another_array_is_not_taken_for_the_same_image(segment, predictor, tmp_p
         segment(image[::-1].copy(), predictor, tmp_path / "o.ome.zarr", resume=True)
 
 
-def test_ids_in_use_are_not_given_out_again(segment, predictor, tmp_path):
+def test_ids_in_use_are_not_assigned_again(segment, predictor, tmp_path):
     image = discs()
     with LabelStore.create(tmp_path / "o.ome.zarr", shape=image.shape) as labels:
         free = np.argwhere(~ndimage.binary_dilation(image > 0, iterations=3))[:4]
@@ -532,20 +532,20 @@ def test_the_first_label_is_an_object_of_the_run(segment, predictor, tmp_path):
         {"workers": 2},
     ],
 )
-def test_what_is_refused_leaves_no_store_behind(predictor, tmp_path, options):
+def test_refused_arguments_leave_no_store_behind(predictor, tmp_path, options):
     with pytest.raises(ns.errors.NapariSamError):
         segment_everything(discs(200, 5), predictor, tmp_path / "o.ome.zarr", **options)
     assert not (tmp_path / "o.ome.zarr").exists()
 
 
-def test_a_stack_of_labels_wants_the_plane_of_a_stack(segment, predictor, tmp_path):
+def test_a_stack_of_labels_needs_an_image_with_a_plane(segment, predictor, tmp_path):
     with LabelStore.create(tmp_path / "o.ome.zarr", shape=(3, 200, 200)) as labels:
         with pytest.raises(StoreError, match=r"not \(\)"):
             segment(discs(200, 5), predictor, labels)
         assert not labels.can_undo
 
 
-def test_a_closed_store_is_noticed_before_the_work(segment, predictor, tmp_path):
+def test_a_closed_store_is_refused_before_segmentation(segment, predictor, tmp_path):
     labels = LabelStore.create(tmp_path / "o.ome.zarr", shape=(200, 200))
     labels.close()
     with pytest.raises(StoreError, match="closed"):
@@ -553,7 +553,7 @@ def test_a_closed_store_is_noticed_before_the_work(segment, predictor, tmp_path)
     assert not segment.finders
 
 
-def test_a_crowd_seen_from_afar_is_not_an_object(predictor, tmp_path):
+def test_a_group_that_a_coarse_level_sees_as_an_object_is_not_an_object(predictor, tmp_path):
     image = np.zeros((600, 600), np.uint8)
     for y in range(110, 500, 60):
         for x in range(110, 500, 60):

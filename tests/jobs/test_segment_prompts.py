@@ -1,4 +1,4 @@
-"""Many prompts into a label store: the same objects however they are batched, stopped or killed.
+"""Segmentation of many prompts gives the same objects regardless of batches, cancellation and crashes.
 
 Run as a module, ``tests.jobs.test_segment_prompts IMAGE PROMPTS OUT``, it segments slowly, so that it can be killed.
 """
@@ -49,7 +49,7 @@ class BoxRunner(TinyRunner):
 
 
 def box_predictor(seconds=0.0, read_pixels=read_window):
-    """A predictor around a `BoxRunner`."""
+    """Make a predictor with a `BoxRunner`."""
     return tiny_predictor(runner=BoxRunner(seconds=seconds), read_pixels=read_pixels)
 
 
@@ -72,7 +72,7 @@ def image(rng):
 
 
 def run(*given, **choice):
-    """The report, with its store closed if it was opened for it."""
+    """Return the report; its store is closed unless the caller opened it."""
     report = segment_prompts(*given, **choice)
     if not isinstance(given[3], LabelStore):
         report.labels.close()
@@ -80,7 +80,7 @@ def run(*given, **choice):
 
 
 def content(path):
-    """Pixels and table of a store, without times."""
+    """Return pixels and table of a store, without times."""
     with LabelStore.open(path, "r") as store:
         return store.array[...], store.table().drop(columns="created")
 
@@ -120,20 +120,20 @@ def test_the_shipped_model_gives_the_same_for_any_batch(nuclei, tmp_path, defaul
     np.testing.assert_array_equal(content(tmp_path / "5")[0], content(tmp_path / "64")[0])
 
 
-def test_the_surer_of_two_masks_of_one_object_stays(image, tmp_path):
+def test_of_two_masks_of_an_object_the_more_confident_is_kept(image, tmp_path):
     boxes = [[100, 100, 130, 130], [100, 100, 133, 130], [300, 300, 330, 330]]
     report = run(image, boxes, box_predictor(), tmp_path / "o", nms=0.5)
     assert (report.objects, report.duplicates) == (2, 1)
     assert run(image, boxes, box_predictor(), tmp_path / "all", nms=None).objects == 3
 
 
-def test_masks_that_the_model_doubts_are_left_out(image, tmp_path):
+def test_masks_of_low_predicted_iou_are_dropped(image, tmp_path):
     report = run(image, [[100, 100, 130, 130]], box_predictor(), tmp_path / "o", min_iou=0.99)
     assert (report.objects, report.unsure) == (0, 1)
 
 
 @pytest.mark.parametrize(("overlap", "owner"), [("keep", 1), ("replace", 2)])
-def test_objects_that_were_there_keep_their_pixels_or_lose_them(image, tmp_path, overlap, owner):
+def test_existing_objects_keep_or_lose_their_pixels(image, tmp_path, overlap, owner):
     with LabelStore.create(tmp_path / "o", shape=SHAPE) as store:
         store.paint(np.ones((40, 40), int), (100, 100))
         report = run(image, [[90, 90, 150, 150]], box_predictor(), store, overlap=overlap)
@@ -143,7 +143,7 @@ def test_objects_that_were_there_keep_their_pixels_or_lose_them(image, tmp_path,
         assert len(store) == 1
 
 
-def test_an_object_wholly_under_others_is_counted_as_covered(image, tmp_path):
+def test_a_mask_fully_inside_existing_objects_counts_as_covered(image, tmp_path):
     with LabelStore.create(tmp_path / "o", shape=SHAPE) as store:
         store.paint(np.ones((200, 200), int), (50, 50))
         assert run(image, [[90, 90, 110, 110]], box_predictor(), store).covered == 1
@@ -204,7 +204,7 @@ def test_a_killed_process_resumes_to_the_same_result(image, tmp_path, monkeypatc
     pd.testing.assert_frame_equal(table, same)
 
 
-def test_prompts_on_damaged_pixels_are_named_and_the_rest_goes_on(image, tmp_path):
+def test_prompts_on_damaged_pixels_are_reported_and_the_others_are_segmented(image, tmp_path):
     report = run(image, [[300, 300, 320, 320], [5, 5, 20, 20]], box_predictor(read_pixels=read_damaged), tmp_path / "o")
     assert (report.objects, report.failures) == (1, 1)
     assert (report.failed[0].number, report.failed[0].reason) == (1, "chunk 0 is damaged")
@@ -249,13 +249,13 @@ def test_many_objects_are_one_change_with_rows_of_their_own(tmp_path):
         *[({"diameter_px": d}, f"diameter_px is {d}; ") for d in (float("inf"), float("nan"), -1, 0, 10**400)],
     ],
 )
-def test_arguments_that_mean_nothing_are_named(image, tmp_path, wrong, words):
+def test_invalid_arguments_are_named(image, tmp_path, wrong, words):
     with pytest.raises(SettingsError, match=words):
         run(image, [[1, 1, 5, 5]], box_predictor(), tmp_path / "o", **wrong)
     assert not (tmp_path / "o").exists()
 
 
-def test_a_stack_of_labels_or_a_store_for_reading_is_refused_and_left_as_it_was(image, tmp_path):
+def test_a_stack_of_labels_or_a_read_only_store_is_refused_and_unchanged(image, tmp_path):
     with LabelStore.create(tmp_path / "stack", shape=(3, *SHAPE)) as stack:
         with pytest.raises(StoreError, match=r"one index for each of the first 1 axes, not \(\)"):
             run(image, [[1, 1, 5, 5]], box_predictor(), stack)
@@ -265,7 +265,7 @@ def test_a_stack_of_labels_or_a_store_for_reading_is_refused_and_left_as_it_was(
     assert not (stack.path / "prompted.json").exists()
 
 
-def test_a_call_that_fails_before_its_first_commit_leaves_no_store_and_no_note(image, tmp_path):
+def test_a_call_that_fails_before_its_first_commit_leaves_no_store_and_no_record(image, tmp_path):
     class FullDiskRunner(BoxRunner):
         def decode(self, *_, **__):
             raise StoreError("no more room")
@@ -279,7 +279,7 @@ def test_a_call_that_fails_before_its_first_commit_leaves_no_store_and_no_note(i
         assert run(image, [[300, 300, 330, 330]], box_predictor(), store).objects == 1
 
 
-def test_the_predictor_keeps_the_image_it_had(image, tmp_path):
+def test_the_image_of_the_callers_predictor_does_not_change(image, tmp_path):
     predictor = box_predictor()
     run(image, [[300, 300, 330, 330]], predictor, tmp_path / "none")
     with pytest.raises(NoImageError):
@@ -289,7 +289,7 @@ def test_the_predictor_keeps_the_image_it_had(image, tmp_path):
     assert predictor.image.shape == (50, 60)
 
 
-def test_each_failure_is_kept_once_in_the_history_and_known_after_a_resume(image, tmp_path):
+def test_each_failure_is_recorded_once_and_restored_on_resume(image, tmp_path):
     side = np.repeat([20, 22, 24, 26, 28, 30, 32, 34, 36], 80)
     boxes = np.concatenate([grid_of_boxes(side=s) for s in side[::80]])
     whole = run(image, boxes, box_predictor(read_pixels=read_damaged), tmp_path / "whole", nms=None)
@@ -309,7 +309,7 @@ def test_each_failure_is_kept_once_in_the_history_and_known_after_a_resume(image
 
 
 @pytest.mark.parametrize("overlap", ["keep", "replace"])
-def test_what_the_user_draws_during_a_run_is_not_of_the_run(image, tmp_path, overlap):
+def test_objects_drawn_by_the_user_during_a_run_are_not_part_of_it(image, tmp_path, overlap):
     boxes = np.concatenate([grid_of_boxes(8, 8, side=s) for s in (10, 12, 14, 16)] + [[[600, 600, 680, 680]]])
     drawn = []  # before the largest box, which comes last
     with LabelStore.create(tmp_path / "o", shape=SHAPE) as store:
@@ -324,7 +324,7 @@ def test_what_the_user_draws_during_a_run_is_not_of_the_run(image, tmp_path, ove
         assert store.array[640, 640] == (drawn[0] if overlap == "keep" else drawn[0] + 1)
 
 
-def test_what_the_user_drew_is_no_duplicate(tmp_path):
+def test_an_object_drawn_by_the_user_is_not_a_duplicate(tmp_path):
     square = NewObject(np.ones((10, 10), bool), (0, 0, 10, 10))
     wider = NewObject(np.ones((10, 12), bool), (0, 0, 10, 12))
     with LabelStore.create(tmp_path / "o", shape=(50, 50)) as store:

@@ -60,7 +60,7 @@ def test_several_workers_need_a_file_and_a_named_model(tmp_path):
         segment_everything(path, "default", tmp_path / "c.ome.zarr", client="tcp://nobody:1")
 
 
-def test_what_a_cancelled_cluster_has_done_is_kept(cluster, tmp_path):
+def test_tiles_finished_before_cancellation_of_a_cluster_are_kept(cluster, tmp_path):
     path = tmp_path / "image.tif"
     tifffile.imwrite(path, np.tile(nuclei(), (2, 2)))
     out = tmp_path / "o.ome.zarr"
