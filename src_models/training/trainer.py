@@ -13,13 +13,13 @@ from torch import nn
 
 from src_models.model_errors import DivergedError, TrainingError
 from src_models.runtime import choose_device
-from src_models.training.backward_pass import BackwardPass
-from src_models.training.compute_ahead import computed_ahead
 from src_models.training.data.crops import Crop, CropSampler
-from src_models.training.run_folder import RunFolder, RunIdentity, rate_of_progress
-from src_models.training.schedule import parameter_groups, rate_factor
+from src_models.training.data.training_data import TrainingData
+from src_models.training.loop.backward_pass import BackwardPass
+from src_models.training.loop.compute_ahead import computed_ahead
+from src_models.training.loop.run_folder import RunFolder, RunIdentity, rate_of_progress
+from src_models.training.loop.schedule import parameter_groups, rate_factor
 from src_models.training.starting_network import starting_network
-from src_models.training.training_data import TrainingData
 from src_models.training.validation import Validation
 
 if TYPE_CHECKING:

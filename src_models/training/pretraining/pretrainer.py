@@ -17,9 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from src_models.runtime import choose_device
-from src_models.training.compute_ahead import computed_ahead
 from src_models.training.config import TrainConfig
 from src_models.training.data.unlabelled import UnlabelledImages, find_images
+from src_models.training.loop.compute_ahead import computed_ahead
+from src_models.training.loop.run_folder import RunFolder, RunIdentity, rate_of_progress
 from src_models.training.pretraining.masked_autoencoder import (
     build_pretext,
     draw_masks,
@@ -28,7 +29,6 @@ from src_models.training.pretraining.masked_autoencoder import (
     reconstruction,
     to_pixels,
 )
-from src_models.training.run_folder import RunFolder, RunIdentity, rate_of_progress
 from src_models.training.starting_network import starting_network
 
 if TYPE_CHECKING:

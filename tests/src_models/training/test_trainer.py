@@ -13,7 +13,7 @@ from src_models.checkpoints.checkpoint_files import load_sam, save_sam
 from src_models.model_errors import TrainingError
 from src_models.networks.sam import build_sam
 from src_models.training.config import FolderConfig, TrainConfig
-from src_models.training.schedule import parameter_groups
+from src_models.training.loop.schedule import parameter_groups
 from src_models.training.starting_network import starting_network
 from src_models.training.synthetic.sample import synthetic_sample
 from src_models.training.trainer import Trainer
@@ -254,7 +254,7 @@ def test_a_full_disk_keeps_the_checkpoint(tmp_path, tiny, monkeypatch):
         path.write_bytes(b"half")
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("src_models.training.run_folder.torch.save", full)
+    monkeypatch.setattr("src_models.training.loop.run_folder.torch.save", full)
     trainer.step = 1
     with pytest.raises(TrainingError, match=r"No space left on device.*free some space"):
         trainer.save()

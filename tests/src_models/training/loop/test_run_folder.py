@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 from src_models.model_errors import TrainingError
-from src_models.training.run_folder import RunFolder, RunIdentity, rate_of_progress
+from src_models.training.loop.run_folder import RunFolder, RunIdentity, rate_of_progress
 
 IDENTITY = RunIdentity({"batch": 4, "steps": 10, "betas": (0.9, 0.95)}, 123, frozenset({"steps"}))
 CPU = torch.device("cpu")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from src_models.training.pictures import prediction_picture
+from src_models.training.loop.pictures import prediction_picture
 
 
 def test_outlines_and_clicks_have_their_colours():

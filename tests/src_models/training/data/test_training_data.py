@@ -10,7 +10,7 @@ import tifffile
 
 from src_models.model_errors import TrainingError
 from src_models.training.config import FolderConfig, TrainConfig
-from src_models.training.training_data import TrainingData
+from src_models.training.data.training_data import TrainingData
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ from torch.nn import functional as F
 
 from src_models.model_errors import DivergedError
 from src_models.training.dense_targets import dense_loss
+from src_models.training.loop.pictures import prediction_picture
+from src_models.training.loop.prompted_batch import PromptedBatch
 from src_models.training.losses import prompt_loss
-from src_models.training.pictures import prediction_picture
-from src_models.training.prompted_batch import PromptedBatch
 from src_models.watershed import seeded_watershed
 from src_models.watershed_settings import HYPOTHESES
 

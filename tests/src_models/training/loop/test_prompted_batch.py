@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from src_models.training.data.crops import Crop
-from src_models.training.prompted_batch import PAPER_ROUNDS, PromptedBatch
+from src_models.training.loop.prompted_batch import PAPER_ROUNDS, PromptedBatch
 
 
 @pytest.fixture

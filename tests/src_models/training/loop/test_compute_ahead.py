@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from src_models.training.compute_ahead import computed_ahead
+from src_models.training.loop.compute_ahead import computed_ahead
 
 
 def test_items_come_in_order_from_several_threads():
