@@ -126,13 +126,13 @@ def field_types(kind: type[Any]) -> dict[str, tuple[tuple[type[Any], ...], bool]
     {'side': ((<class 'int'>,), True)}
     """
     hints = typing.get_type_hints(kind)
-    found = {}
+    accepted = {}
     for f in dataclasses.fields(kind):
         hint = hints[f.name]
         parts = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
         plain = tuple(typing.get_origin(p) or p for p in parts if p is not type(None))
-        found[f.name] = (plain, type(None) in parts)
-    return found
+        accepted[f.name] = (plain, type(None) in parts)
+    return accepted
 
 
 def validate(settings: Any, error: type[NapariSamError] = SettingsError) -> None:

@@ -138,7 +138,7 @@ def _value_settings(given: SettingOption, info: SettingInfo, types: tuple[type[A
 def _help(given: SettingOption, info: SettingInfo, default: object) -> str:
     """Return the help phrase with the default in brackets."""
     text = given.help or info.help
-    shown = given.default
-    if shown is None and default is not None and default is not dataclasses.MISSING:
-        shown = str(default)
-    return f"{text} (default: {shown})" if shown else text
+    words = given.default
+    if words is None and default is not None and default is not dataclasses.MISSING:
+        words = str(default)
+    return f"{text} (default: {words})" if words else text

@@ -118,8 +118,8 @@ def require_web(url: str) -> None:
 
 def content_range(response: http.client.HTTPResponse) -> tuple[int | None, int | None]:
     """Return first byte and total of a partial answer; None where the header is missing."""
-    found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
-    return (int(found[1]), integer(found[2])) if found else (None, None)
+    match = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", "").strip())
+    return (int(match[1]), integer(match[2])) if match else (None, None)
 
 
 def integer(text: str | None) -> int | None:

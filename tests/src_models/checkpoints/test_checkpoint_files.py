@@ -1,4 +1,4 @@
-"""Networks from files and to files, and what is refused on the way."""
+"""Loading and saving networks, and the files that are refused."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ pytestmark = pytest.mark.usefixtures("one_thread")
 
 @pytest.fixture(scope="module")
 def tiny() -> Sam:
-    """MobileSAM's network, every number of it random."""
+    """MobileSAM's network with random weights."""
     generator = torch.Generator().manual_seed(5)
     net = _hollow("vit_t")
     state = {
@@ -252,7 +252,7 @@ def test_pickle_that_runs_code_is_refused_without_running_it(tmp_path: Path, leg
         load_sam(path)
     assert not trace.exists()
     torch.load(path, weights_only=False)
-    assert trace.exists()  # so the file is one that would have
+    assert trace.exists()  # without weights_only, the file runs its code
 
 
 def test_pickled_network_is_refused_with_a_remedy(tmp_path: Path) -> None:

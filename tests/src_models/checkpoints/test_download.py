@@ -1,4 +1,4 @@
-"""Downloads from a server on this machine that drops, truncates, lies, stalls and moves away."""
+"""Downloads from a local server that drops connections, truncates, stalls, redirects and sends wrong headers."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ FAST = RetryPolicy(timeout_s=5.0, retries=3, backoff_s=0.01)
 
 @dataclass(frozen=True)
 class Act:
-    """How the server behaves on one request."""
+    """The server's behaviour for one request."""
 
     status: int = 200
     content: bytes = CONTENT
@@ -48,8 +48,8 @@ class Act:
     reset: bool = False  # drop it with a reset
     stall_s: float = 0.0  # silence before it is dropped
     pause_s: float = 0.0  # silence halfway
-    declared: int | None = None  # a lie about the length; -1 for none at all
-    shift: int = 0  # a lie about where the range starts
+    declared: int | None = None  # wrong length; -1 for no length
+    shift: int = 0  # wrong start of the range
     location: str | None = None
     mime: str = "application/octet-stream"
 
@@ -60,12 +60,12 @@ class Server(ThreadingHTTPServer):
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.script: list[Act] = []
-        self.usual = Act()
-        self.asked: list[dict[str, str]] = []
+        self.default_act = Act()
+        self.requests: list[dict[str, str]] = []
         self.url = f"http://127.0.0.1:{self.server_port}/weights.pth"
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that hangs up is no news here."""
+        """Ignore clients that close the connection."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -75,8 +75,8 @@ class Handler(BaseHTTPRequestHandler):
         pass
 
     def do_GET(self) -> None:
-        self.server.asked.append(dict(self.headers))
-        act = self.server.script.pop(0) if self.server.script else self.server.usual
+        self.server.requests.append(dict(self.headers))
+        act = self.server.script.pop(0) if self.server.script else self.server.default_act
         start = self._start(act)
         partial = start is not None and act.status == 200
         body = act.content[start or 0 :] if act.status == 200 else b"sorry"
@@ -136,7 +136,7 @@ def left_over(target: Path) -> set[str]:
 
 @dataclass
 class Stop:
-    """Says yes to `cancelled` once the download got that far."""
+    """Cancel a download after a number of bytes."""
 
     at_bytes: int
     done: int = 0
@@ -168,7 +168,7 @@ def test_progress_rises_to_the_total(server: Server, target: Path) -> None:
 def test_existing_file_is_not_requested(server: Server, target: Path) -> None:
     fetch(server.url, target, EXPECTED)
     fetch(server.url, target, EXPECTED)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_another_file_of_that_name_is_kept(server: Server, target: Path) -> None:
@@ -177,7 +177,7 @@ def test_another_file_of_that_name_is_kept(server: Server, target: Path) -> None
     with pytest.raises(CheckpointError, match="delete it to download again"):
         fetch(server.url, target, EXPECTED)
     assert target.read_bytes() == b"mine"
-    assert not server.asked
+    assert not server.requests
 
 
 @pytest.mark.parametrize("reset", [False, True])
@@ -185,9 +185,9 @@ def test_dropped_connection_is_resumed_where_it_ended(server: Server, target: Pa
     server.script = [Act(cut=300_000, reset=reset, stall_s=0.2 * reset), Act(cut=200_000)]
     fetch(server.url, target, EXPECTED, policy=FAST)
     assert target.read_bytes() == CONTENT
-    assert "Range" not in server.asked[0]
-    assert [asked["Range"] for asked in server.asked[1:]] == ["bytes=300000-", "bytes=500000-"]
-    assert server.asked[1]["If-Range"] == '"v1"'
+    assert "Range" not in server.requests[0]
+    assert [request["Range"] for request in server.requests[1:]] == ["bytes=300000-", "bytes=500000-"]
+    assert server.requests[1]["If-Range"] == '"v1"'
 
 
 def test_attempts_that_transfer_bytes_reset_the_count(server: Server, target: Path) -> None:
@@ -201,7 +201,7 @@ def test_silent_server_times_out_and_is_resumed(server: Server, target: Path) ->
     started = time.monotonic()
     fetch(server.url, target, EXPECTED, policy=RetryPolicy(timeout_s=0.2, backoff_s=0.01))
     assert time.monotonic() - started < 1.2
-    assert server.asked[1]["Range"] == "bytes=300000-"
+    assert server.requests[1]["Range"] == "bytes=300000-"
     assert target.read_bytes() == CONTENT
 
 
@@ -231,29 +231,29 @@ def test_killed_process_loses_no_bytes_and_releases_its_lock(server: Server, tar
         wait_for_bytes(part(target), 300_000)
         process.kill()
     fetch(server.url, target, EXPECTED, policy=FAST)
-    assert server.asked[1]["Range"] == "bytes=300000-"
+    assert server.requests[1]["Range"] == "bytes=300000-"
     assert target.read_bytes() == CONTENT
 
 
 def test_two_processes_end_with_one_download(server: Server, target: Path) -> None:
-    server.usual = Act(pause_s=1.0)
+    server.default_act = Act(pause_s=1.0)
     first = start_process(server, target)
     wait_for_bytes(part(target), 1)
     second = start_process(server, target)
     assert (first.wait(20), second.wait(20)) == (0, 0)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     assert target.read_bytes() == CONTENT
     assert left_over(target) == {"weights.pth"}
 
 
 def test_two_threads_end_with_one_download(server: Server, target: Path) -> None:
-    server.usual = Act(pause_s=0.2)
+    server.default_act = Act(pause_s=0.2)
     threads = [threading.Thread(target=fetch, args=(server.url, target, EXPECTED)) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     assert target.read_bytes() == CONTENT
 
 
@@ -262,14 +262,14 @@ def test_process_killed_before_the_rename_needs_no_server(server: Server, target
     with pytest.raises(DownloadCancelledError):
         fetch(server.url, target, EXPECTED, progress=watch.progress, cancelled=watch.cancelled)
     fetch(server.url, target, EXPECTED)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     assert target.read_bytes() == CONTENT
 
 
 def test_server_without_ranges_starts_over(server: Server, target: Path) -> None:
     server.script = [Act(cut=300_000), Act(ranges=False)]
     fetch(server.url, target, EXPECTED, policy=FAST)
-    assert len(server.asked) == 2
+    assert len(server.requests) == 2
     assert target.read_bytes() == CONTENT
 
 
@@ -277,40 +277,40 @@ def test_server_without_ranges_starts_over(server: Server, target: Path) -> None
 def test_file_that_changed_meanwhile_is_not_mixed(server: Server, target: Path, honest: bool) -> None:
     old = bytes(len(CONTENT))
     server.script = [Act(content=old, etag='"v0"', cut=300_000), Act(obeys_if_range=honest)]
-    fetch(server.url, target, policy=FAST)  # no hash to notice it
+    fetch(server.url, target, policy=FAST)  # without a hash, which would detect the change
     assert target.read_bytes() == CONTENT
-    assert len(server.asked) == 2 if honest else 3
+    assert len(server.requests) == 2 if honest else 3
 
 
 def test_change_without_a_header_is_detected_by_the_hash(server: Server, target: Path) -> None:
     server.script = [Act(content=bytes(len(CONTENT)), etag=None, cut=300_000)]
-    server.usual = Act(etag=None)
+    server.default_act = Act(etag=None)
     fetch(server.url, target, EXPECTED, policy=FAST)
-    assert [asked.get("Range") for asked in server.asked] == [None, "bytes=300000-", None]
+    assert [request.get("Range") for request in server.requests] == [None, "bytes=300000-", None]
     assert target.read_bytes() == CONTENT
 
 
 def test_without_version_and_hash_nothing_is_resumed(server: Server, target: Path) -> None:
-    server.usual = Act(etag=None)
+    server.default_act = Act(etag=None)
     server.script = [Act(etag=None, cut=300_000)]
     fetch(server.url, target, policy=FAST)
-    assert all("Range" not in asked for asked in server.asked)
+    assert all("Range" not in request for request in server.requests)
     assert target.read_bytes() == CONTENT
 
 
 def test_weak_version_is_not_sent_as_a_condition(server: Server, target: Path) -> None:
-    server.usual = Act(etag='W/"v1"')
+    server.default_act = Act(etag='W/"v1"')
     server.script = [Act(etag='W/"v1"', cut=300_000)]
     fetch(server.url, target, EXPECTED, policy=FAST)
-    assert "If-Range" not in server.asked[1]
+    assert "If-Range" not in server.requests[1]
     assert target.read_bytes() == CONTENT
 
 
-@pytest.mark.parametrize("lie", [Act(shift=-5), Act(status=416)])
-def test_answer_to_another_range_starts_over(server: Server, target: Path, lie: Act) -> None:
-    server.script = [Act(cut=300_000), lie]
+@pytest.mark.parametrize("act", [Act(shift=-5), Act(status=416)])
+def test_answer_to_another_range_starts_over(server: Server, target: Path, act: Act) -> None:
+    server.script = [Act(cut=300_000), act]
     fetch(server.url, target, EXPECTED, policy=FAST)
-    assert "Range" not in server.asked[2]
+    assert "Range" not in server.requests[2]
     assert target.read_bytes() == CONTENT
 
 
@@ -320,39 +320,39 @@ def test_damaged_sidecar_starts_over(server: Server, target: Path, damage: str) 
     part(target).write_bytes(b"rubbish")
     target.with_name("weights.pth.part.json").write_text(damage)
     fetch(server.url, target, EXPECTED)
-    assert "Range" not in server.asked[0]
+    assert "Range" not in server.requests[0]
     assert target.read_bytes() == CONTENT
 
 
 def test_wrong_bytes_are_deleted(server: Server, target: Path) -> None:
-    server.usual = Act(content=bytes(len(CONTENT)))
+    server.default_act = Act(content=bytes(len(CONTENT)))
     with pytest.raises(DownloadError, match="another file than the published one: its sha256"):
         fetch(server.url, target, EXPECTED, policy=FAST)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     assert left_over(target) == set()
 
 
-@pytest.mark.parametrize("lie", [Act(declared=999_999), Act(content=CONTENT[:-1]), Act(content=CONTENT + b"!")])
-def test_other_length_is_refused_before_a_byte_is_read(server: Server, target: Path, lie: Act) -> None:
-    server.usual = lie
+@pytest.mark.parametrize("act", [Act(declared=999_999), Act(content=CONTENT[:-1]), Act(content=CONTENT + b"!")])
+def test_other_length_is_refused_before_a_byte_is_read(server: Server, target: Path, act: Act) -> None:
+    server.default_act = act
     with pytest.raises(DownloadError, match=r"the server's file has \d+ bytes, not 1000000"):
         fetch(server.url, target, EXPECTED, policy=FAST)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     assert left_over(target) == set()
 
 
 def test_endless_answer_is_stopped(server: Server, target: Path) -> None:
-    server.usual = Act(content=CONTENT * 3, declared=-1)
+    server.default_act = Act(content=CONTENT * 3, declared=-1)
     with pytest.raises(DownloadError, match="more than 1000000 bytes"):
         fetch(server.url, target, EXPECTED, policy=FAST)
     assert left_over(target) == set()
 
 
 def test_answers_that_always_stop_early_are_an_error(server: Server, target: Path) -> None:
-    server.usual = Act(ranges=False, cut=300_000)
+    server.default_act = Act(ranges=False, cut=300_000)
     with pytest.raises(DownloadError, match="closed after 300000 of 1000000 bytes"):
         fetch(server.url, target, EXPECTED, policy=FAST)
-    assert len(server.asked) == 1 + FAST.retries
+    assert len(server.requests) == 1 + FAST.retries
     assert not target.exists()
 
 
@@ -360,16 +360,16 @@ def test_answers_that_always_stop_early_are_an_error(server: Server, target: Pat
 def test_temporary_errors_are_retried(server: Server, target: Path, status: int) -> None:
     server.script = [Act(status=status), Act(status=status)]
     fetch(server.url, target, EXPECTED, policy=FAST)
-    assert len(server.asked) == 3
+    assert len(server.requests) == 3
     assert target.read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("status", [404, 403, 410])
 def test_refusal_is_final_and_names_the_path_of_the_file(server: Server, target: Path, status: int) -> None:
-    server.usual = Act(status=status)
+    server.default_act = Act(status=status)
     with pytest.raises(DownloadError) as caught:
         fetch(server.url, target, EXPECTED, policy=FAST)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     message = str(caught.value)
     assert all(text in message for text in (server.url, f"HTTP {status}", str(target)))
     assert "\n" not in message
@@ -383,7 +383,7 @@ def test_web_page_does_not_replace_transferred_bytes(server: Server, target: Pat
 
 
 def test_answer_without_a_file_is_refused(server: Server, target: Path) -> None:
-    server.usual = Act(status=204, declared=0)
+    server.default_act = Act(status=204, declared=0)
     with pytest.raises(DownloadError, match="HTTP 204 without the file"):
         fetch(server.url, target, policy=FAST)
     assert not target.exists()
@@ -393,13 +393,13 @@ def test_redirect_is_followed_and_resumed(server: Server, target: Path) -> None:
     moved = Act(status=302, location="/elsewhere")
     server.script = [moved, Act(cut=300_000), moved]
     fetch(server.url, target, EXPECTED, policy=FAST)
-    assert server.asked[3]["Range"] == "bytes=300000-"
+    assert server.requests[3]["Range"] == "bytes=300000-"
     assert target.read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("location", ["file:///etc/passwd", "ftp://127.0.0.1/x", "/weights.pth"])
 def test_redirect_out_of_the_web_or_in_circles_is_refused(server: Server, target: Path, location: str) -> None:
-    server.usual = Act(status=302, location=location)
+    server.default_act = Act(status=302, location=location)
     with pytest.raises(DownloadError, match=r"not allowed|not an http|infinite loop"):
         fetch(server.url, target, EXPECTED, policy=FAST)
     assert not target.exists()
@@ -458,7 +458,7 @@ def test_disk_that_fills_up_is_an_error(server: Server, target: Path) -> None:
     part(target).symlink_to("/dev/full")
     with pytest.raises(DownloadError, match=r"no space left in .*new folder"):
         fetch(server.url, target, EXPECTED, policy=FAST)
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 @pytest.mark.parametrize(
@@ -489,15 +489,15 @@ def test_cancelled_download_continues_later(server: Server, target: Path) -> Non
     kept = part(target).stat().st_size
     assert 100_000 <= kept < len(CONTENT)
     fetch(server.url, target, EXPECTED)
-    assert server.asked[1]["Range"] == f"bytes={kept}-"
+    assert server.requests[1]["Range"] == f"bytes={kept}-"
     assert target.read_bytes() == CONTENT
 
 
 def test_wait_between_attempts_can_be_cancelled(server: Server, target: Path) -> None:
-    server.usual = Act(status=500)
+    server.default_act = Act(status=500)
     policy = RetryPolicy(backoff_s=1000)
     with pytest.raises(DownloadCancelledError):
-        fetch(server.url, target, EXPECTED, cancelled=lambda: bool(server.asked), policy=policy)
+        fetch(server.url, target, EXPECTED, cancelled=lambda: bool(server.requests), policy=policy)
 
 
 def test_wait_for_another_process_can_be_cancelled(server: Server, target: Path) -> None:
@@ -526,7 +526,7 @@ def test_missing_xxhash_is_reported_before_the_download(
     monkeypatch.setitem(sys.modules, "xxhash", None)
     with pytest.raises(CheckpointError, match="pip install xxhash"):
         fetch(server.url, target, Expected(xxh128="0" * 32))
-    assert not server.asked
+    assert not server.requests
 
 
 def test_registered_model_goes_to_the_cache(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -534,7 +534,7 @@ def test_registered_model_goes_to_the_cache(server: Server, tmp_path: Path, monk
     info = ModelInfo("m", "vit_t", server.url, len(CONTENT), EXPECTED.sha256, "MIT", "", "m.pt")
     assert fetch_model(info) == tmp_path / "m.pt"
     assert fetch_model(info).read_bytes() == CONTENT
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_missing_packaged_model_is_to_be_reinstalled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

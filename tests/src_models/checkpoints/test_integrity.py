@@ -1,4 +1,4 @@
-"""What a file must be, and whether it is."""
+"""Comparison of files with their published size and hash."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Models by name."""
+"""Registered models."""
 
 from __future__ import annotations
 
