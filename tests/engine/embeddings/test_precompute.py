@@ -235,13 +235,13 @@ def test_the_command_refuses_what_it_cannot_do(tmp_path, picture, capsys, wrong)
     assert wrong[1] in capsys.readouterr().err
 
 
-def test_an_interrupted_command_keeps_what_it_did(tmp_path, picture, capsys, monkeypatch):
+def test_an_interrupted_command_keeps_its_embeddings(tmp_path, picture, capsys, monkeypatch):
     def stop(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("napari_sam.cli.precompute_command._progress", stop)
+    monkeypatch.setattr("napari_sam.cli.commands.precompute_command.ProgressLine.__call__", stop)
     assert main(["precompute", str(picture), "--cache", str(tmp_path / "cache"), "--device", "cpu"]) == 130
-    assert "goes on from here" in capsys.readouterr().err
+    assert "continue with the same command" in capsys.readouterr().err
     assert ZarrEmbeddingStore(tmp_path / "cache").size_bytes > 0
 
 
