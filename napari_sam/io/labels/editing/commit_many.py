@@ -100,7 +100,7 @@ def place_objects(
         if nms is not None and _largest_iou(under, areas) >= nms:
             numbers.append(DUPLICATE)
             continue
-        free = item.mask & ((labels == 0) | ((overlap == "replace") & ~np.isin(labels, list(areas))))
+        free = item.mask & ((labels == 0) if overlap == "keep" else ~np.isin(labels, list(areas)))
         if not free.any():
             numbers.append(COVERED)
             continue
@@ -198,7 +198,10 @@ class _RunObjects:
 
     def areas_of(self, under: NDArray[np.uint32]) -> dict[int, int]:
         """Return the area in pixels of each object of this run among some labels."""
-        labels = np.unique(under[under >= self._since]).tolist()
+        candidates = under[under >= self._since]
+        if not len(candidates):
+            return {}
+        labels = np.unique(candidates).tolist()
         unknown = [label for label in labels if label not in self._areas]
         for label, row in self._journal.objects.rows(unknown).items():
             self._areas[label] = row.area_px if self._made(row.op) else None

@@ -318,7 +318,7 @@ def format_plane(plane: Plane) -> str:
     >>> format_plane((0, 3))
     '0,3'
     """
-    return ",".join(str(index) for index in plane)
+    return ",".join(str(index) for index in plane) if plane else ""
 
 
 def whole(value: object) -> int:
