@@ -26,7 +26,7 @@ RESUME_REMEDY = "continue with the same settings, or drop it with {resume=False}
 
 
 @dataclass(frozen=True)
-class Difference:
+class SettingDifference:
     """First setting in which a new request differs from an earlier run.
 
     Attributes
@@ -59,7 +59,7 @@ class Difference:
 
 def first_difference(
     earlier: Mapping[str, JsonValue], asked: Mapping[str, JsonValue], ignored: Collection[str] = ()
-) -> Difference | None:
+) -> SettingDifference | None:
     """Compare the settings of an earlier run with those of a new request; of nested settings the inner one is named.
 
     Parameters
@@ -71,13 +71,13 @@ def first_difference(
 
     Returns
     -------
-    Difference or None
+    SettingDifference or None
         The first difference, in the order of `asked`, then of `earlier`; None if there is none.
 
     Examples
     --------
     >>> first_difference({"side": 512, "seed": 0}, {"side": 256, "seed": 1})
-    Difference(name='side', earlier=512, asked=256)
+    SettingDifference(name='side', earlier=512, asked=256)
     """
     for name in (*asked, *(n for n in earlier if n not in asked)):
         before, now = earlier.get(name), asked.get(name)
@@ -85,7 +85,7 @@ def first_difference(
             continue
         if isinstance(before, dict) and isinstance(now, dict):
             return first_difference(before, now)
-        return Difference(name, before, now)
+        return SettingDifference(name, before, now)
     return None
 
 

@@ -20,13 +20,14 @@ from src_models.atomic import replacing
 from src_models.run_record import RunRecord, as_json
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from napari_sam.engine.automatic.object_finder import ObjectFinder
     from napari_sam.engine.tiling.tiles import Tile, TileGrid
+    from napari_sam.io.json_types import JsonObject
     from napari_sam.io.labels.label_store import LabelStore
     from napari_sam.jobs.tile_plan import TilePlan
     from napari_sam.predictor import Predictor
@@ -50,7 +51,7 @@ class ImageRun:
         Receives the objects; a folder inside it holds the tiles.
     plan : TilePlan
         The tiles.
-    asked : mapping
+    asked : dict
         What `describe_run` returned, and "call", the arguments with which the run can be repeated.
     resume : bool, optional
         True continues an unfinished run, False drops it; by default it is an error.
@@ -72,7 +73,7 @@ class ImageRun:
         If there is an unfinished run that `resume` does not allow to continue or drop, or its settings differ.
     """
 
-    def __init__(self, store: LabelStore, plan: TilePlan, asked: Mapping[str, Any], resume: bool | None) -> None:
+    def __init__(self, store: LabelStore, plan: TilePlan, asked: JsonObject, resume: bool | None) -> None:
         self.store, self.plan = store, plan
         self.files = TileFiles(store.path / UNFINISHED)
         self.plane = tuple(asked["plane"]) if len(store.shape) > 2 else ()
@@ -129,7 +130,7 @@ class ImageRun:
         """Delete the tiles and the record."""
         self.files.clear()
 
-    def _open_record(self, asked: Mapping[str, Any], resume: bool | None) -> RunRecord:
+    def _open_record(self, asked: JsonObject, resume: bool | None) -> RunRecord:
         """Read the record of an unfinished run, or begin a new one."""
         path = self.files.folder / _RECORD
         record = RunRecord.load(path, unit="tiles")
@@ -239,7 +240,7 @@ def _named_write_errors(path: Path) -> Iterator[None]:
 
 def describe_run(
     predictor: Predictor, finder: ObjectFinder, plan: TilePlan, overlap: str, category: str | None
-) -> dict[str, Any]:
+) -> JsonObject:
     """Return everything that decides the result, as JSON: what must be equal to continue a run."""
     image: Any = predictor.image
     return as_json(
@@ -261,7 +262,7 @@ def describe_run(
     )
 
 
-def read_unfinished_run(path: Path) -> dict[str, Any] | None:
+def read_unfinished_run(path: Path) -> JsonObject | None:
     """Return settings, ``tiles_done`` and ``tiles`` of the unfinished run in a store's folder; None without one."""
     folder = path / UNFINISHED
     record = RunRecord.load(folder / _RECORD, unit="tiles")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from napari_sam.engine.interactive.prediction import Prediction
     from napari_sam.engine.windows import Hints
+    from napari_sam.io.json_types import JsonObject
     from napari_sam.io.prompts.prompt_table import PromptTable
     from napari_sam.jobs.job_settings import PromptedSettings
     from napari_sam.predictor import Predictor
@@ -36,7 +37,7 @@ class PendingMask:
     index: int
     encoded: bytes
     bbox: tuple[int, int, int, int]
-    record: dict[str, Any]
+    record: JsonObject
 
     @property
     def area_px(self) -> int:
@@ -67,7 +68,7 @@ class DecodedPrompts:
     failed: list[tuple[int, str]]
 
 
-class PromptDecoder:
+class TableDecoder:
     """Decodes prompts of a table.
 
     Parameters
@@ -125,7 +126,7 @@ class PromptDecoder:
 
     def _pending(self, index: int, prediction: Prediction) -> PendingMask:
         mask, table = prediction.mask, self._table
-        source: dict[str, Any] = {table.word: int(table.number[index])}
+        source: JsonObject = {table.word: int(table.number[index])}
         if np.isfinite(table.score[index]):
             source["score"] = float(table.score[index])
         record = prediction_record(prediction, prediction.best, mask, source)

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import asdict, dataclass, fields
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_sam.engine.windows import Hints, whole_window
 from napari_sam.errors import CancelledError, StoreError
 from napari_sam.io.labels.editing.commit_many import COVERED, DUPLICATE
-from napari_sam.jobs.prompt_decoding import PromptDecoder, processing_order, split_commits
+from napari_sam.jobs.prompt_decoding import TableDecoder, processing_order, split_commits
 from src_models.run_record import RunRecord
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from napari_sam.io.json_types import JsonObject
     from napari_sam.io.labels.label_store import LabelStore
     from napari_sam.io.prompts.prompt_table import PromptTable
     from napari_sam.jobs.job_settings import PromptedSettings
@@ -85,7 +86,7 @@ class PromptRun:
         self._store, self._table, self._predictor = store, table, predictor
         self._settings, self._cancelled = settings, cancelled
         self._hints = Hints(diameter_px=_optional_float(settings.diameter_px))
-        self._decoder = PromptDecoder(table, predictor, settings, self._hints, cancelled)
+        self._decoder = TableDecoder(table, predictor, settings, self._hints, cancelled)
         self._asked, self._run_id = _describe(table, predictor, settings)
         self._record: RunRecord | None = None
         self.first_label = store.next_label
@@ -220,15 +221,15 @@ class PromptRun:
         self._unit_counts.add(PromptCounts(len(labels) - duplicates - covered, 0, duplicates, covered))
 
 
-def read_unfinished_prompts(path: Path) -> dict[str, Any] | None:
+def read_unfinished_prompts(path: Path) -> JsonObject | None:
     """Return ``run``, ``prompts`` and ``begun`` of the unfinished run in a store's folder; None without one."""
     record = RunRecord.load(path / _RECORD, unit="prompts")
     return None if record is None else {"run": record.run_id, "prompts": record.total, "begun": record.begun}
 
 
-def _describe(table: PromptTable, predictor: Predictor, settings: PromptedSettings) -> tuple[dict[str, Any], str]:
+def _describe(table: PromptTable, predictor: Predictor, settings: PromptedSettings) -> tuple[JsonObject, str]:
     """Return everything that decides the result, and its hash, which identifies the run."""
-    choice: dict[str, Any] = {
+    choice: JsonObject = {
         "overlap": settings.overlap,
         "min_iou": float(settings.min_iou),
         "nms": _optional_float(settings.nms),

@@ -37,7 +37,7 @@ from napari_sam.jobs.tile_plan import (
     split_side,
 )
 from napari_sam.jobs.tile_task import TileJob, check_shareable, find_tile_by_name
-from napari_sam.jobs.write_objects import ObjectDetails, write_objects
+from napari_sam.jobs.write_objects import CommonDetails, write_objects
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
     from napari_sam.engine.automatic.grid_settings import GridSettings
     from napari_sam.engine.automatic.object_finder import ObjectFinder
+    from napari_sam.io.json_types import JsonObject
     from napari_sam.jobs.process_pool import TaskPool
     from napari_sam.predictor import Predictor
     from src_models.watershed_settings import WatershedSettings
@@ -288,7 +289,7 @@ class _ImageJob:
         times.append(time.perf_counter())
         objects = self.run.merge(self.spec.side)
         times.append(time.perf_counter())
-        details = ObjectDetails(self.predictor.model, self.settings.category)
+        details = CommonDetails(self.predictor.model, self.settings.category)
         labels = write_objects(self.run, objects, details, progress.tile_written, options.cancelled)
         times.append(time.perf_counter())
         self.run.finish()
@@ -349,9 +350,9 @@ def _window_side(
     return side
 
 
-def _repeatable_call(settings: EverythingSettings, region: Box, window_side: int) -> dict[str, Any]:
+def _repeatable_call(settings: EverythingSettings, region: Box, window_side: int) -> JsonObject:
     """Return the keywords of `segment_everything` with which a script repeats the run."""
-    resolved: dict[str, Any] = {
+    resolved: JsonObject = {
         "region": list(region),
         "side": window_side,
         "coarser": settings.searches_coarser,
@@ -361,7 +362,7 @@ def _repeatable_call(settings: EverythingSettings, region: Box, window_side: int
     return {**asdict(settings), **resolved}
 
 
-def unfinished_run(labels: LabelStore | str | Path) -> dict[str, Any] | None:
+def unfinished_run(labels: LabelStore | str | Path) -> JsonObject | None:
     """Return settings and progress of the unfinished run in a store, or None if there is none.
 
     Parameters

@@ -19,6 +19,7 @@ from napari_sam.jobs.run_output import close_after_error, output_store, predicto
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari_sam.io.json_types import JsonObject
     from napari_sam.predictor import Predictor
 
 
@@ -194,7 +195,7 @@ def segment_prompts(  # noqa: PLR0913 - the public contract
     )
 
 
-def unfinished_prompts(labels: LabelStore | str | Path) -> dict[str, Any] | None:
+def unfinished_prompts(labels: LabelStore | str | Path) -> JsonObject | None:
     """Return ``prompts`` and ``begun`` of the unfinished run in a store, or None if there is none.
 
     Parameters

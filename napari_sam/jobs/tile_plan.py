@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from napari_sam.engine.automatic.dense_finder import OVERLAP, DenseFinder
 from napari_sam.engine.automatic.dense_maps import dense_side
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_sam.engine.automatic.object_finder import ObjectFinder
     from napari_sam.engine.geometry import Box
     from napari_sam.engine.tiling.tiles import Tile, TileGrid
+    from napari_sam.io.json_types import JsonObject
     from napari_sam.jobs.job_settings import EverythingSettings
     from napari_sam.predictor import Predictor
 
@@ -75,8 +76,8 @@ class FinderSpec:
 
     method: str
     side: int
-    grid: dict[str, Any] = field(default_factory=dict)
-    watershed: dict[str, Any] | None = None
+    grid: JsonObject = field(default_factory=dict)
+    watershed: JsonObject | None = None
 
     def build(self, predictor: Predictor) -> ObjectFinder:
         """Build the finder."""

@@ -20,6 +20,7 @@ from napari_sam.predictor import Predictor
 if TYPE_CHECKING:
     from napari_sam.engine.tiling.tiles import TileResult
     from napari_sam.io.images.lazy_image import Image
+    from napari_sam.io.json_types import JsonObject
     from napari_sam.jobs.tile_plan import TilePlan
 
 _CACHE_BYTES = 64 << 20
@@ -36,7 +37,7 @@ class TileJob:
     model: str
     device: str
     precision: str
-    normalisation: dict[str, Any]
+    normalisation: JsonObject
     finder: FinderSpec
     region: Box
     factors: tuple[int, ...]

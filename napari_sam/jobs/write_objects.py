@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class ObjectDetails:
+class CommonDetails:
     """What the object table holds of new objects besides their scores."""
 
     model: str
@@ -30,7 +30,7 @@ class ObjectDetails:
 def write_objects(
     run: ImageRun,
     objects: MergedObjects,
-    details: ObjectDetails,
+    details: CommonDetails,
     on_tile_written: Callable[[], None],
     cancelled: Callable[[], bool] | None,
 ) -> range:
@@ -42,7 +42,7 @@ def write_objects(
         The run; what it has written before is in the journal of its store.
     objects : MergedObjects
         The objects.
-    details : ObjectDetails
+    details : CommonDetails
         Model and category.
     on_tile_written : callable
         Called after each tile.
@@ -95,7 +95,7 @@ def write_objects(
 class _ObjectTable:
     """Rows of the object table, by id."""
 
-    def __init__(self, objects: MergedObjects, begin: RunBegin, details: ObjectDetails) -> None:
+    def __init__(self, objects: MergedObjects, begin: RunBegin, details: CommonDetails) -> None:
         self._iou, self._stability = objects.scores()
         self._first_label, self._details = begin.first_label, details
 
