@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.engine.geometry import Box
+from napari_sam.engine.interactive.decoder_runner import DecoderRunner
 from napari_sam.engine.interactive.logit_fields import LogitField, LogitGrid
 from napari_sam.engine.interactive.mask_cleanup import tidy_grid
 from napari_sam.engine.interactive.prediction import Prediction, PredictionContext, PredictionSettings
 from napari_sam.engine.interactive.prediction_builder import build_prediction
-from napari_sam.engine.interactive.prompt_decoder import PromptDecoder
 from napari_sam.engine.interactive.prompt_task import PromptTask, new_task
 from napari_sam.engine.interactive.prompts import Prompt, parse_prompt
 from napari_sam.engine.interactive.refinement import refine
@@ -40,13 +40,13 @@ class WindowPredictor:
         The network, looking at an image.
     tidy : bool
         Drop specks and fill holes in masks (`tidy_mask`).
-    decoder : PromptDecoder, optional
+    decoder : DecoderRunner, optional
         Decodes prompts; by default with the embedder's network.
     """
 
-    def __init__(self, embedder: Embedder, *, tidy: bool = False, decoder: PromptDecoder | None = None) -> None:
+    def __init__(self, embedder: Embedder, *, tidy: bool = False, decoder: DecoderRunner | None = None) -> None:
         self.embedder, self.tidy = embedder, tidy
-        self._decoder = PromptDecoder(embedder) if decoder is None else decoder
+        self._decoder = DecoderRunner(embedder) if decoder is None else decoder
 
     def choose_window(self, prompt: Mapping[str, Any], hints: Hints) -> Window:
         """Return the window that a prompt, given as in `predict_many`, is decoded in first."""

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from napari_sam.engine.interactive.decoder_runner import DecoderRunner, hypothesis_logits, mask_prompt
 from napari_sam.engine.interactive.prediction import PredictionContext
-from napari_sam.engine.interactive.prompt_decoder import PromptDecoder, hypothesis_logits, mask_prompt
 from napari_sam.engine.interactive.prompt_task import new_task
 from napari_sam.engine.interactive.prompts import parse_prompt
 from napari_sam.engine.windows import Window
@@ -48,7 +48,7 @@ def _task(window=WINDOW, **prompt):
 
 def test_tasks_of_a_window_are_decoded_together():
     embedder = FakeEmbedder()
-    results = PromptDecoder(embedder).decode([_task(points=[(5, 6)]), _task(box=(1, 2, 9, 9))], True)
+    results = DecoderRunner(embedder).decode([_task(points=[(5, 6)]), _task(box=(1, 2, 9, 9))], True)
     ((coords, masks, multimask, network_shape),) = embedder.calls
     assert [c[1].tolist() for c in coords] == [[1], [2, 3]]
     assert (masks, multimask, network_shape) == ([None, None], True, (64, 64))
@@ -59,7 +59,7 @@ def test_an_object_under_the_prompt_is_a_rough_mask():
     objects = np.zeros((64, 64), np.int32)
     objects[:32, :32] = 1
     embedder = FakeEmbedder(objects)
-    PromptDecoder(embedder).decode([_task(points=[(5, 6)]), _task(points=[(50, 50)])], True)
+    DecoderRunner(embedder).decode([_task(points=[(5, 6)]), _task(points=[(50, 50)])], True)
     first, second = embedder.calls[0][1]
     assert ((first > 0) == (np.kron(np.eye(2)[:1].T @ np.eye(2)[:1], np.ones((8, 8))) > 0)).all()
     assert second is None
@@ -68,13 +68,13 @@ def test_an_object_under_the_prompt_is_a_rough_mask():
 def test_cancelling_stops_before_the_decoder():
     embedder = FakeEmbedder()
     with pytest.raises(CancelledError):
-        PromptDecoder(embedder).decode([_task(points=[(5, 6)])], True, lambda: True)
+        DecoderRunner(embedder).decode([_task(points=[(5, 6)])], True, lambda: True)
     assert not embedder.calls
 
 
 def test_a_finer_window_is_decoded_with_the_coarse_mask():
     embedder, mask = FakeEmbedder(), np.ones((16, 16), np.float32)
-    logits = PromptDecoder(embedder).decode_detail(parse_prompt(SHAPE, points=[(5, 6)]), WINDOW, mask)
+    logits = DecoderRunner(embedder).decode_detail(parse_prompt(SHAPE, points=[(5, 6)]), WINDOW, mask)
     assert logits.shape == (3, 16, 16)
     assert embedder.calls[0][1][0] is mask
 

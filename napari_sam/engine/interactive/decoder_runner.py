@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from napari_sam.engine.windows import Window
 
 
-class PromptDecoder:
+class DecoderRunner:
     """Decode prompts in the windows of an image.
 
     Parameters
