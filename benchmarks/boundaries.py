@@ -1,9 +1,10 @@
-"""Berkeley's boundary benchmark: how fast thinning and matching are, and that the baselines come out as published.
+"""Time thinning and matching of Berkeley's boundary benchmark, and compare the baselines with their published scores.
 
     python -m benchmarks.boundaries [--data ../shared/data] [--images 55]
 
-Thinning 99 cuts of a map at once is timed against `skimage.morphology.thin` on each cut, the matching against scipy's
-`maximum_bipartite_matching` on the same graphs, in turns in one run; both must give the same cuts and the same counts.
+Thinning a map at 99 thresholds at once is timed against `skimage.morphology.thin` at each threshold, the matching
+against scipy's `maximum_bipartite_matching` on the same graphs, alternately in one run. Both must give the same pixels
+and the same number of matches.
 """
 
 from __future__ import annotations
@@ -27,8 +28,8 @@ from napari_sam.evaluation.metrics.edge_scores import edge_scores
 from napari_sam.evaluation.metrics.edge_thinning import thin_levels
 
 PUBLISHED = {"sobel": 0.539, "canny": 0.600}
-_TIMED = 3  # images that the slow variants are timed on
-_SLOW_S = 20.0  # scipy's matching now and then takes minutes for one graph: it stops counting there
+_TIMED_IMAGES = 3  # on which the slow variants are timed
+_MAX_SCIPY_S = 20.0  # scipy's matching sometimes takes minutes for one graph; no further graph is timed
 
 
 def main() -> None:
@@ -43,51 +44,51 @@ def main() -> None:
     seconds = 0.0
     for number, sample in enumerate(samples):
         grey = np.asarray(Image.fromarray(read_rgb(sample)).convert("L"), float) / 255
-        drawn = sample.truth().boundaries
+        boundaries = sample.truth().boundaries
         for name, edges in (("sobel", sobel_edges(grey)), ("canny", canny_edges(grey))):
-            begun = time.perf_counter()
-            counts[name].append(edge_counts(edges, drawn).as_array())
-            seconds += time.perf_counter() - begun
-            if number < _TIMED:
-                compare(f"{sample.name} {name}", edges, drawn)
-    print(f"{seconds / 2 / len(samples):.2f} s for a map against {len(drawn)} annotators at 99 thresholds")
-    for name, some in counts.items():
-        found = edge_scores(np.stack(some))
-        print(f"{name}: {found}; published ODS {PUBLISHED[name]}, off by {found.ods - PUBLISHED[name]:+.3f}")
+            start = time.perf_counter()
+            counts[name].append(edge_counts(edges, boundaries).as_array())
+            seconds += time.perf_counter() - start
+            if number < _TIMED_IMAGES:
+                compare(f"{sample.name} {name}", edges, boundaries)
+    print(f"{seconds / 2 / len(samples):.2f} s for a map against {len(boundaries)} annotators at 99 thresholds")
+    for name, tables in counts.items():
+        scores = edge_scores(np.stack(tables))
+        print(f"{name}: {scores}; published ODS {PUBLISHED[name]}, difference {scores.ods - PUBLISHED[name]:+.3f}")
 
 
-def compare(name: str, edges: np.ndarray, drawn: np.ndarray) -> None:
-    """Time one map both ways and check that both agree."""
-    at = edge_thresholds()
-    begun = time.perf_counter()
-    pixels, levels = thin_levels(edges, at)
-    ours = time.perf_counter() - begun
-    begun = time.perf_counter()
-    plain = [thin(edges >= t) for t in at]
-    theirs = time.perf_counter() - begun
-    for level, cut in zip(levels, plain, strict=True):
-        if np.count_nonzero(cut) != np.count_nonzero(level) or not cut[tuple(pixels[level].T)].all():
+def compare(name: str, edges: np.ndarray, boundaries: np.ndarray) -> None:
+    """Time both variants on one map, and check that they agree."""
+    thresholds = edge_thresholds()
+    start = time.perf_counter()
+    pixels, levels = thin_levels(edges, thresholds)
+    our_thinning_s = time.perf_counter() - start
+    start = time.perf_counter()
+    expected = [thin(edges >= threshold) for threshold in thresholds]
+    scikit_image_s = time.perf_counter() - start
+    for level, mask in zip(levels, expected, strict=True):
+        if np.count_nonzero(mask) != np.count_nonzero(level) or not mask[tuple(pixels[level].T)].all():
             raise SystemExit(f"{name}: thinning differs from scikit-image's")
-    pairs = PixelPairs.within(pixels, drawn[0], MAX_DISTANCE * float(np.hypot(*edges.shape)))
-    mine = plainly = 0.0
+    pairs = PixelPairs.within(pixels, boundaries[0], MAX_DISTANCE * float(np.hypot(*edges.shape)))
+    our_matching_s = scipy_s = 0.0
     compared = 0
     for level in levels:
         left, right, rank = pairs.at_level(level)
-        if not len(left) or plainly > _SLOW_S:
+        if not len(left) or scipy_s > _MAX_SCIPY_S:
             continue
         compared += 1
-        begun = time.perf_counter()
-        hit = maximum_matching(left, right, rank)
-        mine += time.perf_counter() - begun
+        start = time.perf_counter()
+        matched = maximum_matching(left, right, rank)
+        our_matching_s += time.perf_counter() - start
         graph = sparse.csr_array((np.ones(len(left), np.int8), (left, right)))
-        begun = time.perf_counter()
+        start = time.perf_counter()
         partners = maximum_bipartite_matching(graph, "column")
-        plainly += time.perf_counter() - begun
-        if len(hit) != np.count_nonzero(partners >= 0):
+        scipy_s += time.perf_counter() - start
+        if len(matched) != np.count_nonzero(partners >= 0):
             raise SystemExit(f"{name}: matching differs from scipy's in size")
     print(
-        f"{name}: thinning {ours:.2f} s, {ours / theirs:.3f} of scikit-image's; matching {mine:.2f} s for {compared} "
-        f"cuts, {mine / max(plainly, 1e-9):.2f} of scipy's"
+        f"{name}: thinning {our_thinning_s:.2f} s, {our_thinning_s / scikit_image_s:.3f} of scikit-image's; matching "
+        f"{our_matching_s:.2f} s for {compared} levels, {our_matching_s / max(scipy_s, 1e-9):.2f} of scipy's"
     )
 
 

@@ -109,7 +109,7 @@ def truth_from_labels(labels: NDArray[np.integer], category: str = "") -> Ground
     return GroundTruth((labels.shape[0], labels.shape[1]), tuple(objects))
 
 
-class ObjectDetails(TypedDict, total=False):
+class TrueObjectDetails(TypedDict, total=False):
     """The optional fields of `TrueObject`."""
 
     category: str
@@ -118,7 +118,7 @@ class ObjectDetails(TypedDict, total=False):
 
 
 def object_from_mask(
-    label: int, mask: NDArray[np.bool_], origin: tuple[int, int], **details: Unpack[ObjectDetails]
+    label: int, mask: NDArray[np.bool_], origin: tuple[int, int], **details: Unpack[TrueObjectDetails]
 ) -> TrueObject | None:
     """Return an object whose mask is cropped to its pixels; None if the mask is empty."""
     rows, cols = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))

@@ -39,8 +39,8 @@ def crop_iou(
     common = mask_box.intersection(truth_box)
     intersection = 0
     if not common.is_empty:
-        mask_part = mask[common.shift(-mask_box.y0, -mask_box.x0).slices]
-        truth_part = truth[common.shift(-truth_box.y0, -truth_box.x0).slices]
+        mask_part = mask[common.slices_in(mask_box)]
+        truth_part = truth[common.slices_in(truth_box)]
         intersection = int(np.count_nonzero(mask_part & truth_part))
     union = int(np.count_nonzero(mask)) + int(np.count_nonzero(truth)) - intersection
     return intersection / union if union else 1.0
@@ -71,8 +71,8 @@ def next_click(
     """
     frame = crop_box(mask, corner).union(crop_box(truth, origin))
     masks = np.zeros((2, *frame.shape), bool)
-    for full, crop, (y, x) in zip(masks, (mask, truth), (corner, origin), strict=True):
-        full[y - frame.y0 : y - frame.y0 + crop.shape[0], x - frame.x0 : x - frame.x0 + crop.shape[1]] = crop
+    for full, crop, corner_of_crop in zip(masks, (mask, truth), (corner, origin), strict=True):
+        full[crop_box(crop, corner_of_crop).slices_in(frame)] = crop
     y, x, label = correction(masks[0], masks[1], rng)
     return y + frame.y0, x + frame.x0, label
 

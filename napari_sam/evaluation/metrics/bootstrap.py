@@ -157,7 +157,7 @@ def bootstrap_statistic(
 
 
 @dataclass(frozen=True)
-class Difference:
+class PairedDifference:
     """The difference of two scores of the same objects.
 
     Attributes
@@ -183,7 +183,7 @@ def paired_difference(
     seed: int = 0,
     confidence: float = CONFIDENCE,
     resamples: int = RESAMPLES,
-) -> Difference:
+) -> PairedDifference:
     """Compare two scores of each object by a paired bootstrap over images and a paired t test.
 
     Parameters
@@ -209,11 +209,11 @@ def paired_difference(
         raise EvaluationError(f"{a.size} scores against {b.size}", remedy="give both scores of each object")
     table = _per_image(a - b, images)
     if not len(table):
-        return Difference(_undefined("nothing to compare: not defined"), math.nan, math.nan)
+        return PairedDifference(_undefined("nothing to compare: not defined"), math.nan, math.nan)
     value, n = float(table[:, 0].sum() / table[:, 1].sum()), int(table[:, 1].sum())
     if len(table) == 1:
         only = Interval(value, math.nan, math.nan, n, 1, "one image: the interval is not defined")
-        return Difference(only, math.nan, math.nan)
+        return PairedDifference(only, math.nan, math.nan)
     draws = _draws(table, np.random.default_rng([seed, zlib.crc32(b"paired")]), resamples)
     means = table[:, 0] / table[:, 1]
     error = float(means.std(ddof=1)) / math.sqrt(len(means))
@@ -223,7 +223,7 @@ def paired_difference(
         t = float(means.mean()) / error
     p_value = float(2 * stats.t.sf(abs(t), len(means) - 1))
     share = float(np.mean((draws > 0) + 0.5 * (draws == 0)))
-    return Difference(Interval(value, *percentile_interval(draws, confidence), n, len(table)), share, p_value)
+    return PairedDifference(Interval(value, *percentile_interval(draws, confidence), n, len(table)), share, p_value)
 
 
 def resampling_weights(count: int, rng: np.random.Generator, resamples: int = RESAMPLES) -> NDArray[np.float64]:

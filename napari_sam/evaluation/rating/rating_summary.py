@@ -31,7 +31,7 @@ class SourceSummary(TypedDict):
 
 
 class RatingDifference(TypedDict):
-    """Difference of two sources on the same objects, first minus second; None if undefined."""
+    """PairedDifference of two sources on the same objects, first minus second; None if undefined."""
 
     first: str
     second: str

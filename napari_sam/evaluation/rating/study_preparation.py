@@ -217,6 +217,5 @@ def _cut(cropped: _CroppedMask, region: Box) -> NDArray[np.bool_]:
     cut = np.zeros(region.shape, bool)
     common = frame.intersection(region)
     if not common.is_empty:
-        part = mask[common.shift(-frame.y0, -frame.x0).slices]
-        cut[common.shift(-region.y0, -region.x0).slices] = part
+        cut[common.slices_in(region)] = mask[common.slices_in(frame)]
     return cut

@@ -8,7 +8,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from napari_sam.evaluation.experiments.whole_images import ExternalLabelExperiment
-from napari_sam.evaluation.metrics.bootstrap import Difference, paired_difference
+from napari_sam.evaluation.metrics.bootstrap import PairedDifference, paired_difference
 from napari_sam.evaluation.report.group_table import group_table
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class ModelDifference:
         What is compared.
     first, second : str
         Names of the two models.
-    difference : Difference
+    difference : PairedDifference
         First minus second.
     """
 
@@ -55,7 +55,7 @@ class ModelDifference:
     metric: str
     first: str
     second: str
-    difference: Difference
+    difference: PairedDifference
 
 
 @dataclass
@@ -145,7 +145,7 @@ class EvaluationSuite:
             if by_method[a].keys() & by_method[b].keys()
         ]
 
-    def _difference(self, first: Mapping[tuple[str, str, int], float], second: _Scores) -> Difference:
+    def _difference(self, first: Mapping[tuple[str, str, int], float], second: _Scores) -> PairedDifference:
         common = [k for k in first if k in second and not math.isnan(first[k] + second[k])]
         images = [f"{dataset}/{sample}" for dataset, sample, _ in common]
         return paired_difference([first[k] for k in common], [second[k] for k in common], images, seed=self.seed)
