@@ -94,9 +94,11 @@ def create_array(path: Path, key: EmbeddingKey, value: Tensor) -> EmbeddingArray
     """
     _create_group(path.parent, key)
     metadata = _metadata(key, value)
-    if _has_metadata(path, metadata):
-        return open_array(path, key)
-    (path / "zarr.json").unlink(missing_ok=True)  # damaged, or of another type
+    existing = _existing_metadata(path)
+    if existing is not None:
+        if all(existing.get(name) == expected for name, expected in metadata.items()):
+            return open_array(path, key)
+        (path / "zarr.json").unlink(missing_ok=True)  # damaged, or of another type
     spec = {**_spec(path), "metadata": metadata, "create": True, "open": True}
     return EmbeddingArray(tensorstore.open(spec).result(), value.dtype)
 
@@ -178,15 +180,14 @@ def _metadata(key: EmbeddingKey, value: Tensor) -> JsonObject:
     }
 
 
-def _has_metadata(path: Path, metadata: JsonObject) -> bool:
-    """Return whether an array with this metadata exists."""
-    if not (path / "zarr.json").is_file():
-        return False
+def _existing_metadata(path: Path) -> JsonObject | None:
+    """Return the metadata of an array; empty if it is damaged, None if there is no array."""
     try:
-        existing = _read_json(path / "zarr.json")
+        return _read_json(path / "zarr.json")
+    except (FileNotFoundError, NotADirectoryError):
+        return None  # another process may be about to create it
     except ValueError:
-        return False
-    return all(existing.get(name) == expected for name, expected in metadata.items())
+        return {}
 
 
 def _spec(path: Path) -> JsonObject:

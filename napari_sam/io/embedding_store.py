@@ -17,6 +17,7 @@ import contextlib
 import logging
 import os
 import threading
+import time
 import warnings
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from pathlib import Path
@@ -47,6 +48,8 @@ _WRITERS = 4
 _PENDING = 16  # values that may wait to be written; others are dropped, or waited for
 _TARGET = 0.9  # share of the limit that remains after the oldest entries were deleted
 _REMEASURE = 0.1  # share of the limit after which the folder is measured again, because other processes write, too
+_UNFINISHED = ".__lock"  # of tensorstore's temporary files, which another process may be writing
+_ABANDONED_S = 3600  # after which a temporary file belongs to a killed process
 _OS_ERROR = "os_error_code"  # in messages of tensorstore, whose errors are all ValueErrors
 
 
@@ -260,10 +263,12 @@ class SizeLimiter:
 
     def _entries(self) -> Iterator[tuple[int, int, Path]]:
         """Return time of last use, size and path of every chunk."""
+        now = time.time()
         for path in self._folder.glob("*/*/c.*"):
             with contextlib.suppress(OSError):
                 stat = path.stat()
-                yield stat.st_mtime_ns, stat.st_size, path
+                if not path.name.endswith(_UNFINISHED) or now - stat.st_mtime > _ABANDONED_S:
+                    yield stat.st_mtime_ns, stat.st_size, path
 
 
 def _first_part(error: Exception) -> str:

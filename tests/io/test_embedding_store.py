@@ -187,6 +187,17 @@ def test_the_limiter_deletes_the_oldest_entries_and_keeps_the_newest(tmp_path):
     assert limiter.measure() == 200
 
 
+def test_a_file_that_another_process_writes_is_not_deleted(tmp_path):
+    limiter = SizeLimiter(tmp_path, limit_bytes=10)
+    (tmp_path / "group" / "array").mkdir(parents=True)
+    entry, unfinished, abandoned = (tmp_path / "group" / "array" / f"c.{n}" for n in ("0", "1.__lock", "2.__lock"))
+    for path in (unfinished, abandoned, entry):
+        path.write_bytes(bytes(100))
+    os.utime(abandoned, (1, 1))
+    limiter.add(entry)
+    assert [path.exists() for path in (entry, unfinished, abandoned)] == [True, True, False]
+
+
 def test_the_limit_includes_entries_of_other_processes(tmp_path):
     _filled(ZarrEmbeddingStore(tmp_path), 12)
     one = _chunks(tmp_path)[0].stat().st_size
