@@ -125,7 +125,7 @@ def test_instances_are_segmented_from_a_detectors_boxes(data, capsys, tmp_path):
     rows = json.loads(boxes.read_text())
     for change, words in (
         ({"score": float("nan")}, "score is nan"),
-        ({"bbox": [1, 2, 0, 4]}, "no box"),
+        ({"bbox": [1, 2, 0, 4]}, "is not a box"),
         ({"category_id": 9}, "9"),
         ({"image_id": "5"}, "image id '5'"),
         ({"image_id": 6}, "image id 6"),
@@ -212,7 +212,7 @@ def test_text_is_refused_without_a_model_for_it(data, capsys, tmp_path):
     raw["annotations"][0]["phrases"] = ["a bright nucleus"]
     instances.write_text(json.dumps(raw))
     assert main(["evaluate", "text", str(instances), *HERE]) == 2
-    assert "model 'default' takes no text prompts" in capsys.readouterr().err
+    assert "model 'default' accepts no text prompts" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
