@@ -13,6 +13,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from napari_sam.moved_modules import register
+
 if TYPE_CHECKING:
     from napari_sam.engine.automatic.grid_settings import GridSettings
     from napari_sam.engine.interactive.prediction import Prediction
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from napari_sam.jobs.segment_prompts import segment_prompts
     from napari_sam.predictor import Predictor
     from src_models.watershed_settings import WatershedSettings
+
+register()
 
 __version__ = "0.1.0"
 __all__ = [
