@@ -25,7 +25,7 @@ demo: install  ## segment the sample image: in a window where there is a display
 	$(BIN)/napari-sam demo --out demo
 
 test: install
-	$(WINDOW) $(BIN)/python -m pytest -n 2 --dist loadgroup
+	OMP_NUM_THREADS=1 GOMP_SPINCOUNT=0 $(WINDOW) $(BIN)/python -m pytest -n 2 --dist loadgroup
 
 lint: install
 	$(BIN)/ruff check .
