@@ -26,7 +26,7 @@ class SquareFinder:
         self._maybe_fail("read", region)
         return region
 
-    def sees_nothing(self, read):
+    def is_blank(self, read):
         return self.empty
 
     def compute(self, region, factor, read, cancelled=None):

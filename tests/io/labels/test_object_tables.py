@@ -56,7 +56,7 @@ def test_too_many_objects_for_a_png_are_refused(tmp_path):
 
 
 def test_an_image_too_large_to_render_says_how(two):
-    with pytest.raises(LabelsError, match="--crop"):
+    with pytest.raises(LabelsError, match=r"100000.*too large; use crop=True"):
         render_labels(two, (100_000, 100_000))
 
 
