@@ -89,7 +89,7 @@ def match_labels(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> L
     --------
     >>> a = np.array([[1, 1, 1, 0, 5, 5]])
     >>> b = np.array([[2, 2, 0, 0, 7, 7]])
-    >>> m = match(a, b)
+    >>> m = match_labels(a, b)
     >>> m.iou.round(2).tolist(), m.accuracy(0.5), round(m.accuracy(0.7), 3)
     ([0.67, 1.0], 1.0, 0.333)
     """
