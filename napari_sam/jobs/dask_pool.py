@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari_sam.jobs.process_pool import TaskHandler
 
 _NO_WORKERS_S = 60.0
+_RESULT_S = 5.0  # how long to wait at first for the result of a finished task; doubled when that is too short
 
 
 class DaskPool:
@@ -106,6 +107,7 @@ class _ClusterRun(Generic[Task, Result]):
         self.in_flight: dict[Any, Task] = {}
         self._key = f"napari-sam-{uuid.uuid4().hex[:8]}"
         self._workers_seen = time.monotonic()
+        self._result_s = _RESULT_S
 
     def submit(self) -> None:
         """Hand out tasks to workers that have few."""
@@ -144,7 +146,15 @@ class _ClusterRun(Generic[Task, Result]):
         for future in [f for f in self.in_flight if f.done()]:
             task = self.in_flight.pop(future)
             try:
-                result = future.result()
+                result = future.result(timeout=self._result_s)
+            except TimeoutError:
+                if future.status == "error":
+                    raise
+                # The worker that held the result may have left: Dask then runs the task again once it has a worker,
+                # and until then a result without a timeout would be waited for in vain.
+                self.in_flight[future] = task
+                self._result_s *= 2
+                return
             except KilledWorker:
                 if not self.queue.retry(task):
                     handler.on_abandoned(task, self.queue.attempt(task))

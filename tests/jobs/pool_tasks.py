@@ -39,6 +39,11 @@ def fail(task):
     raise ValueError(f"{task} is wrong")
 
 
+def time_out(task):
+    """Raise a timeout."""
+    raise TimeoutError(f"{task} took too long")
+
+
 def leave_worker_name(folder, task):
     """Leave a file with the name of the Dask worker that ran the task."""
     from distributed import get_worker

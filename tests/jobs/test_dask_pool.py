@@ -25,6 +25,31 @@ def test_a_cluster_without_workers_is_an_error_and_finished_tasks_are_kept():
         assert 0 < len(handler.results) < 30
 
 
+def test_a_result_that_left_with_its_worker_is_computed_again(monkeypatch):
+    wait_for_result, timeouts = distributed.Future.result, []
+
+    def result_is_gone_at_first(self, timeout=None):
+        timeouts.append(timeout)
+        if len(timeouts) == 1:
+            raise TimeoutError
+        return wait_for_result(self, timeout)
+
+    made = distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=":0", silence_logs=50)
+    with made, distributed.Client(made) as client:
+        monkeypatch.setattr(distributed.Future, "result", result_is_gone_at_first)
+        handler = pool_tasks.Collected()
+        DaskPool(client).run(pool_tasks.wait_a_little, ["a", "b", "c"], handler)
+    assert handler.results == {"a": None, "b": None, "c": None}
+    assert len(timeouts) == 4
+    assert timeouts[1] == 2 * timeouts[0]  # a slow network gets longer
+
+
+def test_a_timeout_of_the_function_itself_is_its_error():
+    made = distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=":0", silence_logs=50)
+    with made, distributed.Client(made) as client, pytest.raises(TimeoutError, match="t0 took too long"):
+        DaskPool(client).run(pool_tasks.time_out, ["t0"], pool_tasks.Collected())
+
+
 def test_only_workers_with_a_gpu_get_tasks_if_there_are_any(tmp_path):
     gpu = {"cls": distributed.Worker, "options": {"nthreads": 1, "resources": {"GPU": 1}}}
     cpu = {"cls": distributed.Worker, "options": {"nthreads": 1}}
