@@ -329,7 +329,7 @@ def whole(value: object) -> int:
     ValueError
         If `value` is something else; the same holds for `number`, `text` and the others.
     """
-    if isinstance(value, int) and not isinstance(value, bool):
+    if type(value) is int:
         return value
     item = getattr(value, "item", None)  # of numpy
     if item is not None and isinstance(item(), int):
@@ -339,6 +339,8 @@ def whole(value: object) -> int:
 
 def number(value: object) -> float:
     """Return a number as a float."""
+    if type(value) is float:
+        return value
     item = getattr(value, "item", None)
     plain = value if item is None else item()
     if isinstance(plain, int | float) and not isinstance(plain, bool):
@@ -354,7 +356,7 @@ def optional_number(value: object) -> float | None:
 def text(value: object) -> str:
     """Return text."""
     if isinstance(value, str):
-        return str(value)
+        return value
     raise ValueError(f"{value!r} is not text")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from napari_sam.io.exports.export_labels import export_labels
@@ -61,7 +62,7 @@ class StoreExportSource:
         """Shapes of all scale levels, finest first."""
         return [level.shape for level in self._store.levels]
 
-    @property
+    @cached_property
     def axes(self) -> str:
         """Names of the axes."""
         return str(self._store.meta("axes"))
@@ -71,25 +72,25 @@ class StoreExportSource:
         """Size of a pixel along y and x."""
         return self._store.scale
 
-    @property
+    @cached_property
     def unit(self) -> str | None:
         """Unit of `scale`."""
         unit = self._store.meta("unit")
         return None if unit is None else str(unit)
 
-    @property
+    @cached_property
     def crs(self) -> str | None:
         """Coordinate reference system of the image."""
         crs = self._store.meta("crs")
         return None if crs is None else str(crs)
 
-    @property
+    @cached_property
     def transform(self) -> tuple[float, ...] | None:
         """Affine from (column, row) to map coordinates."""
         transform = self._store.meta("transform")
         return None if transform is None else tuple(float(v) for v in transform)
 
-    @property
+    @cached_property
     def image_uri(self) -> str | None:
         """Path or URL of the image."""
         uri = (self._store.meta("image") or {}).get("uri")
