@@ -7,11 +7,27 @@ import re
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from napari_sam.engine.windows import Hints
+from napari_sam.io.labels.journal.rows import text
+from napari_sam.io.labels.reading.script_values import known_arguments, literal, settings_arguments
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari_sam.io.labels.journal.rows import JournaledChange, Plane, Record
     from napari_sam.io.labels.reading.store_view import StoreView
+
+_CALLS = {
+    "erase": ("erase", ("label",)),
+    "merge": ("merge", ("labels", "into")),
+    "relabel": ("relabel", ("label", "new")),
+    "category": ("set_category", ("label", "category")),
+    "review": ("review", ("label", "verdict")),
+}
+_DRAWN_NAMES = {"split": "cut", "commits": "prompts", "everything": "tile", "commit": "object"} | {
+    kind: f"{kind}, drawn" for kind in _CALLS
+}
+"""Names of changes that the script draws; those of the store's own changes are reserved."""
 
 _HEAD = '''"""Makes the objects of {name} again: {count} changes, written by napari-sam-xl {version}.
 
@@ -64,107 +80,129 @@ def to_script(store: StoreView, name: str = "replay.py") -> str:
         "count": len(changes),
         "version": version("napari-sam-xl"),
         "script": _plain(name),
-        "image": (store.meta("image") or {}).get("uri") or "IMAGE",
+        "image": str((store.meta("image") or {}).get("uri") or "IMAGE"),
         "out": store_name.removesuffix(".ome.zarr") + "-replayed.ome.zarr",
         "shape": store.shape,
     }
+    writer = _ScriptWriter(store)
     lines = [_HEAD.format(**values)]
-    models: list[str] = []
-    current: tuple[str, str] | None = None
     for change in changes:
-        if change.kind != "commit":
-            lines += _other_change(store, change)
-            continue
-        record = change.record
-        if record["model"] not in models:
-            models.append(record["model"])
-            lines.append(f"predictor_{len(models) - 1} = ns.Predictor({record['model']!r})\n")
-        predictor = f"predictor_{models.index(record['model'])}"
-        source = f"{predictor}.set_source({_image(record)}, {_normalisation(record['normalisation'])})\n"
-        if (predictor, source) != current:
-            lines.append(source)
-            current = (predictor, source)
-        lines += _commit(record, predictor, _plane(store, change.op))
+        lines += writer.lines(change)
     lines.append("\nprint(labels.table().to_string())\nlabels.close()\n")
     return "".join(lines)
 
 
-def _commit(record: Record, predictor: str, plane: Plane) -> Iterator[str]:
+class _ScriptWriter:
+    """Write one change after another, with the predictors that they need."""
+
+    def __init__(self, store: StoreView) -> None:
+        self._store = store
+        self._models: list[str] = []
+        self._current: tuple[str, str] | None = None
+        self._repeated_runs: set[str | None] = set()
+
+    def lines(self, change: JournaledChange) -> list[str]:
+        """Return the lines of a change: what was asked, or its pixels where its record does not say that."""
+        try:
+            if change.kind == "commit":
+                return self._commit(change)
+            if change.kind == "everything":
+                return self._everything(change)
+            return list(_other_change(self._store, change))
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+            return [
+                f"# change {change.op}: its record cannot be repeated, so its pixels are drawn\n",
+                *_drawn_pixels(self._store, change),
+            ]
+
+    def _commit(self, change: JournaledChange) -> list[str]:
+        record = change.record
+        model = text(record["model"])
+        lines = []
+        source = f"({_image(record)}, {_normalisation(record['normalisation'])})\n"
+        call = _commit_lines(record, _plane(self._store, change.op))
+        if model not in self._models:
+            self._models.append(model)
+            lines.append(f"predictor_{len(self._models) - 1} = ns.Predictor({literal(model)})\n")
+        predictor = f"predictor_{self._models.index(model)}"
+        if (predictor, source) != self._current:
+            lines.append(f"{predictor}.set_source{source}")
+            self._current = (predictor, source)
+        return [*lines, f"p = {predictor}.predict({call[0]})\n", f"labels.commit(p, {call[1]})\n"]
+
+    def _everything(self, change: JournaledChange) -> list[str]:
+        """Return a whole-image run, which its first change describes; the changes of its tiles follow from that."""
+        record = change.record
+        if "first_label" not in record:
+            return [] if change.run_id in self._repeated_runs else list(_drawn_pixels(self._store, change))
+        settings = settings_arguments(record["call"])
+        image = _plane_image(record)
+        lines = [
+            f"everything = ns.Predictor({literal(text(record['model']))})\n",
+            f"everything.set_source({image}, {_normalisation(record['normalisation'])})\n",
+            f"ns.segment_everything({image}, everything, labels{''.join(f', {item}' for item in settings)})\n",
+        ]
+        self._repeated_runs.add(change.run_id)
+        return lines
+
+
+def _commit_lines(record: Record, plane: Plane) -> tuple[str, str]:
+    """Return the arguments of the prediction, and those of the commit."""
     prompt = record["prompt"]
-    arguments = [f"{key}={prompt[key]!r}" for key in ("points", "point_labels") if key in prompt]
+    arguments = [f"{key}={literal(prompt[key])}" for key in ("points", "point_labels") if key in prompt]
     if "box" in prompt:
-        arguments.append(f"box={tuple(prompt['box'])!r}")
+        arguments.append(f"box={literal(tuple(prompt['box']))}")
     if "mask" in prompt:
         mask = prompt["mask"]
-        arguments.append(f"mask=MaskPrompt(decode_mask({mask['runs']!r}), {tuple(mask['bbox'])!r})")
+        arguments.append(f"mask=MaskPrompt(decode_mask({literal(mask['runs'])}), {literal(tuple(mask['bbox']))})")
     elif "logits" in prompt:
-        arguments.append(f"mask=earlier_prediction({prompt['logits']!r}, {prompt['earlier']!r})")
-    hints = ", ".join(f"{key}={value!r}" for key, value in record["hints"].items() if value)
-    arguments.append(f"multimask={record['multimask']!r}")
+        arguments.append(f"mask=earlier_prediction({literal(prompt['logits'])}, {literal(prompt['earlier'])})")
+    arguments.append(f"multimask={literal(record['multimask'])}")
+    hints = known_arguments({name: value for name, value in record["hints"].items() if value}, Hints)
     if hints:
-        arguments.append(f"hints=Hints({hints})")
+        arguments.append(f"hints=Hints({', '.join(hints)})")
     if record["refine"] is not None:
-        arguments.append(f"refine={record['refine']!r}")
-    yield f"p = {predictor}.predict({', '.join(arguments)})\n"
-    rest = f"label={record.get('label')!r}, overlap={record['overlap']!r}, category={record['category']!r}"
-    yield f"labels.commit(p, {rest}, candidate={record['candidate']!r}{f', plane={plane!r}' if plane else ''})\n"
+        arguments.append(f"refine={literal(record['refine'])}")
+    names = ("overlap", "category", "candidate")
+    rest = [f"label={literal(record.get('label'))}", *(f"{name}={literal(record[name])}" for name in names)]
+    if plane:
+        rest.append(f"plane={literal(plane)}")
+    return ", ".join(arguments), ", ".join(rest)
 
 
 def _other_change(store: StoreView, change: JournaledChange) -> Iterator[str]:
-    calls = {
-        "erase": "labels.erase({label!r})\n",
-        "merge": "labels.merge({labels!r}, into={into!r})\n",
-        "relabel": "labels.relabel({label!r}, {new!r})\n",
-        "category": "labels.set_category({label!r}, {category!r})\n",
-        "review": "labels.review({label!r}, {verdict!r})\n",
-    }
     kind, record = change.kind, change.record
-    if kind == "everything":
-        yield from _everything(record)
+    if kind in _CALLS:
+        method, names = _CALLS[kind]
+        arguments = [literal(record[name]) for name in names]
+        yield f"labels.{method}({', '.join(arguments)})\n"
         return
-    if kind in calls:
-        yield calls[kind].format(**record)
-        return
-    for patch in store.journal.changes.patches(change.op):  # drawn by hand, or cut along a line: exactly these pixels
-        text = base64.b64encode(patch.after).decode()
-        plane = f", plane={patch.plane!r}" if patch.plane else ""
-        name = {"split": "cut", "commits": "prompts"}.get(kind, kind)
-        yield f"labels.paint(labels_from_text({text!r}), {tuple(patch.box[:2])!r}, kind={name!r}{plane})\n"
+    yield from _drawn_pixels(store, change)  # drawn by hand, or cut along a line: exactly these pixels
     if kind == "commits":
         objects = [{**record["shared"], **entry} for entry in record["objects"]]
         categories = [(entry["label"], entry["category"]) for entry in objects if entry.get("category") is not None]
         if categories:
-            yield f"for label, category in {categories!r}:\n    labels.set_category(label, category)\n"
+            yield f"for label, category in {literal(categories)}:\n    labels.set_category(label, category)\n"
     if kind == "split" and record.get("category") is not None:
         for label in record["parts"][1:]:
-            yield f"labels.set_category({label!r}, {record['category']!r})\n"
+            yield f"labels.set_category({literal(label)}, {literal(record['category'])})\n"
 
 
-def _everything(record: Record) -> Iterator[str]:
-    """Write a whole-image run, which its first change describes; the changes of its tiles follow from that."""
-    if "first_label" not in record:
-        return
-    call = {name: record["call"][name] for name in sorted(record["call"]) if record["call"][name] is not None}
-    image = f"image.with_plane({tuple(record['plane'])!r}, {tuple(record['channels'])!r})"
-    yield f"everything = ns.Predictor({record['model']!r})\n"
-    yield f"everything.set_source({image}, {_normalisation(record['normalisation'])})\n"
-    rest = "".join(f", {name}={_value(name, value)}" for name, value in call.items())
-    yield f"ns.segment_everything({image}, everything, labels{rest})\n"
+def _drawn_pixels(store: StoreView, change: JournaledChange) -> Iterator[str]:
+    for patch in store.journal.changes.patches(change.op):
+        runs = base64.b64encode(patch.after).decode()
+        plane = f", plane={literal(patch.plane)}" if patch.plane else ""
+        name = _DRAWN_NAMES.get(change.kind, change.kind)
+        yield f"labels.paint(labels_from_text({runs!r}), {literal(tuple(patch.box[:2]))}, kind={name!r}{plane})\n"
 
 
 def _image(record: Record) -> str:
     """Return an expression for the plane and channels that were segmented."""
-    if not record["channels"]:
-        return "image"
-    return f"image.with_plane({tuple(record['plane'])!r}, {tuple(record['channels'])!r})"
+    return _plane_image(record) if record["channels"] else "image"
 
 
-def _value(name: str, value: object) -> str:
-    """Return a setting as Python."""
-    kinds = {"grid": "GridSettings", "watershed": "WatershedSettings"}
-    if name in kinds:
-        return f"{kinds[name]}(**{value!r})"
-    return repr(tuple(value) if isinstance(value, list) and name == "region" else value)
+def _plane_image(record: Record) -> str:
+    return f"image.with_plane({literal(tuple(record['plane']))}, {literal(tuple(record['channels']))})"
 
 
 def _plain(name: str) -> str:
@@ -173,7 +211,7 @@ def _plain(name: str) -> str:
 
 
 def _normalisation(record: Record) -> str:
-    return f"Normalisation({tuple(record['low'])!r}, {tuple(record['high'])!r})"
+    return f"Normalisation({literal(tuple(record['low']))}, {literal(tuple(record['high']))})"
 
 
 def _plane(store: StoreView, op: int) -> Plane:

@@ -15,6 +15,7 @@ from napari_sam.errors import LabelsError
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.labels.reading.replay import to_script
 from napari_sam.predictor import Predictor
+from tests.io.labels.label_stubs import predicted, square
 
 
 @pytest.fixture
@@ -69,3 +70,76 @@ def test_the_script_names_image_and_changes(tmp_path):
     assert "2 changes" in script
     assert "labels.erase(1)" in script
     compile(script, "replay.py", "exec")
+
+
+def commit_of(labels, changes):
+    """Commit an object and change the record of the commit in the journal."""
+    import json
+
+    labels.commit(predicted(square()))
+    connection = labels.journal._database.connection
+    (text,) = connection.execute("SELECT record FROM ops WHERE id = 1").fetchone()
+    connection.execute("UPDATE ops SET record = ? WHERE id = 1", (json.dumps(changes(json.loads(text))),))
+
+
+EVIL = "x=1)); open('PWNED', 'w'); print((1"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        lambda record: record | {"hints": {EVIL: 1}},
+        lambda record: record | {"hints": {"diameter_px": EVIL}},
+        lambda record: record | {"model": EVIL},
+        lambda record: record | {"multimask": EVIL, "refine": {EVIL: 1}},
+        lambda record: record | {"prompt": {"points": EVIL, "point_labels": {EVIL: EVIL}}},
+        lambda record: record | {"normalisation": {"low": [EVIL], "high": EVIL}},
+        lambda record: {},
+    ],
+)
+def test_a_record_never_becomes_code(tmp_path, changes):
+    import ast
+
+    with LabelStore.create(tmp_path / "a", shape=(20, 30)) as labels:
+        commit_of(labels, changes)
+        script = to_script(labels)
+    calls = [node for node in ast.walk(ast.parse(script)) if isinstance(node, ast.Call)]
+    called = {ast.unparse(call.func) for call in calls}
+    assert not called & {"open", "print((1", "eval", "exec"}
+    assert all("PWNED" not in ast.unparse(call.func) for call in calls)
+
+
+@pytest.mark.parametrize("call", [{EVIL: 1}, {"grid": {EVIL: 1}}, {"region": EVIL}, {"side": [EVIL]}])
+def test_settings_of_a_run_never_become_code(tmp_path, call):
+    import ast
+
+    record = {"call": call, "plane": [], "channels": [0], "model": "m", "normalisation": {"low": [0], "high": [1]}}
+    with LabelStore.create(tmp_path / "a", shape=(20, 30)) as labels:
+        writer = labels.run_writer("r")
+        begin = writer.begin(record, 1)
+        writer.write(np.full((2, 3), begin.first_label), (4, 5), tile="f1_y0_x0", begin=begin, details={})
+        tree = ast.parse(to_script(labels))
+    assert "open" not in {ast.unparse(node.func) for node in ast.walk(tree) if isinstance(node, ast.Call)}
+
+
+def test_a_run_without_its_call_is_drawn(tmp_path):
+    with LabelStore.create(tmp_path / "a", shape=(20, 30)) as labels:
+        writer = labels.run_writer("r")
+        begin = writer.begin({"region": [4, 5, 6, 8]}, 1)
+        writer.write(np.full((2, 3), begin.first_label), (4, 5), tile="f1_y0_x0", begin=begin, details={})
+        script = labels.export(tmp_path / "again.py")
+        pixels = labels.array[...]
+    imsave(tmp_path / "black.png", np.zeros((20, 30), np.uint8), check_contrast=False)
+    command = [sys.executable, str(script), str(tmp_path / "black.png"), str(tmp_path / "b.ome.zarr")]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    with LabelStore.open(tmp_path / "b.ome.zarr", "r") as replayed:
+        np.testing.assert_array_equal(replayed.array[...], pixels)
+
+
+def test_the_script_knows_the_settings_of_a_run():
+    from dataclasses import fields
+
+    from napari_sam.io.labels.reading.script_values import _SETTINGS
+    from napari_sam.jobs.job_settings import EverythingSettings
+
+    assert set(_SETTINGS) == {field.name for field in fields(EverythingSettings)}
