@@ -268,8 +268,7 @@ class SamDock(QWidget):
         self.panel.next_step.setText(page.guide())
         self.labels.update_count()
         engine = self.session.describe(self.click.answer, self.click.milliseconds)
-        path = self.labels.store_path
-        self.panel.status.setText(engine if path is None else f"{engine} · objects saved in {path}")
+        self.panel.status.setText(" · ".join(filter(None, (engine, self.labels.place_text))))
 
     # ---- lifetime -----------------------------------------------------------------------------------------
 

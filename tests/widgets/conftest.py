@@ -33,7 +33,8 @@ class Window:
         self.viewer, self.qtbot, self.dock = viewer, qtbot, dock
         self.errors = notifier.messages
         viewer.window.resize(1300, 850)
-        viewer.window.add_dock_widget(dock, name="SAM", area="right")
+        if dock.parent() is None:
+            viewer.window.add_dock_widget(dock, name="SAM", area="right")
         self.canvas = viewer.window._qt_viewer.canvas
 
     def wait(self, condition, timeout=60_000):
@@ -115,6 +116,53 @@ class Window:
 
     def labels(self):
         return np.asarray(self.writer.layer.data)
+
+
+def menu_actions(menu):
+    """Return all actions of a menu and its submenus, by text."""
+    found = {}
+    for action in menu.actions():
+        if action.menu() is not None:
+            action.menu().aboutToShow.emit()
+            found |= menu_actions(action.menu())
+        else:
+            found[action.text().replace("&", "")] = action
+    return found
+
+
+def open_from_menu(viewer, qtbot, entry="SAM", kind="SamDock"):
+    """Open a dock of the plugin through napari's Plugins menu, and return it."""
+    from qtpy.QtWidgets import QWidget
+
+    actions = menu_actions(viewer.window.plugins_menu)
+    (text,) = [t for t in actions if t.split(" (")[0] == entry]
+    actions[text].trigger()
+    qtbot.wait(100)
+    docks = [w for w in viewer.window._qt_window.findChildren(QWidget) if type(w).__name__ == kind]
+    return docks[-1]
+
+
+@pytest.fixture
+def menu_window(make_napari_viewer, qtbot, session, notifier, monkeypatch):
+    """A function that opens the dock through the menu, over the layers in its viewer, and returns its window."""
+    from napari_sam.widgets import dock
+
+    monkeypatch.setattr(dock, "NapariNotifier", lambda *_: notifier)
+    monkeypatch.setattr(dock, "EngineSession", lambda: session)
+    viewer = make_napari_viewer(show=True)
+    viewer.window.resize(1300, 850)
+    opened = []
+
+    def open_window():
+        opened.append(Window(viewer, qtbot, open_from_menu(viewer, qtbot), notifier))
+        opened[-1].settle(300)
+        return opened[-1]
+
+    open_window.viewer = viewer
+    yield open_window
+    for made in opened:
+        made.dock.shutdown()
+        made.wait(lambda made=made: not made.dock.thread.busy, 30_000)
 
 
 @pytest.fixture

@@ -4,17 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-
-def _actions(menu):
-    """Return all actions of a menu and its submenus, by text."""
-    found = {}
-    for action in menu.actions():
-        if action.menu() is not None:
-            action.menu().aboutToShow.emit()
-            found |= _actions(action.menu())
-        else:
-            found[action.text().replace("&", "")] = action
-    return found
+from tests.widgets.conftest import open_from_menu
 
 
 @pytest.fixture
@@ -27,13 +17,7 @@ def viewer(make_napari_viewer, monkeypatch, tmp_path):
     ("entry", "kind", "guide"), [("SAM", "SamDock", "Open an image"), ("Rate masks", "RatingWidget", "Open a study")]
 )
 def test_the_plugins_menu_opens_the_dock(viewer, qtbot, entry, kind, guide):
-    from qtpy.QtWidgets import QWidget
-
-    actions = _actions(viewer.window.plugins_menu)
-    (text,) = [t for t in actions if t.startswith(entry)]
-    actions[text].trigger()
-    qtbot.wait(100)
-    (dock,) = [w for w in viewer.window._qt_window.findChildren(QWidget) if type(w).__name__ == kind]
+    dock = open_from_menu(viewer, qtbot, entry, kind)
     assert dock.isVisible()
     assert guide in dock.panel.next_step.text()
     viewer.window.remove_dock_widget(dock)

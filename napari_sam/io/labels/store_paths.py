@@ -28,7 +28,7 @@ def data_dir() -> Path:
     return root / "napari-sam-xl" / "labels"
 
 
-def store_path(name: str, uri: str | None = None, plane_count: int = 1) -> Path:
+def store_path(name: str, uri: str | None = None, plane_count: int = 1, fingerprint: str | None = None) -> Path:
     """Return the folder for the labels of an image.
 
     Parameters
@@ -40,11 +40,14 @@ def store_path(name: str, uri: str | None = None, plane_count: int = 1) -> Path:
         `data_dir`. Either way the path is the same each time.
     plane_count : int
         Number of planes that are labelled; stacks get a name of their own.
+    fingerprint : str, optional
+        Fingerprint of the pixels, for an image without `uri`: the same pixels have the same store, regardless of the
+        name.
 
     Returns
     -------
     Path
-        A new one each time for an image without `uri`.
+        A new one each time for an image without `uri` and `fingerprint`.
 
     Examples
     --------
@@ -52,6 +55,10 @@ def store_path(name: str, uri: str | None = None, plane_count: int = 1) -> Path:
     'cells.ome.tif-'
     """
     stack = "" if plane_count == 1 else ".stack"
+    if uri is None and fingerprint is not None:
+        ending = f"-{fingerprint}{stack}{_SUFFIX}"
+        existing = sorted(data_dir().glob(f"*{ending}"))
+        return existing[0] if existing else data_dir() / f"{_safe(name)}{ending}"
     if uri is None:
         stem = _safe(name)
         dated = f"{stem}-{time.strftime('%Y%m%d-%H%M%S')}"

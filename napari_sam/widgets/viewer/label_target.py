@@ -6,17 +6,18 @@ from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
 from napari.layers import Labels
 from qtpy.QtCore import QObject, QSignalBlocker, Signal
 from qtpy.QtWidgets import QFileDialog
 
 from napari_sam.errors import ImageError, LabelsError, NapariSamError, StoreError
 from napari_sam.io.images.open_image import image_from_layer
-from napari_sam.io.labels.store_paths import store_path
+from napari_sam.io.labels.move_store import move_store
+from napari_sam.io.labels.store_paths import data_dir
 from napari_sam.layers.label_store_layers import LabelStoreLayers
 from napari_sam.layers.labels_layer import LabelsLayerWriter
-from napari_sam.layers.placement import TEMPORARY, image_plane_shape
+from napari_sam.layers.placement import TEMPORARY
+from napari_sam.layers.store_places import move_place, remember_labels_layer, remembered_labels_layer, store_place
 from napari_sam.widgets.qt_helpers import single_shot
 
 if TYPE_CHECKING:
@@ -36,6 +37,7 @@ class _Choice(Enum):
     """Items of the box besides the labels layers."""
 
     OWN_STORE = "the label store of the image"
+    MOVE_STORE = "move or rename the label store"
     OPEN_STORE = "open a label store"
 
 
@@ -117,6 +119,15 @@ class LabelTarget(QObject):
         """Folder of the store in use."""
         return None if self.store_layers is None else self.store_layers.store.path
 
+    @property
+    def place_text(self) -> str:
+        """Where the objects are saved, in words; empty before the first object."""
+        path = self.store_path
+        if path is None or self._image is None:
+            return ""
+        hint = "" if store_place(self._image).has_file else " (to rename or move it, see “Write to”)"
+        return f"objects saved in {path}{hint}"
+
     def set_image(self, image: ImageLayer | None) -> None:
         """Release the writer, and show the objects that were saved for another image."""
         self.release(keep_layers=image is None)
@@ -124,13 +135,13 @@ class LabelTarget(QObject):
         if image is None:
             return
         try:
-            source = image_from_layer(image)
+            self._own_path = store_place(image).path
         except ImageError:
             return  # reported where the image is read
-        uri = getattr(source, "uri", None) or getattr(getattr(image, "source", None), "path", None)
-        planes = int(np.prod(image_plane_shape(image)[:-2], dtype=np.int64))
-        self._own_path = store_path(image.name, uri, planes)
-        if self._own_path.exists():
+        labels = remembered_labels_layer(image)
+        if labels is not None and labels in self._viewer.layers:
+            self._use_labels_layer(labels)
+        elif self._own_path.exists():
             self.open_store(self._own_path)
 
     def update_choices(self) -> None:
@@ -141,7 +152,10 @@ class LabelTarget(QObject):
         store_layers = [] if self.store_layers is None else self.store_layers.layers
         labels = [x for x in layers if isinstance(x, Labels) and TEMPORARY not in x.metadata and x not in store_layers]
         items: list[tuple[str, Labels | _Choice]] = [(self._own_text(), _Choice.OWN_STORE)]
-        items += [*((x.name, x) for x in labels), ("open a label store…", _Choice.OPEN_STORE)]
+        items += [(x.name, x) for x in labels]
+        if self._own_path is not None:
+            items.append(("move or rename this label store…", _Choice.MOVE_STORE))
+        items.append(("open a label store…", _Choice.OPEN_STORE))
         selected = _Choice.OWN_STORE if self.labels_layer is None else self.labels_layer.layer
         with QSignalBlocker(self._combo):
             self._combo.clear()
@@ -193,6 +207,25 @@ class LabelTarget(QObject):
             self._show(opened)
         except NapariSamError as error:
             self._notifier.error(str(error))
+            return
+        remember_labels_layer(self._image, None)
+        if path != self._own_path:
+            self._own_path = move_place(self._image, path.absolute()).path
+
+    def move_store(self, path: Path) -> None:
+        """Move the label store of the image to `path`, or make it there with the first object; tell the user."""
+        if self._image is None or self._own_path is None or path.absolute() == self._own_path:
+            return
+        self.release()
+        try:
+            moved = move_store(self._own_path, path)
+        except NapariSamError as error:
+            self._notifier.error(str(error))
+        else:
+            self._own_path = move_place(self._image, moved).path
+            self._notifier.info(f"Objects of “{self._image.name}” are saved in {moved} from now on.")
+        if self._own_path.exists():
+            self.open_store(self._own_path)
 
     def follow(self, view: tuple[int, int, int, int], plane: tuple[int, ...]) -> None:
         """Show the part of the store that is in view."""
@@ -229,22 +262,38 @@ class LabelTarget(QObject):
     def _on_chosen(self) -> None:
         choice = self._combo.currentData()
         if choice is _Choice.OPEN_STORE:
-            folder = QFileDialog.getExistingDirectory(self._combo, "Open a label store (.ome.zarr)")
+            start = data_dir() if self._own_path is None else self._own_path.parent
+            folder = QFileDialog.getExistingDirectory(self._combo, "Open a label store (.ome.zarr)", str(start))
             if folder:
                 self.open_store(Path(folder))
+        elif choice is _Choice.MOVE_STORE:
+            path, _ = QFileDialog.getSaveFileName(
+                self._combo, "Where to save the objects", str(self._own_path), "Label stores (*.ome.zarr)"
+            )
+            if path:
+                self.move_store(Path(path))
         elif choice is _Choice.OWN_STORE:
+            if self._image is not None:
+                remember_labels_layer(self._image, None)
             if self.store_path != self._own_path or self.labels_layer is not None:
                 self.release()
                 if self._own_path is not None and self._own_path.exists():
                     self.open_store(self._own_path)
         elif choice is not None and self._image is not None:
             self.release()
-            try:
-                self.labels_layer = LabelsLayerWriter(choice, self._image)
-            except LabelsError as error:
-                self._notifier.error(str(error))
+            self._use_labels_layer(choice)
         self.update_choices()
         self.chosen.emit()
+
+    def _use_labels_layer(self, layer: Labels) -> None:
+        if self._image is None:
+            return
+        try:
+            self.labels_layer = LabelsLayerWriter(layer, self._image)
+        except LabelsError as error:
+            self._notifier.error(str(error))
+        else:
+            remember_labels_layer(self._image, layer)
 
     def _show(self, opened: LabelStoreLayers) -> None:
         """Insert the layers of a store right above the image, below the prompts, and keep the active layer."""

@@ -1,0 +1,70 @@
+"""A fingerprint of pixels: tells in a later session that an image without a file is the same image."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_sam.io.images.level_protocols import LevelArray
+
+_MOST_BYTES = 1 << 26  # of an array in memory; of larger ones, evenly spaced rows count
+_BLOCK_PX, _BLOCKS = 128, 3  # of arrays that are read or computed piece by piece
+
+
+def pixel_fingerprint(levels: Sequence[LevelArray]) -> str:
+    """Return 16 hexadecimal digits that depend on shape, type and pixels of an image, and on nothing else.
+
+    Parameters
+    ----------
+    levels : sequence of array
+        Scale levels, finest first. An array of numpy counts whole up to 64 MiB, and by evenly spaced rows beyond
+        that. Of other arrays, 3 x 3 blocks of the coarsest level count in each of up to three planes, because reading
+        them whole may take minutes.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> ones, twos = np.ones((4, 5), np.uint8), np.full((4, 5), 2, np.uint8)
+    >>> pixel_fingerprint([ones]) == pixel_fingerprint([ones.copy()]) != pixel_fingerprint([twos])
+    True
+    """
+    finest = levels[0]
+    digest = hashlib.sha256(f"{tuple(finest.shape)} {finest.dtype}".encode())
+    for part in _rows(finest) if isinstance(finest, np.ndarray) else _blocks(levels[-1]):
+        digest.update(np.ascontiguousarray(part).tobytes())
+    return digest.hexdigest()[:16]
+
+
+def _rows(array: NDArray[np.generic]) -> Iterator[NDArray[np.generic]]:
+    if array.nbytes <= _MOST_BYTES or array.ndim < 2:
+        yield array
+        return
+    rows = array.reshape(-1, *array.shape[-2:]) if array.flags.c_contiguous else array
+    count = max(1, _MOST_BYTES * len(rows) // array.nbytes)
+    if count >= 3:
+        yield from (rows[i] for i in np.linspace(0, len(rows) - 1, count).astype(int))
+        return
+    step = -(-array.nbytes // _MOST_BYTES)
+    yield array[..., ::step, :]
+
+
+def _blocks(array: LevelArray) -> Iterator[NDArray[np.generic]]:
+    sizes = tuple(int(n) for n in array.shape)
+    axes = len(sizes) - (3 if sizes[-1] in (3, 4) and len(sizes) > 2 else 2)
+    for fraction in np.linspace(0, 1, _BLOCKS) if any(n > 1 for n in sizes[:axes]) else (0.0,):
+        plane = tuple(int(fraction * (n - 1)) for n in sizes[:axes])
+        for y in _starts(sizes[axes]):
+            for x in _starts(sizes[axes + 1]):
+                yield np.asarray(array[(*plane, slice(y, y + _BLOCK_PX), slice(x, x + _BLOCK_PX))])
+
+
+def _starts(size: int) -> list[int]:
+    """Return where the blocks along an axis begin."""
+    return sorted({int(s) for s in np.linspace(0, max(0, size - _BLOCK_PX), _BLOCKS)})
