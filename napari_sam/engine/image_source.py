@@ -34,6 +34,12 @@ class ImageSource(Protocol):
         not. Only then are embeddings kept on disk; False for sources without this attribute.
     uri : str or None, optional
         Address of the file, None for arrays in memory.
+    nodata : float or None, optional
+        Value of pixels without measurement.
+    bits : int or None, optional
+        Number of bits that the values use, if fewer than their type has.
+    inverted : bool, optional
+        Whether the smallest value is white.
     """
 
     identity: str

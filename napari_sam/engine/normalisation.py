@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_sam.engine.pixel_validity import invalid_pixels, without_fill_value
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -23,7 +25,8 @@ class Normalisation:
     Attributes
     ----------
     low, high : tuple of float
-        One per channel; empty if the values are 8-bit and stay unchanged.
+        One per channel; empty if the values are 8-bit and stay unchanged. `low` exceeds `high` in an image whose
+        smallest value is white.
     """
 
     low: tuple[float, ...] = ()
@@ -39,7 +42,7 @@ class Normalisation:
             low, high = np.array(self.low, np.float32), np.array(self.high, np.float32)
             with np.errstate(over="ignore", invalid="ignore"):  # huge values become infinite, which nan_to_num replaces
                 values = pixels.astype(np.float32)
-                span = np.where(high > low, high - low, 1.0)
+                span = np.where(high == low, 1.0, high - low)
                 values = np.nan_to_num((values - low) * (255.0 / span), nan=0.0, posinf=255.0, neginf=0.0)
             pixels = np.clip(values + 0.5, 0, 255).astype(np.uint8)
         rgb = pixels[..., :3] if pixels.shape[-1] >= 3 else pixels[..., :1]
@@ -50,8 +53,9 @@ class Normalisation:
 def choose_normalisation(image: ImageSource) -> Normalisation:
     """Choose the normalisation of an image, from contrast limits or from a sample of its coarsest level.
 
-    8-bit images without contrast limits stay unchanged, as in the reference SAM. Others are stretched from the 0.1 to
-    the 99.9 percentile of each channel.
+    8-bit images without contrast limits stay unchanged, as in the reference SAM. Others, also those that use fewer
+    than 8 bits, are stretched from the 0.1 to the 99.9 percentile of each channel; values without measurement do not
+    count. The result is reversed if the image declares that its smallest value is white.
 
     Parameters
     ----------
@@ -61,27 +65,44 @@ def choose_normalisation(image: ImageSource) -> Normalisation:
     Returns
     -------
     Normalisation
-        If no sampled pixel is finite, black is 0 and white 1.
+        If no sampled pixel is valid, black is 0 and white 1.
     """
-    channels = min(image.channels, 3) if image.channels >= 3 else 1
+    chosen = _limits(image)
+    if not getattr(image, "inverted", False):
+        return chosen
+    low, high = (chosen.low, chosen.high) if chosen.low else ((0.0,) * _used(image), (255.0,) * _used(image))
+    return Normalisation(high, low)
+
+
+def _limits(image: ImageSource) -> Normalisation:
+    """Return the values that are lowest and highest in display."""
+    channels = _used(image)
+    whole_bytes = image.dtype == np.uint8 and getattr(image, "bits", None) in (None, 8)
     if image.contrast_limits is not None:
         low, high = image.contrast_limits
         if image.dtype == np.uint8 and (low, high) == (0, 255):
             return Normalisation()
         return Normalisation((float(low),) * channels, (float(high),) * channels)
-    if image.dtype == np.uint8:
+    if whole_bytes:
         return Normalisation()
     if image.dtype == np.bool_:
         return Normalisation((0.0,) * channels, (1.0,) * channels)
+    pairs = [_percentiles(values, getattr(image, "nodata", None)) for values in _sample(image)[:, :channels].T]
+    return Normalisation(tuple(low for low, _ in pairs), tuple(high for _, high in pairs))
+
+
+def _used(image: ImageSource) -> int:
+    """Return the number of channels that the network sees differently."""
+    return 3 if image.channels >= 3 else 1
+
+
+def _percentiles(values: NDArray[np.generic], nodata: float | None) -> tuple[float, float]:
+    """Return the values that become black and white in one channel (n,)."""
     with np.errstate(over="ignore"):  # values beyond float32 become infinite, and are left out
-        sample = _sample(image)[:, :channels].astype(np.float32)
-    lows, highs = [], []
-    for values in sample.T:
-        finite = values[np.isfinite(values)]
-        low, high = np.percentile(finite, [_LOW_PERCENT, _HIGH_PERCENT]) if len(finite) else (0.0, 1.0)
-        lows.append(float(low))
-        highs.append(float(high))
-    return Normalisation(tuple(lows), tuple(highs))
+        single = values.astype(np.float32)
+    valid = without_fill_value(single[np.isfinite(single) & ~invalid_pixels(values, nodata)])
+    low, high = np.percentile(valid, [_LOW_PERCENT, _HIGH_PERCENT]) if len(valid) else (0.0, 1.0)
+    return float(low), float(high)
 
 
 def _sample(image: ImageSource) -> NDArray[np.generic]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from napari_sam.engine.pixel_validity import invalid_pixels
 from napari_sam.engine.windows import source_region
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def read_window(
     Parameters
     ----------
     image : ImageSource
-        The image.
+        The image; pixels that have its ``nodata`` value in all channels become black.
     normalisation : Normalisation
         Values that become black and white.
     window : Window
@@ -42,5 +43,9 @@ def read_window(
         Height and width of the result; the window's `network_shape` by default.
     """
     level, region, step = source_region(image.levels, window)
-    rgb = normalisation.apply(image.read(level, *region, step))
+    pixels = image.read(level, *region, step)
+    rgb = normalisation.apply(pixels)
+    nodata = getattr(image, "nodata", None)
+    if nodata is not None:
+        rgb = np.where(invalid_pixels(pixels, nodata).all(axis=-1, keepdims=True), np.uint8(0), rgb)
     return scale_rgb(rgb, shape or window.network_shape)

@@ -125,13 +125,16 @@ def _layer(image: Image, *, rgb: bool, name: str) -> LayerData:
     }
     if not rgb:
         keywords["contrast_limits"] = _contrast_limits(image)
+        if image.inverted:
+            keywords["colormap"] = "gray_r"
     return levels if len(levels) > 1 else levels[0], keywords, "image"
 
 
 def _contrast_limits(image: Image) -> tuple[float, float]:
     """Return the values shown as black and white; napari would read a whole level to determine them."""
     normalisation = choose_normalisation(image)
-    low, high = (normalisation.low[0], normalisation.high[0]) if normalisation.low else (0.0, 255.0)
+    ends = (normalisation.low[0], normalisation.high[0]) if normalisation.low else (0.0, 255.0)
+    low, high = min(ends), max(ends)
     return (low, high) if low < high else (low, low + 1.0)
 
 

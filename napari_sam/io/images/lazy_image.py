@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_sam.engine.pixel_validity import invalid_pixels
 from napari_sam.errors import ImageError
 from napari_sam.io.images.image_sample import spread_sample
 from napari_sam.io.images.read_errors import READ_ERRORS, read_error
@@ -72,7 +73,13 @@ class Image:
     channel_names : tuple of str
         Names of all channels of the file; empty if it has none.
     nodata : float or None
-        Value of pixels without measurement; ignored when the contrast is chosen.
+        Value of pixels without measurement: left out of contrast, scale levels and measurements, black for the network.
+    bits : int or None
+        Number of bits that the values use, if fewer than their type has.
+    inverted : bool
+        Whether the smallest value is white, as in TIFF's "min-is-white"; `read` returns the values of the file.
+    notes : tuple of str
+        What was chosen when the image was opened, and how to choose otherwise, for the user.
     coarse : list of CoarseLevel
         Scale levels that the file does not have.
     exact_px : int
@@ -94,6 +101,9 @@ class Image:
     unit: str | None = None
     channel_names: tuple[str, ...] = ()
     nodata: float | None = None
+    bits: int | None = None
+    inverted: bool = False
+    notes: tuple[str, ...] = ()
     coarse: list[CoarseLevel] = field(default_factory=list, repr=False)
     exact_px: int = EXACT_PX
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
@@ -232,7 +242,7 @@ class Image:
             pixels = np.concatenate([pixels[:1], *self._stored_pixels()])
         if self.nodata is None:
             return pixels
-        valid: NDArray[np.generic] = pixels[~np.all(pixels == self.nodata, axis=1)]
+        valid: NDArray[np.generic] = pixels[~invalid_pixels(pixels, self.nodata).all(axis=1)]
         return valid
 
     def _stored_pixels(self) -> list[NDArray[np.generic]]:

@@ -36,10 +36,13 @@ class LevelSource(Protocol):
         Channels that `read` returns.
     exact_px : int
         Number of pixels up to which a region of a virtual level is computed exactly.
+    nodata : float or None
+        Value of pixels without measurement.
     """
 
     selected: tuple[int, ...]
     exact_px: int
+    nodata: float | None
 
     @property
     def levels(self) -> list[tuple[int, int]]:

@@ -132,7 +132,7 @@ def build_overview(
             counter.check()
             if not block_is_written(folder / str(i), box, (_CHUNK, _CHUNK)):
                 first = i == 0
-                block = exact_region(whole, FIRST_FACTOR, box) if first else _halved(arrays[i - 1], box)
+                block = exact_region(whole, FIRST_FACTOR, box) if first else _halved(arrays[i - 1], box, image.nodata)
                 write_block(arrays[i][box.slices], block)
             counter.step()
     write_metadata(folder / _MARKER, description)
@@ -148,12 +148,12 @@ def _band_width(image: Image, level: CoarseLevel) -> int:
     return -(-level.shape[1] // _CHUNK) * _CHUNK if wide else _CHUNK
 
 
-def _halved(finer: ts.TensorStore, box: tuple[int, int, int, int]) -> NDArray[np.generic]:
+def _halved(finer: ts.TensorStore, box: tuple[int, int, int, int], nodata: float | None) -> NDArray[np.generic]:
     """Compute a block of a level from the next finer one."""
     y0, x0, y1, x1 = box
     height, width = finer.shape[:2]
     region = finer[2 * y0 : min(height, 2 * y1), 2 * x0 : min(width, 2 * x1)]
-    return halve(region.read().result())
+    return halve(region.read().result(), nodata)
 
 
 def _description(image: Image, coarse: list[CoarseLevel]) -> JsonObject:

@@ -6,17 +6,21 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_sam.engine.pixel_validity import invalid_pixels
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def halve(block: NDArray[np.generic]) -> NDArray[np.generic]:
+def halve(block: NDArray[np.generic], nodata: float | None = None) -> NDArray[np.generic]:
     """Return the mean of every 2 x 2 pixels.
 
     Parameters
     ----------
     block : ndarray
         (h, w, c) of bool, integers or floats. If their number is odd, the last row or column counts twice.
+    nodata : float, optional
+        Value of pixels without measurement; it is left out of the mean, unless all four values are invalid.
 
     Returns
     -------
@@ -33,6 +37,9 @@ def halve(block: NDArray[np.generic]) -> NDArray[np.generic]:
     if h % 2 or w % 2:
         block = np.pad(block, ((0, h % 2), (0, w % 2), (0, 0)), mode="edge")
     parts = [block[i::2, j::2] for i in (0, 1) for j in (0, 1)]
+    invalid = None if nodata is None else invalid_pixels(block, nodata)
+    if nodata is not None and invalid is not None and invalid.any():
+        return _mean_of_valid(parts, [~invalid[i::2, j::2] for i in (0, 1) for j in (0, 1)], nodata)
     kind, size = block.dtype.kind, block.dtype.itemsize
     if kind == "f":
         return _mean_of_floats(parts, block.dtype)
@@ -47,6 +54,19 @@ def halve(block: NDArray[np.generic]) -> NDArray[np.generic]:
     total += 2
     total >>= 2
     return total.astype(block.dtype)
+
+
+def _mean_of_valid(
+    parts: list[NDArray[np.generic]], valid: list[NDArray[np.bool_]], nodata: float
+) -> NDArray[np.generic]:
+    """Return the means of the valid values of each four, in their dtype; `nodata` where there are none."""
+    dtype, counts = parts[0].dtype, np.sum(valid, axis=0)
+    total = np.sum([np.where(ok, part.astype(np.float64), 0.0) for part, ok in zip(parts, valid, strict=True)], axis=0)
+    mean = total / np.maximum(counts, 1)
+    if dtype.kind in "iu":
+        mean = np.floor(mean + 0.5)
+    with np.errstate(over="ignore"):
+        return np.where(counts > 0, mean, nodata).astype(dtype)
 
 
 def _mean_of_floats(parts: list[NDArray[np.generic]], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
@@ -65,12 +85,12 @@ def _mean_of_floats(parts: list[NDArray[np.generic]], dtype: np.dtype[np.generic
     return out
 
 
-def pool(block: NDArray[np.generic], factor: int) -> NDArray[np.generic]:
+def pool(block: NDArray[np.generic], factor: int, nodata: float | None = None) -> NDArray[np.generic]:
     """Reduce a block by `factor`, a power of two, halving it repeatedly.
 
     >>> pool(np.arange(16, dtype=np.uint8).reshape(4, 4, 1), 4).ravel()
     array([8], dtype=uint8)
     """
     while factor > 1:
-        block, factor = halve(block), factor // 2
+        block, factor = halve(block, nodata), factor // 2
     return block

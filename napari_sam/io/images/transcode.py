@@ -8,6 +8,7 @@ writes the same bytes.
 from __future__ import annotations
 
 import json
+import math
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
 from functools import partial
 from itertools import islice
@@ -204,7 +205,8 @@ class _BlockWriter:
         for part in chunk_boxes(box.shape, (_PIECE_PX, _PIECE_PX)):
             y0, x0, y1, x1 = part.shift(box.y0, box.x0)
             pixels = finer[..., 2 * y0 : min(height, 2 * y1), 2 * x0 : min(width, 2 * x1)].read().result()
-            block[part.slices] = halve(np.moveaxis(pixels, 0, -1) if "c" in self._plan.axes else pixels[..., None])
+            last = np.moveaxis(pixels, 0, -1) if "c" in self._plan.axes else pixels[..., None]
+            block[part.slices] = halve(last, self._image.nodata)
         return block
 
 
@@ -240,6 +242,8 @@ def _metadata(image: Image, plan: TranscodePlan) -> JsonObject:
         "source": image.uri,
         "crs": image.crs,
         "transform": None if image.transform is None else list(image.transform),
-        "nodata": image.nodata,
+        "nodata": image.nodata if image.nodata is None or math.isfinite(image.nodata) else str(image.nodata),
+        "bits": image.bits,
+        "inverted": image.inverted,
     }
     return {"ome": ome, "napari_sam": extra}

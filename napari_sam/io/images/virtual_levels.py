@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.engine.geometry import Box
+from napari_sam.engine.pixel_validity import invalid_pixels
 from napari_sam.io.images.pooling import pool
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def exact_region(
     out = np.empty((y1 - y0, x1 - x0, image.channels), image.dtype)
     for top, left, bottom, right in _tiles(image, factor, region):
         base = (top * factor, left * factor, min(h, bottom * factor), min(w, right * factor))
-        small = pool(image.read(level, *base, stride), factor // stride)
+        small = pool(image.read(level, *base, stride), factor // stride, image.nodata)
         out[top - y0 : bottom - y0, left - x0 : right - x0] = small[: bottom - top, : right - left]
     return out
 
@@ -164,7 +165,7 @@ def _estimate(image: LevelSource, factor: int, region: tuple[int, int, int, int]
             if not is_striped(image):
                 block = block[:, :: max(1, block.shape[1] // _MEAN_PX)]
             pitch = factor if is_striped(image) else block.shape[1]
-            mean = _mean(_mean(block, 0, block.shape[0]), 1, pitch)
+            mean = _mean_of_valid(block, image.nodata, pitch)
             if image.dtype.kind in "biu":
                 mean = np.rint(mean)
             out[top - y0 : bottom - y0, left - x0 : right - x0] = mean.astype(image.dtype)
@@ -185,6 +186,16 @@ def _cells(start: int, stop: int, factor: int, chunk: int, every: int, size: int
         if begin < end:
             cells.append((begin, end, first, min(size, first + min(chunk, 2 * _TILE_PX))))
     return cells
+
+
+def _mean_of_valid(block: NDArray[np.generic], nodata: float | None, pitch: int) -> NDArray[np.generic]:
+    """Return means over all rows and runs of `pitch` columns, without invalid values; `nodata` where all are."""
+    invalid = invalid_pixels(block, nodata)
+    if nodata is None or not invalid.any():
+        return _mean(_mean(block, 0, block.shape[0]), 1, pitch)
+    values = np.where(invalid, np.nan, block.astype(np.float64))
+    mean = _mean(_mean(values, 0, block.shape[0]), 1, pitch)
+    return np.where(np.isnan(mean), nodata, mean)
 
 
 def _mean(block: NDArray[np.generic], axis: int, pitch: int) -> NDArray[np.generic]:

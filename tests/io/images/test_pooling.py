@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from napari_sam.io.images.pooling import halve
+from napari_sam.io.images.pooling import halve, pool
 
 
 @settings(max_examples=60, deadline=None)
@@ -36,3 +37,10 @@ def test_not_a_number_is_left_out_of_a_mean():
     block = np.array([[1, np.nan, np.nan, np.nan], [3, np.nan, np.nan, np.nan]], np.float32)[..., None]
     assert halve(block)[0, 0, 0] == 2
     assert np.isnan(halve(block)[0, 1, 0])
+
+
+@pytest.mark.parametrize(("dtype", "nodata"), [("float32", -9999.0), ("int16", -9999.0), ("uint8", 255.0)])
+def test_nodata_is_left_out_of_a_mean(dtype, nodata):
+    block = np.array([[1, nodata, nodata, nodata], [4, nodata, nodata, nodata]]).astype(dtype)[..., None]
+    assert halve(block, nodata)[0, :, 0].tolist() == [2.5 if dtype == "float32" else 3, nodata]
+    assert pool(np.repeat(block, 2, axis=0), 4, nodata)[0, 0, 0] == (2.5 if dtype == "float32" else 3)

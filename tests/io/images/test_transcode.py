@@ -186,3 +186,11 @@ def test_an_invalid_output_is_named_and_nothing_is_written(tmp_path, name, messa
     with pytest.raises(StoreError, match=message):
         transcode(np.zeros((9, 9), np.uint8), tmp_path / name)
     assert not any(tmp_path.iterdir())
+
+
+def test_what_a_file_declares_about_its_pixels_is_kept(tmp_path, rng):
+    picture = rng.integers(0, 16, (64, 64)).astype(np.uint8)
+    tag = [(42113, "s", 0, "7", True)]
+    tifffile.imwrite(tmp_path / "a.tif", picture, photometric="miniswhite", bitspersample=4, extratags=tag)
+    image = transcode(tmp_path / "a.tif", tmp_path / "a.ome.zarr")
+    assert (image.inverted, image.bits, image.nodata) == (True, 4, 7.0)

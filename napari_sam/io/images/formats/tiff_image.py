@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import weakref
 from typing import TYPE_CHECKING
@@ -11,7 +12,8 @@ import numpy as np
 from napari_sam.errors import ImageError
 from napari_sam.io.geotiff import read_geo_tags
 from napari_sam.io.images.formats.file_identity import file_identity
-from napari_sam.io.images.formats.tiff_level import OversizeError, TiffLevel, segment_cache
+from napari_sam.io.images.formats.tiff_colour import MIN_IS_WHITE, colour_arrays
+from napari_sam.io.images.formats.tiff_level import OversizeError, TiffLevel, declared_nodata, segment_cache
 from napari_sam.io.images.lazy_image import CHANNEL_NAMES, SPATIAL, Image, default_channels
 from napari_sam.io.images.read_errors import READ_ERRORS
 from napari_sam.io.map_coordinates import pixel_size
@@ -19,17 +21,16 @@ from napari_sam.io.map_coordinates import pixel_size
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from numpy.typing import NDArray
     from tifffile import TiffFile, TiffPage, TiffPageSeries
     from zarr import Array as ZarrView
 
     from napari_sam.io.images.formats.positional_file import PositionalFile
     from napari_sam.io.images.formats.tiff_level import SegmentCache
-    from napari_sam.io.images.level_protocols import Index, LevelArray
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".svs", ".ndpi", ".scn", ".bif", ".qptiff", ".lsm", ".stk", ".flex")
-_PALETTE = 3
 _UNITS = {"µm": "micrometer", "um": "micrometer", "micron": "micrometer", "nm": "nanometer", "mm": "millimeter"}
+
+logging.getLogger("tifffile").addFilter(lambda record: "GDAL_NODATA" not in record.getMessage())  # read by us
 
 
 def open_tiff(path: Path) -> Image:
@@ -47,7 +48,7 @@ def open_tiff(path: Path) -> Image:
         weakref.finalize(tiff, tiff.filehandle.close)  # with the image, or after an error
         series = tiff.series[0]
         levels = _levels(tiff)
-        arrays = _arrays(levels)
+        stored = _arrays(levels)
         crs, transform = read_geo_tags(series.keyframe)
         scale, unit = _pixel_size(tiff, series.keyframe)
     except OversizeError as error:
@@ -57,9 +58,10 @@ def open_tiff(path: Path) -> Image:
     axes = series.axes.lower()
     if not {"y", "x"} <= set(axes):
         raise ImageError(f"{path}: axes {series.axes} do not include y and x", remedy="save it as a picture")
-    if series.keyframe.photometric == _PALETTE and "s" not in axes and series.keyframe.colormap is not None:
-        arrays = [PaletteArray(a, series.keyframe.colormap) for a in arrays]
-        axes += "s"
+    try:
+        arrays, axes = colour_arrays(stored, axes, series.keyframe)
+    except ValueError as error:
+        raise ImageError(f"{path}: {error}", remedy="convert it to red, green and blue") from error
     if sum(a in CHANNEL_NAMES for a in axes) > 1:  # samples within channels: the samples are the channels
         axes = axes.replace("c", "q")
     channel = next((i for i, a in enumerate(axes) if a in CHANNEL_NAMES), None)
@@ -75,7 +77,9 @@ def open_tiff(path: Path) -> Image:
         transform=transform,
         persistent=True,
         uri=str(path.resolve()),
-        nodata=_nodata(series.keyframe),
+        nodata=declared_nodata(series.keyframe),
+        bits=_bits(series.keyframe),
+        inverted=series.keyframe.photometric == MIN_IS_WHITE,
     )
 
 
@@ -96,7 +100,7 @@ def _levels(tiff: TiffFile) -> list[TiffPageSeries]:
     return levels
 
 
-def _arrays(levels: list[TiffPageSeries]) -> list[LevelArray]:
+def _arrays(levels: list[TiffPageSeries]) -> list[TiffLevel | ZarrView]:
     files: dict[str, PositionalFile] = {}
     cache = segment_cache()
     return [_array(level, files, cache) for level in levels]
@@ -163,42 +167,7 @@ def _imagej_unit(tiff: TiffFile) -> str:
     return str((tiff.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ")
 
 
-def _nodata(page: TiffPage) -> float | None:
-    """Return the value of GDAL's tag 42113."""
-    tag = page.tags.get(42113)
-    try:
-        return None if tag is None else float(str(tag.value).strip("\0 "))
-    except ValueError:
-        return None
-
-
-class PaletteArray:
-    """Indices into a colour map, read as 8-bit red, green and blue along a last axis.
-
-    Parameters
-    ----------
-    indices : array-like
-        Integers.
-    colours : ndarray
-        (3, n) uint16, as in TIFF.
-    """
-
-    def __init__(self, indices: TiffLevel | ZarrView, colours: NDArray[np.uint16]) -> None:
-        self._indices = indices
-        self._colours = np.ascontiguousarray((np.asarray(colours) >> 8).astype(np.uint8).T)
-        self.shape = (*indices.shape, 3)
-        self.dtype = np.dtype(np.uint8)
-        self.chunks = (*indices.chunks, 3)
-        self.strided = bool(getattr(indices, "strided", False))
-        self.slow_reason = getattr(indices, "slow_reason", None)
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes."""
-        return len(self.shape)
-
-    def __getitem__(self, index: Index) -> NDArray[np.generic]:
-        *position, channel = index if isinstance(index, tuple) else (index,)
-        clipped = np.clip(self._indices[tuple(position)], 0, len(self._colours) - 1)
-        colours: NDArray[np.generic] = self._colours[clipped][..., channel]
-        return colours
+def _bits(page: TiffPage) -> int | None:
+    """Return the number of bits of a sample, if it is below that of the type."""
+    bits, dtype = page.bitspersample, np.dtype(page.dtype)
+    return bits if isinstance(bits, int) and dtype.kind in "iu" and 0 < bits < 8 * dtype.itemsize else None

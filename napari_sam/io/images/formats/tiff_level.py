@@ -34,6 +34,7 @@ _LARGE_SEGMENT_PX = 1 << 24
 _JPEG_KINDS = (6, 7, 34892, 33007)
 _JPEG_2000 = (33003, 33004, 33005, 34712)
 _LZMA = (34925,)
+_GDAL_NODATA = 42113
 
 
 class OversizeError(ValueError):
@@ -74,6 +75,7 @@ class TiffLevel:
         if self.shape[len(self._leading) :] != page_shape or not set(axes) <= set("YXS") or keyframe.imagedepth != 1:
             raise ValueError(f"pages of shape {page_shape}, axes {axes} in a series of {self.shape}")
         self._axes = axes
+        self._fill = _fill_value(keyframe, self.dtype)
         self._planar = axes.startswith("S")
         self._samples = page_shape[axes.index("S")] if "S" in axes else 1
         self._contiguous_samples = 1 if self._planar else self._samples
@@ -161,7 +163,7 @@ class TiffLevel:
                 target = target[position : position + 1]
             segment = self._decoded(number, (sample * down + ty) * across + tx)
             if segment is None:
-                target[:] = self._keyframe.nodata
+                target[:] = self._fill
                 continue
             y, x = ([r[k] - t for k in ks] for r, ks, t in ((rows, i, ty * height), (cols, j, tx * width)))
             part = segment[_span(y), _span(x)]  # (h, w, contiguous samples)
@@ -210,7 +212,7 @@ class TiffLevel:
         """Read uncompressed rows into `out`."""
         start = self._uncompressed_offset(number)
         if start is None:
-            out[:] = self._keyframe.nodata
+            out[:] = self._fill
             return
         file = self._file(self._page(number) or self._keyframe)
         plane = self._height * self._width * self._contiguous_samples * self.dtype.itemsize
@@ -281,6 +283,27 @@ class TiffLevel:
         path = page.parent.filehandle.path
         file = self._files.get(path)
         return self._files.setdefault(path, PositionalFile(path)) if file is None else file
+
+
+def declared_nodata(page: TiffPage) -> float | None:
+    """Return the value of GDAL's tag 42113; None without one."""
+    tag = page.tags.get(_GDAL_NODATA)
+    try:
+        return None if tag is None else float(str(tag.value).strip("\0 "))
+    except ValueError:
+        return None
+
+
+def _fill_value(page: TiffPage, dtype: np.dtype[np.generic]) -> float:
+    """Return the value of segments that the file does not store."""
+    nodata = declared_nodata(page)
+    if nodata is None or dtype.kind == "b":
+        return 0
+    if dtype.kind == "f":
+        limit = float(np.finfo(dtype).max)  # type: ignore[type-var]
+        return min(max(nodata, -limit), limit) if math.isfinite(nodata) else nodata
+    limits = np.iinfo(dtype)  # type: ignore[type-var]
+    return int(nodata) if math.isfinite(nodata) and limits.min <= nodata <= limits.max else 0
 
 
 def _slice(index: int | slice) -> slice:

@@ -134,7 +134,10 @@ def _add_metadata(image: Image, multiscale: JsonObject, ome: JsonObject, private
     image.channel_names = names if len(names) == image.channel_count else ()
     image.crs = private.get("crs")
     image.transform = tuple(float(v) for v in private["transform"]) if private.get("transform") else None
-    image.nodata = private.get("nodata")
+    image.nodata = None if private.get("nodata") is None else float(private["nodata"])
+    bits = private.get("bits")
+    image.bits = bits if isinstance(bits, int) else None
+    image.inverted = private.get("inverted") is True
 
 
 def _image(store: ZarrStore, arrays: list[ZarrArray], axes: str) -> Image:

@@ -31,6 +31,8 @@ class RunningStatistics:
 
     def add(self, values: NDArray[np.generic]) -> None:
         """Add a piece, by Chan's formula, which loses no digits."""
+        if not len(values):
+            return
         piece = values.astype(np.float64)
         mean, squares = float(piece.mean()), float(((piece - piece.mean()) ** 2).sum())
         total = self._count + len(piece)
@@ -41,7 +43,9 @@ class RunningStatistics:
         self._low, self._high = min(self._low, float(piece.min())), max(self._high, float(piece.max()))
 
     def values(self) -> dict[str, float]:
-        """Return the statistics by the name of their property."""
+        """Return the statistics by the name of their property; NaN without values."""
+        if not self._count:
+            return dict.fromkeys(INTENSITY, math.nan)
         deviation = math.sqrt(self._squares / max(1, self._count))
         return dict(zip(INTENSITY, (self._mean, self._low, self._high, deviation), strict=True))
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.engine.geometry import Box
+from napari_sam.engine.pixel_validity import invalid_pixels
 from napari_sam.errors import ImageError
 from napari_sam.io.labels.journal.rows import parse_plane
 from napari_sam.io.labels.label_pyramid import blocks
@@ -83,9 +84,24 @@ class ObjectMeasurer:
                 pixels = (
                     self._pixels(box, plane, channels) if len(labels) else np.zeros((1, 1, len(channels)), np.float32)
                 )
-                for name, values in _region_properties(numbered, pixels, self._intensity).items():
+                for name, values in self._intensities(numbered, pixels, present + 1).items():
                     stem, _, index = name.rpartition("-")
                     columns[self._channel_column(stem, channels[int(index)])] = values
+        return columns
+
+    def _intensities(self, numbered: NDArray[np.int32], pixels: NDArray[Any], present: NDArray[np.int64]) -> Columns:
+        """Return the intensities of the objects `present`; values without measurement do not count."""
+        invalid = invalid_pixels(pixels, None if self._image is None else self._image.nodata)
+        if not invalid.any():
+            return _region_properties(numbered, pixels, self._intensity)
+        columns: Columns = {}
+        for channel in range(pixels.shape[-1]):
+            valid = np.where(invalid[..., channel], 0, numbered)
+            measured = _region_properties(valid, pixels[..., channel], ["label", *self._intensity])
+            rows = np.searchsorted(present, measured.pop("label"))
+            for name, values in measured.items():
+                column = columns[f"{name}-{channel}"] = np.full(len(present), np.nan)
+                column[rows] = values
         return columns
 
     def _measure_in_pieces(self, label: int, box: Box, plane: Plane) -> Columns:
@@ -103,14 +119,18 @@ class ObjectMeasurer:
             tight = inner if tight is None else tight.union(inner)
             moments += mask_moments(mask, part.y0 - centre[0], part.x0 - centre[1])
             for i, channel in enumerate(self._channels if self._intensity else []):
-                statistics[i].add(self._pixels(part, plane, [channel])[..., 0][mask])
+                values = self._pixels(part, plane, [channel])[..., 0][mask]
+                statistics[i].add(values[~invalid_pixels(values, None if self._image is None else self._image.nodata)])
         if tight is None:
             return self._empty_columns()
         values = {"label": float(label)} | shape_from_moments(moments, centre) | self._outline(label, tight, plane)
         values |= dict(zip(_BOX_COLUMNS, map(float, tight), strict=True))
         for channel, statistic in zip(self._channels, statistics, strict=True):
             values |= {self._channel_column(name, channel): value for name, value in statistic.values().items()}
-        columns = {name: np.array([values[name]], column.dtype) for name, column in self._empty_columns().items()}
+        columns = {
+            name: np.array([values[name]], float if math.isnan(values[name]) else column.dtype)
+            for name, column in self._empty_columns().items()
+        }
         return {**columns, "label": np.array([label], np.int64)}
 
     def _outline(self, label: int, box: Box, plane: Plane) -> dict[str, float]:

@@ -179,3 +179,20 @@ def test_a_table_is_written_and_read_again(store, tmp_path):
     table = store.measure()
     path = write_table(table, tmp_path / "t.csv")
     np.testing.assert_allclose(pd.read_csv(path).perimeter_px, table.perimeter_px)
+
+
+@pytest.mark.parametrize("exact_px", [1 << 24, 64])
+@pytest.mark.parametrize(("dtype", "nodata"), [(np.float32, -9999.0), (np.uint16, 65535.0)])
+def test_pixels_without_measurement_are_left_out_of_intensities(tmp_path, rng, dtype, nodata, exact_px):
+    pixels = rng.uniform(10, 90, (60, 80)).astype(dtype)
+    pixels[:, :20] = nodata
+    image = open_image(pixels)
+    image.nodata = nodata
+    labels = np.zeros((60, 80), np.uint32)
+    labels[10:40, 10:50], labels[50:58, 2:12] = 4, 9
+    with LabelStore.create(tmp_path / "n.zarr", shape=labels.shape) as made:
+        made.paint(labels, (0, 0))
+        table = measure(made, image, ["intensity_mean", "intensity_max"], sizes=PieceSizes(exact_px=exact_px))
+    assert table["intensity_mean_0"][0] == pytest.approx(pixels[10:40, 20:50].mean(), rel=1e-5)
+    assert table["intensity_max_0"][0] == pixels[10:40, 20:50].max()
+    assert table.loc[1, ["intensity_mean_0", "intensity_max_0"]].isna().all()
