@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_sam.engine.memory import trim_heap
 from napari_sam.errors import LabelsError, StoreError
 from napari_sam.io.labels.editing.edit import Edit
@@ -82,23 +84,19 @@ class ChangeWriter:
         self._rendered = entry.seq
         return entry.op
 
-    def step(self, undo: bool) -> JournaledChange | None:
-        """Undo the last change, or redo the change that was undone last; returns it, or None if there is none."""
+    def step(self, change: JournaledChange, undo: bool) -> None:
+        """Undo a change, or redo it. Later changes may be in effect if they touch none of its objects."""
         with self.writing():
-            change = self._journal.changes.next_change(undo)
-            if change is None:
-                return None
             patches = list(self._journal.changes.patches(change.op))
             for patch in patches:
                 patch.labels(after=not undo)  # damaged runs are reported before anything is written
             self._draw_entry(self._journal.step(change.op, undo, self._rendered), patches)
-            return change
 
     def catch_up(self) -> None:
         """Draw the changes that are in the journal but may be missing in the pixels."""
         for entry in self._journal.log_after(self._rendered):
             patches = list(self._journal.changes.patches(entry.op))
-            self._draw(patches, undo=entry.action == "undo")
+            self._draw(patches, entry.action)
             self._rendered = entry.seq
             self._notify(patches)
 
@@ -117,7 +115,7 @@ class ChangeWriter:
             ops = self._journal.changes.ops_in_effect()
             for done, op in enumerate(ops, start=1):
                 patches = list(self._journal.changes.patches(op))
-                self._draw(patches, undo=False)
+                self._draw(patches, "redo")
                 self._notify(patches)
                 if progress is not None:
                     progress(done, len(ops))
@@ -131,7 +129,7 @@ class ChangeWriter:
 
     def _draw_entry(self, entry: LogEntry, patches: list[Patch]) -> None:
         try:
-            self._draw(patches, undo=entry.action == "undo")
+            self._draw(patches, entry.action)
         except StoreError as error:
             raise StoreError(
                 f"the change is safe in the journal, but its pixels are not drawn yet: {error}; they will be drawn "
@@ -140,10 +138,19 @@ class ChangeWriter:
         self._rendered = entry.seq
         self._notify(patches)
 
-    def _draw(self, patches: list[Patch], undo: bool) -> None:
-        """Write the pixels of one change; the last patch first when it is undone."""
+    def _draw(self, patches: list[Patch], action: str) -> None:
+        """Write the pixels of one change; the last patch first when it is undone.
+
+        Pixels in a patch's box that the change left alone may have been changed by later ones. Only when a change is
+        made do they certainly hold what the patch says.
+        """
+        undo = action == "undo"
         for patch in reversed(patches) if undo else patches:
-            self._pyramid.draw(patch.plane, patch.box, patch.labels(after=not undo))
+            labels = patch.labels(after=not undo)
+            if action != "do":
+                changed = labels != patch.labels(after=undo)
+                labels = np.where(changed, labels, self._pyramid.read(patch.plane, patch.box))
+            self._pyramid.draw(patch.plane, patch.box, labels)
 
     def _notify(self, patches: list[Patch]) -> None:
         for patch in patches:

@@ -9,8 +9,7 @@ import numpy as np
 
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import LabelsError
-from napari_sam.io.labels.editing.edit import LARGEST_LABEL
-from napari_sam.io.labels.journal.rows import DETAIL_COLUMNS
+from napari_sam.io.labels.journal.rows import DETAIL_COLUMNS, LARGEST_LABEL
 from napari_sam.io.labels.label_pyramid import SHARD_PX, blocks
 
 if TYPE_CHECKING:

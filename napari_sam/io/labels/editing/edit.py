@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import LabelsError
-from napari_sam.io.labels.journal.rows import Change, ObjectRow, Patch, format_plane
+from napari_sam.io.labels.journal.rows import LARGEST_LABEL, Change, ObjectRow, Patch, format_plane
 from napari_sam.io.labels.journal.run_length import encode_labels
 from napari_sam.io.labels.label_pyramid import blocks
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     Details = Mapping[int, Mapping[str, object]]
     Paint = Callable[[NDArray[np.uint32], Box], NDArray[np.uint32]]
 
-LARGEST_LABEL = int(np.iinfo(np.uint32).max)
 _STRIP_PX = 256  # an object's shrunken box is searched in strips of this width
 _DECODED_PX = 1 << 23  # changed pixels that stay decoded, for objects that several parts of a change touch
 

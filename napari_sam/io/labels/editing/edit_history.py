@@ -46,14 +46,41 @@ class EditHistory:
 
     def _step(self, undo: bool) -> Record | None:
         with self._writer.writing():
-            change = self._writer.step(undo)
-            while change is not None and change.is_whole_image_run and self._continues(change, undo):
-                change = self._writer.step(undo)
-        if change is None:
-            return None
-        return {"kind": change.kind, **{key: value for key, value in change.record.items() if key != "mask"}}
+            following = self._journal.changes.next_change(undo)
+            if following is None:
+                return None
+            last = following
+            for change in self._one_step(following, undo):
+                self._writer.step(change, undo)
+                if change.run_id == following.run_id:
+                    last = change
+        return {"kind": last.kind, **{key: value for key, value in last.record.items() if key != "mask"}}
 
-    def _continues(self, change: JournaledChange, undo: bool) -> bool:
-        """Whether the next change to undo or redo belongs to the same run."""
-        following = self._journal.changes.next_change(undo)
-        return following is not None and following.is_whole_image_run and following.run_id == change.run_id
+    def _one_step(self, following: JournaledChange, undo: bool) -> list[JournaledChange]:
+        """Return the changes that one step undoes or redoes, in this order.
+
+        A whole-image run is one step, also if other changes were made while it was written: those that touch none of
+        its objects stay as they are, and those that do are undone and redone with it.
+        """
+        if not following.is_whole_image_run or following.run_id is None:
+            return [following]
+        changes = self._journal.changes
+        span = changes.span_of_run(following.run_id, undo)
+        members = self._connected(span, following.run_id, set())
+        if undo:
+            return [change for change in reversed(span) if change.op in members]
+        members = self._connected(span[::-1], following.run_id, members)  # what they are redone upon
+        return [change for change in span if change.op in members]
+
+    def _connected(self, span: list[JournaledChange], run_id: str, known: set[int]) -> set[int]:
+        """Return the changes of a run, those known, and those that touch objects of such changes earlier in `span`."""
+        members = {change.op for change in span if change.run_id == run_id} | known
+        if len(members) == len(span):
+            return members
+        touched: set[int] = set()
+        for change in span:
+            labels = self._journal.changes.objects_of(change.op)
+            if change.op in members or not touched.isdisjoint(labels):
+                members.add(change.op)
+                touched |= labels
+        return members

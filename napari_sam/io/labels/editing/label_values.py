@@ -8,7 +8,7 @@ import numpy as np
 
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import LabelsError
-from napari_sam.io.labels.editing.edit import LARGEST_LABEL
+from napari_sam.io.labels.journal.rows import LARGEST_LABEL
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray

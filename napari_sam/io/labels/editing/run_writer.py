@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.errors import CancelledError, LabelsError
-from napari_sam.io.labels.editing.edit import LARGEST_LABEL
 from napari_sam.io.labels.editing.label_values import box_at, checked_labels
-from napari_sam.io.labels.journal.rows import Change
+from napari_sam.io.labels.journal.rows import LARGEST_LABEL, Change
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -89,6 +89,19 @@ class ChangeQueries:
         """Return the numbers of the changes of a run that are in effect, in order."""
         return self._database.read(whole, f"SELECT id {_IN_EFFECT_OF_RUN} ORDER BY id", (run_id, kind))
 
+    def span_of_run(self, run_id: str, undo: bool) -> list[JournaledChange]:
+        """Return the changes that undo, or else redo, of a whole-image run may concern, in order.
+
+        For undo these are all changes in effect since the run began, for redo the undone ones from its first to its
+        last.
+        """
+        state = DONE if undo else UNDONE
+        first = "SELECT min(id) FROM ops WHERE run_id = ? AND kind = 'everything' AND state = ?"
+        last = "" if undo else f" AND id <= ({first.replace('min', 'max')})"
+        sql = f"SELECT {_COLUMNS} FROM ops WHERE state = ? AND id >= ({first}){last} ORDER BY id"  # noqa: S608
+        values = (state, *(run_id, state) * (1 if undo else 2))
+        return self._database.read(JournaledChange.from_columns, sql, values)
+
     def failures_of_run(self, run_id: str) -> list[JournaledChange]:
         """Return the changes in effect of a run over prompts that record failed prompts."""
         failed = "json_array_length(record, '$.source.failed') > 0"
@@ -127,6 +140,10 @@ class ChangeQueries:
             "AND rows.before IS NULL GROUP BY rows.label"
         )
         return self._database.read(lambda *row: ObjectOrigin(whole(row[0]), whole(row[1]), str(row[2] or "")), sql)
+
+    def objects_of(self, op: int) -> set[int]:
+        """Return the ids of the objects that a change touched."""
+        return set(self._database.read(whole, "SELECT label FROM rows WHERE op = ?", (op,)))
 
     def row_before(self, label: int, op: int) -> ObjectRow | None:
         """Return the row of an object as it was before a change."""

@@ -15,6 +15,7 @@ from napari_sam.io.labels.journal.review_queries import ReviewQueries
 from napari_sam.io.labels.journal.rows import (
     DONE,
     DROPPED,
+    LARGEST_LABEL,
     OBJECT_COLUMNS,
     UNDONE,
     LogEntry,
@@ -191,7 +192,8 @@ class Journal:
                 ) from error
             _count_objects(db, [(after, before) if undo else (before, after) for _, before, after in rows])
             before, after = db.execute("SELECT next_before, next_after FROM ops WHERE id = ?", (op,)).fetchone()
-            return _log(db, op, "undo" if undo else "redo", now, before if undo else after, rendered)
+            following = max(before if undo else after, _above_objects(db))
+            return _log(db, op, "undo" if undo else "redo", now, following, rendered)
 
     def set_rendered(self, seq: int) -> None:
         """Record that the pixels show everything up to log entry `seq`."""
@@ -210,6 +212,12 @@ def _log(db: sqlite3.Connection, op: int, action: str, now: float, next_label: i
     values = {"next_label": next_label, "rendered": rendered}
     db.executemany("UPDATE meta SET value = ? WHERE key = ?", [(json.dumps(v), k) for k, v in values.items()])
     return LogEntry(int(seq or 0), op, action)
+
+
+def _above_objects(db: sqlite3.Connection) -> int:
+    """Return the id after the highest one in use, apart from the last possible id."""
+    (label,) = db.execute("SELECT coalesce(max(label), 0) FROM objects WHERE label < ?", (LARGEST_LABEL,)).fetchone()
+    return int(label) + 1
 
 
 def _set_objects(db: sqlite3.Connection, rows: Mapping[int, ObjectRow | None]) -> None:

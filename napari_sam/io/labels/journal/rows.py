@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 DONE, UNDONE, DROPPED = "done", "undone", "dropped"
 """States of a change: in effect, undone, or undone and no longer available for redo."""
 
+LARGEST_LABEL = (1 << 32) - 1
+"""Highest id of an object."""
+
 OBJECT_COLUMNS = (
     "label", "plane", "area_px", "y0", "x0", "y1", "x1",
     "category", "predicted_iou", "stability_score", "model", "op", "created",

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from napari_sam.errors import CancelledError, LabelsError
-from napari_sam.io.labels.editing.edit import LARGEST_LABEL
 from napari_sam.io.labels.editing.run_writer import RunBegin
+from napari_sam.io.labels.journal.rows import LARGEST_LABEL
 
 
 def write(run, begin, label, y, tile):
@@ -86,3 +86,85 @@ def test_ids_that_are_not_free_in_one_piece_are_refused(labels, run):
     labels.paint(np.full((1, 1), 5), (0, 0))
     labels.undo()
     assert run.begin({}, 9).first_label == 1
+
+
+def written(labels, name, tiles, between=lambda: None, overlap="keep"):
+    """Write a run of squares, each with a label of its own; `between` is called after the first."""
+    run = labels.run_writer(name, overlap=overlap)
+    begin = run.begin({}, len(tiles))
+    for index, y in enumerate(tiles):
+        write(run, begin, begin.first_label + index, y, f"t{y}")
+        if index == 0:
+            between()
+    return begin
+
+
+def state(labels):
+    """Return everything that undo and redo must restore."""
+    levels = [level[...].tobytes() for level in labels.levels]
+    return levels, labels.table().drop(columns="created").to_csv()
+
+
+def test_a_change_made_meanwhile_does_not_split_a_run(labels):
+    from tests.io.labels.label_stubs import predicted, square
+
+    written(labels, "a", (0, 20, 40), lambda: labels.commit(predicted(square(7), (3, 3)), overlap="keep"))
+    whole = state(labels)
+    assert labels.table().label.tolist() == [1, 2, 3, 4]
+    assert labels.undo()["kind"] == "everything"
+    assert labels.table().label.tolist() == [4]
+    assert np.unique(labels.array[...]).tolist() == [0, 4]
+    assert labels.next_label == 5
+    labels.redo()
+    assert state(labels) == whole
+    labels.undo()
+    labels.undo()
+    assert not len(labels)
+    assert not labels.array[...].any()
+    while labels.can_redo:
+        labels.redo()
+    assert state(labels) == whole
+
+
+def test_a_change_of_the_runs_objects_is_undone_and_redone_with_it(labels):
+    from tests.io.labels.label_stubs import predicted, square
+
+    def between():
+        labels.commit(predicted(square(3), (1, 1)), overlap="replace")  # takes pixels of object 1
+        labels.set_category(1, "large")
+        labels.commit(predicted(square(3), (100, 100)))
+
+    written(labels, "a", (0, 20), between)
+    whole = state(labels)
+    labels.undo()
+    assert labels.table().label.tolist() == [4]
+    labels.redo()
+    assert state(labels) == whole
+
+
+def test_a_run_that_took_pixels_of_a_change_made_meanwhile_gives_them_back(labels, tmp_path):
+    from tests.io.labels.label_stubs import predicted, square
+
+    written(labels, "a", (0, 20), lambda: labels.commit(predicted(square(8), (18, 0))), overlap="replace")
+    whole = state(labels)
+    labels.undo()
+    assert labels.object(3)["area_px"] == 64
+    np.testing.assert_array_equal(labels.array[18:26, :8], np.full((8, 8), 3))
+    labels.undo()
+    labels.redo()
+    labels.redo()
+    assert state(labels) == whole
+
+
+def test_pixels_drawn_again_leave_out_a_run_that_was_undone(tmp_path):
+    from napari_sam.io.labels.label_store import LabelStore
+    from tests.io.labels.label_stubs import predicted, square
+
+    with LabelStore.create(tmp_path / "s", shape=(50, 50)) as labels:
+        written(labels, "a", (0, 20), lambda: labels.commit(predicted(square(7), (3, 3)), overlap="keep"))
+        labels.undo()
+        before = state(labels)
+        labels.rebuild()
+        assert state(labels) == before
+    with LabelStore.repair(tmp_path / "s") as labels:
+        assert state(labels) == before
