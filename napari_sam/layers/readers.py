@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
@@ -11,8 +12,8 @@ import numpy as np
 
 from napari_sam.engine.normalisation import choose_normalisation
 from napari_sam.errors import ImageError
-from napari_sam.io.images.formats.tiff_image import TIFF_SUFFIXES, open_tiff
-from napari_sam.io.images.formats.zarr_image import is_image_folder
+from napari_sam.io.images.formats.tiff_image import TIFF_SUFFIXES
+from napari_sam.io.images.formats.zarr_image import zarr_content
 from napari_sam.io.images.formats.zarr_store import is_url
 from napari_sam.io.images.lazy_image import CHANNEL_NAMES, SPATIAL
 from napari_sam.io.images.open_image import completed, open_image
@@ -27,31 +28,32 @@ if TYPE_CHECKING:
 
     AxisIndex = int | np.integer | slice
     Index = AxisIndex | EllipsisType | tuple[AxisIndex | EllipsisType, ...]
-    LayerData = tuple["ShownLevel | list[ShownLevel]", dict[str, object], str]
+    LayerData = tuple[object, dict[str, object], str]
 
-_LARGE_PX = 1 << 26
+_TIFF_MAGIC = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _SHOWN_EXACT_PX = 1 << 25  # limit of exact averages, for which the viewer has to wait
+_CHUNK_PX = 1024
 _COLOURS = ("red", "green", "blue", "cyan", "magenta", "yellow")
 _SHOWN_CHANNELS = 3
 
 
-def get_reader(path: str | Sequence[str]) -> Callable[[str], list[LayerData]] | None:
+def get_reader(path: str | Sequence[str]) -> Callable[..., list[LayerData]] | None:
     """Return a function that reads a path, as npe2 expects it.
 
     Parameters
     ----------
     path : str or sequence of str
-        OME-Zarr or zarr folder, or TIFF with scale levels, with a georeference, or of more than 64 megapixels.
-        Everything else is left to napari's own readers.
+        A TIFF, a zarr or OME-Zarr folder, or a folder of such images; or several, to be read as a stack.
 
     Returns
     -------
     callable or None
-        Returns the layer data of a path; None for images that napari reads itself.
+        Returns the layer data; None if there is no TIFF and no zarr. A file that turns out to be damaged or
+        unsupported is refused by the function, with the reason.
     """
-    if not isinstance(path, str | Path):
-        return None
-    return read_layers if _is_ours(str(path)) else None
+    if isinstance(path, str | Path):
+        return read_layers if _is_ours(str(path)) else None
+    return read_stack if path and all(_is_ours(str(single)) for single in path) else None
 
 
 def read_layers(path: str) -> list[LayerData]:
@@ -60,11 +62,12 @@ def read_layers(path: str) -> list[LayerData]:
     Parameters
     ----------
     path : str
-        Path or URL that `open_image` accepts.
+        Path or URL that `open_image` accepts, or a folder of such images. Label images become labels layers, and a
+        zarr group without OME-Zarr metadata one layer per array.
 
     Returns
     -------
-    list of (list of ShownLevel, dict, "image")
+    list of (list of ShownLevel, dict, "image" or "labels")
         The keywords hold scale and contrast limits; their ``metadata`` hold source, CRS and affine transform.
 
     Raises
@@ -72,8 +75,57 @@ def read_layers(path: str) -> list[LayerData]:
     ImageError
         If the image cannot be opened.
     """
+    content = zarr_content(path) if is_url(path) or Path(path).is_dir() else "image"
+    if content is None:
+        return [layer for single in _images_in(path) for layer in read_layers(single)]
+    if isinstance(content, list):
+        return _array_layers(path, content)
+    return [_labels_layer(path)] if content == "labels" else _image_layers(path)
+
+
+def read_stack(paths: Sequence[str]) -> list[LayerData]:
+    """Read several images of one size as planes of a stack.
+
+    Parameters
+    ----------
+    paths : sequence of str
+        What `read_layers` reads.
+
+    Returns
+    -------
+    list of (list of dask arrays, dict, "image" or "labels")
+        The layers of the first image, with a leading axis along the images.
+
+    Raises
+    ------
+    ImageError
+        If an image cannot be opened, or they differ in shape or channels.
+    """
+    import dask.array as da  # noqa: PLC0415 - only a stack needs it
+
+    images = [read_layers(str(path)) for path in paths]
+    stacked = []
+    for number, (data, keywords, kind) in enumerate(images[0]):
+        levels = [_levels_of(image[number][0]) if number < len(image) else [] for image in images]
+        for path, single, layers in zip(paths, levels, images, strict=True):
+            if [x.shape for x in single] != [x.shape for x in levels[0]] or len(layers) != len(images[0]):
+                shape, first = (x[0].shape if x else "nothing" for x in (single, levels[0]))
+                raise ImageError(
+                    f"{path}: {shape} in {len(layers)} layers does not go on {first} in {len(images[0])} layers",
+                    remedy="open the images without stacking them, or stack those of one size",
+                )
+        arrays = [
+            da.stack([da.from_array(x, chunks=_chunks(x)) for x in level])  # type: ignore[no-untyped-call]
+            for level in zip(*levels, strict=True)
+        ]
+        stacked.append((arrays if isinstance(data, list) else arrays[0], keywords | _with_leading_axis(keywords), kind))
+    return stacked
+
+
+def _image_layers(path: str) -> list[LayerData]:
+    """Return the layers of a single image."""
     image = open_image(path)
-    count, name = image.channel_count, Path(path.rstrip("/")).name.split(".")[0] or "image"
+    count, name = image.channel_count, _name_of(path)
     if image.dtype == np.uint8 and count in (3, 4) and not image.channel_names:
         return [_layer(image, rgb=True, name=name)]
     if count == 1:
@@ -90,22 +142,73 @@ def read_layers(path: str) -> list[LayerData]:
 
 
 def _is_ours(path: str) -> bool:
-    """Whether this reader suits a path better than napari's own; looks at names and headers only."""
-    lowered = path.lower().rstrip("/")
+    """Whether there is a TIFF, a zarr, or a folder of them; looks at names and first bytes only."""
     if is_url(path):
-        return lowered.endswith(".zarr") and is_image_folder(path)
+        return path.lower().split("?")[0].rstrip("/").endswith(".zarr")
     location = Path(path)
     if location.is_dir():
-        known = ("zarr.json", ".zattrs", ".zarray", ".zgroup")
-        return any((location / name).exists() for name in known) and is_image_folder(path)
-    if not lowered.endswith(TIFF_SUFFIXES) or not location.is_file():
+        try:
+            return zarr_content(path) is not None or bool(_images_in(path))
+        except ImageError:
+            return True  # broken metadata, which `read_layers` explains
+    if not location.is_file() or not location.name.lower().endswith(TIFF_SUFFIXES):
         return False
-    try:
-        image = open_tiff(location)
-    except (ImageError, OSError):
-        return False
-    h, w = image.shape
-    return len(image.arrays) > 1 or image.transform is not None or h * w > _LARGE_PX
+    with suppress(OSError), location.open("rb") as file:
+        return file.read(4) in _TIFF_MAGIC
+    return False
+
+
+def _images_in(folder: str) -> list[str]:
+    """Return the images directly in a folder that is no zarr itself, by name."""
+    entries = sorted(str(entry) for entry in Path(folder).iterdir() if not entry.name.startswith("."))
+    zarrs = (entry for entry in entries if entry.lower().endswith(".zarr") and Path(entry).is_dir())
+    return sorted([*zarrs, *(entry for entry in entries if Path(entry).is_file() and _is_ours(entry))])
+
+
+def _array_layers(path: str, names: list[str]) -> list[LayerData]:
+    """Return the layers of the arrays of a group; those that are no images are left out."""
+    layers, errors = [], []
+    for name in names:
+        try:
+            layers += _image_layers(f"{path.rstrip('/')}/{name}")
+        except ImageError as error:
+            errors.append(error)
+    if not layers:
+        raise errors[0]
+    return layers
+
+
+def _labels_layer(path: str) -> LayerData:
+    """Return the layer of a label image, of which only the levels in the file are used: labels have no mean."""
+    image = open_image(path)
+    if image.dtype.kind not in "ui":
+        raise ImageError(f"{path}: labels of type {image.dtype}", remedy="write them as whole numbers")
+    levels, keywords, _ = _layer(image, rgb=False, name=_name_of(path))
+    kept = _levels_of(levels)[: image.file_levels]
+    shown = {key: value for key, value in keywords.items() if key not in ("rgb", "contrast_limits")}
+    return kept if len(kept) > 1 else kept[0], shown | {"multiscale": len(kept) > 1}, "labels"
+
+
+def _with_leading_axis(keywords: dict[str, object]) -> dict[str, object]:
+    """Return the transform keywords of a layer for one more axis in front."""
+    front = {"scale": 1.0, "translate": 0.0, "axis_labels": "image", "units": "pixel"}
+    values = {name: keywords[name] for name in front if name in keywords}
+    return {name: (front[name], *value) for name, value in values.items() if isinstance(value, tuple | list)}
+
+
+def _levels_of(data: object) -> list[ShownLevel]:
+    return [x for x in (data if isinstance(data, list) else [data]) if isinstance(x, ShownLevel)]
+
+
+def _chunks(level: ShownLevel) -> tuple[int, ...]:
+    y = level.ndim - (3 if level.has_colour else 2)
+    return tuple(
+        min(n, _CHUNK_PX) if axis in (y, y + 1) else n if axis > y else 1 for axis, n in enumerate(level.shape)
+    )
+
+
+def _name_of(path: str) -> str:
+    return Path(path.rstrip("/")).name.split(".")[0] or "image"
 
 
 def _layer(image: Image, *, rgb: bool, name: str) -> LayerData:
@@ -160,6 +263,11 @@ class ShownLevel:
         self.shape: tuple[int, ...] = (*self._leading, *image.levels[level], *((image.channels,) if rgb else ()))
         self.dtype = image.dtype
         self._planes: dict[tuple[int, ...], Image] = {image.plane: image}
+
+    @property
+    def has_colour(self) -> bool:
+        """Whether the last axis is the colour."""
+        return self._rgb
 
     @property
     def ndim(self) -> int:

@@ -8,7 +8,8 @@ import tifffile
 import zarr
 from napari.components import ViewerModel
 
-from napari_sam import open_image
+from napari_sam import LabelStore, open_image
+from napari_sam.errors import ImageError
 from napari_sam.io.images.lazy_image import Image
 from napari_sam.io.images.open_image import image_from_layer
 from napari_sam.io.images.transcode import transcode
@@ -30,17 +31,68 @@ def _added(path):
     return [viewer.add_image(data, **keywords) for data, keywords, _ in get_reader(path)(path)]
 
 
-def test_only_what_we_read_better_is_claimed(tmp_path, slide, rng):
-    tifffile.imwrite(tmp_path / "small.tif", np.zeros((30, 30), np.uint8))
+def test_whatever_the_reader_claims_it_reads(tmp_path, slide, viewer):
+    small = np.arange(900, dtype=np.uint16).reshape(30, 30)
+    tifffile.imwrite(tmp_path / "small.TIF", small)
+    tifffile.imwrite(tmp_path / "stack.tif", np.stack([small] * 5), photometric="minisblack")
     (tmp_path / "text.tif").write_text("no image")
     (tmp_path / "folder").mkdir()
-    labels = zarr.create_group(tmp_path / "labels.zarr")
-    labels.attrs["ome"] = {"image-label": {}, "multiscales": [{}]}
-    zarr.save_array(str(tmp_path / "a.zarr"), np.zeros((30, 30), np.uint8))
-    claimed = [slide[0], str(tmp_path / "a.zarr")]
-    left = [str(tmp_path / n) for n in ("small.tif", "text.tif", "folder", "labels.zarr", "missing.tif", "a.png")]
-    assert all(get_reader(path) for path in claimed)
-    assert not any(get_reader(path) for path in [*left, claimed])
+    zarr.save_array(str(tmp_path / "a.zarr"), small)
+    claimed = [slide[0], *(str(tmp_path / n) for n in ("small.TIF", "stack.tif", "a.zarr"))]
+    for path in claimed:
+        ((data, keywords, kind),) = get_reader(path)(path)
+        assert viewer._add_layer_from_data(data, keywords, kind)
+    assert np.array_equal(np.asarray(viewer.layers["small"].data), small)
+    assert viewer.layers["stack"].data.shape == (5, 30, 30)
+    assert not any(get_reader(str(tmp_path / n)) for n in ("text.tif", "folder", "missing.tif", "a.png"))
+
+
+def test_label_images_become_labels_that_are_never_averaged(tmp_path, viewer):
+    pixels = np.zeros((40, 50), np.uint32)
+    pixels[::2] = 1000
+    with LabelStore.create(tmp_path / "l.ome.zarr", shape=(40, 50)) as store:
+        store.paint(pixels, (0, 0))
+    ((data, keywords, kind),) = get_reader(str(tmp_path / "l.ome.zarr"))(str(tmp_path / "l.ome.zarr"))
+    assert kind == "labels"
+    (layer,) = viewer._add_layer_from_data(data, keywords, kind)
+    levels = layer.data if layer.multiscale else [layer.data]
+    assert set(np.unique(np.concatenate([np.asarray(x).ravel() for x in levels]))) <= {0, 1000}
+
+
+def test_a_group_of_arrays_gives_a_layer_for_each(tmp_path):
+    group = zarr.open_group(tmp_path / "g.zarr", mode="w")
+    for name, shape in (("a", (30, 40)), ("b", (20, 20)), ("line", (7,))):
+        group.create_array(name, shape=shape, dtype="uint8")
+    layers = get_reader(str(tmp_path / "g.zarr"))(str(tmp_path / "g.zarr"))
+    assert [keywords["name"] for _, keywords, _ in layers] == ["a", "b"]
+
+
+def test_images_of_one_size_are_read_as_a_stack(tmp_path, rng, viewer):
+    pixels = rng.integers(0, 255, (3, 30, 40), dtype=np.uint8)
+    for number, plane in enumerate(pixels):
+        tifffile.imwrite(tmp_path / f"{number}.tif", plane)
+    paths = [str(tmp_path / f"{number}.tif") for number in range(3)]
+    ((data, keywords, kind),) = get_reader(paths)(paths)
+    (layer,) = viewer._add_layer_from_data(data, keywords, kind)
+    np.testing.assert_array_equal(np.asarray(layer.data), pixels)
+    np.testing.assert_array_equal(image_from_layer(layer, (2,)).read(0, 3, 4, 9, 9)[..., 0], pixels[2, 3:9, 4:9])
+    tifffile.imwrite(tmp_path / "2.tif", pixels[0, :9])
+    with pytest.raises(ImageError, match=r"2\.tif: \(9, 40\)"):
+        get_reader(paths)(paths)
+
+
+def test_a_folder_of_images_is_read(tmp_path, rng):
+    (tmp_path / "notes.txt").write_text("no image")
+    tifffile.imwrite(tmp_path / "a.tif", rng.integers(0, 255, (30, 40), dtype=np.uint8))
+    zarr.save_array(str(tmp_path / "b.zarr"), np.zeros((20, 20), np.uint8))
+    layers = get_reader(str(tmp_path))(str(tmp_path))
+    assert [keywords["name"] for _, keywords, _ in layers] == ["a", "b"]
+
+
+def test_a_damaged_tiff_is_refused_with_the_reason(tmp_path):
+    (tmp_path / "cut.tif").write_bytes(b"II*\0\x08\0")
+    with pytest.raises(ImageError, match=r"cut\.tif"):
+        get_reader(str(tmp_path / "cut.tif"))(str(tmp_path / "cut.tif"))
 
 
 def test_a_slide_is_one_lazy_layer_in_colour(slide, monkeypatch):

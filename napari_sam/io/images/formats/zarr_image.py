@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sam.errors import ImageError
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from napari_sam.io.images.formats.zarr_arrays import ZarrArray
     from napari_sam.io.json_types import JsonObject
 
+_METADATA = ("zarr.json", ".zattrs", ".zarray", ".zgroup")
 _AXES = {2: "yx", 4: "czyx", 5: "tczyx"}  # by number of axes
 
 
@@ -56,16 +58,31 @@ def open_zarr(location: str) -> Image:
     return image
 
 
-def is_image_folder(location: str) -> bool:
-    """Return whether a folder or URL holds an image for `open_zarr`, by its top-level metadata alone."""
-    try:
-        node = ZarrStore(location).node()
-    except ImageError:
-        return False
+def zarr_content(location: str) -> str | list[str] | None:
+    """Return what the top-level metadata of a folder or URL promise, without opening an array.
+
+    Returns
+    -------
+    str, list of str or None
+        "image" or "labels" for what `open_zarr` opens; the names of the arrays of a group without OME-Zarr metadata;
+        None if there is no zarr metadata.
+
+    Raises
+    ------
+    ImageError
+        If the metadata is broken.
+    """
+    store = ZarrStore(location)
+    if not store.remote and not any((Path(store.location) / name).is_file() for name in _METADATA):
+        return None
+    node = store.node()
     if node["node_type"] == "array":
-        return len(node.get("shape", ())) >= 2
+        return "image"
     ome = _ome_attributes(node["attributes"])
-    return bool(ome.get("multiscales")) and "image-label" not in ome
+    if "image-label" in ome:
+        return "labels"
+    is_image = any(key in ome for key in ("multiscales", "bioformats2raw.layout", "plate", "well"))
+    return "image" if is_image else store.children() or "image"
 
 
 def _ome_attributes(attributes: JsonObject) -> JsonObject:
