@@ -26,8 +26,8 @@ from napari_sam.io.exports.export_job import ExportJob
 from napari_sam.io.exports.polygons import polygons_of
 from napari_sam.io.exports.writers.write_geojson import write_geojson
 from napari_sam.io.exports.writers.write_geopackage import write_geopackage
+from napari_sam.io.geo.map_coordinates import to_map
 from napari_sam.io.labels.journal.rows import ObjectRow
-from napari_sam.io.map_coordinates import to_map
 from napari_sam.io.pixel_runs import PixelRuns, runs_by_label
 
 if TYPE_CHECKING:

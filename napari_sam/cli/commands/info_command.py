@@ -33,6 +33,7 @@ def _run(args: argparse.Namespace) -> Result:
         "pixel size": list(image.scale),
         "crs": image.crs,
         "transform": None if image.transform is None else list(image.transform),
+        "control points without affine": image.control_points,
         "black": list(normalisation.low) or [0],
         "white": list(normalisation.high) or [255],
         "advice": image.advice,

@@ -12,6 +12,7 @@ from scipy.spatial import ConvexHull, QhullError
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.experiments.experiment import OVERALL, Estimate, Experiment, Record, mean_estimates
 from napari_sam.evaluation.metrics.bootstrap import bootstrap_mean
+from napari_sam.io.geo.map_coordinates import LON_LAT, projection, to_map
 from napari_sam.io.images.open_image import open_image
 from src_models.settings import setting
 
@@ -129,7 +130,7 @@ def read_position(sample: Sample) -> list[float] | None:
     Returns
     -------
     list of float or None
-        Degrees; None if the image is not georeferenced, or pyproj is missing.
+        Degrees; None if the image is not georeferenced, or its CRS is unknown.
     """
     if sample.image is None or sample.image.suffix.lower() not in (".tif", ".tiff"):
         return None
@@ -137,18 +138,13 @@ def read_position(sample: Sample) -> list[float] | None:
     if image.crs is None or image.transform is None:
         return None
     try:
-        import pyproj  # noqa: PLC0415 - an extra
-    except ImportError:
+        project = projection(image.crs, LON_LAT)
+    except ValueError:
         return None
     h, w = image.shape
-    a, b, c, d, e, f = image.transform[:6]
-    x, y = a * w / 2 + b * h / 2 + c, d * w / 2 + e * h / 2 + f
-    try:
-        transformer = pyproj.Transformer.from_crs(image.crs, "EPSG:4326", always_xy=True)
-    except pyproj.exceptions.ProjError:
-        return None
-    longitude, latitude = transformer.transform(x, y)
-    return [float(latitude), float(longitude)] if math.isfinite(latitude) and math.isfinite(longitude) else None
+    longitude, latitude = project(*to_map(image.transform, np.array([w / 2]), np.array([h / 2])))
+    position = [float(latitude[0]), float(longitude[0])]
+    return position if np.isfinite(position).all() else None
 
 
 def center_map(results: Sequence[SampleResult], bins: int = CENTER_BINS) -> NDArray[np.float64]:

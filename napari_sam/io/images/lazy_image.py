@@ -59,10 +59,12 @@ class Image:
     unit : str or None
         Unit of `scale`, such as "micrometer".
     crs : str or None
-        Coordinate reference system, such as "EPSG:32632", or the file's own name of it.
+        Coordinate reference system: a code such as "EPSG:32632", WKT, or the file's own name of it.
     transform : tuple of float or None
         Affine (a, b, c, d, e, f) from (column, row) to map coordinates; b and d are not 0 if it is rotated or
         sheared.
+    control_points : int
+        Number of ground control points that no affine fits: the image lies on the map, but it is not known where.
     contrast_limits : (float, float) or None
         Values displayed as black and white, if a viewer set them.
     persistent : bool
@@ -95,6 +97,7 @@ class Image:
     scale: tuple[float, float] = (1.0, 1.0)
     crs: str | None = None
     transform: tuple[float, ...] | None = None
+    control_points: int = 0
     contrast_limits: tuple[float, float] | None = None
     persistent: bool = False
     uri: str | None = None

@@ -9,7 +9,8 @@ import numpy as np
 from napari_sam.engine.interactive.prompts import MaskPrompt
 from napari_sam.engine.windows import LARGEST_MASK_PX
 from napari_sam.errors import PromptError
-from napari_sam.io.map_coordinates import LON_LAT, projection
+from napari_sam.io.geo.crs import crs_name, is_same_crs
+from napari_sam.io.geo.map_coordinates import LON_LAT, projection
 from napari_sam.io.prompts.prompt_rows import BOX, POINT, PromptRows
 
 if TYPE_CHECKING:
@@ -17,9 +18,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_sam.io.geo.map_coordinates import Project
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.json_types import JsonObject
-    from napari_sam.io.map_coordinates import Project
 
     Polygons = list[list[NDArray[np.float64]]]
     Convert = Callable[[NDArray[np.float64]], NDArray[np.float64]]
@@ -149,11 +150,11 @@ def _kind(content: JsonObject, image: Image) -> str:
     if image.transform is None or image.crs is None:
         return "pixels"
     crs = _declared_crs(content)
-    if crs and crs.upper().rpartition(":")[2] == str(image.crs).upper().rpartition(":")[2]:
-        return "map"
+    if crs and is_same_crs(crs, image.crs):
+        return "lonlat" if is_same_crs(crs, LON_LAT) else "map"
     if crs and not any(name in crs.upper() for name in _LON_LAT_NAMES):
         raise PromptError(
-            f"GeoJSON in {crs}, but the image lies in {image.crs}",
+            f"GeoJSON in {crs}, but the image lies in {crs_name(image.crs)}",
             parameter="coordinates",
             remedy="convert one of them, or declare the coordinates with {coordinates}: pixels, map or lonlat",
         )
@@ -171,15 +172,9 @@ def _projection(name: str, image: Image) -> Project:
     """Return the function from longitude and latitude to the image's map coordinates."""
     try:
         return projection(LON_LAT, str(image.crs))
-    except ImportError as error:
-        raise PromptError(
-            f"{name}: the conversion of longitude and latitude to the image's {image.crs} needs pyproj",
-            parameter="coordinates",
-            remedy="run 'pip install napari-sam-xl[geo]', or give map coordinates and {coordinates=map}",
-        ) from error
     except ValueError as error:
         raise PromptError(
-            f"{name}: the image's CRS {image.crs!r} is not known", remedy="give pixel coordinates"
+            f"{name}: the image's CRS {crs_name(str(image.crs))!r} is not known", remedy="give pixel coordinates"
         ) from error
 
 

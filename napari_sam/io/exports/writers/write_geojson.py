@@ -12,7 +12,8 @@ import numpy as np
 from napari_sam.errors import LabelsError
 from napari_sam.io.exports.export_source import plane_text
 from napari_sam.io.exports.polygons import polygons_of
-from napari_sam.io.map_coordinates import LON_LAT, projection, to_map
+from napari_sam.io.geo.crs import crs_name
+from napari_sam.io.geo.map_coordinates import LON_LAT, projection, to_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,8 +23,8 @@ if TYPE_CHECKING:
     from napari_sam.io.exports.export_job import ExportJob
     from napari_sam.io.exports.export_source import ExportedObject
     from napari_sam.io.exports.polygons import Polygon, Ring
+    from napari_sam.io.geo.map_coordinates import Project
     from napari_sam.io.json_types import JsonObject
-    from napari_sam.io.map_coordinates import Project
 
     Coordinates = list[list[Any]]  # rings of a polygon, each a list of positions
     Convert = Callable[[ExportedObject, list[Polygon]], list[Coordinates]]
@@ -38,10 +39,21 @@ _PIXEL_NOTE = (
 
 
 def write_geojson(job: ExportJob) -> None:
-    """Write longitude and latitude (RFC 7946) if the image lies on the map, else pixels."""
-    if job.crs is None:
+    """Write longitude and latitude (RFC 7946) if the image lies on the map, else pixels.
+
+    Raises
+    ------
+    LabelsError
+        If the image lies on a map whose CRS is unknown, or where the CRS has no longitude and latitude.
+    """
+    if job.source.transform is None:
         write_geojson_pixels(job)
         return
+    if job.crs is None:
+        raise LabelsError(
+            f"{job.path}: GeoJSON holds longitude and latitude, and the image lies on a map without a CRS",
+            remedy="write .gpkg, which keeps map coordinates, or export with {format} geojson-pixels",
+        )
     note = {"coordinates": "longitude and latitude, WGS 84", "from": job.crs}
     _write(job, note, _lon_lat_converter(job, job.crs), lambda obj, _: _properties(obj))
 
@@ -110,7 +122,7 @@ def _lon_lat_converter(job: ExportJob, crs: str) -> Convert:
         lon, lat = project(*to_map(transform, x, y))
         if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
             raise LabelsError(
-                f"{job.path}: object {obj.label} lies where {crs} has no longitude and latitude",
+                f"{job.path}: object {obj.label} lies where {crs_name(crs)} has no longitude and latitude",
                 remedy="check the image's transform, or export with {format} geojson-pixels",
             )
         points = np.stack([lon, lat], axis=1).round(_DIGITS)
@@ -126,14 +138,9 @@ def _projection(job: ExportJob, crs: str) -> Project:
     """Return the function from map coordinates to longitude and latitude."""
     try:
         return projection(crs, LON_LAT)
-    except ImportError as error:
-        raise LabelsError(
-            f"{job.path}: GeoJSON holds longitude and latitude, and their conversion from {crs} needs pyproj",
-            remedy="run 'pip install napari-sam-xl[geo]', write .gpkg, or export with {format} geojson-pixels",
-        ) from error
     except ValueError as error:
         raise LabelsError(
-            f"{job.path}: {crs!r} is not a known CRS",
+            f"{job.path}: GeoJSON holds longitude and latitude, to which {crs_name(crs)!r} cannot be converted",
             remedy="write .gpkg, which keeps map coordinates, or export with {format} geojson-pixels",
         ) from error
 

@@ -1,4 +1,4 @@
-"""Write labels as a GeoPackage in the image's own CRS.
+"""Write labels as a GeoPackage in the image's own CRS, or in undefined map coordinates if it has none.
 
 A GeoPackage is an SQLite file with prescribed tables, so that no GDAL is needed.
 """
@@ -16,14 +16,15 @@ import numpy as np
 from napari_sam.errors import LabelsError
 from napari_sam.io.exports.export_source import plane_text
 from napari_sam.io.exports.polygons import polygons_of
-from napari_sam.io.map_coordinates import epsg_code, to_map, well_known_text
+from napari_sam.io.geo.crs import crs_name, epsg_code, well_known_text
+from napari_sam.io.geo.map_coordinates import to_map
 
 if TYPE_CHECKING:
     from napari_sam.io.exports.export_job import ExportJob
     from napari_sam.io.exports.polygons import Polygon
 
 _TABLE = "objects"
-_CUSTOM_SRS_ID = 100_000  # of a CRS without EPSG code
+_UNDEFINED_SRS_ID, _CUSTOM_SRS_ID = -1, 100_000  # of map coordinates without CRS, and of a CRS without EPSG code
 _WGS84 = (
     'GEOGCS["WGS 84",DATUM["WGS_1984",SPHEROID["WGS 84",6378137,298.257223563]],PRIMEM["Greenwich",0],'
     'UNIT["degree",0.0174532925199433],AUTHORITY["EPSG","4326"]]'
@@ -59,12 +60,12 @@ def write_geopackage(job: ExportJob) -> None:
     Raises
     ------
     LabelsError
-        If the image does not lie on the map.
+        If the image has no map coordinates.
     """
-    crs, transform = job.crs, job.source.transform
-    if crs is None or transform is None:
+    transform = job.source.transform
+    if transform is None:
         raise LabelsError(
-            f"{job.path}: a GeoPackage holds map coordinates, and the image of these labels has no CRS",
+            f"{job.path}: a GeoPackage holds map coordinates, and the image of these labels has none",
             remedy="write .geojson, which takes pixels",
         )
     extent = np.array([np.inf, np.inf, -np.inf, -np.inf])
@@ -73,7 +74,7 @@ def write_geopackage(job: ExportJob) -> None:
     with contextlib.closing(sqlite3.connect(job.partial, isolation_level=None)) as db:
         db.executescript(_SCHEMA)
         db.execute("BEGIN")
-        srs_id = _add_reference_systems(db, crs)
+        srs_id = _add_reference_systems(db, job.crs)
         for obj, runs in job.objects():
             blob, bounds = encode_geometry(polygons_of(runs), transform, srs_id)
             extent = np.array([*np.minimum(extent[:2], bounds[:2]), *np.maximum(extent[2:], bounds[2:])])
@@ -90,18 +91,20 @@ def write_geopackage(job: ExportJob) -> None:
         db.execute("COMMIT")
 
 
-def _add_reference_systems(db: sqlite3.Connection, crs: str) -> int:
+def _add_reference_systems(db: sqlite3.Connection, crs: str | None) -> int:
     """Add the three reference systems that the standard requires, and the image's own; returns the id of the last."""
     rows: list[tuple[str | int | None, ...]] = [
-        ("Undefined cartesian SRS", -1, "NONE", -1, "undefined", None),
+        ("Undefined cartesian SRS", _UNDEFINED_SRS_ID, "NONE", _UNDEFINED_SRS_ID, "undefined", None),
         ("Undefined geographic SRS", 0, "NONE", 0, "undefined", None),
         ("WGS 84 geodetic", 4326, "EPSG", 4326, _WGS84, "longitude/latitude"),
     ]
     code = epsg_code(crs)
-    srs_id = _CUSTOM_SRS_ID if code is None else code
-    if srs_id != 4326:
-        organization = "NONE" if code is None else "EPSG"
-        rows.append((crs, srs_id, organization, srs_id, well_known_text(crs), None))
+    srs_id = _UNDEFINED_SRS_ID if not crs else _CUSTOM_SRS_ID if code is None else code
+    if crs and srs_id != 4326:
+        organization, _, number = crs.partition(":")
+        if not number.isdecimal():  # WKT, or a name
+            organization, number = "NONE", str(srs_id)
+        rows.append((crs_name(crs), srs_id, organization.upper(), int(number), well_known_text(crs), None))
     db.executemany("INSERT INTO gpkg_spatial_ref_sys VALUES (?, ?, ?, ?, ?, ?)", rows)
     return srs_id
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_sam.errors import LabelsError
 from napari_sam.io.exports.export_source import plane_text
-from napari_sam.io.map_coordinates import to_map
+from napari_sam.io.geo.map_coordinates import to_map
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.io.exports.export_pixels import ExportPixels
-from napari_sam.io.geotiff import make_geo_tags
+from napari_sam.io.geo.geotiff import make_geo_tags
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

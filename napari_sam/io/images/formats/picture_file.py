@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.errors import ImageError
+from napari_sam.io.geo.map_coordinates import pixel_size
+from napari_sam.io.geo.sidecar_files import map_position
 from napari_sam.io.images.formats.file_identity import file_identity
 from napari_sam.io.images.lazy_image import Image, default_channels
 
@@ -34,7 +36,19 @@ def open_picture(path: Path) -> Image:
         array = array[..., 0]
     axes, count = ("yx", 1) if array.ndim == 2 else ("yxc", array.shape[2])
     identity, uri = file_identity(path), str(path.resolve())
-    return Image([array], axes, identity, default_channels(count), persistent=True, uri=uri)
+    position = map_position(path)
+    return Image(
+        [array],
+        axes,
+        identity,
+        default_channels(count),
+        scale=(1.0, 1.0) if position.transform is None else pixel_size(position.transform),
+        crs=position.crs,
+        transform=position.transform,
+        control_points=position.control_points,
+        persistent=True,
+        uri=uri,
+    )
 
 
 def _pixels(path: Path) -> NDArray[np.generic]:

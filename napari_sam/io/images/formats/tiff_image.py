@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.errors import ImageError
-from napari_sam.io.geotiff import read_geo_tags
+from napari_sam.io.geo.geotiff import read_geo_tags
+from napari_sam.io.geo.map_coordinates import pixel_size
+from napari_sam.io.geo.sidecar_files import map_position
 from napari_sam.io.images.formats.file_identity import file_identity
 from napari_sam.io.images.formats.tiff_colour import MIN_IS_WHITE, colour_arrays
 from napari_sam.io.images.formats.tiff_level import OversizeError, TiffLevel, declared_nodata, segment_cache
 from napari_sam.io.images.lazy_image import CHANNEL_NAMES, SPATIAL, Image, default_channels
 from napari_sam.io.images.read_errors import READ_ERRORS
-from napari_sam.io.map_coordinates import pixel_size
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +50,7 @@ def open_tiff(path: Path) -> Image:
         series = tiff.series[0]
         levels = _levels(tiff)
         stored = _arrays(levels)
-        crs, transform = read_geo_tags(series.keyframe)
+        position = map_position(path, read_geo_tags(series.keyframe))
         scale, unit = _pixel_size(tiff, series.keyframe)
     except OversizeError as error:
         raise ImageError(f"{path}: {error}", remedy="write it with tiles, or as OME-Zarr") from error
@@ -71,10 +72,11 @@ def open_tiff(path: Path) -> Image:
         file_identity(path),
         default_channels(1 if channel is None else arrays[0].shape[channel]),
         plane=(0,) * sum(a not in SPATIAL + CHANNEL_NAMES for a in axes),
-        scale=scale if transform is None else pixel_size(transform),
-        unit=unit,
-        crs=crs,
-        transform=transform,
+        scale=scale if position.transform is None else pixel_size(position.transform),
+        unit=unit if position.transform is None else None,
+        crs=position.crs,
+        transform=position.transform,
+        control_points=position.control_points,
         persistent=True,
         uri=str(path.resolve()),
         nodata=declared_nodata(series.keyframe),

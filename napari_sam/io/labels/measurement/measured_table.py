@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.errors import LabelsError
+from napari_sam.io.geo.map_coordinates import to_map
 from napari_sam.io.labels.measurement.properties import PIXEL_COLUMNS
-from napari_sam.io.map_coordinates import to_map
 
 if TYPE_CHECKING:
     import pandas as pd

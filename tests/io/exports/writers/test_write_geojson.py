@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import numpy as np
+import pyproj
 import pytest
 
 from napari_sam.errors import LabelsError
+from napari_sam.io.geo.crs import crs_text, parse_crs
 from tests.io.exports.drawings import DEGREES, UTM, area, features, filled, on_map
 
 
@@ -48,7 +49,6 @@ def test_geojson_of_a_map_is_longitude_and_latitude_and_counterclockwise(tmp_pat
 
 
 def test_geojson_of_a_projected_map_is_reprojected(tmp_path):
-    pyproj = pytest.importorskip("pyproj")
     with on_map(tmp_path, "EPSG:32632", UTM) as labels:
         (feature,) = features(labels.export(tmp_path / "o.geojson"))
     (ring,) = feature["geometry"]["coordinates"]
@@ -58,9 +58,19 @@ def test_geojson_of_a_projected_map_is_reprojected(tmp_path):
     assert abs(area(list(zip(x, y, strict=True)))) == pytest.approx(0.75, abs=0.01)
 
 
-def test_without_pyproj_a_projected_map_names_what_to_install(tmp_path, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyproj", None)
-    with on_map(tmp_path, "EPSG:32632", UTM) as labels:
-        with pytest.raises(LabelsError, match=r"napari-sam-xl\[geo\]"):
+ALBERS = "+proj=aea +lat_0=23 +lon_0=-96 +lat_1=29.5 +lat_2=45.5 +datum=WGS84 +type=crs"
+
+
+def test_geojson_of_a_projection_without_code_is_reprojected(tmp_path):
+    with on_map(tmp_path, crs_text(parse_crs(ALBERS)), (30.0, 0.0, -500_000.0, 0.0, -30.0, 1_500_000.0)) as labels:
+        (feature,) = features(labels.export(tmp_path / "o.geojson"))
+    expected = pyproj.Transformer.from_crs(ALBERS, 4326, always_xy=True).transform(-499_400, 1_499_700)
+    assert min(np.hypot(*(np.array(p) - expected)) for p in feature["geometry"]["coordinates"][0]) < 1e-8
+
+
+@pytest.mark.parametrize("crs", [None, "My own grid", "EPSG:32599"])
+def test_map_coordinates_without_a_known_crs_are_refused(tmp_path, crs):
+    with on_map(tmp_path, crs, UTM) as labels:
+        with pytest.raises(LabelsError, match="GeoJSON holds longitude and latitude"):
             labels.export(tmp_path / "o.geojson")
     assert [p.name for p in tmp_path.iterdir()] == ["map.zarr"]

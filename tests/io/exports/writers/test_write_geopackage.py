@@ -10,7 +10,9 @@ import numpy as np
 import pytest
 
 from napari_sam.errors import LabelsError
+from napari_sam.io.geo.crs import crs_text, known_crs, parse_crs
 from tests.io.exports.drawings import UTM, area, on_map
+from tests.io.geo.places import is_same_place
 
 
 def test_a_geopackage_holds_map_coordinates(tmp_path):
@@ -29,5 +31,20 @@ def test_a_geopackage_holds_map_coordinates(tmp_path):
 
 
 def test_a_geopackage_without_a_map_is_refused(small, tmp_path):
-    with pytest.raises(LabelsError, match="no CRS"):
+    with pytest.raises(LabelsError, match="has none"):
         small.export(tmp_path / "o.gpkg")
+
+
+ALBERS = "+proj=aea +lat_0=23 +lon_0=-96 +lat_1=29.5 +lat_2=45.5 +datum=WGS84 +type=crs"
+
+
+@pytest.mark.parametrize("crs", [crs_text(parse_crs(ALBERS)), "ESRI:102003", None, "My own grid"])
+def test_a_crs_without_epsg_code_is_defined_in_the_file(tmp_path, crs):
+    geopandas = pytest.importorskip("geopandas")
+    with on_map(tmp_path, crs, UTM) as labels:
+        frame = geopandas.read_file(labels.export(tmp_path / "o.gpkg"))
+    assert frame.total_bounds.tolist() == [500_010.0, 5_199_994.0, 500_011.0, 5_199_995.0]
+    if known_crs(crs) is None:
+        assert frame.crs is None or frame.crs.is_engineering
+    else:
+        assert is_same_place(frame.crs.to_wkt(), crs)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
-from importlib import import_module
 from typing import TYPE_CHECKING, TypeVar
+
+from napari_sam.io.geo.crs import known_crs, parse_crs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,20 +51,11 @@ def pixel_size(transform: tuple[float, ...]) -> tuple[float, float]:
     return math.hypot(b, e) or 1.0, math.hypot(a, d) or 1.0
 
 
-def epsg_code(crs: str | None) -> int | None:
-    """Return the code of a CRS such as "EPSG:32632"; None if it has none.
-
-    >>> epsg_code("epsg:32632")
-    32632
-    """
-    match = re.fullmatch(r"(?i)epsg:(\d{1,9})", (crs or "").strip())
-    return int(match.group(1)) if match else None
-
-
 def is_geographic(code: int, transform: tuple[float, ...], shape: tuple[int, ...]) -> bool:
     """Return whether an EPSG code stands for longitude and latitude.
 
-    Without pyproj the extent of the image decides: no projected image lies within 360 m of its map's origin.
+    For a code that pyproj does not know, the extent of the image decides: no projected image lies within 360 m of its
+    map's origin.
 
     Parameters
     ----------
@@ -75,21 +66,11 @@ def is_geographic(code: int, transform: tuple[float, ...], shape: tuple[int, ...
     shape : (int, int)
         Height and width of the image.
     """
-    try:
-        pyproj = import_module("pyproj")
-        return bool(pyproj.CRS.from_epsg(code).is_geographic)
-    except (ImportError, RuntimeError):  # pyproj's CRSError is a RuntimeError
-        corners = [to_map(transform, x, y) for x in (0, shape[1]) for y in (0, shape[0])]
-        return all(abs(x) <= 360 and abs(y) <= 90 for x, y in corners)
-
-
-def well_known_text(crs: str) -> str:
-    """Return the WKT 1 of a CRS; without pyproj "undefined" for an EPSG code, which readers look up, else `crs`."""
-    try:
-        pyproj = import_module("pyproj")
-        return str(pyproj.CRS.from_user_input(crs).to_wkt("WKT1_GDAL"))
-    except (ImportError, RuntimeError):
-        return "undefined" if epsg_code(crs) is not None else crs
+    crs = known_crs(f"EPSG:{code}")
+    if crs is not None:
+        return bool(crs.is_geographic)
+    corners = [to_map(transform, x, y) for x in (0, shape[1]) for y in (0, shape[0])]
+    return all(abs(x) <= 360 and abs(y) <= 90 for x, y in corners)
 
 
 def projection(source: str, target: str) -> Project:
@@ -98,21 +79,20 @@ def projection(source: str, target: str) -> Project:
     Parameters
     ----------
     source, target : str
-        Any form of CRS that pyproj accepts; if both are the same, pyproj is not needed.
+        Any form of CRS that pyproj accepts.
 
     Raises
     ------
-    ImportError
-        If pyproj is not installed.
     ValueError
-        If one of the two is not a known CRS.
+        If one of the two is not a known CRS, or neither can be converted to the other.
     """
+    import pyproj  # noqa: PLC0415 - slow to import
+
     if source.upper() == target.upper():
         return lambda x, y: (x, y)
-    pyproj = import_module("pyproj")
     try:
-        transformer = pyproj.Transformer.from_crs(source, target, always_xy=True)
-    except pyproj.exceptions.CRSError as error:
+        transformer = pyproj.Transformer.from_crs(parse_crs(source), parse_crs(target), always_xy=True)
+    except pyproj.exceptions.ProjError as error:
         raise ValueError(str(error)) from error
     project: Project = transformer.transform
     return project

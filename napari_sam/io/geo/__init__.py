@@ -1,0 +1,1 @@
+"""Where an image lies on the map: coordinate reference systems, affines, GeoTIFF tags and sidecar files."""
