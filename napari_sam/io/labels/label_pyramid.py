@@ -12,6 +12,7 @@ import tensorstore as ts
 
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import LabelsError, StoreError
+from napari_sam.io.labels.level_checks import check_levels, coarser_shape, dataset_paths
 from src_models.atomic import write_json
 
 if TYPE_CHECKING:
@@ -132,8 +133,7 @@ def level_shapes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
     """
     shapes = [shape]
     while max(shapes[-1][-2:]) > _COARSEST_PX:
-        *leading, h, w = shapes[-1]
-        shapes.append((*leading, -(-h // 2), -(-w // 2)))
+        shapes.append(coarser_shape(shapes[-1]))
     return shapes
 
 
@@ -166,7 +166,9 @@ class LabelPyramid:
         folder = self.folder
         context = ts.Context({"cache_pool": {"total_bytes_limit": _CACHE_BYTES}})
         levels: list[LabelArray] = []
-        for path in _dataset_paths(folder):
+        names = dataset_paths(folder)
+        check_levels(folder, names)
+        for path in names:
             spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{folder / path}{os.sep}"}}
             try:
                 opened = ts.open(spec, context=context, open=True, read=True, write=self._writable).result()
@@ -301,17 +303,6 @@ def _group_metadata(
         "image-label": {"source": {"image": source}} if source else {},
     }
     return {"zarr_format": 3, "node_type": "group", "attributes": {"ome": ome}}
-
-
-def _dataset_paths(folder: Path) -> list[str]:
-    """Return the paths of the levels from the group's metadata."""
-    try:
-        attributes = json.loads((folder / "zarr.json").read_text())["attributes"]
-        return [str(d["path"]) for d in attributes["ome"]["multiscales"][0]["datasets"]]
-    except FileNotFoundError as error:
-        raise StoreError(f"{folder}: there is no label store here", remedy="see {LabelStore.create}") from error
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
-        raise StoreError(f"{folder}/zarr.json is damaged ({error!r})", remedy="restore it from a backup") from error
 
 
 def _image_of(folder: Path) -> Path | None:

@@ -14,11 +14,13 @@ from typing import TYPE_CHECKING
 from filelock import FileLock, Timeout
 
 from napari_sam.errors import StoreError, StoreLockedError
+from src_models.atomic import write_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+JOURNAL_FILE = "journal.sqlite"
 _LOCK, _HOLDER = "writer.lock", "writer.json"
 
 
@@ -30,7 +32,12 @@ class WriterLock:
     Parameters
     ----------
     path : Path
-        Folder of the store.
+        Folder of the store, which `check_folder` has checked.
+
+    Attributes
+    ----------
+    ended_uncleanly : bool
+        Whether the last process that wrote to the store did not close it.
 
     Raises
     ------
@@ -46,14 +53,15 @@ class WriterLock:
             lock.acquire()
             since = time.strftime("%Y-%m-%d %H:%M:%S")
             holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
-            (path / _HOLDER).write_text(json.dumps(holder))
+            self.ended_uncleanly = (path / _HOLDER).exists()
+            write_json(path / _HOLDER, holder, durable=False)  # replaces the file, whatever other names it has
         except Timeout:
             raise _locked(path) from None
         except OSError as error:
             raise StoreError(
                 f"{path}: cannot be written: {error}", remedy="open it with mode 'r', or make it writable"
             ) from error
-        self._release = weakref.finalize(self, _release, lock, os.getpid())
+        self._release = weakref.finalize(self, _release, lock, path / _HOLDER, holder)
 
     def release(self) -> None:
         """Release the lock."""
@@ -83,6 +91,12 @@ class StoreAccess:
         self._pid = os.getpid()
         self._mutex = threading.RLock()
         self._lock = WriterLock(path) if writable else None
+        self._journal_file = _file_id(path / JOURNAL_FILE)
+
+    @property
+    def ended_uncleanly(self) -> bool:
+        """Whether the last process that wrote to the store did not close it."""
+        return self._lock is not None and self._lock.ended_uncleanly
 
     @property
     def in_opening_process(self) -> bool:
@@ -102,7 +116,8 @@ class StoreAccess:
         Raises
         ------
         StoreError
-            If the store is closed, open for reading, or was opened by the parent of a forked process.
+            If the store is closed, open for reading, was opened by the parent of a forked process, or is no longer
+            where it was opened.
         """
         with self._mutex:
             if self.closed:
@@ -114,7 +129,16 @@ class StoreAccess:
                 )
             if not self.writable:
                 raise StoreError(f"{self.path}: opened for reading", remedy='use LabelStore.open(path, "r+")')
+            self.check_place()
             yield
+
+    def check_place(self) -> None:
+        """Raise `StoreError` if the folder was moved, replaced or deleted since the store was opened."""
+        if _file_id(self.path / JOURNAL_FILE) != self._journal_file:
+            raise StoreError(
+                f"{self.path}: the folder was moved, replaced or deleted while it was open, so nothing is written",
+                remedy="close this store, and open it where it is now",
+            )
 
     def close(self) -> None:
         """Release the lock; nothing can be written afterwards."""
@@ -124,9 +148,21 @@ class StoreAccess:
             self._lock = None
 
 
-def _release(lock: FileLock, pid: int) -> None:
+def _file_id(path: Path) -> tuple[int, int] | None:
+    """Return what identifies a file whatever its name is; None if there is none."""
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _release(lock: FileLock, note: Path, holder: dict[str, object]) -> None:
     """Release a lock; a forked child leaves it to its parent."""
-    if pid == os.getpid():
+    if holder["pid"] == os.getpid():
+        with contextlib.suppress(OSError, ValueError):
+            if json.loads(note.read_text()) == holder:  # else the folder was moved, and this is another one
+                note.unlink()
         lock.release(force=True)
 
 

@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING, Protocol, cast
 from napari_sam.errors import LabelsError, StoreError
 from napari_sam.io.labels.journal.journal import Journal
 from napari_sam.io.labels.label_pyramid import LabelPyramid, level_shapes, register
-from napari_sam.io.labels.store_access import WriterLock
+from napari_sam.io.labels.recovery.folder_check import check_folder
+from napari_sam.io.labels.store_access import JOURNAL_FILE, WriterLock
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_sam.io.labels.journal.rows import Record
 
-JOURNAL_FILE = "journal.sqlite"
 _MAX_AXIS_PX = 1 << 31
 
 
@@ -143,6 +143,20 @@ def create_folder(path: Path, description: StoreDescription, overwrite: bool) ->
     register(path)
 
 
+def check_store(path: Path, writable: bool) -> None:
+    """Check the files and the journal of a store without writing anything.
+
+    Raises
+    ------
+    StoreError
+        If something of it leads elsewhere, or it is no store.
+    """
+    if not (path / JOURNAL_FILE).is_file():
+        raise StoreError(f"{path}: the journal is missing, so this is not a label store, or not a whole one")
+    check_folder(path, writable=writable)
+    Journal(path / JOURNAL_FILE, writable=False).close()
+
+
 def delete_folder(path: Path) -> None:
     """Delete a folder if it is a label store.
 
@@ -155,6 +169,7 @@ def delete_folder(path: Path) -> None:
     """
     if not (path / JOURNAL_FILE).is_file():
         raise StoreError(f"{path}: is not a label store, so it is not overwritten", remedy="choose another path")
+    check_folder(path, writable=True)
     WriterLock(path).release()
     renamed = path.with_name(f".{path.name}.{os.getpid()}.deleted")
     try:
@@ -176,6 +191,7 @@ def reset_folder(path: Path) -> None:
     """
     if not (path / JOURNAL_FILE).is_file():
         raise StoreError(f"{path}: the journal is missing, so there is nothing to draw from")
+    check_store(path, writable=True)
     lock = WriterLock(path)
     try:
         journal = Journal(path / JOURNAL_FILE, writable=True)

@@ -9,8 +9,8 @@ from napari_sam.errors import StoreError
 from napari_sam.io.labels.editing.change_writer import ChangeWriter
 from napari_sam.io.labels.journal.journal import Journal
 from napari_sam.io.labels.label_pyramid import LabelPyramid
-from napari_sam.io.labels.store_access import StoreAccess
-from napari_sam.io.labels.store_files import JOURNAL_FILE
+from napari_sam.io.labels.store_access import JOURNAL_FILE, StoreAccess
+from napari_sam.io.labels.store_files import check_store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -50,8 +50,7 @@ class StoreParts:
         """
         if not path.is_dir():
             raise StoreError(f"{path}: there is no label store here", remedy="see {LabelStore.create}")
-        if not (path / JOURNAL_FILE).is_file():
-            raise StoreError(f"{path}: the journal is missing, so this is not a label store, or not a whole one")
+        check_store(path, writable)
         access = StoreAccess(path, writable)
         journal: Journal | None = None
         try:

@@ -138,3 +138,32 @@ def test_access_that_must_not_write_is_refused(tmp_path, writable, closed, messa
     with pytest.raises(StoreError, match=message), access.writing():
         pass
     access.close()
+
+
+@pytest.mark.parametrize("what", ["renamed", "deleted", "replaced"])
+def test_a_folder_that_was_moved_while_open_is_not_written_to(tmp_path, what):
+    import shutil
+
+    path = tmp_path / "s"
+    labels = LabelStore.create(path, shape=(100, 100))
+    labels.commit(predicted(square()))
+    if what == "deleted":
+        shutil.rmtree(path)
+    else:
+        path.rename(tmp_path / "moved")
+    if what == "replaced":
+        LabelStore.create(path, shape=(100, 100)).close()
+    for change in (lambda: labels.commit(predicted(square(), (50, 50))), labels.undo, lambda: labels.erase(1)):
+        with pytest.raises(StoreError, match="moved, replaced or deleted"):
+            change()
+    labels.close()
+    if what == "replaced":
+        with LabelStore.open(path) as other:
+            assert len(other) == 0
+            assert not other.array[...].any()
+    else:
+        assert not path.exists()
+    if what != "deleted":
+        with LabelStore.open(tmp_path / "moved") as moved:
+            assert moved.table().label.tolist() == [1]
+            assert (moved.array[:10, :10] == 1).all()

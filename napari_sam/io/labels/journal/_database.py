@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import sqlite3
 import threading
+import time
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
@@ -15,7 +16,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 T = TypeVar("T")
+REMEDY = "save what is sound with LabelStore.repair(path), or restore the store from a backup"
 _BUSY_S = 10.0
+_LONGEST_S = 60.0  # of a query
+_STEPS = 100_000  # of SQLite's machine, after which the time is looked at
+_PAGE = 10_000
+_SHORT = 200
+_INVALID = (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError, RecursionError)
 
 
 class Database:
@@ -62,18 +69,38 @@ class Database:
         StoreError
             If the file cannot be read, or a row is invalid.
         """
-        with self._lock, self._named_errors():
-            rows = self.connection.execute(sql, values).fetchall()
+        rows = self._rows(sql, values)
         try:
             return [make(*row) for row in rows]
-        except (ValueError, TypeError, KeyError) as error:
+        except _INVALID as error:
             raise StoreError(
-                f"{self.path}: a row of the journal is invalid ({error})", remedy="restore it from a backup"
+                f"{self.path}: a row of the journal is invalid ({_short(error)})", remedy=REMEDY
             ) from error
 
     def read_one(self, make: Callable[..., T], sql: str, values: tuple[object, ...] = ()) -> T | None:
         """Return the first row of a query, or None; arguments and errors as `read`."""
         return next(iter(self.read(make, sql, values)), None)
+
+    def ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
+        """Return what `question` returns for the connection; errors as `read`."""
+        with self._lock, self._named_errors():
+            return question(self.connection)
+
+    def _rows(self, sql: str, values: tuple[object, ...]) -> list[tuple[object, ...]]:
+        """Return the rows of a query, no more than the file can hold and not after endless work."""
+        rows: list[tuple[object, ...]] = []
+        with self._lock, self._named_errors():
+            deadline = time.monotonic() + _LONGEST_S
+            self.connection.set_progress_handler(lambda: time.monotonic() > deadline, _STEPS)
+            try:
+                cursor = self.connection.execute(sql, values)
+                while page := cursor.fetchmany(_PAGE):
+                    rows += page
+                    if len(page) == _PAGE and len(rows) > self.path.stat().st_size + _log_bytes(self.path):
+                        raise StoreError(f"{self.path}: more rows than the file can hold", remedy=REMEDY)
+            finally:
+                self.connection.set_progress_handler(None, 0)
+        return rows
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
@@ -101,6 +128,8 @@ class Database:
             yield
         except sqlite3.Error as error:
             raise _store_error(self.path, error) from error
+        except OverflowError as error:
+            raise StoreError(f"{self.path}: {error}", remedy="give numbers below 2 ** 63") from error
 
 
 def _connect(path: Path, mode: str) -> sqlite3.Connection:
@@ -112,8 +141,7 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
     except sqlite3.OperationalError as error:
         if mode != "ro":
             raise
-        log = path.with_name(path.name + "-wal")
-        if log.is_file() and log.stat().st_size:
+        if _log_bytes(path):
             raise StoreError(
                 f"{path}: it has changes that only a writer can fold in, and its folder is read-only",
                 remedy="open it once from where the folder is writable, or copy the whole folder to such a disk",
@@ -126,15 +154,32 @@ def _connect(path: Path, mode: str) -> sqlite3.Connection:
 
 
 def _open(uri: str) -> sqlite3.Connection:
-    return sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    connection = sqlite3.connect(uri, uri=True, timeout=_BUSY_S, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA cell_size_check = ON")
+    return connection
+
+
+def _log_bytes(path: Path) -> int:
+    """Return the size of the write-ahead log of a file."""
+    log = path.with_name(path.name + "-wal")
+    return log.stat().st_size if log.is_file() else 0
+
+
+def _short(error: Exception) -> str:
+    """Return the text of an error that a value of any length caused."""
+    text = " ".join(str(error).split())
+    return text if len(text) <= _SHORT else f"{text[:_SHORT]}…"
 
 
 def _store_error(path: Path, error: sqlite3.Error) -> StoreError:
     if isinstance(error, sqlite3.ProgrammingError):
         return StoreError(f"{path}: the store is closed", remedy="open it again")
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
-    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
-        return StoreError(f"{path}: {error}", remedy="the file is damaged: restore it from a backup")
+    damaged = isinstance(error, sqlite3.DataError) or "decode" in str(error)
+    if damaged or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
+        return StoreError(f"{path}: the file is damaged ({error})", remedy=REMEDY)
+    if code == sqlite3.SQLITE_INTERRUPT:
+        return StoreError(f"{path}: a query takes more than {_LONGEST_S} s", remedy=REMEDY)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
         return StoreError(f"{path}: {error}", remedy="another program holds the file: close it and try again")
     return StoreError(

@@ -24,7 +24,7 @@ from napari_sam.io.labels.journal.rows import (
     to_plain,
     whole,
 )
-from napari_sam.io.labels.journal.schema import FORMAT, create_tables, migrate, show_as_current
+from napari_sam.io.labels.journal.schema import FORMAT, create_tables, migrate, show_as_current, unknown_entry
 
 if TYPE_CHECKING:
     import sqlite3
@@ -74,6 +74,12 @@ class Journal:
         self.reviews = ReviewQueries(self._database, indexed=writable or version == FORMAT)
 
     def _checked_format(self) -> int:
+        unknown = self._database.ask(unknown_entry)
+        if unknown is not None:
+            raise StoreError(
+                f"{self.path}: is not a journal, or a damaged one: it has {unknown}",
+                remedy="restore it from a backup, and do not trust the store if somebody else sent it",
+            )
         stored = self.meta("format")
         if isinstance(stored, int) and stored <= FORMAT:
             return stored

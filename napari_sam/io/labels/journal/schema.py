@@ -5,10 +5,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    import sqlite3
+import functools
+import sqlite3
 
 FORMAT = 2
 """Version of the schema. Version 0.1 of the program writes 1, and refuses to open anything higher."""
@@ -22,6 +20,7 @@ VERDICT_LABEL = "CAST(json_extract(record, '$.label') AS INTEGER)"
 """Object that a verdict is about; an integer like `objects.label`, or SQLite would not use the index."""
 IS_VERDICT = "state = 'done' AND kind IN ('review', 'commit')"
 
+_RUN_ID_COLUMN = ", run_id TEXT"
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE ops (
@@ -48,13 +47,65 @@ _NEW_INDEXES = (  # added in format 2; version 0.1 made the last two when a revi
 )
 
 
-def create_tables(connection: sqlite3.Connection) -> None:
-    """Make the tables and indexes of a new journal, inside the caller's transaction."""
-    for statement in _TABLES.split(";"):
+def create_tables(connection: sqlite3.Connection, version: int = FORMAT) -> None:
+    """Make the tables and indexes of a new journal, inside the caller's transaction.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        Open for writing.
+    version : int
+        Format of the journal.
+    """
+    tables = _TABLES if version >= 2 else _TABLES.replace(_RUN_ID_COLUMN, "")
+    for statement in tables.split(";"):
         if statement.strip():
             connection.execute(statement)
-    for statement in _NEW_INDEXES:
+    for statement in _NEW_INDEXES if version >= 2 else ():
         connection.execute(statement)
+
+
+def unknown_entry(connection: sqlite3.Connection) -> str | None:
+    """Return what a file has that no version makes, such as a view or a trigger; None for a journal's tables.
+
+    Such things run when the tables are read, so this is asked before any other query.
+
+    Parameters
+    ----------
+    connection : sqlite3.Connection
+        Any SQLite file.
+    """
+    entries = connection.execute("SELECT type, name, sql FROM main.sqlite_master LIMIT 100").fetchall()
+    tables = set()
+    for kind, name, sql in entries:
+        if str(name).startswith(("sqlite_stat", "sqlite_autoindex")):
+            continue
+        if _plain(sql) not in _known_statements():
+            return f"the {kind} {name}, which is none of a journal"
+        tables.add(name)
+    missing = sorted({"meta", "ops", "patches", "rows", "log", "objects"} - tables)
+    return f"no table {missing[0]}" if missing else None
+
+
+@functools.cache
+def _known_statements() -> frozenset[str]:
+    """Return the statements that make tables and indexes, of all versions."""
+    found: set[str] = set()
+    for version in range(1, FORMAT + 1):
+        connection = sqlite3.connect(":memory:")
+        try:
+            create_tables(connection, version)
+            found |= {_plain(sql) for (sql,) in connection.execute("SELECT sql FROM sqlite_master")}
+            if version < FORMAT:
+                migrate(connection, version)
+                found |= {_plain(sql) for (sql,) in connection.execute("SELECT sql FROM sqlite_master")}
+        finally:
+            connection.close()
+    return frozenset(found)
+
+
+def _plain(sql: object) -> str:
+    return "".join(str(sql).split())
 
 
 def migrate(connection: sqlite3.Connection, version: int) -> None:
