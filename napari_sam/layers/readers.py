@@ -214,12 +214,13 @@ def _name_of(path: str) -> str:
 def _layer(image: Image, *, rgb: bool, name: str) -> LayerData:
     shown = replace(image, exact_px=_SHOWN_EXACT_PX)
     levels = [ShownLevel(shown, level, rgb=rgb) for level in range(len(shown.levels))]
-    leading = levels[0].ndim - (3 if rgb else 2)
+    placements = [image.placement(axis) for axis in image.stack_axes + "yx"]
     keywords: dict[str, object] = {
         "name": name,
         "rgb": rgb,
         "multiscale": len(levels) > 1,
-        "scale": (1.0,) * leading + image.scale,
+        "scale": tuple(p.scale for p in placements),
+        "translate": tuple(p.translation for p in placements),
         "metadata": {
             "napari_sam": {"source": image.uri},
             "geo": {"crs": image.crs, "transform": image.transform},

@@ -10,6 +10,7 @@ from napari.components import ViewerModel
 
 from napari_sam import LabelStore, open_image
 from napari_sam.errors import ImageError
+from napari_sam.io.axis_placement import AxisPlacement
 from napari_sam.io.images.lazy_image import Image
 from napari_sam.io.images.open_image import image_from_layer
 from napari_sam.io.images.transcode import transcode
@@ -233,3 +234,25 @@ def test_other_data_in_a_layer_is_another_image(viewer):
     assert image_from_layer(layer).identity == first
     layer.data = np.ones((9, 9))
     assert image_from_layer(layer).identity != first
+
+
+def test_layers_lie_where_the_file_says(tmp_path, viewer):
+    group = zarr.open_group(tmp_path / "i.zarr", mode="w", zarr_format=2)
+    group.create_array("0", shape=(3, 64, 64), dtype="u2")
+    axes = [{"name": a, "type": "space", "unit": "micrometer"} for a in "zyx"]
+    placed = [{"type": "scale", "scale": [2, 0.5, 0.25]}, {"type": "translation", "translation": [10, 100, 200]}]
+    datasets = [{"path": "0", "coordinateTransformations": placed}]
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": axes, "datasets": datasets}]
+    ((data, keywords, _),) = read_layers(str(tmp_path / "i.zarr"))
+    layer = viewer.add_image(data, **keywords)
+    assert (layer.scale.tolist(), layer.translate.tolist()) == ([2, 0.5, 0.25], [10, 100, 200])
+    LabelStore.create(tmp_path / "l.zarr", like=image_from_layer(layer), shape=(3, 64, 64)).close()
+    ((data, keywords, _),) = read_layers(str(tmp_path / "l.zarr"))
+    assert (keywords["scale"], keywords["translate"]) == ((2, 0.5, 0.25), (10, 100, 200))
+
+
+def test_an_image_in_memory_keeps_the_place_of_its_layer(viewer):
+    layer = viewer.add_image(np.zeros((4, 9, 9)), scale=(3, 2, 1), translate=(5, 6, 7), units=("um", "nm", "nm"))
+    image = image_from_layer(layer)
+    assert (image.scale, image.translation, image.unit) == ((2, 1), (6, 7), "nanometer")
+    assert image.placement(image.stack_axes[0]) == AxisPlacement(3, 5, "micrometer")

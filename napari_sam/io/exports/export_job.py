@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.io.step_counter import StepCounter
+from napari_sam.io.units import unit_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
     from napari_sam.io.exports.export_source import ExportedObject, ExportSource, ObjectSequence
     from napari_sam.io.pixel_runs import PixelRuns
-
-UNIT_SUFFIXES = {"micrometer": "um", "nanometer": "nm", "millimeter": "mm", "centimeter": "cm", "meter": "m"}
 
 
 @dataclass(frozen=True)
@@ -87,4 +86,4 @@ class ExportJob:
         unit = self.source.unit
         if unit is None:
             return None if self.source.scale == (1.0, 1.0) else "world"
-        return UNIT_SUFFIXES.get(unit, unit)
+        return unit_suffix(unit)

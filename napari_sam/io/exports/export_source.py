@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.geometry import Box
+    from napari_sam.io.axis_placement import AxisPlacement
     from napari_sam.io.pixel_runs import PixelRuns
 
 
@@ -126,6 +127,10 @@ class ExportSource(Protocol):
     @property
     def unit(self) -> str | None:
         """Unit of `scale`, such as "micrometer"."""
+        ...
+
+    def placement(self, axis: str) -> AxisPlacement:
+        """Return pixel size, position of the first pixel and unit along an axis."""
         ...
 
     @property

@@ -10,11 +10,12 @@ import numpy as np
 
 from napari_sam.engine.pixel_validity import invalid_pixels
 from napari_sam.errors import ImageError
+from napari_sam.io.axis_placement import AxisPlacement
 from napari_sam.io.images.image_sample import spread_sample
 from napari_sam.io.images.read_errors import READ_ERRORS, read_error
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -57,7 +58,11 @@ class Image:
     scale : (float, float)
         Size of a level-0 pixel along y and x, in `unit`; 1 if the file does not define it.
     unit : str or None
-        Unit of `scale`, such as "micrometer".
+        Unit of `scale` and `translation`, such as "micrometer".
+    translation : (float, float)
+        Position of the centre of the first pixel along y and x, in `unit`.
+    stack_placements : dict of str to AxisPlacement
+        Pixel size, position and unit along axes such as z and t, as far as the file defines them.
     crs : str or None
         Coordinate reference system: a code such as "EPSG:32632", WKT, or the file's own name of it.
     transform : tuple of float or None
@@ -102,6 +107,8 @@ class Image:
     persistent: bool = False
     uri: str | None = None
     unit: str | None = None
+    translation: tuple[float, float] = (0.0, 0.0)
+    stack_placements: dict[str, AxisPlacement] = field(default_factory=dict)
     channel_names: tuple[str, ...] = ()
     nodata: float | None = None
     bits: int | None = None
@@ -120,6 +127,24 @@ class Image:
     def name(self) -> str:
         """Name in messages."""
         return self.uri or self.identity
+
+    @property
+    def stack_axes(self) -> str:
+        """Axes of the arrays that are neither y, x nor channel, to which `plane` refers."""
+        return "".join(a for a in self.array_axes if a not in SPATIAL + CHANNEL_NAMES)
+
+    def placement(self, axis: str) -> AxisPlacement:
+        """Return pixel size, position of the first pixel and unit along an axis."""
+        if axis in SPATIAL:
+            i = SPATIAL.index(axis)
+            return AxisPlacement(self.scale[i], self.translation[i], self.unit)
+        return self.stack_placements.get(axis, AxisPlacement())
+
+    def place(self, placements: Mapping[str, AxisPlacement]) -> None:
+        """Set the placements of axes that a file defines."""
+        y, x = (placements.get(axis, AxisPlacement()) for axis in SPATIAL)
+        self.scale, self.translation, self.unit = (y.scale, x.scale), (y.translation, x.translation), x.unit
+        self.stack_placements = {a: p for a, p in placements.items() if a in self.stack_axes}
 
     @property
     def file_identity(self) -> str:

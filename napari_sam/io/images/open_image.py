@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 from napari_sam.errors import ImageError
+from napari_sam.io.axis_placement import AxisPlacement, plane_placements
 from napari_sam.io.images.check_image import check_image
 from napari_sam.io.images.formats.picture_file import open_picture
 from napari_sam.io.images.formats.tiff_image import TIFF_SUFFIXES, open_tiff
@@ -17,6 +18,7 @@ from napari_sam.io.images.formats.zarr_store import is_url
 from napari_sam.io.images.lazy_image import Image, default_channels
 from napari_sam.io.images.overview import overview_levels
 from napari_sam.io.images.virtual_levels import virtual_levels
+from napari_sam.io.units import normal_unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -115,11 +117,24 @@ def image_from_layer(layer: ImageLayer, plane: Sequence[int] = ()) -> Image:
         f"layer-{_data_number(layer)}-{index}",
         default_channels(arrays[0].shape[-1] if layer.rgb else 1),
         plane=index,
-        scale=(float(layer.scale[-2]), float(layer.scale[-1])),
         contrast_limits=limits,
     )
+    image.place(_layer_placements(layer, image.stack_axes + "yx"))
     check_image(image)
     return completed(image)
+
+
+def _layer_placements(layer: ImageLayer, axes: str) -> dict[str, AxisPlacement]:
+    """Return the placement of each axis of a layer."""
+    count = len(axes)
+    starts = getattr(layer, "translate", (0.0,) * count)
+    units = [normal_unit(str(unit)) for unit in getattr(layer, "units", ())] or [None] * count
+    placements = {
+        axis: AxisPlacement(float(size), float(start), unit)
+        for axis, size, start, unit in zip(axes, layer.scale, starts, units, strict=True)
+    }
+    placements["y"], placements["x"] = plane_placements(placements["y"], placements["x"])
+    return placements
 
 
 def completed(image: Image) -> Image:

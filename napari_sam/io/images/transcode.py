@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 from concurrent.futures import FIRST_COMPLETED, ThreadPoolExecutor, wait
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.errors import StoreError
+from napari_sam.io.axis_placement import AxisPlacement, ngff_axes, ngff_transformations
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.images.pooling import halve
 from napari_sam.io.images.pyramid_files import (
@@ -43,7 +45,6 @@ if TYPE_CHECKING:
 
     Block = tuple[tuple[int, ...], Box]
 
-_AXIS_TYPES = {"t": "time", "c": "channel", "z": "space", "y": "space", "x": "space"}
 _THREADS = 2
 _PIECE_PX = 1024
 
@@ -216,23 +217,16 @@ def _group(attributes: JsonObject) -> JsonObject:
 
 def _metadata(image: Image, plan: TranscodePlan) -> JsonObject:
     """Return NGFF 0.5 metadata, and what NGFF does not define under our own key."""
-    axes: list[dict[str, str]] = [{"name": a, "type": _AXIS_TYPES[a]} for a in plan.axes]
-    for axis in axes:
-        if image.unit and axis["name"] in "yx":
-            axis["unit"] = image.unit
-    size = {"y": image.scale[0], "x": image.scale[1]}
+    placements = {axis: AxisPlacement() if axis == "c" else image.placement(axis) for axis in plan.axes}
     datasets = []
     for level in range(len(plan.levels)):
-        factor = 2.0**level
-        scale = [size[a] * factor if a in size else 1.0 for a in plan.axes]
-        shift = [size[a] * (factor - 1) / 2 if a in size else 0.0 for a in plan.axes]  # a mean lies between its pixels
-        transformations: list[JsonObject] = [{"type": "scale", "scale": scale}]
-        if level:
-            transformations.append({"type": "translation", "translation": shift})
-        datasets.append({"path": str(level), "coordinateTransformations": transformations})
+        coarser = [_coarser(p, 2.0**level) if axis in "yx" else p for axis, p in placements.items()]
+        datasets.append({"path": str(level), "coordinateTransformations": ngff_transformations(coarser)})
     ome: JsonObject = {
         "version": "0.5",
-        "multiscales": [{"name": "image", "axes": axes, "datasets": datasets, "type": "mean"}],
+        "multiscales": [
+            {"name": "image", "axes": ngff_axes(plan.axes, placements), "datasets": datasets, "type": "mean"}
+        ],
     }
     if image.channel_names:
         ome["omero"] = {"channels": [{"label": n, "color": "FFFFFF", "active": True} for n in image.channel_names]}
@@ -247,3 +241,9 @@ def _metadata(image: Image, plan: TranscodePlan) -> JsonObject:
         "inverted": image.inverted,
     }
     return {"ome": ome, "napari_sam": extra}
+
+
+def _coarser(placement: AxisPlacement, factor: float) -> AxisPlacement:
+    """Return the placement of a level whose pixels are means, which lie between the pixels that they come from."""
+    shift = placement.scale * (factor - 1) / 2
+    return replace(placement, scale=placement.scale * factor, translation=placement.translation + shift)

@@ -12,7 +12,7 @@ import tensorstore as ts
 
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import LabelsError, StoreError
-from napari_sam.io.labels.level_checks import check_levels, coarser_shape, dataset_paths
+from napari_sam.io.labels.level_checks import check_levels, dataset_paths
 from src_models.atomic import write_json
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     from napari_sam.io.json_types import JsonObject
+    from napari_sam.io.labels.label_layout import LabelLayout
 
     Index = int | slice | EllipsisType | tuple[int | slice | EllipsisType, ...]
 
 CHUNK_PX, SHARD_PX = 256, 2048
-_COARSEST_PX = 1024  # longest side of the coarsest level
 _CACHE_BYTES = 16 << 20
 _MAX_READ_PX = 1 << 29
 _NGFF = "0.5"
@@ -125,18 +125,6 @@ def array_error(name: str, error: BaseException) -> StoreError:
     )
 
 
-def level_shapes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Return the shapes of the scale levels: y and x halve, rounded up, until the long side is at most 1024 pixels.
-
-    >>> level_shapes((5000, 3001))
-    [(5000, 3001), (2500, 1501), (1250, 751), (625, 376)]
-    """
-    shapes = [shape]
-    while max(shapes[-1][-2:]) > _COARSEST_PX:
-        shapes.append(coarser_shape(shapes[-1]))
-    return shapes
-
-
 class LabelPyramid:
     """Scale levels of one label store.
 
@@ -180,9 +168,7 @@ class LabelPyramid:
         self.levels = levels
 
     @classmethod
-    def create(
-        cls, folder: Path, shape: tuple[int, ...], axes: str, scale: tuple[float, float], uri: str | None = None
-    ) -> None:
+    def create(cls, folder: Path, layout: LabelLayout) -> None:
         """Write the metadata of the group and its empty levels.
 
         Raises
@@ -190,19 +176,18 @@ class LabelPyramid:
         StoreError
             If the folder cannot be written.
         """
-        shapes = level_shapes(shape)
-        source = "../../" if _image_of(folder) is not None else _relative(uri, folder)
+        source = "../../" if _image_of(folder) is not None else _relative(layout.uri, folder)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            for k, level in enumerate(shapes):
+            for k, level in enumerate(layout.level_shapes):
                 path = f"{folder / str(k)}{os.sep}"
                 spec = {
                     "driver": "zarr3",
                     "kvstore": {"driver": "file", "path": path},
-                    "metadata": _array_metadata(level, axes),
+                    "metadata": _array_metadata(level, layout.axes),
                 }
                 ts.open(spec, create=True).result()
-            write_json(folder / "zarr.json", _group_metadata(shapes, axes, scale, source))
+            write_json(folder / "zarr.json", layout.group_metadata(source))
         except (OSError, ValueError, RuntimeError) as error:
             raise StoreError(
                 f"{folder}: cannot be created: {error}", remedy="choose a folder you may write to"
@@ -280,29 +265,6 @@ def _array_metadata(shape: tuple[int, ...], axes: str) -> JsonObject:
         "fill_value": 0,
         "dimension_names": list(axes),
     }
-
-
-def _group_metadata(
-    shapes: list[tuple[int, ...]], axes: str, scale: tuple[float, float], source: str | None
-) -> JsonObject:
-    """Return the NGFF 0.5 metadata of a label image."""
-    kinds = {"t": "time", "c": "channel"}
-    datasets = []
-    for k in range(len(shapes)):
-        factors = [1.0] * (len(axes) - 2) + [scale[0] * 2**k, scale[1] * 2**k]
-        datasets.append({"path": str(k), "coordinateTransformations": [{"type": "scale", "scale": factors}]})
-    multiscale = {
-        "name": "labels",
-        "axes": [{"name": a, "type": kinds.get(a, "space")} for a in axes],
-        "datasets": datasets,
-        "type": "nearest",
-    }
-    ome = {
-        "version": _NGFF,
-        "multiscales": [multiscale],
-        "image-label": {"source": {"image": source}} if source else {},
-    }
-    return {"zarr_format": 3, "node_type": "group", "attributes": {"ome": ome}}
 
 
 def _image_of(folder: Path) -> Path | None:

@@ -9,8 +9,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 from napari_sam.errors import LabelsError, StoreError
+from napari_sam.io.axis_placement import AxisPlacement
 from napari_sam.io.labels.journal.journal import Journal
-from napari_sam.io.labels.label_pyramid import LabelPyramid, level_shapes, register
+from napari_sam.io.labels.label_layout import LabelLayout
+from napari_sam.io.labels.label_pyramid import LabelPyramid, register
 from napari_sam.io.labels.recovery.folder_check import check_folder
 from napari_sam.io.labels.store_access import JOURNAL_FILE, WriterLock
 
@@ -57,37 +59,23 @@ class StoreDescription:
 
     Attributes
     ----------
-    shape : tuple of int
-        Shape of the label image.
-    scale : (float, float)
-        Size of a pixel along y and x.
+    layout : LabelLayout
+        Shape and placement of the label image.
     like : ImageGeometry or None
         The image that the labels belong to.
     """
 
-    shape: tuple[int, ...]
-    scale: tuple[float, float]
+    layout: LabelLayout
     like: ImageGeometry | None
-
-    @property
-    def axes(self) -> str:
-        """Names of the axes."""
-        return "tczyx"[-len(self.shape) :]
-
-    @property
-    def uri(self) -> str | None:
-        """Path or URL of the image."""
-        uri = getattr(self.like, "uri", None)
-        return None if uri is None else str(uri)
 
     def meta(self) -> Record:
         """Return the facts that the journal keeps."""
-        facts: Record = {"shape": list(self.shape), "scale": list(self.scale), "axes": self.axes}
+        facts: Record = self.layout.meta()
         if self.like is None:
             return facts | {"image": None, "created": time.time()}
         transform = self.like.transform
         return facts | {
-            "image": {"identity": self.like.identity, "uri": self.uri},
+            "image": {"identity": self.like.identity, "uri": self.layout.uri},
             "created": time.time(),
             "unit": getattr(self.like, "unit", None),
             "crs": self.like.crs,
@@ -113,7 +101,25 @@ def describe_store(like: object, shape: tuple[int, ...] | None, scale: tuple[flo
             parameter="shape",
             remedy="give {like=image}, or (y, x) with up to three axes before them",
         )
-    return StoreDescription(tuple(int(n) for n in shape), scale, image)
+    axes = _stack_axes(image, len(shape) - 2) + "yx"
+    placement = getattr(image, "placement", None)
+    placements = [AxisPlacement() if placement is None else placement(axis) for axis in axes[:-2]]
+    if placement is None:
+        unit = getattr(image, "unit", None)
+        placements += [AxisPlacement(float(size), 0.0, unit) for size in scale]
+    else:
+        placements += [placement(axis) for axis in axes[-2:]]
+    uri = getattr(image, "uri", None)
+    layout = LabelLayout(tuple(int(n) for n in shape), axes, tuple(placements), None if uri is None else str(uri))
+    return StoreDescription(layout, image)
+
+
+def _stack_axes(image: ImageGeometry | None, count: int) -> str:
+    """Return the names of the axes before y and x: those of the image if NGFF knows them, else the usual ones."""
+    names = str(getattr(image, "stack_axes", ""))
+    if len(names) == count and names in ("t", "z", "tz"):
+        return names
+    return "tcz"[3 - count :]
 
 
 def create_folder(path: Path, description: StoreDescription, overwrite: bool) -> None:
@@ -131,7 +137,7 @@ def create_folder(path: Path, description: StoreDescription, overwrite: bool) ->
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # of an earlier attempt
     try:
-        LabelPyramid.create(partial, description.shape, description.axes, description.scale, description.uri)
+        LabelPyramid.create(partial, description.layout)
         Journal.create(partial / JOURNAL_FILE, description.meta())
         partial.replace(path)
     except StoreError:
@@ -206,12 +212,10 @@ def reset_folder(path: Path) -> None:
 def reset_pixels(path: Path, journal: Journal) -> None:
     """Write empty pixels and new metadata, and record in the journal that nothing is drawn."""
     journal.set_rendered(0)
-    shape = tuple(int(n) for n in journal.meta("shape"))
-    for k in range(len(level_shapes(shape))):
+    layout = LabelLayout.from_meta(journal.meta)
+    for k in range(len(layout.level_shapes)):
         shutil.rmtree(path / str(k), ignore_errors=True)
-    y, x = journal.meta("scale")
-    image = journal.meta("image") or {}
-    LabelPyramid.create(path, shape, journal.meta("axes"), (y, x), image.get("uri"))
+    LabelPyramid.create(path, layout)
 
 
 def as_image(like: object) -> ImageGeometry | None:

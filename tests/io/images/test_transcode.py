@@ -16,6 +16,7 @@ import zarr
 
 from napari_sam import open_image
 from napari_sam.errors import CancelledError, ImageError, StoreError
+from napari_sam.io.axis_placement import AxisPlacement
 from napari_sam.io.images import transcode_plan
 from napari_sam.io.images.pooling import halve
 from napari_sam.io.images.transcode import transcode
@@ -194,3 +195,23 @@ def test_what_a_file_declares_about_its_pixels_is_kept(tmp_path, rng):
     tifffile.imwrite(tmp_path / "a.tif", picture, photometric="miniswhite", bitspersample=4, extratags=tag)
     image = transcode(tmp_path / "a.tif", tmp_path / "a.ome.zarr")
     assert (image.inverted, image.bits, image.nodata) == (True, 4, 7.0)
+
+
+def test_place_and_units_of_all_axes_are_kept(tmp_path):
+    source = open_image(np.zeros((2100, 90), np.uint8))
+    source.place({"y": AxisPlacement(0.5, 100, "micrometer"), "x": AxisPlacement(0.25, 200, "micrometer")})
+    image = transcode(source, tmp_path / "o.zarr")
+    assert (image.scale, image.translation, image.unit) == ((0.5, 0.25), (100, 200), "micrometer")
+    multiscale = json.loads((tmp_path / "o.zarr" / "zarr.json").read_text())["attributes"]["ome"]["multiscales"][0]
+    assert multiscale["datasets"][1]["coordinateTransformations"] == [
+        {"type": "scale", "scale": [1.0, 0.5]},
+        {"type": "translation", "translation": [100.25, 200.125]},
+    ]
+
+
+def test_the_distance_of_planes_is_kept(tmp_path):
+    sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 2, "PhysicalSizeZUnit": "nm"}
+    tifffile.imwrite(tmp_path / "a.ome.tif", np.zeros((3, 64, 64), np.uint8), metadata={"axes": "ZYX", **sizes})
+    image = transcode(tmp_path / "a.ome.tif", tmp_path / "o.zarr")
+    assert image.placement("z") == AxisPlacement(2, 0, "nanometer")
+    assert (image.scale, image.unit) == ((0.5, 0.5), "micrometer")

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from napari_sam.io.labels.label_pyramid import blocks, level_shapes
+from napari_sam.io.labels.label_layout import level_shapes
+from napari_sam.io.labels.label_pyramid import blocks
 from napari_sam.io.labels.label_store import LabelStore
 from tests.io.labels.label_stubs import predicted, square
 

@@ -65,7 +65,7 @@ def write_geopackage(job: ExportJob) -> None:
     transform = job.source.transform
     if transform is None:
         raise LabelsError(
-            f"{job.path}: a GeoPackage holds map coordinates, and the image of these labels has none",
+            f"{job.path}: a GeoPackage holds map coordinates, and this image has no CRS and no transform",
             remedy="write .geojson, which takes pixels",
         )
     extent = np.array([np.inf, np.inf, -np.inf, -np.inf])

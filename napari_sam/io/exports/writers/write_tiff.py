@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_sam.io.exports.export_pixels import ExportPixels
 from napari_sam.io.geo.geotiff import make_geo_tags
+from napari_sam.io.units import conversion, unit_size, unit_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -18,8 +19,7 @@ if TYPE_CHECKING:
 
 _TILE, _BAND = 512, 4096
 _COMPRESSION_LEVEL = 5  # of zlib, which every reader supports
-_OME_UNITS = {"um": "µm", "nm": "nm", "mm": "mm", "cm": "cm", "m": "m"}
-_PER_CM = {"um": 1e4, "nm": 1e7, "mm": 10.0, "cm": 1.0, "m": 0.01}
+_OME_UNITS = {"inch": "in", "foot": "ft", "angstrom": "Å"}  # those that are not the unit's symbol
 
 
 def write_tiff(job: ExportJob) -> None:
@@ -67,18 +67,33 @@ def _tiles(job: ExportJob, pixels: ExportPixels, level: int) -> Iterator[bytes]:
 
 def _description(job: ExportJob, ome: bool) -> dict[str, Any]:
     """Return tifffile's arguments for the first page: axes, pixel size and position on the map."""
-    source, unit = job.source, job.unit
+    source = job.source
     metadata: dict[str, str | float] = {"axes": source.axes.upper()}
     arguments: dict[str, Any] = {"metadata": metadata}
+    per_cm = conversion("centimeter", source.unit)
     sy, sx = source.scale
     if ome:
-        metadata["Name"] = source.path.name
-        if unit is not None:
-            ome_unit = _OME_UNITS.get(unit, "reference frame")
-            metadata |= {f"PhysicalSize{a}": size for a, size in (("X", sx), ("Y", sy))}
-            metadata |= {f"PhysicalSize{a}Unit": ome_unit for a in "XY"}
-    elif unit in _PER_CM:
-        arguments |= {"resolution": (_PER_CM[unit] / sx, _PER_CM[unit] / sy), "resolutionunit": "CENTIMETER"}
+        metadata |= {"Name": source.path.name, **_ome_sizes(job)}
+    elif per_cm is not None:
+        arguments |= {"resolution": (per_cm / sx, per_cm / sy), "resolutionunit": "CENTIMETER"}
     if source.transform is not None:
         arguments["extratags"] = make_geo_tags(job.crs, source.transform, source.shape[-2:])
     return arguments
+
+
+def _ome_sizes(job: ExportJob) -> dict[str, str | float]:
+    """Return OME's sizes of a pixel along x, y and z and the time between frames, where they are known."""
+    sizes: dict[str, str | float] = {}
+    for axis in job.source.axes:
+        placement = job.source.placement(axis)
+        if axis not in "xyzt" or (placement.unit is None and placement.scale == 1.0):
+            continue
+        name = "TimeIncrement" if axis == "t" else f"PhysicalSize{axis.upper()}"
+        sizes |= {name: placement.scale, f"{name}Unit": _ome_unit(placement.unit)}
+    return sizes
+
+
+def _ome_unit(unit: str | None) -> str:
+    if unit_size(unit) is None or unit is None:
+        return "reference frame"
+    return _OME_UNITS.get(unit) or unit_suffix(unit).replace("u", "µ")

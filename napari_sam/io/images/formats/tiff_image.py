@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import weakref
 from typing import TYPE_CHECKING
 
@@ -16,6 +15,7 @@ from napari_sam.io.geo.sidecar_files import map_position
 from napari_sam.io.images.formats.file_identity import file_identity
 from napari_sam.io.images.formats.tiff_colour import MIN_IS_WHITE, colour_arrays
 from napari_sam.io.images.formats.tiff_level import OversizeError, TiffLevel, declared_nodata, segment_cache
+from napari_sam.io.images.formats.tiff_pixel_size import axis_placements
 from napari_sam.io.images.lazy_image import CHANNEL_NAMES, SPATIAL, Image, default_channels
 from napari_sam.io.images.read_errors import READ_ERRORS
 
@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from napari_sam.io.images.formats.tiff_level import SegmentCache
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".svs", ".ndpi", ".scn", ".bif", ".qptiff", ".lsm", ".stk", ".flex")
-_UNITS = {"µm": "micrometer", "um": "micrometer", "micron": "micrometer", "nm": "nanometer", "mm": "millimeter"}
 
 logging.getLogger("tifffile").addFilter(lambda record: "GDAL_NODATA" not in record.getMessage())  # read by us
 
@@ -51,7 +50,7 @@ def open_tiff(path: Path) -> Image:
         levels = _levels(tiff)
         stored = _arrays(levels)
         position = map_position(path, read_geo_tags(series.keyframe))
-        scale, unit = _pixel_size(tiff, series.keyframe)
+        placements = axis_placements(tiff, series.keyframe)
     except OversizeError as error:
         raise ImageError(f"{path}: {error}", remedy="write it with tiles, or as OME-Zarr") from error
     except (tifffile.TiffFileError, *READ_ERRORS) as error:
@@ -66,14 +65,12 @@ def open_tiff(path: Path) -> Image:
     if sum(a in CHANNEL_NAMES for a in axes) > 1:  # samples within channels: the samples are the channels
         axes = axes.replace("c", "q")
     channel = next((i for i, a in enumerate(axes) if a in CHANNEL_NAMES), None)
-    return Image(
+    image = Image(
         arrays,
         axes,
         file_identity(path),
         default_channels(1 if channel is None else arrays[0].shape[channel]),
         plane=(0,) * sum(a not in SPATIAL + CHANNEL_NAMES for a in axes),
-        scale=scale if position.transform is None else pixel_size(position.transform),
-        unit=unit if position.transform is None else None,
         crs=position.crs,
         transform=position.transform,
         control_points=position.control_points,
@@ -83,6 +80,10 @@ def open_tiff(path: Path) -> Image:
         bits=_bits(series.keyframe),
         inverted=series.keyframe.photometric == MIN_IS_WHITE,
     )
+    image.place(placements)
+    if position.transform is not None:
+        image.scale, image.unit = pixel_size(position.transform), None
+    return image
 
 
 def _levels(tiff: TiffFile) -> list[TiffPageSeries]:
@@ -119,54 +120,6 @@ def _array(level: TiffPageSeries, files: dict[str, PositionalFile], cache: Segme
 
         view: ZarrView = zarr.open_array(level.aszarr(), mode="r")
         return view
-
-
-def _pixel_size(tiff: TiffFile, page: TiffPage) -> tuple[tuple[float, float], str | None]:
-    """Return the size of a pixel along y and x and its unit, from the formats that define one."""
-    size: PixelSize | None = None
-    if tiff.is_ome:
-        size = _ome_pixel_size(tiff.ome_metadata or "")
-    elif tiff.is_svs:
-        size = _svs_pixel_size(page.description or "")
-    elif tiff.is_ndpi:
-        size = _resolution(page, "µm", 1e4)  # NDPI counts pixels per centimetre
-    elif tiff.is_imagej:
-        size = _resolution(page, _imagej_unit(tiff), 1.0)
-    if size is not None:
-        (y, x), unit = size
-        valid = 0 < y < float("inf") and 0 < x < float("inf")
-        return ((y, x) if valid else (1.0, 1.0)), _UNITS.get(unit, unit)
-    return (1.0, 1.0), None
-
-
-PixelSize = tuple[tuple[float, float], str]
-
-
-def _ome_pixel_size(xml: str) -> PixelSize | None:
-    """Return PhysicalSizeY and PhysicalSizeX of the first image in OME-XML."""
-    y, x, unit = (re.search(rf'PhysicalSize{name}="([^"]+)"', xml) for name in ("Y", "X", "XUnit"))
-    if y is None or x is None:
-        return None
-    return (float(y.group(1)), float(x.group(1))), unit.group(1) if unit else "µm"
-
-
-def _svs_pixel_size(description: str) -> PixelSize | None:
-    """Return the micrometres per pixel in the description of an Aperio slide."""
-    match = re.search(r"MPP\s*=\s*([\d.]+)", description)
-    if match is None:
-        return None
-    size = float(match.group(1))
-    return (size, size), "micrometer"
-
-
-def _resolution(page: TiffPage, unit: str, factor: float) -> PixelSize | None:
-    """Return the pixel size of a page that stores pixels per unit."""
-    x, y = page.resolution
-    return ((factor / y, factor / x), unit) if unit and x > 0 and y > 0 else None
-
-
-def _imagej_unit(tiff: TiffFile) -> str:
-    return str((tiff.imagej_metadata or {}).get("unit", "")).replace("\\u00B5", "µ")
 
 
 def _bits(page: TiffPage) -> int | None:

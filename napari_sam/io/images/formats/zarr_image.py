@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sam.errors import ImageError
+from napari_sam.io.axis_placement import AxisPlacement, plane_placements
 from napari_sam.io.images.formats.zarr_store import ZarrStore
 from napari_sam.io.images.lazy_image import Image, default_channels
+from napari_sam.io.units import normal_unit
 
 if TYPE_CHECKING:
     from napari_sam.io.images.formats.zarr_arrays import ZarrArray
@@ -142,10 +144,9 @@ def _multiscale_image(store: ZarrStore, multiscale: JsonObject) -> Image:
 
 def _add_metadata(image: Image, multiscale: JsonObject, ome: JsonObject, private: JsonObject) -> None:
     """Set pixel size, unit, channel names, map position and nodata value of an image."""
-    transformations = [multiscale["datasets"][0], multiscale]
-    image.scale = _scale(image.array_axes, *(t.get("coordinateTransformations") for t in transformations))
+    groups = [part.get("coordinateTransformations") for part in (multiscale["datasets"][0], multiscale)]
     units = {a["name"]: a.get("unit") for a in multiscale.get("axes", []) if isinstance(a, dict)}
-    image.unit = units.get("x")
+    image.place(_placements(image.array_axes, units, groups))
     channels = (ome.get("omero") or {}).get("channels") or []
     names = tuple(str(c.get("label", i)) for i, c in enumerate(channels))
     image.channel_names = names if len(names) == image.channel_count else ()
@@ -170,13 +171,20 @@ def _image(store: ZarrStore, arrays: list[ZarrArray], axes: str) -> Image:
     )
 
 
-def _scale(axes: str, *groups: Any) -> tuple[float, float]:
-    """Return the pixel size along y and x: the product of all scales in groups of transformations."""
-    y, x = 1.0, 1.0
+def _placements(axes: str, units: dict[str, Any], groups: list[Any]) -> dict[str, AxisPlacement]:
+    """Return the placement of each axis: all scales and translations, one after the other."""
+    scale, translation = [1.0] * len(axes), [0.0] * len(axes)
     for transformation in (t for group in groups for t in group or []):
         if transformation.get("type") == "scale" and "scale" in transformation:
-            values = transformation["scale"]
-            y, x = y * float(values[axes.index("y")]), x * float(values[axes.index("x")])
-    if not (0 < y < float("inf") and 0 < x < float("inf")):
-        return 1.0, 1.0
-    return y, x
+            factors = [float(v) for v in transformation["scale"]]
+            scale = [a * b for a, b in zip(scale, factors, strict=True)]
+            translation = [a * b for a, b in zip(translation, factors, strict=True)]
+        elif transformation.get("type") == "translation" and "translation" in transformation:
+            shift = [float(v) for v in transformation["translation"]]
+            translation = [a + b for a, b in zip(translation, shift, strict=True)]
+    placements = {
+        axis: AxisPlacement(size, start, normal_unit(None if units.get(axis) is None else str(units[axis])))
+        for axis, size, start in zip(axes, scale, translation, strict=True)
+    }
+    placements["y"], placements["x"] = plane_placements(placements["y"], placements["x"])
+    return {axis: placement for axis, placement in placements.items() if placement.is_valid}

@@ -12,6 +12,7 @@ import numpy as np
 from napari_sam.errors import LabelsError
 from napari_sam.io.geo.map_coordinates import to_map
 from napari_sam.io.labels.measurement.properties import PIXEL_COLUMNS
+from napari_sam.io.units import unit_suffix
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     Columns = dict[str, NDArray[Any]]
 
 _INTEGER_COLUMNS = ("label", "area_px", "y0", "x0", "y1", "x1")
-_UNITS = {"micrometer": "um", "nanometer": "nm", "millimeter": "mm", "centimeter": "cm", "meter": "m"}
 
 
 def join_measurements(
@@ -77,7 +77,7 @@ def _map_columns(in_px: Columns, transform: tuple[float, ...]) -> Columns:
 
 def _scaled_columns(in_px: Columns, scale: tuple[float, float], unit: str | None) -> Columns:
     sy, sx = scale
-    suffix = "world" if unit is None else _UNITS.get(unit, unit)
+    suffix = "world" if unit is None else unit_suffix(unit)
     factors = {"centroid_y": sy, "centroid_x": sx, "equivalent_diameter": math.sqrt(sy * sx)}
     factors |= {"perimeter": sy} if math.isclose(sy, sx, rel_tol=1e-6) else {}
     columns = {f"{n}_{suffix}": in_px[f"{n}_px"] * factor for n, factor in factors.items() if f"{n}_px" in in_px}

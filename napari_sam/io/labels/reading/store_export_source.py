@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from napari_sam.io.exports.export_labels import export_labels
 from napari_sam.io.exports.export_settings import ExportSettings
+from napari_sam.io.labels.label_layout import LabelLayout
 from napari_sam.io.labels.label_pyramid import LabelPyramid
 from napari_sam.io.labels.reading.object_reader import ObjectReader
 from napari_sam.io.labels.reading.replay import to_script
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_sam.io.axis_placement import AxisPlacement
     from napari_sam.io.exports.export_source import ExportedObject, ObjectSequence, WritableLevel
     from napari_sam.io.labels.reading.store_view import StoreView
 
@@ -66,6 +69,15 @@ class StoreExportSource:
     def axes(self) -> str:
         """Names of the axes."""
         return str(self._store.meta("axes"))
+
+    @cached_property
+    def layout(self) -> LabelLayout:
+        """Shape of the labels, and where their pixels lie."""
+        return LabelLayout.from_meta(self._store.meta)
+
+    def placement(self, axis: str) -> AxisPlacement:
+        """Return pixel size, position of the first pixel and unit along an axis."""
+        return self.layout.placements[self.axes.index(axis)]
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -127,7 +139,7 @@ class StoreExportSource:
     def create_copy(self, folder: Path) -> list[WritableLevel]:
         """Create an empty label image of the same shape."""
         nested = folder / "made"  # one level deeper, or an image's "labels" group would list the unfinished copy
-        LabelPyramid.create(nested, self.shape, self.axes, self.scale)
+        LabelPyramid.create(nested, replace(self.layout, uri=None))
         for entry in nested.iterdir():
             entry.rename(folder / entry.name)
         nested.rmdir()

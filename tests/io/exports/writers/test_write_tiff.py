@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 import tifffile
 
+from napari_sam.io.axis_placement import AxisPlacement
+from napari_sam.io.images.lazy_image import Image
 from napari_sam.io.images.open_image import open_image
+from napari_sam.io.labels.label_store import LabelStore
 from tests.io.exports.drawings import DEGREES, ROTATED, UTM, on_map
 
 
@@ -33,3 +36,12 @@ def test_tiff_has_the_map_position_of_the_image(tmp_path, crs, transform):
     assert image.crs.rstrip("|") == crs
     assert image.transform == pytest.approx(transform)
     assert image.read(0, 10, 20, 12, 22)[..., 0].tolist() == [[1, 1], [1, 0]]
+
+
+def test_ome_tiff_has_sizes_along_all_axes(tmp_path):
+    source = Image([np.zeros((2, 3, 90, 80), np.uint8)], "tzyx", "x", (0,), plane=(0, 0))
+    lengths = {a: AxisPlacement(n, 0, u) for a, n, u in (("y", 0.5, "micrometer"), ("x", 0.25, "micrometer"))}
+    source.place({**lengths, "z": AxisPlacement(2, 0, "nanometer"), "t": AxisPlacement(3, 0, "minute")})
+    with LabelStore.create(tmp_path / "s.zarr", like=source, shape=(2, 3, 90, 80)) as store:
+        image = open_image(store.export(tmp_path / "o.ome.tif"))
+    assert [image.placement(axis) for axis in "tzyx"] == [source.placement(axis) for axis in "tzyx"]
