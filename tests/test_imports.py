@@ -31,3 +31,18 @@ def test_public_names_resolve():
         assert getattr(napari_sam, name) is not None
     with pytest.raises(AttributeError, match="nonsense"):
         napari_sam.nonsense  # noqa: B018
+
+
+def test_label_stores_exports_and_measurements_need_no_torch(tmp_path):
+    code = (
+        "import sys; sys.modules['torch'] = None\n"
+        "import numpy as np\n"
+        "import napari_sam as ns\n"
+        "from napari_sam.io.labels.measurement.measure import measure\n"
+        f"with ns.LabelStore.create({str(tmp_path / 's.ome.zarr')!r}, shape=(40, 40)) as store:\n"
+        "    store.paint(np.ones((4, 5), int), (1, 1))\n"
+        "    for name in ('o.csv', 'o.geojson', 'o.tif', 'o.zip', 'o.json'):\n"
+        f"        store.export({str(tmp_path)!r} + '/' + name)\n"
+        "    assert measure(store).area_px.tolist() == [20]\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

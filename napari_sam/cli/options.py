@@ -120,9 +120,7 @@ def open_plane(path: str, channels: Sequence[int] | None, plane: Sequence[int] |
     image = open_image(path, channels=channels)
     if plane is None:
         return image
-    sizes = [
-        int(n) for axis, n in zip(image.array_axes, image.arrays[0].shape, strict=True) if axis not in "yxcs"
-    ]  # the axes that `Image.plane` counts
+    sizes = list(image.plane_axes.values())
     if len(plane) != len(sizes) or not all(0 <= p < n for p, n in zip(plane, sizes, strict=True)):
         has = f"axes of {' x '.join(map(str, sizes))} planes" if sizes else "one plane only"
         raise ImageError(

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import math
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sam.cli.command import Command, Result
 from napari_sam.cli.interruption import interruptible
 from napari_sam.cli.label_output import LabelOutput, check_output_path, label_output
+from napari_sam.cli.many_inputs import InputPair, add_out_dir, pair_inputs, run_each, single_output
 from napari_sam.cli.options import IMAGE_HELP, add_image_options, add_model_options, add_region_option, open_plane
 from napari_sam.cli.progress_line import ProgressLine, end_line
 from napari_sam.cli.setting_options import SettingOption, add_settings, given_settings, settings_from
 from napari_sam.engine.automatic.grid_settings import GridSettings
-from napari_sam.errors import PromptError, SettingsError, StoreError
+from napari_sam.errors import ImageError, PromptError, SettingsError, StoreError
 from napari_sam.jobs.job_settings import EverythingSettings
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable, Iterator
+
+    import pandas as pd
 
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.labels.label_store import LabelStore
@@ -43,8 +48,14 @@ _WORDS = {
 
 
 def _add_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("image", help=IMAGE_HELP)
-    command.add_argument("out", type=Path, metavar="OUT", help="label store, such as cells.ome.zarr; made if missing")
+    command.add_argument("image", help=f"{IMAGE_HELP}; with --out-dir also a pattern or a folder of images")
+    command.add_argument(
+        "out",
+        nargs="*",
+        metavar="OUT",
+        help="label store, such as cells.ome.zarr; made if missing; or, with --out-dir, images",
+    )
+    add_out_dir(command, "the label store of each image")
     command.add_argument(
         "--method",
         choices=("auto", "grid", "dense", "prompted"),
@@ -79,7 +90,12 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     workers = command.add_mutually_exclusive_group()
     workers.add_argument("--workers", type=int, default=1, metavar="N", help="processes on this machine (default: 1)")
     workers.add_argument("--scheduler", metavar="ADDRESS", help="Dask cluster, such as tcp://host:8786")
-    command.add_argument("--measure", type=Path, metavar="TABLE", help="also measure all objects, to .csv or .parquet")
+    command.add_argument(
+        "--measure",
+        type=Path,
+        metavar="TABLE",
+        help="also measure all objects, to .csv or .parquet; the objects of many images become one table",
+    )
 
 
 def _add_grid_options(command: argparse.ArgumentParser) -> None:
@@ -97,21 +113,68 @@ def _add_prompt_options(command: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> Result:
-    from napari_sam.io.labels.measurement.measure import measure  # noqa: PLC0415 - starts quickly
     from napari_sam.io.labels.measurement.measured_table import check_table_path, write_table  # noqa: PLC0415
-    from napari_sam.predictor import Predictor  # noqa: PLC0415 - imports torch
 
     _check(args)
-    args.out = check_output_path(args.out)
     if args.measure is not None:
         check_table_path(args.measure)
+    images = [args.image, *args.out]
+    models = _Models()
+    if args.out_dir is None:
+        args.out = single_output(args, args.out, "OUT")
+        result, table = _run_image(args, models)
+        if table is not None:
+            result["table"] = str(write_table(table, args.measure))
+        return result
+    tables: list[pd.DataFrame] = []
+    result = dict(run_each(args, pair_inputs(images, args.out_dir, ".ome.zarr"), partial(_run_pair, models, tables)))
+    if tables:
+        import pandas as pd  # noqa: PLC0415 - slow to import
+
+        result["table"] = str(write_table(pd.concat(tables, ignore_index=True), args.measure))
+    return result
+
+
+def _run_pair(
+    models: _Models, tables: list[pd.DataFrame], args: argparse.Namespace, pair: InputPair
+) -> dict[str, object]:
+    """Segment one of many images, and add its measurements to `tables`."""
+    args.image, args.out = pair.source, pair.out
+    result, table = _run_image(args, models)
+    if table is not None:
+        table.insert(0, "image", pair.source)
+        tables.append(table)
+    return result
+
+
+class _Models:
+    """The model of a command, loaded when the first image needs it."""
+
+    def __init__(self) -> None:
+        self._predictor: Predictor | None = None
+
+    def predictor(self, args: argparse.Namespace) -> Predictor:
+        """Return the predictor."""
+        from napari_sam.predictor import Predictor  # noqa: PLC0415 - imports torch
+
+        if self._predictor is None:
+            self._predictor = Predictor(args.model, args.device, args.precision)
+        return self._predictor
+
+
+def _run_image(args: argparse.Namespace, models: _Models) -> tuple[dict[str, object], pd.DataFrame | None]:
+    """Segment an image; return the result to print, and with ``--measure`` the objects' measurements."""
+    from napari_sam.io.labels.measurement.measure import measure  # noqa: PLC0415 - starts quickly
+
+    args.out = check_output_path(args.out)
     image = open_plane(args.image, args.channels, args.plane)
+    _check_plane(args, image)
     prompted = args.method == "prompted"
     if _is_finished(args, prompted):
         result, store = _nothing_to_resume(args, image)
     else:
         prompts = _read_prompts(args, image) if prompted else None
-        predictor = Predictor(args.model, args.device, args.precision)
+        predictor = models.predictor(args)
         message = f"stopping; continue in {args.out} with the same command and --resume"
         with interruptible(message) as cancelled, label_output(args.out, image, args.overwrite) as output:
             if prompts is not None:
@@ -119,10 +182,8 @@ def _run(args: argparse.Namespace) -> Result:
             else:
                 result, store = _segment_tiles(args, image, predictor, output, cancelled)
     with store:
-        if args.measure is not None:
-            write_table(measure(store, image, progress=ProgressLine("measured")), args.measure)
-            result["table"] = str(args.measure)
-    return result
+        table = None if args.measure is None else measure(store, image, progress=ProgressLine("measured"))
+    return result, table
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -130,6 +191,12 @@ def _check(args: argparse.Namespace) -> None:
     if args.prompts is not None and args.method == "auto":
         args.method = "prompted"
     prompted = args.method == "prompted"
+    if args.prompts is not None and args.out_dir is not None:
+        raise SettingsError(
+            f"prompts {args.prompts} belong to one image",
+            parameter="prompts",
+            remedy="leave {out_dir} out, and segment one image at a time",
+        )
     if prompted and args.prompts is None:
         raise SettingsError("method is 'prompted'", parameter="method", remedy="give its {prompts} FILE, too")
     if args.prompts is not None and not prompted:
@@ -150,6 +217,18 @@ def _check(args: argparse.Namespace) -> None:
         raise SettingsError(f"workers is {args.workers}", parameter="workers", remedy="give a whole number from 1")
     if prompted:
         _check_prompted(args)
+
+
+def _check_plane(args: argparse.Namespace, image: Image) -> None:
+    """Refuse a stack of which no plane is chosen: the labels are of one plane."""
+    axes = image.plane_axes
+    if args.plane is None and math.prod(axes.values()) > 1:
+        sizes = " x ".join(f"{size} along {axis}" for axis, size in axes.items())
+        raise ImageError(
+            f"{args.image}: a stack of {sizes}; the labels would be of a single plane",
+            parameter="plane",
+            remedy=f"choose it with {{plane}} {','.join('0' for _ in axes)}, counted from 0",
+        )
 
 
 def _check_prompted(args: argparse.Namespace) -> None:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sam.cli.command import Command, Result
+from napari_sam.cli.many_inputs import InputPair, add_out_dir, pair_inputs, run_each, single_output
 from napari_sam.cli.options import ints
 from napari_sam.cli.progress_line import ProgressLine
 from napari_sam.cli.setting_options import SettingOption, add_settings
-from napari_sam.errors import StoreError
-from napari_sam.io.exports.export_settings import ExportSettings
+from napari_sam.errors import SettingsError, StoreError
+from napari_sam.io.exports.export_settings import EXTENSIONS, ExportSettings
 
 if TYPE_CHECKING:
     import argparse
@@ -18,7 +18,10 @@ if TYPE_CHECKING:
 
 def _add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("store", metavar="LABELS", help="label store, such as cells.ome.zarr")
-    command.add_argument("out", type=Path, metavar="OUT", help="file to write")
+    command.add_argument(
+        "out", nargs="*", metavar="OUT", help="file to write; or, with --out-dir, further label stores"
+    )
+    add_out_dir(command, "the file of each label store")
     add_settings(command, ExportSettings, {"format": SettingOption(convert=str, metavar="FORMAT")})
     add_settings(
         command, ExportSettings, {"labels": SettingOption("--objects", ints, "ID,ID", "objects to export", "all")}
@@ -26,15 +29,25 @@ def _add_options(command: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> Result:
+    if args.out_dir is None:
+        return _export(args, InputPair(args.store, single_output(args, args.out, "OUT")))
+    if args.format is None:
+        raise SettingsError("format is missing", parameter="format", remedy="with {out_dir}, give {format} FORMAT")
+    suffix = next(suffix for suffix, name in EXTENSIONS.items() if name == args.format.removesuffix("-pixels"))
+    return run_each(args, pair_inputs([args.store, *args.out], args.out_dir, suffix, stores=True), _export)
+
+
+def _export(args: argparse.Namespace, pair: InputPair) -> dict[str, object]:
+    """Export one label store."""
     from napari_sam.io.labels.label_store import LabelStore  # noqa: PLC0415 - the command line starts quickly
 
     try:
-        store = LabelStore.open(args.store)  # repairs the pixels after a crash
+        store = LabelStore.open(pair.source)  # repairs the pixels after a crash
     except StoreError:  # open in another process, or read-only
-        store = LabelStore.open(args.store, "r")
+        store = LabelStore.open(pair.source, "r")
     with store:
         count = len(store) if args.labels is None else len(set(args.labels))
-        path = store.export(args.out, format=args.format, labels=args.labels, progress=ProgressLine("step"))
+        path = store.export(pair.out, format=args.format, labels=args.labels, progress=ProgressLine("step"))
     files = [path] if path.is_file() else [f for f in path.rglob("*") if f.is_file()]
     return {"output": str(path), "count": count, "bytes": sum(f.stat().st_size for f in files)}
 

@@ -2,21 +2,34 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sam.cli.command import Command, Result
+from napari_sam.cli.many_inputs import InputPair, add_out_dir, pair_inputs, run_each
 from napari_sam.cli.options import ints, open_plane
 from napari_sam.cli.progress_line import ProgressLine
+from napari_sam.errors import ImageError, SettingsError
 
 if TYPE_CHECKING:
     import argparse
 
+    from napari_sam.io.labels.label_store import LabelStore
+
 
 def _add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("labels", metavar="LABELS", help="label store, such as cells.ome.zarr")
-    command.add_argument("image", metavar="IMAGE", nargs="?", help="image (default: measure shapes only)")
-    command.add_argument("--out", type=Path, required=True, metavar="TABLE", help="table to write, .csv or .parquet")
+    command.add_argument(
+        "image",
+        metavar="IMAGE",
+        nargs="*",
+        default=[],
+        help="image (default: measure shapes only); or, with --out-dir, further label stores",
+    )
+    out = command.add_mutually_exclusive_group(required=True)
+    out.add_argument("--out", type=Path, metavar="TABLE", help="table to write, .csv or .parquet")
+    add_out_dir(out, "a .csv table of each label store, with the intensities in the image that it was made on,")
     command.add_argument(
         "--properties",
         type=lambda text: text.split(","),
@@ -28,18 +41,56 @@ def _add_options(command: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> Result:
+    from napari_sam.io.labels.measurement.measured_table import check_table_path  # noqa: PLC0415
+
+    if args.out_dir is not None:
+        pairs = pair_inputs([args.labels, *args.image], args.out_dir, ".csv", stores=True)
+        return run_each(args, pairs, partial(_measure, image=None, own_image=True))
+    check_table_path(args.out)
+    if len(args.image) > 1:
+        raise SettingsError(
+            f"{len(args.image)} images were given, of one label store",
+            parameter="image",
+            remedy="give {out_dir} DIR to measure several label stores, without images",
+        )
+    return _measure(args, InputPair(args.labels, args.out), image=next(iter(args.image), None))
+
+
+def _measure(
+    args: argparse.Namespace, pair: InputPair, *, image: str | None, own_image: bool = False
+) -> dict[str, object]:
+    """Measure one label store, with `own_image` in the image that it was made on."""
     from napari_sam.io.labels.label_store import LabelStore  # noqa: PLC0415 - the command line starts quickly
     from napari_sam.io.labels.measurement.measure import measure  # noqa: PLC0415
-    from napari_sam.io.labels.measurement.measured_table import check_table_path, write_table  # noqa: PLC0415
+    from napari_sam.io.labels.measurement.measured_table import write_table  # noqa: PLC0415
     from napari_sam.io.labels.measurement.properties import PROPERTIES  # noqa: PLC0415
 
-    check_table_path(args.out)
-    image = None if args.image is None else open_plane(args.image, None, args.plane)
-    with LabelStore.open(args.labels, "r") as store:
+    opened = None if image is None else open_plane(image, None, args.plane)
+    with LabelStore.open(pair.source, "r") as store:
+        if own_image:
+            image = _own_image(store)
+            opened = None if image is None else open_plane(image, None, args.plane)
         names = PROPERTIES if args.properties is None else args.properties
-        table = measure(store, image, names, args.channels, progress=ProgressLine("object"))
-    path = write_table(table, args.out)
-    return {"labels": str(args.labels), "image": args.image, "output": str(path), "count": len(table)}
+        table = measure(store, opened, names, args.channels, progress=ProgressLine("object"))
+    path = write_table(table, pair.out)
+    return {"labels": str(pair.source), "image": image, "output": str(path), "count": len(table)}
+
+
+def _own_image(store: LabelStore) -> str | None:
+    """Return the path of the image that a store was made on; None for an array in memory.
+
+    Raises
+    ------
+    ImageError
+        If it is a URL: only what the user names is fetched.
+    """
+    uri = (store.meta("image") or {}).get("uri")
+    if uri is not None and "://" in str(uri):
+        raise ImageError(
+            f"{store.path}: the store names an image on the web, {uri}",
+            remedy=f"if you trust it, measure this store alone: napari-sam measure {store.path} {uri} {{out}} TABLE",
+        )
+    return None if uri is None else str(uri)
 
 
 MEASURE = Command("measure", "measure shape and intensity of all objects", _run, _add_options)

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
-import torch
 
 from napari_sam.engine.geometry import Box
 
@@ -102,6 +101,8 @@ class LogitGrid:
         return values
 
     def _interpolated(self, rows: NDArray[np.float64], cols: NDArray[np.float64]) -> Tensor:
+        import torch  # noqa: PLC0415 - label stores and exports, which import this module, need no torch
+
         return interpolate(interpolate(torch.from_numpy(self.values), cols, axis=1), rows, axis=0)
 
     def _around(self, region: Box) -> NDArray[np.float32]:
@@ -174,6 +175,8 @@ class RefinedField:
 
     def sample(self, region: Box) -> Tensor:
         """As `LogitField.sample`: windows are blended with each other, and with the coarse mask at their ends."""
+        import torch  # noqa: PLC0415 - label stores and exports, which import this module, need no torch
+
         coarse = self.coarse.sample(region)
         ys, xs = (np.arange(region[axis], region[axis + 2]) + 0.5 for axis in (0, 1))
         total = torch.zeros_like(coarse)
@@ -218,6 +221,8 @@ def span_of(logits: NDArray[np.float32], window: Window) -> Box | None:
 
 def interpolate(values: Tensor, indices: NDArray[np.float64], axis: int) -> Tensor:
     """Interpolate linearly along an axis at fractional indices, constant beyond the ends."""
+    import torch  # noqa: PLC0415 - label stores and exports, which import this module, need no torch
+
     size = values.shape[axis]
     indices = np.clip(indices, 0, size - 1)
     low = np.minimum(indices.astype(np.int64), max(size - 2, 0))

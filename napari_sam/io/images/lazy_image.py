@@ -189,6 +189,12 @@ class Image:
         return 1 if self.channel_axis is None else int(self.arrays[0].shape[self.channel_axis])
 
     @property
+    def plane_axes(self) -> dict[str, int]:
+        """Number of planes along each axis of `plane`."""
+        sizes = zip(self.array_axes, self.arrays[0].shape, strict=True)
+        return {axis: int(size) for axis, size in sizes if axis not in SPATIAL and axis not in CHANNEL_NAMES}
+
+    @property
     def chunk(self) -> tuple[int, int]:
         """Height and width of the unit of decoding in the coarsest level of the file."""
         chunks = getattr(self.arrays[-1], "chunks", None)

@@ -8,6 +8,7 @@ import signal
 import numpy as np
 import pandas as pd
 import pytest
+import tifffile
 
 from napari_sam import samples
 from napari_sam.cli import main
@@ -236,3 +237,46 @@ def test_everything_finds_the_nuclei(tmp_path, capsys, nuclei):
         labels, truth = store.array[64:320, 128:384], nuclei[1][64:320, 128:384]
         assert len(store) == result["objects"] > 2
     assert ((labels > 0) & (truth > 0)).sum() / ((labels > 0) | (truth > 0)).sum() > 0.6
+
+
+def test_many_images_are_segmented_into_a_folder_and_one_table(tmp_path, calls, capsys):
+    for name in ("a.tif", "b.tif"):
+        tifffile.imwrite(tmp_path / name, samples.nuclei())
+    (tmp_path / "c.tif").write_text("no image")
+    table = tmp_path / "all.csv"
+    command = ["everything", str(tmp_path / "*.tif"), "--out-dir", str(tmp_path / "out"), "--device", "cpu"]
+    assert main([*command, "--measure", str(table), "--json"]) == 1
+    streams = capsys.readouterr()
+    result = json.loads(streams.out)
+    assert (result["inputs"], result["objects"], result["failed"]) == (3, 2, [str(tmp_path / "c.tif")])
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.ome.zarr", "b.ome.zarr"}
+    measured = pd.read_csv(table)
+    assert measured.image.tolist() == [str(tmp_path / "a.tif"), str(tmp_path / "b.tif")]
+    assert measured.area_px.tolist() == [20, 20]
+    (tmp_path / "c.tif").unlink()
+    assert main([*command, "--resume"]) == 0
+    assert len(calls) == 2  # both were finished
+
+
+def test_prompts_of_one_image_are_refused_for_many(tmp_path, capsys):
+    (tmp_path / "b.csv").write_text(BOXES)
+    command = ["everything", NUCLEI, "--out-dir", str(tmp_path / "out"), "--prompts", str(tmp_path / "b.csv")]
+    assert main(command) == 2
+    assert "belong to one image; leave --out-dir out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("outs", [[], ["a.ome.zarr", "b.ome.zarr"]])
+def test_one_image_has_one_output(tmp_path, capsys, outs):
+    assert main(["everything", NUCLEI, *outs]) == 2
+    assert "--out-dir DIR" in capsys.readouterr().err
+
+
+def test_a_stack_is_refused_until_a_plane_is_chosen(tmp_path, calls, capsys):
+    stack = tmp_path / "stack.tif"
+    tifffile.imwrite(stack, np.zeros((3, 64, 64), np.uint8), metadata={"axes": "ZYX"}, ome=True)
+    assert main(["everything", str(stack), str(tmp_path / "o.ome.zarr")]) == 2
+    err = capsys.readouterr().err
+    assert "a stack of 3 along z; the labels would be of a single plane; choose it with --plane 0" in err
+    assert not (tmp_path / "o.ome.zarr").exists()
+    assert main(["everything", str(stack), str(tmp_path / "o.ome.zarr"), "--plane", "2"]) == 0
+    assert calls[0]["image"].plane == (2,)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 
 from napari_sam import samples
 from napari_sam.cli import main
+from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore
 
 NUCLEI = str(samples.NUCLEI)
@@ -27,3 +29,28 @@ def test_measure_writes_a_table_and_names_wrong_arguments(tmp_path, capsys):
     assert "choose from area, bbox" in capsys.readouterr().err
     assert main(["measure", str(tmp_path / "none"), "--out", str(out)]) == 2
     assert "there is no label store here; see 'napari-sam everything'" in capsys.readouterr().err
+
+
+def test_many_stores_are_measured_in_the_images_they_were_made_on(tmp_path, capsys):
+    for name in ("a", "b"):
+        with LabelStore.create(tmp_path / f"{name}.ome.zarr", like=NUCLEI) as store:
+            store.paint(np.ones((10, 20), int), (5, 6))
+    assert main(["measure", str(tmp_path), "--out-dir", str(tmp_path / "out"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["objects"] == 2
+    alone = tmp_path / "alone.csv"
+    assert main(["measure", str(tmp_path / "a.ome.zarr"), NUCLEI, "--out", str(alone)]) == 0
+    assert (tmp_path / "out" / "a.csv").read_text() == alone.read_text()
+    assert (tmp_path / "out" / "b.csv").is_file()
+
+
+def test_an_image_on_the_web_is_fetched_only_if_the_user_names_it(tmp_path, capsys):
+    image = replace(open_image(NUCLEI), uri="https://example.org/secret.zarr")
+    with LabelStore.create(tmp_path / "a.ome.zarr", like=image) as store:
+        store.paint(np.ones((4, 4), int), (0, 0))
+    assert main(["measure", str(tmp_path / "a.ome.zarr"), "--out-dir", str(tmp_path / "out")]) == 1
+    assert "the store names an image on the web, https://example.org/secret.zarr" in capsys.readouterr().err
+
+
+def test_two_images_of_one_store_are_refused(tmp_path, capsys):
+    assert main(["measure", "store", NUCLEI, NUCLEI, "--out", str(tmp_path / "t.csv")]) == 2
+    assert "give --out-dir DIR to measure several label stores" in capsys.readouterr().err

@@ -1,0 +1,63 @@
+"""What the built distributions contain; skipped where hatchling is missing or this is no source tree."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tarfile
+import tomllib
+import zipfile
+from email import message_from_string
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+pytest.importorskip("hatchling")
+pytestmark = pytest.mark.skipif(not (ROOT / "pyproject.toml").is_file(), reason="needs the source tree")
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A wheel and an sdist of this tree."""
+    out = tmp_path_factory.mktemp("dist")
+    subprocess.run(
+        [sys.executable, "-m", "hatchling", "build", "-d", str(out)], cwd=ROOT, check=True, capture_output=True
+    )
+    return next(out.glob("*.whl")), next(out.glob("*.tar.gz"))
+
+
+def test_the_wheel_has_types_model_manifest_and_licences(built):
+    with zipfile.ZipFile(built[0]) as wheel:
+        names = set(wheel.namelist())
+    assert {"napari_sam/py.typed", "src_models/py.typed", "napari_sam/napari.yaml"} <= names
+    assert {"src_models/weights/default.safetensors", "src_models/weights/MODEL_CARD.md"} <= names
+    assert any(name.endswith("licenses/src_models/weights/LICENSE.md") for name in names)
+    assert not any(name.startswith(("tests/", "benchmarks/")) for name in names)
+
+
+def test_the_metadata_link_to_source_issues_and_changelog_and_show_pictures(built):
+    with zipfile.ZipFile(built[0]) as wheel:
+        text = wheel.read(next(name for name in wheel.namelist() if name.endswith("METADATA"))).decode()
+    metadata = message_from_string(text)
+    urls = dict(value.split(", ", 1) for value in metadata.get_all("Project-URL"))
+    assert {"Source", "Issues", "Changelog", "Documentation"} <= set(urls)
+    assert "](docs/images" not in metadata.get_payload()
+
+
+def test_the_sdist_has_everything_that_its_tests_read(built):
+    with tarfile.open(built[1]) as sdist:
+        names = {name.split("/", 1)[1] for name in sdist.getnames() if "/" in name}
+    needed = {"pyproject.toml", "docs/design/journal.md", "notebooks/click_to_mask.ipynb", "benchmarks/__init__.py"}
+    needed |= {str(path.relative_to(ROOT)) for path in (ROOT / "tests").rglob("*.py")}
+    assert needed <= names
+
+
+def test_no_qt_binding_is_forced_on_users_who_have_another():
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert not any("pyqt" in requirement.lower() or "pyside" in requirement.lower() for requirement in extras["gui"])
+
+
+def test_every_dependency_has_a_lower_bound():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert [requirement for requirement in project["dependencies"] if ">=" not in requirement] == []
