@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_sam.errors import LabelsError
 from napari_sam.io.exports.export_source import plane_text
+from napari_sam.io.exports.object_measurements import BOX_COLUMNS, ObjectMeasurements, as_properties
 from napari_sam.io.exports.polygons import polygons_of
 from napari_sam.io.geo.crs import crs_name
 from napari_sam.io.geo.map_coordinates import LON_LAT, projection, to_map
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 
     Coordinates = list[list[Any]]  # rings of a polygon, each a list of positions
     Convert = Callable[[ExportedObject, list[Polygon]], list[Coordinates]]
-    Properties = Callable[[ExportedObject, int], JsonObject]
+    Measured = dict[str, float | int | None]
+    Properties = Callable[[ExportedObject, Measured, int], JsonObject]
 
 _DIGITS = 9  # of a degree: a tenth of a millimetre
 _MAX_ANNOTATIONS = 10_000  # QuPath stays fast with detections, but not with more annotations than this
@@ -55,7 +57,7 @@ def write_geojson(job: ExportJob) -> None:
             remedy="write .gpkg, which keeps map coordinates, or export with {format} geojson-pixels",
         )
     note = {"coordinates": "longitude and latitude, WGS 84", "from": job.crs}
-    _write(job, note, _lon_lat_converter(job, job.crs), lambda obj, _: _properties(obj))
+    _write(job, note, _lon_lat_converter(job, job.crs), lambda obj, measured, _: _properties(obj, measured))
 
 
 def write_geojson_pixels(job: ExportJob) -> None:
@@ -68,13 +70,15 @@ def write_geojson_pixels(job: ExportJob) -> None:
 def _write(job: ExportJob, note: JsonObject, convert: Convert, properties: Properties) -> None:
     head = {"type": "FeatureCollection", "napari_sam": {"source": job.source.path.name, **note}}
     objects = job.sequence()
+    measurements = ObjectMeasurements(job, shape=True)
     with job.partial.open("w", encoding="utf-8") as file:
         file.write(json.dumps(head)[:-1] + ', "features": [')
         separator = "\n"
         for obj, runs in objects:
             geometry = _geometry(convert(obj, polygons_of(runs)), job.plane_index(obj))
+            measured = as_properties(measurements.of(obj, runs))
             feature = {"type": "Feature", "id": obj.label, "geometry": geometry}
-            file.write(separator + json.dumps({**feature, "properties": properties(obj, len(objects))}))
+            file.write(separator + json.dumps({**feature, "properties": properties(obj, measured, len(objects))}))
             separator = ",\n"
             job.step()
         file.write("\n]}\n")
@@ -89,24 +93,27 @@ def _geometry(polygons: list[Coordinates], plane: dict[str, int]) -> JsonObject:
     return geometry
 
 
-def _properties(obj: ExportedObject) -> JsonObject:
+def _properties(obj: ExportedObject, measured: Measured) -> JsonObject:
     names = ("label", "category", "area_px", "predicted_iou", "stability_score", "model")
     properties = {name: getattr(obj, name) for name in names}
     properties["created"] = datetime.fromtimestamp(obj.created, UTC).isoformat()
-    return properties | ({"plane": plane_text(obj.plane)} if obj.plane else {})
+    properties |= {"plane": plane_text(obj.plane)} if obj.plane else {}
+    return properties | measured
 
 
-def _qupath_properties(obj: ExportedObject, count: int) -> JsonObject:
+def _qupath_properties(obj: ExportedObject, measured: Measured, count: int) -> JsonObject:
     """Add the properties that QuPath displays; it does not accept null, so missing values are left out."""
-    scores = {name: getattr(obj, name) for name in ("area_px", "predicted_iou", "stability_score")}
+    scores = {"predicted_iou": obj.predicted_iou, "stability_score": obj.stability_score}
     display: JsonObject = {
         "objectType": "annotation" if count <= _MAX_ANNOTATIONS else "detection",
         "name": str(obj.label),
     }
     if obj.category is not None:
         display["classification"] = {"name": obj.category}
-    measurements = {name: value for name, value in scores.items() if value is not None}
-    return {**_properties(obj), **display, "measurements": measurements}
+    measurements = {
+        name: value for name, value in (measured | scores).items() if value is not None and name not in BOX_COLUMNS
+    }
+    return {**_properties(obj, measured), **display, "measurements": measurements}
 
 
 def _lon_lat_converter(job: ExportJob, crs: str) -> Convert:

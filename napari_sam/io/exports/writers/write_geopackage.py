@@ -15,6 +15,7 @@ import numpy as np
 
 from napari_sam.errors import LabelsError
 from napari_sam.io.exports.export_source import plane_text
+from napari_sam.io.exports.object_measurements import WHOLE_COLUMNS, ObjectMeasurements, as_properties
 from napari_sam.io.exports.polygons import polygons_of
 from napari_sam.io.geo.crs import crs_name, epsg_code, well_known_text
 from napari_sam.io.geo.map_coordinates import to_map
@@ -30,6 +31,10 @@ _WGS84 = (
     'UNIT["degree",0.0174532925199433],AUTHORITY["EPSG","4326"]]'
 )
 _COLUMNS = "label plane category area_px predicted_iou stability_score model created".split()
+_COLUMN_TYPES = (
+    "label INTEGER, plane TEXT, category TEXT, area_px INTEGER, predicted_iou DOUBLE, stability_score DOUBLE, "
+    "model TEXT, created DATETIME"
+)
 _SCHEMA = f"""
 PRAGMA application_id = {0x47504B47};
 PRAGMA user_version = 10300;
@@ -48,9 +53,6 @@ CREATE TABLE gpkg_geometry_columns (
     CONSTRAINT pk_geom_cols PRIMARY KEY (table_name, column_name), CONSTRAINT uk_gc_table_name UNIQUE (table_name),
     CONSTRAINT fk_gc_tn FOREIGN KEY (table_name) REFERENCES gpkg_contents (table_name),
     CONSTRAINT fk_gc_srs FOREIGN KEY (srs_id) REFERENCES gpkg_spatial_ref_sys (srs_id));
-CREATE TABLE {_TABLE} (
-    fid INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, geom MULTIPOLYGON, label INTEGER, plane TEXT, category TEXT,
-    area_px INTEGER, predicted_iou DOUBLE, stability_score DOUBLE, model TEXT, created DATETIME);
 """
 
 
@@ -69,10 +71,14 @@ def write_geopackage(job: ExportJob) -> None:
             remedy="write .geojson, which takes pixels",
         )
     extent = np.array([np.inf, np.inf, -np.inf, -np.inf])
-    marks = ",".join("?" * (1 + len(_COLUMNS)))
-    insert = f"INSERT INTO {_TABLE} (geom,{','.join(_COLUMNS)}) VALUES ({marks})"  # noqa: S608 - fixed names
+    measurements = ObjectMeasurements(job, shape=True)
+    measured_columns = [name for name in measurements.names if name not in _COLUMNS]
+    names = ",".join(f'"{name}"' for name in (*_COLUMNS, *measured_columns))
+    marks = ",".join("?" * (1 + len(_COLUMNS) + len(measured_columns)))
+    insert = f"INSERT INTO {_TABLE} (geom,{names}) VALUES ({marks})"  # noqa: S608 - names of columns, quoted
     with contextlib.closing(sqlite3.connect(job.partial, isolation_level=None)) as db:
         db.executescript(_SCHEMA)
+        db.execute(_table_schema(measured_columns))
         db.execute("BEGIN")
         srs_id = _add_reference_systems(db, job.crs)
         for obj, runs in job.objects():
@@ -81,7 +87,9 @@ def write_geopackage(job: ExportJob) -> None:
             created = datetime.fromtimestamp(obj.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
             scores = (obj.predicted_iou, obj.stability_score)
             plane = plane_text(obj.plane) or None
-            db.execute(insert, (blob, obj.label, plane, obj.category, obj.area_px, *scores, obj.model, created))
+            measured = as_properties(measurements.of(obj, runs))
+            row = (blob, obj.label, plane, obj.category, obj.area_px, *scores, obj.model, created)
+            db.execute(insert, (*row, *(measured[name] for name in measured_columns)))
         db.execute(
             "INSERT INTO gpkg_contents (table_name, data_type, identifier, min_x, min_y, max_x, max_y, srs_id) "
             "VALUES (?, 'features', ?, ?, ?, ?, ?, ?)",
@@ -89,6 +97,15 @@ def write_geopackage(job: ExportJob) -> None:
         )
         db.execute("INSERT INTO gpkg_geometry_columns VALUES (?, 'geom', 'MULTIPOLYGON', ?, 0, 0)", (_TABLE, srs_id))
         db.execute("COMMIT")
+
+
+def _table_schema(measured_columns: list[str]) -> str:
+    """Return the statement that makes the table of objects."""
+    types = "".join(f', "{name}" {"INTEGER" if name in WHOLE_COLUMNS else "DOUBLE"}' for name in measured_columns)
+    return (
+        f"CREATE TABLE {_TABLE} (fid INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, geom MULTIPOLYGON, "
+        f"{_COLUMN_TYPES}{types})"
+    )
 
 
 def _add_reference_systems(db: sqlite3.Connection, crs: str | None) -> int:

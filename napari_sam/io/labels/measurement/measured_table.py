@@ -10,14 +10,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.errors import LabelsError
+from napari_sam.io.geo.ground_area import ground_area
 from napari_sam.io.geo.map_coordinates import to_map
 from napari_sam.io.labels.measurement.properties import PIXEL_COLUMNS
+from napari_sam.io.labels.reading.object_reader import ObjectReader
 from napari_sam.io.units import unit_suffix
 
 if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
+    from napari_sam.io.geo.ground_area import GroundArea
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.labels.reading.store_view import StoreView
 
@@ -57,22 +60,45 @@ def _physical_columns(table: pd.DataFrame, labels: StoreView, image: Image | Non
     """Return sizes and positions in map coordinates or physical units, if image or store know them."""
     in_px = {str(name): table[name].to_numpy(np.float64) for name in table if str(name).endswith("_px")}
     transform = labels.meta("transform") if image is None else image.transform
-    crs = labels.meta("crs") if image is None else image.crs
-    if crs and transform is not None:
-        return _map_columns(in_px, tuple(float(v) for v in transform))
+    if transform is not None:
+        crs = labels.meta("crs") if image is None else image.crs
+        affine, ids = tuple(float(v) for v in transform), table["label"].to_numpy(np.int64)
+        return _map_columns(in_px, affine, ground_area(crs, affine, labels.shape), labels, ids)
     scale, unit = (labels.scale, labels.meta("unit")) if image is None else (image.scale, image.unit)
     if unit is None and tuple(scale) == (1.0, 1.0):
         return {}
     return _scaled_columns(in_px, scale, None if unit is None else str(unit))
 
 
-def _map_columns(in_px: Columns, transform: tuple[float, ...]) -> Columns:
+def _map_columns(
+    in_px: Columns, transform: tuple[float, ...], ground: GroundArea | None, labels: StoreView, ids: NDArray[np.int64]
+) -> Columns:
+    """Return areas and lengths in metres, or in map units if the map is unknown, and positions in map coordinates."""
+    columns: Columns = {}
     a, b, _, d, e, _ = transform
-    columns = {"area_map": in_px["area_px"] * abs(a * e - b * d)} if "area_px" in in_px else {}
+    if ground is None and "area_px" in in_px:
+        columns["area_map"] = in_px["area_px"] * abs(a * e - b * d)
+    elif ground is not None and {"area_px", "equivalent_diameter_px"} & set(in_px):
+        area_px = in_px.get("area_px", math.pi / 4 * in_px.get("equivalent_diameter_px", np.zeros(0)) ** 2)
+        uniform = ground.pixel_area
+        areas = _ground_areas(ground, labels, ids) if uniform is None else area_px * uniform
+        columns |= {"area_m2": areas} if "area_px" in in_px else {}
+        if "equivalent_diameter_px" in in_px:
+            columns["equivalent_diameter_m"] = np.sqrt(4 * areas / math.pi)
+    if ground is not None and ground.pixel_side is not None and "perimeter_px" in in_px:
+        columns["perimeter_m"] = in_px["perimeter_px"] * ground.pixel_side
     if "centroid_y_px" in in_px:
         x, y = to_map(transform, in_px["centroid_x_px"] + 0.5, in_px["centroid_y_px"] + 0.5)
         columns |= {"centroid_x_map": x, "centroid_y_map": y}
     return columns
+
+
+def _ground_areas(ground: GroundArea, labels: StoreView, ids: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return the areas of objects in square metres."""
+    areas = np.full(len(ids), np.nan)
+    for obj, runs in ObjectReader(labels, ids.tolist(), columns=False):
+        areas[np.searchsorted(ids, obj.label)] = ground.object_area(runs)
+    return areas
 
 
 def _scaled_columns(in_px: Columns, scale: tuple[float, float], unit: str | None) -> Columns:

@@ -13,8 +13,9 @@ from napari_sam.engine.pixel_validity import invalid_pixels
 from napari_sam.errors import ImageError
 from napari_sam.io.labels.journal.rows import parse_plane
 from napari_sam.io.labels.label_pyramid import blocks
-from napari_sam.io.labels.measurement.moments import RunningStatistics, mask_moments, shape_from_moments
 from napari_sam.io.labels.measurement.properties import INTENSITY, PIXEL_COLUMNS, SHAPE
+from napari_sam.io.labels.measurement.running_statistics import RunningStatistics
+from napari_sam.io.shape_moments import mask_moments, shape_from_moments
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sqlite3
 
 import numpy as np
+import pandas as pd
 import pyproj
 import pytest
+from skimage.measure import regionprops
 
 from napari_sam.errors import LabelsError
 from napari_sam.io.geo.crs import crs_text, parse_crs
@@ -31,7 +35,13 @@ def test_geojson_has_the_properties_of_qupath_and_a_note_on_coordinates(small, t
     assert first["geometry"]["coordinates"] == [[[3, 0], [3, 1], [4, 1], [4, 2], [1, 2], [1, 0], [3, 0]]]
     assert first["properties"]["classification"] == {"name": "cell"}
     assert first["properties"]["objectType"] == "annotation"
-    assert first["properties"]["measurements"] == {"area_px": 5}
+    measured = first["properties"]["measurements"]
+    assert (measured["area_px"], measured["centroid_y_px"], measured["centroid_x_px"]) == (5, 0.6, 1.8)
+    assert measured["equivalent_diameter_px"] == pytest.approx(np.sqrt(20 / np.pi))
+    assert sorted(set(measured) - {"area_px", "centroid_y_px", "centroid_x_px", "equivalent_diameter_px"}) == [
+        "eccentricity",
+        "orientation",
+    ]
     assert "classification" not in second["properties"]  # QuPath takes no null
     assert "pixels" in json.loads(out.read_text())["napari_sam"]["coordinates"]
 
@@ -74,3 +84,38 @@ def test_map_coordinates_without_a_known_crs_are_refused(tmp_path, crs):
         with pytest.raises(LabelsError, match="GeoJSON holds longitude and latitude"):
             labels.export(tmp_path / "o.geojson")
     assert [p.name for p in tmp_path.iterdir()] == ["map.zarr"]
+
+
+def test_properties_are_the_measurements_of_scikit_image(store, blobs, tmp_path):
+    found = {f["id"]: f["properties"] for f in features(store.export(tmp_path / "o.geojson"))}
+    for region in regionprops(blobs):
+        properties = found[region.label]
+        assert properties["area_px"] == region.area
+        assert properties["area_world"] == region.area / 8
+        assert [properties[name] for name in ("y0", "x0", "y1", "x1")] == list(region.bbox)
+        assert (properties["centroid_y_px"], properties["centroid_x_px"]) == pytest.approx(region.centroid)
+        assert properties["eccentricity"] == pytest.approx(region.eccentricity, abs=1e-6)
+        assert properties["equivalent_diameter_px"] == pytest.approx(region.equivalent_diameter_area)
+
+
+def test_the_area_of_an_object_in_degrees_is_in_square_metres(tmp_path):
+    with on_map(tmp_path, "EPSG:4326", DEGREES) as labels:
+        geojson, gpkg, csv = (labels.export(tmp_path / f"o.{ending}") for ending in ("geojson", "gpkg", "csv"))
+        measured = labels.measure()
+    (feature,) = features(geojson)
+    geod = pyproj.Geod(ellps="WGS84")
+    expected = abs(geod.polygon_area_perimeter(*np.array(feature["geometry"]["coordinates"][0]).T)[0])
+    with contextlib.closing(sqlite3.connect(gpkg)) as db:
+        (in_gpkg,) = db.execute("SELECT area_m2 FROM objects").fetchone()
+    areas = [feature["properties"]["area_m2"], in_gpkg, pd.read_csv(csv).area_m2[0], measured.area_m2[0]]
+    assert areas == pytest.approx([expected] * 4, rel=1e-6)
+    assert "area_map" not in measured
+    assert measured.equivalent_diameter_m[0] == pytest.approx(np.sqrt(4 * expected / np.pi))
+
+
+def test_a_map_without_crs_has_areas_in_its_own_unit(tmp_path):
+    with on_map(tmp_path, None, UTM) as labels:
+        row, measured = pd.read_csv(labels.export(tmp_path / "o.csv")).iloc[0], labels.measure().iloc[0]
+    assert (row.area_map, measured.area_map) == (0.75, 0.75)
+    assert (row.centroid_x_map, row.centroid_y_map) == (measured.centroid_x_map, measured.centroid_y_map)
+    assert not {"area_m2", "area_world"} & {*row.index, *measured.index}

@@ -27,7 +27,7 @@ def test_csv_has_centroids_in_pixels_and_in_physical_units(store, blobs, tmp_pat
 def test_csv_of_an_image_on_the_map_has_map_coordinates(tmp_path):
     with on_map(tmp_path, "EPSG:32632", UTM) as labels:
         row = pd.read_csv(labels.export(tmp_path / "t.csv")).iloc[0]
-    assert row.area_map == 0.75
+    assert row.area_m2 == 0.75
     # pixels (10, 20), (10, 21), (11, 20): middle at column 20 1/3 + 1/2, half a metre each
     assert row.centroid_x_map == pytest.approx(500_000 + (20 + 1 / 3 + 0.5) / 2)
     assert row.centroid_y_map == pytest.approx(5_200_000 - (10 + 1 / 3 + 0.5) / 2)

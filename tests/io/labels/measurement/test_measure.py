@@ -132,7 +132,7 @@ def test_map_coordinates_come_from_the_transform(store, image):
     opened = open_image(image)
     opened.crs, opened.transform = "EPSG:32632", (2.0, 0.0, 1000.0, 0.0, -2.0, 9000.0)
     row = measure(store, opened, ["area", "centroid"]).set_index("label").loc[6002]
-    assert (row.area_map, row.centroid_x_map, row.centroid_y_map) == (4, 1000 + 2 * 200.5, 9000 - 2 * 200.5)
+    assert (row.area_m2, row.centroid_x_map, row.centroid_y_map) == (4, 1000 + 2 * 200.5, 9000 - 2 * 200.5)
 
 
 def test_stacks_are_measured_plane_by_plane(tmp_path):

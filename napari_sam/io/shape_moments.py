@@ -1,4 +1,4 @@
-"""Statistics and moments of objects that are read in pieces."""
+"""Moments of objects, from masks or runs of pixels, and the shape that they describe."""
 
 from __future__ import annotations
 
@@ -7,47 +7,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sam.io.labels.measurement.properties import INTENSITY
-
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-
-class RunningStatistics:
-    """Mean, extremes and standard deviation of values that come in pieces.
-
-    Examples
-    --------
-    >>> statistics = RunningStatistics()
-    >>> for piece in ([1, 2], [3, 6]):
-    ...     statistics.add(np.array(piece))
-    >>> [round(value, 3) for value in statistics.values().values()]
-    [3.0, 1.0, 6.0, 1.871]
-    """
-
-    def __init__(self) -> None:
-        self._count, self._mean, self._squares = 0, 0.0, 0.0
-        self._low, self._high = math.inf, -math.inf
-
-    def add(self, values: NDArray[np.generic]) -> None:
-        """Add a piece, by Chan's formula, which loses no digits."""
-        if not len(values):
-            return
-        piece = values.astype(np.float64)
-        mean, squares = float(piece.mean()), float(((piece - piece.mean()) ** 2).sum())
-        total = self._count + len(piece)
-        difference = mean - self._mean
-        self._squares += squares + difference**2 * self._count * len(piece) / total
-        self._mean += difference * len(piece) / total
-        self._count = total
-        self._low, self._high = min(self._low, float(piece.min())), max(self._high, float(piece.max()))
-
-    def values(self) -> dict[str, float]:
-        """Return the statistics by the name of their property; NaN without values."""
-        if not self._count:
-            return dict.fromkeys(INTENSITY, math.nan)
-        deviation = math.sqrt(self._squares / max(1, self._count))
-        return dict(zip(INTENSITY, (self._mean, self._low, self._high, deviation), strict=True))
+    from napari_sam.io.pixel_runs import PixelRuns
 
 
 def mask_moments(mask: NDArray[np.bool_], y: float, x: float) -> NDArray[np.float64]:
@@ -82,3 +45,17 @@ def shape_from_moments(sums: NDArray[np.float64], origin: tuple[float, float]) -
         "orientation": orientation,
         "equivalent_diameter_px": math.sqrt(4 * n / math.pi),
     }
+
+
+def run_moments(runs: PixelRuns, origin: tuple[float, float]) -> NDArray[np.float64]:
+    """Return the sums of 1, y, x, yy, yx and xx over the pixels of runs along the rows, around `origin` (y, x).
+
+    >>> from napari_sam.io.pixel_runs import PixelRuns
+    >>> run_moments(PixelRuns(*np.array([[3], [4], [6]])), (3, 4)).tolist()
+    [2.0, 0.0, 1.0, 0.0, 0.0, 1.0]
+    """
+    n = (runs.stop - runs.start).astype(np.float64)
+    y = runs.line - origin[0]
+    middle = (runs.start + runs.stop - 1) / 2 - origin[1]
+    squares = n * middle**2 + n * (n**2 - 1) / 12  # of consecutive whole numbers around their middle
+    return np.array([n.sum(), n @ y, n @ middle, n @ y**2, n @ (y * middle), squares.sum()])
