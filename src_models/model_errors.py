@@ -15,6 +15,15 @@ if TYPE_CHECKING:
 _TOKEN = re.compile(r"\{([\w.]+(?:=\w+)?)\}")
 
 
+def named_arguments(text: str, word: Callable[[str], str] = str) -> str:
+    """Return a text with the arguments in braces named by `word`.
+
+    >>> named_arguments("choose with {series}", lambda name: f"--{name}")
+    'choose with --series'
+    """
+    return _TOKEN.sub(lambda token: word(token[1]), text)
+
+
 class NapariSamError(Exception):
     """An error that the user can resolve.
 
@@ -56,7 +65,7 @@ class NapariSamError(Exception):
             text = word(self.parameter) + text[len(self.parameter) :]
         if self.remedy is None:
             return text
-        return f"{text}; {_TOKEN.sub(lambda token: word(token[1]), self.remedy)}"
+        return f"{text}; {named_arguments(self.remedy, word)}"
 
     def __str__(self) -> str:
         return self.worded()

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 from typing import TYPE_CHECKING
 
 from napari_sam.errors import ImageError
+from src_models.model_errors import named_arguments
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from napari_sam.io.images.lazy_image import Image
 
@@ -71,12 +73,23 @@ def add_region_option(command: argparse.ArgumentParser) -> None:
     )
 
 
+def add_source_options(command: argparse.ArgumentParser) -> None:
+    """Add ``--series`` and ``--axes``, which tell what a file holds."""
+    command.add_argument(
+        "--series", type=int, metavar="N", help="picture of a file with several (default: the largest, no thumbnail)"
+    )
+    command.add_argument(
+        "--axes", metavar="ZYX", help="one letter per axis, c for channels (default: as the file declares)"
+    )
+
+
 def add_image_options(command: argparse.ArgumentParser) -> None:
-    """Add ``--channels`` and ``--plane``, which select part of an image."""
+    """Add ``--channels``, ``--plane``, ``--series`` and ``--axes``, which select part of an image."""
     command.add_argument("--channels", type=ints, default=None, metavar="R,G,B", help="channels to use")
     command.add_argument(
         "--plane", type=ints, default=None, metavar="T,Z", help="plane of a stack, one index for each such axis"
     )
+    add_source_options(command)
 
 
 def add_model_options(command: argparse.ArgumentParser) -> None:
@@ -98,8 +111,37 @@ def add_precision_option(command: argparse.ArgumentParser) -> None:
     command.add_argument("--precision", default="auto", help="auto, float32, bfloat16 or float16 (default: auto)")
 
 
-def open_plane(path: str, channels: Sequence[int] | None, plane: Sequence[int] | None) -> Image:
-    """Open an image at the plane that the command line selects.
+def open_chosen(path: str, series: int | None = None, axes: str | None = None) -> Image:
+    """Open a whole image, all of its channels and planes, and report which picture of the file it is.
+
+    Raises
+    ------
+    ImageError
+        As `open_image`.
+    """
+    from napari_sam.io.images.open_image import open_image  # noqa: PLC0415 - the command line starts quickly
+
+    image = open_image(path, series=series, axes=axes)
+    _report(image, image.notes, {"axes": axes})
+    return image
+
+
+def _report(image: Image, notes: Sequence[str], given: Mapping[str, object]) -> None:
+    """Write to standard error what is used of an image, except what the given arguments chose."""
+    for note in notes:
+        if not any(value is not None and f"{{{name}}}" in note for name, value in given.items()):
+            sys.stderr.write(f"napari-sam: {image.name}: {named_arguments(note, '--{}'.format)}\n")
+
+
+def open_plane(
+    path: str,
+    channels: Sequence[int] | None,
+    plane: Sequence[int] | None,
+    *,
+    series: int | None = None,
+    axes: str | None = None,
+) -> Image:
+    """Open an image at the plane that the command line selects, and report what was chosen without being asked.
 
     Parameters
     ----------
@@ -109,22 +151,36 @@ def open_plane(path: str, channels: Sequence[int] | None, plane: Sequence[int] |
         Channels to use.
     plane : sequence of int, optional
         Index along each axis other than rows, columns and channels.
+    series, axes : optional
+        As for `open_image`.
 
     Raises
     ------
     ImageError
         If it cannot be opened, or has no such plane.
     """
-    from napari_sam.io.images.open_image import completed, open_image  # noqa: PLC0415 - the command line starts quickly
+    from napari_sam.io.images.open_image import open_image  # noqa: PLC0415 - the command line starts quickly
 
-    image = open_image(path, channels=channels)
-    if plane is None:
-        return image
+    image = open_image(path, channels, series=series, axes=axes)
+    _report(image, image.choices, {"channels": channels, "plane": plane, "axes": axes})
+    return image if plane is None else at_plane(image, plane)
+
+
+def at_plane(image: Image, plane: Sequence[int]) -> Image:
+    """Return an image at another plane.
+
+    Raises
+    ------
+    ImageError
+        If it has no such plane.
+    """
+    from napari_sam.io.images.open_image import completed  # noqa: PLC0415 - the command line starts quickly
+
     sizes = list(image.plane_axes.values())
     if len(plane) != len(sizes) or not all(0 <= p < n for p, n in zip(plane, sizes, strict=True)):
         has = f"axes of {' x '.join(map(str, sizes))} planes" if sizes else "one plane only"
         raise ImageError(
-            f"plane {','.join(map(str, plane))}: {path} has {has}",
+            f"plane {','.join(map(str, plane))}: {image.name} has {has}",
             parameter="plane",
             remedy="give an index for each, from 0" if sizes else "leave {plane} out",
         )

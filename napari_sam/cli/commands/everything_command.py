@@ -109,6 +109,13 @@ def _add_prompt_options(command: argparse.ArgumentParser) -> None:
         "--prompts", metavar="FILE", help="boxes or points: .csv, .parquet, COCO .json, .geojson, or a label image"
     )
     group.add_argument("--prompt-masks", action="store_true", help="also prompt with the masks of a label image")
+    group.add_argument("--image-id", metavar="ID", help="id of the image in a COCO file with several")
+    group.add_argument(
+        "--coordinates",
+        choices=("auto", "pixels", "map", "lonlat"),
+        default="auto",
+        help="coordinates of a GeoJSON file (default: as it declares)",
+    )
     group.add_argument("--skip-bad", action="store_true", help="leave out prompts that are empty or outside the image")
 
 
@@ -167,7 +174,7 @@ def _run_image(args: argparse.Namespace, models: _Models) -> tuple[dict[str, obj
     from napari_sam.io.labels.measurement.measure import measure  # noqa: PLC0415 - starts quickly
 
     args.out = check_output_path(args.out)
-    image = open_plane(args.image, args.channels, args.plane)
+    image = open_plane(args.image, args.channels, args.plane, series=args.series, axes=args.axes)
     _check_plane(args, image)
     prompted = args.method == "prompted"
     if _is_finished(args, prompted):
@@ -304,7 +311,14 @@ def _read_prompts(args: argparse.Namespace, image: Image) -> PromptTable:
     from napari_sam.io.prompts.read_prompts import read_prompts  # noqa: PLC0415
 
     errors = "skip" if args.skip_bad else "raise"
-    table = read_prompts(args.prompts, image, masks=args.prompt_masks, errors=errors)
+    table = read_prompts(
+        args.prompts,
+        image,
+        masks=args.prompt_masks,
+        coordinates=args.coordinates,
+        image_id=_image_id(args.image_id),
+        errors=errors,
+    )
     if args.region is None:
         return table
     inside = prompts_within(table, check_region(args.region, image.shape, most_px=None))
@@ -317,6 +331,11 @@ def _read_prompts(args: argparse.Namespace, image: Image) -> PromptTable:
     if outside := len(table) - len(inside):
         sys.stderr.write(f"napari-sam: {outside} of {len(table)} prompts lie outside --region and are left out\n")
     return inside
+
+
+def _image_id(text: str | None) -> int | str | None:
+    """Return an id of COCO: a number, or a word."""
+    return int(text) if text is not None and text.isdecimal() else text
 
 
 def _segment_prompts(

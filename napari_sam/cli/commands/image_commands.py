@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sam.cli.command import Command, Result
+from napari_sam.cli.options import add_source_options, open_chosen
 from napari_sam.cli.progress_line import ProgressLine
 
 if TYPE_CHECKING:
@@ -22,10 +23,12 @@ def _add_transcode_options(command: argparse.ArgumentParser) -> None:
         "--codec", choices=("zstd", "lz4"), default="zstd", help="lz4 is larger and faster (default: zstd)"
     )
     command.add_argument("--resume", action="store_true", help="continue a stopped run")
+    add_source_options(command)
 
 
 def _add_image(command: argparse.ArgumentParser) -> None:
     command.add_argument("image", help=_IMAGE_HELP)
+    add_source_options(command)
 
 
 def _transcode(args: argparse.Namespace) -> Result:
@@ -33,7 +36,8 @@ def _transcode(args: argparse.Namespace) -> Result:
 
     line = ProgressLine("block")
     try:
-        image = transcode(args.image, args.out, codec=args.codec, resume=args.resume, progress=line)
+        source = open_chosen(args.image, args.series, args.axes)
+        image = transcode(source, args.out, codec=args.codec, resume=args.resume, progress=line)
     except KeyboardInterrupt:
         sys.stderr.write("\nthe finished part is kept; continue with the same command and --resume\n")
         raise
@@ -41,10 +45,9 @@ def _transcode(args: argparse.Namespace) -> Result:
 
 
 def _overview(args: argparse.Namespace) -> Result:
-    from napari_sam.io.images.open_image import open_image  # noqa: PLC0415 - the command line starts quickly
-    from napari_sam.io.images.overview import build_overview, overview_path  # noqa: PLC0415
+    from napari_sam.io.images.overview import build_overview, overview_path  # noqa: PLC0415 - starts quickly
 
-    image = open_image(args.image)
+    image = open_chosen(args.image, args.series, args.axes)
     missing = bool(image.coarse)
     image = build_overview(image, progress=ProgressLine("block"))
     return {

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_sam.cli.command import Command, Result
-from napari_sam.cli.options import IMAGE_HELP
+from napari_sam.cli.options import IMAGE_HELP, add_source_options
+from src_models.model_errors import named_arguments
 
 if TYPE_CHECKING:
     import argparse
@@ -13,13 +14,14 @@ if TYPE_CHECKING:
 
 def _add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("image", help=IMAGE_HELP)
+    add_source_options(command)
 
 
 def _run(args: argparse.Namespace) -> Result:
     from napari_sam.engine.normalisation import choose_normalisation  # noqa: PLC0415 - the command line starts quickly
     from napari_sam.io.images.open_image import open_image  # noqa: PLC0415
 
-    image = open_image(args.image)
+    image = open_image(args.image, series=args.series, axes=args.axes)
     normalisation = choose_normalisation(image)
     return {
         "image": args.image,
@@ -36,6 +38,10 @@ def _run(args: argparse.Namespace) -> Result:
         "control points without affine": image.control_points,
         "black": list(normalisation.low) or [0],
         "white": list(normalisation.high) or [255],
+        "nodata": image.nodata,
+        "bits": image.bits,
+        "min is white": image.inverted or None,
+        "chosen": [named_arguments(note, "--{}".format) for note in image.choices] or None,
         "advice": image.advice,
     }
 

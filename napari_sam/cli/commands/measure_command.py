@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 
 from napari_sam.cli.command import Command, Result
 from napari_sam.cli.many_inputs import InputPair, add_out_dir, pair_inputs, run_each
-from napari_sam.cli.options import ints, open_plane
+from napari_sam.cli.options import add_source_options, at_plane, ints, open_chosen
 from napari_sam.cli.progress_line import ProgressLine
 from napari_sam.errors import ImageError, SettingsError
 
 if TYPE_CHECKING:
     import argparse
 
+    from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.labels.label_store import LabelStore
 
 
@@ -38,6 +39,7 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--channels", type=ints, metavar="C,C", help="channels to measure (default: all)")
     command.add_argument("--plane", type=ints, metavar="T,Z", help="plane of a stack that the labels belong to")
+    add_source_options(command)
 
 
 def _run(args: argparse.Namespace) -> Result:
@@ -65,15 +67,20 @@ def _measure(
     from napari_sam.io.labels.measurement.measured_table import write_table  # noqa: PLC0415
     from napari_sam.io.labels.measurement.properties import PROPERTIES  # noqa: PLC0415
 
-    opened = None if image is None else open_plane(image, None, args.plane)
+    opened = None if image is None else _open(args, image)
     with LabelStore.open(pair.source, "r") as store:
         if own_image:
             image = _own_image(store)
-            opened = None if image is None else open_plane(image, None, args.plane)
+            opened = None if image is None else _open(args, image)
         names = PROPERTIES if args.properties is None else args.properties
         table = measure(store, opened, names, args.channels, progress=ProgressLine("object"))
     path = write_table(table, pair.out)
     return {"labels": str(pair.source), "image": image, "output": str(path), "count": len(table)}
+
+
+def _open(args: argparse.Namespace, path: str) -> Image:
+    image = open_chosen(path, args.series, args.axes)
+    return image if args.plane is None else at_plane(image, args.plane)
 
 
 def _own_image(store: LabelStore) -> str | None:

@@ -42,7 +42,7 @@ def _run(args: argparse.Namespace) -> Result:
 
     if not args.limit > 0:
         raise SettingsError(f"limit {args.limit} GiB", parameter="limit", remedy="give a positive number of GiB")
-    image = open_plane(args.image, args.channels, args.plane)
+    image = open_plane(args.image, args.channels, args.plane, series=args.series, axes=args.axes)
     store = ZarrEmbeddingStore(args.cache or default_folder(), int(args.limit * (1 << 30)))
     predictor = Predictor(args.model, args.device, args.precision, store)
     predictor.set_image(image)

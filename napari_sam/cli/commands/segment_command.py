@@ -57,7 +57,7 @@ def _run(args: argparse.Namespace) -> Result:
     from napari_sam.io.labels.object_tables import describe, render_labels, write_labels  # noqa: PLC0415
     from napari_sam.predictor import Predictor  # noqa: PLC0415
 
-    image = open_plane(args.image, args.channels, args.plane)
+    image = open_plane(args.image, args.channels, args.plane, series=args.series, axes=args.axes)
     prompts = _prompts(args)
     predictor = Predictor(args.model, args.device, args.precision)
     predictor.set_image(image)

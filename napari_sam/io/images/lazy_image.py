@@ -215,6 +215,18 @@ class Image:
         return any(not c.virtual for c in self.coarse)
 
     @property
+    def choices(self) -> tuple[str, ...]:
+        """What is used of the file, where it holds more; arguments that choose otherwise stand in braces."""
+        said = list(self.notes)
+        if self.channel_count > max(3, self.channels) or self.channel_count == 2 > self.channels:
+            used = ", ".join(map(str, self.selected))
+            said.append(f"uses channel {used} of {self.channel_count}: choose with {{channels}}")
+        if any(n > 1 for n in self.plane_axes.values()):
+            planes = " x ".join(f"{n} ({axis})" for axis, n in self.plane_axes.items())
+            said.append(f"uses plane {','.join(map(str, self.plane))} of {planes}: choose with {{plane}}")
+        return tuple(said)
+
+    @property
     def advice(self) -> str | None:
         """Reason why this image is slow to read, and the remedy; None if it is not."""
         name = self.uri or "IMAGE"
@@ -337,6 +349,8 @@ class Image:
                 return self._block(array, rows, cols)
             with self._lock:  # an unknown type of array
                 return self._block(array, rows, cols)
+        except ImageError:
+            raise
         except READ_ERRORS as error:
             raise read_error(self.name, level, error) from error
 

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 from napari_sam.errors import ImageError
 from napari_sam.io.axis_placement import AxisPlacement, plane_placements
+from napari_sam.io.images.address import Choice, axes_by_shape, check_axes, split_address
 from napari_sam.io.images.check_image import check_image
 from napari_sam.io.images.formats.picture_file import open_picture
 from napari_sam.io.images.formats.tiff_image import TIFF_SUFFIXES, open_tiff
 from napari_sam.io.images.formats.zarr_image import open_zarr
 from napari_sam.io.images.formats.zarr_store import is_url
-from napari_sam.io.images.lazy_image import Image, default_channels
+from napari_sam.io.images.lazy_image import CHANNEL_NAMES, SPATIAL, Image, default_channels
 from napari_sam.io.images.overview import overview_levels
 from napari_sam.io.images.virtual_levels import virtual_levels
 from napari_sam.io.units import normal_unit
@@ -44,7 +45,9 @@ class ImageLayer(Protocol):
 _layer_data: weakref.WeakKeyDictionary[ImageLayer, tuple[object, int]] = weakref.WeakKeyDictionary()
 
 
-def open_image(source: Any, channels: Sequence[int] | None = None) -> Image:
+def open_image(
+    source: Any, channels: Sequence[int] | None = None, *, series: int | None = None, axes: str | None = None
+) -> Image:
     """Open an image without reading its pixels.
 
     Parameters
@@ -52,19 +55,26 @@ def open_image(source: Any, channels: Sequence[int] | None = None) -> Image:
     source
         Path of a TIFF, OME-TIFF, GeoTIFF, whole-slide TIFF, OME-Zarr, zarr array or anything Pillow reads; URL
         (http, https, s3, gs) of a zarr; an array (y, x[, c]) of numpy, dask or zarr; a list of such arrays, finest
-        first; a napari Image layer; or an opened `Image`.
+        first; a napari Image layer; or an opened `Image`. A path or URL may end in ``#series=1`` or ``#axes=zyx``.
     channels : sequence of int, optional
         Channels to use: three as red, green and blue, or one as grey. By default the first three, or the first.
+    series : int, optional
+        Which picture of a TIFF or OME-Zarr with several; by default the largest that is not a label, macro or
+        thumbnail.
+    axes : str, optional
+        One letter for each axis of the array, such as "zyx" or "cyx": y, x, c for channels, any other for planes. By
+        default what the file declares.
 
     Returns
     -------
     Image
-        The image; scale levels that the file lacks come from its overview file, if there is one.
+        The image; scale levels that the file lacks come from its overview file, if there is one. Its `notes` tell what
+        was chosen.
 
     Raises
     ------
     ImageError
-        If it cannot be opened, or is not a two-dimensional picture of numbers.
+        If it cannot be opened, is not a two-dimensional picture of numbers, or has no such series or axes.
 
     Examples
     --------
@@ -76,13 +86,14 @@ def open_image(source: Any, channels: Sequence[int] | None = None) -> Image:
     if isinstance(source, Image):
         image = source
     elif isinstance(source, str | Path):
-        image = _open_path(source)
+        location, choice = split_address(str(source))
+        image = _open_path(location, Choice(series, axes).or_else(choice))
     elif _is_layer(source):
         image = image_from_layer(source)
     elif isinstance(source, list | tuple):
-        image = _from_arrays(list(source))
+        image = _from_arrays(list(source), axes)
     elif hasattr(source, "shape") and hasattr(source, "dtype"):
-        image = _from_arrays([source])
+        image = _from_arrays([source], axes)
     else:
         raise ImageError(f"cannot open {type(source).__name__}", remedy="give a path, an array or a napari Image layer")
     check_image(image)
@@ -160,16 +171,51 @@ def _is_layer(source: object) -> TypeGuard[ImageLayer]:
     return all(hasattr(source, name) for name in ("data", "rgb", "multiscale", "contrast_limits"))
 
 
-def _from_arrays(arrays: list[LevelArray]) -> Image:
+def _from_arrays(arrays: list[LevelArray], axes: str | None) -> Image:
     if not arrays or not hasattr(arrays[0], "shape"):
         raise ImageError("an empty list, or one without arrays", remedy="give scale levels, finest first")
     shape = tuple(arrays[0].shape)
+    axes = _declared_axes(shape) if axes is None else check_axes(axes, shape, "the array")
+    channel = next((i for i, a in enumerate(axes) if a in CHANNEL_NAMES), None)
+    return Image(
+        arrays,
+        axes,
+        f"array-{next(_serial)}",
+        default_channels(1 if channel is None else shape[channel]),
+        plane=(0,) * sum(a not in SPATIAL + CHANNEL_NAMES for a in axes),
+    )
+
+
+def _declared_axes(shape: tuple[int, ...]) -> str:
+    """Return the axes of an array in memory.
+
+    Raises
+    ------
+    ImageError
+        If it is not clearly (y, x) or (y, x, c).
+    """
     if len(shape) not in (2, 3):
         raise ImageError(f"array of shape {shape}", remedy="give (y, x) or (y, x, c); index the other axes first")
-    if len(shape) == 3 and shape[0] <= 4 < shape[2]:
+    axes = axes_by_shape(shape)
+    if axes == "cyx":
         raise ImageError(f"array of shape {shape} has its channels first", remedy="pass numpy.moveaxis(array, 0, -1)")
-    axes = "yx" if len(shape) == 2 else "yxc"
-    return Image(arrays, axes, f"array-{next(_serial)}", default_channels(1 if len(shape) == 2 else shape[2]))
+    if axes not in ("yx", "yxc"):
+        raise ImageError(
+            f"array of shape {shape} may be a stack or a picture of many channels",
+            remedy="give one plane of it, or its axes with {axes}, such as zyx or yxc",
+        )
+    return axes
+
+
+def _whole_picture(path: Path, choice: Choice) -> Image:
+    if choice.series:
+        raise ImageError(
+            f"series is {choice.series}; {path} has one picture", parameter="series", remedy="leave it out"
+        )
+    image = open_picture(path)
+    if choice.axes is not None:
+        check_axes(choice.axes, image.arrays[0].shape, str(path))
+    return image
 
 
 def _with_channels(image: Image, channels: Sequence[int]) -> Image:
@@ -187,12 +233,11 @@ def _with_channels(image: Image, channels: Sequence[int]) -> Image:
     return image.with_plane(image.plane, chosen)
 
 
-def _open_path(source: str | Path) -> Image:
-    text = str(source)
+def _open_path(text: str, choice: Choice) -> Image:
     if is_url(text):
         if text.lower().split("?")[0].endswith((*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg")):
             raise ImageError(f"{text}: only zarr is read over the network", remedy="download the file first")
-        return open_zarr(text)
+        return open_zarr(text, choice)
     if text.startswith("file://"):
         text = text.removeprefix("file://")
     path = Path(text).expanduser()
@@ -204,10 +249,10 @@ def _open_path(source: str | Path) -> Image:
         raise ImageError(f"{path}: no such file or folder", remedy="check the path")
     try:
         if path.is_dir():
-            return open_zarr(str(path))
+            return open_zarr(str(path), choice)
         if path.suffix.lower() in TIFF_SUFFIXES:
-            return open_tiff(path)
-        return open_picture(path)
+            return open_tiff(path, choice)
+        return _whole_picture(path, choice)
     except OSError as error:
         raise ImageError(
             f"{path}: cannot be opened ({error})", remedy="check that it exists and that you may read it"

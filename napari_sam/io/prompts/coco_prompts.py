@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.errors import PromptError
+from napari_sam.io.images.address import split_address
 from napari_sam.io.prompts.prompt_rows import BOX, PromptRows
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ _IDS = (int, float, str)  # of images and categories in JSON
 _QUOTED = 60  # characters of a wrong value that a message repeats
 
 
-def rows_of_coco(content: JsonObject, name: str, image: Image, image_id: int | None) -> PromptRows:
+def rows_of_coco(content: JsonObject, name: str, image: Image, image_id: int | str | None) -> PromptRows:
     """Return annotations or detections of one image as rows.
 
     Parameters
@@ -33,7 +34,7 @@ def rows_of_coco(content: JsonObject, name: str, image: Image, image_id: int | N
         Name of the file in messages.
     image : Image
         The image to segment.
-    image_id : int or None
+    image_id : int, str or None
         As for `read_prompts`.
 
     Raises
@@ -119,8 +120,14 @@ def _names_by_id(content: JsonObject, key: str, name_key: str, name: str) -> dic
     return {item["id"]: item.get(name_key) for item in listed}
 
 
+def _on_plane(content: JsonObject, image: Image) -> list[Id]:
+    """Return the ids of images that stand for the image's plane of a stack, as our own exports name it."""
+    listed = content.get("images", [])
+    return [item["id"] for item in listed if item.get("plane") == list(image.plane)] if image.plane else []
+
+
 def _chosen_image(
-    content: JsonObject, entries: list[Entry], name: str, image: Image, image_id: int | None
+    content: JsonObject, entries: list[Entry], name: str, image: Image, image_id: int | str | None
 ) -> Id | None:
     """Return the id of the image in a document; None if it holds only one image."""
     ids = list(dict.fromkeys(e["image_id"] for e in entries if isinstance(e.get("image_id"), _IDS)))
@@ -135,10 +142,13 @@ def _chosen_image(
         return image_id
     if len(ids) <= 1 and len(files) <= 1:
         return None
-    file_name = None if image.uri is None else Path(image.uri.rstrip("/")).name
+    file_name = None if image.uri is None else Path(split_address(image.uri)[0].rstrip("/")).name
     same: list[Id] = [i for i, file in files.items() if file_name is not None and Path(file).name == file_name]
     if len(same) == 1:
         return same[0]
+    here = _on_plane(content, image)
+    if len(here) == 1 and len(set(files.values())) == 1:
+        return here[0]
     raise PromptError(
         f"{name}: holds {max(len(ids), len(files))} images", parameter="image_id", remedy="choose one with {image_id}"
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_sam.errors import PromptError
 from napari_sam.io.prompts.prompt_rows import BOX, POINT
 from napari_sam.io.prompts.table_values import column_numbers
@@ -13,12 +15,32 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-_BOXES = (  # in the order of `BOX`: of scikit-image, of Pascal VOC, and written by hand
+_BOXES = (  # in the order of `BOX`: of scikit-image, of CellProfiler, of Pascal VOC, and written by hand
     ("bbox-0", "bbox-1", "bbox-2", "bbox-3"),
+    (
+        "areashape_boundingboxminimum_y",
+        "areashape_boundingboxminimum_x",
+        "areashape_boundingboxmaximum_y",
+        "areashape_boundingboxmaximum_x",
+    ),
     ("ymin", "xmin", "ymax", "xmax"),
     ("top", "left", "bottom", "right"),
 )
-_CORNERS = (("y", "x"), ("y0", "x0"), ("ymin", "xmin"), ("top", "left"))  # corners that a size may follow
+_CORNERS = (  # that a size may follow; ImageJ's first, whose columns x and y are the centroid
+    ("by", "bx"),
+    ("y", "x"),
+    ("y0", "x0"),
+    ("ymin", "xmin"),
+    ("top", "left"),
+)
+_CENTRES = (  # of boxes that a size may follow, as detectors write them
+    ("y_center", "x_center"),
+    ("ycenter", "xcenter"),
+    ("center_y", "center_x"),
+    ("y_centre", "x_centre"),
+    ("cy", "cx"),
+    ("yc", "xc"),
+)
 _SIZES = {"y": ("height", "h"), "x": ("width", "w")}
 _CENTROIDS = {"centroid-0": "y", "centroid-1": "x", "centroid_y_px": "y", "centroid_x_px": "x"}
 _NAPARI = ("axis-0", "axis-1")  # a points layer saved as CSV; a stack's has more, a shapes layer's "vertex-index"
@@ -27,7 +49,8 @@ _NAPARI = ("axis-0", "axis-1")  # a points layer saved as CSV; a stack's has mor
 def standard_columns(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     """Return a table with the standard names of columns: ``y0 x0 y1 x1`` for boxes, ``y x`` for points.
 
-    Columns x and y beside a width and a height are the upper left corner of a box, never a point. The meaning of a
+    Columns x and y beside a width and a height are the upper left corner of a box, never a point; beside ImageJ's bx
+    and by they are the centroid, and left out. The meaning of a
     column "label" depends on the others: in a table of centroids it holds ids and is left out.
 
     Parameters
@@ -43,6 +66,8 @@ def standard_columns(frame: pd.DataFrame, name: str) -> pd.DataFrame:
         If there is a corner with a width but without a height, or the reverse.
     """
     plain = _unique(frame.rename(columns=lambda c: str(c).strip().lower()))
+    if "label" in plain.columns and np.isnan(column_numbers(plain["label"])).all():
+        plain = plain.drop(columns="label")  # a name, such as ImageJ's of the image
     if "score" not in plain.columns:
         plain = plain.rename(columns={"predicted_iou": "score"})
     for names in _BOXES:
@@ -60,7 +85,8 @@ def standard_columns(frame: pd.DataFrame, name: str) -> pd.DataFrame:
 
 def _from_sizes(plain: pd.DataFrame, name: str) -> pd.DataFrame | None:
     """Return the table with boxes instead of corners and sizes; None if it has no sizes beside a corner."""
-    corner = next((names for names in _CORNERS if _has(plain, names)), None)
+    centre = next((names for names in _CENTRES if _has(plain, names)), None)
+    corner = centre or next((names for names in _CORNERS if _has(plain, names)), None)
     sizes = {axis: next((n for n in names if n in plain.columns), None) for axis, names in _SIZES.items()}
     given = [n for n in sizes.values() if n is not None]
     if corner is None or not given:
@@ -74,7 +100,9 @@ def _from_sizes(plain: pd.DataFrame, name: str) -> pd.DataFrame | None:
             remedy="give x, y, width, height (boxes), or x, y alone (points)",
         )
     y, x, h, w = (column_numbers(plain[n]) for n in (*corner, str(sizes["y"]), str(sizes["x"])))
-    rest = plain.drop(columns=[n for n in {*corner, *given, *BOX} if n in plain.columns])
+    if centre is not None:
+        y, x = y - h / 2, x - w / 2
+    rest = plain.drop(columns=[n for n in {*corner, *given, *BOX, *POINT} if n in plain.columns])
     return rest.assign(y0=y, x0=x, y1=y + h, x1=x + w)
 
 

@@ -68,7 +68,7 @@ def rows_of_geojson(content: JsonObject, name: str, image: Image, coordinates: s
             box = zip(BOX, [*corners.min(0).tolist(), *corners.max(0).tolist()], strict=True)
             rows.append({**properties, **dict(box)})
         rows += [{**properties, "y": y, "x": x} for y, x in points.tolist()]
-    columns = [*BOX, *POINT, "object", "category", "score", "problem"]
+    columns = [*BOX, *POINT, "object", "category", "score", "plane", "problem"]
     frame = pd.DataFrame(rows, columns=columns)
     numbers = np.array([row["object"] for row in rows], np.int64)
 
@@ -83,6 +83,8 @@ def _geometry(geometry: JsonObject, convert: Convert) -> tuple[NDArray[np.float6
 
     Pixel centres are whole numbers for points; rings count from the outer corner of the first pixel.
     """
+    if not isinstance(geometry, dict):
+        raise ValueError("it is empty" if geometry is None else f"{geometry!r} is not a geometry")
     kind, coordinates = geometry["type"], geometry["coordinates"]
     if kind in ("Point", "MultiPoint"):
         return convert(_positions([coordinates] if kind == "Point" else coordinates)) - 0.5, []
@@ -103,17 +105,21 @@ def _positions(listed: list[Any]) -> NDArray[np.float64]:
 
 
 def _properties(feature: Any) -> JsonObject:
-    """Return category and score of a feature."""
+    """Return category, score and plane of a feature."""
     properties = feature.get("properties") if isinstance(feature, dict) else None
     properties = properties if isinstance(properties, dict) else {}
     classification = properties.get("classification")  # QuPath's
     name = classification.get("name") if isinstance(classification, dict) else None
     score = properties.get("score", properties.get("predicted_iou"))
-    return {"category": properties.get("category", name), "score": score}
+    geometry = feature.get("geometry") if isinstance(feature, dict) else None
+    plane = geometry.get("plane") if isinstance(geometry, dict) else None  # QuPath's
+    return {"category": properties.get("category", name), "score": score, "plane": properties.get("plane", plane)}
 
 
 def _reason(error: Exception) -> str:
-    return f"{error} is missing" if isinstance(error, KeyError) else str(error)
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    return str(error) if isinstance(error, ValueError) else "its coordinates are not lists of numbers"
 
 
 def _converter(content: JsonObject, name: str, image: Image, coordinates: str) -> Convert:

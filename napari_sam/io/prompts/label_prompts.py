@@ -36,8 +36,10 @@ def rows_of_store(store: LabelStore, image: Image) -> PromptRows:
     _check_shape(str(store.path), store.shape, image)
     table = store.table()
     frame = table[[*BOX, "category"]].assign(score=table["predicted_iou"])
+    if len(store.shape) > 2:
+        frame = frame.assign(plane=table["plane"])
     numbers = table["label"].to_numpy(np.int64)
-    pixels = open_image(store.path)  # stays readable when the store is closed
+    pixels = _on_plane(open_image(store.path), image)  # stays readable when the store is closed
     boxes = frame[list(BOX)].to_numpy(np.int64)
     return PromptRows(frame, str(store.path), "object", numbers, _mask_reader(pixels, numbers, boxes))
 
@@ -58,8 +60,13 @@ def rows_of_labels(source: Any, image: Image, name: str) -> PromptRows:
             f"{name}: {labels.channel_count} channels of {labels.dtype} are not labels",
             remedy="give a label image of whole numbers, a table, COCO or GeoJSON",
         )
-    _check_shape(name, labels.shape, image)
+    _check_shape(name, _shape_with_planes(labels), image)
+    labels = _on_plane(labels, image)
     found = object_boxes(labels)
+    if min(found, default=1) < 0:
+        raise PromptError(
+            f"{name}: label {min(found)} is negative", remedy="number objects from 1, and the background 0"
+        )
     numbers = np.array(sorted(found), np.int64)
     boxes = np.array([found[n] for n in numbers.tolist()], np.int64).reshape(-1, 4)
     frame = pd.DataFrame(boxes, columns=list(BOX))
@@ -77,8 +84,21 @@ def object_boxes(labels: Image, block_px: int = _BLOCK_PX) -> dict[int, Box]:
     return boxes
 
 
+def _shape_with_planes(image: Image) -> tuple[int, ...]:
+    """Return the lengths of the axes of planes that have several, and the shape."""
+    return (*(n for n in image.plane_axes.values() if n > 1), *image.shape)
+
+
+def _on_plane(labels: Image, image: Image) -> Image:
+    """Return labels of a stack at the plane of an image."""
+    sizes = labels.plane_axes.values()
+    if len(sizes) != len(image.plane):
+        return labels
+    return labels.with_plane([i if n > 1 else 0 for i, n in zip(image.plane, sizes, strict=True)], labels.selected)
+
+
 def _check_shape(name: str, shape: tuple[int, ...], image: Image) -> None:
-    if tuple(shape) != tuple(image.shape):
+    if tuple(shape) not in (tuple(image.shape), _shape_with_planes(image)):
         raise PromptError(
             f"{name}: labels of shape {tuple(shape)} do not match the image of shape {tuple(image.shape)}",
             remedy="give labels of this image",

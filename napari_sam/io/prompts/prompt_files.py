@@ -24,7 +24,7 @@ _SEPARATORS = ",;\t"
 _JOURNAL = "journal.sqlite"  # marks a folder as a label store
 
 
-def rows_of_file(source: str | Path, image: Image, coordinates: str, image_id: int | None) -> PromptRows:
+def rows_of_file(source: str | Path, image: Image, coordinates: str, image_id: int | str | None) -> PromptRows:
     """Read the prompts of a file; its extension determines the format.
 
     Raises
@@ -87,7 +87,7 @@ def _read_parquet(path: Path) -> PromptRows:
     return rows_of_table(pd.read_parquet(path), str(path))
 
 
-def _rows_of_json(content: Any, path: Path, image: Image, coordinates: str, image_id: int | None) -> PromptRows:
+def _rows_of_json(content: Any, path: Path, image: Image, coordinates: str, image_id: int | str | None) -> PromptRows:
     """Return the rows of a JSON document: GeoJSON or COCO, whole or as a list."""
     if isinstance(content, list) and content and all(isinstance(f, dict) and "geometry" in f for f in content):
         content = {"type": "FeatureCollection", "features": content}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.prompts.check_prompts import check_prompts
 from napari_sam.io.prompts.label_prompts import rows_of_labels, rows_of_store
 from napari_sam.io.prompts.prompt_files import rows_of_file
+from napari_sam.io.prompts.prompt_planes import rows_on_plane
 from napari_sam.io.prompts.prompt_rows import BOX, POINT, PromptRows, rows_of_table
 from napari_sam.io.prompts.prompt_table import PromptTable
 
@@ -29,7 +31,7 @@ def read_prompts(
     *,
     masks: bool = False,
     coordinates: str = "auto",
-    image_id: int | None = None,
+    image_id: int | str | None = None,
     errors: str = "raise",
 ) -> PromptTable:
     """Read prompts from any source and check them against an image.
@@ -43,7 +45,9 @@ def read_prompts(
         ``label`` (1 on the object, 0 beside it) and ``object`` (points with the same value are one prompt); a COCO
         file of annotations or detections; GeoJSON points and polygons (a polygon gives its box); labels of another
         program: a `LabelStore` or its folder, a label image (path, or array of whole numbers of the image's shape),
-        whose objects give their boxes; an array of boxes (n, 4) or points (n, 2); or a `PromptTable`.
+        whose objects give their boxes; an array of boxes (n, 4) or points (n, 2); or a `PromptTable`. Of prompts that
+        name a plane (column ``plane``, QuPath's ``plane`` in GeoJSON, a COCO image's ``plane``, labels of a stack),
+        those on the image's plane are used.
     image : Image
         The image to segment, or any source that `open_image` accepts.
     masks : bool
@@ -51,7 +55,7 @@ def read_prompts(
     coordinates : {"auto", "pixels", "map", "lonlat"}
         Coordinates of a GeoJSON file. "auto" means pixels if the image has no CRS; else the coordinates that the
         file declares, and longitude and latitude if it declares none.
-    image_id : int, optional
+    image_id : int or str, optional
         Id of the image in a COCO file with several; by default the image with the name of this image's file.
     errors : {"raise", "skip"}
         How to handle a prompt that is empty, not finite or outside the image: raise an error for the first one, or
@@ -91,10 +95,12 @@ def read_prompts(
             parameter="masks",
             remedy="give labels or GeoJSON polygons, or leave out {masks}",
         )
-    return check_prompts(rows, image.shape, skip=errors == "skip", masks=masks)
+    rows, elsewhere = rows_on_plane(rows, image)
+    table = check_prompts(rows, image.shape, skip=errors == "skip", masks=masks)
+    return replace(table, skipped={**table.skipped, "other planes": elsewhere}) if elsewhere else table
 
 
-def _rows(source: Any, image: Image, coordinates: str, image_id: int | None) -> PromptRows:
+def _rows(source: Any, image: Image, coordinates: str, image_id: int | str | None) -> PromptRows:
     """Return the rows of a source, by its type."""
     if isinstance(source, str | Path):
         return rows_of_file(source, image, coordinates, image_id)
@@ -104,8 +110,9 @@ def _rows(source: Any, image: Image, coordinates: str, image_id: int | None) -> 
         return rows_of_table(source, "the table")
     array = source if hasattr(source, "shape") and hasattr(source, "dtype") else np.asarray(_listed(source), object)
     shape = tuple(int(n) for n in array.shape)
-    if array.dtype.kind in "biu" and shape == tuple(image.shape):
-        return rows_of_labels(array, image, "the label image")
+    if array.dtype.kind in "biu" and shape in (image.shape, (*image.plane_axes.values(), *image.shape)):
+        axes = "yx" if shape == image.shape else "".join(image.plane_axes) + "yx"
+        return rows_of_labels(open_image(array, axes=axes), image, "the label image")
     if array.dtype.kind in "biufO" and len(shape) == 2 and shape[1] in (2, 4):
         import pandas as pd  # noqa: PLC0415 - slow to import
 

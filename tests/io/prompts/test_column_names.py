@@ -45,3 +45,19 @@ def test_a_points_layer_of_napari_is_points_unless_it_is_of_a_stack_or_shapes(im
 def test_a_corner_with_one_size_is_an_error(image, size, missing):
     with pytest.raises(PromptError, match=f"columns x, y and {size}, but not {missing}"):
         read_prompts(pd.DataFrame({"x": [1], "y": [2], size: [3]}), image)
+
+
+def test_the_centroid_of_an_imagej_table_is_not_the_corner_of_its_box(image):
+    row = {" ": 1, "Label": "a.tif", "Area": 900, "X": 22.5, "Y": 16, "BX": 2, "BY": 1, "Width": 40, "Height": 30}
+    assert keywords(read_prompts(pd.DataFrame([row]), image)) == [{"box": [1, 2, 31, 42]}]
+
+
+@pytest.mark.parametrize("centre", [("x_center", "y_center"), ("CX", "CY"), ("xc", "yc")])
+def test_a_centre_with_a_size_is_the_middle_of_a_box(image, centre):
+    row = {centre[0]: 22, centre[1]: 16, "w": 40, "h": 30}
+    assert keywords(read_prompts(pd.DataFrame([row]), image)) == [{"box": [1, 2, 31, 42]}]
+
+
+def test_a_label_that_is_a_name_does_not_concern_points(image):
+    table = read_prompts(pd.DataFrame([{"Label": "cells.tif", "X": 7, "Y": 5}]), image)
+    assert keywords(table) == [{"points": [[5, 7]], "point_labels": [1]}]

@@ -95,3 +95,10 @@ def test_a_coordinate_beyond_all_numbers_is_named_or_skipped(tmp_path, image):
 def test_an_empty_crs_means_longitude_and_latitude(tmp_path, on_map):
     path = written(tmp_path / "g.geojson", collection(feature("Point", [20, 45]), crs={"properties": None}))
     assert keywords(read_prompts(path, on_map)) == [{"points": [[9.5, 19.5]], "point_labels": [1]}]
+
+
+def test_a_feature_without_a_geometry_is_named(tmp_path, image):
+    content = {"type": "FeatureCollection", "features": [{"type": "Feature", "properties": {}, "geometry": None}]}
+    path = written(tmp_path / "a.geojson", json.dumps(content))
+    with pytest.raises(PromptError, match=r"feature 0: its geometry cannot be used \(it is empty\)"):
+        read_prompts(path, image)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from napari_sam.errors import PromptError
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.prompts.label_prompts import object_boxes
@@ -41,3 +42,10 @@ def test_a_label_store_gives_boxes_and_categories(drawn, image, tmp_path):
     table = read_prompts(str(tmp_path / "l.ome.zarr"), image, masks=True)
     assert table.category == [None, "cell"]
     assert table.keywords(1)["mask"].mask.all()
+
+
+def test_a_negative_label_is_refused(drawn, image):
+    labels = drawn.astype(np.int32)
+    labels[drawn == 0] = -1
+    with pytest.raises(PromptError, match="label -1 is negative"):
+        read_prompts(labels, image)

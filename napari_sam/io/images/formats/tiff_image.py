@@ -12,50 +12,63 @@ from napari_sam.errors import ImageError
 from napari_sam.io.geo.geotiff import read_geo_tags
 from napari_sam.io.geo.map_coordinates import pixel_size
 from napari_sam.io.geo.sidecar_files import map_position
+from napari_sam.io.images.address import Choice, check_axes
 from napari_sam.io.images.formats.file_identity import file_identity
 from napari_sam.io.images.formats.tiff_colour import MIN_IS_WHITE, colour_arrays
-from napari_sam.io.images.formats.tiff_level import OversizeError, TiffLevel, declared_nodata, segment_cache
+from napari_sam.io.images.formats.tiff_level import OversizeError, TiffFiles, TiffLevel, declared_nodata
 from napari_sam.io.images.formats.tiff_pixel_size import axis_placements
+from napari_sam.io.images.formats.tiff_series import choose_series, levels_of, missing_files
 from napari_sam.io.images.lazy_image import CHANNEL_NAMES, SPATIAL, Image, default_channels
 from napari_sam.io.images.read_errors import READ_ERRORS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tifffile import TiffFile, TiffPage, TiffPageSeries
+    from tifffile import TiffPage, TiffPageSeries
     from zarr import Array as ZarrView
 
-    from napari_sam.io.images.formats.positional_file import PositionalFile
-    from napari_sam.io.images.formats.tiff_level import SegmentCache
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".svs", ".ndpi", ".scn", ".bif", ".qptiff", ".lsm", ".stk", ".flex")
 
-logging.getLogger("tifffile").addFilter(lambda record: "GDAL_NODATA" not in record.getMessage())  # read by us
+_MOST_CHANNELS = 64  # that are looked for in the files of a set
+_REPORTED_HERE = ("GDAL_NODATA", "OME series failed to read")
+logging.getLogger("tifffile").addFilter(lambda record: not any(t in record.getMessage() for t in _REPORTED_HERE))
 
 
-def open_tiff(path: Path) -> Image:
+def open_tiff(path: Path, choice: Choice | None = None) -> Image:
     """Open a TIFF; reads its directory only.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    choice : Choice, optional
+        Series and axes that the user chose.
 
     Raises
     ------
     ImageError
-        If it cannot be read, or is not a picture.
+        If it cannot be read, is not a picture, or has no such series or axes.
     """
     import tifffile  # noqa: PLC0415 - keeps the import of this module fast
 
+    choice = choice or Choice()
     try:
         tiff = tifffile.TiffFile(path)
         weakref.finalize(tiff, tiff.filehandle.close)  # with the image, or after an error
-        series = tiff.series[0]
-        levels = _levels(tiff)
-        stored = _arrays(levels)
+        number, notes = choose_series(tiff, choice.series)
+        series = tiff.series[number]
+        missing = missing_files(tiff)
+        stored = _arrays(levels_of(tiff, number), missing)
         position = map_position(path, read_geo_tags(series.keyframe))
-        placements = axis_placements(tiff, series.keyframe)
+        placements = axis_placements(tiff, series.keyframe, number)
     except OversizeError as error:
         raise ImageError(f"{path}: {error}", remedy="write it with tiles, or as OME-Zarr") from error
     except (tifffile.TiffFileError, *READ_ERRORS) as error:
+        if isinstance(error, ImageError):
+            raise
         raise ImageError(f"{path}: not a readable TIFF ({error})", remedy="check that the file is complete") from error
-    axes = series.axes.lower()
+    axes = series.axes.lower() if choice.axes is None else check_axes(choice.axes, series.shape, str(path))
     if not {"y", "x"} <= set(axes):
         raise ImageError(f"{path}: axes {series.axes} do not include y and x", remedy="save it as a picture")
     try:
@@ -68,14 +81,15 @@ def open_tiff(path: Path) -> Image:
     image = Image(
         arrays,
         axes,
-        file_identity(path),
-        default_channels(1 if channel is None else arrays[0].shape[channel]),
+        _identity(path, number, choice),
+        _default_channels(stored[0], channel, arrays[0].shape),
         plane=(0,) * sum(a not in SPATIAL + CHANNEL_NAMES for a in axes),
         crs=position.crs,
         transform=position.transform,
         control_points=position.control_points,
         persistent=True,
-        uri=str(path.resolve()),
+        uri=choice.address(str(path.resolve())),
+        notes=(*notes, *(f"{name} is missing beside it: planes stored there cannot be read" for name in missing)),
         nodata=declared_nodata(series.keyframe),
         bits=_bits(series.keyframe),
         inverted=series.keyframe.photometric == MIN_IS_WHITE,
@@ -86,33 +100,15 @@ def open_tiff(path: Path) -> Image:
     return image
 
 
-def _levels(tiff: TiffFile) -> list[TiffPageSeries]:
-    """Return the levels of the first series, followed by the series of its reduced copies."""
-    first = tiff.series[0]
-    if len(first.levels) > 1:
-        return list(first.levels)
-    levels = [first]
-    for other in tiff.series[1:]:
-        finer = levels[-1]
-        same = other.axes == first.axes and other.dtype == first.dtype and len(other.shape) == len(first.shape)
-        if not same or not other.keyframe.is_reduced:
-            break
-        if any(n > m for n, m in zip(other.shape, finer.shape, strict=True)):
-            break
-        levels.append(other)
-    return levels
+def _arrays(levels: list[TiffPageSeries], missing: list[str]) -> list[TiffLevel | ZarrView]:
+    files = TiffFiles(missing=tuple(missing))
+    return [_array(level, files) for level in levels]
 
 
-def _arrays(levels: list[TiffPageSeries]) -> list[TiffLevel | ZarrView]:
-    files: dict[str, PositionalFile] = {}
-    cache = segment_cache()
-    return [_array(level, files, cache) for level in levels]
-
-
-def _array(level: TiffPageSeries, files: dict[str, PositionalFile], cache: SegmentCache) -> TiffLevel | ZarrView:
+def _array(level: TiffPageSeries, files: TiffFiles) -> TiffLevel | ZarrView:
     """Return our own reader of a level, or tifffile's view of pages that it does not support."""
     try:
-        return TiffLevel(level, files, cache)
+        return TiffLevel(level, files)
     except OversizeError:
         raise
     except ValueError:
@@ -120,6 +116,28 @@ def _array(level: TiffPageSeries, files: dict[str, PositionalFile], cache: Segme
 
         view: ZarrView = zarr.open_array(level.aszarr(), mode="r")
         return view
+
+
+def _default_channels(level: TiffLevel | ZarrView, axis: int | None, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the channels to use: the first ones that are not in a missing file of a set."""
+    count = 1 if axis is None else int(shape[axis])
+    chosen = default_channels(count)
+    if axis is None or not isinstance(level, TiffLevel) or axis >= len(level.leading):
+        return chosen
+
+    def is_stored(channel: int) -> bool:
+        return level.is_stored(tuple(channel if i == axis else 0 for i in range(len(level.leading))))
+
+    if all(map(is_stored, chosen)):
+        return chosen
+    stored = [c for c in range(min(count, _MOST_CHANNELS)) if is_stored(c)]
+    return tuple(stored[:3]) if len(stored) >= 3 else tuple(stored[:1]) or chosen
+
+
+def _identity(path: Path, number: int, choice: Choice) -> str:
+    """Return the name of the pixels: of the file, with what was chosen of it."""
+    parts = [f"|series{number}"] * (number > 0) + [f"|axes{choice.axes}"] * (choice.axes is not None)
+    return file_identity(path) + "".join(parts)
 
 
 def _bits(page: TiffPage) -> int | None:

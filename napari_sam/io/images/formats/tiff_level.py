@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 import threading
+from dataclasses import dataclass, field
 from itertools import product
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_sam.errors import ImageError
 from napari_sam.io.images.formats.positional_file import PositionalFile
 from src_models.lru import LRU
 
@@ -41,9 +43,23 @@ class OversizeError(ValueError):
     """A segment that does not fit into memory."""
 
 
-def segment_cache(limit_bytes: int = _CACHE_BYTES) -> SegmentCache:
-    """Return a cache of decoded segments, which holds at least one."""
-    return LRU(limit_bytes=limit_bytes)
+@dataclass
+class TiffFiles:
+    """What the levels of an image share.
+
+    Attributes
+    ----------
+    missing : tuple of str
+        Names of files that belong to the image and do not exist.
+    opened : dict
+        `PositionalFile` by path.
+    cache : SegmentCache
+        Decoded segments; holds at least one.
+    """
+
+    missing: tuple[str, ...] = ()
+    opened: dict[str, PositionalFile] = field(default_factory=dict)
+    cache: SegmentCache = field(default_factory=lambda: LRU(limit_bytes=_CACHE_BYTES))
 
 
 class TiffLevel:
@@ -53,10 +69,13 @@ class TiffLevel:
     ----------
     series : tifffile.TiffPageSeries
         The level.
-    files : dict
-        `PositionalFile` by path; shared by the levels of an image.
-    cache : SegmentCache
-        Decoded segments, shared by the levels of an image.
+    files : TiffFiles
+        What the levels of an image share.
+
+    Attributes
+    ----------
+    leading : tuple of int
+        Lengths of the axes along which there is one page each.
 
     Raises
     ------
@@ -64,15 +83,15 @@ class TiffLevel:
         If the pages can only be read by tifffile's own view, or segments are too large (`OversizeError`).
     """
 
-    def __init__(self, series: TiffPageSeries, files: dict[str, PositionalFile], cache: SegmentCache) -> None:
-        self._series, self._files, self._cache = series, files, cache
+    def __init__(self, series: TiffPageSeries, files: TiffFiles) -> None:
+        self._series, self._files, self._cache = series, files, files.cache
         keyframe = self._keyframe = series.keyframe
         self.shape: tuple[int, ...] = tuple(int(n) for n in series.shape)
         self.dtype: np.dtype[np.generic] = np.dtype(series.dtype).newbyteorder("=")
         page_shape = tuple(int(n) for n in keyframe.shape)
-        self._leading = self.shape[: len(self.shape) - len(page_shape)]
+        self.leading = self.shape[: len(self.shape) - len(page_shape)]
         axes = keyframe.axes.upper()
-        if self.shape[len(self._leading) :] != page_shape or not set(axes) <= set("YXS") or keyframe.imagedepth != 1:
+        if self.shape[len(self.leading) :] != page_shape or not set(axes) <= set("YXS") or keyframe.imagedepth != 1:
             raise ValueError(f"pages of shape {page_shape}, axes {axes} in a series of {self.shape}")
         self._axes = axes
         self._fill = _fill_value(keyframe, self.dtype)
@@ -100,7 +119,7 @@ class TiffLevel:
         """Shape of the unit of decoding."""
         height, width = (1, self._width) if self._uncompressed else self._segment[:2]
         sizes = {"Y": min(height, self._height), "X": min(width, self._width), "S": self._contiguous_samples}
-        return (1,) * len(self._leading) + tuple(sizes[a] for a in self._axes)
+        return (1,) * len(self.leading) + tuple(sizes[a] for a in self._axes)
 
     @property
     def slow_reason(self) -> str | None:
@@ -114,17 +133,21 @@ class TiffLevel:
             return f"each read decodes {h * w / 1e6:.0f} Mpx, a strip of {h} x {w}"
         return None
 
+    def is_stored(self, plane: tuple[int, ...]) -> bool:
+        """Return whether the page at an index along the leading axes is in a file that exists."""
+        return self._page(int(np.ravel_multi_index(plane, self.leading)) if plane else 0) is not None
+
     def __getitem__(self, index: Index) -> NDArray[np.generic]:
         index = index if isinstance(index, tuple) else (index,)
         index = (*index, *(slice(None),) * (self.ndim - len(index)))
-        lead, last = index[: len(self._leading)], index[len(self._leading) :]
+        lead, last = index[: len(self.leading)], index[len(self.leading) :]
         by_axis = dict(zip(self._axes, last, strict=True))
         rows, cols = range(self._height)[_slice(by_axis["Y"])], range(self._width)[_slice(by_axis["X"])]
         samples = range(self._samples)[_slice(by_axis.get("S", slice(None)))]
-        choices = [range(n)[_slice(i)] for n, i in zip(self._leading, lead, strict=True)]
+        choices = [range(n)[_slice(i)] for n, i in zip(self.leading, lead, strict=True)]
         pages = []
         for plane in product(*choices):
-            number = int(np.ravel_multi_index(plane, self._leading)) if plane else 0
+            number = int(np.ravel_multi_index(plane, self.leading)) if plane else 0
             pages.append(self._read_page(number, rows, cols, samples))
         block = np.stack(pages).reshape([len(c) for c in choices] + list(pages[0].shape))
         kept = tuple(slice(None) if isinstance(i, slice) else 0 for i in index)
@@ -171,8 +194,8 @@ class TiffLevel:
 
     def _decoded(self, number: int, index: int) -> NDArray[np.generic] | None:
         """Return a segment as (h, w, samples); None if the file does not store it."""
-        page = self._page(number)
-        if page is None or index >= len(page.databytecounts):
+        page = self._stored_page(number)
+        if index >= len(page.databytecounts):
             return None
         offset, size = int(page.dataoffsets[index]), int(page.databytecounts[index])
         if size == 0 or offset == 0:
@@ -212,9 +235,9 @@ class TiffLevel:
         """Read uncompressed rows into `out`."""
         start = self._uncompressed_offset(number)
         if start is None:
-            out[:] = self._fill
+            self._read_segments(number, rows, cols, samples, out)
             return
-        file = self._file(self._page(number) or self._keyframe)
+        file = self._file(self._stored_page(number))
         plane = self._height * self._width * self._contiguous_samples * self.dtype.itemsize
         for k, s in enumerate(samples if self._planar else (0,)):
             block = self._read_rows_from(file, start + s * plane, rows, cols)
@@ -281,8 +304,26 @@ class TiffLevel:
 
     def _file(self, page: TiffPage) -> PositionalFile:
         path = page.parent.filehandle.path
-        file = self._files.get(path)
-        return self._files.setdefault(path, PositionalFile(path)) if file is None else file
+        file = self._files.opened.get(path)
+        return self._files.opened.setdefault(path, PositionalFile(path)) if file is None else file
+
+    def _stored_page(self, number: int) -> TiffPage:
+        """Return a page of the series.
+
+        Raises
+        ------
+        ImageError
+            If it is in no file that exists.
+        """
+        page = self._page(number)
+        if page is None:
+            plane = tuple(int(i) for i in np.unravel_index(number, self.leading)) if self.leading else ()
+            raise ImageError(
+                f"{self._keyframe.parent.filename}: plane {plane} is missing: it is in "
+                f"{', '.join(self._files.missing) or 'no file'}",
+                remedy="put all files of the set into one folder, or choose another plane or channel",
+            )
+        return page
 
 
 def declared_nodata(page: TiffPage) -> float | None:

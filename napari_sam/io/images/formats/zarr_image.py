@@ -7,8 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sam.errors import ImageError
 from napari_sam.io.axis_placement import AxisPlacement, plane_placements
+from napari_sam.io.images.address import Choice, check_axes
+from napari_sam.io.images.formats.zarr_parts import (
+    axis_letter,
+    checked_series,
+    ome_attributes,
+    series_names,
+    undeclared_axes,
+)
 from napari_sam.io.images.formats.zarr_store import ZarrStore
-from napari_sam.io.images.lazy_image import Image, default_channels
+from napari_sam.io.images.lazy_image import CHANNEL_NAMES, SPATIAL, Image, default_channels
 from napari_sam.io.units import normal_unit
 
 if TYPE_CHECKING:
@@ -16,40 +24,44 @@ if TYPE_CHECKING:
     from napari_sam.io.json_types import JsonObject
 
 _METADATA = ("zarr.json", ".zattrs", ".zarray", ".zgroup")
-_AXES = {2: "yx", 4: "czyx", 5: "tczyx"}  # by number of axes
+_LISTED = 5
 
 
-def open_zarr(location: str) -> Image:
+def open_zarr(location: str, choice: Choice | None = None) -> Image:
     """Open a zarr array or an OME-Zarr image; reads metadata only.
 
     Parameters
     ----------
     location : str
         Path of a folder, or URL (http, https, s3, gs).
+    choice : Choice, optional
+        Series and axes that the user chose.
 
     Raises
     ------
     ImageError
         If there is no image, or its metadata is broken or unsafe.
     """
+    choice = choice or Choice()
     store = ZarrStore(location)
     node = store.node()
     if node["node_type"] == "array":
-        return _plain_image(store, node)
+        return _plain_image(store, node, choice.axes)
     attributes = node["attributes"]
-    ome, private = _ome_attributes(attributes), _private_attributes(attributes)
+    ome, private = ome_attributes(attributes), _private_attributes(attributes)
     if private.get("unfinished") is not None:
         raise ImageError(
             f"{store.location}: only written in part", remedy="finish it with napari-sam transcode --resume"
         )
     if ome.get("bioformats2raw.layout") is not None and not ome.get("multiscales"):
-        return open_zarr(f"{store.location}/0")
+        return _open_series(store, choice)
     multiscales = ome.get("multiscales")
     if not multiscales:
         raise ImageError(f"{store.location}: a zarr group without OME-Zarr multiscales", remedy=_remedy(store, ome))
     try:
-        image = _multiscale_image(store, multiscales[0])
-        _add_metadata(image, multiscales[0], ome, private)
+        number = checked_series(store, choice.series, len(multiscales))
+        image = _multiscale_image(store, multiscales[number], choice.axes)
+        _add_metadata(image, multiscales[number], ome, private)
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         if isinstance(error, ImageError):
             raise
@@ -57,7 +69,35 @@ def open_zarr(location: str) -> Image:
             f"{store.location}: broken OME-Zarr metadata, {error!r} is missing or wrong",
             remedy="open one of its arrays",
         ) from error
+    image.uri = choice.address(store.location)
+    if len(multiscales) > 1:
+        image.identity += f"|series{number}" if number else ""
+        if choice.series is None:
+            image.notes += (f"opened series 0 of {len(multiscales)}: choose with {{series}}",)
     return image
+
+
+def _open_series(store: ZarrStore, choice: Choice) -> Image:
+    """Open the chosen image, or the largest one, of a folder that bioformats2raw wrote."""
+    names = series_names(store)
+    if choice.series is not None:
+        return _series_image(store, names[checked_series(store, choice.series, len(names))], choice.axes)
+    images = [_series_image(store, name, choice.axes) for name in names]
+    number = max(range(len(images)), key=lambda i: (images[i].shape[0] * images[i].shape[1], -i))
+    if len(names) > 1:
+        sizes = [f"series {i} of {image.shape[0]} x {image.shape[1]} px" for i, image in enumerate(images)]
+        opened, others = sizes.pop(number), ", ".join(sizes[:_LISTED])
+        more = f" and {len(names) - 1 - _LISTED} more" if len(names) - 1 > _LISTED else ""
+        images[number].notes += (f"opened {opened}; the file also has {others}{more}: choose with {{series}}",)
+    return images[number]
+
+
+def _series_image(store: ZarrStore, name: str, axes: str | None) -> Image:
+    """Open one image of a folder with several; a folder of folders is not followed."""
+    node = store.node(name)  # refuses paths that lead out of the store
+    if node["node_type"] == "group" and not ome_attributes(node["attributes"]).get("multiscales"):
+        raise ImageError(f"{store.name(name)}: a series without multiscales", remedy="open another group")
+    return open_zarr(f"{store.location}/{name}", Choice(axes=axes))
 
 
 def zarr_content(location: str) -> str | list[str] | None:
@@ -80,17 +120,11 @@ def zarr_content(location: str) -> str | list[str] | None:
     node = store.node()
     if node["node_type"] == "array":
         return "image"
-    ome = _ome_attributes(node["attributes"])
+    ome = ome_attributes(node["attributes"])
     if "image-label" in ome:
         return "labels"
     is_image = any(key in ome for key in ("multiscales", "bioformats2raw.layout", "plate", "well"))
     return "image" if is_image else store.children() or "image"
-
-
-def _ome_attributes(attributes: JsonObject) -> JsonObject:
-    """Return NGFF's attributes: under "ome" from version 0.5 on, at the top before."""
-    ome = attributes.get("ome")
-    return ome if isinstance(ome, dict) else attributes
 
 
 def _private_attributes(attributes: JsonObject) -> JsonObject:
@@ -106,23 +140,22 @@ def _remedy(store: ZarrStore, attributes: JsonObject) -> str:
     return f"open one of its arrays: {', '.join(names[:5])}" if names else "open another group: this one has no arrays"
 
 
-def _plain_image(store: ZarrStore, node: JsonObject) -> Image:
-    """Open a single array; its axes come from dimension names or, without them, from its shape."""
+def _plain_image(store: ZarrStore, node: JsonObject, chosen: str | None) -> Image:
+    """Open a single array; its axes are chosen, or come from dimension names or, without them, from its shape."""
     array = store.array(meta=node)
+    nodata = node["attributes"].get("_FillValue", node["attributes"].get("missing_value"))
     names = node.get("dimension_names") or node["attributes"].get("_ARRAY_DIMENSIONS") or ()
-    axes = "".join(str(n).lower()[:1] or "?" for n in names)
-    if not _fit(axes, array):
-        axes = _axes_by_shape(store, array.shape)
-    return _image(store, [array], axes)
-
-
-def _axes_by_shape(store: ZarrStore, shape: tuple[int, ...]) -> str:
-    if len(shape) == 3:
-        return "cyx" if shape[0] <= 4 < shape[2] else "yxc"
-    axes = _AXES.get(len(shape))
-    if axes is None:
-        raise ImageError(f"{store.location}: array of shape {shape}", remedy="give (y, x) with channels, z or t")
-    return axes
+    axes = "".join(axis_letter(n) for n in names) if isinstance(names, list) else ""
+    notes: tuple[str, ...] = ()
+    if chosen is not None:
+        axes = check_axes(chosen, array.shape, store.location)
+    elif not _fit(axes, array):
+        axes, notes = undeclared_axes(store.location, array.shape)
+    image = _image(store, [array], axes)
+    image.uri, image.notes = Choice(axes=chosen).address(store.location), notes
+    image.identity += "" if chosen is None else f"|axes{chosen}"
+    image.nodata = float(nodata) if isinstance(nodata, int | float) and not isinstance(nodata, bool) else None
+    return image
 
 
 def _fit(axes: str, array: ZarrArray) -> bool:
@@ -130,11 +163,13 @@ def _fit(axes: str, array: ZarrArray) -> bool:
     return len(axes) == array.ndim and len(set(axes)) == len(axes) and {"y", "x"} <= set(axes)
 
 
-def _multiscale_image(store: ZarrStore, multiscale: JsonObject) -> Image:
+def _multiscale_image(store: ZarrStore, multiscale: JsonObject, chosen: str | None = None) -> Image:
     """Open the arrays of a multiscale."""
     arrays = [store.array(dataset["path"]) for dataset in multiscale["datasets"]]
     names = multiscale.get("axes", list("tczyx"))
-    axes = "".join(a["name"] if isinstance(a, dict) else a for a in names)
+    axes = "".join(axis_letter(a["name"] if isinstance(a, dict) else a) for a in names)
+    if chosen is not None:
+        axes = check_axes(chosen, arrays[0].shape, store.location)
     if not all(_fit(axes, array) for array in arrays):
         raise ImageError(
             f"{store.location}: OME-Zarr axes {axes!r} do not match its arrays", remedy="open one of its arrays"
@@ -159,13 +194,13 @@ def _add_metadata(image: Image, multiscale: JsonObject, ome: JsonObject, private
 
 
 def _image(store: ZarrStore, arrays: list[ZarrArray], axes: str) -> Image:
-    channel = axes.find("c")
+    channel = next((i for i, a in enumerate(axes) if a in CHANNEL_NAMES), -1)
     return Image(
         list(arrays),
         axes,
         store.identity(),
         default_channels(arrays[0].shape[channel] if channel >= 0 else 1),
-        plane=(0,) * sum(a not in "yxc" for a in axes),
+        plane=(0,) * sum(a not in SPATIAL + CHANNEL_NAMES for a in axes),
         persistent=True,
         uri=store.location,
     )

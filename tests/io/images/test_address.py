@@ -1,0 +1,108 @@
+"""Axes and series: declared, chosen by the user, or recognised by shape; never guessed silently."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from napari_sam import open_image
+from napari_sam.errors import ImageError
+from napari_sam.io.images.address import Choice, split_address
+
+
+def plain(path, array, **keywords):
+    stored = zarr.create_array(path, shape=array.shape, chunks=array.shape, dtype=array.dtype, **keywords)
+    stored[...] = array
+    return path
+
+
+@pytest.mark.parametrize(("planes", "axes"), [(30, "zyx"), (6, "zyx"), (3, "cyx")])
+def test_a_plain_zarr_with_planes_first_is_a_picture_of_its_rows_and_columns(tmp_path, rng, planes, axes):
+    array = rng.integers(0, 5000, (planes, 64, 80)).astype(np.uint16)
+    image = open_image(plain(tmp_path / "a.zarr", array))
+    assert (image.array_axes, image.shape) == (axes, (64, 80))
+    assert (image.read(0, 0, 0, 64, 80)[..., 0] == array[0]).all()
+    assert "{axes}" in image.choices[0]
+
+
+def test_axes_that_the_shape_does_not_tell_are_asked_for(tmp_path):
+    path = plain(tmp_path / "a.zarr", np.zeros((64, 64, 64), np.uint8))
+    with pytest.raises(ImageError, match="axes of an array of shape") as refused:
+        open_image(path)
+    assert refused.value.parameter == "axes"
+    assert open_image(path, axes="zyx").array_axes == "zyx"
+    assert open_image(f"{path}#axes=yxc").channel_count == 64
+
+
+def test_a_stack_in_memory_is_refused_unless_its_axes_are_given(rng):
+    stack = rng.integers(0, 255, (30, 64, 80)).astype(np.uint8)
+    with pytest.raises(ImageError, match="may be a stack"):
+        open_image(stack)
+    image = open_image(stack, axes="zyx")
+    assert image.shape == (64, 80)
+    assert (image.with_plane((7,), (0,)).read(0, 0, 0, 64, 80)[..., 0] == stack[7]).all()
+    with pytest.raises(ImageError, match="axes is 'zx'"):
+        open_image(stack, axes="zx")
+
+
+@pytest.mark.parametrize(
+    "names", [["band", "y", "x"], ["channel", "latitude", "longitude"], ["wavelength", "row", "col"]]
+)
+def test_bands_by_name_are_channels(tmp_path, rng, names):
+    array = rng.integers(0, 5000, (6, 64, 80)).astype(np.uint16)
+    image = open_image(plain(tmp_path / "a.zarr", array, dimension_names=names))
+    assert image.selected == (0, 1, 2)
+    assert (image.read(0, 0, 0, 64, 80) == np.moveaxis(array[:3], 0, -1)).all()
+    assert image.choices == ("uses channel 0, 1, 2 of 6: choose with {channels}",)
+
+
+def test_the_axes_of_a_tiff_can_be_corrected(tmp_path, rng):
+    array = rng.integers(0, 255, (5, 64, 80)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="minisblack")
+    assert open_image(tmp_path / "a.tif").channel_count == 1
+    image = open_image(tmp_path / "a.tif", axes="cyx")
+    assert (image.read(0, 0, 0, 64, 80) == np.moveaxis(array[:3], 0, -1)).all()
+
+
+def test_declared_fill_values_of_zarr_are_nodata(tmp_path):
+    path = plain(tmp_path / "a.zarr", np.zeros((8, 8), np.float32), attributes={"_FillValue": -9999.0})
+    assert open_image(path).nodata == -9999
+
+
+def test_a_file_whose_name_ends_like_an_address_is_that_file(tmp_path):
+    name = tmp_path / "a.tif#series=1"
+    name.write_bytes(b"")
+    assert split_address(str(name)) == (str(name), Choice())
+    name.unlink()
+    assert split_address(str(name)) == (str(tmp_path / "a.tif"), Choice(series=1))
+
+
+def ome(path, array, axes):
+    group = zarr.open_group(path, mode="w", zarr_format=2)
+    group.create_array("0", shape=array.shape, dtype=array.dtype, chunks=array.shape)[...] = array
+    datasets = [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": [1.0] * array.ndim}]}]
+    group.attrs["multiscales"] = [{"version": "0.4", "axes": [{"name": a} for a in axes], "datasets": datasets}]
+
+
+def test_the_largest_series_of_bioformats2raw_is_opened_and_the_others_are_named(tmp_path, rng):
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=2)
+    group.attrs["bioformats2raw.layout"] = 3
+    small, large = (rng.integers(0, 99, shape).astype(np.uint8) for shape in ((20, 30), (64, 80)))
+    ome(tmp_path / "a.zarr/0", small, "yx")
+    ome(tmp_path / "a.zarr/1", large, "yx")
+    image = open_image(tmp_path / "a.zarr")
+    assert (image.read(0, 0, 0, 64, 80)[..., 0] == large).all()
+    assert "series 0 of 20 x 30 px" in image.choices[0]
+    assert open_image(tmp_path / "a.zarr", series=0).shape == (20, 30)
+
+
+@pytest.mark.parametrize("names", [["../other"], ["0"]])
+def test_series_that_lead_elsewhere_or_into_more_folders_are_refused(tmp_path, names):
+    group = zarr.open_group(tmp_path / "a.zarr", mode="w", zarr_format=2)
+    group.attrs["bioformats2raw.layout"] = 3
+    group.create_group("OME").attrs["series"] = names
+    group.create_group("0").attrs["bioformats2raw.layout"] = 3
+    with pytest.raises(ImageError, match=r"leads out of the store|without multiscales"):
+        open_image(tmp_path / "a.zarr")
