@@ -16,9 +16,10 @@ from napari_sam.cli.label_output import LabelOutput, check_output_path, label_ou
 from napari_sam.cli.many_inputs import InputPair, add_out_dir, pair_inputs, run_each, single_output
 from napari_sam.cli.options import IMAGE_HELP, add_image_options, add_model_options, add_region_option, open_plane
 from napari_sam.cli.progress_line import ProgressLine, end_line
+from napari_sam.cli.prompt_options import add_prompt_options, read_given_prompts
 from napari_sam.cli.setting_options import SettingOption, add_settings, given_settings, settings_from
 from napari_sam.engine.automatic.grid_settings import GridSettings
-from napari_sam.errors import ImageError, PromptError, SettingsError, StoreError
+from napari_sam.errors import ImageError, SettingsError, StoreError
 from napari_sam.jobs.job_settings import EverythingSettings
 
 if TYPE_CHECKING:
@@ -78,7 +79,7 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     add_image_options(command)
     add_model_options(command)
     _add_grid_options(command)
-    _add_prompt_options(command)
+    add_prompt_options(command)
     overlap = SettingOption(help="keep shared pixels in existing objects, or replace them by new objects")
     add_settings(command, EverythingSettings, {"overlap": overlap}, defaults=True)
     add_settings(command, EverythingSettings, ("category",))
@@ -101,22 +102,6 @@ def _add_options(command: argparse.ArgumentParser) -> None:
 def _add_grid_options(command: argparse.ArgumentParser) -> None:
     group = command.add_argument_group("grid mode, as in SAM's automatic mask generator")
     add_settings(group, GridSettings, _GRID)
-
-
-def _add_prompt_options(command: argparse.ArgumentParser) -> None:
-    group = command.add_argument_group("prompted mode")
-    group.add_argument(
-        "--prompts", metavar="FILE", help="boxes or points: .csv, .parquet, COCO .json, .geojson, or a label image"
-    )
-    group.add_argument("--prompt-masks", action="store_true", help="also prompt with the masks of a label image")
-    group.add_argument("--image-id", metavar="ID", help="id of the image in a COCO file with several")
-    group.add_argument(
-        "--coordinates",
-        choices=("auto", "pixels", "map", "lonlat"),
-        default="auto",
-        help="coordinates of a GeoJSON file (default: as it declares)",
-    )
-    group.add_argument("--skip-bad", action="store_true", help="leave out prompts that are empty or outside the image")
 
 
 def _run(args: argparse.Namespace) -> Result:
@@ -180,7 +165,7 @@ def _run_image(args: argparse.Namespace, models: _Models) -> tuple[dict[str, obj
     if _is_finished(args, prompted):
         result, store = _nothing_to_resume(args, image)
     else:
-        prompts = _read_prompts(args, image) if prompted else None
+        prompts = read_given_prompts(args, image) if prompted else None
         predictor = models.predictor(args)
         message = f"stopping; continue in {args.out} with the same command and --resume"
         with interruptible(message) as cancelled, label_output(args.out, image, args.overwrite) as output:
@@ -302,40 +287,6 @@ def _nothing_to_resume(args: argparse.Namespace, image: Image) -> tuple[dict[str
 
 def _resume(args: argparse.Namespace) -> bool | None:
     return True if args.resume else False if args.discard else None
-
-
-def _read_prompts(args: argparse.Namespace, image: Image) -> PromptTable:
-    """Read the prompts, those with their middle inside the region."""
-    from napari_sam.engine.automatic.dense_maps import check_region  # noqa: PLC0415 - imports torch
-    from napari_sam.io.prompts.prompt_region import prompts_within  # noqa: PLC0415
-    from napari_sam.io.prompts.read_prompts import read_prompts  # noqa: PLC0415
-
-    errors = "skip" if args.skip_bad else "raise"
-    table = read_prompts(
-        args.prompts,
-        image,
-        masks=args.prompt_masks,
-        coordinates=args.coordinates,
-        image_id=_image_id(args.image_id),
-        errors=errors,
-    )
-    if args.region is None:
-        return table
-    inside = prompts_within(table, check_region(args.region, image.shape, most_px=None))
-    if not len(inside):
-        raise PromptError(
-            f"region {','.join(map(str, args.region))}: no prompt has its middle there",
-            parameter="region",
-            remedy="give another {region}",
-        )
-    if outside := len(table) - len(inside):
-        sys.stderr.write(f"napari-sam: {outside} of {len(table)} prompts lie outside --region and are left out\n")
-    return inside
-
-
-def _image_id(text: str | None) -> int | str | None:
-    """Return an id of COCO: a number, or a word."""
-    return int(text) if text is not None and text.isdecimal() else text
 
 
 def _segment_prompts(
