@@ -21,9 +21,9 @@ import zarr
 
 from benchmarks import timing
 from napari_sam import open_image
-from napari_sam.io.images.formats.tiff_level import segment_cache
 from napari_sam.io.images.lazy_image import Image
 from napari_sam.io.images.pyramid_files import create_level
+from src_models.lru import LRU
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,7 +75,7 @@ def _written(folder: Path, picture: NDArray[np.uint16]) -> dict[str, Image]:
         options: dict[str, Any] = {} if name == "none" else {"tile": (512, 512), "compression": name}
         tifffile.imwrite(path, picture, **options)
         image = images[f"TIFF, {name}"] = open_image(path)
-        image.arrays[0]._cache = segment_cache(0)  # the picture must not fit into it
+        image.arrays[0]._cache = LRU(limit_bytes=0)  # the picture must not fit into it
     path = folder / "zlib.tif"
     view = zarr.open_array(tifffile.TiffFile(path).series[0].aszarr(), mode="r")
     images["tifffile's own view, zlib"] = Image([view], "yx", "aszarr", (0,))
