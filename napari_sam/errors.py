@@ -36,6 +36,7 @@ __all__ = [
     "SettingsError",
     "StoreError",
     "StoreLockedError",
+    "StoreWarning",
     "TrainingError",
     "UnknownModelError",
 ]
@@ -63,6 +64,10 @@ class StoreError(NapariSamError, OSError):
 
 class StoreLockedError(StoreError):
     """A store is open for writing elsewhere."""
+
+
+class StoreWarning(UserWarning):
+    """A label store was damaged, and could be mended."""
 
 
 class CancelledError(NapariSamError):

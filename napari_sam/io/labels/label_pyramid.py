@@ -12,7 +12,7 @@ import tensorstore as ts
 
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import LabelsError, StoreError
-from napari_sam.io.labels.level_checks import check_levels, dataset_paths
+from napari_sam.io.labels.level_checks import check_levels, dataset_paths, level_folder
 from src_models.atomic import write_json
 
 if TYPE_CHECKING:
@@ -136,10 +136,18 @@ class LabelPyramid:
         The zarr group.
     writable : bool
         Open for writing.
+
+    Attributes
+    ----------
+    levels : list of LabelArray
+        The levels, finest first.
+    folders : list of Path
+        Their folders.
     """
 
     def __init__(self, folder: Path, writable: bool) -> None:
         self.folder, self._writable = folder, writable
+        self.folders: list[Path] = []
         self.levels: list[LabelArray] = []
         self.reopen()
 
@@ -156,27 +164,38 @@ class LabelPyramid:
         levels: list[LabelArray] = []
         names = dataset_paths(folder)
         check_levels(folder, names)
-        for path in names:
-            spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{folder / path}{os.sep}"}}
+        self.folders = [level_folder(folder, name) for name in names]
+        for path in self.folders:
+            spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{path}{os.sep}"}}
             try:
                 opened = ts.open(spec, context=context, open=True, read=True, write=self._writable).result()
             except (ValueError, OSError, RuntimeError) as error:
-                raise array_error(str(folder / path), error) from error
+                raise array_error(str(path), error) from error
             if opened.dtype != ts.uint32:
-                raise StoreError(f"{folder / path}: dtype {opened.dtype.name} is not uint32, so this is no label store")
-            levels.append(LabelArray(opened, str(folder / path)))
+                raise StoreError(f"{path}: dtype {opened.dtype.name} is not uint32, so this is no label store")
+            levels.append(LabelArray(opened, str(path)))
         self.levels = levels
 
     @classmethod
-    def create(cls, folder: Path, layout: LabelLayout) -> None:
+    def create(cls, folder: Path, layout: LabelLayout, location: Path | None = None) -> None:
         """Write the metadata of the group and its empty levels.
+
+        Parameters
+        ----------
+        folder : Path
+            Folder to write into.
+        layout : LabelLayout
+            Shape and axes.
+        location : Path, optional
+            Folder of the store, if `folder` is only made to be moved there.
 
         Raises
         ------
         StoreError
             If the folder cannot be written.
         """
-        source = "../../" if _image_of(folder) is not None else _relative(layout.uri, folder)
+        place = location or folder
+        source = "../../" if _image_of(place) is not None else _relative(layout.uri, place)
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for k, level in enumerate(layout.level_shapes):

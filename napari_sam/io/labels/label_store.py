@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from napari_sam.errors import LabelsError, StoreError
+from napari_sam.errors import LabelsError, StoreError, StoreWarning
 from napari_sam.io.labels.editing.edit_history import EditHistory
 from napari_sam.io.labels.editing.object_editor import ObjectEditor
 from napari_sam.io.labels.editing.run_writer import RunWriter
-from napari_sam.io.labels.store_files import as_image, create_folder, describe_store, reset_folder
+from napari_sam.io.labels.store_files import as_image, create_folder, describe_store
 from napari_sam.io.labels.store_parts import StoreParts
 
 if TYPE_CHECKING:
@@ -46,12 +47,14 @@ class LabelStore:
     ([[1, 20, 10, 20]], np.uint32(1))
     """
 
-    def __init__(self, path: Path, writable: bool) -> None:
+    def __init__(self, path: Path, writable: bool, repair: bool = False) -> None:
         self.path = path.absolute()
-        parts = self._parts = StoreParts.open(self.path, writable)
+        parts = self._parts = StoreParts.open(self.path, writable, repair)
         self._access, self._pyramid, self.journal = parts.access, parts.pyramid, parts.journal
         self._editor = ObjectEditor(parts.writer, parts.journal, parts.pyramid.shape)
         self._history = EditHistory(parts.journal, parts.writer)
+        for notice in parts.notices:
+            warnings.warn(notice, StoreWarning, stacklevel=3)
 
     # ---- opening and closing ----------------------------------------------------------------------------------
 
@@ -108,6 +111,11 @@ class LabelStore:
         StoreError
             If the store is missing, damaged, written by a newer version, or of another shape than the image. If
             another process writes to it, a StoreLockedError that names the process.
+
+        Warns
+        -----
+        StoreWarning
+            If the last process that wrote to it was killed, and left something that had to be mended.
         """
         if mode not in ("r", "r+"):
             raise LabelsError(f"mode {mode!r}", parameter="mode", remedy="use 'r+' to write or 'r' to read")
@@ -121,9 +129,7 @@ class LabelStore:
     @classmethod
     def repair(cls, path: str | Path) -> Self:
         """Restore damaged or missing pixel files from the journal, and open the store for writing."""
-        path = Path(path).expanduser().absolute()
-        reset_folder(path)
-        return cls(path, writable=True)
+        return cls(Path(path).expanduser(), writable=True, repair=True)
 
     def close(self) -> None:
         """Close the files and release the lock; the store cannot be used afterwards."""
@@ -433,7 +439,7 @@ class LabelStore:
 
     def rebuild(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Draw all pixels again from the journal; `progress` is called with the changes drawn and their number."""
-        self._parts.writer.rebuild(progress)
+        self._parts.rebuild(progress)
 
     def held(self) -> AbstractContextManager[None]:
         """Return a context in which other threads cannot change the store."""

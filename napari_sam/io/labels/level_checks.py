@@ -12,6 +12,9 @@ from napari_sam.io.json_files import read_json_object
 if TYPE_CHECKING:
     from pathlib import Path
 
+REDRAWN = ".redrawn"
+"""Folder in a store with complete new pixels, which are being moved to their place."""
+
 _PLAIN_NAME = re.compile(r"[\w-][\w.-]*")
 _MOST_LEVELS = 40
 _REMEDY = "draw the pixels again from the journal with LabelStore.repair(path), or restore the file from a backup"
@@ -30,7 +33,9 @@ def dataset_paths(folder: Path) -> list[str]:
     StoreError
         If the metadata is missing or damaged, or a level does not lie in a folder of its own inside the group.
     """
-    path = folder / "zarr.json"
+    path = folder / REDRAWN / "zarr.json"
+    if not path.exists():
+        path = folder / "zarr.json"
     try:
         ome = read_json_object(path)["attributes"]["ome"]
         names = [dataset["path"] for dataset in ome["multiscales"][0]["datasets"]]
@@ -46,6 +51,12 @@ def dataset_paths(folder: Path) -> list[str]:
     if not 0 < len(names) <= _MOST_LEVELS or len(set(names)) < len(names):
         raise StoreError(f"{path}: {len(names)} levels, {len(set(names))} of them distinct", remedy=_REMEDY)
     return names
+
+
+def level_folder(folder: Path, name: str) -> Path:
+    """Return the folder of a level, also while new pixels are being moved to their place."""
+    redrawn = folder / REDRAWN / name
+    return redrawn if redrawn.is_dir() else folder / name
 
 
 def check_levels(folder: Path, names: list[str]) -> list[tuple[int, ...]]:
@@ -66,7 +77,7 @@ def check_levels(folder: Path, names: list[str]) -> list[tuple[int, ...]]:
     """
     shapes: list[tuple[int, ...]] = []
     for name in names:
-        path = folder / name / "zarr.json"
+        path = level_folder(folder, name) / "zarr.json"
         try:
             meta = read_json_object(path)
             check_array(str(folder / name), meta)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_sam.io.labels.journal.rows import Record
+    from napari_sam.io.labels.recovery.folder_check import FolderContents
 
 _MAX_AXIS_PX = 1 << 31
 
@@ -149,8 +150,8 @@ def create_folder(path: Path, description: StoreDescription, overwrite: bool) ->
     register(path)
 
 
-def check_store(path: Path, writable: bool) -> None:
-    """Check the files and the journal of a store without writing anything.
+def check_store(path: Path, writable: bool) -> FolderContents:
+    """Return what the folder of a store holds, after checking files and journal without writing anything.
 
     Raises
     ------
@@ -159,8 +160,9 @@ def check_store(path: Path, writable: bool) -> None:
     """
     if not (path / JOURNAL_FILE).is_file():
         raise StoreError(f"{path}: the journal is missing, so this is not a label store, or not a whole one")
-    check_folder(path, writable=writable)
+    contents = check_folder(path, writable=writable)
     Journal(path / JOURNAL_FILE, writable=False).close()
+    return contents
 
 
 def delete_folder(path: Path) -> None:
@@ -183,39 +185,6 @@ def delete_folder(path: Path) -> None:
         shutil.rmtree(renamed)
     except OSError as error:
         raise StoreError(f"{path}: cannot be deleted: {error}") from error
-
-
-def reset_folder(path: Path) -> None:
-    """Make the pixels of a store empty, so that opening it draws everything from the journal.
-
-    Raises
-    ------
-    StoreError
-        If the journal is missing or damaged.
-    StoreLockedError
-        If another process writes to the store.
-    """
-    if not (path / JOURNAL_FILE).is_file():
-        raise StoreError(f"{path}: the journal is missing, so there is nothing to draw from")
-    check_store(path, writable=True)
-    lock = WriterLock(path)
-    try:
-        journal = Journal(path / JOURNAL_FILE, writable=True)
-        try:
-            reset_pixels(path, journal)
-        finally:
-            journal.close()
-    finally:
-        lock.release()
-
-
-def reset_pixels(path: Path, journal: Journal) -> None:
-    """Write empty pixels and new metadata, and record in the journal that nothing is drawn."""
-    journal.set_rendered(0)
-    layout = LabelLayout.from_meta(journal.meta)
-    for k in range(len(layout.level_shapes)):
-        shutil.rmtree(path / str(k), ignore_errors=True)
-    LabelPyramid.create(path, layout)
 
 
 def as_image(like: object) -> ImageGeometry | None:

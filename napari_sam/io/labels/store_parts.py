@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -9,10 +10,14 @@ from napari_sam.errors import StoreError
 from napari_sam.io.labels.editing.change_writer import ChangeWriter
 from napari_sam.io.labels.journal.journal import Journal
 from napari_sam.io.labels.label_pyramid import LabelPyramid
+from napari_sam.io.labels.recovery.folder_check import check_folder
+from napari_sam.io.labels.recovery.mend_store import check_nothing_lost, drawn_up_to, level_marks, mend_pixels
+from napari_sam.io.labels.recovery.redraw import redraw
 from napari_sam.io.labels.store_access import JOURNAL_FILE, StoreAccess
 from napari_sam.io.labels.store_files import check_store
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 
@@ -30,16 +35,28 @@ class StoreParts:
         The pixels.
     writer : ChangeWriter
         Writes changes into both.
+    notices : tuple of str
+        What was wrong when the store was opened, and was mended.
     """
 
     access: StoreAccess
     journal: Journal
     pyramid: LabelPyramid
     writer: ChangeWriter
+    notices: tuple[str, ...] = ()
 
     @classmethod
-    def open(cls, path: Path, writable: bool) -> StoreParts:
-        """Open a store and complete pixels that a crash interrupted.
+    def open(cls, path: Path, writable: bool, repair: bool = False) -> StoreParts:
+        """Open a store, and complete or mend pixels that a crash interrupted.
+
+        Parameters
+        ----------
+        path : Path
+            Folder of the store.
+        writable : bool
+            Open for writing.
+        repair : bool
+            Draw the pixels again from the journal.
 
         Raises
         ------
@@ -52,9 +69,17 @@ class StoreParts:
             raise StoreError(f"{path}: there is no label store here", remedy="see {LabelStore.create}")
         check_store(path, writable)
         access = StoreAccess(path, writable)
-        journal: Journal | None = None
-        try:
+        with contextlib.ExitStack() as opened:
+            opened.callback(access.close)
+            marks = level_marks(path)
             journal = Journal(path / JOURNAL_FILE, writable)
+            opened.callback(journal.close)
+            notices: list[str] = []
+            if writable:
+                contents = check_folder(path, writable=True)  # again, now that no other process writes
+                notices = mend_pixels(path, journal, contents, unclean=access.ended_uncleanly, repair=repair)
+            else:
+                check_nothing_lost(path, journal, marks)
             pyramid = LabelPyramid(path, writable)
             if list(pyramid.shape) != journal.meta("shape"):
                 raise StoreError(
@@ -62,15 +87,15 @@ class StoreParts:
                     "holds parts of two stores",
                     remedy="restore one of them from a backup",
                 )
-            parts = cls(access, journal, pyramid, ChangeWriter(access, journal, pyramid))
+            writer = ChangeWriter(access, journal, pyramid, drawn_up_to(path, journal))
             if writable:
-                parts.writer.catch_up()
-        except BaseException:
-            if journal is not None:
-                journal.close()
-            access.close()
-            raise
-        return parts
+                writer.catch_up()
+            opened.pop_all()
+        return cls(access, journal, pyramid, writer, tuple(notices))
+
+    def rebuild(self, progress: Callable[[int, int], None] | None = None) -> None:
+        """Draw all pixels again from the journal; `progress` is called with the changes drawn and their number."""
+        self.writer.redrawn(lambda: redraw(self.access.path, self.journal, progress))
 
     def close(self) -> None:
         """Close the files and release the lock; a second call does nothing."""

@@ -5,12 +5,11 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from napari_sam.engine.memory import trim_heap
 from napari_sam.errors import LabelsError, StoreError
+from napari_sam.io.labels.editing.draw_patches import draw_patches
+from napari_sam.io.labels.editing.drawn_marks import write_marks
 from napari_sam.io.labels.editing.edit import Edit
-from napari_sam.io.labels.store_files import reset_pixels
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,11 +32,13 @@ class ChangeWriter:
         Records the changes.
     pyramid : LabelPyramid
         Shows them.
+    rendered : int
+        Last entry of the journal's log that the pixels certainly show.
     """
 
-    def __init__(self, access: StoreAccess, journal: Journal, pyramid: LabelPyramid) -> None:
+    def __init__(self, access: StoreAccess, journal: Journal, pyramid: LabelPyramid, rendered: int) -> None:
         self._access, self._journal, self._pyramid = access, journal, pyramid
-        self._rendered = journal.rendered()
+        self._rendered = rendered
         self._listeners: list[Callable[[Plane, Box], None]] = []
 
     def on_drawn(self, listener: Callable[[Plane, Box], None]) -> None:
@@ -81,7 +82,7 @@ class ChangeWriter:
     def write_record(self, change: Change) -> int:
         """Write a change without pixels to the journal; returns its number."""
         entry = self._journal.add(change, self._rendered)
-        self._rendered = entry.seq
+        self._set_rendered(entry.seq)
         return entry.op
 
     def step(self, change: JournaledChange, undo: bool) -> None:
@@ -96,31 +97,24 @@ class ChangeWriter:
         """Draw the changes that are in the journal but may be missing in the pixels."""
         for entry in self._journal.log_after(self._rendered):
             patches = list(self._journal.changes.patches(entry.op))
-            self._draw(patches, entry.action)
-            self._rendered = entry.seq
+            draw_patches(self._pyramid, patches, entry.action)
+            self._set_rendered(entry.seq)
             self._notify(patches)
 
-    def rebuild(self, progress: Callable[[int, int], None] | None = None) -> None:
-        """Draw all pixels again from the journal.
+    def redrawn(self, redraw: Callable[[], None]) -> None:
+        """Draw all pixels again with `redraw`, which replaces the files, and show them.
 
         Parameters
         ----------
-        progress : callable, optional
-            Called with the number of changes drawn and of all changes.
+        redraw : callable
+            Draws everything in the journal.
         """
         with self.writing(catch_up=False):
-            self._rendered = 0
-            reset_pixels(self._access.path, self._journal)
+            redraw()
             self._pyramid.reopen()
-            ops = self._journal.changes.ops_in_effect()
-            for done, op in enumerate(ops, start=1):
-                patches = list(self._journal.changes.patches(op))
-                self._draw(patches, "redo")
-                self._notify(patches)
-                if progress is not None:
-                    progress(done, len(ops))
-            self._rendered = self._journal.last_log_entry()
-            self._journal.set_rendered(self._rendered)
+            self._rendered = self._journal.rendered()
+            for op in self._journal.changes.ops_in_effect():
+                self._notify(list(self._journal.changes.patches(op)))
 
     def close(self) -> None:
         """Record which changes are drawn, so that the next opening need not draw them again."""
@@ -129,28 +123,19 @@ class ChangeWriter:
 
     def _draw_entry(self, entry: LogEntry, patches: list[Patch]) -> None:
         try:
-            self._draw(patches, entry.action)
+            draw_patches(self._pyramid, patches, entry.action)
         except StoreError as error:
             raise StoreError(
                 f"the change is safe in the journal, but its pixels are not drawn yet: {error}; they will be drawn "
                 "with the next change, or when the store is opened again"
             ) from error
-        self._rendered = entry.seq
+        self._set_rendered(entry.seq)
         self._notify(patches)
 
-    def _draw(self, patches: list[Patch], action: str) -> None:
-        """Write the pixels of one change; the last patch first when it is undone.
-
-        Pixels in a patch's box that the change left alone may have been changed by later ones. Only when a change is
-        made do they certainly hold what the patch says.
-        """
-        undo = action == "undo"
-        for patch in reversed(patches) if undo else patches:
-            labels = patch.labels(after=not undo)
-            if action != "do":
-                changed = labels != patch.labels(after=undo)
-                labels = np.where(changed, labels, self._pyramid.read(patch.plane, patch.box))
-            self._pyramid.draw(patch.plane, patch.box, labels)
+    def _set_rendered(self, seq: int) -> None:
+        """Note, here and in the pixels, that they show everything up to a log entry."""
+        self._rendered = seq
+        write_marks(self._pyramid.folders, self._journal.log_mark(seq))
 
     def _notify(self, patches: list[Patch]) -> None:
         for patch in patches:

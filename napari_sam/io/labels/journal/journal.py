@@ -19,7 +19,9 @@ from napari_sam.io.labels.journal.rows import (
     OBJECT_COLUMNS,
     UNDONE,
     LogEntry,
+    LogMark,
     ObjectRow,
+    number,
     text,
     to_plain,
     whole,
@@ -137,6 +139,14 @@ class Journal:
         """Return every log entry later than `seq`, in order."""
         sql = "SELECT seq, op, action FROM log WHERE seq > ? ORDER BY seq"
         return self._database.read(lambda *row: LogEntry(whole(row[0]), whole(row[1]), text(row[2])), sql, (seq,))
+
+    def log_mark(self, seq: int) -> LogMark:
+        """Return what identifies an entry of the log; of a missing entry, and of 0, a mark of nothing."""
+        sql = "SELECT seq, op, action, time FROM log WHERE seq = ?"
+        mark = self._database.read_one(
+            lambda *row: LogMark(whole(row[0]), whole(row[1]), text(row[2]), number(row[3])), sql, (seq,)
+        )
+        return mark or LogMark(0, 0, "none", 0.0)
 
     def add(self, change: Change, rendered: int) -> LogEntry:
         """Write a change; changes that were undone can then no longer be redone, but stay in the file.

@@ -277,6 +277,15 @@ class LogEntry(NamedTuple):
     action: str
 
 
+class LogMark(NamedTuple):
+    """Entry of the log with the time that tells it from the entry of the same number in another history."""
+
+    seq: int
+    op: int
+    action: str
+    time: float
+
+
 class ObjectChange(NamedTuple):
     """Change in effect of an object that existed before it.
 
