@@ -60,7 +60,7 @@ def measure(
         One row for each object, by label: ``label``, ``plane`` in stacks, ``category``; the measured values, lengths
         in pixels of level 0 (``area_px``, ``y0 x0 y1 x1`` half-open, ``centroid_y_px`` with pixel centres at whole
         numbers, ``perimeter_px`` …) and, where the image has a pixel size, in its unit (``area_um2``,
-        ``centroid_y_um`` …) or on the map (``area_map``, ``centroid_x_map`` …); ``orientation`` in radians from
+        ``centroid_y_um`` …) or on the map (``area_m2``, ``centroid_x_map`` …); ``orientation`` in radians from
         the y axis, ``intensity_mean_0`` and so on, or with the channel's name; predicted IoU, stability score
         and model.
 

@@ -108,9 +108,9 @@ def test_the_area_of_an_object_in_degrees_is_in_square_metres(tmp_path):
     with contextlib.closing(sqlite3.connect(gpkg)) as db:
         (in_gpkg,) = db.execute("SELECT area_m2 FROM objects").fetchone()
     areas = [feature["properties"]["area_m2"], in_gpkg, pd.read_csv(csv).area_m2[0], measured.area_m2[0]]
-    assert areas == pytest.approx([expected] * 4, rel=1e-6)
+    assert areas == pytest.approx([expected] * 4, rel=1e-5)  # sides along parallels are no geodesics
     assert "area_map" not in measured
-    assert measured.equivalent_diameter_m[0] == pytest.approx(np.sqrt(4 * expected / np.pi))
+    assert measured.equivalent_diameter_m[0] == pytest.approx(np.sqrt(4 * expected / np.pi), rel=1e-5)
 
 
 def test_a_map_without_crs_has_areas_in_its_own_unit(tmp_path):
