@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    import numpy as np
     from napari.layers import Image as ImageLayer
+    from numpy.typing import NDArray
 
     from napari_sam.engine.interactive.prediction import Prediction
     from napari_sam.io.images.lazy_image import Image
@@ -126,6 +128,15 @@ class LabelStoreLayers:
     def layer(self) -> Labels:
         """Layer that shows the objects now."""
         return self.edit if self.display is None or self.edit.visible else self.display
+
+    @property
+    def plane_shape(self) -> tuple[int, int]:
+        """Height and width of a plane."""
+        return self.store.shape[-2], self.store.shape[-1]
+
+    def labels_in(self, box: Box, plane: tuple[int, ...]) -> NDArray[np.uint32]:
+        """Return the ids in a box (y0, x0, y1, x1) of level-0 pixels, inside a plane."""
+        return self.store.read(box, plane=plane)
 
     @property
     def region(self) -> Box:

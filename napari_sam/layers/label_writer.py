@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import numpy as np
     from napari.layers import Labels
+    from numpy.typing import NDArray
 
+    from napari_sam.engine.geometry import Box
     from napari_sam.engine.interactive.prediction import Prediction
 
 
@@ -21,6 +24,15 @@ class LabelWriter(Protocol):
     @property
     def layer(self) -> Labels:
         """Layer that shows the objects now, on which the brush draws."""
+        ...
+
+    @property
+    def plane_shape(self) -> tuple[int, int]:
+        """Height and width of a plane."""
+        ...
+
+    def labels_in(self, box: Box, plane: tuple[int, ...]) -> NDArray[np.generic]:
+        """Return the ids in a box (y0, x0, y1, x1) of level-0 pixels, inside a plane."""
         ...
 
     @property

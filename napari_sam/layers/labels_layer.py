@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
     from numpy.typing import NDArray
 
+    from napari_sam.engine.geometry import Box
     from napari_sam.engine.interactive.prediction import Prediction
 
 OVERLAPS = ("keep", "replace")
@@ -111,6 +112,15 @@ class LabelsLayerWriter:
     def layers(self) -> list[Labels]:
         """The layer, as a list."""
         return [self.layer]
+
+    @property
+    def plane_shape(self) -> tuple[int, int]:
+        """Height and width of a plane."""
+        return int(self.layer.data.shape[-2]), int(self.layer.data.shape[-1])
+
+    def labels_in(self, box: Box, plane: tuple[int, ...]) -> NDArray[np.generic]:
+        """Return the ids in a box (y0, x0, y1, x1), inside a plane."""
+        return np.asarray(self.layer.data[(*plane, *box.slices)])
 
     @property
     def next_label(self) -> int:

@@ -14,6 +14,8 @@ from napari_sam.engine.interactive.prompts import MaskPrompt
 from napari_sam.layers.placement import TEMPORARY, image_plane_shape, placement, translate_to
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari.components import ViewerModel
     from napari.layers import Image as ImageLayer
     from numpy.typing import NDArray
@@ -33,7 +35,9 @@ _PREVIEW_COLOURS = [
     (0.65, 1.0, 0.2, 1.0),
     (1.0, 0.45, 0.9, 1.0),
     (1.0, 0.8, 0.1, 1.0),
+    (1.0, 0.15, 0.1, 1.0),  # of what lies on saved objects
 ]  # brighter than napari's label colours, so that a preview is never taken for an accepted object
+_COVERED = len(_PREVIEW_COLOURS)  # number of that colour in the preview
 _PREVIEW_OPACITY, _FAINT = 0.55, 0.25
 _LARGEST_OUTLINE_PX = 1 << 22  # napari draws outlines in the GUI thread
 _SMALL_PX = 40  # smaller objects get a thinner outline
@@ -120,6 +124,16 @@ class PromptLayers:
         kinds = np.asarray(self.points.features["kind"])
         return bool(len(kinds)) and not (kinds == FOREGROUND).any()
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing is drawn, on any plane."""
+        return not len(self.points.data) and not len(self.shapes.data)
+
+    @property
+    def is_drawing(self) -> bool:
+        """Whether a shape is being drawn, such as a polygon whose corners are clicked."""
+        return bool(getattr(self.shapes, "_is_creating", False))
+
     def set_kind(self, kind: str) -> None:
         """Make the next point foreground or background."""
         self.points.selected_data = set()
@@ -142,8 +156,14 @@ class PromptLayers:
         """Remove the masks from the preview."""
         self.preview.data = np.zeros((1,) * self.image.ndim, np.uint16)
 
-    def show(self, masks: list[MaskCrop], plane: tuple[int, ...], outline: bool = False) -> None:
-        """Show masks on a plane of the image, numbered from 1.
+    def show(
+        self,
+        masks: list[MaskCrop],
+        plane: tuple[int, ...],
+        outline: bool = False,
+        covered: Sequence[MaskCrop] = (),
+    ) -> None:
+        """Show masks on a plane of the image, numbered from 1, without the numbers of the warning colour.
 
         Parameters
         ----------
@@ -153,6 +173,8 @@ class PromptLayers:
             Index along the leading axes.
         outline : bool
             Draw outlines instead of areas, so that the image below stays visible.
+        covered : sequence of (ndarray of bool, (int, int, int, int))
+            Parts of the masks that lie on saved objects, and get a warning colour.
         """
         if not masks:
             self.clear_preview()
@@ -160,7 +182,8 @@ class PromptLayers:
         boxes = np.array([bbox for _, bbox in masks])
         (top, left), (bottom, right) = boxes[:, :2].min(0), boxes[:, 2:].max(0)
         crop = np.zeros((bottom - top, right - left), np.uint16)
-        for number, (mask, (y0, x0, y1, x1)) in enumerate(masks, start=1):
+        numbers = [1 + i + i // (_COVERED - 1) for i in range(len(masks))]  # all but those of the warning colour
+        for number, (mask, (y0, x0, y1, x1)) in [*zip(numbers, masks, strict=True), *((_COVERED, c) for c in covered)]:
             crop[y0 - top : y1 - top, x0 - left : x1 - left][mask] = number
         drawn = outline and crop.size <= _LARGEST_OUTLINE_PX
         if drawn:  # napari draws no outline along the border of the data
@@ -198,6 +221,11 @@ class PromptLayers:
             prompt["points"], prompt["point_labels"] = yx, labels
         meaningless = bool(len(yx)) and not labels.any() and not shapes and not only_background
         return [prompt] if prompt and not meaningless else []
+
+    def plane_of(self, layer: Points | Shapes, index: int) -> tuple[int, ...]:
+        """Return the plane of the image that a prompt lies on, as index along the leading axes."""
+        vertex = np.atleast_2d(np.asarray(layer.data[index], dtype=float))[:1]
+        return tuple(int(v) for v in np.round(self._to_image(layer, vertex)[0, :-2]))
 
     def _to_image(self, layer: Points | Shapes, data: NDArray[np.float64]) -> NDArray[np.float64]:
         """Convert coordinates of a prompt layer into level-0 pixels of the image."""

@@ -8,13 +8,12 @@ import napari
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_sam.errors import NapariSamError
 from napari_sam.widgets.dock_context import DockContext
 from napari_sam.widgets.dock_panel import CLICK, EVERYTHING, REVIEW, DockPanel
 from napari_sam.widgets.engine_session import EngineSession
 from napari_sam.widgets.engine_thread import EngineThread
 from napari_sam.widgets.model_selection import ModelSelection
-from napari_sam.widgets.notifier import NapariNotifier
+from napari_sam.widgets.notifier import DockNotifier, NapariNotifier
 from napari_sam.widgets.pages.click_controller import ClickController
 from napari_sam.widgets.pages.everything_controller import EverythingController
 from napari_sam.widgets.pages.everything_run import JobsEngine
@@ -79,7 +78,7 @@ class SamDock(QWidget):
         self.viewer = napari_viewer
         self.panel = DockPanel()
         QVBoxLayout(self).addWidget(self.panel)
-        self.notifier: Notifier = notifier or NapariNotifier()
+        self.notifier = DockNotifier(notifier or NapariNotifier(), self.panel.message)
         self.session = session or EngineSession()
         self.thread = EngineThread(self)
         self.keys = KeyBindings(napari_viewer)
@@ -104,6 +103,7 @@ class SamDock(QWidget):
         self._models = ModelSelection(self.panel.model, self.session.model)
         self._activity: napari.utils.progress | None = None
         self._page_soon = single_shot(self, 0, self._on_page_changed)
+        self.images.is_held = lambda: self.everything.run.is_running
         self._connect()
         self.click.take_keys()
         self._on_layers_changed()
@@ -119,6 +119,7 @@ class SamDock(QWidget):
         self.images.image_changed.connect(self._on_image_changed)
         self.images.pixels_changed.connect(self._on_pixels_changed)
         self.images.view_moved.connect(self._on_view_moved)
+        self.images.visibility_changed.connect(self.refresh)
         self.labels.chosen.connect(self._on_labels_chosen)
         self.labels.store_opened.connect(self._on_view_moved)
         self.labels.store_closing.connect(self._on_store_closing)
@@ -161,6 +162,7 @@ class SamDock(QWidget):
         page = self.panel.tabs.currentIndex()
         corrected = None if page == CLICK else self.click.end_correction()
         if page == REVIEW:
+            self.click.redirect.is_enabled = False
             self.click.clear()
             self.review.begin(corrected)
         else:
@@ -245,11 +247,9 @@ class SamDock(QWidget):
         is_current = self.thread.is_current(outcome)
         if is_current and outcome.kind == _PREPARE:
             self.images.announce_view()
-        if is_current and isinstance(outcome.error, NapariSamError):
-            self.notifier.error(str(outcome.error))
+        if outcome.error is not None and not self.thread.was_superseded(outcome):
+            self.notifier.failure(outcome.error)
         self.refresh()
-        if is_current and outcome.error is not None and not isinstance(outcome.error, NapariSamError):
-            raise outcome.error
 
     def _end_activity(self) -> None:
         if self._activity is not None:

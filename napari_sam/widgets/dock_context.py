@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from napari_sam.jobs.job_settings import EverythingSettings
     from napari_sam.widgets.engine_session import EngineSession
     from napari_sam.widgets.engine_thread import EngineThread
-    from napari_sam.widgets.notifier import Notifier
+    from napari_sam.widgets.notifier import DockNotifier
     from napari_sam.widgets.settings_form import SettingsForm
     from napari_sam.widgets.viewer.image_selection import ImageSelection
     from napari_sam.widgets.viewer.key_bindings import KeyBindings
@@ -41,7 +41,7 @@ class DockContext:
         Keys, of which the visible page takes its own.
     layer_list : LayerList
         Layer list of the viewer.
-    notifier : Notifier
+    notifier : DockNotifier
         Receiver of messages to the user.
     """
 
@@ -53,7 +53,7 @@ class DockContext:
     thread: EngineThread
     keys: KeyBindings
     layer_list: LayerList
-    notifier: Notifier
+    notifier: DockNotifier
 
 
 class DockPage(Protocol):

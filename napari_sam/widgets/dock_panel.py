@@ -6,6 +6,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QProgressBar, QTabWidget, QVBoxLayout, QWidget
 
 from napari_sam.jobs.job_settings import EverythingSettings
+from napari_sam.widgets.message_line import MessageLine
 from napari_sam.widgets.pages.click_panel import ClickPanel
 from napari_sam.widgets.pages.everything_panel import EverythingPanel
 from napari_sam.widgets.pages.review_panel import ReviewPanel
@@ -54,6 +55,7 @@ class DockPanel(QWidget):
         self.progress = QProgressBar()
         self.progress.setTextVisible(True)
         self.cancel = button("Cancel", "Stop what the engine is doing")
+        self.message = MessageLine()
         self.status = wrapped_label(selectable=True)
         self._lay_out()
         self.show_progress(None)
@@ -83,5 +85,6 @@ class DockPanel(QWidget):
         layout.addWidget(self.object_form)
         layout.addWidget(self.tabs)
         layout.addLayout(row((self.progress, self.cancel), stretch=0))
+        layout.addWidget(self.message)
         layout.addWidget(self.status)
         layout.addStretch(1)

@@ -63,7 +63,8 @@ class EngineThread(QObject):
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="napari-sam")
-        self._newest: dict[str, int] = {}
+        self._newest: dict[str, int] = {}  # serial of the newest job, or of a later cancellation
+        self._submitted: dict[str, int] = {}  # serial of the newest job
         self._serial = 0
         self._pending = 0
         self._lock = threading.Lock()
@@ -83,6 +84,10 @@ class EngineThread(QObject):
         """Whether a job was neither superseded nor cancelled; to be called in the GUI thread."""
         return self._newest.get(outcome.kind) == outcome.serial
 
+    def was_superseded(self, outcome: Outcome) -> bool:
+        """Whether a newer job of its kind was submitted; a job that was only cancelled still reports its errors."""
+        return self._submitted.get(outcome.kind) != outcome.serial
+
     def submit(self, kind: str, job: Job) -> None:
         """Queue a job, and cancel the earlier ones of its kind.
 
@@ -97,7 +102,7 @@ class EngineThread(QObject):
             if self._closed:
                 return
             self._serial += 1
-            serial = self._newest[kind] = self._serial
+            serial = self._newest[kind] = self._submitted[kind] = self._serial
             self._pending += 1
         self._pool.submit(self._run, kind, serial, job)
 
@@ -127,7 +132,7 @@ class EngineThread(QObject):
                 value = job(is_cancelled)
         except CancelledError:
             pass
-        except Exception as raised:  # noqa: BLE001 - raised again in the GUI thread, where napari reports it
+        except Exception as raised:  # noqa: BLE001 - reported in the GUI thread
             error = raised
         finally:
             with self._lock:

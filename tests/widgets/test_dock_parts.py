@@ -201,7 +201,9 @@ def test_the_grid_section_begins_with_the_settings_of_the_model(opened):
     assert opened.panel.everything.form.settings().grid is None
 
 
-def test_an_unexpected_error_is_raised_and_an_expected_one_shown(opened, qtbot, notifier):
+def test_every_error_of_a_job_is_shown_once_and_in_full(opened, qtbot, notifier):
+    from qtpy.QtWidgets import QApplication
+
     from napari_sam.errors import ModelError
 
     def fail(error):
@@ -210,13 +212,44 @@ def test_an_unexpected_error_is_raised_and_an_expected_one_shown(opened, qtbot, 
 
         return job
 
-    opened.thread.submit("predict", fail(ModelError("no such model")))
+    opened.thread.submit("predict", fail(ModelError("no such model", remedy="choose another one")))
     qtbot.waitUntil(lambda: bool(notifier.messages))
-    assert notifier.messages == ["no such model"]
+    assert notifier.messages == ["no such model; choose another one"]
+    assert opened.panel.message.label.text() == "no such model; choose another one"
+    assert opened.panel.message.copy.isHidden()
     with qtbot.captureExceptions() as raised:
         opened.thread.submit("predict", fail(ZeroDivisionError("bug")))
-        qtbot.waitUntil(lambda: bool(raised))
-    assert raised[0][0] is ZeroDivisionError
+        qtbot.waitUntil(lambda: len(notifier.messages) == 2)
+    assert raised == []  # napari would add a notification with a traceback
+    assert notifier.messages[1] == "Internal error: ZeroDivisionError: bug"
+    opened.panel.message.copy.click()
+    assert "in fail" in QApplication.clipboard().text() or "in job" in QApplication.clipboard().text()
+
+
+def test_an_error_of_a_cancelled_job_is_shown_and_one_of_a_superseded_job_is_not(opened, qtbot, notifier):
+    import threading
+
+    begun, go_on = threading.Event(), threading.Event()
+
+    def job(_):
+        begun.set()
+        go_on.wait(10)
+        raise OSError("disk full")
+
+    opened.thread.submit("export", job)
+    begun.wait(10)
+    opened.panel.cancel.click()
+    go_on.set()
+    qtbot.waitUntil(lambda: bool(notifier.messages))
+    assert "disk full" in notifier.messages[0]
+    begun.clear(), go_on.clear()
+    opened.thread.submit("export", job)
+    begun.wait(10)
+    opened.thread.submit("export", lambda _: None)
+    go_on.set()
+    qtbot.waitUntil(lambda: not opened.thread.busy)
+    qtbot.wait(50)
+    assert len(notifier.messages) == 1
 
 
 def test_shutting_down_removes_all_but_the_image(opened):

@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal
 
 from napari_sam.engine.windows import Hints
-from napari_sam.errors import LabelsError, NapariSamError, StoreError
+from napari_sam.errors import NapariSamError
+from napari_sam.layers.prompt_history import PromptHistory
 from napari_sam.layers.prompt_layers import BACKGROUND, PromptLayers, masks_of
 from napari_sam.widgets.engine_session import Answer
-from napari_sam.widgets.pages.guide import candidate_text, correction_step, next_step
+from napari_sam.widgets.pages.acceptance import Acceptance, covered_parts, overlap_text
+from napari_sam.widgets.pages.click_redirect import ClickRedirect
+from napari_sam.widgets.pages.guide import candidate_text, correction_step, hidden_step, next_step, overlap_step
 from napari_sam.widgets.pages.label_actions import LabelActions
 from napari_sam.widgets.pages.mask_correction import MaskCorrection
 from napari_sam.widgets.pages.toolbox import BRUSH, ToolBox
@@ -19,8 +22,8 @@ from napari_sam.widgets.qt_helpers import single_shot
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari_sam.engine.interactive.prediction import Prediction
     from napari_sam.io.labels.review_queue import ReviewItem
+    from napari_sam.layers.overlap import Overlap
     from napari_sam.widgets.dock_context import DockContext
     from napari_sam.widgets.engine_thread import Outcome
     from napari_sam.widgets.pages.click_panel import ClickPanel
@@ -47,8 +50,12 @@ class ClickController(QObject):
         Predictions for the prompts.
     candidate : int
         Index of the mask that is shown.
+    overlaps : list of Overlap or None
+        The saved objects under the mask of each prediction.
     milliseconds : float or None
         Time that the last answer took.
+    redirect : ClickRedirect
+        What makes clicks reach the prompts while an image is selected in the layer list.
     correction : MaskCorrection or None
         Object under correction; its mask is replaced when the user accepts.
 
@@ -74,6 +81,8 @@ class ClickController(QObject):
         self.actions = LabelActions(context, panel)
         self.prompts: PromptLayers | None = None
         self.answer: Answer | None = None
+        self.overlaps: list[Overlap | None] = []
+        self._acceptance = Acceptance(context)
         self.candidate = 0
         self.milliseconds: float | None = None
         self.correction: MaskCorrection | None = None
@@ -82,6 +91,7 @@ class ClickController(QObject):
         self._predict_soon = single_shot(self, _DEBOUNCE_MS, self.predict)
         # napari selects a layer it has just added only after its event; the points are selected after that.
         self._select_soon = single_shot(self, 0, self.tools.use_foreground)
+        self.redirect = ClickRedirect(context, self.tools)
         self._connect()
 
     def _connect(self) -> None:
@@ -91,7 +101,10 @@ class ClickController(QObject):
         panel.previous.clicked.connect(self.previous_candidate)
         panel.following.clicked.connect(self.next_candidate)
         panel.accept.clicked.connect(self.accept)
+        panel.replace.clicked.connect(self.replace)
         panel.clear.clicked.connect(self.clear)
+        panel.undo.clicked.connect(self.undo)
+        panel.redo.clicked.connect(self.redo)
         self._context.object_form.widget("diameter_px").changed.connect(self._on_size_changed)
         self._images.image_changed.connect(self._on_image_changed)
         self._images.contrast_changed.connect(self._on_contrast_changed)
@@ -105,6 +118,13 @@ class ClickController(QObject):
 
     def accept(self) -> None:
         """Save the masks of the preview, and get ready for the next object."""
+        self._accept(replacing=False)
+
+    def replace(self) -> None:
+        """Save the masks of the preview in place of the objects under them."""
+        self._accept(replacing=True)
+
+    def _accept(self, *, replacing: bool) -> None:
         if self.answer is None or self.prompts is None:
             self._context.notifier.info("Nothing to accept yet: click an object first.")
             return
@@ -112,7 +132,7 @@ class ClickController(QObject):
             self._context.notifier.info("Your last change is still being segmented: accept it in a moment.")
             return
         predictions = self.answer.predictions
-        failures = self._commit(predictions, self.answer.plane)
+        failures = self._acceptance.commit(self.answer, self._candidates(), self._corrected(), replacing=replacing)
         if failures:
             self._context.notifier.error("; ".join(failures))
         if len(failures) == len(predictions):
@@ -132,7 +152,11 @@ class ClickController(QObject):
             self.correction = self.correction.started_over()
         if self.prompts is not None:
             self.prompts.clear()
+        if self.tools.history is not None:
+            self.tools.history.clear()
         self._drop_answer()
+        if self.tools.current == BACKGROUND:  # the next object begins with a point on it
+            self.tools.use_foreground()
         self.idle.emit()
         self.changed.emit()
 
@@ -149,6 +173,32 @@ class ClickController(QObject):
         self._panel.batch.setChecked(True)
         self.predict()
 
+    def undo(self) -> None:
+        """Take the last prompt back; without one, undo the last change of the saved objects."""
+        taken_back = None
+        if self.tools.history is not None and self.tools.current != BRUSH:
+            taken_back = self.tools.history.undo(self._images.quiet_plane or ())
+        if taken_back is None:
+            self.actions.undo()
+        else:
+            self._context.notifier.note(f"The last {taken_back} was taken back; Ctrl+Shift+Z draws it again.")
+
+    def redo(self) -> None:
+        """Draw the prompt that was taken back again; without one, repeat the undone change of the saved objects."""
+        if self.tools.history is None or self.tools.history.redo() is None:
+            self.actions.redo()
+
+    def escape(self) -> None:
+        """End the shape that is being drawn, or remove all prompts; without any, leave the correction."""
+        if self.prompts is None:
+            return
+        if self.prompts.is_drawing:
+            self.prompts.shapes._finish_drawing()
+        elif self.prompts.is_empty and self.correction is not None:
+            self.correction_ended.emit()
+        else:
+            self.clear()
+
     def cancel(self) -> None:
         """Wait for no prediction."""
         self._predict_soon.stop()
@@ -163,6 +213,7 @@ class ClickController(QObject):
 
     def take_keys(self) -> None:
         """Use the keys of this page, with the tool for object points."""
+        self.redirect.is_enabled = True
         self._context.keys.use(self._bindings())
         self.tools.use_foreground()
 
@@ -174,15 +225,26 @@ class ClickController(QObject):
             button.setEnabled(is_single)
         panel.candidate.setText(candidate_text(self.answer, self.candidate))
         panel.accept.setEnabled(self.answer is not None)
+        panel.replace.setEnabled(bool(overlap_text(self.overlaps)))
         for button in (panel.clear, panel.segment, panel.brush):
             button.setEnabled(self.has_image)
         self.actions.refresh()
+        history, plane = self.tools.history, self._images.quiet_plane
+        if history is not None and plane is not None and history.can_undo(plane):
+            panel.undo.setEnabled(True)
+        if history is not None and history.can_redo:
+            panel.redo.setEnabled(True)
 
     def guide(self) -> str:
         """Return what the user can do next."""
         if self.correction is not None:
             return correction_step(self.correction.candidate.label, self.answer is not None)
-        return next_step(self.has_image, self.answer, self.tools.current, self._obstacle())
+        cover = self._images.cover()
+        if cover is not None and self.prompts is not None:
+            return hidden_step(str(self.prompts.image.name), cover)
+        step = next_step(self.has_image, self.answer, self.tools.current, self._obstacle())
+        overlap = overlap_text(self.overlaps)
+        return overlap_step(overlap) if overlap and self.tools.current != BRUSH else step
 
     def begin_correction(self, candidate: ReviewItem) -> bool:
         """Start to correct an object; return False, with a notification, if it no longer exists."""
@@ -226,10 +288,11 @@ class ClickController(QObject):
         """Remove the prompt layers."""
         self._predict_soon.stop()
         self._select_soon.stop()
+        self.redirect.close()
         self._remove_prompt_layers()
 
     def _bindings(self) -> dict[str, Callable[[], None]]:
-        keys = {
+        return {
             "F": self.tools.use_foreground,
             "B": self.tools.use_background,
             "T": self.tools.toggle_points,
@@ -238,12 +301,13 @@ class ClickController(QObject):
             "N": self.next_candidate,
             "Shift-N": self.previous_candidate,
             "C": self.accept,
+            "X": self.replace,
             "Shift-C": self.clear,
             "Shift-S": self.segment_all,
-            "Control-Z": self.actions.undo,
-            "Control-Shift-Z": self.actions.redo,
+            "Escape": self.escape,
+            "Control-Z": self.undo,
+            "Control-Shift-Z": self.redo,
         }
-        return keys if self.correction is None else {**keys, "Escape": self.correction_ended.emit}
 
     def _obstacle(self) -> str:
         """Return what keeps the tool from working, as `next_step` takes it."""
@@ -297,8 +361,21 @@ class ClickController(QObject):
             return
         candidate = self.candidate if len(self.answer.predictions) == 1 else None
         masks = masks_of(self.answer.predictions, candidate)
-        self.prompts.show(masks, self.answer.plane, outline=self.correction is not None)
+        self.overlaps = self._acceptance.overlaps(self.answer, self._candidates(), self._corrected())
+        covered = covered_parts(self.answer, self.overlaps)
+        self.prompts.show(masks, self.answer.plane, outline=self.correction is not None, covered=covered)
         self.changed.emit()
+
+    def _candidates(self) -> list[int]:
+        """Return the index of the mask to save, for each prediction."""
+        if self.answer is None:
+            return []
+        if len(self.answer.predictions) == 1:
+            return [self.candidate]
+        return [prediction.best for prediction in self.answer.predictions]
+
+    def _corrected(self) -> int | None:
+        return None if self.correction is None else self.correction.candidate.label
 
     def _show_candidate(self, step: int) -> None:
         if self.answer is not None and len(self.answer.predictions) == 1:
@@ -308,39 +385,24 @@ class ClickController(QObject):
     def _drop_answer(self) -> None:
         self._thread.cancel(PREDICT)
         self._predict_soon.stop()
-        self.answer, self._is_outdated = None, False
+        self.answer, self._is_outdated, self.overlaps = None, False, []
 
     def forget_answer(self) -> None:
         """Remove the preview and predict again, as after a change of the model."""
-        self.answer = None
+        self.answer, self.overlaps = None, []
         if self.prompts is not None:
             self.prompts.clear_preview()
         self.predict_soon()
-
-    def _commit(self, predictions: list[Prediction], plane: tuple[int, ...]) -> list[str]:
-        """Write objects; return the messages of those that could not be written."""
-        failures = []
-        candidate = self.candidate if len(predictions) == 1 else None
-        for number, prediction in enumerate(predictions, start=1):
-            try:
-                self._commit_one(prediction, plane, candidate)
-            except (LabelsError, StoreError) as error:
-                failures.append(str(error) if len(predictions) == 1 else f"object {number}: {error}")
-        return failures
-
-    def _commit_one(self, prediction: Prediction, plane: tuple[int, ...], candidate: int | None) -> None:
-        overlap = self._context.object_form.values()["overlap"]
-        if self.correction is None:
-            self._labels.ready().commit(prediction, plane, overlap, candidate)
-        else:
-            store_layers = self._labels.ready_store()
-            store_layers.commit(prediction, plane, overlap, candidate, self.correction.candidate.label)
 
     # ---- the image ----------------------------------------------------------------------------------------
 
     def _on_image_changed(self) -> None:
         self._last_px = None
         self._replace_prompt_layers()
+        if self._images.was_selected:  # leave it selected, so that its contrast can be changed
+            self._select_soon.stop()
+            self.tools.use_foreground()
+            self._context.viewer.layers.selection.active = self._images.layer
 
     def _replace_prompt_layers(self) -> None:
         self._remove_prompt_layers()
@@ -349,6 +411,7 @@ class ClickController(QObject):
             return
         with self._context.layer_list.own_change():
             self.prompts = self.tools.prompts = PromptLayers.create(self._context.viewer, image)
+        self.tools.history = PromptHistory(self.prompts)
         for layer in self.prompts.layers:
             self._context.keys.add_layer(layer)
         self.prompts.points.events.data.connect(self._on_drawn)
@@ -358,8 +421,8 @@ class ClickController(QObject):
     def _remove_prompt_layers(self) -> None:
         """Remove the prompt layers that are left in the viewer, and the answer to their prompts."""
         self._thread.cancel(PREDICT)
-        self.answer = None
-        removed, self.prompts, self.tools.prompts = self.prompts, None, None
+        self.answer, self.overlaps = None, []
+        removed, self.prompts, self.tools.prompts, self.tools.history = self.prompts, None, None, None
         if removed is not None:
             removed.points.events.data.disconnect(self._on_drawn)
             removed.shapes.events.data.disconnect(self._on_drawn)
@@ -368,6 +431,8 @@ class ClickController(QObject):
     def _on_drawn(self, event: object) -> None:
         if str(getattr(event, "action", "")).lower().endswith("ing"):
             return  # napari emits every change twice: before and after it
+        if self.tools.history is not None:
+            self.tools.history.update()
         self._is_outdated = True
         self.predict_soon()
 

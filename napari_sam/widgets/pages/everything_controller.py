@@ -302,18 +302,15 @@ class EverythingController(QObject):
         self._show_tiles()
         if self._labels.store_layers is not None:
             self._labels.store_layers.catch_up()
-        failed = None if self.run.was_cancelled(outcome) else outcome.error
         self._panel.show_idle()
         if isinstance(outcome.value, EverythingReport):
             self._remove_partial()
             self._panel.message.setText(result_text(outcome.value, outcome.milliseconds / 1e3))
             self._panel.review.setVisible(outcome.value.objects > 0)
-        elif isinstance(failed, NapariSamError):
-            self._panel.message.setText(f"The run stopped: {failed}")
-            self._context.notifier.error(str(failed))
+        elif outcome.error is not None and not self.run.was_closed(outcome):
+            self._panel.message.setText(f"The run stopped: {outcome.error}")
+            self._context.notifier.failure(outcome.error)
         self.changed.emit()
-        if failed is not None and not isinstance(failed, NapariSamError):
-            raise failed
 
     # ---- layers -------------------------------------------------------------------------------------------
 

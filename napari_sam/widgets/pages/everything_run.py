@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from qtpy.QtCore import QObject, Signal
 
 from napari_sam.engine.automatic.grid_settings import GridSettings
+from napari_sam.errors import StoreError
 from napari_sam.io.labels.review_queue import ReviewQueue
 from napari_sam.jobs.job_settings import EverythingSettings
 from napari_sam.jobs.segment_image import EverythingReport, segment_everything, unfinished_run
@@ -183,11 +184,12 @@ class EverythingRun(QObject):
         self._session, self._engine = session, engine
         self.thread = EngineThread(self)
         self.is_running = False
+        self._store: LabelStore | None = None
         self.thread.finished.connect(self._on_finished)
 
     def start(self, image: Image, store: LabelStore, settings: EverythingSettings, resume: bool | None) -> None:
         """Start a run, or continue an unfinished one."""
-        self.is_running = True
+        self.is_running, self._store = True, store
         model, frame = self._session.model, PartialFrame.of(settings.region or (0, 0, *image.shape))
 
         def on_tile(box: tuple[int, int, int, int], labels: NDArray[np.uint32]) -> None:
@@ -219,6 +221,11 @@ class EverythingRun(QObject):
     def was_cancelled(self, outcome: Outcome) -> bool:
         """Whether the run of this outcome was cancelled."""
         return not self.thread.is_current(outcome)
+
+    def was_closed(self, outcome: Outcome) -> bool:
+        """Whether a run failed only because it was cancelled and its store closed under it."""
+        is_closed = self._store is not None and self._store.closed
+        return is_closed and self.was_cancelled(outcome) and isinstance(outcome.error, StoreError)
 
     def close(self) -> None:
         """Stop for good."""

@@ -38,6 +38,18 @@ def next_step(has_image: bool, answer: Answer | None, tool: str, obstacle: str =
     return "3. Press C to accept, N for another mask, or click where it is wrong (B: background)."
 
 
+def hidden_step(image: str, cover: str) -> str:
+    """Return the next step while the image cannot be seen: it is hidden, or lies under another image."""
+    if cover == image:
+        return f"“{image}” is hidden: show it (the eye in the layer list), or select another image there."
+    return f"“{image}” lies under “{cover}”: hide “{cover}”, or select it in the layer list to segment it."
+
+
+def overlap_step(overlap: str) -> str:
+    """Return the next step while masks lie on saved objects; `overlap` says on which."""
+    return f"This lies {overlap}. C saves what is free beside it, X replaces what lies there, N shows another mask."
+
+
 def correction_step(label: int, has_answer: bool) -> str:
     """Return the next step while an object is corrected."""
     if not has_answer:

@@ -18,6 +18,10 @@ if TYPE_CHECKING:
     from napari_sam.widgets.pages.click_panel import ClickPanel
 
 UNDO, REDO, EXPORT = "undo", "redo", "export"
+_WORDS = {
+    UNDO: "The last change of the saved objects was undone; Ctrl+Shift+Z repeats it.",
+    REDO: "The change of the saved objects was repeated.",
+}
 _FORMATS = (
     "GeoJSON (*.geojson);;COCO (*.json);;Label image (*.tif);;Table (*.csv);;ImageJ ROIs (*.zip);;"
     "OME-Zarr (*.ome.zarr);;Python script (*.py)"
@@ -51,8 +55,6 @@ class LabelActions(QObject):
         self._labels, self._thread, self._notifier = context.labels, context.thread, context.notifier
         self._panel = panel
         self._lent: LabelStoreLayers | None = None  # whose store the thread changes
-        panel.undo.clicked.connect(self.undo)
-        panel.redo.clicked.connect(self.redo)
         panel.export.clicked.connect(self.export)
         context.labels.store_closing.connect(self._on_store_closing)
         context.thread.finished.connect(self._on_finished)
@@ -98,6 +100,8 @@ class LabelActions(QObject):
                 self._step_in_thread(step, store_layers)
             elif writer is None or not (writer.undo() if step == UNDO else writer.redo()):
                 self._notifier.info(f"Nothing to {step}.")
+            else:
+                self._notifier.note(_WORDS[step])
         except NapariSamError as error:
             self._notifier.error(str(error))
         self.changed.emit()

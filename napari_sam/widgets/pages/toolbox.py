@@ -10,6 +10,7 @@ from napari_sam.errors import NapariSamError
 from napari_sam.layers.prompt_layers import BACKGROUND, FOREGROUND
 
 if TYPE_CHECKING:
+    from napari_sam.layers.prompt_history import PromptHistory
     from napari_sam.layers.prompt_layers import PromptLayers
     from napari_sam.widgets.dock_context import DockContext
     from napari_sam.widgets.pages.click_panel import ClickPanel
@@ -31,6 +32,8 @@ class ToolBox(QObject):
     ----------
     prompts : PromptLayers or None
         Layers that the tools work on; None without an image.
+    history : PromptHistory or None
+        Order in which their prompts were drawn.
 
     Signals
     -------
@@ -44,6 +47,7 @@ class ToolBox(QObject):
         super().__init__()
         self._viewer, self._labels, self._notifier = context.viewer, context.labels, context.notifier
         self.prompts: PromptLayers | None = None
+        self.history: PromptHistory | None = None
         self._buttons = {
             FOREGROUND: panel.foreground,
             BACKGROUND: panel.background,
@@ -59,6 +63,11 @@ class ToolBox(QObject):
     def current(self) -> str:
         """The tool in use: "foreground", "background", "box" or "brush"."""
         return next((tool for tool, chosen in self._buttons.items() if chosen.isChecked()), FOREGROUND)
+
+    def resume(self) -> None:
+        """Make the canvas take the current tool again, as after the user selected the image in the layer list."""
+        tools = {FOREGROUND: self.use_foreground, BACKGROUND: self.use_background, BOX: self.use_box}
+        tools.get(self.current, self.use_brush)()
 
     def use_foreground(self) -> None:
         """Click points on the object."""
