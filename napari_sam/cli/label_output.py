@@ -45,7 +45,8 @@ def check_output_path(out: Path) -> Path:
             remedy=f"give OUT another name, and export it afterwards with: napari-sam export OUT {out.name}",
         )
     parent = out.absolute().parent
-    in_image = parent.name == "labels" and (parent.parent / "zarr.json").is_file()  # the folder is made there
+    zarr_files = ("zarr.json", ".zattrs", ".zgroup")
+    in_image = parent.name == "labels" and any((parent.parent / name).is_file() for name in zarr_files)  # made there
     if not parent.is_dir() and not in_image:
         raise StoreError(f"{out}: the folder {parent} does not exist", remedy="create it first")
     return out

@@ -22,6 +22,12 @@ def _add_transcode_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--codec", choices=("zstd", "lz4"), default="zstd", help="lz4 is larger and faster (default: zstd)"
     )
+    command.add_argument(
+        "--ngff",
+        choices=("0.5", "0.4"),
+        default="0.5",
+        help="version of OME-Zarr; 0.4 for older programs (default: 0.5)",
+    )
     command.add_argument("--resume", action="store_true", help="continue a stopped run")
     add_source_options(command)
 
@@ -37,7 +43,7 @@ def _transcode(args: argparse.Namespace) -> Result:
     line = ProgressLine("block")
     try:
         source = open_chosen(args.image, args.series, args.axes)
-        image = transcode(source, args.out, codec=args.codec, resume=args.resume, progress=line)
+        image = transcode(source, args.out, codec=args.codec, ngff=args.ngff, resume=args.resume, progress=line)
     except KeyboardInterrupt:
         sys.stderr.write("\nthe finished part is kept; continue with the same command and --resume\n")
         raise
@@ -59,7 +65,7 @@ def _overview(args: argparse.Namespace) -> Result:
 
 TRANSCODE = Command(
     "transcode",
-    "convert an image to OME-Zarr 0.5 with scale levels, which is fast to read",
+    "convert an image to OME-Zarr with scale levels, which is fast to read",
     _transcode,
     _add_transcode_options,
     details="Ctrl+C stops; --resume continues.",

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from napari_sam.errors import CancelledError, ImageError
 from napari_sam.io.images.pooling import halve
 from napari_sam.io.images.pyramid_files import (
+    LevelFormat,
     block_is_written,
     check_free_space,
     chunk_boxes,
@@ -122,7 +123,9 @@ def build_overview(
     sizes = [level.shape[0] * level.shape[1] for level in coarse]
     check_free_space(folder, sum(sizes) * whole.channels * image.dtype.itemsize)
     arrays = [
-        create_level(folder / str(i), (*level.shape, whole.channels), image.dtype, (_CHUNK, _CHUNK, whole.channels))
+        create_level(
+            folder / str(i), (*level.shape, whole.channels), image.dtype, LevelFormat((_CHUNK, _CHUNK, whole.channels))
+        )
         for i, level in enumerate(coarse)
     ]
     boxes = [list(chunk_boxes(level.shape, (_CHUNK, _band_width(image, level)))) for level in coarse]

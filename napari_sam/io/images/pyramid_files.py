@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import shutil
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_sam.engine.geometry import Box
@@ -34,28 +35,89 @@ _CODECS: dict[str, list[JsonObject]] = {
 CODECS = tuple(_CODECS)
 
 
+@dataclass(frozen=True)
+class LevelFormat:
+    """How the pixels of a level are stored.
+
+    Attributes
+    ----------
+    chunks : tuple of int
+        Shape of a chunk.
+    shard : tuple of int or None
+        Shape of a file, in whole chunks; None for one file per chunk.
+    codec : str
+        "zstd", or "lz4" with bit-shuffling, whose files are larger and decode in half the time.
+    axes : str
+        Names of the axes, which zarr v3 keeps; empty for none.
+    zarr_format : int
+        3, or 2, which has no shards.
+    """
+
+    chunks: tuple[int, ...]
+    shard: tuple[int, ...] | None = None
+    codec: str = "zstd"
+    axes: str = ""
+    zarr_format: int = 3
+
+    def spec(self, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> JsonObject:
+        """Return tensorstore's driver and metadata of an array."""
+        if self.zarr_format == 2:
+            return {"driver": "zarr", "metadata": self._metadata_v2(shape, dtype)}
+        return {"driver": "zarr3", "metadata": self._metadata_v3(shape, dtype)}
+
+    def _metadata_v2(self, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> JsonObject:
+        lz4 = {"id": "blosc", "cname": "lz4", "clevel": 5, "shuffle": 2, "blocksize": 0}
+        return {
+            "zarr_format": 2,
+            "shape": list(shape),
+            "chunks": list(self.chunks),
+            "dtype": dtype.newbyteorder("<").str,
+            "compressor": lz4 if self.codec == "lz4" else {"id": "zstd", "level": 1},
+            "dimension_separator": "/",
+            "fill_value": 0,
+            "filters": None,
+            "order": "C",
+        }
+
+    def _metadata_v3(self, shape: tuple[int, ...], dtype: np.dtype[np.generic]) -> JsonObject:
+        packed = [dict(c) for c in _CODECS[self.codec]]
+        if packed[0]["name"] == "blosc":
+            packed[0]["configuration"] = {**packed[0]["configuration"], "typesize": dtype.itemsize}
+        raw = {"name": "bytes"} if dtype.itemsize == 1 else {"name": "bytes", "configuration": {"endian": "little"}}
+        codecs: list[JsonObject] = [raw, *packed]
+        if self.shard is not None:
+            index = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
+            sharding = {
+                "chunk_shape": list(self.chunks),
+                "codecs": codecs,
+                "index_codecs": index,
+                "index_location": "end",
+            }
+            codecs = [{"name": "sharding_indexed", "configuration": sharding}]
+        metadata: JsonObject = {
+            "shape": list(shape),
+            "data_type": dtype.name,
+            "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(self.shard or self.chunks)}},
+            "codecs": codecs,
+        }
+        return metadata | ({"dimension_names": list(self.axes)} if self.axes else {})
+
+
 def create_level(
-    folder: Path,
-    shape: tuple[int, ...],
-    dtype: np.dtype[np.generic],
-    chunks: tuple[int, ...],
-    shard: tuple[int, ...] | None = None,
-    codec: str = "zstd",
+    folder: Path, shape: tuple[int, ...], dtype: np.dtype[np.generic], layout: LevelFormat
 ) -> ts.TensorStore:
-    """Create a zarr v3 array to write, or open it if it exists in part.
+    """Create a zarr array to write, or open it if it exists in part.
 
     Parameters
     ----------
     folder : Path
         Folder of the array.
-    shape, chunks : tuple of int
-        Shape of the array and of its chunks.
+    shape : tuple of int
+        Shape of the array.
     dtype : numpy.dtype
         Type of the pixels.
-    shard : tuple of int, optional
-        Shape of a file, in whole chunks; one file per chunk by default.
-    codec : str
-        "zstd", or "lz4" with bit-shuffling, whose files are larger and decode in half the time.
+    layout : LevelFormat
+        How they are stored.
 
     Returns
     -------
@@ -68,25 +130,9 @@ def create_level(
     """
     import tensorstore as ts  # noqa: PLC0415 - keeps the import of this module fast
 
-    packed = [dict(c) for c in _CODECS[codec]]
-    if packed[0]["name"] == "blosc":
-        packed[0]["configuration"] = {**packed[0]["configuration"], "typesize": dtype.itemsize}
-    raw = {"name": "bytes"} if dtype.itemsize == 1 else {"name": "bytes", "configuration": {"endian": "little"}}
-    codecs: list[JsonObject] = [raw, *packed]
-    if shard is not None:
-        index = [{"name": "bytes", "configuration": {"endian": "little"}}, {"name": "crc32c"}]
-        sharding = {"chunk_shape": list(chunks), "codecs": codecs, "index_codecs": index, "index_location": "end"}
-        codecs = [{"name": "sharding_indexed", "configuration": sharding}]
-    metadata = {
-        "shape": list(shape),
-        "data_type": dtype.name,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(shard or chunks)}},
-        "codecs": codecs,
-    }
     spec = {
-        "driver": "zarr3",
+        **layout.spec(shape, dtype),
         "kvstore": {"driver": "file", "path": f"{folder}/"},
-        "metadata": metadata,
         "store_data_equal_to_fill_value": True,  # the existence of a file marks its block as done
     }
     try:

@@ -1,4 +1,4 @@
-"""Write any image as OME-Zarr 0.5 with scale levels, in chunks that suit the model.
+"""Write any image as OME-Zarr 0.5 or 0.4 with scale levels, in chunks that suit the model.
 
 Level 0 is copied shard by shard, each pixel of the source read once; every coarser level is the mean of the next finer
 one, read from the output. A shard is a file that appears complete or not at all, so that a killed run can resume and
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
 
     Block = tuple[tuple[int, ...], Box]
 
+VERSIONS = ("0.5", "0.4")  # of OME-Zarr
 _THREADS = 2
 _PIECE_PX = 1024
 
@@ -54,11 +55,12 @@ def transcode(
     out: Path,
     *,
     codec: str = "zstd",
+    ngff: str = "0.5",
     resume: bool = False,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Image:
-    """Write an image as OME-Zarr 0.5: sharded, with scale levels, all planes and channels.
+    """Write an image as OME-Zarr: with scale levels, all planes and channels.
 
     Parameters
     ----------
@@ -68,6 +70,8 @@ def transcode(
         Folder to write, such as ``slide.ome.zarr``.
     codec : str
         "zstd", or "lz4" with bit-shuffling: larger files that decode in half the time.
+    ngff : str
+        Version of the format: "0.5", in shards of many chunks, or "0.4" for older programs, with a file for each chunk.
     resume : bool
         Resume a run that was stopped or killed; start one if there is none.
     progress : callable, optional
@@ -89,11 +93,11 @@ def transcode(
     CancelledError
         If `cancelled` returned True.
     """
-    _check_arguments(out, codec)
+    _check_arguments(out, codec, ngff)
     image = open_image(source)
-    plan = make_plan(image, codec)
+    plan = make_plan(image, codec, ngff)
     marker = {"unfinished": True, "identity": image.file_identity, "codec": codec}
-    if not _start(out, marker, resume):
+    if not _start(out, marker, resume, ngff):
         return open_image(out)
     check_free_space(out, plan.size_px * image.dtype.itemsize)
     writer = _BlockWriter(image, plan, out)
@@ -101,11 +105,13 @@ def transcode(
     counter = StepCounter(progress, cancelled, task="transcode", consequence=RESUME, total=sum(map(len, blocks)))
     for level, level_blocks in enumerate(blocks):
         _run_all(level_blocks, partial(writer.write, level), counter)
-    write_metadata(out / "zarr.json", _group(_metadata(image, plan)))
+    _write_attributes(out, ngff, _metadata(image, plan))
     return open_image(out)
 
 
-def _check_arguments(out: Path, codec: str) -> None:
+def _check_arguments(out: Path, codec: str, ngff: str) -> None:
+    if ngff not in VERSIONS:
+        raise StoreError(f"ngff is {ngff!r}", parameter="ngff", remedy=f"choose one of {', '.join(VERSIONS)}")
     if codec not in CODECS:
         raise StoreError(f"codec is {codec!r}", parameter="codec", remedy=f"choose one of {', '.join(CODECS)}")
     if out.suffix.lower() != ".zarr":
@@ -116,14 +122,14 @@ def _check_arguments(out: Path, codec: str) -> None:
         )
 
 
-def _start(out: Path, marker: JsonObject, resume: bool) -> bool:
+def _start(out: Path, marker: JsonObject, resume: bool, ngff: str) -> bool:
     """Create the folder, or check that its run can be resumed; returns False if that run is finished."""
     another = "choose another name"
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        write_metadata(out / "zarr.json", _group({"napari_sam": marker}))
+        _write_attributes(out, ngff, {"napari_sam": marker})
         return True
     try:
-        existing = json.loads((out / "zarr.json").read_text())["attributes"]["napari_sam"]
+        existing = _read_attributes(out, ngff)["napari_sam"]
         same = all(existing.get(k) == marker[k] for k in ("identity", "codec"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise StoreError(f"{out}: exists and is not a transcoded image", remedy=another) from None
@@ -174,7 +180,7 @@ class _BlockWriter:
         plan, (plane, box) = self._plan, block
         y0, x0, y1, x1 = box
         starts = range(x0, x1, plan.shard[1])
-        if all(plan.shard_file(self._out, level, plane, y0, x).exists() for x in starts):
+        if all(file.exists() for x in starts for file in plan.files(self._out, level, plane, y0, x)):
             return
         pixels = self._copied(plane, box) if level == 0 else self._halved(level, plane, box)
         stored = np.moveaxis(pixels, -1, 0) if "c" in plan.axes else pixels[..., 0]
@@ -211,23 +217,32 @@ class _BlockWriter:
         return block
 
 
-def _group(attributes: JsonObject) -> JsonObject:
-    return {"zarr_format": 3, "node_type": "group", "attributes": attributes}
+def _write_attributes(out: Path, ngff: str, attributes: JsonObject) -> None:
+    """Write the attributes of the group, which become its metadata in zarr v3."""
+    if ngff == "0.5":
+        write_metadata(out / "zarr.json", {"zarr_format": 3, "node_type": "group", "attributes": attributes})
+        return
+    write_metadata(out / ".zattrs", attributes)
+    write_metadata(out / ".zgroup", {"zarr_format": 2})
+
+
+def _read_attributes(out: Path, ngff: str) -> JsonObject:
+    name = "zarr.json" if ngff == "0.5" else ".zattrs"
+    content: JsonObject = json.loads((out / name).read_text())
+    return content["attributes"] if ngff == "0.5" else content
 
 
 def _metadata(image: Image, plan: TranscodePlan) -> JsonObject:
-    """Return NGFF 0.5 metadata, and what NGFF does not define under our own key."""
+    """Return NGFF metadata, and what NGFF does not define under our own key."""
     placements = {axis: AxisPlacement() if axis == "c" else image.placement(axis) for axis in plan.axes}
     datasets = []
     for level in range(len(plan.levels)):
         coarser = [_coarser(p, 2.0**level) if axis in "yx" else p for axis, p in placements.items()]
         datasets.append({"path": str(level), "coordinateTransformations": ngff_transformations(coarser)})
-    ome: JsonObject = {
-        "version": "0.5",
-        "multiscales": [
-            {"name": "image", "axes": ngff_axes(plan.axes, placements), "datasets": datasets, "type": "mean"}
-        ],
-    }
+    axes = ngff_axes(plan.axes, placements)
+    multiscale: JsonObject = {"name": "image", "axes": axes, "datasets": datasets, "type": "mean"}
+    ome: JsonObject = {"multiscales": [multiscale]}
+    (ome if plan.ngff == "0.5" else multiscale)["version"] = plan.ngff
     if image.channel_names:
         ome["omero"] = {"channels": [{"label": n, "color": "FFFFFF", "active": True} for n in image.channel_names]}
     extra = {
@@ -240,7 +255,7 @@ def _metadata(image: Image, plan: TranscodePlan) -> JsonObject:
         "bits": image.bits,
         "inverted": image.inverted,
     }
-    return {"ome": ome, "napari_sam": extra}
+    return {**({"ome": ome} if plan.ngff == "0.5" else ome), "napari_sam": extra}
 
 
 def _coarser(placement: AxisPlacement, factor: float) -> AxisPlacement:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_sam.errors import ImageError
 from napari_sam.io.images.lazy_image import CHANNEL_NAMES
-from napari_sam.io.images.pyramid_files import chunk_boxes, create_level
+from napari_sam.io.images.pyramid_files import LevelFormat, chunk_boxes, create_level
 from napari_sam.io.images.virtual_levels import is_striped
 
 if TYPE_CHECKING:
@@ -49,6 +49,8 @@ class TranscodePlan:
         Width of a block of level 0: several shards if the source is striped.
     codec : str
         Codec of the chunks.
+    ngff : str
+        Version of OME-Zarr: "0.5", or "0.4", whose zarr v2 has no shards: each chunk is a file.
     """
 
     axes: str
@@ -59,6 +61,7 @@ class TranscodePlan:
     shard: tuple[int, int]
     band: int
     codec: str
+    ngff: str = "0.5"
 
     @property
     def leading_axes(self) -> str:
@@ -83,14 +86,19 @@ class TranscodePlan:
         shard = (*ones, *channels, *self.shard)
         to_stored = [self.working_axes.index(a) for a in self.axes]
         shape, chunks, shard = (tuple(sizes[i] for i in to_stored) for sizes in (shape, chunks, shard))
-        array = create_level(folder / str(level), shape, dtype, chunks, shard, self.codec)
+        layout = LevelFormat(chunks, shard, self.codec, self.axes)
+        if self.ngff == "0.4":
+            layout = LevelFormat(chunks, codec=self.codec, zarr_format=2)
+        array = create_level(folder / str(level), shape, dtype, layout)
         return array.transpose([self.axes.index(a) for a in self.working_axes])
 
-    def shard_file(self, folder: Path, level: int, plane: tuple[int, ...], y: int, x: int) -> Path:
-        """Return the file of the shard that holds a pixel."""
-        index = dict(zip(self.leading_axes, plane, strict=True))
-        index |= {"c": 0, "y": y // self.shard[0], "x": x // self.shard[1]}
-        return folder.joinpath(str(level), "c", *(str(index[a]) for a in self.axes))
+    def files(self, folder: Path, level: int, plane: tuple[int, ...], y: int, x: int) -> list[Path]:
+        """Return the files that hold a pixel: a shard, or in OME-Zarr 0.4 the chunk of each channel."""
+        index = dict(zip(self.leading_axes, plane, strict=True)) | {"y": y // self.shard[0], "x": x // self.shard[1]}
+        if self.ngff == "0.5":
+            return [folder.joinpath(str(level), "c", *(str(index.get(a, 0)) for a in self.axes))]
+        channels = range(self.channels if "c" in self.axes else 1)
+        return [folder.joinpath(str(level), *(str({**index, "c": c}[a]) for a in self.axes)) for c in channels]
 
     def blocks(self, level: int) -> Iterator[tuple[tuple[int, ...], Box]]:
         """Iterate over all blocks of a level: shards, or bands of shards."""
@@ -100,7 +108,7 @@ class TranscodePlan:
                 yield plane, box
 
 
-def make_plan(image: Image, codec: str) -> TranscodePlan:
+def make_plan(image: Image, codec: str, ngff: str = "0.5") -> TranscodePlan:
     """Return the layout of an image's copy.
 
     Raises
@@ -117,7 +125,7 @@ def make_plan(image: Image, codec: str) -> TranscodePlan:
     while max(levels[-1]) > _COARSEST_PX:
         h, w = levels[-1]
         levels.append((-(-h // 2), -(-w // 2)))
-    shard = _shard_shape(image)
+    shard = _shard_shape(image) if ngff == "0.5" else (_CHUNK, _CHUNK)
     return TranscodePlan(
         axes=axes,
         order=tuple(position for _, position, _ in leading),
@@ -127,6 +135,7 @@ def make_plan(image: Image, codec: str) -> TranscodePlan:
         shard=shard,
         band=-(-image.shape[1] // shard[1]) * shard[1] if is_striped(image) else shard[1],
         codec=codec,
+        ngff=ngff,
     )
 
 

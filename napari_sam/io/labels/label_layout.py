@@ -37,12 +37,16 @@ class LabelLayout:
         Pixel size, position and unit along each axis.
     uri : str or None
         Path or URL of the image that the labels belong to.
+    level_count : int or None
+        Number of scale levels: as many as the image has, if the labels lie inside it, as NGFF requires. None for as
+        many as a viewer needs.
     """
 
     shape: tuple[int, ...]
     axes: str
     placements: tuple[AxisPlacement, ...]
     uri: str | None = None
+    level_count: int | None = None
 
     @property
     def scale(self) -> tuple[float, float]:
@@ -53,7 +57,7 @@ class LabelLayout:
     @property
     def level_shapes(self) -> list[tuple[int, ...]]:
         """Shapes of the scale levels."""
-        return level_shapes(self.shape)
+        return level_shapes(self.shape, self.level_count)
 
     @classmethod
     def from_meta(cls, meta: Callable[[str], Any]) -> LabelLayout:
@@ -72,8 +76,9 @@ class LabelLayout:
             placements = (*(AxisPlacement() for _ in shape[:-2]), *plane)
         else:
             placements = placements_from_json(listed)
-        uri = (meta("image") or {}).get("uri")
-        return cls(shape, str(meta("axes")), placements, None if uri is None else str(uri))
+        uri, count = (meta("image") or {}).get("uri"), meta("levels")
+        uri = None if uri is None else str(uri)
+        return cls(shape, str(meta("axes")), placements, uri, None if count is None else int(count))
 
     def meta(self) -> JsonObject:
         """Return the facts that a journal keeps of it."""
@@ -82,6 +87,7 @@ class LabelLayout:
             "scale": list(self.scale),
             "axes": self.axes,
             "placements": placements_as_json(self.placements),
+            "levels": self.level_count,
         }
 
     def group_metadata(self, source: str | None) -> JsonObject:
@@ -107,18 +113,30 @@ class LabelLayout:
         ome = {
             "version": _NGFF,
             "multiscales": [multiscale],
-            "image-label": {"source": {"image": source}} if source else {},
+            # Without colours, viewers choose them; ome-zarr-models does not accept that the list is missing.
+            "image-label": {"colors": [], **({"source": {"image": source}} if source else {})},
         }
         return {"zarr_format": 3, "node_type": "group", "attributes": {"ome": ome}}
 
 
-def level_shapes(shape: tuple[int, ...]) -> list[tuple[int, ...]]:
-    """Return the shapes of the scale levels: y and x halve, rounded up, until the long side is at most 1024 pixels.
+def level_shapes(shape: tuple[int, ...], count: int | None = None) -> list[tuple[int, ...]]:
+    """Return the shapes of the scale levels, of which y and x halve, rounded up.
 
+    Parameters
+    ----------
+    shape : tuple of int
+        Shape of level 0.
+    count : int, optional
+        Number of levels; by default as many as make the long side at most 1024 pixels.
+
+    Examples
+    --------
     >>> level_shapes((5000, 3001))
     [(5000, 3001), (2500, 1501), (1250, 751), (625, 376)]
+    >>> level_shapes((5000, 3001), 2)
+    [(5000, 3001), (2500, 1501)]
     """
     shapes = [shape]
-    while max(shapes[-1][-2:]) > _COARSEST_PX:
+    while max(shapes[-1][-2:]) > _COARSEST_PX if count is None else len(shapes) < count:
         shapes.append(coarser_shape(shapes[-1]))
     return shapes

@@ -12,6 +12,7 @@ import tensorstore as ts
 
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import LabelsError, StoreError
+from napari_sam.io.json_files import read_json_object
 from napari_sam.io.labels.level_checks import check_levels, dataset_paths, level_folder
 from src_models.atomic import write_json
 
@@ -290,6 +291,31 @@ def _image_of(folder: Path) -> Path | None:
     """Return the OME-Zarr image in whose "labels" group a store lies, or None."""
     image = folder.parent.parent
     return image if folder.parent.name == "labels" and (image / "zarr.json").is_file() else None
+
+
+def levels_of_image(folder: Path) -> int | None:
+    """Return how many scale levels the OME-Zarr image has in whose "labels" group a store lies; None without one.
+
+    Raises
+    ------
+    StoreError
+        If the image is an OME-Zarr 0.4: its labels would have to be zarr v2.
+    """
+    if folder.parent.name == "labels" and any(
+        (folder.parent.parent / name).is_file() for name in (".zattrs", ".zgroup")
+    ):
+        raise StoreError(
+            f"{folder}: {folder.parent.parent} is an OME-Zarr 0.4 image, where programs find no labels in zarr v3",
+            remedy="write them beside the image, or convert it first: napari-sam transcode IMAGE OUT.ome.zarr",
+        )
+    image = _image_of(folder)
+    if image is None:
+        return None
+    try:
+        multiscales = read_json_object(image / "zarr.json")["attributes"]["ome"]["multiscales"]
+        return max(1, len(multiscales[0]["datasets"]))
+    except (OSError, ValueError, KeyError, TypeError, IndexError):
+        return None
 
 
 def _relative(uri: str | None, folder: Path) -> str | None:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, cast
 
 from napari_sam.errors import LabelsError, StoreError
 from napari_sam.io.axis_placement import AxisPlacement
 from napari_sam.io.labels.journal.journal import Journal
 from napari_sam.io.labels.label_layout import LabelLayout
-from napari_sam.io.labels.label_pyramid import LabelPyramid, register
+from napari_sam.io.labels.label_pyramid import LabelPyramid, levels_of_image, register
 from napari_sam.io.labels.recovery.folder_check import check_folder
 from napari_sam.io.labels.store_access import JOURNAL_FILE, WriterLock
 
@@ -135,6 +135,8 @@ def create_folder(path: Path, description: StoreDescription, overwrite: bool) ->
         if not overwrite:
             raise StoreError(f"{path}: exists already", remedy="use {LabelStore.open}, or {overwrite=True}")
         delete_folder(path)
+    layout = replace(description.layout, level_count=levels_of_image(path))
+    description = replace(description, layout=layout)
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     shutil.rmtree(partial, ignore_errors=True)  # of an earlier attempt
     try:

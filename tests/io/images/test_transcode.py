@@ -215,3 +215,45 @@ def test_the_distance_of_planes_is_kept(tmp_path):
     image = transcode(tmp_path / "a.ome.tif", tmp_path / "o.zarr")
     assert image.placement("z") == AxisPlacement(2, 0, "nanometer")
     assert (image.scale, image.unit) == ((0.5, 0.5), "micrometer")
+
+
+@pytest.mark.parametrize("ngff", ["0.5", "0.4"])
+@pytest.mark.parametrize(
+    ("axes", "shape"), [("YX", (1100, 700)), ("TZCYX", (2, 3, 2, 70, 90)), ("YXS", (1500, 900, 3))]
+)
+def test_each_version_of_the_format_is_valid_and_holds_the_same_pixels(tmp_path, rng, ngff, axes, shape):
+    from ome_zarr_models.v04.image import ImageAttrs
+    from ome_zarr_models.v05.image import Image
+
+    stack = rng.integers(0, 60_000, shape, dtype=np.uint16)
+    options = {"photometric": "rgb"} if axes == "YXS" else {"photometric": "minisblack"}
+    tifffile.imwrite(tmp_path / "s.ome.tif", stack, metadata={"axes": axes, "PhysicalSizeX": 0.5}, ome=True, **options)
+    image = transcode(tmp_path / "s.ome.tif", tmp_path / "s.ome.zarr", ngff=ngff, codec="zstd")
+    group = zarr.open_group(tmp_path / "s.ome.zarr", mode="r")
+    assert group.metadata.zarr_format == (3 if ngff == "0.5" else 2)
+    if ngff == "0.5":
+        Image.from_zarr(group)
+        stored = axes.replace("YXS", "CYX").lower()
+        assert list(group["0"].metadata.dimension_names) == [a for a in "tczyx" if a in stored]
+    else:
+        assert ImageAttrs(**group.attrs.asdict()).multiscales[0].version == "0.4"
+    expected = np.moveaxis(stack, -1, 0) if axes == "YXS" else stack
+    order = ["TZCYX".index(a) for a in "TCZYX"] if axes == "TZCYX" else range(expected.ndim)
+    np.testing.assert_array_equal(group["0"][:], expected.transpose(order))
+    assert len(group[str(len(image.levels) - 1)].shape) == expected.ndim
+
+
+def test_version_0_4_resumes_to_the_same_bytes(tmp_path, rng):
+    path, _ = _rgb(tmp_path, rng)
+    transcode(path, tmp_path / "whole.zarr", ngff="0.4")
+    count = itertools.count()
+    with pytest.raises(CancelledError):
+        transcode(path, tmp_path / "part.zarr", ngff="0.4", cancelled=lambda: next(count) == 4)
+    transcode(path, tmp_path / "part.zarr", ngff="0.4", resume=True)
+    assert _tree(tmp_path / "part.zarr") == _tree(tmp_path / "whole.zarr")
+
+
+def test_an_unknown_version_is_refused(tmp_path):
+    with pytest.raises(StoreError, match=r"choose one of 0\.5, 0\.4") as raised:
+        transcode(np.zeros((9, 9), np.uint8), tmp_path / "a.ome.zarr", ngff="0.3")
+    assert raised.value.parameter == "ngff"

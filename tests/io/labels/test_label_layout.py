@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 import zarr
 
+from napari_sam.errors import StoreError
 from napari_sam.io.images.open_image import open_image
+from napari_sam.io.images.transcode import transcode
 from napari_sam.io.labels.label_layout import LabelLayout
 from napari_sam.io.labels.label_store import LabelStore
 
@@ -72,3 +74,28 @@ def test_a_journal_of_version_0_1_has_the_pixel_size_only():
     facts = {"shape": [3, 9, 9], "axes": "zyx", "scale": [0.5, 0.25], "unit": "micrometer"}
     layout = LabelLayout.from_meta(facts.get)
     assert [(p.scale, p.unit) for p in layout.placements] == [(1, None), (0.5, "micrometer"), (0.25, "micrometer")]
+
+
+@pytest.mark.parametrize("shape", [(600, 700), (2600, 1300)])
+def test_labels_inside_an_image_have_as_many_levels_and_are_listed(tmp_path, shape):
+    from ome_zarr_models.v05.image import Image
+
+    image = transcode(np.zeros(shape, np.uint8), tmp_path / "i.ome.zarr")
+    path = tmp_path / "i.ome.zarr" / "labels" / "cells"
+    with LabelStore.create(path, like=image) as store:
+        store.paint(np.ones((4, 5), int), (8, 8))
+        assert len(store.levels) == len(image.levels)
+    with LabelStore.repair(path) as store:
+        assert len(store.levels) == len(image.levels)
+        assert store.array[9, 9] == 1
+    labels = Image.from_zarr(zarr.open_group(tmp_path / "i.ome.zarr", mode="r")).labels
+    assert labels is not None
+    assert labels.label_paths == ["cells"]
+    assert labels.get_image_labels_group("cells").attributes.ome.image_label is not None
+
+
+def test_labels_inside_an_image_of_version_0_4_are_refused(tmp_path):
+    transcode(np.zeros((60, 70), np.uint8), tmp_path / "i.ome.zarr", ngff="0.4")
+    with pytest.raises(StoreError, match=r"is an OME-Zarr 0\.4 image.*write them beside the image"):
+        LabelStore.create(tmp_path / "i.ome.zarr" / "labels" / "cells", shape=(60, 70))
+    assert not (tmp_path / "i.ome.zarr" / "labels" / "cells").exists()
