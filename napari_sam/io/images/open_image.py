@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import stat
 import weakref
 from dataclasses import replace
 from pathlib import Path
@@ -29,6 +30,11 @@ if TYPE_CHECKING:
 __all__ = ["Image", "completed", "image_from_layer", "open_image"]
 
 _serial = itertools.count()
+_HEAD_BYTES = 16
+_TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF")
+_ZIP = b"PK\x03\x04"
+_SHOWN = 200  # characters of a path in a message
 
 
 class ImageLayer(Protocol):
@@ -207,17 +213,6 @@ def _declared_axes(shape: tuple[int, ...]) -> str:
     return axes
 
 
-def _whole_picture(path: Path, choice: Choice) -> Image:
-    if choice.series:
-        raise ImageError(
-            f"series is {choice.series}; {path} has one picture", parameter="series", remedy="leave it out"
-        )
-    image = open_picture(path)
-    if choice.axes is not None:
-        check_axes(choice.axes, image.arrays[0].shape, str(path))
-    return image
-
-
 def _with_channels(image: Image, channels: Sequence[int]) -> Image:
     count, chosen = image.channel_count, tuple(int(c) for c in channels)
     if len(chosen) not in (1, 3):
@@ -240,20 +235,38 @@ def _open_path(text: str, choice: Choice) -> Image:
         return open_zarr(text, choice)
     if text.startswith("file://"):
         text = text.removeprefix("file://")
-    path = Path(text).expanduser()
+    path, mode = _existing(text)
     try:
-        exists = path.exists()
-    except (OSError, ValueError) as error:
-        raise ImageError(f"{path}: cannot be accessed ({error})", remedy="check the path") from error
-    if not exists:
-        raise ImageError(f"{path}: no such file or folder", remedy="check the path")
-    try:
-        if path.is_dir():
+        if stat.S_ISDIR(mode):
             return open_zarr(str(path), choice)
-        if path.suffix.lower() in TIFF_SUFFIXES:
-            return open_tiff(path, choice)
-        return _whole_picture(path, choice)
+        if not stat.S_ISREG(mode):
+            raise ImageError(f"{path}: a pipe, socket or device, not a file", remedy="save the image to a file first")
+        return _open_file(path, choice)
     except OSError as error:
         raise ImageError(
             f"{path}: cannot be opened ({error})", remedy="check that it exists and that you may read it"
         ) from error
+
+
+def _existing(text: str) -> tuple[Path, int]:
+    """Return a path that exists, and the mode of what it names."""
+    try:
+        path = Path(text).expanduser()
+        return path, path.stat().st_mode
+    except FileNotFoundError as error:
+        raise ImageError(f"{text}: no such file or folder", remedy="check the path") from error
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: no such user
+        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
+        raise ImageError(f"{text[:_SHOWN]}: cannot be accessed ({reason})", remedy="check the path") from error
+
+
+def _open_file(path: Path, choice: Choice) -> Image:
+    """Open a file by what it begins with; its name decides only where that is unknown."""
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    if head.startswith(_ZIP):
+        raise ImageError(f"{path}: a zip archive", remedy="unpack it, and open the zarr folder or picture in it")
+    is_picture = head.startswith(_PICTURES)
+    if head.startswith(_TIFF) or (path.suffix.lower() in TIFF_SUFFIXES and not is_picture):
+        return open_tiff(path, choice)
+    return open_picture(path, choice)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 import tifffile
@@ -105,4 +107,33 @@ def test_series_that_lead_elsewhere_or_into_more_folders_are_refused(tmp_path, n
     group.create_group("OME").attrs["series"] = names
     group.create_group("0").attrs["bioformats2raw.layout"] = 3
     with pytest.raises(ImageError, match=r"leads out of the store|without multiscales"):
+        open_image(tmp_path / "a.zarr")
+
+
+@pytest.mark.parametrize("separator", ["/", "."])
+def test_chunks_under_names_that_are_not_declared_are_never_read_as_black(tmp_path, rng, separator):
+    array = rng.integers(1, 5000, (100, 120)).astype(np.uint16)
+    encoding = {"name": "v2", "separator": separator}
+    keywords = {"shape": array.shape, "chunks": (40, 40), "dtype": "uint16", "zarr_format": 2}
+    zarr.create_array(tmp_path / "a.zarr", chunk_key_encoding=encoding, **keywords)[...] = array
+    path = tmp_path / "a.zarr" / ".zarray"
+    meta = json.loads(path.read_text())
+    meta.pop("dimension_separator", None)
+    if separator == ".":
+        meta["dimension_separator"] = "/"
+    path.write_text(json.dumps(meta))
+    if separator == ".":
+        with pytest.raises(ImageError, match="would be read as empty"):
+            open_image(tmp_path / "a.zarr")
+    else:
+        assert (open_image(tmp_path / "a.zarr").read(0, 0, 0, 100, 120)[..., 0] == array).all()
+
+
+def test_chunks_of_zarr_3_under_other_names_are_refused(tmp_path):
+    plain(tmp_path / "a.zarr", np.ones((8, 8), np.uint8))
+    path = tmp_path / "a.zarr" / "zarr.json"
+    meta = json.loads(path.read_text())
+    meta["chunk_key_encoding"] = {"name": "v2", "configuration": {"separator": "/"}}
+    path.write_text(json.dumps(meta))
+    with pytest.raises(ImageError, match="would be read as empty"):
         open_image(tmp_path / "a.zarr")

@@ -10,6 +10,8 @@ import numpy as np
 from napari_sam.errors import ImageError
 from napari_sam.io.geo.map_coordinates import pixel_size
 from napari_sam.io.geo.sidecar_files import map_position
+from napari_sam.io.images.address import Choice, check_axes
+from napari_sam.io.images.formats.deep_picture import REMEDY, check_size, read_deep_picture
 from napari_sam.io.images.formats.file_identity import file_identity
 from napari_sam.io.images.lazy_image import Image, default_channels
 
@@ -18,29 +20,41 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_LIMIT_PX = 1 << 29
+_FORMATS = (  # never PostScript and the like, which Pillow gives to other programs
+    "AVIF BMP DDS DIB FITS FLI GIF ICNS ICO IM JPEG JPEG2000 MSP PCX PNG PPM PSD QOI SGI SPIDER SUN TGA TIFF WEBP "
+    "XBM XPM".split()
+)
 _MODES = {"P": "RGB", "PA": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "1": "L"}
-_REMEDY = "convert it to tiled TIFF or OME-Zarr"
 
 
-def open_picture(path: Path) -> Image:
+def open_picture(path: Path, choice: Choice | None = None) -> Image:
     """Read a picture as a whole.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    choice : Choice, optional
+        Frame, as series, that the user chose.
 
     Raises
     ------
     ImageError
         If it is too large, damaged, or not a picture.
     """
-    array = _pixels(path)
+    choice = choice or Choice()
+    array, frames = _pixels(path, choice.series or 0)
     if array.ndim == 3 and array.shape[2] == 2:  # grey and alpha
         array = array[..., 0]
     axes, count = ("yx", 1) if array.ndim == 2 else ("yxc", array.shape[2])
-    identity, uri = file_identity(path), str(path.resolve())
+    identity, uri = file_identity(path), choice.address(str(path.resolve()))
+    if choice.axes is not None:
+        check_axes(choice.axes, array.shape, str(path))
     position = map_position(path)
     return Image(
         [array],
         axes,
-        identity,
+        f"{identity}|series{choice.series}" if choice.series else identity,
         default_channels(count),
         scale=(1.0, 1.0) if position.transform is None else pixel_size(position.transform),
         crs=position.crs,
@@ -48,28 +62,40 @@ def open_picture(path: Path) -> Image:
         control_points=position.control_points,
         persistent=True,
         uri=uri,
+        notes=(f"opened frame 0 of {frames}: choose with {{series}}",) * (frames > 1 and choice.series is None),
     )
 
 
-def _pixels(path: Path) -> NDArray[np.generic]:
+def _pixels(path: Path, frame: int) -> tuple[NDArray[np.generic], int]:
+    """Return the pixels of a picture, and its number of frames."""
     from PIL import Image as PillowImage  # noqa: PLC0415 - keeps the import of this module fast
     from PIL import UnidentifiedImageError  # noqa: PLC0415
 
     try:
+        deep = read_deep_picture(path)
+        if deep is not None:
+            return deep, 1
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)  # the size is checked here
-            with PillowImage.open(path) as picture:
-                if picture.width * picture.height > _LIMIT_PX:
-                    raise ImageError(
-                        f"{path}: {picture.height} x {picture.width} pixels in one PNG or JPEG, which can only be "
-                        "read as a whole",
-                        remedy=_REMEDY,
-                    )
+            PillowImage.init()
+            with PillowImage.open(path, formats=[name for name in _FORMATS if name in PillowImage.OPEN]) as picture:
+                check_size(path, (picture.height, picture.width))
+                frames = int(getattr(picture, "n_frames", 1))
+                _check_frame(path, frame, frames)
+                if frame:
+                    picture.seek(frame)
                 mode = _MODES.get(picture.mode, picture.mode)
-                return np.asarray(picture if mode == picture.mode else picture.convert(mode))
+                return np.asarray(picture if mode == picture.mode else picture.convert(mode)), frames
     except PillowImage.DecompressionBombError as error:
-        raise ImageError(f"{path}: {error}", remedy=_REMEDY) from error
-    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, MemoryError) as error:
+        raise ImageError(f"{path}: {error}", remedy=REMEDY) from error
+    except (UnidentifiedImageError, OSError, SyntaxError, ValueError, RuntimeError, MemoryError) as error:
         if isinstance(error, ImageError):
             raise
         raise ImageError(f"{path}: not a readable image ({error})", remedy="give TIFF, zarr, PNG or JPEG") from error
+
+
+def _check_frame(path: Path, frame: int, frames: int) -> None:
+    if not 0 <= frame < frames:
+        raise ImageError(
+            f"series is {frame}; {path} has series 0 to {frames - 1}", parameter="series", remedy="choose one of them"
+        )

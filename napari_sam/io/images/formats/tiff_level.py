@@ -36,6 +36,7 @@ _LARGE_SEGMENT_PX = 1 << 24
 _JPEG_KINDS = (6, 7, 34892, 33007)
 _JPEG_2000 = (33003, 33004, 33005, 34712)
 _LZMA = (34925,)
+_SELF_DELIMITED = (8, 32946, 34925, 50000)  # deflate, LZMA and zstd notice if bytes are missing
 _GDAL_NODATA = 42113
 
 
@@ -212,13 +213,12 @@ class TiffLevel:
         return self._decode(page, file, index, key)
 
     def _decode(self, page: TiffPage, file: PositionalFile, index: int, key: SegmentKey) -> NDArray[np.generic] | None:
-        size = int(page.databytecounts[index])
-        if size > file.size():
-            raise OSError(f"segment {index} is {size} bytes long, the file {file.size()}: it is not complete")
+        offset, size = int(page.dataoffsets[index]), int(page.databytecounts[index])
+        size = self._size_in_file(index, size, file.size() - offset)
         options: dict[str, bytes | None] = {}
         if self._keyframe.compression in _JPEG_KINDS:
             options = {"jpegtables": page.jpegtables, "jpegheader": self._keyframe.jpegheader}
-        data, _, shape = self._keyframe.decode(file.read(int(page.dataoffsets[index]), size), index, **options)
+        data, _, shape = self._keyframe.decode(file.read(offset, size), index, **options)
         if data is None:
             return None
         segment: NDArray[np.generic] = np.asarray(data)[0]
@@ -230,6 +230,22 @@ class TiffLevel:
             raise ValueError(f"segment {index} decodes to shape {segment.shape}")
         self._cache.put(key, segment)
         return segment
+
+    def _size_in_file(self, index: int, size: int, available: int) -> int:
+        """Return the number of bytes to read of a segment whose declared size may exceed the end of the file.
+
+        Some programs declare the size of a whole strip for the last one, which has fewer rows.
+        """
+        if size <= available:
+            return size
+        keyframe = self._keyframe
+        height = self._segment[0]
+        rows = min(height, self._height - index % -(-self._height // height) * height)  # of a strip
+        row_bytes = -(-self._width * self._contiguous_samples * int(keyframe.bitspersample) // 8)
+        plain = keyframe.compression == 1 and not keyframe.is_tiled and available >= rows * row_bytes
+        if not plain and keyframe.compression not in _SELF_DELIMITED:
+            raise OSError(f"segment {index} is {size} bytes long, the file ends after {available}: it is not complete")
+        return available
 
     def _read_rows(self, number: int, rows: range, cols: range, samples: range, out: NDArray[np.generic]) -> None:
         """Read uncompressed rows into `out`."""

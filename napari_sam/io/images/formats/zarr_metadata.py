@@ -7,12 +7,16 @@ known to be harmless are accepted, and chunks that do not fit into memory are re
 from __future__ import annotations
 
 import math
+import os
 import re
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from napari_sam.errors import ImageError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from napari_sam.io.json_types import JsonObject
 
 _V2_DTYPE = re.compile(r"[<>|]?(b1|[iu][1248]|f[248]|c8|c16)")
@@ -23,6 +27,13 @@ _V2_CODECS = re.compile(
 )
 _V3_CODECS = re.compile(r"bytes|endian|transpose|gzip|zstd|blosc|crc32c|sharding_indexed")
 _CHUNK_BYTES = 1 << 30
+_LISTED = 256
+_CHUNK_NAMES = {
+    "/": re.compile(r"\d+"),
+    ".": re.compile(r"\d+(\.\d+)+"),
+    "c": re.compile(r"c"),
+    "c.": re.compile(r"c(\.\d+)+"),
+}
 _INDEX_ENTRIES = 1 << 24
 _NESTING = 4
 
@@ -53,6 +64,66 @@ def check_array(name: str, meta: JsonObject) -> None:
         raise ImageError(
             f"{name}: broken zarr metadata, {error!r} is missing or wrong", remedy="write it again"
         ) from error
+
+
+def undeclared_separator(folder: Path, meta: JsonObject) -> str | None:
+    """Return the separator in the names of an array's chunks, if its metadata of zarr 2 does not declare it.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the array.
+    meta : dict
+        Its metadata, as `check_array` accepts it.
+
+    Returns
+    -------
+    str or None
+        "/" if chunks lie in numbered folders and no separator is declared, None otherwise.
+
+    Raises
+    ------
+    ImageError
+        If chunks exist, but only under names that do not follow from what the metadata declares: they would be read as
+        empty.
+    """
+    if len(meta["shape"]) < 2 or math.prod(meta["shape"]) == 0:
+        return None
+    found = _chunk_names(folder)
+    if not found:
+        return None
+    if meta["zarr_format"] == 3:
+        encoding = meta.get("chunk_key_encoding")
+        encoding = encoding if isinstance(encoding, dict) else {}
+        configuration = encoding.get("configuration")
+        separator = configuration.get("separator") if isinstance(configuration, dict) else None
+        named_c = encoding.get("name", "default") == "default"
+        expected = "c" if named_c and separator != "." else f"c{separator}" if named_c else separator or "."
+    else:
+        expected = meta.get("dimension_separator", ".")
+        if expected == "." and "dimension_separator" not in meta and found == {"/"}:
+            return "/"
+    if expected not in found:
+        raise ImageError(
+            f"{folder}: its chunks are not named as its metadata declares ({expected!r} instead of "
+            f"{', '.join(map(repr, sorted(found)))}), and would be read as empty",
+            remedy="correct the separator or the chunk key encoding in its metadata",
+        )
+    return None
+
+
+def _chunk_names(folder: Path) -> set[str]:
+    """Return the kinds of names of chunks in a folder, looking at a limited number of its entries.
+
+    "/" and "." stand for chunks of zarr 2 by their separator, "c" and "c." for those of zarr 3.
+    """
+    found: set[str] = set()
+    with os.scandir(folder) as entries:
+        for entry in islice(entries, _LISTED):
+            kind = next((kind for kind, name in _CHUNK_NAMES.items() if name.fullmatch(entry.name)), None)
+            if kind is not None and entry.is_dir() == (kind in ("/", "c")):
+                found.add(kind)
+    return found
 
 
 def _check_v2(name: str, meta: JsonObject) -> None:

@@ -9,11 +9,11 @@ import os
 import re
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from napari_sam.errors import ImageError
 from napari_sam.io.images.formats.zarr_arrays import REMOTE_SECONDS, TensorStoreArray, ZarrPythonArray
-from napari_sam.io.images.formats.zarr_metadata import check_array
+from napari_sam.io.images.formats.zarr_metadata import check_array, undeclared_separator
 
 if TYPE_CHECKING:
     import tensorstore as ts
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from napari_sam.io.images.formats.zarr_arrays import ZarrArray
     from napari_sam.io.json_types import JsonObject
 
-_URL_SCHEMES = ("http", "https", "s3", "gs")
+_URL_STARTS = ("http://", "https://", "s3://", "gs://")
 _JSON_BYTES = 64 << 20
 _JSON_DEPTH = 100  # metadata is never nested deeper, and Python's parser would reach its recursion limit
 _REMOTE_CACHE_BYTES = 256 << 20
@@ -30,7 +30,7 @@ _AWS_VARIABLES = ("AWS_ACCESS_KEY_ID", "AWS_PROFILE", "AWS_ROLE_ARN", "AWS_CONTA
 
 def is_url(source: str) -> bool:
     """Return whether a source is a URL of a kind that zarr is read from."""
-    return urlsplit(source).scheme in _URL_SCHEMES and "://" in source
+    return source.lower().startswith(_URL_STARTS)
 
 
 class ZarrStore:
@@ -94,8 +94,9 @@ class ZarrStore:
         if meta["node_type"] != "array":
             raise ImageError(f"{self.name(path)}: a zarr group, not an array", remedy="check the path")
         check_array(self.name(path), meta)
+        separator = None if self.remote else undeclared_separator(Path(self.name(path)), meta)
         try:
-            return TensorStoreArray(self._open(path, meta["zarr_format"]), self.remote)
+            return TensorStoreArray(self._open(path, meta["zarr_format"], separator), self.remote)
         except (ValueError, NotImplementedError) as error:
             return self._fallback(path, error)
         except OSError as error:
@@ -118,11 +119,13 @@ class ZarrStore:
             n for n in folders if any((Path(self.location) / n / f).exists() for f in ("zarr.json", ".zarray"))
         )
 
-    def _open(self, path: str, zarr_format: int) -> ts.TensorStore:
+    def _open(self, path: str, zarr_format: int, separator: str | None = None) -> ts.TensorStore:
         import tensorstore as ts  # noqa: PLC0415 - keeps the import of this module fast
 
         driver = "zarr3" if zarr_format == 3 else "zarr"
         spec = {"driver": driver, "kvstore": self._kvstore(f"{path}/" if path else "")}
+        if separator is not None:
+            spec["metadata"] = {"dimension_separator": separator}
         if self.remote:  # a chunk that was fetched is not requested again
             spec["recheck_cached_data"] = "open"
         return ts.open(spec, open=True, read=True, context=_context(self.remote)).result(
@@ -136,6 +139,7 @@ class ZarrStore:
         url = urlsplit(self.location)
         path = f"{url.path.lstrip('/')}/{suffix}".lstrip("/")
         if url.scheme in ("http", "https"):
+            path = unquote(path)  # tensorstore encodes it
             base = f"{url.scheme}://{url.netloc}" + (f"?{url.query}" if url.query else "")
             return {"driver": "http", "base_url": base, "path": f"/{path}"}
         if url.scheme == "gs":

@@ -203,3 +203,39 @@ def test_a_folder_without_an_image_is_named(tmp_path):
     (tmp_path / "x.tif").mkdir()
     with pytest.raises(ImageError, match=r"x\.tif"):
         open_image(tmp_path / "x.tif")
+
+
+@pytest.mark.parametrize("compression", [None, "zlib", "zstd"])
+def test_a_last_strip_declared_as_long_as_the_others_is_read(tmp_path, compression):
+    picture = (np.arange(421 * 547) % 997).astype(np.float32).reshape(421, 547)
+    tifffile.imwrite(tmp_path / "a.tif", picture, rowsperstrip=3, metadata=None, compression=compression)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as tiff:
+        sizes = tiff.pages[0].tags[279]
+        sizes.overwrite([*sizes.value[:-1], 6564 if compression is None else sizes.value[-1] + 999])
+    assert (open_image(tmp_path / "a.tif").read(0, 0, 0, 421, 547)[..., 0] == picture).all()
+
+
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw", "jpeg"])
+def test_a_truncated_file_is_not_read_in_part(tmp_path, rng, compression):
+    picture = rng.integers(0, 255, (421, 547)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", picture, rowsperstrip=50, metadata=None, compression=compression)
+    data = (tmp_path / "a.tif").read_bytes()
+    (tmp_path / "a.tif").write_bytes(data[:-3000])
+    with pytest.raises(ImageError):
+        open_image(tmp_path / "a.tif").read(0, 0, 0, 421, 547)
+
+
+def test_pages_that_are_not_contiguous_like_the_first_are_read(tmp_path, rng):
+    stack = rng.integers(0, 255, (2, 64, 64)).astype(np.uint8)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        for page in stack:
+            writer.write(page, rowsperstrip=32, metadata=None)
+    with tifffile.TiffFile(tmp_path / "a.tif", mode="r+") as tiff:
+        offsets = tiff.pages[1].tags[273]
+        first, second = offsets.value
+        offsets.overwrite([second, first])
+    data = bytearray((tmp_path / "a.tif").read_bytes())
+    data[first : first + 2048], data[second : second + 2048] = stack[1, 32:].tobytes(), stack[1, :32].tobytes()
+    (tmp_path / "a.tif").write_bytes(bytes(data))
+    image = open_image(tmp_path / "a.tif").with_plane((1,), (0,))
+    assert (image.read(0, 0, 0, 64, 64)[..., 0] == stack[1]).all()
