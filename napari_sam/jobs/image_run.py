@@ -110,7 +110,10 @@ class ImageRun:
         """Raise `StoreError` if every tile failed."""
         failed = self.failed
         if len(failed) == len(self.plan.tiles):
-            raise StoreError(f"not one of {len(failed)} tiles could be segmented; the first: {failed[0].reason}")
+            raise StoreError(
+                f"not one of {len(failed)} tiles could be segmented; the first: {failed[0].reason}",
+                remedy="mend the cause, then continue with {resume=True}",
+            )
 
     def merge(self, side: int) -> MergedObjects:
         """Merge the tiles.

@@ -172,7 +172,7 @@ class LabelsLayerWriter:
             free = before == 0
             index, before = tuple(i[free] for i in index), before[free]
         if not len(rows):
-            raise LabelsError("the mask is empty")
+            raise LabelsError("the mask is empty", remedy="paint at least one pixel")
         if not len(before):
             raise LabelsError("the mask lies wholly under other objects", remedy="let the new object win")
         self._write(_ObjectPixels(index, before, _record(label, prediction, chosen, plane, len(before))))

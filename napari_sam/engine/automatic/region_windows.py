@@ -42,7 +42,9 @@ def cover_region(
     box = Box(*region)
     if box.is_empty or not Box(0, 0, *image_shape).contains(box):
         raise PromptError(
-            f"region {region} is empty, or not inside the image of shape {image_shape}", parameter="region"
+            f"region {region} is empty, or not inside the image of shape {image_shape}",
+            parameter="region",
+            remedy="give (y0, x0, y1, x1) inside the image, with y0 < y1 and x0 < x1",
         )
     rows, cols = (spans(box[axis], box[axis + 2], image_shape[axis]) for axis in (0, 1))
     return [Window((y0, x0, y1, x1), img_size) for y0, y1 in rows for x0, x1 in cols]

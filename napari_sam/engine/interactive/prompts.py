@@ -213,9 +213,17 @@ def _check_points(shape: tuple[int, int], yx: NDArray[np.float64], labels: NDArr
         )
     for y, x in yx:
         if not (np.isfinite(y) and np.isfinite(x)):
-            raise PromptError(f"point ({y:g}, {x:g}) is not finite", parameter="points")
+            raise PromptError(
+                f"point ({y:g}, {x:g}) is not finite",
+                parameter="points",
+                remedy="give finite coordinates, as (y, x) in pixels",
+            )
         if not (-0.5 <= y <= shape[0] and -0.5 <= x <= shape[1]):
-            raise PromptError(f"point ({y:g}, {x:g}) lies outside the image of shape {shape}", parameter="points")
+            raise PromptError(
+                f"point ({y:g}, {x:g}) lies outside the image of shape {shape}",
+                parameter="points",
+                remedy="give points inside the image, as (y, x) in pixels",
+            )
     for label in labels:
         if label not in (0, 1):
             raise PromptError(
@@ -229,9 +237,17 @@ def _box(shape: tuple[int, int], box: Sequence[float]) -> tuple[float, float, fl
     try:
         values = np.asarray(box, dtype=float)
     except (TypeError, ValueError) as error:
-        raise PromptError(f"box {box!r} is not four numbers (y0, x0, y1, x1)", parameter="box") from error
+        raise PromptError(
+            f"box {box!r} is not four numbers (y0, x0, y1, x1)",
+            parameter="box",
+            remedy="give four finite numbers, in pixels",
+        ) from error
     if values.shape != (4,) or not np.isfinite(values).all():
-        raise PromptError(f"box {box!r} is not four finite numbers (y0, x0, y1, x1)", parameter="box")
+        raise PromptError(
+            f"box {box!r} is not four finite numbers (y0, x0, y1, x1)",
+            parameter="box",
+            remedy="give finite numbers, in pixels",
+        )
     y0, x0, y1, x1 = (float(v) for v in values)
     if y1 <= y0 or x1 <= x0:
         raise PromptError(
@@ -241,7 +257,9 @@ def _box(shape: tuple[int, int], box: Sequence[float]) -> tuple[float, float, fl
         )
     if y1 <= 0 or x1 <= 0 or y0 >= shape[0] or x0 >= shape[1]:
         raise PromptError(
-            f"box ({y0:g}, {x0:g}, {y1:g}, {x1:g}) lies outside the image of shape {shape}", parameter="box"
+            f"box ({y0:g}, {x0:g}, {y1:g}, {x1:g}) lies outside the image of shape {shape}",
+            parameter="box",
+            remedy="give a box that overlaps the image, as (y0, x0, y1, x1) in pixels",
         )
     box = max(y0, 0.0), max(x0, 0.0), min(y1, float(shape[0])), min(x1, float(shape[1]))
     if (box[2] - box[0]) * (box[3] - box[1]) > LARGEST_MASK_PX:
@@ -260,9 +278,13 @@ def _mask(mask: Any) -> tuple[MaskPrompt | None, NDArray[np.float32] | None, Win
     if isinstance(mask, MaskPrompt):
         y0, x0, y1, x1 = mask.bbox
         if mask.mask.shape != (y1 - y0, x1 - x0):
-            raise PromptError(f"mask of shape {mask.mask.shape} does not fill its bbox {mask.bbox}", parameter="mask")
+            raise PromptError(
+                f"mask of shape {mask.mask.shape} does not fill its bbox {mask.bbox}",
+                parameter="mask",
+                remedy="give a mask of the height and width of its bbox (y0, x0, y1, x1)",
+            )
         if not mask.mask.any():
-            raise PromptError(f"mask in {mask.bbox} is empty", parameter="mask")
+            raise PromptError(f"mask in {mask.bbox} is empty", parameter="mask", remedy="mark at least one pixel")
         return mask, None, None
     if hasattr(mask, "low_res_logits"):
         return None, np.asarray(mask.low_res_logits[mask.best], np.float32), mask.window

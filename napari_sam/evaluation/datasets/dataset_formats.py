@@ -109,7 +109,7 @@ def find_samples(
     """
     root = Path(path).expanduser()
     if not root.exists():
-        raise EvaluationError(f"{root}: no such file or folder")
+        raise EvaluationError(f"{root}: no such file or folder", remedy="check the path")
     if format_name not in (AUTO, *FORMATS):
         raise EvaluationError(f"format {format_name!r} is unknown", remedy=f"give one of {', '.join((AUTO, *FORMATS))}")
     name = recognise_format(root, split) if format_name == AUTO else format_name
@@ -118,7 +118,10 @@ def find_samples(
         raise EvaluationError(f"{root}: no labelled image of format {name}", remedy=FORMATS[name].remedy)
     datasets = sorted({sample.dataset for sample in samples})
     if missing := sorted(set(only or ()) - set(datasets)):
-        raise EvaluationError(f"data set {missing[0]!r} is not under {root}; there are {', '.join(datasets)}")
+        raise EvaluationError(
+            f"data set {missing[0]!r} is not under {root}; there are {', '.join(datasets)}",
+            remedy="choose one of these",
+        )
     return [sample for sample in samples if not only or sample.dataset in only]
 
 

@@ -62,7 +62,8 @@ def read_corrections(path: Path) -> Iterator[Correction]:
         automatic = _automatic_objects(store)
         if not automatic:
             raise EvaluationError(
-                f"{path}: none of its objects was found by everything-mode; there is nothing to compare"
+                f"{path}: none of its objects was found by everything-mode; there is nothing to compare",
+                remedy="give a store that everything-mode wrote",
             )
         reviewed = store.reviewed()
         existing = store.journal.objects.labels()

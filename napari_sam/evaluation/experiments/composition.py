@@ -157,6 +157,9 @@ def center_map(results: Sequence[SampleResult], bins: int = CENTER_BINS) -> NDAr
     """
     centers = np.array([center for result in results for center in result.payload["center"]]).reshape(-1, 2)
     if not len(centers):
-        raise EvaluationError(f"no mask in {len(results)} images: centres are not defined")
+        raise EvaluationError(
+            f"no mask in {len(results)} images: centres are not defined",
+            remedy="evaluate images with objects, or lower the score thresholds",
+        )
     counts, _, _ = np.histogram2d(centers[:, 0], centers[:, 1], bins=bins, range=[[0, 1], [0, 1]])
     return np.asarray(counts / counts.mean())

@@ -180,5 +180,8 @@ class TextExperiment(Experiment):
     def summary(self, results: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
         estimates = mean_estimates(self.records(results, method), seed)
         if not estimates or all(math.isnan(estimate.value) for estimate in estimates):
-            raise EvaluationError(f"text: no phrase with an object in {len(results)} images")
+            raise EvaluationError(
+                f"text: no phrase with an object in {len(results)} images",
+                remedy="give images whose objects have categories",
+            )
         return estimates

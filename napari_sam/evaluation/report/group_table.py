@@ -77,7 +77,8 @@ def group_table(
     for column in columns:
         if column not in existing:
             raise EvaluationError(
-                f"grouping column {column!r}: none of the images has it; there are {', '.join(existing)}"
+                f"grouping column {column!r}: none of the images has it; there are {', '.join(existing)}",
+                remedy="choose one of these",
             )
         members: dict[str, list[SampleResult]] = {}
         for result in results:

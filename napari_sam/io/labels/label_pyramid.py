@@ -173,7 +173,10 @@ class LabelPyramid:
             except (ValueError, OSError, RuntimeError) as error:
                 raise array_error(str(path), error) from error
             if opened.dtype != ts.uint32:
-                raise StoreError(f"{path}: dtype {opened.dtype.name} is not uint32, so this is no label store")
+                raise StoreError(
+                    f"{path}: dtype {opened.dtype.name} is not uint32, so this is no label store",
+                    remedy="give the folder of a label store, or import the labels into one",
+                )
             levels.append(LabelArray(opened, str(path)))
         self.levels = levels
 

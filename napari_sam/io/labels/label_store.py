@@ -123,7 +123,10 @@ class LabelStore:
         image = as_image(like)
         if image is not None and tuple(image.shape) != store.shape[-2:]:
             store.close()
-            raise StoreError(f"{path}: labels of shape {store.shape[-2:]} do not fit the image {tuple(image.shape)}")
+            raise StoreError(
+                f"{path}: labels of shape {store.shape[-2:]} do not fit the image {tuple(image.shape)}",
+                remedy="open the store with the image that it was made for",
+            )
         return store
 
     @classmethod

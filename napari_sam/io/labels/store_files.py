@@ -186,7 +186,10 @@ def delete_folder(path: Path) -> None:
         path.replace(renamed)
         shutil.rmtree(renamed)
     except OSError as error:
-        raise StoreError(f"{path}: cannot be deleted: {error}") from error
+        raise StoreError(
+            f"{path}: cannot be deleted: {error}",
+            remedy="close the programs that use it, and check your rights to the folder",
+        ) from error
 
 
 def as_image(like: object) -> ImageGeometry | None:

@@ -194,7 +194,10 @@ class LabelTarget(QObject):
             source = image_from_layer(self._image)
             self._show(LabelStoreLayers.open(self._own_path, self._image, self._notifier.error, source))
         if self.store_layers is None:
-            raise StoreError(f"{self._own_path}: the label store could not be shown")
+            raise StoreError(
+                f"{self._own_path}: the label store could not be shown",
+                remedy="restart napari and open the image again; nothing saved is lost",
+            )
         return self.store_layers
 
     def open_store(self, path: Path) -> None:

@@ -168,7 +168,7 @@ class BackwardPass:
     def _backward(self, loss: Tensor) -> None:
         """Add the gradient of a part of the loss."""
         if not torch.isfinite(loss):
-            raise DivergedError(f"the loss is {float(loss.detach())}")
+            raise DivergedError(f"the loss is {float(loss.detach())}", remedy="lower the learning rate")
         if loss.requires_grad:  # False if everything that the loss depends on is frozen
             (loss / self.config.accumulate).backward()
 

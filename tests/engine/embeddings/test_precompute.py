@@ -50,7 +50,7 @@ def _digest(folder):
     return hashlib.sha256(b"".join(str(p.relative_to(folder)).encode() + p.read_bytes() for p in files)).hexdigest()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(st.data())
 def test_every_click_in_a_region_has_its_window_in_the_plan(data):
     shape = data.draw(st.tuples(st.integers(1, 700), st.integers(1, 700)))

@@ -59,7 +59,7 @@ def test_a_large_object_is_never_cut(ask, radius, waves, at):
     assert p.levels[-1] < max(p.window.shape) == p.levels[-2]
 
 
-@settings(max_examples=15, deadline=None)
+@settings(max_examples=15)
 @given(st.floats(15, 350), st.floats(0, 1), st.floats(0, 1), st.floats(0, 0.8), st.floats(0, 6.3))
 def test_any_click_on_any_disc_gives_its_true_mask(radius, fy, fx, off, angle):
     blob = Blob(fy * 16_383, fx * 16_383, radius)  # also half beyond the image's border

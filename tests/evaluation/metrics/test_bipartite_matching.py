@@ -11,7 +11,7 @@ from scipy.sparse.csgraph import maximum_bipartite_matching
 from napari_sam.evaluation.metrics.bipartite_matching import maximum_matching
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(st.integers(0, 10_000), st.integers(1, 14), st.integers(1, 14), st.floats(0.05, 0.9))
 def test_no_matching_is_larger(seed, lefts, rights, share):
     rng = np.random.default_rng(seed)

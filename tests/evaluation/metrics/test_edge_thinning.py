@@ -12,7 +12,7 @@ from napari_sam.evaluation.metrics.edge_matching import edge_thresholds
 from napari_sam.evaluation.metrics.edge_thinning import thin_levels
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(hnp.arrays(np.float64, (14, 17), elements=st.sampled_from([0.0, 0.2, 0.4, 0.6, 0.8, 1.0])))
 def test_every_level_is_thinned_as_by_scikit_image(edges):
     thresholds = np.array([0.1, 0.3, 0.5, 0.7, 0.9])

@@ -23,7 +23,7 @@ def _plain(true, predicted, threshold):
 labels = hnp.arrays(np.uint16, (6, 7), elements=st.integers(0, 4))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(labels, labels)
 def test_accuracy_is_its_definition(true, predicted):
     m = match_labels(true, predicted)

@@ -19,7 +19,7 @@ def blobs(seed, smooth):
     return ndimage.label(noise > np.median(noise))[0]
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(st.integers(0, 10_000), st.integers(0, 10_000))
 def test_panoptic_quality_equals_that_of_cellseg_metrics(a, b):
     true, predicted = blobs(a, 2.0), blobs(a, 2.0 + (b % 5) / 10)
@@ -30,7 +30,7 @@ def test_panoptic_quality_equals_that_of_cellseg_metrics(a, b):
     assert ours.rq == pytest.approx(theirs["dq"], abs=1e-6)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(0, 10_000))
 def test_precision_equals_that_of_cellseg_metrics(seed):
     true, predicted = blobs(seed, 2.0), blobs(seed, 2.3)

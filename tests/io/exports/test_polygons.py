@@ -50,7 +50,7 @@ def test_a_hole_that_touches_the_outside_at_a_corner_stays_a_hole():
     assert len(set(outer)) == len(outer) == 6
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(hnp.arrays(bool, hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)))
 def test_outlines_of_any_pixels_are_simple_and_fill_exactly_them(mask):
     polygons = polygons_of(runs_by_label(mask.astype(np.uint32), (0, 0))[2])

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from napari_sam.io.images.pooling import halve, pool
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     st.tuples(st.integers(1, 9), st.integers(1, 9), st.integers(1, 3)),
     st.sampled_from(["bool", "uint8", "int16", "uint32", "int64", "uint64", "float16", "float32", "float64"]),

@@ -18,7 +18,6 @@ from napari_sam.io.images.lazy_image import Image
 DTYPES = ["bool", "uint8", "int8", "uint16", ">u2", "int32", "uint32", "float16", "float32", ">f8", "int64"]
 common = settings(
     max_examples=60,
-    deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
 _counter = itertools.count()

@@ -50,7 +50,7 @@ def test_an_array_in_memory_is_pooled_from_evenly_spaced_pixels():
     assert abs(image.read(1, 0, 0, 1024, 1024)[:, 5, 0] - np.arange(1024) * 4.0 - 2).max() <= 2
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.data())
 def test_a_part_of_a_virtual_level_equals_that_part_of_the_whole(rng, data):
     shape = (data.draw(st.integers(30, 300)), data.draw(st.integers(30, 300)), 3)

@@ -74,7 +74,7 @@ class ChangeWriter:
             If it cannot be written. If the message says that it is in the journal, it is not lost.
         """
         if not change.patches and not change.rows:
-            raise LabelsError("nothing would change")
+            raise LabelsError("nothing would change", remedy="give objects or settings that differ from what is there")
         entry = self._journal.add(change, self._rendered)
         self._draw_entry(entry, change.patches)
         trim_heap(sum(patch.box.area for patch in change.patches))
@@ -127,7 +127,8 @@ class ChangeWriter:
         except StoreError as error:
             raise StoreError(
                 f"the change is safe in the journal, but its pixels are not drawn yet: {error}; they will be drawn "
-                "with the next change, or when the store is opened again"
+                "with the next change, or when the store is opened again",
+                remedy="check that the disk of the store has space and is connected",
             ) from error
         self._set_rendered(entry.seq)
         self._notify(patches)

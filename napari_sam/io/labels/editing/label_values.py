@@ -75,5 +75,8 @@ def clipped_mask(mask: Mask, bbox: tuple[int, int, int, int], shape: tuple[int, 
     whole = Box(*(int(v) for v in bbox))
     box = whole.clip(shape)
     if box.is_empty:
-        raise LabelsError(f"the mask in box {bbox} lies outside the image of shape {shape}")
+        raise LabelsError(
+            f"the mask in box {bbox} lies outside the image of shape {shape}",
+            remedy="give a mask whose box lies inside the image",
+        )
     return np.asarray(mask, bool)[box.slices_in(whole)], box

@@ -79,7 +79,9 @@ class ObjectEditor:
             edit.paint(box, lambda labels, part: _painted(labels, mask[part.slices_in(box)], number, overlap))
             if not (edit.read(box) == number).any() or not edit.change.patches:
                 if not mask.any():
-                    raise LabelsError("the mask is empty")
+                    raise LabelsError(
+                        "the mask is empty", remedy="choose another mask of the prediction, or add a prompt"
+                    )
                 raise LabelsError(
                     "the mask lies wholly under other objects", remedy="let the new object win with {overlap=replace}"
                 )
@@ -132,7 +134,9 @@ class ObjectEditor:
         chosen = prediction.best if candidate is None else candidate
         if not 0 <= chosen < prediction.count:
             raise LabelsError(
-                f"candidate {chosen}: the prediction has masks 0 to {prediction.count - 1}", parameter="candidate"
+                f"candidate {chosen}: the prediction has masks 0 to {prediction.count - 1}",
+                parameter="candidate",
+                remedy="choose one of these",
             )
         if label is not None:
             check_label(label)
@@ -160,7 +164,10 @@ class ObjectEditor:
         values = checked_labels(labels)
         box = box_at(origin, values.shape)
         if box.clip(self._plane_shape) != box:
-            raise LabelsError(f"region {box} lies outside the image of shape {self._plane_shape}")
+            raise LabelsError(
+                f"region {box} lies outside the image of shape {self._plane_shape}",
+                remedy="give (y0, x0, y1, x1) that overlap the image",
+            )
         if kind in _RESERVED_KINDS:
             raise LabelsError(
                 f"kind {kind!r} is what the store calls its own changes", parameter="kind", remedy="use another word"
@@ -306,4 +313,6 @@ def _erase_under(edit: Edit, mask: NDArray[np.bool_], box: Box, label: int | Non
         return np.where(erased, np.uint32(0), labels)
 
     if not edit.paint(box, paint):
-        raise LabelsError("there is no object under the mask to erase from")
+        raise LabelsError(
+            "there is no object under the mask to erase from", remedy="place the mask on an object, or name the object"
+        )

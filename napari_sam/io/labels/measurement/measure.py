@@ -120,7 +120,9 @@ def _checked_channels(image: Image, channels: Sequence[int] | None) -> list[int]
     chosen = list(range(image.channel_count)) if channels is None else [int(c) for c in channels]
     if any(not 0 <= c < image.channel_count for c in chosen):
         raise SettingsError(
-            f"channels {chosen}: the image has channels 0 to {image.channel_count - 1}", parameter="channels"
+            f"channels {chosen}: the image has channels 0 to {image.channel_count - 1}",
+            parameter="channels",
+            remedy="choose among these",
         )
     return chosen
 
@@ -130,7 +132,13 @@ def _open_fitting(source: Any, labels: StoreView) -> Image:
     image = open_image(source)
     leading = len(labels.shape) - 2
     if tuple(image.shape) != tuple(labels.shape[-2:]):
-        raise ImageError(f"{image.name}: shape {tuple(image.shape)} is not that of the labels, {labels.shape[-2:]}")
+        raise ImageError(
+            f"{image.name}: shape {tuple(image.shape)} is not that of the labels, {labels.shape[-2:]}",
+            remedy="give the image that the labels were made on",
+        )
     if leading and len(image.plane) != leading:
-        raise ImageError(f"{image.name}: axes {image.array_axes} do not fit labels of shape {labels.shape}")
+        raise ImageError(
+            f"{image.name}: axes {image.array_axes} do not fit labels of shape {labels.shape}",
+            remedy="give the image that the labels were made on",
+        )
     return completed(image)

@@ -41,7 +41,7 @@ def test_a_change_after_undo_drops_redo_but_not_the_record(labels):
     np.testing.assert_array_equal(decode_mask(history.record[0]["mask"]), square())
 
 
-@settings(max_examples=25, stateful_step_count=20, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, stateful_step_count=20, suppress_health_check=list(HealthCheck))
 class AgainstDense(RuleBasedStateMachine):
     """Any changes in any order leave what the same changes leave in a dense array; so does opening anew."""
 
