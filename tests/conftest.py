@@ -25,6 +25,14 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         item.add_marker(pytest.mark.xdist_group(group))
 
 
+@pytest.fixture(autouse=True)
+def _no_open_progress_line(monkeypatch):
+    """Begin every test with an empty line on standard error, whatever the last one wrote."""
+    from napari_sam.cli import progress_line
+
+    monkeypatch.setattr(progress_line, "_STATE", progress_line._LineState())
+
+
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """The folder of reference outputs and data; tests that need it are skipped without it."""

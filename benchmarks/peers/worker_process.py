@@ -59,8 +59,9 @@ class WorkerProcess:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._process.stdin.close()  # type: ignore[union-attr]
-        self._process.wait(60)
+        with self._process:  # closes its pipes
+            self._process.stdin.close()  # type: ignore[union-attr]
+            self._process.wait(60)
 
     def request(self, what: dict[str, Any]) -> dict[str, Any]:
         """Send a request and wait for the answer."""
@@ -71,7 +72,8 @@ class WorkerProcess:
     def _receive(self) -> dict[str, Any]:
         line = self._process.stdout.readline()  # type: ignore[union-attr]
         if not line:
-            code = self._process.wait()
+            with self._process:
+                code = self._process.wait()
             raise RuntimeError(f"{self.name} ended with exit code {code}; its message is above")
         answer: dict[str, Any] = json.loads(line)
         return answer

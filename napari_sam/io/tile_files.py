@@ -123,7 +123,7 @@ class TileFiles:
     def _member(self, tile: Tile, name: str) -> NDArray[Any]:
         path = self._path(tile)
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
                 member: NDArray[Any] = file[name]
                 return member
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:

@@ -180,8 +180,9 @@ class ProcessPool:
         """Submit tasks and collect results until none is left."""
         while queue or in_flight:
             while queue and len(in_flight) < self._in_flight:
-                task = queue.waiting.popleft()
+                task = queue.waiting[0]
                 in_flight[pool.submit(function, task)] = task
+                queue.waiting.popleft()  # not before: a pool that has just broken refuses the task
             finished, _ = wait(in_flight, POLL_S, FIRST_COMPLETED)
             for future in finished:
                 result = future.result()

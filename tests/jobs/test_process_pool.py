@@ -1,3 +1,5 @@
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 
 import pytest
@@ -9,6 +11,21 @@ from tests.jobs import pool_tasks
 
 def pool(**options):
     return ProcessPool(2, initializer=pool_tasks.start_quickly, **options)
+
+
+def test_a_task_that_a_broken_pool_refuses_is_not_lost(monkeypatch):
+    submit, calls = ProcessPoolExecutor.submit, []
+
+    def broken_at_the_third_call(self, *arguments):
+        calls.append(arguments)
+        if len(calls) == 3:
+            raise BrokenProcessPool("a process died")
+        return submit(self, *arguments)
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", broken_at_the_third_call)
+    handler = pool_tasks.Collected()
+    pool().run(pool_tasks.wait_a_little, ["a", "b", "c"], handler)
+    assert handler.results == {"a": None, "b": None, "c": None}
 
 
 def test_a_lost_task_is_queued_until_its_attempts_are_used_up():
