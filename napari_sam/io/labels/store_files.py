@@ -163,7 +163,11 @@ def check_store(path: Path, writable: bool) -> FolderContents:
     if not (path / JOURNAL_FILE).is_file():
         raise StoreError(f"{path}: the journal is missing, so this is not a label store, or not a whole one")
     contents = check_folder(path, writable=writable)
-    Journal(path / JOURNAL_FILE, writable=False).close()
+    journal = Journal(path / JOURNAL_FILE, writable=False)
+    try:
+        journal.check_facts()
+    finally:
+        journal.close()
     return contents
 
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sam.errors import CancelledError, LabelsError
+from napari_sam.errors import CancelledError, LabelsError, StoreError
 from napari_sam.io.labels.editing.label_values import box_at, checked_labels
-from napari_sam.io.labels.journal.rows import LARGEST_LABEL, Change
+from napari_sam.io.labels.journal.rows import LARGEST_LABEL, Change, whole
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,7 +57,13 @@ class RunWriter:
         """Return the change with which this run began, unless it has not begun or was undone."""
         for change in self._changes():
             if "first_label" in change.record:
-                return RunBegin(change.op, int(change.record["first_label"]), int(change.record["count"]))
+                try:
+                    return RunBegin(change.op, whole(change.record["first_label"]), whole(change.record["count"]))
+                except (KeyError, ValueError) as error:
+                    raise StoreError(
+                        f"the record of the run {self.run_id} is damaged ({error!r})",
+                        remedy="undo the run, and begin it again",
+                    ) from error
         return None
 
     def written_tiles(self) -> set[str]:

@@ -10,19 +10,21 @@ from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote
 
 from napari_sam.errors import StoreError
+from napari_sam.io.labels.journal.run_length import REMEDY
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
 T = TypeVar("T")
-REMEDY = "save what is sound with LabelStore.repair(path), or restore the store from a backup"
+INVALID = (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError, RecursionError)
+"""What a value of the wrong kind may raise while it is converted."""
+
 _BUSY_S = 10.0
 _LONGEST_S = 60.0  # of a query
 _STEPS = 100_000  # of SQLite's machine, after which the time is looked at
 _PAGE = 10_000
 _SHORT = 200
-_INVALID = (ValueError, TypeError, KeyError, IndexError, OverflowError, AttributeError, RecursionError)
 
 
 class Database:
@@ -72,7 +74,7 @@ class Database:
         rows = self._rows(sql, values)
         try:
             return [make(*row) for row in rows]
-        except _INVALID as error:
+        except INVALID as error:
             raise StoreError(
                 f"{self.path}: a row of the journal is invalid ({_short(error)})", remedy=REMEDY
             ) from error
@@ -83,8 +85,15 @@ class Database:
 
     def ask(self, question: Callable[[sqlite3.Connection], T]) -> T:
         """Return what `question` returns for the connection; errors as `read`."""
-        with self._lock, self._named_errors():
-            return question(self.connection)
+        try:
+            with self._lock, self._named_errors():
+                return question(self.connection)
+        except INVALID as error:
+            raise self.damaged("the file", error) from error
+
+    def damaged(self, what: str, error: Exception) -> StoreError:
+        """Return the error for something of the file that has a wrong value."""
+        return StoreError(f"{self.path}: {what} is damaged ({_short(error)})", remedy=REMEDY)
 
     def _rows(self, sql: str, values: tuple[object, ...]) -> list[tuple[object, ...]]:
         """Return the rows of a query, no more than the file can hold and not after endless work."""
@@ -177,7 +186,7 @@ def _store_error(path: Path, error: sqlite3.Error) -> StoreError:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     damaged = isinstance(error, sqlite3.DataError) or "decode" in str(error)
     if damaged or code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR):
-        return StoreError(f"{path}: the file is damaged ({error})", remedy=REMEDY)
+        return StoreError(f"{path}: the file is damaged ({_short(error)})", remedy=REMEDY)
     if code == sqlite3.SQLITE_INTERRUPT:
         return StoreError(f"{path}: a query takes more than {_LONGEST_S} s", remedy=REMEDY)
     if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):

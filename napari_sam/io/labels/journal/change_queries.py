@@ -12,6 +12,7 @@ from napari_sam.io.labels.journal.rows import (
     ObjectOrigin,
     ObjectRow,
     Patch,
+    check_inside,
     text,
     whole,
 )
@@ -31,8 +32,8 @@ class ChangeQueries:
     A change is in effect unless it was undone.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, shape: tuple[int, ...] | None) -> None:
+        self._database, self._shape = database, shape
 
     def all(self) -> list[JournaledChange]:
         """Return all changes in order, including undone and dropped ones."""
@@ -71,7 +72,14 @@ class ChangeQueries:
         """Iterate over the pixels of a change, one box at a time."""
         for number in self._database.read(whole, "SELECT id FROM patches WHERE op = ? ORDER BY id", (op,)):
             sql = "SELECT plane, y0, x0, y1, x1, before, after FROM patches WHERE id = ?"
-            yield from self._database.read(Patch.from_columns, sql, (number,))
+            yield from self._database.read(self._patch, sql, (number,))
+
+    def _patch(self, *values: object) -> Patch:
+        """Read a patch that lies in the image."""
+        patch = Patch.from_columns(*values)
+        if self._shape is not None:
+            check_inside(self._shape, patch.plane, patch.box)
+        return patch
 
     # ---- runs -----------------------------------------------------------------------------------------------
 

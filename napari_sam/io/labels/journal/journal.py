@@ -8,8 +8,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from napari_sam.errors import StoreError
-from napari_sam.io.labels.journal._database import Database
+from napari_sam.io.labels.journal._database import INVALID, Database
 from napari_sam.io.labels.journal.change_queries import ChangeQueries
+from napari_sam.io.labels.journal.meta_values import check_fact
 from napari_sam.io.labels.journal.object_queries import ObjectQueries
 from napari_sam.io.labels.journal.review_queries import ReviewQueries
 from napari_sam.io.labels.journal.rows import (
@@ -63,6 +64,7 @@ class Journal:
         self._database = Database(path, "rw" if writable else "ro")
         try:
             version = self._checked_format()
+            shape = tuple(self.meta("shape") or ()) or None
             if version < FORMAT and writable:
                 with self._database.transaction() as connection:
                     migrate(connection, version)
@@ -71,8 +73,8 @@ class Journal:
         except BaseException:
             self._database.close()
             raise
-        self.objects = ObjectQueries(self._database)
-        self.changes = ChangeQueries(self._database)
+        self.objects = ObjectQueries(self._database, shape)
+        self.changes = ChangeQueries(self._database, shape)
         self.reviews = ReviewQueries(self._database, indexed=writable or version == FORMAT)
 
     def _checked_format(self) -> int:
@@ -125,7 +127,19 @@ class Journal:
     def meta(self, key: str) -> Any:
         """Return a fact about the store, or None if it has none of this name."""
         value = self._database.read_one(text, "SELECT value FROM meta WHERE key = ?", (key,))
-        return None if value is None else json.loads(value)
+        try:
+            fact = None if value is None else json.loads(value)
+            if value is not None:
+                check_fact(key, fact)
+        except INVALID as error:
+            raise self._database.damaged(f"the fact {key!r}", error) from error
+        return fact
+
+    def check_facts(self) -> None:
+        """Raise `StoreError` if a fact that every store has is missing or damaged."""
+        for key in ("shape", "scale", "axes", "image", "next_label", "objects", "rendered"):
+            if self.meta(key) is None and key != "image":
+                raise self._database.damaged(f"the fact {key!r}", ValueError("it is missing"))
 
     def rendered(self) -> int:
         """Return the number of the last log entry whose pixels are known to be on disk."""
@@ -199,16 +213,15 @@ class Journal:
             db.execute("UPDATE ops SET state = ? WHERE id = ?", (UNDONE if undo else DONE, op))
             rows = db.execute("SELECT label, before, after FROM rows WHERE op = ?", (op,)).fetchall()
             target = {label: before if undo else after for label, before, after in rows}
-            try:
-                _set_objects(db, {label: ObjectRow.from_json(row) for label, row in target.items()})
-            except ValueError as error:
-                raise StoreError(
-                    f"{self.path}: the object rows of change {op} are damaged ({error})",
-                    remedy="restore the journal from a backup",
-                ) from error
-            _count_objects(db, [(after, before) if undo else (before, after) for _, before, after in rows])
             before, after = db.execute("SELECT next_before, next_after FROM ops WHERE id = ?", (op,)).fetchone()
-            following = max(before if undo else after, _above_objects(db))
+            try:
+                restored = {whole(label): ObjectRow.from_json(row) for label, row in target.items()}
+                next_label = whole(before if undo else after)
+            except INVALID as error:
+                raise self._database.damaged(f"a row of change {op}", error) from error
+            _set_objects(db, restored)
+            _count_objects(db, [(after, before) if undo else (before, after) for _, before, after in rows])
+            following = max(next_label, _above_objects(db))
             return _log(db, op, "undo" if undo else "redo", now, following, rendered)
 
     def set_rendered(self, seq: int) -> None:

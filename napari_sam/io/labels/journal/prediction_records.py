@@ -13,7 +13,8 @@ from napari_sam.engine.interactive.prediction import Prediction
 from napari_sam.engine.interactive.prompts import Prompt
 from napari_sam.engine.interactive.rendering import upsample_masks
 from napari_sam.engine.windows import Window
-from napari_sam.io.labels.journal.run_length import encode_mask
+from napari_sam.errors import StoreError
+from napari_sam.io.labels.journal.run_length import REMEDY, decompress, encode_mask
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from napari_sam.io.json_types import JsonObject
 
 _MAX_MASK_PX = 1 << 24
+_MOST_LOGITS = 1 << 24
 
 
 def prediction_record(
@@ -90,9 +92,14 @@ def pack_logits(logits: NDArray[np.float32]) -> str:
 
 def unpack_logits(text: str) -> NDArray[np.float32]:
     """Return the logits (H, W) that `pack_logits` wrote."""
-    size, data = text.split(":", 1)
-    height, width = (int(n) for n in size.split("x"))
-    raw = zlib.decompress(base64.b64decode(data))
+    try:
+        size, data = text.split(":", 1)
+        height, width = (int(n) for n in size.split("x"))
+        if not 0 < height * width <= _MOST_LOGITS:
+            raise ValueError(f"{height} x {width} logits")
+        raw = decompress(base64.b64decode(data), 2 * height * width)
+    except (ValueError, AttributeError, zlib.error) as error:
+        raise StoreError(f"the logits of a prompt are damaged: {error}", remedy=REMEDY) from error
     logits: NDArray[np.float32] = np.frombuffer(raw, "<f2").astype(np.float32).reshape(height, width)
     return logits
 

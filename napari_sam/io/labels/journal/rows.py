@@ -26,6 +26,12 @@ DONE, UNDONE, DROPPED = "done", "undone", "dropped"
 LARGEST_LABEL = (1 << 32) - 1
 """Highest id of an object."""
 
+LARGEST_AXIS_PX = 1 << 31
+"""Largest height or width of a label image."""
+
+LATEST_S = 8e9
+"""Latest time, in seconds since 1970, that tables can show."""
+
 OBJECT_COLUMNS = (
     "label", "plane", "area_px", "y0", "x0", "y1", "x1",
     "category", "predicted_iou", "stability_score", "model", "op", "created",
@@ -79,17 +85,20 @@ class ObjectRow:
             If a value has the wrong type.
         """
         label, plane, area, y0, x0, y1, x1, category, iou, stability, model, op, created = values
+        number_of, pixels = whole(label), whole(area)
+        if not 0 < number_of <= LARGEST_LABEL or pixels < 0:
+            raise ValueError(f"object {label} of {area} px")
         return cls(
-            label=whole(label),
+            label=number_of,
             plane=parse_plane(text(plane)),
-            area_px=whole(area),
-            box=Box(whole(y0), whole(x0), whole(y1), whole(x1)),
+            area_px=pixels,
+            box=checked_box(y0, x0, y1, x1),
             category=optional_text(category),
             predicted_iou=optional_number(iou),
             stability_score=optional_number(stability),
             model=optional_text(model),
             op=None if op is None else whole(op),
-            created=number(created),
+            created=moment(created),
         )
 
     @classmethod
@@ -185,9 +194,7 @@ class Patch:
         """Read the columns plane, y0, x0, y1, x1, before and after."""
         plane, y0, x0, y1, x1, before, after = values
         indices = json.loads(text(plane))
-        return cls(
-            tuple(whole(i) for i in indices), Box(whole(y0), whole(x0), whole(y1), whole(x1)), blob(before), blob(after)
-        )
+        return cls(tuple(whole(i) for i in indices), checked_box(y0, x0, y1, x1), blob(before), blob(after))
 
     def labels(self, after: bool) -> NDArray[np.uint32]:
         """Return the labels (h, w) of the box, before or after the change.
@@ -197,7 +204,7 @@ class Patch:
         StoreError
             If the runs are damaged.
         """
-        return decode_labels(self.after if after else self.before)
+        return decode_labels(self.after if after else self.before, self.box.shape)
 
 
 @dataclass
@@ -261,7 +268,7 @@ class JournaledChange:
         content = json.loads(text(record))
         if not isinstance(content, dict):
             raise ValueError(f"the record of change {op} is {content!r}")
-        return cls(whole(op), text(kind), text(state), number(time), optional_text(run_id), content)
+        return cls(whole(op), text(kind), text(state), moment(time), optional_text(run_id), content)
 
     @property
     def is_whole_image_run(self) -> bool:
@@ -315,6 +322,28 @@ class ObjectOrigin(NamedTuple):
     plane: str
 
 
+def checked_box(*sides: object) -> Box:
+    """Return a box, which is not empty and lies in an image of at most 2 ** 31 pixels along each axis.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    y0, x0, y1, x1 = (whole(side) for side in sides)
+    if not (0 <= y0 < y1 <= LARGEST_AXIS_PX and 0 <= x0 < x1 <= LARGEST_AXIS_PX):
+        raise ValueError(f"box {(y0, x0, y1, x1)}")
+    return Box(y0, x0, y1, x1)
+
+
+def check_inside(shape: tuple[int, ...], plane: Plane, box: Box) -> None:
+    """Raise ValueError if a box of a plane does not lie in an image of a shape."""
+    leading, (height, width) = shape[:-2], shape[-2:]
+    is_plane = len(plane) == len(leading) and all(0 <= i < n for i, n in zip(plane, leading, strict=True))
+    if not is_plane or box.y1 > height or box.x1 > width:
+        raise ValueError(f"box {tuple(box)} of plane {plane} outside an image of shape {shape}")
+
+
 def parse_plane(value: str) -> Plane:
     """Return a plane from its text in the object table.
 
@@ -358,6 +387,14 @@ def number(value: object) -> float:
     if isinstance(plain, int | float) and not isinstance(plain, bool):
         return float(plain)
     raise ValueError(f"{value!r} is not a number")
+
+
+def moment(value: object) -> float:
+    """Return a time in seconds since 1970, of a year with four digits."""
+    seconds = number(value)
+    if not abs(seconds) < LATEST_S:
+        raise ValueError(f"time {value!r}")
+    return seconds
 
 
 def optional_number(value: object) -> float | None:

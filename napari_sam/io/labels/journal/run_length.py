@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from napari_sam.io.json_types import JsonObject
 
 _HEADER = struct.Struct("<III")  # height, width, number of runs
+_MOST_PX = 1 << 28  # of a label image or mask
+REMEDY = "save what is sound with LabelStore.repair(path), or restore the store from a backup"
 _LEVEL = 1  # of zlib: runs are short already
 
 
@@ -41,26 +43,56 @@ def encode_labels(labels: NDArray[np.integer]) -> bytes:
     return _HEADER.pack(*labels.shape, len(starts)) + zlib.compress(body, _LEVEL)
 
 
-def decode_labels(data: bytes) -> NDArray[np.uint32]:
+def decode_labels(data: bytes, shape: tuple[int, int] | None = None) -> NDArray[np.uint32]:
     """Return the label image (h, w) that `encode_labels` wrote.
+
+    Parameters
+    ----------
+    data : bytes
+        The runs. Their sizes are checked before memory is allocated.
+    shape : (int, int), optional
+        Shape that the label image must have.
 
     Raises
     ------
     StoreError
-        If the bytes are damaged.
+        If the bytes are damaged, or of another shape.
     """
     try:
         height, width, count = _HEADER.unpack_from(data)
-        body = np.frombuffer(zlib.decompress(data[_HEADER.size :]), "<u4")
+        if shape is not None and (height, width) != tuple(shape):
+            raise ValueError(f"{height} x {width} pixels, not {shape[0]} x {shape[1]}")
+        _check_size(height, width)
+        if not 0 < count <= height * width:
+            raise ValueError(f"{count} runs in {height} x {width} pixels")
+        body = np.frombuffer(decompress(data[_HEADER.size :], 8 * count), "<u4")
         lengths, values = body[:count], body[count:]
-        if len(values) != count or int(lengths.sum(dtype=np.int64)) != height * width:
+        if int(lengths.sum(dtype=np.int64)) != height * width:
             raise ValueError(f"{count} runs do not fill {height} x {width} pixels")
         labels: NDArray[np.uint32] = np.repeat(values.astype(np.uint32), lengths).reshape(height, width)
     except (struct.error, zlib.error, ValueError) as error:
-        raise StoreError(
-            f"runs of {len(data)} bytes are damaged: {error}", remedy="restore the journal from a backup"
-        ) from error
+        raise StoreError(f"runs of {len(data)} bytes are damaged: {error}", remedy=REMEDY) from error
     return labels
+
+
+def decompress(data: bytes, size: int) -> bytes:
+    """Return zlib's output of a known size, without ever making more.
+
+    Raises
+    ------
+    ValueError, zlib.error
+        If it has another size, or the data are damaged.
+    """
+    decompressor = zlib.decompressobj()
+    output = decompressor.decompress(data, size + 1)
+    if len(output) != size or not decompressor.eof:
+        raise ValueError(f"compressed data do not hold {size} bytes")
+    return output
+
+
+def _check_size(height: int, width: int) -> None:
+    if not 0 < height * width <= _MOST_PX:
+        raise ValueError(f"{height} x {width} pixels")
 
 
 def encode_mask(mask: NDArray[np.bool_]) -> JsonObject:
@@ -79,11 +111,23 @@ def encode_mask(mask: NDArray[np.bool_]) -> JsonObject:
 
 
 def decode_mask(runs: JsonObject) -> NDArray[np.bool_]:
-    """Return the mask (h, w) of COCO's uncompressed run lengths."""
-    height, width = runs["size"]
-    counts = np.asarray(runs["counts"], np.int64)
-    values = np.arange(len(counts)) % 2 == 1
-    mask: NDArray[np.bool_] = np.repeat(values, counts).reshape((height, width), order="F")
+    """Return the mask (h, w) of COCO's uncompressed run lengths.
+
+    Raises
+    ------
+    StoreError
+        If they are damaged.
+    """
+    try:
+        height, width = (int(n) for n in runs["size"])
+        _check_size(height, width)
+        counts = np.asarray(runs["counts"], np.int64)
+        if counts.ndim != 1 or (counts < 0).any() or float(counts.sum(dtype=np.float64)) != height * width:
+            raise ValueError(f"{counts.size} runs do not fill {height} x {width} pixels")
+        values = np.arange(len(counts)) % 2 == 1
+        mask: NDArray[np.bool_] = np.repeat(values, counts).reshape((height, width), order="F")
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise StoreError(f"the runs of a mask are damaged: {error}", remedy=REMEDY) from error
     return mask
 
 
