@@ -10,7 +10,7 @@ from napari_sam.cli.options import ints
 from napari_sam.cli.progress_line import ProgressLine
 from napari_sam.cli.setting_options import SettingOption, add_settings
 from napari_sam.errors import SettingsError, StoreError
-from napari_sam.io.exports.export_settings import EXTENSIONS, ExportSettings
+from napari_sam.io.exports.export_settings import ExportSettings, extension_of
 
 if TYPE_CHECKING:
     import argparse
@@ -26,15 +26,17 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     add_settings(
         command, ExportSettings, {"labels": SettingOption("--objects", ints, "ID,ID", "objects to export", "all")}
     )
+    add_settings(command, ExportSettings, ("simplify_px",))
 
 
 def _run(args: argparse.Namespace) -> Result:
     if args.out_dir is None:
-        return _export(args, InputPair(args.store, single_output(args, args.out, "OUT")))
+        result = _export(args, InputPair(args.store, single_output(args, args.out, "OUT")))
+        return None if args.out == ["-"] else result  # standard output holds the objects and nothing else
     if args.format is None:
         raise SettingsError("format is missing", parameter="format", remedy="with {out_dir}, give {format} FORMAT")
-    suffix = next(suffix for suffix, name in EXTENSIONS.items() if name == args.format.removesuffix("-pixels"))
-    return run_each(args, pair_inputs([args.store, *args.out], args.out_dir, suffix, stores=True), _export)
+    pairs = pair_inputs([args.store, *args.out], args.out_dir, extension_of(args.format), stores=True)
+    return run_each(args, pairs, _export)
 
 
 def _export(args: argparse.Namespace, pair: InputPair) -> dict[str, object]:
@@ -47,7 +49,13 @@ def _export(args: argparse.Namespace, pair: InputPair) -> dict[str, object]:
         store = LabelStore.open(pair.source, "r")
     with store:
         count = len(store) if args.labels is None else len(set(args.labels))
-        path = store.export(pair.out, format=args.format, labels=args.labels, progress=ProgressLine("step"))
+        path = store.export(
+            pair.out,
+            format=args.format,
+            labels=args.labels,
+            simplify_px=args.simplify_px,
+            progress=ProgressLine("step"),
+        )
     files = [path] if path.is_file() else [f for f in path.rglob("*") if f.is_file()]
     return {"output": str(path), "count": count, "bytes": sum(f.stat().st_size for f in files)}
 
@@ -58,6 +66,6 @@ EXPORT = Command(
     _run,
     _add_options,
     details="The suffix selects the format: .geojson, .gpkg, .json (COCO), .csv, .parquet, .tif, .ome.tif, .png, "
-    ".zip (ImageJ ROIs), .zarr, .py (a script that makes the same objects again). An existing file is replaced once "
-    "the new one is complete.",
+    ".zip (ImageJ ROIs), .zarr, .py (a script that makes the same objects again). - is standard "
+    "output, for formats that are text. An existing file is replaced once the new one is complete; devices are not.",
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from napari_sam.cli.command import Command, Result
@@ -33,6 +34,9 @@ def _run(args: argparse.Namespace) -> Result:
         "levels of the file": len(image.arrays),
         "chunk": list(image.chunk),
         "pixel size": list(image.scale),
+        "unit": image.unit,
+        "position of the first pixel": list(image.translation),
+        "planes": {a: asdict(image.placement(a)) for a in image.stack_axes} or None,
         "crs": image.crs,
         "transform": None if image.transform is None else list(image.transform),
         "control points without affine": image.control_points,

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_sam.io.exports.export_settings import ExportSettings
+from napari_sam.io.exports.polygons import polygons_of, simplify_polygons
 from napari_sam.io.step_counter import StepCounter
 from napari_sam.io.units import unit_suffix
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_sam.io.exports.export_source import ExportedObject, ExportSource, ObjectSequence
+    from napari_sam.io.exports.polygons import Polygon
     from napari_sam.io.pixel_runs import PixelRuns
 
 
@@ -30,8 +33,8 @@ class ExportJob:
         The path that the user gave; for messages and names within the file.
     partial : Path
         Temporary file or folder to write.
-    labels : tuple of int or None
-        Ids of the objects; None for all.
+    settings : ExportSettings
+        Format and objects.
     counter : StepCounter
         Progress.
     """
@@ -39,8 +42,19 @@ class ExportJob:
     source: ExportSource
     path: Path
     partial: Path
-    labels: tuple[int, ...] | None = None
+    settings: ExportSettings = field(default_factory=ExportSettings)
     counter: StepCounter = field(default_factory=lambda: StepCounter(None, None))
+
+    @property
+    def labels(self) -> tuple[int, ...] | None:
+        """Ids of the objects; None for all."""
+        return self.settings.labels
+
+    def polygons(self, runs: PixelRuns) -> list[Polygon]:
+        """Return the polygons of an object: along the pixels' edges, or simplified if the settings say so."""
+        polygons = polygons_of(runs)
+        tolerance = self.settings.simplify_px
+        return polygons if tolerance is None else simplify_polygons(polygons, tolerance)
 
     def step(self) -> None:
         """Count one finished step.

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
+import sys
+import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sam.errors import LabelsError, NapariSamError
 from napari_sam.io.exports.export_job import ExportJob
-from napari_sam.io.exports.export_settings import EXTENSIONS, ExportSettings
+from napari_sam.io.exports.export_settings import EXTENSIONS, TEXT_FORMATS, ExportSettings
 from napari_sam.io.exports.writers.write_coco import write_coco
 from napari_sam.io.exports.writers.write_geojson import write_geojson, write_geojson_pixels
 from napari_sam.io.exports.writers.write_geopackage import write_geopackage
 from napari_sam.io.exports.writers.write_imagej_rois import write_imagej_rois
+from napari_sam.io.exports.writers.write_imagej_tiff import write_imagej_tiff
 from napari_sam.io.exports.writers.write_raster import write_png, write_zarr
 from napari_sam.io.exports.writers.write_script import write_script
 from napari_sam.io.exports.writers.write_table import write_csv, write_parquet
@@ -34,6 +39,7 @@ WRITERS: dict[str, Callable[[ExportJob], None]] = {
     "parquet": write_parquet,
     "tiff": write_tiff,
     "ome-tiff": write_ome_tiff,
+    "imagej-tiff": write_imagej_tiff,
     "png": write_png,
     "roi": write_imagej_rois,
     "zarr": write_zarr,
@@ -56,7 +62,7 @@ def export_labels(
     source : ExportSource
         The labels.
     path : str or Path
-        The file to write, or the folder of a zarr.
+        The file to write, the folder of a zarr, or "-" for standard output.
     settings : ExportSettings, optional
         Format and objects.
     progress, cancelled : callable, optional
@@ -72,21 +78,49 @@ def export_labels(
     LabelsError, StoreError, CancelledError
         As for `LabelStore.export`. The path is then as it was before.
     """
-    path = Path(path).expanduser()
     settings = settings or ExportSettings()
-    name = settings.format or _format_of(path)
+    if str(path) == "-":
+        return _to_standard_output(source, settings, progress, cancelled)
+    given = Path(path).expanduser()
+    path = given.resolve() if given.is_symlink() else given  # a link stays a link
+    settings = settings if settings.format else replace(settings, format=_format_of(given))
+    name = settings.format or ""
     _check_target(source, path, name)
     counter = StepCounter(progress, cancelled, task="export")
     try:
         with replacing(path) as partial:
-            WRITERS[name](ExportJob(source, path, partial, settings.labels, counter))
+            WRITERS[name](ExportJob(source, path, partial, settings, counter))
     except NapariSamError:
         raise
     except (OSError, sqlite3.Error) as error:
         raise LabelsError(
             f"{path}: cannot be written: {error}", parameter="path", remedy="make room, or choose another {path}"
         ) from error
-    return path
+    return given
+
+
+def _to_standard_output(
+    source: ExportSource,
+    settings: ExportSettings,
+    progress: Callable[[int, int], None] | None,
+    cancelled: Callable[[], bool] | None,
+) -> Path:
+    """Write a text format to standard output, once it is complete."""
+    if settings.format not in TEXT_FORMATS:
+        raise LabelsError(
+            f"format is {settings.format!r}; - stands for standard output, which takes text only",
+            parameter="format",
+            remedy=f"give {{format}} as one of {', '.join(TEXT_FORMATS)}",
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        path = export_labels(source, Path(folder) / "labels", settings, progress=progress, cancelled=cancelled)
+        try:
+            with path.open("rb") as file:
+                shutil.copyfileobj(file, sys.stdout.buffer)
+            sys.stdout.flush()
+        except OSError as error:
+            raise LabelsError(f"standard output cannot be written: {error}", parameter="path") from error
+    return Path("-")
 
 
 def _format_of(path: Path) -> str:
@@ -112,6 +146,10 @@ def _check_target(source: ExportSource, path: Path, format_name: str) -> None:
     image = source.image_uri
     if image and "://" not in image and target == Path(image).resolve():
         raise _bad_path(f"{path}: is the image that the labels belong to", "choose another {path}")
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise _bad_path(
+            f"{path}: is a device or a pipe, not a regular file", "give the path of a file, or - for standard output"
+        )
     if path.is_dir() and format_name != "zarr":
         raise _bad_path(f"{path}: is a folder", "give the path of a file")
     if path.exists() and format_name == "zarr":

@@ -16,11 +16,15 @@ FORMATS = (
     "parquet",
     "tiff",
     "ome-tiff",
+    "imagej-tiff",
     "png",
     "roi",
     "zarr",
     "script",
 )
+TEXT_FORMATS = ("geojson", "geojson-pixels", "coco", "csv", "script")
+"""Formats that can be written to standard output."""
+POLYGON_FORMATS = ("geojson", "geojson-pixels", "gpkg", "roi")
 EXTENSIONS = {  # longer extensions first
     ".ome.tif": "ome-tiff",
     ".ome.tiff": "ome-tiff",
@@ -38,6 +42,20 @@ EXTENSIONS = {  # longer extensions first
 }
 
 
+_OTHER_EXTENSIONS = {"geojson-pixels": ".geojson", "imagej-tiff": ".tif"}  # that do not determine their format
+
+
+def extension_of(format_name: str) -> str:
+    """Return the extension of a format's files.
+
+    >>> extension_of("imagej-tiff"), extension_of("ome-tiff")
+    ('.tif', '.ome.tif')
+    """
+    settings = ExportSettings(format=format_name)  # names an unknown format
+    known = {name: extension for extension, name in reversed(EXTENSIONS.items())} | _OTHER_EXTENSIONS
+    return known[str(settings.format)]
+
+
 @dataclass(frozen=True)
 class ExportSettings:
     """What to export and in which format.
@@ -48,10 +66,27 @@ class ExportSettings:
         One of `FORMATS`; None for the format that the file's extension stands for (`EXTENSIONS`).
     labels : tuple of int or None
         Ids of the objects to export; None for all.
+    simplify_px : float or None
+        Distance in pixels that the outlines of polygons may deviate from the pixels' edges; None for the edges
+        themselves. Only for the formats in `POLYGON_FORMATS`.
     """
 
     format: str | None = setting(None, "file format (default: by the extension of OUT)", choices=FORMATS)
     labels: tuple[int, ...] | None = setting(None, "export only the objects with these ids", option="--objects")
+    simplify_px: float | None = setting(
+        None,
+        "simplify polygons: outlines deviate from the pixels' edges by up to this distance",
+        low=0,
+        above=True,
+        unit="px",
+        option="--simplify",
+    )
 
     def __post_init__(self) -> None:
         validate(self, LabelsError)
+        if self.simplify_px is not None and self.format is not None and self.format not in POLYGON_FORMATS:
+            raise LabelsError(
+                f"simplify_px is {self.simplify_px}, and format {self.format!r} has no polygons",
+                parameter="simplify_px",
+                remedy=f"leave it out, or choose one of {', '.join(POLYGON_FORMATS)}",
+            )

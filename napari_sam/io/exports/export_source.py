@@ -144,6 +144,11 @@ class ExportSource(Protocol):
         ...
 
     @property
+    def control_points(self) -> int:
+        """Number of ground control points of the image that no affine fits."""
+        ...
+
+    @property
     def image_uri(self) -> str | None:
         """Path or URL of the image."""
         ...

@@ -51,6 +51,14 @@ def pixel_size(transform: tuple[float, ...]) -> tuple[float, float]:
     return math.hypot(b, e) or 1.0, math.hypot(a, d) or 1.0
 
 
+def control_points_text(count: int) -> str:
+    """Return what ground control points that no affine fits mean for results, and what to do."""
+    return (
+        f"{count} ground control points that no affine fits: results are in pixels; for map coordinates, warp the "
+        "image first, such as with gdalwarp"
+    )
+
+
 def is_geographic(code: int, transform: tuple[float, ...], shape: tuple[int, ...]) -> bool:
     """Return whether an EPSG code stands for longitude and latitude.
 

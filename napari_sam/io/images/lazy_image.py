@@ -11,6 +11,7 @@ import numpy as np
 from napari_sam.engine.pixel_validity import invalid_pixels
 from napari_sam.errors import ImageError
 from napari_sam.io.axis_placement import AxisPlacement
+from napari_sam.io.geo.map_coordinates import control_points_text, pixel_size
 from napari_sam.io.images.image_sample import spread_sample
 from napari_sam.io.images.read_errors import READ_ERRORS, read_error
 
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_sam.io.geo.geotiff import MapPosition
     from napari_sam.io.images.level_protocols import LevelArray
     from napari_sam.io.images.virtual_levels import CoarseLevel
 
@@ -131,7 +133,7 @@ class Image:
     @property
     def stack_axes(self) -> str:
         """Axes of the arrays that are neither y, x nor channel, to which `plane` refers."""
-        return "".join(a for a in self.array_axes if a not in SPATIAL + CHANNEL_NAMES)
+        return "".join(self.plane_axes)
 
     def placement(self, axis: str) -> AxisPlacement:
         """Return pixel size, position of the first pixel and unit along an axis."""
@@ -145,6 +147,14 @@ class Image:
         y, x = (placements.get(axis, AxisPlacement()) for axis in SPATIAL)
         self.scale, self.translation, self.unit = (y.scale, x.scale), (y.translation, x.translation), x.unit
         self.stack_placements = {a: p for a, p in placements.items() if a in self.stack_axes}
+
+    def locate(self, position: MapPosition) -> None:
+        """Set the position on the map; a pixel then has its size in map units."""
+        self.crs, self.transform, self.control_points = position.crs, position.transform, position.control_points
+        if position.transform is not None:
+            self.scale, self.unit = pixel_size(position.transform), None
+        if position.control_points:
+            self.notes += (f"lies on the map by {control_points_text(position.control_points)}",)
 
     @property
     def file_identity(self) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from napari_sam.errors import LabelsError, StoreError, StoreWarning
+from napari_sam.io.exports.export_settings import ExportSettings
 from napari_sam.io.labels.editing.edit_history import EditHistory
 from napari_sam.io.labels.editing.object_editor import ObjectEditor
 from napari_sam.io.labels.editing.run_writer import RunWriter
@@ -247,6 +248,7 @@ class LabelStore:
         *,
         format: str | None = None,  # noqa: A002 - the plainest word
         labels: Sequence[int] | None = None,
+        simplify_px: float | None = None,
         progress: Callable[[int, int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Path:
@@ -256,14 +258,10 @@ class LabelStore:
         ----------
         path : str or Path
             Its ending selects the format: ``.geojson``, ``.gpkg``, ``.json`` (COCO), ``.csv``, ``.parquet``, ``.tif``,
-            ``.ome.tif``, ``.png``, ``.zip`` (ImageJ ROIs), ``.zarr`` (NGFF 0.5 without the journal), ``.py`` (a
-            script that makes the same objects again). An existing file is replaced once the new one is complete; an
-            existing folder is not.
-        format : str, optional
-            One of `napari_sam.io.exports.export_labels.FORMATS`, if the ending does not determine it, such as
-            "geojson-pixels" (pixel coordinates even if the image has a CRS).
-        labels : sequence of int, optional
-            Ids; all objects by default.
+            ``.ome.tif``, ``.png``, ``.zip`` (ImageJ ROIs), ``.zarr`` (NGFF 0.5 without the journal), ``.py`` (a script
+            that makes the same objects again); "-" is standard output, for text. Only regular files are replaced.
+        format, labels, simplify_px : optional
+            As in `napari_sam.io.exports.export_settings.ExportSettings`.
         progress, cancelled : callable, optional
             `progress` is called with the steps done and their number; the export stops when `cancelled` returns True.
 
@@ -278,7 +276,8 @@ class LabelStore:
         if self.writable:
             with self._parts.writer.writing():
                 pass  # draws what a full disk left undrawn
-        return export_store(self, path, format, labels, progress, cancelled)
+        settings = ExportSettings(format, None if labels is None else tuple(labels), simplify_px)
+        return export_store(self, path, settings, progress, cancelled)
 
     def measure(self, image: Any = None, **choice: Any) -> pd.DataFrame:
         """Measure shapes and, with an image, intensities; see `napari_sam.io.labels.measurement.measure.measure`."""

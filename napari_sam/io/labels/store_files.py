@@ -81,6 +81,7 @@ class StoreDescription:
             "unit": getattr(self.like, "unit", None),
             "crs": self.like.crs,
             "transform": None if transform is None else list(transform),
+            "control_points": int(getattr(self.like, "control_points", 0)),
         }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import struct
 import sys
 import tracemalloc
@@ -22,6 +23,7 @@ from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.labels.reading.object_reader import ObjectReader
 from napari_sam.io.pixel_runs import runs_by_label
+from src_models.atomic import replacing
 from src_models.training.data.coco_files import read_coco
 from tests.io.exports.drawings import drawn, features, like
 
@@ -204,3 +206,40 @@ def test_the_command_interrupted_leaves_no_file(small, tmp_path, monkeypatch):
     monkeypatch.setattr("napari_sam.cli.progress_line.ProgressLine.__call__", interrupt)
     assert main(["export", str(small.path), str(tmp_path / "o.geojson")]) == 130
     assert [p.name for p in tmp_path.iterdir()] == ["small"]
+
+
+def test_devices_and_pipes_are_never_replaced(small, tmp_path):
+    os.mkfifo(tmp_path / "pipe.csv")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "pipe.csv")
+    for name in ("pipe.csv", "link.csv"):
+        with pytest.raises(LabelsError, match="a device or a pipe"):
+            small.export(tmp_path / name)
+    with pytest.raises(FileExistsError), replacing(tmp_path / "pipe.csv"):
+        pytest.fail("must not be reached")
+    assert (tmp_path / "pipe.csv").is_fifo()
+
+
+def test_a_link_stays_a_link_to_the_new_file(small, tmp_path):
+    (tmp_path / "real.csv").write_text("old")
+    (tmp_path / "link.csv").symlink_to(tmp_path / "real.csv")
+    assert small.export(tmp_path / "link.csv") == tmp_path / "link.csv"
+    assert (tmp_path / "link.csv").is_symlink()
+    assert (tmp_path / "real.csv").read_text().startswith("label,")
+
+
+def test_text_formats_go_to_standard_output(small, capfdbinary):
+    assert main(["export", str(small.path), "-", "--format", "geojson"]) == 0
+    found = json.loads(capfdbinary.readouterr().out)
+    assert [feature["id"] for feature in found["features"]] == [1, 2]
+    assert main(["export", str(small.path), "-", "--format", "tiff"]) == 2
+    assert main(["export", str(small.path), "-"]) == 2
+    assert b"takes text only" in capfdbinary.readouterr().err
+
+
+@pytest.mark.parametrize("name", ["o.geojson", "o.zip"])
+def test_polygons_are_simplified_on_request(store, tmp_path, name):
+    exact = store.export(tmp_path / name).stat().st_size
+    simple = store.export(tmp_path / f"simple-{name}", simplify_px=1.0).stat().st_size
+    assert simple < exact
+    with pytest.raises(LabelsError, match="has no polygons"):
+        store.export(tmp_path / "o.csv", simplify_px=1.0)

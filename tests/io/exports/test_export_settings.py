@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from napari_sam.errors import LabelsError
-from napari_sam.io.exports.export_settings import FORMATS, ExportSettings
+from napari_sam.io.exports.export_settings import FORMATS, ExportSettings, extension_of
 from src_models.settings import setting_infos
 
 
@@ -24,3 +24,17 @@ def test_every_setting_has_a_help_for_the_command_line():
     assert infos["format"].choices == FORMATS
     assert infos["labels"].option == "--objects"
     assert all(info.help for info in infos.values())
+
+
+def test_only_polygons_are_simplified():
+    assert ExportSettings(format="roi", simplify_px=0.5).simplify_px == 0.5
+    with pytest.raises(LabelsError, match="format 'csv' has no polygons"):
+        ExportSettings(format="csv", simplify_px=1.0)
+    with pytest.raises(LabelsError, match="simplify_px is -1"):
+        ExportSettings(simplify_px=-1.0)
+
+
+def test_every_format_has_an_extension():
+    assert {extension_of(name)[0] for name in FORMATS} == {"."}
+    with pytest.raises(LabelsError, match="format is 'excel'"):
+        extension_of("excel")

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import shapely
 from hypothesis import given, settings
 from hypothesis.extra import numpy as hnp
 from scipy import ndimage
 
-from napari_sam.io.exports.polygons import polygons_of
+from napari_sam.io.exports.polygons import polygons_of, simplify_polygons
 from napari_sam.io.pixel_runs import runs_by_label
 from tests.io.exports.drawings import area, drawn, filled
 
@@ -63,3 +64,15 @@ def test_outlines_of_any_pixels_are_simple_and_fill_exactly_them(mask):
             assert len(set(ring)) == len(ring)
             turns = zip(ring, ring[1:] + ring[:1], ring[2:] + ring[:2], strict=True)
             assert all((a[0] == b[0]) != (b[0] == c[0]) for a, b, c in turns)
+
+
+def test_simplified_outlines_stay_near_and_valid(blobs):
+    for label in np.unique(blobs)[1:60]:
+        _, _, runs = runs_by_label(np.where(blobs == label, blobs, 0).astype(np.uint32), (0, 0))
+        exact = polygons_of(runs)
+        for before, after in zip(exact, simplify_polygons(exact, 1.0), strict=True):
+            old, new = (shapely.Polygon(rings[0], rings[1:]) for rings in (before, after))
+            assert new.is_valid
+            assert shapely.get_num_coordinates(new) <= shapely.get_num_coordinates(old)
+            assert len(new.interiors) == len(old.interiors)
+            assert shapely.hausdorff_distance(new.boundary, old.boundary) <= 1.5

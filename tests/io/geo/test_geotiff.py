@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,7 @@ import tifffile
 from napari_sam.io.geo.crs import crs_text, parse_crs
 from napari_sam.io.geo.geotiff import MapPosition, make_geo_tags, read_geo_tags
 from napari_sam.io.images.open_image import open_image
+from napari_sam.io.labels.label_store import LabelStore
 from tests.io.geo.places import is_same_place
 
 NORTH_UP = (0.5, 0.0, 500_000.0, 0.0, -0.5, 5_200_000.0)
@@ -82,3 +84,9 @@ def test_control_points_give_an_affine_if_one_fits_them(tmp_path, bend, points):
     image = open_image(tmp_path / "a.tif")
     expected = None if bend else pytest.approx((2, 0, 500, 0, -3, 900), abs=1e-9)
     assert (image.transform, image.control_points) == (expected, points)
+    assert any("4 ground control points" in note for note in image.choices) == bool(bend)
+    with LabelStore.create(tmp_path / "s.zarr", like=image) as store:
+        store.paint(np.ones((2, 2), np.uint32), (0, 0))
+        if bend:
+            head = json.loads(store.export(tmp_path / "o.geojson").read_text())["napari_sam"]
+            assert "4 ground control points" in head["map"]

@@ -12,9 +12,8 @@ import numpy as np
 from napari_sam.errors import LabelsError
 from napari_sam.io.exports.export_source import plane_text
 from napari_sam.io.exports.object_measurements import BOX_COLUMNS, ObjectMeasurements, as_properties
-from napari_sam.io.exports.polygons import polygons_of
 from napari_sam.io.geo.crs import crs_name
-from napari_sam.io.geo.map_coordinates import LON_LAT, projection, to_map
+from napari_sam.io.geo.map_coordinates import LON_LAT, control_points_text, projection, to_map
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,10 +63,14 @@ def write_geojson_pixels(job: ExportJob) -> None:
     """Write pixel coordinates, also for an image on the map."""
     source = job.source
     note = {"coordinates": _PIXEL_NOTE, "shape": list(source.shape), "pixel_size_yx": list(source.scale)}
+    if source.control_points:
+        note["map"] = control_points_text(source.control_points)
     _write(job, note, lambda _, polygons: [[[*ring, ring[0]] for ring in p] for p in polygons], _qupath_properties)
 
 
 def _write(job: ExportJob, note: JsonObject, convert: Convert, properties: Properties) -> None:
+    if job.settings.simplify_px is not None:
+        note = {**note, "simplified_px": job.settings.simplify_px}
     head = {"type": "FeatureCollection", "napari_sam": {"source": job.source.path.name, **note}}
     objects = job.sequence()
     measurements = ObjectMeasurements(job, shape=True)
@@ -75,7 +78,7 @@ def _write(job: ExportJob, note: JsonObject, convert: Convert, properties: Prope
         file.write(json.dumps(head)[:-1] + ', "features": [')
         separator = "\n"
         for obj, runs in objects:
-            geometry = _geometry(convert(obj, polygons_of(runs)), job.plane_index(obj))
+            geometry = _geometry(convert(obj, job.polygons(runs)), job.plane_index(obj))
             measured = as_properties(measurements.of(obj, runs))
             feature = {"type": "Feature", "id": obj.label, "geometry": geometry}
             file.write(separator + json.dumps({**feature, "properties": properties(obj, measured, len(objects))}))

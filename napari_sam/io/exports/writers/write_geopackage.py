@@ -16,9 +16,8 @@ import numpy as np
 from napari_sam.errors import LabelsError
 from napari_sam.io.exports.export_source import plane_text
 from napari_sam.io.exports.object_measurements import WHOLE_COLUMNS, ObjectMeasurements, as_properties
-from napari_sam.io.exports.polygons import polygons_of
 from napari_sam.io.geo.crs import crs_name, epsg_code, well_known_text
-from napari_sam.io.geo.map_coordinates import to_map
+from napari_sam.io.geo.map_coordinates import control_points_text, to_map
 
 if TYPE_CHECKING:
     from napari_sam.io.exports.export_job import ExportJob
@@ -66,9 +65,10 @@ def write_geopackage(job: ExportJob) -> None:
     """
     transform = job.source.transform
     if transform is None:
+        points = job.source.control_points
+        reason = f"this image has {control_points_text(points)}" if points else "this image has no CRS and no transform"
         raise LabelsError(
-            f"{job.path}: a GeoPackage holds map coordinates, and this image has no CRS and no transform",
-            remedy="write .geojson, which takes pixels",
+            f"{job.path}: a GeoPackage holds map coordinates, and {reason}", remedy="write .geojson, which takes pixels"
         )
     extent = np.array([np.inf, np.inf, -np.inf, -np.inf])
     measurements = ObjectMeasurements(job, shape=True)
@@ -82,7 +82,7 @@ def write_geopackage(job: ExportJob) -> None:
         db.execute("BEGIN")
         srs_id = _add_reference_systems(db, job.crs)
         for obj, runs in job.objects():
-            blob, bounds = encode_geometry(polygons_of(runs), transform, srs_id)
+            blob, bounds = encode_geometry(job.polygons(runs), transform, srs_id)
             extent = np.array([*np.minimum(extent[:2], bounds[:2]), *np.maximum(extent[2:], bounds[2:])])
             created = datetime.fromtimestamp(obj.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
             scores = (obj.predicted_iou, obj.stability_score)

@@ -9,7 +9,6 @@ import numpy as np
 from roifile import ROI_TYPE, ImagejRoi
 
 from napari_sam.errors import LabelsError
-from napari_sam.io.exports.polygons import polygons_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -37,7 +36,7 @@ def write_imagej_rois(job: ExportJob) -> None:
     with zipfile.ZipFile(job.partial, "w", zipfile.ZIP_DEFLATED) as file:
         for obj, runs in job.objects():
             name = f"{obj.label:07d}"
-            roi = make_roi(polygons_of(runs), name, job.plane_index(obj))
+            roi = make_roi(job.polygons(runs), name, job.plane_index(obj))
             file.writestr(f"{name}.roi", roi.tobytes())
 
 

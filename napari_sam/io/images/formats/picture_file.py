@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.errors import ImageError
-from napari_sam.io.geo.map_coordinates import pixel_size
 from napari_sam.io.geo.sidecar_files import map_position
 from napari_sam.io.images.address import Choice, check_axes
 from napari_sam.io.images.formats.deep_picture import REMEDY, check_size, read_deep_picture
@@ -50,20 +49,17 @@ def open_picture(path: Path, choice: Choice | None = None) -> Image:
     identity, uri = file_identity(path), choice.address(str(path.resolve()))
     if choice.axes is not None:
         check_axes(choice.axes, array.shape, str(path))
-    position = map_position(path)
-    return Image(
+    image = Image(
         [array],
         axes,
         f"{identity}|series{choice.series}" if choice.series else identity,
         default_channels(count),
-        scale=(1.0, 1.0) if position.transform is None else pixel_size(position.transform),
-        crs=position.crs,
-        transform=position.transform,
-        control_points=position.control_points,
         persistent=True,
         uri=uri,
         notes=(f"opened frame 0 of {frames}: choose with {{series}}",) * (frames > 1 and choice.series is None),
     )
+    image.locate(map_position(path))
+    return image
 
 
 def _pixels(path: Path, frame: int) -> tuple[NDArray[np.generic], int]:

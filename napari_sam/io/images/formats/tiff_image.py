@@ -10,7 +10,6 @@ import numpy as np
 
 from napari_sam.errors import ImageError
 from napari_sam.io.geo.geotiff import read_geo_tags
-from napari_sam.io.geo.map_coordinates import pixel_size
 from napari_sam.io.geo.sidecar_files import map_position
 from napari_sam.io.images.address import Choice, check_axes
 from napari_sam.io.images.formats.file_identity import file_identity
@@ -84,9 +83,6 @@ def open_tiff(path: Path, choice: Choice | None = None) -> Image:
         _identity(path, number, choice),
         _default_channels(stored[0], channel, arrays[0].shape),
         plane=(0,) * sum(a not in SPATIAL + CHANNEL_NAMES for a in axes),
-        crs=position.crs,
-        transform=position.transform,
-        control_points=position.control_points,
         persistent=True,
         uri=choice.address(str(path.resolve())),
         notes=(*notes, *(f"{name} is missing beside it: planes stored there cannot be read" for name in missing)),
@@ -95,8 +91,7 @@ def open_tiff(path: Path, choice: Choice | None = None) -> Image:
         inverted=series.keyframe.photometric == MIN_IS_WHITE,
     )
     image.place(placements)
-    if position.transform is not None:
-        image.scale, image.unit = pixel_size(position.transform), None
+    image.locate(position)
     return image
 
 

@@ -7,7 +7,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from napari_sam.io.exports.export_labels import export_labels
-from napari_sam.io.exports.export_settings import ExportSettings
 from napari_sam.io.labels.label_layout import LabelLayout
 from napari_sam.io.labels.label_pyramid import LabelPyramid
 from napari_sam.io.labels.reading.object_reader import ObjectReader
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.io.axis_placement import AxisPlacement
+    from napari_sam.io.exports.export_settings import ExportSettings
     from napari_sam.io.exports.export_source import ExportedObject, ObjectSequence, WritableLevel
     from napari_sam.io.labels.reading.store_view import StoreView
 
@@ -28,13 +28,11 @@ if TYPE_CHECKING:
 def export_store(
     store: StoreView,
     path: str | Path,
-    format: str | None,  # noqa: A002 - the public name
-    labels: Sequence[int] | None,
+    settings: ExportSettings,
     progress: Callable[[int, int], None] | None,
     cancelled: Callable[[], bool] | None,
 ) -> Path:
     """Export the objects of a store; `LabelStore.export` documents the arguments."""
-    settings = ExportSettings(format, None if labels is None else tuple(labels))
     return export_labels(StoreExportSource(store), path, settings, progress=progress, cancelled=cancelled)
 
 
@@ -101,6 +99,11 @@ class StoreExportSource:
         """Affine from (column, row) to map coordinates."""
         transform = self._store.meta("transform")
         return None if transform is None else tuple(float(v) for v in transform)
+
+    @cached_property
+    def control_points(self) -> int:
+        """Number of ground control points of the image that no affine fits."""
+        return int(self._store.meta("control_points") or 0)
 
     @cached_property
     def image_uri(self) -> str | None:
