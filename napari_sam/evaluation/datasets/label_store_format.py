@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
+from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.datasets.ground_truth import GroundTruth, TrueObject
 from napari_sam.evaluation.datasets.labelled_samples import Sample
 from napari_sam.io.images.open_image import open_image
@@ -34,14 +35,20 @@ def find_store_samples(path: Path) -> list[Sample]:
     samples = []
     for plane in planes:
         name = "/".join(["plane", *map(str, plane)]) if plane else "plane"
-        read_image = None if plane or not uri else partial(_open, uri)
+        read_image = None if plane or not uri else partial(_open, path, str(uri))
         read_truth = partial(_read_objects, path, plane)
         key = f"{identity}|{name}"
         samples.append(Sample(dataset, name, None, read_truth, read_image, key, groups={"dataset": dataset}))
     return samples
 
 
-def _open(uri: str) -> NDArray[np.generic]:
+def _open(path: Path, uri: str) -> NDArray[np.generic]:
+    """Open the image of a store, if that needs no network: the journal may come from somebody else."""
+    if "://" in uri or uri.startswith(("//", "\\\\")):
+        raise EvaluationError(
+            f"{path}: its image is {uri}, an address that the journal names and you did not",
+            remedy="download the image, and segment that file into a store; only what you name yourself is fetched",
+        )
     return open_image(uri)  # type: ignore[return-value]  # a predictor accepts it like an array
 
 

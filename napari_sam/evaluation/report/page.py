@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import html
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
+_MARKS = re.compile(r"([\[\]`])")
 _STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1100px; margin: 2em auto; padding: 0 1em; color: #222; }
 h1, h2, h3 { line-height: 1.2; } h2 { border-bottom: 1px solid #ccc; margin-top: 2em; }
@@ -91,7 +93,7 @@ class Page:
 
     def markdown(self, picture_paths: dict[str, str]) -> str:
         """Return the page as Markdown; `picture_paths` are the paths of the pictures, by name."""
-        parts = [f"# {self.title}"]
+        parts = [f"# {_plain_markdown(self.title)}"]
         parts += [_as_markdown(block, picture_paths) for block in self.blocks]
         return "\n\n".join(parts) + "\n"
 
@@ -166,13 +168,23 @@ def _mark_code(text: str) -> str:
 
 def _as_markdown(block: Block, picture_paths: dict[str, str]) -> str:
     if isinstance(block, Heading):
-        return f"{'#' * block.level} {block.text}"
+        return f"{'#' * block.level} {_plain_markdown(block.text)}"
     if isinstance(block, Paragraph):
-        return block.text
+        parts = block.text.split("`")
+        if len(parts) % 2 == 0:
+            return _plain_markdown(block.text)
+        return "`".join(part if i % 2 else _plain_markdown(part) for i, part in enumerate(parts))
     if isinstance(block, Picture):
-        return f"![{block.caption}]({picture_paths[block.name]})\n\n*{block.caption}*"
-    lines = [f"| {' | '.join(block.headings)} |", "|" + "---|" * len(block.headings)]
-    rows = [[cell.replace("|", "/") for cell in row] for row in block.rows]
+        caption = _plain_markdown(block.caption)
+        return f"![{caption}]({picture_paths[block.name]})\n\n*{caption}*"
+    lines = [f"| {' | '.join(map(_plain_markdown, block.headings))} |", "|" + "---|" * len(block.headings)]
+    rows = [[_plain_markdown(cell.replace("|", "/")) for cell in row] for row in block.rows]
     if block.has_summary and rows:
         rows[-1] = [f"**{cell}**" if cell else cell for cell in rows[-1]]
     return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])
+
+
+def _plain_markdown(text: str) -> str:
+    """Return text that Markdown shows as it is: no HTML, no links, no line breaks."""
+    one_line = html.escape(" ".join(text.split()) if "\n" in text or "\r" in text else text, quote=False)
+    return _MARKS.sub(r"\\\1", one_line)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_sam.errors import StoreError
 from napari_sam.evaluation.experiments.experiment import OVERALL, SUMMARY_COLUMNS, Estimate, Record
+from napari_sam.io.table_cells import plain_cell
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -217,7 +218,7 @@ def _write_csv(path: Path, names: Sequence[str], rows: Iterable[Mapping[str, Cel
         with path.open("w", encoding="utf-8", newline="") as file:
             writer = csv.DictWriter(file, names, lineterminator="\n")
             writer.writeheader()
-            writer.writerows(rows)
+            writer.writerows({name: plain_cell(value) for name, value in row.items()} for row in rows)
     except OSError as error:
         raise _cannot_write(path, error) from error
 

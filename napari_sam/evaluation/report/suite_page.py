@@ -74,9 +74,10 @@ def _provenance(suite: EvaluationSuite) -> str:
     machine = machine_info()
     packages = ", ".join(f"{name} {version}" for name, version in sorted(machine["packages"].items()))
     seconds = sum(suite.measured.seconds.values())
+    command = str(suite.about.get("command", "napari-sam evaluate")).replace("`", "'")
     models = ", ".join(f"{s.name} ({s.source})" if s.name != s.source else s.name for s in suite.models)
     return (
-        f"Made by `{suite.about.get('command', 'napari-sam evaluate')}` on {machine['date']}; models: "
+        f"Made by `{command}` on {machine['date']}; models: "
         f"{models or 'none'}; seed {suite.seed}; data: {suite.about.get('data', '?')}. "
         f"Machine: {machine['processor']}, {machine['cores']} cores, {machine['system']}, {machine['accelerator']}; "
         f"Python {machine['python']}, napari-sam-xl {machine['version']}, {packages}. "

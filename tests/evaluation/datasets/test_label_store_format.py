@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import numpy as np
 import pytest
 
 from napari_sam import LabelStore
@@ -29,3 +32,14 @@ def test_an_edit_changes_the_identity_before_the_file_is_rewritten(tmp_path):
         assert identity_of(tmp_path / "cells.ome.zarr") != before
         store.undo()
         assert identity_of(tmp_path / "cells.ome.zarr") != before
+
+
+@pytest.mark.parametrize("uri", ["http://127.0.0.1:9/x.png", "s3://bucket/x.zarr", "//host/share/x.png"])
+def test_an_address_that_only_the_journal_names_is_not_fetched(tmp_path, uri):
+    with LabelStore.create(tmp_path / "s", shape=(40, 40)) as labels:
+        labels.paint(np.ones((5, 5), int), (0, 0))
+        text = json.dumps({"identity": "x", "uri": uri})
+        labels.journal._database.connection.execute("UPDATE meta SET value = ? WHERE key = 'image'", (text,))
+    (sample,) = find_samples(tmp_path / "s")
+    with pytest.raises(EvaluationError, match="you did not"):
+        sample.read_image()

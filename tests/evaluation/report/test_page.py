@@ -34,3 +34,20 @@ def test_pictures_of_an_earlier_report_are_removed(tmp_path):
     assert [path.name for path in (tmp_path / "report").iterdir()] == ["new.png"]
     assert html_path.exists()
     assert "report/new.png" in markdown_path.read_text()
+
+
+HOSTILE = "<script>alert(1)</script> [x](javascript:alert(1)) <a href='javascript:1'>"
+
+
+def test_names_from_data_become_neither_code_nor_links():
+    page = Page(HOSTILE)
+    page.add(
+        Heading(HOSTILE), Paragraph(HOSTILE), Paragraph(f"`code` {HOSTILE} `"), Table([HOSTILE], [[HOSTILE]]),
+        Picture("p", b"", HOSTILE),
+    )  # fmt: skip
+    text = page.markdown({"p": "p.png"})
+    assert "<script" not in text
+    assert "<a " not in text
+    assert "](javascript" not in text.replace("\\](javascript", "")
+    assert "<script" not in page.html()
+    assert "<a href='java" not in page.html()

@@ -10,6 +10,7 @@ import numpy as np
 from napari_sam.errors import LabelsError
 from napari_sam.io.exports.export_source import plane_text
 from napari_sam.io.exports.object_measurements import WHOLE_COLUMNS, ObjectMeasurements
+from napari_sam.io.table_cells import plain_cells
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +31,7 @@ def write_csv(job: ExportJob) -> None:
     """Write the table as CSV, ordered by label."""
     with job.partial.open("w", encoding="utf-8", newline="") as file:
         for i, page in enumerate(_pages(job)):
-            page.to_csv(file, header=i == 0, index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ")
+            plain_cells(page).to_csv(file, header=i == 0, index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def write_parquet(job: ExportJob) -> None:

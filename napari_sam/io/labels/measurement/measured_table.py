@@ -14,6 +14,7 @@ from napari_sam.io.geo.ground_area import ground_area
 from napari_sam.io.geo.map_coordinates import to_map
 from napari_sam.io.labels.measurement.properties import PIXEL_COLUMNS
 from napari_sam.io.labels.reading.object_reader import ObjectReader
+from napari_sam.io.table_cells import plain_cells
 from napari_sam.io.units import unit_suffix
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ def write_table(table: pd.DataFrame, path: str | Path) -> Path:
     check_table_path(path)
     try:
         if path.suffix.lower() == ".csv":
-            table.to_csv(path, index=False)
+            plain_cells(table).to_csv(path, index=False)
         else:
             table.to_parquet(path, index=False)
     except OSError as error:
