@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.errors import ImageError
+from napari_sam.io.geo.geojp2 import read_jp2_position
 from napari_sam.io.geo.sidecar_files import map_position
 from napari_sam.io.images.address import Choice, check_axes
 from napari_sam.io.images.formats.deep_picture import REMEDY, check_size, read_deep_picture
@@ -58,7 +59,7 @@ def open_picture(path: Path, choice: Choice | None = None) -> Image:
         uri=uri,
         notes=(f"opened frame 0 of {frames}: choose with {{series}}",) * (frames > 1 and choice.series is None),
     )
-    image.locate(map_position(path))
+    image.locate(map_position(path, read_jp2_position(path)))
     return image
 
 
