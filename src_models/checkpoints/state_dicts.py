@@ -18,13 +18,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
+from src_models.checkpoints.key_names import official_names
 from src_models.model_errors import CheckpointError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 _WRAPPERS = ("model_state", "model", "state_dict", "model_state_dict")
-_PREFIXES = ("module.", "_orig_mod.", "sam.", "model.")
 _VIT_WIDTHS = {768: "vit_b", 1024: "vit_l", 1280: "vit_h"}
 _VIT = "image_encoder.patch_embed.proj.weight"
 _TINY_VIT = "image_encoder.patch_embed.seq.0.c.weight"
@@ -59,12 +59,12 @@ def read_state(path: Path) -> dict[str, Tensor]:
     ----------
     path : Path
         Safetensors, or a checkpoint of ``torch.save``: a bare state dict, or one under ``model_state``,
-        ``model`` or ``state_dict``; prefixes ``module.`` and ``sam.`` are removed.
+        ``model`` or ``state_dict``; prefixes such as ``module.`` or ``net.`` are removed.
 
     Returns
     -------
     dict of str to Tensor
-        For a checkpoint of SAM, with the official key names.
+        For a checkpoint of SAM, also one of Hugging Face, with the official key names.
 
     Raises
     ------
@@ -155,6 +155,12 @@ def check_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], kind:
     kinds = [f"{key} is {_nature(state[key])}" for key in common if not _is_alike(state[key], expected[key])]
     if kinds:
         problems.append(f"{len(kinds)} tensors are of a wrong type ({_some(kinds)})")
+    broken = [] if problems else [key for key in common if not _is_finite(state[key])]
+    if broken:
+        raise CheckpointError(
+            f"{path} holds values that are not finite in {len(broken)} weights ({_some(broken)})",
+            remedy="choose a checkpoint from before its training failed",
+        )
     if problems:
         raise CheckpointError(
             f"{path} looks like {kind} but does not fit it: {'; '.join(problems)}",
@@ -245,10 +251,9 @@ def _bare(content: Any, path: Path) -> dict[str, Tensor]:
             f"{path} holds a {type(content).__name__}, not a state dict", remedy="save model.state_dict()"
         )
     state: dict[str, Tensor] = {}
-    for key, value in content.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor):
-            continue
-        name = _strip(key)
+    tensors = {key: value for key, value in content.items() if isinstance(key, str) and isinstance(value, Tensor)}
+    for key, name in official_names(list(tensors)).items():
+        value = tensors[key]
         if name in state:
             raise CheckpointError(f"{path} has {name} twice, with and without a prefix", remedy="save one network only")
         if not _CONSTANT.search(name):
@@ -257,12 +262,6 @@ def _bare(content: Any, path: Path) -> dict[str, Tensor]:
         keys = _some([str(key) for key in content]) or "nothing"
         raise CheckpointError(f"{path} holds no weights but {keys}", remedy="save model.state_dict()")
     return state
-
-
-def _strip(key: str) -> str:
-    while prefix := next((p for p in _PREFIXES if key.startswith(p)), None):
-        key = key[len(prefix) :]
-    return key
 
 
 def _describe_other(state: Mapping[str, Tensor]) -> tuple[str, str]:
@@ -283,6 +282,13 @@ def _is_alike(value: Tensor, expected: Tensor) -> bool:
     if value.device.type != "cpu" or value.layout != torch.strided or value.is_quantized:
         return False
     return value.is_floating_point() == expected.is_floating_point() and not value.is_complex()
+
+
+def _is_finite(value: Tensor) -> bool:
+    """Whether all values are finite; their sum tells at once, unless it overflows."""
+    if not value.is_floating_point():
+        return True
+    return bool(torch.isfinite(value.sum(dtype=torch.float32))) or bool(torch.isfinite(value).all())
 
 
 def _nature(value: Tensor) -> str:
