@@ -197,7 +197,7 @@ def _guess(head: bytes) -> str:
 def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
-    except (SafetensorError, OSError, ValueError, KeyError) as err:  # KeyError: a type unknown to torch
+    except (SafetensorError, *UNREADABLE) as err:
         raise CheckpointError(f"{path} is damaged or cut short ({_line(err)})", remedy=_COPY_AGAIN) from err
 
 

@@ -26,7 +26,7 @@ _V2_CODECS = re.compile(
     r"|crc32c?|adler32|fletcher32|jenkins_lookup3|imagecodecs_\w+"
 )
 _V3_CODECS = re.compile(r"bytes|endian|transpose|gzip|zstd|blosc|crc32c|sharding_indexed")
-_CHUNK_BYTES = 1 << 30
+CHUNK_BYTES = 1 << 30
 _LISTED = 256
 _CHUNK_NAMES = {
     "/": re.compile(r"\d+"),
@@ -60,7 +60,7 @@ def check_array(name: str, meta: JsonObject) -> None:
             _check_v3(name, meta)
         else:
             raise ImageError(f"{name}: zarr_format {meta.get('zarr_format')!r}", remedy="write it as zarr 2 or 3")
-    except (KeyError, TypeError, AttributeError, OverflowError) as error:
+    except (LookupError, TypeError, AttributeError, ArithmeticError) as error:
         raise ImageError(
             f"{name}: broken zarr metadata, {error!r} is missing or wrong", remedy="write it again"
         ) from error
@@ -197,7 +197,7 @@ def _check_sizes(name: str, shape: list[int], chunks: list[int], itemsize: int) 
     """Limit the size of a chunk, which one read must decode; the shape alone costs nothing."""
     _check_lengths(name, shape, chunks)
     size = math.prod(chunks) * itemsize
-    if size > _CHUNK_BYTES:
+    if size > CHUNK_BYTES:
         raise ImageError(
             f"{name}: chunks of {chunks} take {size / 2**30:.3g} GiB each", remedy="write it in smaller chunks"
         )

@@ -12,8 +12,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from napari_sam.errors import ImageError
+from napari_sam.io.images.formats.remote_files import (
+    BucketFiles,
+    HttpFiles,
+    RemoteArray,
+    RemoteFiles,
+    array_metadata,
+)
 from napari_sam.io.images.formats.zarr_arrays import REMOTE_SECONDS, TensorStoreArray, ZarrPythonArray
-from napari_sam.io.images.formats.zarr_metadata import check_array, undeclared_separator
+from napari_sam.io.images.formats.zarr_metadata import CHUNK_BYTES, check_array, undeclared_separator
+from napari_sam.io.images.read_errors import READ_ERRORS
 
 if TYPE_CHECKING:
     import tensorstore as ts
@@ -46,7 +54,10 @@ class ZarrStore:
         self.remote = is_url(location)
         self.location = location.rstrip("/") if self.remote else str(Path(location).expanduser().resolve())
         self._documents: dict[str, str] = {}
-        self._kv: ts.KvStore | None = None
+        self._files: RemoteFiles | None = None
+        if self.remote:
+            is_http = self.location.lower().startswith("http")
+            self._files = HttpFiles(self.location) if is_http else BucketFiles(self._kvstore(""), _context(remote=True))
 
     def name(self, path: str = "") -> str:
         """Return the name of a node in messages."""
@@ -72,13 +83,18 @@ class ZarrStore:
                     f"{self.name(path)}: node_type {node.get('node_type')!r} is neither array nor group",
                     remedy="write it again",
                 )
-            return {"attributes": {}, **node}
+            return {**node, "attributes": self._attributes(path, node.get("attributes"))}
         array = self._json(f"{prefix}.zarray")
         group = None if array is not None else self._json(f"{prefix}.zgroup")
         attributes = self._json(f"{prefix}.zattrs")
         if array is not None:
             return {**array, "node_type": "array", "attributes": attributes or {}}
         if group is None and attributes is None:
+            if self._files is not None and self._files.forbidden:
+                raise ImageError(
+                    f"{self.name(path)}: the server forbids to read it, or there is no zarr array or group",
+                    remedy="check the path, and that you may read it",
+                )
             raise ImageError(f"{self.name(path)}: no zarr array or group there", remedy="check the path")
         return {"zarr_format": 2, "node_type": "group", "attributes": attributes or {}}
 
@@ -94,10 +110,16 @@ class ZarrStore:
         if meta["node_type"] != "array":
             raise ImageError(f"{self.name(path)}: a zarr group, not an array", remedy="check the path")
         check_array(self.name(path), meta)
-        separator = None if self.remote else undeclared_separator(Path(self.name(path)), meta)
         try:
-            return TensorStoreArray(self._open(path, meta["zarr_format"], separator), self.remote)
-        except (ValueError, NotImplementedError) as error:
+            if self._files is not None:
+                files = _Below(self._files, f"{path}/" if path else "")
+                return RemoteArray(self._open(path, meta), files, meta, CHUNK_BYTES)
+            separator = undeclared_separator(Path(self.name(path)), meta)
+            declared = {} if separator is None else {"dimension_separator": separator}
+            return TensorStoreArray(self._open(path, {**meta, **declared}))
+        except ImageError:
+            raise
+        except (ValueError, NotImplementedError, TypeError) as error:
             return self._fallback(path, error)
         except OSError as error:
             raise ImageError(
@@ -119,18 +141,27 @@ class ZarrStore:
             n for n in folders if any((Path(self.location) / n / f).exists() for f in ("zarr.json", ".zarray"))
         )
 
-    def _open(self, path: str, zarr_format: int, separator: str | None = None) -> ts.TensorStore:
+    def _open(self, path: str, meta: JsonObject) -> ts.TensorStore:
+        """Open an array by metadata that was read and checked before: tensorstore does not read it again."""
         import tensorstore as ts  # noqa: PLC0415 - keeps the import of this module fast
 
-        driver = "zarr3" if zarr_format == 3 else "zarr"
-        spec = {"driver": driver, "kvstore": self._kvstore(f"{path}/" if path else "")}
-        if separator is not None:
-            spec["metadata"] = {"dimension_separator": separator}
-        if self.remote:  # a chunk that was fetched is not requested again
-            spec["recheck_cached_data"] = "open"
+        driver = "zarr3" if meta["zarr_format"] == 3 else "zarr"
+        spec: JsonObject = {"driver": driver, "kvstore": self._kvstore(f"{path}/" if path else "")}
+        if self.remote:
+            spec |= {"metadata": array_metadata(meta), "assume_metadata": True}
+            spec["recheck_cached_data"] = "open"  # a chunk that was fetched is not requested again
+        elif "dimension_separator" in meta:
+            spec["metadata"] = {"dimension_separator": meta["dimension_separator"]}
         return ts.open(spec, open=True, read=True, context=_context(self.remote)).result(
             timeout=REMOTE_SECONDS if self.remote else None
         )
+
+    def _attributes(self, path: str, attributes: object) -> JsonObject:
+        if attributes is not None and not isinstance(attributes, dict):
+            raise ImageError(
+                f"{self.name(path)}: broken zarr metadata, attributes is not an object", remedy="copy or write it again"
+            )
+        return attributes or {}
 
     def _kvstore(self, suffix: str) -> JsonObject:
         """Return tensorstore's description of a folder."""
@@ -156,7 +187,10 @@ class ZarrStore:
         """Return a JSON document of the store; None if it does not exist."""
         name = self.name(key)
         try:
-            text, stamp = self._remote_bytes(key) if self.remote else self._local_bytes(key)
+            if self._files is None:
+                text, stamp = self._local_bytes(key)
+            else:
+                text, stamp = self._files.read(key, _JSON_BYTES), ""
         except (OSError, ValueError, RuntimeError) as error:
             raise ImageError(
                 f"{name}: cannot be read: {_text(error)}", remedy="check the path or the network"
@@ -183,14 +217,6 @@ class ZarrStore:
         except (FileNotFoundError, NotADirectoryError):
             return None, ""
 
-    def _remote_bytes(self, key: str) -> tuple[bytes | None, str]:
-        import tensorstore as ts  # noqa: PLC0415
-
-        if self._kv is None:
-            self._kv = ts.KvStore.open(self._kvstore(""), context=_context(remote=True)).result(REMOTE_SECONDS)
-        result = self._kv.read(key).result(timeout=REMOTE_SECONDS)
-        return (None if result.state == "missing" else result.value), ""
-
     def _fallback(self, path: str, first: Exception) -> ZarrArray:
         """Open an array with zarr-python, which supports more codecs."""
         import zarr  # noqa: PLC0415
@@ -198,10 +224,26 @@ class ZarrStore:
         name = self.name(path)
         try:
             return ZarrPythonArray(zarr.open_array(name, mode="r"))
-        except (OSError, ValueError, KeyError, TypeError, ImportError, RuntimeError) as error:
+        except (*READ_ERRORS, ImportError) as error:
             raise ImageError(
                 f"{name}: no installed library can open it ({first}; {error})", remedy="write it again"
             ) from error
+
+
+class _Below:
+    """Files of a folder within a store."""
+
+    def __init__(self, files: RemoteFiles, prefix: str) -> None:
+        self._files, self._prefix = files, prefix
+
+    @property
+    def forbidden(self) -> bool:
+        """Whether the server has refused a file."""
+        return self._files.forbidden
+
+    def read(self, key: str, limit_bytes: int) -> bytes | None:
+        """Return the content of a file; None if it does not exist."""
+        return self._files.read(self._prefix + key, limit_bytes)
 
 
 def _text(error: BaseException) -> str:
