@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from napari_sam.io.units import conversion, unit_size
+from napari_sam.io.units import conversion, unit_kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -57,13 +57,27 @@ def plane_placements(y: AxisPlacement, x: AxisPlacement) -> tuple[AxisPlacement,
     return (converted, x) if converted is not None else (replace(y, unit=None), replace(x, unit=None))
 
 
+def in_one_unit(placements: Mapping[str, AxisPlacement]) -> dict[str, AxisPlacement]:
+    """Return valid placements, all in the unit of x as far as they can be compared with it.
+
+    >>> stack = {"z": AxisPlacement(2000, 0, "nanometer"), **dict.fromkeys("yx", AxisPlacement(0.5, 0, "micrometer"))}
+    >>> in_one_unit(stack)["z"]
+    AxisPlacement(scale=2.0, translation=0.0, unit='micrometer')
+    """
+    found = dict(placements)
+    if "y" in found and "x" in found:
+        found["y"], found["x"] = plane_placements(found["y"], found["x"])
+        found = {axis: placement.in_unit(found["x"].unit) or placement for axis, placement in found.items()}
+    return {axis: placement for axis, placement in found.items() if placement.is_valid}
+
+
 def ngff_axes(axes: str, placements: Mapping[str, AxisPlacement]) -> list[dict[str, str]]:
     """Return NGFF's description of axes."""
     described = []
     for name in axes:
-        axis = {"name": name, "type": _TYPES.get(name, "space")}
-        unit = placements[name].unit
-        described.append(axis | ({"unit": unit} if unit is not None and unit_size(unit) and name != "c" else {}))
+        kind, unit = _TYPES.get(name, "space"), placements[name].unit
+        axis = {"name": name, "type": kind}
+        described.append(axis | ({"unit": unit} if unit is not None and unit_kind(unit) == kind else {}))
     return described
 
 

@@ -115,6 +115,15 @@ def unit_size(unit: str | None) -> float | None:
     return None if unit is None else _SIZES.get(unit)
 
 
+def unit_kind(unit: str) -> str | None:
+    """Return NGFF's type of axes with a unit, "space" or "time"; None for a unit that NGFF does not know.
+
+    >>> unit_kind("micrometer"), unit_kind("minute"), unit_kind("furlong")
+    ('space', 'time', None)
+    """
+    return None if unit not in _SIZES else "time" if unit in _TIMES else "space"
+
+
 def conversion(source: str | None, target: str | None) -> float | None:
     """Return the factor from one unit to another; None if they cannot be compared.
 

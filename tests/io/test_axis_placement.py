@@ -37,7 +37,8 @@ def test_a_broken_size_makes_both_unknown(broken):
 
 def test_ngff_metadata_has_units_and_a_translation_only_if_there_is_one():
     z, y = AxisPlacement(2, 0, "furlong"), AxisPlacement(0.5, 7, UM)
-    assert ngff_axes("zy", {"z": z, "y": y}) == [
+    assert ngff_axes("tzy", {"t": y, "z": z, "y": y}) == [
+        {"name": "t", "type": "time"},
         {"name": "z", "type": "space"},
         {"name": "y", "type": "space", "unit": UM},
     ]

@@ -255,4 +255,4 @@ def test_an_image_in_memory_keeps_the_place_of_its_layer(viewer):
     layer = viewer.add_image(np.zeros((4, 9, 9)), scale=(3, 2, 1), translate=(5, 6, 7), units=("um", "nm", "nm"))
     image = image_from_layer(layer)
     assert (image.scale, image.translation, image.unit) == ((2, 1), (6, 7), "nanometer")
-    assert image.placement(image.stack_axes[0]) == AxisPlacement(3, 5, "micrometer")
+    assert image.placement(image.stack_axes[0]) == AxisPlacement(3000, 5000, "nanometer")

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 from napari_sam.errors import ImageError
-from napari_sam.io.axis_placement import AxisPlacement, plane_placements
+from napari_sam.io.axis_placement import AxisPlacement, in_one_unit
 from napari_sam.io.images.address import Choice, axes_by_shape, check_axes, split_address
 from napari_sam.io.images.check_image import check_image
 from napari_sam.io.images.formats.picture_file import open_picture
@@ -150,8 +150,7 @@ def _layer_placements(layer: ImageLayer, axes: str) -> dict[str, AxisPlacement]:
         axis: AxisPlacement(float(size), float(start), unit)
         for axis, size, start, unit in zip(axes, layer.scale, starts, units, strict=True)
     }
-    placements["y"], placements["x"] = plane_placements(placements["y"], placements["x"])
-    return placements
+    return in_one_unit(placements)
 
 
 def completed(image: Image) -> Image:

@@ -213,7 +213,7 @@ def test_the_distance_of_planes_is_kept(tmp_path):
     sizes = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5, "PhysicalSizeZ": 2, "PhysicalSizeZUnit": "nm"}
     tifffile.imwrite(tmp_path / "a.ome.tif", np.zeros((3, 64, 64), np.uint8), metadata={"axes": "ZYX", **sizes})
     image = transcode(tmp_path / "a.ome.tif", tmp_path / "o.zarr")
-    assert image.placement("z") == AxisPlacement(2, 0, "nanometer")
+    assert image.placement("z") == AxisPlacement(0.002, 0, "micrometer")
     assert (image.scale, image.unit) == ((0.5, 0.5), "micrometer")
 
 

@@ -48,11 +48,11 @@ def test_a_store_and_its_export_lie_where_the_image_lies(tmp_path, image):
         store.export(tmp_path / "o.zarr")
     for name in ("s.zarr", "o.zarr"):
         found = multiscale(tmp_path / name)
-        assert [axis.get("unit") for axis in found["axes"]] == ["second", "micrometer", "nanometer", "nanometer"]
+        assert [axis.get("unit") for axis in found["axes"]] == ["second", "nanometer", "nanometer", "nanometer"]
         assert [axis["name"] for axis in found["axes"]] == list("tzyx")
         assert found["datasets"][0]["coordinateTransformations"] == [
-            {"type": "scale", "scale": [10, 2, 1000, 1000]},
-            {"type": "translation", "translation": [1, 10, 205_000, 400]},
+            {"type": "scale", "scale": [10, 2000, 1000, 1000]},
+            {"type": "translation", "translation": [1, 10_000, 205_000, 400]},
         ]
 
 

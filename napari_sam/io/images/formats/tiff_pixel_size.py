@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from napari_sam.io.axis_placement import AxisPlacement, plane_placements
+from napari_sam.io.axis_placement import AxisPlacement, in_one_unit
 from napari_sam.io.units import normal_unit
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def axis_placements(tiff: TiffFile, page: TiffPage, image: int = 0) -> Placement
     Returns
     -------
     dict of str to AxisPlacement
-        By axis; y and x, if present, are in the same unit.
+        By axis; lengths are in the same unit as far as they can be compared.
     """
     found: Placements = {}
     if tiff.is_ome:
@@ -46,9 +46,7 @@ def axis_placements(tiff: TiffFile, page: TiffPage, image: int = 0) -> Placement
         found = _resolution(page, _MICROMETERS_PER_CM, "micrometer", "micrometer")
     elif tiff.is_imagej:
         found = _imagej_placements(page, tiff.imagej_metadata or {})
-    if "y" in found and "x" in found:
-        found["y"], found["x"] = plane_placements(found["y"], found["x"])
-    return {axis: placement for axis, placement in found.items() if placement.is_valid}
+    return in_one_unit(found)
 
 
 def ome_placements(xml: str, image: int = 0) -> Placements:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sam.errors import ImageError
-from napari_sam.io.axis_placement import AxisPlacement, plane_placements
+from napari_sam.io.axis_placement import AxisPlacement, in_one_unit
 from napari_sam.io.images.address import Choice, check_axes
 from napari_sam.io.images.formats.zarr_parts import (
     axis_letter,
@@ -221,5 +221,4 @@ def _placements(axes: str, units: dict[str, Any], groups: list[Any]) -> dict[str
         axis: AxisPlacement(size, start, normal_unit(None if units.get(axis) is None else str(units[axis])))
         for axis, size, start in zip(axes, scale, translation, strict=True)
     }
-    placements["y"], placements["x"] = plane_placements(placements["y"], placements["x"])
-    return {axis: placement for axis, placement in placements.items() if placement.is_valid}
+    return in_one_unit(placements)

@@ -41,7 +41,7 @@ def test_tiff_has_the_map_position_of_the_image(tmp_path, crs, transform):
 def test_ome_tiff_has_sizes_along_all_axes(tmp_path):
     source = Image([np.zeros((2, 3, 90, 80), np.uint8)], "tzyx", "x", (0,), plane=(0, 0))
     lengths = {a: AxisPlacement(n, 0, u) for a, n, u in (("y", 0.5, "micrometer"), ("x", 0.25, "micrometer"))}
-    source.place({**lengths, "z": AxisPlacement(2, 0, "nanometer"), "t": AxisPlacement(3, 0, "minute")})
+    source.place({**lengths, "z": AxisPlacement(2, 0, "micrometer"), "t": AxisPlacement(3, 0, "minute")})
     with LabelStore.create(tmp_path / "s.zarr", like=source, shape=(2, 3, 90, 80)) as store:
         image = open_image(store.export(tmp_path / "o.ome.tif"))
     assert [image.placement(axis) for axis in "tzyx"] == [source.placement(axis) for axis in "tzyx"]

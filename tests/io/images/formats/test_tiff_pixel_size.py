@@ -53,7 +53,7 @@ def test_distances_of_planes_and_frames_are_read(tmp_path):
     stack = np.zeros((3, 4, 9, 9), np.uint8)
     tifffile.imwrite(tmp_path / "a.ome.tif", stack, metadata={"axes": "TZYX", **sizes, **units})
     image = open_image(tmp_path / "a.ome.tif")
-    assert image.placement("z") == AxisPlacement(2000, 0, "nanometer")
+    assert image.placement("z") == AxisPlacement(2, 0, UM)
     assert image.placement("t") == AxisPlacement(3, 0, "minute")
 
 
