@@ -162,7 +162,10 @@ def check_store(path: Path, writable: bool) -> FolderContents:
         If something of it leads elsewhere, or it is no store.
     """
     if not (path / JOURNAL_FILE).is_file():
-        raise StoreError(f"{path}: the journal is missing, so this is not a label store, or not a whole one")
+        raise StoreError(
+            f"{path}: the journal is missing, so this is not a label store, or not a whole one",
+            remedy="give the folder of a label store; restore journal.sqlite from a backup if it was one",
+        )
     contents = check_folder(path, writable=writable)
     journal = Journal(path / JOURNAL_FILE, writable=False)
     try:
