@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MOVED_MODULES = {
     "napari_sam.engine.grid_filters": "napari_sam.engine.automatic.grid_settings",
     "napari_sam.engine.prompts": "napari_sam.engine.interactive.prompts",
-    "napari_sam.io.prompt_tables": "napari_sam.io.prompts.read_prompts",
+    "napari_sam.io.prompt_tables": "napari_sam.io.read_prompts",
     "napari_sam.io.records": "napari_sam.io.labels.journal.prediction_records",
     "napari_sam.io.runs": "napari_sam.io.labels.journal.run_length",
     "src_models.instances": "src_models.watershed_settings",

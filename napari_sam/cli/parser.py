@@ -16,6 +16,7 @@ from napari_sam.cli.commands.demo_command import DEMO
 from napari_sam.cli.commands.everything_command import EVERYTHING
 from napari_sam.cli.commands.export_command import EXPORT
 from napari_sam.cli.commands.image_commands import OVERVIEW, TRANSCODE
+from napari_sam.cli.commands.import_command import IMPORT
 from napari_sam.cli.commands.info_command import INFO
 from napari_sam.cli.commands.measure_command import MEASURE
 from napari_sam.cli.commands.models_command import MODELS
@@ -39,6 +40,7 @@ COMMANDS = (
     EVALUATE,
     EVERYTHING,
     EXPORT,
+    IMPORT,
     MEASURE,
     PRECOMPUTE,
     TRAIN,

@@ -41,7 +41,7 @@ def read_given_prompts(args: argparse.Namespace, image: Image) -> PromptTable:
     """
     from napari_sam.engine.automatic.dense_maps import check_region  # noqa: PLC0415 - imports torch
     from napari_sam.io.prompts.prompt_region import prompts_within  # noqa: PLC0415
-    from napari_sam.io.prompts.read_prompts import read_prompts  # noqa: PLC0415
+    from napari_sam.io.read_prompts import read_prompts  # noqa: PLC0415
 
     errors = "skip" if args.skip_bad else "raise"
     table = read_prompts(

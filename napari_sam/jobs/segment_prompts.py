@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sam.errors import CancelledError
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore
-from napari_sam.io.prompts.read_prompts import read_prompts
+from napari_sam.io.read_prompts import read_prompts
 from napari_sam.jobs.job_settings import PromptedSettings
 from napari_sam.jobs.prompt_run import PromptRun, read_unfinished_prompts
 from napari_sam.jobs.run_options import settings_from

@@ -21,7 +21,7 @@ from napari_sam.engine.window_pixels import read_window
 from napari_sam.errors import CancelledError, ImageError, NoImageError, SettingsError, StoreError
 from napari_sam.io.labels.editing.commit_many import NewObject
 from napari_sam.io.labels.label_store import LabelStore
-from napari_sam.io.prompts.read_prompts import read_prompts
+from napari_sam.io.read_prompts import read_prompts
 from napari_sam.jobs.segment_prompts import segment_prompts
 from src_models.networks.mask_decoder import DecodedMasks
 from tests.engine.tiny import TinyRunner, tiny_predictor
@@ -111,7 +111,7 @@ def test_the_result_does_not_depend_on_the_batch(image, tmp_path, batch):
 
 
 def test_the_shipped_model_gives_the_same_for_any_batch(nuclei, tmp_path, default_predictor):
-    from napari_sam.io.labels.editing.edit import boxes_of
+    from napari_sam.io.object_boxes import boxes_of
 
     picture, truth = nuclei
     boxes = np.array([box for _, _, box in boxes_of(truth)[:6]])

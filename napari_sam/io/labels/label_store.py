@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any, Self
 from napari_sam.errors import LabelsError, StoreError, StoreWarning
 from napari_sam.io.exports.export_settings import ExportSettings
 from napari_sam.io.labels.editing.edit_history import EditHistory
+from napari_sam.io.labels.editing.import_objects import import_objects
+from napari_sam.io.labels.editing.import_settings import ImportSettings
 from napari_sam.io.labels.editing.object_editor import ObjectEditor
 from napari_sam.io.labels.editing.run_writer import RunWriter
 from napari_sam.io.labels.store_files import as_image, create_folder, describe_store
 from napari_sam.io.labels.store_parts import StoreParts
+from napari_sam.io.step_counter import StepCounter
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -241,6 +244,31 @@ class LabelStore:
     def reviewed(self) -> set[int]:
         """Return the ids of the objects that a person has reviewed and kept; see `review_queue`."""
         return self.journal.reviews.reviewed()
+
+    def import_(
+        self,
+        path: str | Path,
+        *,
+        overlap: str = "keep",
+        category: str | None = None,
+        plane: Plane = (),
+        coordinates: str = "auto",
+        progress: Callable[[int, int], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> list[int]:
+        """Add the objects of a file: a label image, polygons, COCO, ImageJ ROIs, or a ``_seg.npy`` of Cellpose.
+
+        Parameters
+        ----------
+        path, plane
+            See `import_objects`, like the returned ids and the errors.
+        overlap, category, coordinates
+            See `ImportSettings`.
+        progress, cancelled : callable, optional
+            As in `export`. What is written when it is cancelled stays.
+        """
+        counter = StepCounter(progress, cancelled, task="import", consequence="what is written stays")
+        return import_objects(self, path, plane, ImportSettings(overlap, category, coordinates), counter)
 
     def export(
         self,

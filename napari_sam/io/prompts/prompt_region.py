@@ -30,7 +30,7 @@ def prompts_within(table: PromptTable, region: tuple[int, int, int, int]) -> Pro
 
     Examples
     --------
-    >>> from napari_sam.io.prompts.read_prompts import read_prompts
+    >>> from napari_sam.io.read_prompts import read_prompts
     >>> table = read_prompts(np.array([[2, 3], [8, 9]]), np.zeros((10, 10), np.uint8))
     >>> prompts_within(table, (0, 0, 5, 5)).points.tolist()
     [[2.0, 3.0]]

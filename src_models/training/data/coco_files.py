@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from src_models.even_odd import even_odd_mask
 from src_models.model_errors import TrainingError
 
 if TYPE_CHECKING:
@@ -180,27 +181,8 @@ def object_mask(
     x1, y1 = np.clip(np.ceil(points.max(0)), 0, shape[::-1]).astype(int)
     mask = np.zeros((y1 - y0, x1 - x0), bool)
     for polygon in polygons:
-        mask |= _polygon_mask(polygon - (x0, y0), mask.shape)
+        mask |= even_odd_mask(polygon - (x0, y0), mask.shape)
     return mask, (int(y0), int(x0))
-
-
-def _polygon_mask(points: NDArray[np.float64], shape: tuple[int, int]) -> NDArray[np.bool_]:
-    """Return the pixels whose centre is inside a polygon (even-odd); x and y start at the corner of pixel (0, 0).
-
-    Every edge flips all pixels to the right of its intersection with the centre line of a row.
-    """
-    h, w = shape
-    x0, y0 = points.T
-    x1, y1 = np.roll(points, -1, axis=0).T
-    first, last = (np.clip(np.ceil(f(y0, y1) - 0.5), 0, h).astype(int) for f in (np.minimum, np.maximum))
-    crossed = last - first  # number of rows that each edge crosses
-    edge = np.repeat(np.arange(len(points)), crossed)
-    row = np.arange(len(edge)) - np.repeat(np.cumsum(crossed) - crossed, crossed) + first[edge]
-    crossing = x0[edge] + (row + 0.5 - y0[edge]) * (x1 - x0)[edge] / (y1 - y0)[edge]
-    flips = np.zeros((h, w + 1), bool)
-    np.logical_xor.at(flips, (row, np.clip(np.ceil(crossing - 0.5), 0, w).astype(int)), True)
-    inside: NDArray[np.bool_] = np.logical_xor.accumulate(flips[:, :w], axis=1)
-    return inside
 
 
 def _runs_mask(

@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from napari_sam.errors import PromptError
-from napari_sam.io.prompts.read_prompts import read_prompts
+from napari_sam.io.read_prompts import read_prompts
 from tests.io.prompts.prompt_sources import keywords
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from napari_sam.io.prompts.prompt_region import prompt_centres, prompts_within
-from napari_sam.io.prompts.read_prompts import read_prompts
+from napari_sam.io.read_prompts import read_prompts
 from tests.io.prompts.prompt_sources import keywords
 
 

@@ -13,6 +13,7 @@ from napari_sam.errors import LabelsError
 from napari_sam.io.labels.journal.rows import LARGEST_LABEL, Change, ObjectRow, Patch, format_plane
 from napari_sam.io.labels.journal.run_length import encode_labels
 from napari_sam.io.labels.label_pyramid import blocks
+from napari_sam.io.object_boxes import boxes_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -182,32 +183,6 @@ class Edit:
                     break
                 sides[side] = strip[axis] if far else strip[axis + 2]
         return Box(*sides)
-
-
-def boxes_of(labels: NDArray[np.integer]) -> list[tuple[int, int, Box]]:
-    """Return label, number of pixels and box of every object in a label image.
-
-    >>> boxes_of(np.array([[0, 5, 5], [0, 0, 5]]))
-    [(5, 3, (0, 1, 2, 3))]
-    """
-    width = labels.shape[1]
-    starts = np.ones(labels.shape, bool)  # of runs within a row, which are far fewer than pixels
-    np.not_equal(labels[:, 1:], labels[:, :-1], out=starts[:, 1:])
-    offsets = np.flatnonzero(starts)
-    lengths = np.diff(np.append(offsets, labels.size))
-    values = labels.ravel()[offsets]
-    kept = values != 0
-    values, (y, x), lengths = values[kept], np.divmod(offsets[kept], width), lengths[kept]
-    if not len(values):
-        return []
-    order = np.argsort(values, kind="stable")
-    values, y, x, lengths = values[order], y[order], x[order], lengths[order]
-    first = np.flatnonzero(np.concatenate(([True], values[1:] != values[:-1])))
-    counts = np.add.reduceat(lengths, first)
-    low = (np.minimum.reduceat(y, first), np.minimum.reduceat(x, first))
-    high = (np.maximum.reduceat(y, first) + 1, np.maximum.reduceat(x + lengths, first))
-    table = np.stack([values[first].astype(np.int64), counts, *low, *high], axis=1).tolist()
-    return [(label, count, Box(*box)) for label, count, *box in table]
 
 
 def _extend(boxes: dict[int, Box], label: int, box: Box) -> None:

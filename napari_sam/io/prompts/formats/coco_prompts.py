@@ -1,14 +1,16 @@
-"""COCO annotations and detections as prompts: the box of each entry."""
+"""COCO annotations and detections as prompts: the box of each entry, and its pixels."""
 
 from __future__ import annotations
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sam.errors import PromptError
+from napari_sam.engine.interactive.prompts import MaskPrompt
+from napari_sam.errors import PromptError, TrainingError
 from napari_sam.io.images.address import split_address
 from napari_sam.io.prompts.prompt_rows import BOX, PromptRows
 
@@ -62,7 +64,24 @@ def rows_of_coco(content: JsonObject, name: str, image: Image, image_id: int | s
     frame["problem"] = pd.Series(problems, dtype=object)
     frame["category"] = pd.Series([_category(entry, categories) for entry in kept], dtype=object)
     frame["score"] = pd.Series([entry.get("score") for entry in kept], dtype=object)
-    return PromptRows(frame, name, "annotation", np.array(numbers, np.int64))
+    with_mask = any(entry.get("segmentation") for entry in kept)
+    mask = partial(_mask, kept, image.shape, name, numbers) if with_mask else None
+    return PromptRows(frame, name, "annotation", np.array(numbers, np.int64), mask)
+
+
+def _mask(entries: list[Entry], shape: tuple[int, int], name: str, numbers: list[int], i: int) -> MaskPrompt | None:
+    """Return the pixels of an annotation: of its polygons or run lengths; None without any."""
+    from src_models.training.data.coco_files import object_mask  # noqa: PLC0415 - only masks need it
+
+    segmentation = entries[i].get("segmentation")
+    if not segmentation:
+        return None
+    try:
+        mask, (y, x) = object_mask(segmentation, shape, f"{name}: annotation {numbers[i]}")
+    except TrainingError as error:
+        raise PromptError(str(error), remedy="leave it out with {errors=skip}") from error
+    h, w = mask.shape
+    return MaskPrompt(mask, (y, x, y + h, x + w)) if mask.any() else None
 
 
 def _belongs_to(entry: Entry, image: Id | None) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from napari_sam.errors import PromptError
 from napari_sam.io.images.open_image import open_image
-from napari_sam.io.prompts.read_prompts import read_prompts
+from napari_sam.io.read_prompts import read_prompts
 from tests.io.prompts.prompt_sources import SHAPE, keywords, written
 
 

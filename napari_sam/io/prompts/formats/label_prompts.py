@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -10,22 +10,41 @@ from napari_sam.engine.interactive.prompts import MaskPrompt
 from napari_sam.errors import PromptError
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.images.pyramid_files import chunk_boxes
-from napari_sam.io.labels.editing.edit import boxes_of
+from napari_sam.io.object_boxes import boxes_of
 from napari_sam.io.prompts.prompt_rows import BOX, PromptRows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from napari_sam.engine.geometry import Box
     from napari_sam.io.images.lazy_image import Image
-    from napari_sam.io.labels.label_store import LabelStore
 
 _BLOCK_PX = 2048
 
 
-def rows_of_store(store: LabelStore, image: Image) -> PromptRows:
+class ObjectTable(Protocol):
+    """What is read of a label store."""
+
+    @property
+    def path(self) -> Path:
+        """Folder of the store."""
+        ...
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of level 0."""
+        ...
+
+    def table(self) -> pd.DataFrame:
+        """Return the objects, one per row."""
+        ...
+
+
+def rows_of_store(store: ObjectTable, image: Image) -> PromptRows:
     """Return the boxes of a label store's objects; masks are read from its pixels when they are needed.
 
     Raises

@@ -1,4 +1,4 @@
-"""Files of prompts: tables, COCO, GeoJSON, label images and label stores, by their extension."""
+"""Files of prompts: tables, COCO, GeoJSON, GeoPackage, ImageJ ROIs, Cellpose files and label images."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sam.errors import PromptError
 from napari_sam.io.images.open_image import open_image
-from napari_sam.io.labels.label_store import LabelStore
-from napari_sam.io.prompts.coco_prompts import rows_of_coco
-from napari_sam.io.prompts.geojson_prompts import rows_of_geojson
-from napari_sam.io.prompts.label_prompts import rows_of_labels, rows_of_store
+from napari_sam.io.prompts.formats.cellpose_masks import read_cellpose_masks
+from napari_sam.io.prompts.formats.coco_prompts import rows_of_coco
+from napari_sam.io.prompts.formats.geojson_prompts import rows_of_geojson
+from napari_sam.io.prompts.formats.geopackage_prompts import rows_of_geopackage
+from napari_sam.io.prompts.formats.imagej_prompts import rows_of_rois
+from napari_sam.io.prompts.formats.label_prompts import rows_of_labels
 from napari_sam.io.prompts.prompt_rows import rows_of_table
 
 if TYPE_CHECKING:
@@ -21,7 +23,6 @@ if TYPE_CHECKING:
     from napari_sam.io.prompts.prompt_rows import PromptRows
 
 _SEPARATORS = ",;\t"
-_JOURNAL = "journal.sqlite"  # marks a folder as a label store
 
 
 def rows_of_file(source: str | Path, image: Image, coordinates: str, image_id: int | str | None) -> PromptRows:
@@ -36,9 +37,6 @@ def rows_of_file(source: str | Path, image: Image, coordinates: str, image_id: i
     suffix = path.suffix.lower()
     if not path.exists() and "://" not in str(source):
         raise PromptError(f"{path}: no such file of prompts", remedy="check the path")
-    if (path / _JOURNAL).is_file():
-        with LabelStore.open(path, "r") as store:
-            return rows_of_store(store, image)
     try:
         if suffix in (".csv", ".tsv", ".txt"):
             return _read_csv(path)
@@ -48,6 +46,12 @@ def rows_of_file(source: str | Path, image: Image, coordinates: str, image_id: i
             with path.open(encoding="utf-8") as file:
                 content = json.load(file)
             return _rows_of_json(content, path, image, coordinates, image_id)
+        if suffix == ".gpkg":
+            return rows_of_geopackage(path, image, coordinates)
+        if suffix in (".zip", ".roi"):
+            return rows_of_rois(path)
+        if path.name.lower().endswith("_seg.npy"):
+            return rows_of_labels(read_cellpose_masks(path), image, str(path))
     except (OSError, ValueError, RecursionError, csv.Error) as error:
         if isinstance(error, PromptError):
             raise

@@ -7,7 +7,7 @@ import json
 import pytest
 
 from napari_sam.errors import PromptError
-from napari_sam.io.prompts.read_prompts import read_prompts
+from napari_sam.io.read_prompts import read_prompts
 from tests.io.prompts.prompt_sources import keywords, written
 
 

@@ -12,8 +12,8 @@ from napari_sam.errors import PromptError
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.prompts.check_prompts import check_prompts
-from napari_sam.io.prompts.label_prompts import rows_of_labels, rows_of_store
-from napari_sam.io.prompts.prompt_files import rows_of_file
+from napari_sam.io.prompts.formats.label_prompts import rows_of_labels, rows_of_store
+from napari_sam.io.prompts.formats.prompt_files import rows_of_file
 from napari_sam.io.prompts.prompt_planes import rows_on_plane
 from napari_sam.io.prompts.prompt_rows import BOX, POINT, PromptRows, rows_of_table
 from napari_sam.io.prompts.prompt_table import PromptTable
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 COORDINATES = ("auto", "pixels", "map", "lonlat")
 _ERRORS = ("raise", "skip")
+_JOURNAL = "journal.sqlite"  # marks a folder as a label store
 
 
 def read_prompts(
@@ -43,15 +44,16 @@ def read_prompts(
         width, height``, ``xmin, ymin, xmax, ymax``, ``left, top, right, bottom``) or ``y, x`` (points; pixel centres
         are whole numbers; or napari's ``axis-0, axis-1``), optionally ``category`` and ``score``, and for points
         ``label`` (1 on the object, 0 beside it) and ``object`` (points with the same value are one prompt); a COCO
-        file of annotations or detections; GeoJSON points and polygons (a polygon gives its box); labels of another
-        program: a `LabelStore` or its folder, a label image (path, or array of whole numbers of the image's shape),
-        whose objects give their boxes; an array of boxes (n, 4) or points (n, 2); or a `PromptTable`. Of prompts that
+        file of annotations or detections; GeoJSON points and polygons, a GeoPackage, or ImageJ ROIs (a polygon
+        gives its box); labels of another program: a ``_seg.npy`` of Cellpose, a `LabelStore` or its folder, a label
+        image (path, or array of whole numbers of the image's shape), whose objects give their boxes; an array of boxes
+        (n, 4) or points (n, 2); or a `PromptTable`. Of prompts that
         name a plane (column ``plane``, QuPath's ``plane`` in GeoJSON, a COCO image's ``plane``, labels of a stack),
         those on the image's plane are used.
     image : Image
         The image to segment, or any source that `open_image` accepts.
     masks : bool
-        Pass the objects' pixels to the network as mask prompts, too: of labels and of GeoJSON polygons.
+        Pass the objects' pixels to the network as mask prompts, too: of labels and polygons.
     coordinates : {"auto", "pixels", "map", "lonlat"}
         Coordinates of a GeoJSON file. "auto" means pixels if the image has no CRS; else the coordinates that the
         file declares, and longitude and latitude if it declares none.
@@ -103,6 +105,9 @@ def read_prompts(
 def _rows(source: Any, image: Image, coordinates: str, image_id: int | str | None) -> PromptRows:
     """Return the rows of a source, by its type."""
     if isinstance(source, str | Path):
+        if (Path(source).expanduser() / _JOURNAL).is_file():
+            with LabelStore.open(source, "r") as store:
+                return rows_of_store(store, image)
         return rows_of_file(source, image, coordinates, image_id)
     if isinstance(source, LabelStore):
         return rows_of_store(source, image)

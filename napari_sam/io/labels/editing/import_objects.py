@@ -1,0 +1,137 @@
+"""Objects of files of other programs, or of our own exports, drawn into a label store."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from napari_sam.engine.geometry import Box
+from napari_sam.errors import LabelsError
+from napari_sam.io.images.open_image import open_image
+from napari_sam.io.labels.editing.commit_many import NewObject
+from napari_sam.io.prompts.check_prompts import check_prompts
+from napari_sam.io.prompts.formats.prompt_files import rows_of_file
+from napari_sam.io.prompts.prompt_planes import rows_on_plane
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from napari_sam.io.images.lazy_image import Image
+    from napari_sam.io.labels.editing.import_settings import ImportSettings
+    from napari_sam.io.labels.journal.rows import Plane, Record
+    from napari_sam.io.prompts.prompt_table import PromptTable
+    from napari_sam.io.step_counter import StepCounter
+
+_BATCH_PX = 1 << 26  # of the masks of one change
+
+
+class ImportTarget(Protocol):
+    """The store that objects are drawn into."""
+
+    @property
+    def path(self) -> Path:
+        """Folder of the store."""
+        ...
+
+    def meta(self, key: str) -> Any:
+        """Return a fact about the image."""
+        ...
+
+    def commit_many(
+        self, objects: Sequence[NewObject], overlap: str, *, plane: Plane, source: Record | None
+    ) -> list[int]:
+        """Write several objects as one change."""
+        ...
+
+
+def import_objects(
+    store: ImportTarget, path: str | Path, plane: Plane, settings: ImportSettings, counter: StepCounter
+) -> list[int]:
+    """Draw the objects of a file into a store.
+
+    Parameters
+    ----------
+    store : LabelStore
+        The store.
+    path : str or Path
+        Label image (TIFF, PNG, zarr ...), GeoJSON (also QuPath's), GeoPackage, COCO, ImageJ ROIs (.roi, .zip), or a
+        ``_seg.npy`` file of Cellpose.
+    plane : tuple of int
+        Plane to draw on; objects of other planes are left out.
+    settings : ImportSettings
+        How they are imported.
+    counter : StepCounter
+        Progress, one step per object.
+
+    Returns
+    -------
+    list of int
+        Id of each object with pixels in the image; 0 if no pixel was free for it.
+
+    Raises
+    ------
+    LabelsError
+        If the file has boxes or points only.
+    """
+    path = Path(path).expanduser()
+    frame = _image_of_store(store, plane)
+    rows, _ = rows_on_plane(rows_of_file(path, frame, settings.coordinates, None), frame)
+    table = check_prompts(rows, frame.shape, skip=False, masks=True)
+    if table.mask is None:
+        raise LabelsError(
+            f"{path}: has no outlines or labels, only boxes or points",
+            remedy="segment the objects there: napari-sam everything IMAGE OUT --prompts FILE",
+        )
+    counter.begin(len(table))
+    ids: list[int] = []
+    for batch in _batches(table, frame.shape, path.name, settings.category):
+        counter.check()
+        source = {"kind": "import", "file": path.name}
+        ids += store.commit_many(batch, settings.overlap, plane=plane, source=source)
+        for _ in batch:
+            counter.step()
+    return ids
+
+
+def _image_of_store(store: ImportTarget, plane: Plane) -> Image:
+    """Return an image of the store's shape and place on the map."""
+    labels, transform = open_image(store.path), store.meta("transform")
+    uri = (store.meta("image") or {}).get("uri")
+    image = replace(
+        labels,
+        crs=store.meta("crs"),
+        transform=None if transform is None else tuple(float(v) for v in transform),
+        uri=None if uri is None else str(uri),
+    )
+    return image.with_plane(plane, image.selected) if plane else image
+
+
+def _batches(
+    table: PromptTable, shape: tuple[int, int], name: str, category: str | None
+) -> Iterator[Sequence[NewObject]]:
+    """Yield the objects with pixels inside the image, those of a change at a time."""
+    bounds, batch, size = Box(0, 0, *shape), list[NewObject](), 0
+    for i in range(len(table)):
+        mask = None if table.mask is None else table.mask(i)
+        if mask is None:
+            continue
+        box = Box(*mask.bbox)
+        inside = box.intersection(bounds)
+        if inside.is_empty:
+            continue
+        score = float(table.score[i])
+        record = {
+            "category": table.category[i] or category,
+            "predicted_iou": None if np.isnan(score) else score,
+            "number": int(table.number[i]),
+        }
+        batch.append(NewObject(mask.mask[inside.slices_in(box)], inside, record))
+        size += inside.area
+        if size > _BATCH_PX:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
