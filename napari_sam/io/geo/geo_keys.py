@@ -78,7 +78,7 @@ def parse_geo_keys(directory: Sequence[int], doubles: Sequence[float], texts: st
         key, place, count, value = (int(n) for n in directory[start : start + 4])
         if place == 0:
             keys.codes[key] = value
-        elif place == DOUBLES and value < len(doubles):
+        elif place == DOUBLES and count and value < len(doubles):
             keys.lists[key] = [float(n) for n in doubles[value : value + count]]
             keys.numbers[key] = keys.lists[key][0]
         elif place == TEXTS:

@@ -26,7 +26,7 @@ _TIE_NUMBERS = 6  # column, row, depth, x, y, z
 _FIT_PX = 0.25  # largest error of an affine through ground control points, as in GDAL
 _TEXT_LIMIT = 60_000
 
-_BROKEN = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError)  # tags must not prevent reading pixels
+_BROKEN = (ValueError, TypeError, LookupError, ArithmeticError, AttributeError, RuntimeError)  # errors of broken tags
 
 Tag = tuple[int, int, int, Any, bool]
 

@@ -286,8 +286,7 @@ class LabelStore:
         ----------
         path : str or Path
             Its ending selects the format: ``.geojson``, ``.gpkg``, ``.json`` (COCO), ``.csv``, ``.parquet``, ``.tif``,
-            ``.ome.tif``, ``.png``, ``.zip`` (ImageJ ROIs), ``.zarr`` (NGFF 0.5 without the journal), ``.py`` (a script
-            that makes the same objects again); "-" is standard output, for text. Only regular files are replaced.
+            ``.ome.tif``, ``.png``, ``.zip`` (ImageJ ROIs), ``.zarr``, ``.py`` (a script). "-" is standard output.
         format, labels, simplify_px : optional
             As in `napari_sam.io.exports.export_settings.ExportSettings`.
         progress, cancelled : callable, optional
@@ -296,8 +295,7 @@ class LabelStore:
         Raises
         ------
         LabelsError, StoreError, CancelledError
-            If the labels do not fit the format or the file cannot be written; if pixels of the store are damaged; if
-            `cancelled` returned True. After any error the path holds what it held before.
+            If labels or path do not suit the format; if pixels of the store are damaged; if `cancelled` returned True.
         """
         from napari_sam.io.labels.reading.store_export_source import export_store  # noqa: PLC0415 - slow to import
 
