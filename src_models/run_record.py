@@ -173,7 +173,7 @@ class RunRecord:
 
     @classmethod
     def load(cls, path: Path, *, unit: str) -> RunRecord | None:
-        """Read a record; None if there is none, or the file is damaged.
+        """Read a record; None if there is none.
 
         Parameters
         ----------
@@ -181,26 +181,31 @@ class RunRecord:
             The file.
         unit : str
             What the run consists of, as given to `begin`.
+
+        Raises
+        ------
+        SettingsError
+            If the file is damaged: there was a run, but what it was asked is unknown.
         """
         try:
             values = json.loads(path.read_text("utf-8"))
-        except (OSError, ValueError):
+            asked, failed = values.get("about", {}), values.get("failed", {})
+            if not isinstance(asked, dict) or not isinstance(failed, dict):
+                raise TypeError("settings and failures are no objects")
+            return cls(
+                path,
+                asked,
+                unit,
+                int(values[unit]),
+                str(values["run"]),
+                float(values.get("begun", 0.0)),
+                {str(part) for part in values.get("done", ())},
+                {str(part): str(reason) for part, reason in failed.items()},
+            )
+        except FileNotFoundError:
             return None
-        if not isinstance(values, dict) or not {"run", unit} <= values.keys():
-            return None
-        asked = values.get("about", {})
-        if not isinstance(asked, dict):
-            return None
-        return cls(
-            path,
-            asked,
-            unit,
-            int(values[unit]),
-            str(values["run"]),
-            float(values.get("begun", 0.0)),
-            set(values.get("done", ())),
-            dict(values.get("failed", {})),
-        )
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+            raise damaged_record(path, unit, repr(error)[:200]) from error
 
     def save(self) -> None:
         """Write the record in one step.
@@ -258,6 +263,15 @@ class RunRecord:
         difference = first_difference({k: v for k, v in self.asked.items() if k in now}, now, ignored)
         if difference is not None:
             raise difference.error(where, error)
+
+
+def damaged_record(path: Path, unit: str, reason: str) -> SettingsError:
+    """Return the error for a record that is needed and cannot be read."""
+    return SettingsError(
+        f"{path}: the record of an unfinished run is damaged ({reason}), so its {unit} cannot be continued",
+        parameter="resume",
+        remedy="drop the run with {resume=False}, which begins it again",
+    )
 
 
 def as_json(values: Mapping[str, object]) -> dict[str, JsonValue]:

@@ -8,7 +8,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from napari_sam.cli.progress_line import ProgressLine
-from napari_sam.errors import CancelledError, NapariSamError, StoreError, StoreLockedError
+from napari_sam.errors import CancelledError, NapariSamError, SettingsError, StoreError, StoreLockedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -162,5 +162,5 @@ def _is_empty(path: Path) -> bool:
     try:
         with LabelStore.open(path, "r") as store:
             return len(store) == 0 and not (unfinished_run(path) or {}).get("tiles_done")
-    except StoreError:
+    except (StoreError, SettingsError):  # also if the record of a run is damaged
         return False

@@ -5,7 +5,9 @@ from __future__ import annotations
 import io
 import os
 import shutil
+import struct
 import zipfile
+import zlib
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -23,7 +25,16 @@ if TYPE_CHECKING:
 
     from napari_sam.engine.tiling.tiles import Tile
 
-_COLUMNS = ("area", "core_area", "boxes", "cut", "predicted_iou", "stability_score")
+_COLUMNS = {"area": "iu", "core_area": "iu", "boxes": "iu", "cut": "iub", "predicted_iou": "f", "stability_score": "f"}
+"""Columns of a tile's table, with the kinds of numpy types that they may have."""
+
+_NAME = "tile"
+_DAMAGED = (
+    OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, IndexError, OverflowError, MemoryError,
+    RuntimeError, SyntaxError, struct.error, zlib.error, zipfile.BadZipFile,
+)  # fmt: skip
+"""What numpy and zipfile raise for damaged files."""
+
 _CACHE_BYTES = 64 << 20  # of decoded labels and strips, which neighbouring tiles read again
 _RESUME = "continue with {resume=True}"
 
@@ -47,6 +58,7 @@ class TileFiles:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.failed: set[str] = set()
+        self._checked: set[Tile] = set()  # tiles whose file is known to be theirs
         self._decoded: LRU[tuple[str, str], NDArray[np.int32]] = LRU(limit_bytes=_CACHE_BYTES)
 
     def done(self) -> set[str]:
@@ -68,7 +80,8 @@ class TileFiles:
         StoreError
             If the disk is full or cannot be written.
         """
-        arrays = {name: getattr(result.table, name) for name in _COLUMNS}
+        arrays: dict[str, Any] = {name: getattr(result.table, name) for name in _COLUMNS}
+        arrays[_NAME] = np.array(tile.name)
         runs = {"labels": result.labels, **result.strips}
         arrays |= {name: np.frombuffer(encode_labels(labels), np.uint8) for name, labels in runs.items()}
         buffer = io.BytesIO()
@@ -86,7 +99,13 @@ class TileFiles:
         if self._is_empty(tile):
             empty, scores = np.zeros(0, np.int64), np.zeros(0, np.float32)
             return TileTable(empty, empty, empty.reshape(0, 4), empty.astype(bool), scores, scores)
-        return TileTable(*(self._member(tile, name) for name in _COLUMNS))
+        table = TileTable(*(self._member(tile, name) for name in _COLUMNS))
+        count = len(table.area) if table.area.ndim == 1 else -1
+        for name, kind in _COLUMNS.items():
+            column = getattr(table, name)
+            if column.shape != ((count, 4) if name == "boxes" else (count,)) or column.dtype.kind not in kind:
+                raise _damaged(self._path(tile), f"{name} has shape {column.shape} and type {column.dtype}")
+        return table
 
     def strip(self, tile: Tile, side: str) -> NDArray[np.int32]:
         """Return the labels along one of `SIDES`."""
@@ -109,7 +128,13 @@ class TileFiles:
         if self._is_empty(tile):
             labels = np.zeros(tile.shape, np.int32)  # also for a strip, which then reads as background
         else:
-            labels = decode_labels(self._member(tile, name).tobytes()).view(np.int32)
+            shape = tile.shape if name == "labels" else None
+            try:
+                labels = decode_labels(self._member(tile, name).tobytes(), shape).view(np.int32)
+            except StoreError as error:
+                raise _damaged(self._path(tile), error) from error
+            if labels.min() < 0 or labels.max() > self._member(tile, "area").size:
+                raise _damaged(self._path(tile), f"labels from {labels.min()} to {labels.max()}")
         labels.setflags(write=False)
         return labels
 
@@ -122,15 +147,46 @@ class TileFiles:
 
     def _member(self, tile: Tile, name: str) -> NDArray[Any]:
         path = self._path(tile)
-        try:
-            with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
-                member: NDArray[Any] = file[name]
-                return member
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
-            raise StoreError(f"{path}: damaged ({error})", remedy=f"delete this file, then {_RESUME}") from error
+        if tile not in self._checked:
+            stored = str(read_member(path, _NAME, default=np.array(tile.name)))  # version 0.1 wrote no name
+            if stored != tile.name:
+                raise _damaged(path, f"it is the file of tile {stored}")
+            self._checked.add(tile)
+        return read_member(path, name)
 
     def _path(self, tile: Tile) -> Path:
         return self.folder / f"{tile.name}.npz"
+
+
+def read_member(path: Path, name: str, default: NDArray[Any] | None = None) -> NDArray[Any]:
+    """Return an array of an npz file of a run.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    name : str
+        Name of the array.
+    default : ndarray, optional
+        What to return if the file has no such array.
+
+    Raises
+    ------
+    StoreError
+        If the file is damaged.
+    """
+    try:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as file:
+            if default is not None and name not in file.files:
+                return default
+            member: NDArray[Any] = file[name]
+            return member
+    except _DAMAGED as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, reason: object) -> StoreError:
+    return StoreError(f"{path}: damaged ({reason})", remedy=f"delete this file, then {_RESUME}")
 
 
 def _write(path: Path, data: bytes) -> None:

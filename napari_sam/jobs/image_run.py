@@ -15,9 +15,9 @@ from napari_sam.engine.tiling.find_tiles import TileFailure
 from napari_sam.engine.tiling.merge_tiles import merge_tiles
 from napari_sam.engine.tiling.merged_objects import MergedObjects
 from napari_sam.errors import SettingsError, StoreError
-from napari_sam.io.tile_files import TileFiles
+from napari_sam.io.tile_files import TileFiles, read_member
 from src_models.atomic import replacing
-from src_models.run_record import RunRecord, as_json
+from src_models.run_record import RunRecord, as_json, damaged_record
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -136,7 +136,12 @@ class ImageRun:
     def _open_record(self, asked: JsonObject, resume: bool | None) -> RunRecord:
         """Read the record of an unfinished run, or begin a new one."""
         path = self.files.folder / _RECORD
-        record = RunRecord.load(path, unit="tiles")
+        try:
+            record = _load_record(self.files)
+        except SettingsError:
+            if resume is not False:
+                raise
+            record = None
         if record is not None and resume is False:
             _undo_written(self.store, record.run_id)
             record = None
@@ -155,16 +160,14 @@ class ImageRun:
         """Return the tiles that had failed when the tiles were merged, with reasons."""
         if self.record.failed or not self._merged_path.exists():
             return self.record.failed
-        with np.load(self._merged_path, allow_pickle=False) as arrays:  # a run of version 0.1
-            failures = json.loads(str(arrays["failed"]))
+        failures = json.loads(str(read_member(self._merged_path, "failed")))  # a run of version 0.1
         return {name: reason for _, reason, name in failures}
 
     def _blocked(self) -> list[NDArray[np.bool_]]:
         """Return which objects of each grid are dropped because existing objects cover half of them."""
         names = [f"blocked{k}" for k in range(len(self.plan.grids))]
         if self.merged:
-            with np.load(self._merged_path, allow_pickle=False) as stored:
-                return [stored[name] for name in names]
+            return [read_member(self._merged_path, name) for name in names]
         blocked = [self._blocked_of(grid) for grid in self.plan.grids]
         failures = json.dumps([(f.box, f.reason, f.tile) for f in self.failed])  # version 0.1 reads them here
         with _named_write_errors(self._merged_path):
@@ -266,12 +269,33 @@ def describe_run(
 
 
 def read_unfinished_run(path: Path) -> JsonObject | None:
-    """Return settings, ``tiles_done`` and ``tiles`` of the unfinished run in a store's folder; None without one."""
+    """Return settings, ``tiles_done`` and ``tiles`` of the unfinished run in a store's folder; None without one.
+
+    Raises
+    ------
+    SettingsError
+        If there is one whose record is damaged.
+    """
     folder = path / UNFINISHED
-    record = RunRecord.load(folder / _RECORD, unit="tiles")
+    record = _load_record(TileFiles(folder))
     if record is None:
         return None
     return {**record.asked, "tiles": record.total, "tiles_done": len(TileFiles(folder).done())}
+
+
+def _load_record(files: TileFiles) -> RunRecord | None:
+    """Read the record of a run; None if there is none.
+
+    Raises
+    ------
+    SettingsError
+        If it is damaged, or missing although there are tiles.
+    """
+    path = files.folder / _RECORD
+    record = RunRecord.load(path, unit="tiles")
+    if record is None and files.done():
+        raise damaged_record(path, "tiles", "the file is missing")
+    return record
 
 
 def _array_identity(image: Any) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+import signal
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -24,6 +25,8 @@ ATTEMPTS = 12
 TASKS_PER_WORKER = 2
 """Tasks handed out ahead, per worker."""
 
+_STARTS = 3  # attempts to start the processes, if they are killed meanwhile
+_EXIT_S = 10.0  # until a process of a broken pool has ended
 POLL_S = 0.2
 """Longest time between two checks for cancellation, seconds."""
 
@@ -150,14 +153,16 @@ class ProcessPool:
         """
         queue = TaskQueue(tasks, self._attempts)
         in_flight: dict[Future[Result], Task] = {}
-        started = False
+        started, failures = False, 0
         while queue:
             pool = ProcessPoolExecutor(
                 self.workers, multiprocessing.get_context("spawn"), self._initializer, (self._threads,)
             )
             try:
                 if not started:
-                    self._check_start(pool)
+                    if not self._starts(pool, failures):
+                        failures += 1
+                        continue
                     started = True
                 self._drain(pool, function, queue, in_flight, handler, cancelled)
             except BrokenProcessPool:
@@ -189,16 +194,37 @@ class ProcessPool:
                 handler.on_result(in_flight.pop(future), result)
             stop_if(cancelled)
 
-    def _check_start(self, pool: ProcessPoolExecutor) -> None:
-        """Run an empty task, to see whether processes start at all."""
+    def _starts(self, pool: ProcessPoolExecutor, failures: int) -> bool:
+        """Run an empty task; False if a process was killed while it started, which is worth another attempt.
+
+        Raises
+        ------
+        SettingsError
+            If processes end by themselves as soon as they start, or were killed at every attempt.
+        """
+        before = set(multiprocessing.active_children())
         try:
-            pool.submit(int).result()
+            ready = pool.submit(int)
+            processes = set(multiprocessing.active_children()) - before
+            ready.result()
         except BrokenProcessPool as error:
-            raise SettingsError(
-                f"workers is {self.workers}, but the processes end as soon as they start",
-                parameter="workers",
-                remedy="in a script, put the call under if __name__ == '__main__':, since each process imports it",
-            ) from error
+            for process in processes:
+                process.join(_EXIT_S)
+            signals = {-code for p in processes if (code := p.exitcode) is not None and code < 0} - {signal.SIGTERM}
+            if not signals:
+                raise SettingsError(
+                    f"workers is {self.workers}, but the processes end as soon as they start",
+                    parameter="workers",
+                    remedy="in a script, put the call under if __name__ == '__main__':, since each process imports it",
+                ) from error
+            if failures + 1 >= _STARTS:
+                raise SettingsError(
+                    f"workers is {self.workers}, but the processes are killed while they start (signal {min(signals)})",
+                    parameter="workers",
+                    remedy="if memory is short, use fewer {workers} or a smaller model",
+                ) from error
+            return False
+        return True
 
 
 def stop_if(cancelled: Callable[[], bool] | None) -> None:

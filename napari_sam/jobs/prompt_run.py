@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.engine.windows import Hints, whole_window
-from napari_sam.errors import CancelledError, StoreError
+from napari_sam.errors import CancelledError, SettingsError, StoreError
 from napari_sam.io.labels.editing.commit_many import COVERED, DUPLICATE
 from napari_sam.jobs.prompt_decoding import TableDecoder, processing_order, split_commits
 from src_models.run_record import RunRecord
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from napari_sam.io.json_types import JsonObject
+    from napari_sam.io.labels.journal.rows import JournaledChange
     from napari_sam.io.labels.label_store import LabelStore
     from napari_sam.io.prompts.prompt_table import PromptTable
     from napari_sam.jobs.job_settings import PromptedSettings
@@ -107,7 +108,12 @@ class PromptRun:
             the record cannot be written.
         """
         path = self._store.path / _RECORD
-        unfinished = RunRecord.load(path, unit="prompts")
+        try:
+            unfinished = RunRecord.load(path, unit="prompts")
+        except SettingsError:
+            if resume is not False:
+                raise
+            unfinished = None
         if unfinished is not None and resume is None:
             raise StoreError(
                 f"{self._store.path} holds an unfinished run of {unfinished.total} prompts",
@@ -182,6 +188,17 @@ class PromptRun:
         last = changes.last_of_run(self._run_id, "commits")
         if last is None:
             return
+        try:
+            self._restore_from(last)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StoreError(
+                f"{self._store.path}: the record of change {last.op} is damaged ({error!r})",
+                remedy="forget the run and keep its objects with {resume=False}",
+            ) from error
+
+    def _restore_from(self, last: JournaledChange) -> None:
+        """Read the state of the run from its last change."""
+        changes = self._store.journal.changes
         self._has_committed = True
         for change in changes.failures_of_run(self._run_id):
             self.failed += [(int(number), str(reason)) for number, reason in change.record["source"]["failed"]]

@@ -344,7 +344,9 @@ def _window_side(
     """Return the level-0 pixels that one window covers; a run that is continued is not estimated again."""
     side = choose_side(settings, predictor)
     if side is None and options.resume:
-        side = ((unfinished_run(store) or {}).get("call") or {}).get("side")
+        call = (unfinished_run(store) or {}).get("call")
+        known = call.get("side") if isinstance(call, dict) else None
+        side = known if isinstance(known, int) and known > 0 else None
     if side is None:
         side = estimate_side(predictor, region, settings.watershed, options.cancelled)
     return side

@@ -10,6 +10,16 @@ def start_quickly(threads):
     """Initialise a process without importing torch."""
 
 
+def kill_at_start(folder, times, threads):
+    """Kill the first processes while they start."""
+    for n in range(times):
+        try:
+            (Path(folder) / f"start-{n}").touch(exist_ok=False)
+        except FileExistsError:
+            continue
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
 def kill_process_ten_times(folder, task):
     """Kill the process of the first ten calls, counted by files in a folder; later calls succeed."""
     for n in range(10):

@@ -54,6 +54,19 @@ def test_a_task_that_kills_every_process_is_abandoned_and_the_rest_is_run():
     assert handler.results == {"a": "A", "b": "B"}
 
 
+def test_processes_that_are_killed_while_they_start_are_started_again(tmp_path):
+    handler = pool_tasks.Collected()
+    starter = partial(pool_tasks.kill_at_start, str(tmp_path), 1)
+    ProcessPool(1, initializer=starter).run(pool_tasks.kill_process, ["a", "b"], handler)
+    assert handler.results == {"a": "A", "b": "B"}
+
+
+def test_processes_that_are_always_killed_give_advice_about_memory(tmp_path):
+    starter = partial(pool_tasks.kill_at_start, str(tmp_path), 99)
+    with pytest.raises(SettingsError, match=r"killed while they start \(signal 9\).*fewer workers"):
+        ProcessPool(1, initializer=starter).run(pool_tasks.kill_process, ["a"], pool_tasks.Collected())
+
+
 def test_a_handler_may_stop_the_pool_at_an_abandoned_task():
     class Strict(pool_tasks.Collected):
         def on_abandoned(self, task, attempts):

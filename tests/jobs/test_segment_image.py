@@ -358,6 +358,28 @@ def test_a_damaged_tile_file_is_named_with_a_remedy(segment, predictor, tmp_path
         segment(discs(), predictor, tmp_path / "o.ome.zarr", resume=True)
 
 
+@pytest.mark.parametrize("how", ["truncated", "deleted", "other type"])
+def test_a_damaged_record_is_an_error_and_can_be_dropped(segment, predictor, tmp_path, how):
+    out = tmp_path / "o.ome.zarr"
+    with pytest.raises(CancelledError):
+        segment(discs(), predictor, out, cancelled=lambda: len(list(out.glob(f"{UNFINISHED}/f1-*.npz"))) > 2)
+    record = out / UNFINISHED / "run.json"
+    if how == "deleted":
+        record.unlink()
+    else:
+        record.write_text(record.read_text()[:40] if how == "truncated" else "[]")
+    for resume in (True, None):
+        with pytest.raises(SettingsError, match=r"damaged.*resume=False"):
+            segment(discs(), predictor, out, resume=resume)
+    with pytest.raises(SettingsError, match="damaged"):
+        unfinished_run(out)
+    whole = segment(discs(), predictor, tmp_path / "whole.ome.zarr").labels
+    labels = segment(discs(), predictor, out, resume=False).labels
+    np.testing.assert_array_equal(labels.array[:, :], whole.array[:, :])
+    whole.close()
+    labels.close()
+
+
 def test_the_exported_script_repeats_the_run(predictor, tmp_path):
     path = tmp_path / "image.tif"
     tifffile.imwrite(path, nuclei())

@@ -39,12 +39,23 @@ def test_a_part_that_is_done_is_not_failed(record):
     assert record.done == set()
 
 
-def test_nothing_is_read_from_a_missing_or_damaged_file(path):
+def test_a_missing_record_is_none_and_a_damaged_one_is_an_error(path):
     assert RunRecord.load(path, unit="tiles") is None
     path.parent.mkdir()
-    for text in ("{", "[]", "{}", '{"run": "a", "about": 3, "tiles": 1}'):
+    good = '{"run": "a", "about": {}, "tiles": 1'
+    for text in (
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"run": "a", "about": 3, "tiles": 1}',
+        good,
+        f'{good}, "done": 3}}',
+        "[" * 99_999,
+    ):
         path.write_text(text)
-        assert RunRecord.load(path, unit="tiles") is None
+        with pytest.raises(SettingsError, match=r"damaged.*resume=False"):
+            RunRecord.load(path, unit="tiles")
 
 
 def test_records_of_version_0_1_are_read(path):

@@ -250,7 +250,12 @@ def _is_finished(args: argparse.Namespace, prompted: bool) -> bool:
 
     if not args.out.exists() or args.overwrite:
         return False
-    tiles, prompts = unfinished_run(args.out), unfinished_prompts(args.out)
+    try:
+        tiles, prompts = unfinished_run(args.out), unfinished_prompts(args.out)
+    except SettingsError:
+        if args.discard:
+            return False
+        raise
     if tiles is None and prompts is None:
         if not (args.add or args.resume or args.discard):
             raise StoreError(

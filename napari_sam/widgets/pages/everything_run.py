@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from qtpy.QtCore import QObject, Signal
 
 from napari_sam.engine.automatic.grid_settings import GridSettings
-from napari_sam.errors import StoreError
+from napari_sam.errors import NapariSamError, StoreError
 from napari_sam.io.labels.review_queue import ReviewQueue
 from napari_sam.jobs.job_settings import EverythingSettings
 from napari_sam.jobs.segment_image import EverythingReport, segment_everything, unfinished_run
@@ -141,8 +141,11 @@ class JobsEngine:
 
     def unfinished(self, path: Path) -> UnfinishedRun | None:
         """Return the unfinished run of the store at `path`."""
-        record = unfinished_run(path)
-        return None if record is None else UnfinishedRun.of(record)
+        try:
+            record = unfinished_run(path)
+            return None if record is None else UnfinishedRun.of(record)
+        except (NapariSamError, KeyError, TypeError, ValueError):  # damaged: it can be discarded, not continued
+            return UnfinishedRun(EverythingSettings(), 0, 0)
 
 
 class EverythingRun(QObject):
