@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import pickle
+import tokenize
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,6 +17,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _KEY = "masks"
+# What numpy and pickle raise for damaged files.
+_DAMAGED = (
+    *(OSError, ValueError, EOFError, SyntaxError, tokenize.TokenError, pickle.UnpicklingError),
+    *(AttributeError, TypeError, LookupError, ArithmeticError, MemoryError, RecursionError),
+)
 _ALLOWED = {
     ("numpy", "ndarray"),
     ("numpy", "dtype"),
@@ -62,7 +68,7 @@ def read_cellpose_masks(path: Path) -> NDArray[np.integer]:
             else:
                 file.seek(0)
                 masks = np.lib.format.read_array(file, allow_pickle=False)
-    except (OSError, ValueError, EOFError, pickle.UnpicklingError, AttributeError, TypeError, IndexError) as error:
+    except _DAMAGED as error:
         raise PromptError(f"{path}: cannot be read ({error})", remedy="save it again from Cellpose") from error
     if not isinstance(masks, np.ndarray) or masks.dtype.kind not in "iu":
         raise PromptError(f"{path}: has no label image {_KEY!r} (shape {shape})", remedy="save it again from Cellpose")
