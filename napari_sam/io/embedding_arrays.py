@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 import tensorstore
 import torch
 
-from src_models.atomic import write_json
+from napari_sam.io.json_files import read_json_object
+from src_models.atomic import write_bytes, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
     from napari_sam.io.json_types import JsonObject
 
 _FORMAT = 1
+_CHECKSUM_BYTES = 4  # at the end of a chunk's file
+_CODECS: tuple[JsonObject, ...] = (
+    {"name": "bytes", "configuration": {"endian": "little"}},
+    {"name": "blosc"},
+    {"name": "crc32c"},
+)
 _LARGEST_BYTES = 1 << 28  # of a chunk: a damaged array that declares more is not allocated
 # Types on disk. Bits of bfloat16 are stored as int16, which every reader of zarr supports.
 _DISK_TYPES = {torch.float32: "float16", torch.float16: "float16", torch.bfloat16: "int16", torch.int32: "int32"}
@@ -37,18 +44,31 @@ class EmbeddingArray:
 
     Attributes
     ----------
+    path : Path
+        Its folder.
     handle : tensorstore.TensorStore
         The array.
     dtype : torch.dtype
         Type of the elements.
     """
 
+    path: Path
     handle: Any
     dtype: torch.dtype
 
     def read(self, key: EmbeddingKey) -> Tensor:
-        """Read the element of a key."""
+        """Read the element of a key.
+
+        Raises
+        ------
+        ValueError
+            If the file is that of another key.
+        """
         y0, x0 = key.window.bbox[:2]
+        note = note_path(self.path / chunk_name(key))
+        named = note.read_text("ascii").strip() if note.is_file() else None  # version 0.1 wrote none
+        if named is not None and named != _entry_name(self.path, key):
+            raise ValueError("the file is that of another window, image or model")
         value = torch.from_numpy(self.handle[y0, x0].read().result())
         value = value.view(torch.bfloat16) if self.dtype is torch.bfloat16 else value
         return value[None] if key.what == "embedding" else value
@@ -58,7 +78,10 @@ class EmbeddingArray:
         y0, x0 = key.window.bbox[:2]
         value = _element(key, value)
         bits = value.view(torch.int16) if value.dtype is torch.bfloat16 else value
+        note = note_path(self.path / chunk_name(key))
+        note.unlink(missing_ok=True)
         self.handle[y0, x0].write(bits.numpy()).result()
+        write_bytes(note, _entry_name(self.path, key).encode(), durable=False)
 
 
 def array_path(folder: Path, key: EmbeddingKey) -> Path:
@@ -73,6 +96,21 @@ def chunk_name(key: EmbeddingKey) -> str:
     """Return the name of the file that holds a key, in the folder of its array."""
     y0, x0 = key.window.bbox[:2]
     return f"c.{y0}.{x0}" + (".0.0.0" if key.what == "embedding" else ".0.0")
+
+
+def note_path(chunk: Path) -> Path:
+    """Return the file that says which key a chunk belongs to."""
+    return chunk.with_name(f"k{chunk.name[1:]}")
+
+
+def _entry_name(path: Path, key: EmbeddingKey) -> str:
+    """Return a hash of a key and of the file that holds it, by the checksum at the end of the file."""
+    chunk = path / chunk_name(key)
+    with chunk.open("rb") as file:
+        file.seek(max(0, chunk.stat().st_size - _CHECKSUM_BYTES))
+        checksum = file.read(_CHECKSUM_BYTES)
+    named = [_attributes(key), key.what, [int(n) for n in key.window.bbox], checksum.hex()]
+    return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()
 
 
 def create_array(path: Path, key: EmbeddingKey, value: Tensor) -> EmbeddingArray:
@@ -100,7 +138,7 @@ def create_array(path: Path, key: EmbeddingKey, value: Tensor) -> EmbeddingArray
             return open_array(path, key)
         (path / "zarr.json").unlink(missing_ok=True)  # damaged, or of another type
     spec = {**_spec(path), "metadata": metadata, "create": True, "open": True}
-    return EmbeddingArray(tensorstore.open(spec).result(), value.dtype)
+    return EmbeddingArray(path, tensorstore.open(spec).result(), value.dtype)
 
 
 def open_array(path: Path, key: EmbeddingKey) -> EmbeddingArray:
@@ -111,9 +149,9 @@ def open_array(path: Path, key: EmbeddingKey) -> EmbeddingArray:
     OSError, ValueError, KeyError, TypeError
         If it is damaged, has another layout, or belongs to other embeddings.
     """
-    if _read_json(path.parent / "zarr.json")["attributes"] != {"napari_sam": _attributes(key)}:
+    if read_json_object(path.parent / "zarr.json")["attributes"] != {"napari_sam": _attributes(key)}:
         raise ValueError("the group's attributes are those of other embeddings")
-    metadata = _read_json(path / "zarr.json")
+    metadata = read_json_object(path / "zarr.json")
     shape, chunk = metadata["shape"], metadata["chunk_grid"]["configuration"]["chunk_shape"]
     dtype = _TENSOR_TYPES[metadata["data_type"]]
     rank = 5 if key.what == "embedding" else 4
@@ -121,7 +159,9 @@ def open_array(path: Path, key: EmbeddingKey) -> EmbeddingArray:
         raise ValueError(f"shape {shape} in chunks {chunk} is not one chunk per window")
     if math.prod(chunk) * dtype.itemsize > _LARGEST_BYTES:
         raise ValueError(f"a chunk of shape {chunk} is more than {_LARGEST_BYTES} bytes")
-    return EmbeddingArray(tensorstore.open({**_spec(path), "open": True}).result(), dtype)
+    if [codec["name"] for codec in metadata["codecs"]] != [codec["name"] for codec in _CODECS]:
+        raise ValueError("codecs of another program")
+    return EmbeddingArray(path, tensorstore.open({**_spec(path), "open": True}).result(), dtype)
 
 
 def _element(key: EmbeddingKey, value: Tensor) -> Tensor:
@@ -148,23 +188,18 @@ def _create_group(path: Path, key: EmbeddingKey) -> None:
     """Write the group's metadata, unless it exists and is right."""
     expected = {"zarr_format": 3, "node_type": "group", "attributes": {"napari_sam": _attributes(key)}}
     with contextlib.suppress(OSError, ValueError):
-        if _read_json(path / "zarr.json") == expected:
+        if read_json_object(path / "zarr.json") == expected:
             return
     path.mkdir(exist_ok=True)
     write_json(path / "zarr.json", expected)
-
-
-def _read_json(path: Path) -> JsonObject:
-    content = json.loads(path.read_text("utf-8"))
-    if not isinstance(content, dict):
-        raise ValueError(f"{path.name} is not an object")
-    return content
 
 
 def _metadata(key: EmbeddingKey, value: Tensor) -> JsonObject:
     """Return the content of an array's zarr.json."""
     element = _element(key, value)
     blosc = {"cname": "lz4", "clevel": 5, "shuffle": "bitshuffle", "typesize": element.element_size(), "blocksize": 0}
+    codecs = [dict(codec) for codec in _CODECS]
+    codecs[1]["configuration"] = blosc
     return {
         "shape": [*key.image_shape, *element.shape],
         "data_type": _DISK_TYPES[value.dtype],
@@ -172,18 +207,14 @@ def _metadata(key: EmbeddingKey, value: Tensor) -> JsonObject:
         "chunk_key_encoding": {"name": "default", "configuration": {"separator": "."}},
         "fill_value": 0,
         "attributes": {"napari_sam": {"bits": str(value.dtype).removeprefix("torch.")}},
-        "codecs": [
-            {"name": "bytes", "configuration": {"endian": "little"}},
-            {"name": "blosc", "configuration": blosc},
-            {"name": "crc32c"},
-        ],
+        "codecs": codecs,
     }
 
 
 def _existing_metadata(path: Path) -> JsonObject | None:
     """Return the metadata of an array; empty if it is damaged, None if there is no array."""
     try:
-        return _read_json(path / "zarr.json")
+        return read_json_object(path / "zarr.json")
     except (FileNotFoundError, NotADirectoryError):
         return None  # another process may be about to create it
     except ValueError:

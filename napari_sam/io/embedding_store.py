@@ -5,6 +5,7 @@ Layout of a store::
     FOLDER/KEY/zarr.json                        group; its attributes identify the image and model
     FOLDER/KEY/512x512/zarr.json                array (Y, X, 256, h, w): element [y, x] is the embedding of the
     FOLDER/KEY/512x512/c.1024.512.0.0.0         512 x 512 window whose corner is (y, x); few of them exist
+    FOLDER/KEY/512x512/k.1024.512.0.0.0         hash of the key and of that file, so that files cannot be exchanged
     FOLDER/KEY/512x512-objects-1a2b3c4d/...     objects of the dense decoder in a window
 
 KEY is a hash of the attributes, so that another image, model, precision or normalisation has another group. Chunks are
@@ -32,6 +33,7 @@ from napari_sam.io.embedding_arrays import (
     array_path,
     chunk_name,
     create_array,
+    note_path,
     open_array,
 )
 from src_models.checkpoints.registry import weights_dir
@@ -50,6 +52,7 @@ _TARGET = 0.9  # share of the limit that remains after the oldest entries were d
 _REMEASURE = 0.1  # share of the limit after which the folder is measured again, because other processes write, too
 _UNFINISHED = ".__lock"  # of tensorstore's temporary files, which another process may be writing
 _ABANDONED_S = 3600  # after which a temporary file belongs to a killed process
+_DAMAGED = (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, OverflowError, RuntimeError)
 _OS_ERROR = "os_error_code"  # in messages of tensorstore, whose errors are all ValueErrors
 
 
@@ -121,14 +124,13 @@ class ZarrEmbeddingStore:
             value = self._array(chunk.parent, key).read(key)
             with contextlib.suppress(OSError):
                 os.utime(chunk)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except _DAMAGED as error:
             self._arrays.pop(chunk.parent, None)
             if not chunk.exists():  # another process has just deleted it
                 return None
             _log.warning("%s: not used, the window is encoded again: %s", chunk, _first_part(error))
             if _OS_ERROR not in str(error):  # damaged, not only unavailable at the moment
-                with contextlib.suppress(OSError):
-                    chunk.unlink()
+                _delete(chunk)
             return None
         return value
 
@@ -179,7 +181,7 @@ class ZarrEmbeddingStore:
                 self._create_folder()
                 self._array(chunk.parent, key, half).write(key, half)
                 self._limiter.add(chunk)
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except _DAMAGED as error:
             self._fail(error)
         finally:
             with self._lock:
@@ -256,8 +258,7 @@ class SizeLimiter:
         for _, entry_size, path in entries[:-1]:
             if size <= target:
                 break
-            with contextlib.suppress(OSError):  # another process may have deleted it already
-                path.unlink()
+            _delete(path)
             size -= entry_size
         self._size, self._written = size, 0
 
@@ -269,6 +270,13 @@ class SizeLimiter:
                 stat = path.stat()
                 if not path.name.endswith(_UNFINISHED) or now - stat.st_mtime > _ABANDONED_S:
                     yield stat.st_mtime_ns, stat.st_size, path
+
+
+def _delete(chunk: Path) -> None:
+    """Delete an entry, which another process may have deleted already."""
+    for path in (note_path(chunk), chunk):
+        with contextlib.suppress(OSError):
+            path.unlink()
 
 
 def _first_part(error: Exception) -> str:

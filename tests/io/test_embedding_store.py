@@ -315,3 +315,58 @@ def test_processes_write_read_and_drop_in_one_store(tmp_path):
     found = [i for i in range(20) if _key(i) in store]
     assert found
     assert all(torch.equal(store.get(_key(i)), _value(i)) for i in found)
+
+
+def _exchange(first, second):
+    aside = first.with_name("aside")
+    first.rename(aside)
+    second.rename(first)
+    aside.rename(second)
+
+
+@pytest.mark.parametrize("notes", [False, True])
+def test_exchanged_entries_are_not_used(tmp_path, notes):
+    _filled(ZarrEmbeddingStore(tmp_path), 2)
+    first, second = _chunks(tmp_path)
+    _exchange(first, second)
+    if notes:
+        _exchange(*(chunk.with_name(f"k{chunk.name[1:]}") for chunk in (first, second)))
+    store = ZarrEmbeddingStore(tmp_path)
+    assert [store.get(_key(i)) for i in range(2)] == [None, None]
+    _filled(store, 2)
+    assert torch.equal(ZarrEmbeddingStore(tmp_path).get(_key(1)), _value(1))
+
+
+def test_exchanged_arrays_of_two_images_are_not_used(tmp_path):
+    store = _filled(ZarrEmbeddingStore(tmp_path), 1)
+    store.put(_key(image="/b.tif"), _value(5), wait=True)
+    store.flush()
+    first, second = (chunk.parent for chunk in _chunks(tmp_path))
+    _exchange(first, second)
+    store = ZarrEmbeddingStore(tmp_path)
+    assert (store.get(_key()), store.get(_key(image="/b.tif"))) == (None, None)
+
+
+def test_entries_of_version_0_1_are_used(tmp_path):
+    _filled(ZarrEmbeddingStore(tmp_path), 1)
+    for note in tmp_path.glob("*/*/k.*"):
+        note.unlink()
+    assert torch.equal(ZarrEmbeddingStore(tmp_path).get(_key()), _value())
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "[]", "3", "{", '{"attributes": [], "shape": 3}', ""])
+def test_damaged_metadata_is_not_used(tmp_path, text):
+    _filled(ZarrEmbeddingStore(tmp_path), 1)
+    for path in (_chunks(tmp_path)[0].parent / "zarr.json", _chunks(tmp_path)[0].parents[1] / "zarr.json"):
+        original = path.read_text()
+        path.write_text(text)
+        assert ZarrEmbeddingStore(tmp_path).get(_key()) is None
+        path.write_text(original)
+        _filled(ZarrEmbeddingStore(tmp_path), 1)
+
+
+def test_deleting_an_entry_deletes_its_note(tmp_path):
+    store = _filled(ZarrEmbeddingStore(tmp_path), 3)
+    limiter = SizeLimiter(tmp_path, store.size_bytes // 2)
+    limiter.add(_chunks(tmp_path)[0])
+    assert len(_chunks(tmp_path)) == len(list(tmp_path.glob("*/*/k.*"))) < 3
