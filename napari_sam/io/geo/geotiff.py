@@ -179,12 +179,14 @@ def fit_control_points(points: np.ndarray[tuple[int, int], np.dtype[np.float64]]
     """Return the affine through ground control points (column, row, x, y); None if one is a quarter pixel beside it."""
     if len(points) < 3 or not np.isfinite(points).all():
         return None
-    design = np.column_stack([points[:, :2], np.ones(len(points))])
-    solution, _, rank, _ = np.linalg.lstsq(design, points[:, 2:], rcond=None)
-    if rank < 3:
+    middle = points.mean(0)
+    centred = points - middle  # loses no digits
+    solution, _, rank, _ = np.linalg.lstsq(centred[:, :2], centred[:, 2:], rcond=None)
+    if rank < 2:
         return None
-    (a, d), (b, e), (c, f) = solution.tolist()
-    errors = np.abs(design @ solution - points[:, 2:])
+    errors = np.abs(centred[:, :2] @ solution - centred[:, 2:])
+    (a, d), (b, e) = solution.tolist()
+    c, f = (middle[2:] - middle[:2] @ solution).tolist()
     size_y, size_x = pixel_size((a, b, c, d, e, f))
     return (a, b, c, d, e, f) if (errors <= _FIT_PX * min(size_x, size_y)).all() else None
 

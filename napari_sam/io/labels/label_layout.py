@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
+from napari_sam.errors import StoreError
 from napari_sam.io.axis_placement import (
     AxisPlacement,
     ngff_axes,
@@ -76,6 +77,11 @@ class LabelLayout:
             placements = (*(AxisPlacement() for _ in shape[:-2]), *plane)
         else:
             placements = placements_from_json(listed)
+            if len(placements) != len(shape):
+                raise StoreError(
+                    f"the journal is damaged: it has {len(placements)} placements for {len(shape)} axes",
+                    remedy="restore it from a backup",
+                )
         uri, count = (meta("image") or {}).get("uri"), meta("levels")
         uri = None if uri is None else str(uri)
         return cls(shape, str(meta("axes")), placements, uri, None if count is None else int(count))

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _LARGEST_COUNT = 1 << 62
+_AFFINE = 6  # numbers of an affine
 
 
 def check_fact(key: str, value: object) -> None:
@@ -41,7 +42,8 @@ def _scale(value: object) -> None:
 
 
 def _transform(value: object) -> None:
-    if value is not None and not all(math.isfinite(number(n)) for n in _items(value, least=6)):
+    numbers = None if value is None else [number(n) for n in _items(value, least=_AFFINE)]
+    if numbers is not None and not (len(numbers) == _AFFINE and all(map(math.isfinite, numbers))):
         raise ValueError(f"transform {value!r}")
 
 
@@ -96,4 +98,5 @@ _CHECKS: Mapping[str, Callable[[object], object]] = {
     "rendered": _count,
     "objects": _count,
     "next_label": _next_label,
+    "control_points": _count,
 }

@@ -196,3 +196,16 @@ def test_pixels_without_measurement_are_left_out_of_intensities(tmp_path, rng, d
     assert table["intensity_mean_0"][0] == pytest.approx(pixels[10:40, 20:50].mean(), rel=1e-5)
     assert table["intensity_max_0"][0] == pixels[10:40, 20:50].max()
     assert table.loc[1, ["intensity_mean_0", "intensity_max_0"]].isna().all()
+
+
+def test_lengths_on_a_map_are_in_metres(store, image):
+    opened = open_image(image)
+    opened.crs, opened.transform = "EPSG:2264", (2.0, 0.0, 1.4e6, 0.0, -2.0, 5e5)  # in US survey feet
+    side = 2 * 1200 / 3937
+    table = measure(store, opened, ["area", "perimeter", "equivalent_diameter"])
+    np.testing.assert_allclose(table.area_m2, table.area_px * side**2)
+    np.testing.assert_allclose(table.perimeter_m, table.perimeter_px * side)
+    np.testing.assert_allclose(table.equivalent_diameter_m, table.equivalent_diameter_px * side)
+    only = measure(store, opened, ["equivalent_diameter"])
+    np.testing.assert_allclose(only.equivalent_diameter_m, table.equivalent_diameter_m)
+    assert "area_m2" not in only
