@@ -113,6 +113,11 @@ def _rows(source: Any, image: Image, coordinates: str, image_id: int | str | Non
         return rows_of_store(source, image)
     if hasattr(source, "columns") and hasattr(source, "iloc"):
         return rows_of_table(source, "the table")
+    return _rows_of_array(source, image)
+
+
+def _rows_of_array(source: Any, image: Image) -> PromptRows:
+    """Return the rows of boxes, points or labels in an array or a list."""
     array = source if hasattr(source, "shape") and hasattr(source, "dtype") else np.asarray(_listed(source), object)
     shape = tuple(int(n) for n in array.shape)
     if array.dtype.kind in "biu" and shape in (image.shape, (*image.plane_axes.values(), *image.shape)):

@@ -183,20 +183,7 @@ def _check(args: argparse.Namespace) -> None:
     if args.prompts is not None and args.method == "auto":
         args.method = "prompted"
     prompted = args.method == "prompted"
-    if args.prompts is not None and args.out_dir is not None:
-        raise SettingsError(
-            f"prompts {args.prompts} belong to one image",
-            parameter="prompts",
-            remedy="leave {out_dir} out, and segment one image at a time",
-        )
-    if prompted and args.prompts is None:
-        raise SettingsError("method is 'prompted'", parameter="method", remedy="give its {prompts} FILE, too")
-    if args.prompts is not None and not prompted:
-        raise SettingsError(
-            f"prompts {args.prompts} with method {args.method!r}",
-            parameter="prompts",
-            remedy="leave out {prompts} or {method}",
-        )
+    _check_prompts_option(args)
     grid = ("pred_iou_thresh",) if prompted else tuple(_GRID) if args.method in ("auto", "grid") else ()
     for name in _GRID:
         if getattr(args, name) is not None and name not in grid:
@@ -209,6 +196,24 @@ def _check(args: argparse.Namespace) -> None:
         raise SettingsError(f"workers is {args.workers}", parameter="workers", remedy="give a whole number from 1")
     if prompted:
         _check_prompted(args)
+
+
+def _check_prompts_option(args: argparse.Namespace) -> None:
+    """Refuse ``--prompts`` where it does not go with the method, or with many images."""
+    if args.prompts is not None and args.out_dir is not None:
+        raise SettingsError(
+            f"prompts {args.prompts} belong to one image",
+            parameter="prompts",
+            remedy="leave {out_dir} out, and segment one image at a time",
+        )
+    if args.method == "prompted" and args.prompts is None:
+        raise SettingsError("method is 'prompted'", parameter="method", remedy="give its {prompts} FILE, too")
+    if args.prompts is not None and args.method != "prompted":
+        raise SettingsError(
+            f"prompts {args.prompts} with method {args.method!r}",
+            parameter="prompts",
+            remedy="leave out {prompts} or {method}",
+        )
 
 
 def _check_plane(args: argparse.Namespace, image: Image) -> None:
@@ -256,12 +261,20 @@ def _is_finished(args: argparse.Namespace, prompted: bool) -> bool:
         if args.discard:
             return False
         raise
-    if tiles is None and prompts is None:
-        if not (args.add or args.resume or args.discard):
-            raise StoreError(
-                f"{args.out}: exists already", remedy="add objects to it with {add}, or replace it with {overwrite}"
-            )
-        return bool(args.resume)
+    if tiles is not None or prompts is not None:
+        _check_stopped_run(args, prompted, tiles, prompts)
+        return False
+    if not (args.add or args.resume or args.discard):
+        raise StoreError(
+            f"{args.out}: exists already", remedy="add objects to it with {add}, or replace it with {overwrite}"
+        )
+    return bool(args.resume)
+
+
+def _check_stopped_run(
+    args: argparse.Namespace, prompted: bool, tiles: dict[str, Any] | None, prompts: dict[str, Any] | None
+) -> None:
+    """Refuse a command that neither continues nor drops the stopped run of tiles or prompts in its output."""
     if not (args.resume or args.discard):
         raise StoreError(
             f"{args.out}: holds a stopped run, of {_describe_run(tiles, prompts)}",
@@ -272,7 +285,6 @@ def _is_finished(args: argparse.Namespace, prompted: bool) -> bool:
             f"{args.out}: the stopped run there is of the other kind",
             remedy="leave out {prompts} with {resume}" if prompted else "give its {prompts} FILE with {resume}",
         )
-    return False
 
 
 def _describe_run(tiles: dict[str, Any] | None, prompts: dict[str, Any] | None) -> str:

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     Rings = list[NDArray[np.float64]]
 
+_WITHOUT_AREA = ("LINE", "POLYLINE", "FREELINE", "ANGLE", "NOROI")
+
 
 def rows_of_rois(path: Path) -> PromptRows:
     """Return the ROIs of a .roi file or of a .zip of ImageJ's ROI manager.
@@ -36,24 +38,15 @@ def rows_of_rois(path: Path) -> PromptRows:
         If it is damaged, or holds no ROI.
     """
     import pandas as pd  # noqa: PLC0415 - slow to import
-    from roifile import roiread  # noqa: PLC0415
 
-    try:
-        rois = roiread(path)
-    except Exception as error:  # roifile raises what its parsing meets: struct.error, IndexError, BadZipFile ...
-        raise PromptError(f"{path}: not a file of ImageJ ROIs, or damaged ({error})", remedy="save it again") from error
-    listed = rois if isinstance(rois, list) else [rois]
-    if not listed:
-        raise PromptError(f"{path}: holds no ROI", remedy="give a .roi file, or a .zip of the ROI manager")
     rows: list[JsonObject] = []
     outlines: dict[int, Rings] = {}
-    for i, roi in enumerate(listed):
+    for i, roi in enumerate(_read(path)):
         properties = {"object": i, "plane": _plane(roi)}
-        rings = [np.asarray(ring, np.float64)[:, ::-1] for ring in roi.coordinates(multi=True)]
-        rings = [ring for ring in rings if len(ring)]
+        rings = [np.asarray(ring, np.float64)[:, ::-1] for ring in roi.coordinates(multi=True) if len(ring)]
         if roi.roitype.name == "POINT" and rings:
             rows += [{**properties, "y": y - 0.5, "x": x - 0.5} for y, x in rings[0].tolist()]
-        elif roi.roitype.name in ("LINE", "POLYLINE", "FREELINE", "ANGLE", "NOROI") or not rings:
+        elif roi.roitype.name in _WITHOUT_AREA or not rings:
             rows.append({**properties, "problem": f"a ROI of type {roi.roitype.name} has no area"})
         else:
             outlines[len(rows)] = rings
@@ -69,6 +62,20 @@ def rows_of_rois(path: Path) -> PromptRows:
         return _mask(outlines[i]) if i in outlines else None
 
     return PromptRows(frame, str(path), "ROI", numbers, mask if outlines else None)
+
+
+def _read(path: Path) -> list[ImagejRoi]:
+    """Return the ROIs of a file."""
+    from roifile import roiread  # noqa: PLC0415 - slow to import
+
+    try:
+        rois = roiread(path)
+    except Exception as error:  # roifile raises what its parsing meets: struct.error, IndexError, BadZipFile ...
+        raise PromptError(f"{path}: not a file of ImageJ ROIs, or damaged ({error})", remedy="save it again") from error
+    listed = rois if isinstance(rois, list) else [rois]
+    if not listed:
+        raise PromptError(f"{path}: holds no ROI", remedy="give a .roi file, or a .zip of the ROI manager")
+    return listed
 
 
 def _plane(roi: ImagejRoi) -> dict[str, int] | None:
