@@ -13,7 +13,7 @@ from napari_sam.io.labels.editing.import_objects import import_objects
 from napari_sam.io.labels.editing.import_settings import ImportSettings
 from napari_sam.io.labels.editing.object_editor import ObjectEditor
 from napari_sam.io.labels.editing.run_writer import RunWriter
-from napari_sam.io.labels.store_files import as_image, create_folder, describe_store
+from napari_sam.io.labels.store_files import check_fits, create_folder, describe_store
 from napari_sam.io.labels.store_parts import StoreParts
 from napari_sam.io.step_counter import StepCounter
 
@@ -59,8 +59,6 @@ class LabelStore:
         self._history = EditHistory(parts.journal, parts.writer)
         for notice in parts.notices:
             warnings.warn(notice, StoreWarning, stacklevel=3)
-
-    # ---- opening and closing ----------------------------------------------------------------------------------
 
     @classmethod
     def create(
@@ -124,13 +122,11 @@ class LabelStore:
         if mode not in ("r", "r+"):
             raise LabelsError(f"mode {mode!r}", parameter="mode", remedy="use 'r+' to write or 'r' to read")
         store = cls(Path(path).expanduser(), mode == "r+")
-        image = as_image(like)
-        if image is not None and tuple(image.shape) != store.shape[-2:]:
+        try:
+            check_fits(path, store.shape, like)
+        except StoreError:
             store.close()
-            raise StoreError(
-                f"{path}: labels of shape {store.shape[-2:]} do not fit the image {tuple(image.shape)}",
-                remedy="open the store with the image that it was made for",
-            )
+            raise
         return store
 
     @classmethod
@@ -143,17 +139,14 @@ class LabelStore:
         self._parts.close()
 
     def __repr__(self) -> str:
-        if self.closed:
-            return f"<LabelStore {self.path}, closed>"
-        return f"<LabelStore {self.path}, {len(self)} objects, {' x '.join(map(str, self.shape))} px>"
+        state = "closed" if self.closed else f"{len(self)} objects, {' x '.join(map(str, self.shape))} px"
+        return f"<LabelStore {self.path}, {state}>"
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: object, error: object, traceback: object) -> None:
         self.close()
-
-    # ---- reading ----------------------------------------------------------------------------------------------
 
     @property
     def writable(self) -> bool:
@@ -258,14 +251,8 @@ class LabelStore:
     ) -> list[int]:
         """Add the objects of a file: a label image, polygons, COCO, ImageJ ROIs, or a ``_seg.npy`` of Cellpose.
 
-        Parameters
-        ----------
-        path, plane
-            See `import_objects`, like the returned ids and the errors.
-        overlap, category, coordinates
-            See `ImportSettings`.
-        progress, cancelled : callable, optional
-            As in `export`. What is written when it is cancelled stays.
+        See `import_objects` for the path, the plane, the returned ids and the errors, and `ImportSettings` for the
+        settings; `progress` and `cancelled` are as in `export`, but what is written stays.
         """
         counter = StepCounter(progress, cancelled, task="import", consequence="what is written stays")
         return import_objects(self, path, plane, ImportSettings(overlap, category, coordinates), counter)
@@ -310,8 +297,6 @@ class LabelStore:
         from napari_sam.io.labels.measurement.measure import measure  # noqa: PLC0415 - slow to import
 
         return measure(self, image, **choice)
-
-    # ---- changing objects -------------------------------------------------------------------------------------
 
     def commit(
         self,
@@ -394,7 +379,7 @@ class LabelStore:
         self._editor.erase(label)
 
     def paint(self, labels: ArrayLike, origin: tuple[int, int], *, plane: Plane = (), kind: str = "paint") -> int:
-        """Replace the labels of a region, as a brush, an eraser or another program does.
+        """Replace the labels of a region; returns the number of pixels that changed, 0 if nothing was written.
 
         Parameters
         ----------
@@ -402,15 +387,8 @@ class LabelStore:
             (h, w), 0 is background. New ids become objects.
         origin : (int, int)
             (y, x) of its first pixel.
-        plane : tuple of int
-            As in `commit`.
-        kind : str
-            Name of the change in the history.
-
-        Returns
-        -------
-        int
-            Number of pixels that changed; nothing is written if it is 0.
+        plane, kind : optional
+            As in `commit`; name of the change in the history.
         """
         return self._editor.paint(labels, origin, plane, kind)
 
@@ -423,7 +401,7 @@ class LabelStore:
         self._editor.relabel(old, new)
 
     def split(self, label: int, points: ArrayLike | None = None) -> list[int]:
-        """Split an object into several.
+        """Split an object into several; returns the ids of the parts, largest first.
 
         Parameters
         ----------
@@ -432,11 +410,6 @@ class LabelStore:
         points : array_like, optional
             (P, 2) as (y, x), one point in each part; the object is cut at the narrowest places between them. Without
             points its separate pieces become objects.
-
-        Returns
-        -------
-        list of int
-            Ids of the parts, largest first.
         """
         return self._editor.split(label, points)
 
@@ -454,8 +427,6 @@ class LabelStore:
     def run_writer(self, run_id: str, *, overlap: str = "keep", plane: Plane = ()) -> RunWriter:
         """Return a writer for a whole-image run, whose changes are undone in one step."""
         return RunWriter(self._parts.writer, self.journal, run_id, overlap, self._pyramid.checked_plane(plane))
-
-    # ---- history ----------------------------------------------------------------------------------------------
 
     def undo(self) -> Record | None:
         """Undo the last change, or a whole-image run in one step; returns its record, or None if there is none."""

@@ -207,3 +207,19 @@ def as_image(like: object) -> ImageGeometry | None:
     from napari_sam.io.images.open_image import open_image  # noqa: PLC0415 - slow to import
 
     return cast("ImageGeometry", open_image(like))
+
+
+def check_fits(path: str | Path, shape: tuple[int, ...], like: object) -> None:
+    """Refuse an image that labels of some shape do not fit.
+
+    Raises
+    ------
+    StoreError
+        If its height and width are others.
+    """
+    image = as_image(like)
+    if image is not None and tuple(image.shape) != shape[-2:]:
+        raise StoreError(
+            f"{path}: labels of shape {shape[-2:]} do not fit the image {tuple(image.shape)}",
+            remedy="open the store with the image that it was made for",
+        )
