@@ -186,19 +186,23 @@ def _geographic_of_ellipsoid(keys: GeoKeys) -> CRS | None:
 
 def _ellipsoid(keys: GeoKeys) -> tuple[float, float] | None:
     """Return semi-major axis in metres and inverse flattening, 0 for a sphere."""
-    import pyproj  # noqa: PLC0415 - slow to import
-
     a, b, inverse = (keys.numbers.get(key) for key in (SEMI_MAJOR, SEMI_MINOR, INVERSE_FLATTENING))
     if a is not None and a > 0:
         if inverse is None and b is not None and b > 0:
             inverse = 0.0 if a == b else a / (a - b)
         return a, inverse or 0.0
     code = keys.code(ELLIPSOID)
+    return None if code is None else _known_ellipsoid(code)
+
+
+def _known_ellipsoid(code: int) -> tuple[float, float] | None:
+    import pyproj  # noqa: PLC0415 - slow to import
+
     try:
-        known = None if code is None else pyproj.crs.Ellipsoid.from_epsg(code)
+        known = pyproj.crs.Ellipsoid.from_epsg(code)
     except pyproj.exceptions.CRSError:
         return None
-    return None if known is None else (float(known.semi_major_metre), float(known.inverse_flattening))
+    return float(known.semi_major_metre), float(known.inverse_flattening)
 
 
 def _linear_unit(keys: GeoKeys) -> tuple[str, float] | None:

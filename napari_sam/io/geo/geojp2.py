@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 _SIGNATURE = b"\x00\x00\x00\x0cjP  \r\n\x87\n"
 _GEOTIFF_ID = bytes.fromhex("b14bf8bd083d4b43a5ae8cd7d5a6ce03")
 _LONG, _TO_THE_END = 1, 0  # lengths of a box with another meaning
+_ID_BYTES = 16
 _LARGEST_BYTES = 1 << 20
 _MOST_BOXES = 1000
 
@@ -27,19 +28,25 @@ def read_jp2_position(path: Path) -> MapPosition:
     path : Path
         A picture.
     """
-    import tifffile  # noqa: PLC0415 - slow to import
-
     try:
         with path.open("rb") as file:
             if file.read(len(_SIGNATURE)) != _SIGNATURE:
                 return MapPosition()
             content = next((content for kind, content in _uuid_boxes(file) if kind == _GEOTIFF_ID), None)
-        if content is None:
-            return MapPosition()
-        with tifffile.TiffFile(io.BytesIO(content)) as tiff:
+    except OSError:
+        return MapPosition()
+    return MapPosition() if content is None else _position_in(content)
+
+
+def _position_in(geotiff: bytes) -> MapPosition:
+    """Return the map position of a GeoTIFF in memory; an empty one if it is damaged."""
+    import tifffile  # noqa: PLC0415 - slow to import
+
+    try:
+        with tifffile.TiffFile(io.BytesIO(geotiff)) as tiff:
             return read_geo_tags(tiff.pages.first)
     except (OSError, ValueError, IndexError, tifffile.TiffFileError):
-        return MapPosition()  # a damaged box must not prevent reading the pixels
+        return MapPosition()
 
 
 def _uuid_boxes(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
@@ -55,6 +62,6 @@ def _uuid_boxes(file: BinaryIO) -> Iterator[tuple[bytes, bytes]]:
             length, start = int.from_bytes(file.read(8), "big"), 16
         if length == _TO_THE_END or length < start:
             return
-        if kind == b"uuid" and length <= _LARGEST_BYTES:
-            yield file.read(16), file.read(length - start - 16)
+        if kind == b"uuid" and start + _ID_BYTES <= length <= _LARGEST_BYTES:
+            yield file.read(_ID_BYTES), file.read(length - start - _ID_BYTES)
         position += length

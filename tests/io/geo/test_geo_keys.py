@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import tifffile
@@ -73,3 +76,13 @@ def test_the_unit_in_the_keys_overrides_that_of_the_code(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", np.zeros((9, 9), np.uint8), extratags=tags, metadata=None)
     with rasterio.open(tmp_path / "a.tif") as file:
         assert is_same_place(open_image(tmp_path / "a.tif").crs, file.crs.to_wkt())
+
+
+def test_an_image_without_a_map_does_not_load_proj(tmp_path):
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((9, 9), np.uint8))
+    code = (
+        f"import sys; from napari_sam import open_image; open_image({str(tmp_path / 'a.tif')!r}); print(*sys.modules)"
+    )
+    loaded = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()
+    assert "tifffile" in loaded
+    assert not {"pyproj", "shapely"} & set(loaded)
