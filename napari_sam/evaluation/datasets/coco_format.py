@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.datasets.ground_truth import GroundTruth, object_from_mask
 from napari_sam.evaluation.datasets.labelled_samples import Sample, file_identity
-from src_models.training.data.coco_dataset import find_image
+from src_models.training.data.coco_dataset import find_image, unique_names
 from src_models.training.data.coco_files import object_mask
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def find_coco_samples(path: Path, split: str = "", notes: list[str] | None = Non
         If the file is not COCO, or an annotation refers to an image or a category that is not in it.
     """
     coco = CocoFile.read(path)
-    finder = _ImageFinder(path)
+    finder = _ImageFinder(path, map(_file_name, coco.images))
     samples = []
     for row in coco.images:
         name = _file_name(row)
@@ -184,13 +184,13 @@ def _sample(coco: CocoFile, row: Row, name: str, image: Path) -> Sample:
 class _ImageFinder:
     """Find the image files that a COCO file names; the folder is walked at most once."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, path: Path, names: Iterable[str]) -> None:
+        self._path, self._unique = path, unique_names(names)
         self._files: dict[str, list[Path]] | None = None
 
     def find(self, name: str) -> Path | None:
         """Return the file beside the COCO file, or the only one in any folder below whose path ends as the name."""
-        beside = find_image(self._path, name)
+        beside = find_image(self._path, name, self._unique)
         if beside is not None:
             return beside
         if self._files is None:

@@ -99,7 +99,9 @@ def read_dataset(
     if not images:
         more = f" and {len(notes) - 3} more" if len(notes) > 3 else ""
         message = f"{path}: nothing to train on ({'; '.join(notes[:3])}{more})"
-        raise TrainingError(message, remedy="label some objects")
+        missing = any(": no image " in note for note in notes)
+        remedy = "put the images beside the file, or in a folder images there" if missing else "label some objects"
+        raise TrainingError(message, remedy=remedy)
     return TrainingDataset(path.resolve().name, tuple(images), tuple(notes))
 
 

@@ -127,3 +127,13 @@ def test_the_shared_category_tables_of_a_sample_are_small(tmp_path):
     raw["categories"] += [{"id": i, "name": f"unused {i}"} for i in range(10, 1000)]
     (tmp_path / "val.json").write_text(json.dumps(raw))
     assert b"unused" not in pickle.dumps(find_samples(tmp_path / "val.json")[0])
+
+
+@pytest.mark.parametrize("name", ["C:\\data\\a.png", "/data/upload/4/a.png", "https://host/x/a.png"])
+def test_images_listed_under_paths_of_another_machine_are_found(tmp_path, name):
+    save_rgb(tmp_path / "images" / "a.png")
+    raw = coco()
+    raw["images"][0]["file_name"] = name
+    (tmp_path / "val.json").write_text(json.dumps(raw))
+    (sample,) = find_samples(tmp_path / "val.json")
+    assert boxes(sample) == BOXES

@@ -8,7 +8,7 @@ import time
 import urllib.error
 import urllib.request
 from http.client import HTTPException
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
 from napari_sam.io.images.formats.zarr_arrays import REMOTE_SECONDS, TensorStoreArray
@@ -205,8 +205,7 @@ class RemoteArray(TensorStoreArray):
             driver = "zarr3" if self._meta["zarr_format"] == 3 else "zarr"
             mirror = {"driver": driver, "metadata": array_metadata(self._meta), "kvstore": {"driver": "memory"}}
             self._mirror = ts.open(mirror, create=True, read=True, write=True, context=ts.Context()).result()
-        files = self._mirror.kvstore
-        assert files is not None  # noqa: S101 - every zarr has one
+        files = cast("ts.KvStore", self._mirror.kvstore)  # every zarr has one
         if sum(self._mirrored.values()) > _MIRROR_BYTES:
             files.delete_range(ts.KvStore.KeyRange()).result()
             self._mirrored.clear()

@@ -13,6 +13,7 @@ from napari_sam.engine.interactive.prompts import MaskPrompt
 from napari_sam.errors import PromptError, TrainingError
 from napari_sam.io.images.address import split_address
 from napari_sam.io.prompts.prompt_rows import BOX, PromptRows
+from src_models.training.data.coco_dataset import bare_name
 
 if TYPE_CHECKING:
     from napari_sam.io.images.lazy_image import Image
@@ -162,7 +163,9 @@ def _chosen_image(
     if len(ids) <= 1 and len(files) <= 1:
         return None
     file_name = None if image.uri is None else Path(split_address(image.uri)[0].rstrip("/")).name
-    same: list[Id] = [i for i, file in files.items() if file_name is not None and Path(file).name == file_name]
+    same: list[Id] = [
+        i for i, file in files.items() if file_name is not None and file_name in (Path(file).name, bare_name(file))
+    ]
     if len(same) == 1:
         return same[0]
     here = _on_plane(content, image)

@@ -148,3 +148,17 @@ class TestCoco:
     def test_nothing_usable(self, tmp_path):
         path = _write(tmp_path / "c.json", _coco({1: "a.png"}, [(1, [SQUARE])]))
         assert_refused(path, "nothing to train on (a: no image 'a.png'")
+
+    @pytest.mark.parametrize(
+        "written",
+        ["..\\..\\media\\upload\\4\\a b.png", "/data/upload/a b.png", "https://host/x/a%20b.png", "images/a%20b.png"],
+    )
+    def test_an_image_listed_under_a_path_of_another_machine_is_found(self, tmp_path, written):
+        save_picture(tmp_path / "images" / "a b.png", random_image())
+        path = _write(tmp_path / "c.json", _coco({1: written}, [(1, [SQUARE])]))
+        np.testing.assert_array_equal(read_dataset(path).images[0].image, random_image())
+
+    def test_names_that_occur_in_two_folders_are_not_looked_for_without_them(self, tmp_path):
+        save_picture(tmp_path / "images" / "a.png", random_image())
+        content = _coco({1: "/one/a.png", 2: "/two/a.png"}, [(1, [SQUARE]), (2, [SQUARE])])
+        assert_refused("put the images beside the file", read_dataset, _write(tmp_path / "c.json", content))
