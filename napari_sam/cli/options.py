@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import sys
 from typing import TYPE_CHECKING
@@ -22,6 +23,8 @@ _NUMBERS = re.compile(r"-[\d.][\d.,eE+-]*")
 def join_negative_numbers(argv: Sequence[str]) -> list[str]:
     """Turn ``--point -5,3`` into ``--point=-5,3``, since argparse takes a leading minus for an option.
 
+    A file that exists under a name like ``-x.tif`` becomes ``./-x.tif`` for the same reason.
+
     >>> join_negative_numbers(["segment", "--point", "-5,3", "--crop"])
     ['segment', '--point=-5,3', '--crop']
     """
@@ -30,6 +33,8 @@ def join_negative_numbers(argv: Sequence[str]) -> list[str]:
         previous = joined[-1] if joined else ""
         if _NUMBERS.fullmatch(argument) and previous.startswith("--") and "=" not in previous and previous != "--":
             joined[-1] = f"{previous}={argument}"
+        elif argument.startswith("-") and "." in argument and os.path.lexists(argument):
+            joined.append(f"./{argument}")
         else:
             joined.append(argument)
     return joined

@@ -13,6 +13,7 @@ import tensorstore
 import torch
 
 from napari_sam.io.json_files import read_json_object
+from napari_sam.io.kvstore import file_kvstore
 from src_models.atomic import write_bytes, write_json
 
 if TYPE_CHECKING:
@@ -224,7 +225,7 @@ def _existing_metadata(path: Path) -> JsonObject | None:
 def _spec(path: Path) -> JsonObject:
     return {
         "driver": "zarr3",
-        "kvstore": {"driver": "file", "path": f"{path}/"},
+        "kvstore": file_kvstore(path),
         "store_data_equal_to_fill_value": True,
         "fill_missing_data_reads": False,  # an entry that another process has just dropped is missing, not zero
         "recheck_cached_data": True,

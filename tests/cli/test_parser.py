@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
+import tifffile
 
 from napari_sam import samples
 from napari_sam.cli import main
@@ -33,3 +36,10 @@ def test_starting_imports_no_heavy_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_file_whose_name_begins_with_a_minus_is_a_file(tmp_path, monkeypatch, capsys):
+    tifffile.imwrite(tmp_path / "-x.tif", np.zeros((8, 9), np.uint8))
+    monkeypatch.chdir(tmp_path)
+    assert main(["info", "-x.tif", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["shape"] == [8, 9]

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import StoreError
 from napari_sam.io.images.formats.zarr_store import ZarrStore
+from napari_sam.io.kvstore import file_kvstore
 from src_models.atomic import write_json
 
 if TYPE_CHECKING:
@@ -132,7 +133,7 @@ def create_level(
 
     spec = {
         **layout.spec(shape, dtype),
-        "kvstore": {"driver": "file", "path": f"{folder}/"},
+        "kvstore": file_kvstore(folder),
         "store_data_equal_to_fill_value": True,  # the existence of a file marks its block as done
     }
     try:

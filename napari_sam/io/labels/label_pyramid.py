@@ -13,6 +13,7 @@ import tensorstore as ts
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import LabelsError, StoreError
 from napari_sam.io.json_files import read_json_object
+from napari_sam.io.kvstore import file_kvstore
 from napari_sam.io.labels.level_checks import check_levels, dataset_paths, level_folder
 from src_models.atomic import write_json
 
@@ -167,7 +168,7 @@ class LabelPyramid:
         check_levels(folder, names)
         self.folders = [level_folder(folder, name) for name in names]
         for path in self.folders:
-            spec = {"driver": "zarr3", "kvstore": {"driver": "file", "path": f"{path}{os.sep}"}}
+            spec = {"driver": "zarr3", "kvstore": file_kvstore(path)}
             try:
                 opened = ts.open(spec, context=context, open=True, read=True, write=self._writable).result()
             except (ValueError, OSError, RuntimeError) as error:
@@ -203,10 +204,9 @@ class LabelPyramid:
         try:
             folder.mkdir(parents=True, exist_ok=True)
             for k, level in enumerate(layout.level_shapes):
-                path = f"{folder / str(k)}{os.sep}"
                 spec = {
                     "driver": "zarr3",
-                    "kvstore": {"driver": "file", "path": path},
+                    "kvstore": file_kvstore(folder / str(k)),
                     "metadata": _array_metadata(level, layout.axes),
                 }
                 ts.open(spec, create=True).result()

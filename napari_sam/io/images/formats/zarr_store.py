@@ -22,6 +22,7 @@ from napari_sam.io.images.formats.remote_files import (
 from napari_sam.io.images.formats.zarr_arrays import REMOTE_SECONDS, TensorStoreArray, ZarrPythonArray
 from napari_sam.io.images.formats.zarr_metadata import CHUNK_BYTES, check_array, undeclared_separator
 from napari_sam.io.images.read_errors import READ_ERRORS
+from napari_sam.io.kvstore import file_kvstore
 
 if TYPE_CHECKING:
     import tensorstore as ts
@@ -166,7 +167,7 @@ class ZarrStore:
     def _kvstore(self, suffix: str) -> JsonObject:
         """Return tensorstore's description of a folder."""
         if not self.remote:
-            return {"driver": "file", "path": f"{self.location}/{suffix}"}
+            return file_kvstore(f"{self.location}/{suffix}")
         url = urlsplit(self.location)
         path = f"{url.path.lstrip('/')}/{suffix}".lstrip("/")
         if url.scheme in ("http", "https"):

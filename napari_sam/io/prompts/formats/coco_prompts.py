@@ -163,9 +163,7 @@ def _chosen_image(
     if len(ids) <= 1 and len(files) <= 1:
         return None
     file_name = None if image.uri is None else Path(split_address(image.uri)[0].rstrip("/")).name
-    same: list[Id] = [
-        i for i, file in files.items() if file_name is not None and file_name in (Path(file).name, bare_name(file))
-    ]
+    same: list[Id] = [i for i, file in files.items() if file_name in (Path(file).name, bare_name(file))]
     if len(same) == 1:
         return same[0]
     here = _on_plane(content, image)
