@@ -14,6 +14,7 @@ from napari_sam.io.geo.sidecar_files import map_position
 from napari_sam.io.images.address import Choice, check_axes
 from napari_sam.io.images.formats.file_identity import file_identity
 from napari_sam.io.images.formats.tiff_colour import MIN_IS_WHITE, colour_arrays
+from napari_sam.io.images.formats.tiff_directories import check_directories
 from napari_sam.io.images.formats.tiff_level import OversizeError, TiffFiles, TiffLevel, declared_nodata
 from napari_sam.io.images.formats.tiff_pixel_size import axis_placements
 from napari_sam.io.images.formats.tiff_series import choose_series, levels_of, missing_files
@@ -53,6 +54,7 @@ def open_tiff(path: Path, choice: Choice | None = None) -> Image:
 
     choice = choice or Choice()
     try:
+        check_directories(path)
         tiff = tifffile.TiffFile(path)
         weakref.finalize(tiff, tiff.filehandle.close)  # with the image, or after an error
         number, notes = choose_series(tiff, choice.series)

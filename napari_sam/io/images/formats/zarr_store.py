@@ -57,8 +57,15 @@ class ZarrStore:
         self._documents: dict[str, str] = {}
         self._files: RemoteFiles | None = None
         if self.remote:
-            is_http = self.location.lower().startswith("http")
-            self._files = HttpFiles(self.location) if is_http else BucketFiles(self._kvstore(""), _context(remote=True))
+            self._files = self._remote_files()
+
+    def _remote_files(self) -> RemoteFiles:
+        try:
+            if self.location.lower().startswith("http"):
+                return HttpFiles(self.location)
+            return BucketFiles(self._kvstore(""), _context(remote=True))
+        except ValueError as error:
+            raise ImageError(f"{self.location}: not an address ({error})", remedy="check the URL") from error
 
     def name(self, path: str = "") -> str:
         """Return the name of a node in messages."""
