@@ -13,9 +13,11 @@ from napari_sam.io.geo.crs import crs_name, epsg_code, known_crs
 from napari_sam.io.geo.map_coordinates import is_geographic, pixel_size
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from tifffile import TiffPage
+
+    from napari_sam.io.json_types import JsonObject
 
     Affine = tuple[float, float, float, float, float, float]
 
@@ -46,8 +48,31 @@ class MapPosition:
     """
 
     crs: str | None = None
-    transform: Affine | None = None
+    transform: tuple[float, ...] | None = None
     control_points: int = 0
+
+    def as_json(self) -> JsonObject:
+        """Return the position as files keep it."""
+        transform = None if self.transform is None else list(self.transform)
+        return {"crs": self.crs, "transform": transform, "control_points": self.control_points}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> MapPosition:
+        """Return the position that `as_json` made; names that are missing or null are unknown.
+
+        Raises
+        ------
+        ValueError, TypeError
+            If the content is broken.
+        """
+        numbers, crs = content.get("transform"), content.get("crs")
+        affine: Affine | None = None
+        if numbers:
+            a, b, c, d, e, f = (float(v) for v in numbers)
+            affine = (a, b, c, d, e, f)
+            if not is_usable(affine):
+                raise ValueError(f"transform {numbers!r}")
+        return cls(None if crs is None else str(crs), affine, int(content.get("control_points") or 0))
 
 
 def read_geo_tags(page: TiffPage) -> MapPosition:

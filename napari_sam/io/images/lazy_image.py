@@ -11,6 +11,7 @@ import numpy as np
 from napari_sam.engine.pixel_validity import invalid_pixels
 from napari_sam.errors import ImageError
 from napari_sam.io.axis_placement import AxisPlacement
+from napari_sam.io.geo.geotiff import MapPosition
 from napari_sam.io.geo.map_coordinates import control_points_text, pixel_size
 from napari_sam.io.images.image_sample import spread_sample
 from napari_sam.io.images.read_errors import READ_ERRORS, read_error
@@ -20,7 +21,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.io.geo.geotiff import MapPosition
     from napari_sam.io.images.level_protocols import LevelArray
     from napari_sam.io.images.virtual_levels import CoarseLevel
 
@@ -147,6 +147,11 @@ class Image:
         y, x = (placements.get(axis, AxisPlacement()) for axis in SPATIAL)
         self.scale, self.translation, self.unit = (y.scale, x.scale), (y.translation, x.translation), x.unit
         self.stack_placements = {a: p for a, p in placements.items() if a in self.stack_axes}
+
+    @property
+    def position(self) -> MapPosition:
+        """Position on the map."""
+        return MapPosition(self.crs, self.transform, self.control_points)
 
     def locate(self, position: MapPosition) -> None:
         """Set the position on the map; a pixel then has its size in map units."""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 
 from napari_sam.errors import LabelsError, StoreError
 from napari_sam.io.axis_placement import AxisPlacement
+from napari_sam.io.geo.geotiff import MapPosition
 from napari_sam.io.labels.journal.journal import Journal
 from napari_sam.io.labels.label_layout import LabelLayout
 from napari_sam.io.labels.label_pyramid import LabelPyramid, levels_of_image, register
@@ -74,14 +75,12 @@ class StoreDescription:
         facts: Record = self.layout.meta()
         if self.like is None:
             return facts | {"image": None, "created": time.time()}
-        transform = self.like.transform
+        position = MapPosition(self.like.crs, self.like.transform, int(getattr(self.like, "control_points", 0)))
         return facts | {
             "image": {"identity": self.like.identity, "uri": self.layout.uri},
             "created": time.time(),
             "unit": getattr(self.like, "unit", None),
-            "crs": self.like.crs,
-            "transform": None if transform is None else list(transform),
-            "control_points": int(getattr(self.like, "control_points", 0)),
+            **position.as_json(),
         }
 
 

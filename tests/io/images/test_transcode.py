@@ -17,6 +17,7 @@ import zarr
 from napari_sam import open_image
 from napari_sam.errors import CancelledError, ImageError, StoreError
 from napari_sam.io.axis_placement import AxisPlacement
+from napari_sam.io.geo.geotiff import MapPosition
 from napari_sam.io.images import transcode_plan
 from napari_sam.io.images.pooling import halve
 from napari_sam.io.images.transcode import transcode
@@ -83,6 +84,14 @@ def test_map_position_and_pixel_size_are_kept(tmp_path, rng):
     tifffile.imwrite(path, rng.integers(0, 9, (60, 70), dtype=np.uint8), extratags=tags)
     before, after = open_image(path), transcode(path, tmp_path / "g.ome.zarr")
     assert (after.crs, after.transform, after.scale) == ("EPSG:32632", before.transform, (10.0, 10.0))
+
+
+def test_control_points_that_no_affine_fits_are_still_reported(tmp_path):
+    source = open_image(np.zeros((60, 70), np.uint8))
+    source.locate(MapPosition("EPSG:4326", None, 4))
+    image = transcode(source, tmp_path / "g.ome.zarr")
+    assert image.position == source.position
+    assert any("4 ground control points" in note for note in image.choices)
 
 
 def test_a_stopped_run_resumes_to_the_same_bytes(tmp_path, rng):

@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_sam.errors import LabelsError
 from napari_sam.io.exports.export_pixels import ExportPixels
+from napari_sam.io.geo.geotiff import MapPosition
 from napari_sam.io.images.pyramid_files import chunk_boxes
 
 if TYPE_CHECKING:
@@ -73,9 +74,7 @@ def _add_map_position(job: ExportJob) -> None:
     """Add CRS and transform to the group's metadata, as in the images that `transcode` writes."""
     path = job.partial / "zarr.json"
     group = json.loads(path.read_text())
-    transform = job.source.transform
-    group["attributes"]["napari_sam"] = {
-        "crs": job.source.crs,
-        "transform": None if transform is None else list(transform),
-    }
+    source = job.source
+    position = MapPosition(source.crs, source.transform, source.control_points)
+    group["attributes"]["napari_sam"] = position.as_json()
     path.write_text(json.dumps(group, indent=1))

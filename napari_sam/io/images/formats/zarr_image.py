@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sam.errors import ImageError
 from napari_sam.io.axis_placement import AxisPlacement, in_one_unit
+from napari_sam.io.geo.geotiff import MapPosition
 from napari_sam.io.images.address import Choice, check_axes
 from napari_sam.io.images.formats.zarr_parts import (
     axis_letter,
@@ -185,8 +186,7 @@ def _add_metadata(image: Image, multiscale: JsonObject, ome: JsonObject, private
     channels = (ome.get("omero") or {}).get("channels") or []
     names = tuple(str(c.get("label", i)) for i, c in enumerate(channels))
     image.channel_names = names if len(names) == image.channel_count else ()
-    image.crs = private.get("crs")
-    image.transform = tuple(float(v) for v in private["transform"]) if private.get("transform") else None
+    image.locate(MapPosition.from_json(private))
     image.nodata = None if private.get("nodata") is None else float(private["nodata"])
     bits = private.get("bits")
     image.bits = bits if isinstance(bits, int) else None
