@@ -14,18 +14,20 @@ import numpy as np
 from napari_sam.engine.tiling.find_tiles import TileFailure
 from napari_sam.engine.tiling.merge_tiles import merge_tiles
 from napari_sam.engine.tiling.merged_objects import MergedObjects
+from napari_sam.engine.tiling.region_border import drop_cut_objects
 from napari_sam.errors import SettingsError, StoreError
 from napari_sam.io.tile_files import TileFiles, read_member
 from src_models.atomic import replacing
 from src_models.run_record import RunRecord, as_json, damaged_record
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from napari_sam.engine.automatic.object_finder import ObjectFinder
+    from napari_sam.engine.tiling.merge_tiles import MergedTiles
     from napari_sam.engine.tiling.tiles import Tile, TileGrid
     from napari_sam.io.json_types import JsonObject
     from napari_sam.io.labels.label_store import LabelStore
@@ -66,6 +68,8 @@ class ImageRun:
         Names of the tiles that were found before this call.
     merged : bool
         Whether the tiles have been merged, after which none is searched again.
+    left_out : int
+        Number of objects that reach beyond what was searched around the region, known after `merge`.
 
     Raises
     ------
@@ -74,7 +78,7 @@ class ImageRun:
     """
 
     def __init__(self, store: LabelStore, plan: TilePlan, asked: JsonObject, resume: bool | None) -> None:
-        self.store, self.plan = store, plan
+        self.store, self.plan, self.left_out = store, plan, 0
         self.files = TileFiles(store.path / UNFINISHED)
         self.plane = tuple(asked["plane"]) if len(store.shape) > 2 else ()
         self.overlap = str(asked["overlap"])
@@ -127,7 +131,12 @@ class ImageRun:
         """
         blocked = self._blocked()
         levels = [merge_tiles(grid, self.files, held) for grid, held in zip(self.plan.grids, blocked, strict=True)]
-        return MergedObjects(levels, self.files, side)
+        return MergedObjects(levels, self.files, side, self._drop_cut_objects)
+
+    def _drop_cut_objects(self, levels: Sequence[MergedTiles]) -> None:
+        """Leave out objects that do not belong to the region or were not seen whole, if it is not to cut them."""
+        if self.plan.searched != self.plan.region:
+            self.left_out = drop_cut_objects(levels, self.plan.region, self.plan.searched)
 
     def finish(self) -> None:
         """Delete the tiles and the record."""
@@ -264,6 +273,7 @@ def describe_run(
             "factors": [int(f) for f in plan.factors],
             "overlap": overlap,
             "category": category,
+            **({} if plan.searched == plan.region else {"searched": [int(v) for v in plan.searched]}),
         }
     )
 

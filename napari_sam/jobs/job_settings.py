@@ -11,6 +11,7 @@ from src_models.watershed_settings import WatershedSettings  # noqa: TC001
 
 METHODS = ("auto", "grid", "dense")
 OVERLAPS = ("keep", "replace")
+BORDERS = ("cut", "whole")
 LARGEST_DIAMETER_PX = 1 << 20
 COARSEST_LEVEL = 16
 
@@ -44,6 +45,9 @@ class EverythingSettings:
         gives the pixels to the new objects.
     category : str, optional
         Category of the new objects.
+    border : {"cut", "whole"}
+        "cut" ends objects at the border of `region`. "whole" follows them outside it: it keeps those whose centre
+        lies in the region, and leaves out those that reach farther than a window around it.
 
     Raises
     ------
@@ -68,6 +72,7 @@ class EverythingSettings:
     coarser: bool | None = setting(None, "also search coarser levels for objects larger than half a window")
     overlap: str = setting("keep", "what happens to pixels of existing objects", choices=OVERLAPS)
     category: str | None = setting(None, "category of the new objects")
+    border: str = setting("cut", "what happens to objects at the border of the region", choices=BORDERS)
 
     def __post_init__(self) -> None:
         """Check every value, and that the size of a window is given only once."""

@@ -78,6 +78,8 @@ class EverythingReport:
         Time for "find", "join" and "write" in this call.
     labels : LabelStore
         The store with the objects, open for writing.
+    left_out : int
+        With the border "whole": number of objects of the region that reach too far outside it to be followed.
     """
 
     method: str
@@ -88,6 +90,7 @@ class EverythingReport:
     factors: list[int]
     seconds: dict[str, float]
     labels: LabelStore = field(repr=False)
+    left_out: int = 0
 
 
 def segment_everything(  # noqa: PLR0913 - the public contract
@@ -105,6 +108,7 @@ def segment_everything(  # noqa: PLR0913 - the public contract
     coarser: bool | None = None,
     overlap: str = "keep",
     category: str | None = None,
+    border: str = "cut",
     settings: EverythingSettings | None = None,
     resume: bool | None = None,
     client: Any = None,
@@ -152,8 +156,10 @@ def segment_everything(  # noqa: PLR0913 - the public contract
         gives the pixels to the new objects.
     category : str, optional
         Category of the new objects.
+    border : {"cut", "whole"}
+        Whether objects end at the border of `region`, or those whose centre lies in it are followed outside it.
     settings : EverythingSettings, optional
-        All arguments from `method` to `category` in one object, instead of them.
+        All arguments from `method` to `border` in one object, instead of them.
     resume : bool, optional
         True continues an unfinished run of the same settings in the output, False drops it. By default an unfinished
         run is an error, so that nothing is lost.
@@ -207,6 +213,7 @@ def segment_everything(  # noqa: PLR0913 - the public contract
         "coarser": None if coarser is None else bool(coarser),
         "overlap": overlap,
         "category": category,
+        "border": border,
     }
     return segment_image(image, predictor, output, settings_from(EverythingSettings, settings, keywords), options)
 
@@ -266,6 +273,7 @@ def segment_image(
         job.run.plan.factors,
         dict(zip(("find", "join", "write"), seconds, strict=True)),
         store,
+        job.run.left_out,
     )
 
 
@@ -329,7 +337,8 @@ def _plan_job(
     grid = {} if settings.grid is None else asdict(settings.grid)
     watershed = None if settings.watershed is None else asdict(settings.watershed)
     spec = FinderSpec(settings.method, side, grid, watershed)
-    plan = plan_run(spec, region, shape, choose_factors(shape, side, finest, settings.searches_coarser))
+    factors = choose_factors(shape, side, finest, settings.searches_coarser)
+    plan = plan_run(spec, region, shape, factors, settings.border)
     finder = build_finder(spec, predictor)
     asked = {
         **describe_run(predictor, finder, plan, settings.overlap, settings.category),

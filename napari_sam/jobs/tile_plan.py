@@ -30,6 +30,7 @@ _POINTS_PER_SIDE = 32  # of grid mode without settings
 _COARSER_STEP = 4  # ratio of one factor to the one before
 _DENSE_WINDOWS = 5  # a tile of dense mode is as wide as this number of overlapping windows
 _GRID_HALO, _DENSE_HALO = 8, 4  # side of a window over the width of the halo
+_MARGIN = 2  # side of a window over the width of what is searched around a region
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,13 @@ class TilePlan:
         Level-0 pixels.
     grids : list of TileGrid
         One per factor, finest first.
+    searched : Box
+        What the tiles cover: the region, and with the border "whole" what lies around it.
     """
 
     region: Box
     grids: list[TileGrid]
+    searched: Box
 
     @property
     def factors(self) -> list[int]:
@@ -173,11 +177,16 @@ def choose_factors(image_shape: tuple[int, int], side: int, finest: int, coarser
     return tuple(factors)
 
 
-def plan_run(finder: FinderSpec, region: Box, image_shape: tuple[int, int], factors: tuple[int, ...]) -> TilePlan:
-    """Cut a region into tiles at each factor."""
+def plan_run(
+    finder: FinderSpec, region: Box, image_shape: tuple[int, int], factors: tuple[int, ...], border: str = "cut"
+) -> TilePlan:
+    """Cut a region into tiles at each factor; with the border "whole" also what lies half a window around it."""
+    searched = region
+    if border == "whole":
+        searched = region.grow(finder.side * factors[0] // _MARGIN).clip(image_shape)
     if finder.method == "dense":
         halo = finder.side // _DENSE_HALO
         outer = finder.side * _DENSE_WINDOWS - (_DENSE_WINDOWS - 1) * math.ceil(OVERLAP * finder.side)
     else:
         outer, halo = finder.side, finder.side // _GRID_HALO
-    return TilePlan(region, [plan_tiles(region, image_shape, f, outer, halo) for f in factors])
+    return TilePlan(region, [plan_tiles(searched, image_shape, f, outer, halo) for f in factors], searched)

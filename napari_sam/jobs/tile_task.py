@@ -62,7 +62,7 @@ class TileJob:
             str(predictor.runner.dtype).removeprefix("torch."),
             asdict(predictor.normalisation),
             finder,
-            plan.region,
+            plan.searched,
             tuple(plan.factors),
         )
 

@@ -85,6 +85,16 @@ class EditLayer:
         self.layer.data = data
         self.layer.translate = translate_to(self._image, (*plane, *region[:2]))
 
+    def reload(self) -> None:
+        """Copy the region from the store once more, as after another process wrote; strokes are not kept."""
+        if self.whole:
+            self._snapshot = np.array(self._store.array[...])
+            self.layer.data = self._snapshot.copy()
+        else:
+            data = self._store.read(self.region, plane=self.plane)[(None,) * len(self.plane)]
+            self._snapshot = data.copy()
+            self.layer.data = data
+
     def update(self, plane: tuple[int, ...], box: Box) -> None:
         """Copy a box of the store to the layer, except where a stroke has not been written yet."""
         part = self.region.intersection(box)

@@ -17,6 +17,7 @@ from napari_sam.engine.geometry import Box
 from napari_sam.errors import LabelsError, StoreError
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.layers.edit_layer import EDIT_PX, EditLayer
+from napari_sam.layers.object_categories import ShownCategories
 from napari_sam.layers.placement import image_plane_shape, placement
 
 if TYPE_CHECKING:
@@ -47,6 +48,8 @@ class LabelStoreLayers:
 
     Attributes
     ----------
+    read_only : str
+        Why nothing can be written, such as another process that writes to the store; empty if the store is writable.
     on_changed_elsewhere : callable or None
         Called when another thread has written into the store, in that thread; `catch_up` then shows the change.
 
@@ -56,19 +59,24 @@ class LabelStoreLayers:
         If the store does not fit the image.
     """
 
-    def __init__(self, store: LabelStore, image: ImageLayer, report: Callable[[str], None]) -> None:
+    def __init__(
+        self, store: LabelStore, image: ImageLayer, report: Callable[[str], None], read_only: str = ""
+    ) -> None:
         shape = image_plane_shape(image)
         if store.shape != shape:
             raise LabelsError(
                 f"{store.path}: labels of shape {store.shape} do not fit the image {shape}",
                 remedy="move that folder away, or open another label store",
             )
-        self.store, self.image, self._report = store, image, report
+        self.store, self.image, self._report, self.read_only = store, image, report, read_only
         self._closed = self._lent = False
         self._brush_label = 0  # id that `new_label` last gave to the brush
         self._gui_thread = threading.get_ident()  # the only one that may touch layers
         self._changed_elsewhere: deque[tuple[tuple[int, ...], Box]] = deque()
         self.on_changed_elsewhere: Callable[[], None] | None = None
+        self._shown = store.journal.last_log_entry()  # while another process writes
+        self._is_behind = False  # its pixels follow a moment after its log entry
+        self._categories = ShownCategories(store)
         name = f"{image.name} objects"
         keywords = placement(image) | {"opacity": 0.6, "metadata": {"napari_sam": {"store": str(store.path)}}}
         self._editing = EditLayer(store, image, name=name, **keywords)
@@ -76,6 +84,7 @@ class LabelStoreLayers:
         if not self._editing.whole:
             self.display = Labels(store.levels, multiscale=True, name=f"{name}, all", **keywords)
             self.edit.visible = False
+        self.edit.editable = not read_only
         self.edit.events.paint.connect(self._on_paint)
         self.edit.bind_key("M", lambda _: self.new_label(), overwrite=True)
         store.on_drawn(self._on_store_drawn)
@@ -102,14 +111,20 @@ class LabelStoreLayers:
         Raises
         ------
         StoreError
-            If the store cannot be opened or made, or another process writes to it.
+            If the store cannot be opened or made. One that cannot be written is opened for reading.
         LabelsError
             If the store does not fit the image.
         """
-        shape = image_plane_shape(image)
-        store = LabelStore.open(path) if path.exists() else LabelStore.create(path, like=source, shape=shape)
+        read_only = ""
+        if not path.exists():
+            store = LabelStore.create(path, like=source, shape=image_plane_shape(image))
+        else:
+            try:
+                store = LabelStore.open(path)
+            except StoreError as error:
+                store, read_only = _opened_for_reading(path, error), error.message
         try:
-            return cls(store, image, report)
+            return cls(store, image, report, read_only)
         except LabelsError:
             store.close()
             raise
@@ -151,12 +166,12 @@ class LabelStoreLayers:
     @property
     def can_undo(self) -> bool:
         """Whether there is a change to undo."""
-        return not self._closed and not self._lent and self.store.can_undo
+        return not self._closed and not self._lent and not self.read_only and self.store.can_undo
 
     @property
     def can_redo(self) -> bool:
         """Whether there is a change to redo."""
-        return not self._closed and not self._lent and self.store.can_redo
+        return not self._closed and not self._lent and not self.read_only and self.store.can_redo
 
     # ---- changes ------------------------------------------------------------------------------------------
 
@@ -200,13 +215,29 @@ class LabelStoreLayers:
         Raises
         ------
         StoreError
-            If the store is lent to another thread, or strokes cannot be written.
+            If the store is open for reading or lent to another thread, or strokes cannot be written.
         """
+        if self.read_only:
+            raise StoreError(
+                f"{self.read_only}, so nothing can be saved", remedy="close it there, then select the image again"
+            )
         if self._lent:
             raise StoreError(
                 f"{self.store.path.name}: a whole run is being undone or redone", remedy="wait until that is done"
             )
         self.flush()
+        self.write_categories()
+
+    def write_categories(self) -> None:
+        """Write the categories that the user edited in napari's table of features to the journal.
+
+        Raises
+        ------
+        StoreError
+            If they cannot be written.
+        """
+        if not self._closed and not self._lent and not self.read_only:
+            self._categories.write(self.edit.features)
 
     def flush(self) -> None:
         """Write the strokes of the edit layer to the journal.
@@ -250,13 +281,20 @@ class LabelStoreLayers:
         """Show what the other thread wrote, and write again."""
         self._lent = False
         if not self._closed:
-            self.edit.editable = True
+            self.edit.editable = not self.read_only
             self._update_layer()
             self._refresh()
 
     def catch_up(self) -> None:
-        """Show what other threads have written."""
-        if self._changed_elsewhere and not self._closed:
+        """Show what other threads have written, and other processes while the store is open for reading."""
+        if self._closed:
+            return
+        last = self.store.journal.last_log_entry() if self.read_only else self._shown
+        if last != self._shown or self._is_behind:
+            self._shown, self._is_behind = last, last != self._shown
+            self._editing.reload()
+            self._refresh()
+        if self._changed_elsewhere:
             self._update_layer()
             self._refresh()
 
@@ -319,8 +357,10 @@ class LabelStoreLayers:
     def describe(self) -> None:
         """Show the object table of a small store as layer features, which napari displays under the mouse."""
         if not self._closed and self._editing.whole and len(self.store) <= _MOST_FEATURES:
+            self.write_categories()
             columns = ["label", "area_px", "category", "predicted_iou", "stability_score"]
-            self.edit.features = self.store.table()[columns].rename(columns={"label": "index"})
+            table = self.store.table()[columns].rename(columns={"label": "index"})
+            self.edit.features = self._categories.shown(table)
 
     def close(self) -> bool:
         """Write the last strokes and close the store; the layers stay in the window, read-only.
@@ -334,6 +374,7 @@ class LabelStoreLayers:
             return True
         try:
             self.flush()
+            self.write_categories()
             return True
         except (StoreError, LabelsError) as error:
             self._report(f"{error} (layer {self.edit.name!r} stays open: only it has your last strokes)")
@@ -354,6 +395,14 @@ class LabelStoreLayers:
             self.edit.refresh()
         elif self.display is not None:
             _refresh_pyramid(self.display)
+
+
+def _opened_for_reading(path: Path, error: StoreError) -> LabelStore:
+    """Open a store that cannot be written for reading; raise the first error if that fails, too."""
+    try:
+        return LabelStore.open(path, "r")
+    except StoreError:
+        raise error from None
 
 
 def _refresh_pyramid(display: Labels) -> None:

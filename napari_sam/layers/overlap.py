@@ -63,6 +63,11 @@ class Overlap:
         percent = "wholly" if self.share == 1 else f"to {max(1, min(99, round(100 * self.share)))} %"
         return f"{percent} under {objects}{more}"
 
+    @property
+    def can_save(self) -> bool:
+        """Whether `free` returns anything."""
+        return not self.areas or (self.share < _MOSTLY and bool(self._whole_parts().any()))
+
     def free(self) -> NDArray[np.bool_]:
         """Return what of the mask can be saved beside the other objects, without the scraps that the cut leaves.
 
@@ -73,18 +78,19 @@ class Overlap:
         """
         if not self.areas:
             return self.mask
-        free = self.mask & ~self.covered
-        parts = connected_parts(free, connectivity=1)
-        sizes = np.bincount(parts.ravel())
-        sizes[0] = 0
-        kept = sizes >= max(_LEAST_PX, _LEAST_SHARE * int(sizes.max(initial=0)))
-        if self.share >= _MOSTLY or not kept.any():
+        if not self.can_save:
             raise LabelsError(
                 f"the mask lies {self.text}, and only scraps of it would be saved",
                 remedy="press X to replace what lies there, or correct the mask",
             )
-        cleaned: NDArray[np.bool_] = kept[parts]
-        return cleaned
+        return self._whole_parts()
+
+    def _whole_parts(self) -> NDArray[np.bool_]:
+        parts = connected_parts(self.mask & ~self.covered, connectivity=1)
+        sizes = np.bincount(parts.ravel())
+        sizes[0] = 0
+        whole: NDArray[np.bool_] = (sizes >= max(_LEAST_PX, _LEAST_SHARE * int(sizes.max(initial=0))))[parts]
+        return whole
 
 
 @dataclass(frozen=True)

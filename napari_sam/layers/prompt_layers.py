@@ -37,7 +37,8 @@ _PREVIEW_COLOURS = [
     (1.0, 0.8, 0.1, 1.0),
     (1.0, 0.15, 0.1, 1.0),  # of what lies on saved objects
 ]  # brighter than napari's label colours, so that a preview is never taken for an accepted object
-_COVERED = len(_PREVIEW_COLOURS)  # number of that colour in the preview
+_COVERED = len(_PREVIEW_COLOURS) - 1  # number of that colour in the preview: napari begins with the second colour
+_HIGHLIGHTED = 3
 _PREVIEW_OPACITY, _FAINT = 0.55, 0.25
 _LARGEST_OUTLINE_PX = 1 << 22  # napari draws outlines in the GUI thread
 _SMALL_PX = 40  # smaller objects get a thinner outline
@@ -129,10 +130,12 @@ class PromptLayers:
         """Whether nothing is drawn, on any plane."""
         return not len(self.points.data) and not len(self.shapes.data)
 
-    @property
-    def is_drawing(self) -> bool:
-        """Whether a shape is being drawn, such as a polygon whose corners are clicked."""
-        return bool(getattr(self.shapes, "_is_creating", False))
+    def end_shape(self) -> bool:
+        """End the shape that is being drawn, such as a polygon whose corners are clicked; return False without one."""
+        is_drawing = bool(getattr(self.shapes, "_is_creating", False))
+        if is_drawing:
+            self.shapes._finish_drawing()
+        return is_drawing
 
     def set_kind(self, kind: str) -> None:
         """Make the next point foreground or background."""
@@ -140,6 +143,11 @@ class PromptLayers:
         self.points.feature_defaults = {"kind": kind}
         self.points.current_symbol = _SYMBOLS[kind]
         self.points.current_face_color = _COLOURS[0] if kind == FOREGROUND else _COLOURS[1]
+
+    def deselect(self) -> None:
+        """Select no point, unless the user selects points to move them: napari draws selected points in blue."""
+        if str(self.points.mode) == "add":
+            self.points.selected_data = set()
 
     def clear(self) -> None:
         """Remove all prompts and the preview."""
@@ -162,6 +170,7 @@ class PromptLayers:
         plane: tuple[int, ...],
         outline: bool = False,
         covered: Sequence[MaskCrop] = (),
+        current: int | None = None,
     ) -> None:
         """Show masks on a plane of the image, numbered from 1, without the numbers of the warning colour.
 
@@ -175,6 +184,8 @@ class PromptLayers:
             Draw outlines instead of areas, so that the image below stays visible.
         covered : sequence of (ndarray of bool, (int, int, int, int))
             Parts of the masks that lie on saved objects, and get a warning colour.
+        current : int, optional
+            Index of the mask to highlight: the others then share one colour.
         """
         if not masks:
             self.clear_preview()
@@ -182,7 +193,10 @@ class PromptLayers:
         boxes = np.array([bbox for _, bbox in masks])
         (top, left), (bottom, right) = boxes[:, :2].min(0), boxes[:, 2:].max(0)
         crop = np.zeros((bottom - top, right - left), np.uint16)
-        numbers = [1 + i + i // (_COVERED - 1) for i in range(len(masks))]  # all but those of the warning colour
+        colours = len(_PREVIEW_COLOURS)
+        numbers = [n for n in range(1, colours * len(masks) + colours) if n % colours != _COVERED][: len(masks)]
+        if current is not None:
+            numbers = [_HIGHLIGHTED if i == current else 1 for i in range(len(masks))]
         for number, (mask, (y0, x0, y1, x1)) in [*zip(numbers, masks, strict=True), *((_COVERED, c) for c in covered)]:
             crop[y0 - top : y1 - top, x0 - left : x1 - left][mask] = number
         drawn = outline and crop.size <= _LARGEST_OUTLINE_PX
@@ -306,6 +320,9 @@ def _with_points(prompt: PromptKeywords, yx: NDArray[np.float64], labels: NDArra
     return {**prompt, "points": yx[inside], "point_labels": labels[inside]}
 
 
-def masks_of(predictions: list[Prediction], candidate: int | None = None) -> list[MaskCrop]:
-    """Return mask and box of each prediction: its best mask, or the given candidate."""
-    return [(p.mask_at(p.best if candidate is None else candidate), p.bbox) for p in predictions]
+def masks_of(predictions: list[Prediction], candidate: int | list[int] | None = None) -> list[MaskCrop]:
+    """Return mask and box of each prediction: its best mask, or the given candidate, one for all or one for each."""
+    chosen = (
+        candidate if isinstance(candidate, list) else [p.best if candidate is None else candidate for p in predictions]
+    )
+    return [(p.mask_at(index), p.bbox) for p, index in zip(predictions, chosen, strict=True)]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import napari
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
+from napari_sam.errors import ModelError
 from napari_sam.widgets.dock_context import DockContext
+from napari_sam.widgets.dock_memory import DockMemory
 from napari_sam.widgets.dock_panel import CLICK, EVERYTHING, REVIEW, DockPanel
 from napari_sam.widgets.engine_session import EngineSession
 from napari_sam.widgets.engine_thread import EngineThread
-from napari_sam.widgets.model_selection import ModelSelection
+from napari_sam.widgets.model_selection import ModelSelection, is_at_hand
 from napari_sam.widgets.notifier import DockNotifier, NapariNotifier
 from napari_sam.widgets.pages.click_controller import ClickController
 from napari_sam.widgets.pages.everything_controller import EverythingController
@@ -24,6 +27,7 @@ from napari_sam.widgets.viewer.image_selection import ImageSelection
 from napari_sam.widgets.viewer.key_bindings import KeyBindings
 from napari_sam.widgets.viewer.label_target import LabelTarget
 from napari_sam.widgets.viewer.layer_list import LayerList
+from napari_sam.widgets.viewer.window_watcher import WindowWatcher
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QCloseEvent
@@ -85,7 +89,9 @@ class SamDock(QWidget):
         self.layer_list = LayerList(napari_viewer)
         self.images = ImageSelection(napari_viewer, self.panel.image, self.notifier)
         self.labels = LabelTarget(napari_viewer, self.panel.labels, self.layer_list, self.keys, self.notifier)
+        self.memory = DockMemory.load()
         context = DockContext(
+            memory=self.memory,
             viewer=self.viewer,
             images=self.images,
             labels=self.labels,
@@ -101,6 +107,9 @@ class SamDock(QWidget):
         self.review = ReviewController(context, self.panel.review)
         self._pages: dict[int, DockPage] = {CLICK: self.click, EVERYTHING: self.everything, REVIEW: self.review}
         self._models = ModelSelection(self.panel.model, self.session.model)
+        self._working_model = self.session.model  # the one that was loaded last
+        self._window = WindowWatcher(self)
+        self._remember()
         self._activity: napari.utils.progress | None = None
         self._page_soon = single_shot(self, 0, self._on_page_changed)
         self.images.is_held = lambda: self.everything.run.is_running
@@ -113,6 +122,8 @@ class SamDock(QWidget):
         self.panel.cancel.clicked.connect(self.cancel)
         self.panel.everything.review.clicked.connect(self.show_review)
         self._models.model_chosen.connect(self.set_model)
+        self.panel.object_form.changed.connect(self._keep_choices)
+        self._window.closing.connect(self.shutdown)
         self.thread.started.connect(self._on_job_started)
         self.thread.finished.connect(self._on_job_finished)
         self.layer_list.changed.connect(self._on_layers_changed)
@@ -237,19 +248,38 @@ class SamDock(QWidget):
     def _on_job_started(self, kind: str) -> None:
         text = _ACTIVITIES.get(kind, "Segmenting")
         if self._activity is None:
-            self._activity = napari.utils.progress(total=0, desc=f"SAM: {text}")
-        self.panel.show_progress(text)
+            activity = napari.utils.progress(total=0, desc=f"SAM: {text}")
+            # napari has handled events meanwhile: the job may be over, or another one may have begun.
+            if self._activity is None:
+                self._activity = activity
+            else:
+                activity.close()
+        if self.thread.busy:
+            self.panel.show_progress(text)
+        else:
+            self._end_activity()
         self.refresh()
 
     def _on_job_finished(self, outcome: Outcome) -> None:
         if not self.thread.busy:
             self._end_activity()
-        is_current = self.thread.is_current(outcome)
-        if is_current and outcome.kind == _PREPARE:
-            self.images.announce_view()
         if outcome.error is not None and not self.thread.was_superseded(outcome):
             self.notifier.failure(outcome.error)
+        if outcome.kind == _PREPARE and self.thread.is_current(outcome):
+            self._on_prepared(outcome.error)
         self.refresh()
+
+    def _on_prepared(self, error: Exception | None) -> None:
+        """Keep the model that was loaded, or return to the last one that worked."""
+        if isinstance(error, ModelError) and self.session.model != self._working_model:
+            self.click.cancel()
+            self.session.model = self._working_model
+            self._models.select(self._working_model)
+            self._prepare()
+        elif error is None:
+            self._working_model = self.session.model
+            self._keep_choices()
+            self.images.announce_view()
 
     def _end_activity(self) -> None:
         if self._activity is not None:
@@ -270,6 +300,25 @@ class SamDock(QWidget):
         engine = self.session.describe(self.click.answer, self.click.milliseconds)
         self.panel.status.setText(" · ".join(filter(None, (engine, self.labels.place_text))))
 
+    # ---- what is kept for the next session -----------------------------------------------------------------
+
+    def _remember(self) -> None:
+        """Choose what the user chose in the last session, except a model that is no longer there."""
+        memory, form = self.memory, self.panel.object_form
+        if memory.model is not None and is_at_hand(memory.model):
+            self.session.model = self._working_model = memory.model
+        self._models.select(self.session.model)
+        for name in ("overlap", "diameter_px"):
+            if getattr(memory, name) is not None:
+                with suppress(ValueError):  # no longer among the choices
+                    form.set_value(name, getattr(memory, name))
+
+    def _keep_choices(self) -> None:
+        values = self.panel.object_form.values()
+        self.memory.model = self._working_model
+        self.memory.overlap, self.memory.diameter_px = values["overlap"], values["diameter_px"]
+        self.memory.save()
+
     # ---- lifetime -----------------------------------------------------------------------------------------
 
     def event(self, event: QEvent) -> bool:
@@ -278,6 +327,8 @@ class SamDock(QWidget):
             if self._is_docked and self.parent() is None:
                 self.shutdown()
             self._is_docked = self.parent() is not None
+        if event.type() == QEvent.Type.Show:
+            self._window.update()
         return bool(super().event(event))
 
     def closeEvent(self, event: QCloseEvent) -> None:
@@ -290,6 +341,7 @@ class SamDock(QWidget):
         if self._is_closed:
             return
         self._is_closed = True
+        self._window.close()
         self.layer_list.close()
         self.thread.close()
         for page in (self.everything, self.review):

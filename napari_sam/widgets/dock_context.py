@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     import napari
 
     from napari_sam.jobs.job_settings import EverythingSettings
+    from napari_sam.widgets.dock_memory import DockMemory
     from napari_sam.widgets.engine_session import EngineSession
     from napari_sam.widgets.engine_thread import EngineThread
     from napari_sam.widgets.notifier import DockNotifier
@@ -25,6 +26,8 @@ class DockContext:
 
     Attributes
     ----------
+    memory : DockMemory
+        What is kept for the next session.
     viewer : napari.Viewer
         Viewer that the dock belongs to.
     images : ImageSelection
@@ -45,6 +48,7 @@ class DockContext:
         Receiver of messages to the user.
     """
 
+    memory: DockMemory
     viewer: napari.Viewer
     images: ImageSelection
     labels: LabelTarget

@@ -13,6 +13,7 @@ from napari_sam.widgets.pages.review_panel import ReviewPanel
 from napari_sam.widgets.qt_helpers import button, combo_box, row, wrapped_label
 from napari_sam.widgets.settings_form import FieldText, SettingsForm
 
+_HINT_LINES, _HINT_PADDING_PX = 4, 16
 CLICK, EVERYTHING, REVIEW = 0, 1, 2
 """Indices of the pages."""
 _OBJECT_TEXTS = {
@@ -43,6 +44,9 @@ class DockPanel(QWidget):
         self.next_step = wrapped_label()
         self.next_step.setFrameShape(QFrame.Shape.StyledPanel)
         self.next_step.setStyleSheet("QLabel { padding: 6px; font-weight: bold; }")
+        self.next_step.setAlignment(Qt.AlignmentFlag.AlignTop)
+        # Room for the longest hint, so that the buttons below do not move when it changes.
+        self.next_step.setMinimumHeight(_HINT_LINES * self.next_step.fontMetrics().lineSpacing() + _HINT_PADDING_PX)
         self.image = combo_box("The image layer to segment")
         self.model = combo_box("The network; 'default' comes with this plugin and needs no download")
         self.labels = combo_box("Where accepted objects are written")

@@ -46,6 +46,13 @@ class ModelSelection(QObject):
         refill(combo, [*((_text_of(name), name) for name in model_names()), (_OPEN_FILE, _OPEN_FILE)])
         combo.activated.connect(self._on_activated)
 
+    def select(self, model: str) -> None:
+        """Show a model as the one in use."""
+        if self._combo.findData(model) < 0:
+            self._combo.insertItem(0, Path(model).name, model)
+        self._combo.setCurrentIndex(self._combo.findData(model))
+        self.model = model
+
     def _on_activated(self) -> None:
         chosen = self._combo.currentData()
         if chosen == _OPEN_FILE:
@@ -60,6 +67,13 @@ class ModelSelection(QObject):
             chosen = path
         self.model = chosen
         self.model_chosen.emit(chosen)
+
+
+def is_at_hand(model: str) -> bool:
+    """Return whether a model can be loaded without a download: a file that exists, or a network that is cached."""
+    if model in model_names():
+        return is_cached(model_info(model))
+    return Path(model).is_file()
 
 
 def _text_of(name: str) -> str:

@@ -98,6 +98,38 @@ def test_a_region_limits_a_run_and_a_second_run_adds_only_new_objects(segment, p
     labels.close()
 
 
+@pytest.mark.parametrize("region", [(100, 50, 417, 600), (330, 330, 333, 340), (0, 0, 300, 300)])
+def test_objects_at_the_border_of_a_region_are_followed_and_a_later_run_completes_the_rest(
+    segment, predictor, tmp_path, region
+):
+    image = discs()
+    truth, count = ndimage.label(image)
+    y0, x0, y1, x1 = region
+    boxes = ndimage.find_objects(truth)
+    centres = [[(s.start + s.stop) / 2 for s in box] for box in boxes]
+    wanted = {i + 1 for i, (y, x) in enumerate(centres) if y0 <= y < y1 and x0 <= x < x1}
+    report = segment(image, predictor, tmp_path / "o.ome.zarr", region=region, border="whole")
+    labels, found = report.labels, report.labels.array[:, :]
+    assert set(np.unique(truth[found > 0]).tolist()) == wanted
+    assert report.objects == len(wanted)
+    np.testing.assert_array_equal(found > 0, np.isin(truth, list(wanted)))  # whole, also outside the region
+    assert report.left_out == 0
+    segment(image, predictor, labels)
+    assert len(labels) == count
+    np.testing.assert_array_equal(labels.array[:, :] > 0, image > 0)
+    labels.close()
+
+
+def test_an_object_far_larger_than_its_region_is_left_out_and_reported(segment, predictor, tmp_path):
+    image = np.zeros((600, 600), np.uint8)
+    image[250:310, 20:580] = 1
+    report = segment(image, predictor, tmp_path / "o.ome.zarr", region=(260, 290, 300, 310), border="whole")
+    assert (report.objects, report.left_out) == (0, 1)
+    report = segment(image, predictor, report.labels)
+    assert report.objects == 1
+    report.labels.close()
+
+
 def test_existing_objects_keep_or_lose_their_pixels(segment, predictor, tmp_path):
     image = np.zeros((200, 200), np.uint8)
     image[50:60, 50:70] = 9

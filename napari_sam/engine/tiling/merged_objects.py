@@ -13,7 +13,7 @@ from napari_sam.engine.tiling.scale_cores import ScaleCores
 from src_models.lru import LRU
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -35,10 +35,20 @@ class MergedObjects:
         Results of the tiles.
     side : int
         Level-0 pixels that one window of the network covers at factor 1.
+    drop : callable, optional
+        Called with `levels` after the scales are merged; drops objects that are not wanted.
     """
 
-    def __init__(self, levels: Sequence[MergedTiles], source: TileSource, side: int) -> None:
+    def __init__(
+        self,
+        levels: Sequence[MergedTiles],
+        source: TileSource,
+        side: int,
+        drop: Callable[[Sequence[MergedTiles]], None] | None = None,
+    ) -> None:
         merge_scales(levels, source, side)
+        if drop is not None:
+            drop(levels)
         self._levels = levels
         self._cores = ScaleCores(levels, source)
         self._rendered: LRU[int, NDArray[np.int64]] = LRU(limit_count=_HELD_TILES)

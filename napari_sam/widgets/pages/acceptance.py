@@ -103,3 +103,8 @@ def overlap_text(overlaps: list[Overlap | None]) -> str:
     if len(overlaps) == 1 or not texts:
         return texts[0] if texts else ""
     return f"in {len(texts)} of {len(overlaps)} cases in part under saved objects"
+
+
+def can_save(overlaps: list[Overlap | None]) -> bool:
+    """Return whether a mask is left that can be saved beside the saved objects."""
+    return any(overlap is None or overlap.can_save for overlap in overlaps)

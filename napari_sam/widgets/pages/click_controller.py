@@ -9,13 +9,20 @@ from qtpy.QtCore import QObject, Signal
 from napari_sam.engine.windows import Hints
 from napari_sam.errors import NapariSamError
 from napari_sam.layers.prompt_history import PromptHistory
-from napari_sam.layers.prompt_layers import BACKGROUND, PromptLayers, masks_of
+from napari_sam.layers.prompt_layers import BACKGROUND, PromptLayers
 from napari_sam.widgets.engine_session import Answer
-from napari_sam.widgets.pages.acceptance import Acceptance, covered_parts, overlap_text
+from napari_sam.widgets.pages.acceptance import Acceptance, can_save, overlap_text
 from napari_sam.widgets.pages.click_redirect import ClickRedirect
-from napari_sam.widgets.pages.guide import candidate_text, correction_step, hidden_step, next_step, overlap_step
+from napari_sam.widgets.pages.guide import (
+    correction_step,
+    flat_step,
+    hidden_step,
+    next_step,
+    overlap_step,
+)
 from napari_sam.widgets.pages.label_actions import LabelActions
 from napari_sam.widgets.pages.mask_correction import MaskCorrection
+from napari_sam.widgets.pages.mask_preview import MaskPreview
 from napari_sam.widgets.pages.toolbox import BRUSH, ToolBox
 from napari_sam.widgets.qt_helpers import single_shot
 
@@ -23,7 +30,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_sam.io.labels.review_queue import ReviewItem
-    from napari_sam.layers.overlap import Overlap
     from napari_sam.widgets.dock_context import DockContext
     from napari_sam.widgets.engine_thread import Outcome
     from napari_sam.widgets.pages.click_panel import ClickPanel
@@ -46,12 +52,8 @@ class ClickController(QObject):
     ----------
     prompts : PromptLayers or None
         Layers that prompts are drawn on; None without an image.
-    answer : Answer or None
-        Predictions for the prompts.
-    candidate : int
-        Index of the mask that is shown.
-    overlaps : list of Overlap or None
-        The saved objects under the mask of each prediction.
+    preview : MaskPreview
+        The masks that are shown.
     milliseconds : float or None
         Time that the last answer took.
     redirect : ClickRedirect
@@ -80,10 +82,8 @@ class ClickController(QObject):
         self.tools = ToolBox(context, panel)
         self.actions = LabelActions(context, panel)
         self.prompts: PromptLayers | None = None
-        self.answer: Answer | None = None
-        self.overlaps: list[Overlap | None] = []
         self._acceptance = Acceptance(context)
-        self.candidate = 0
+        self.preview = MaskPreview(self._acceptance)
         self.milliseconds: float | None = None
         self.correction: MaskCorrection | None = None
         self._is_outdated = False  # the prompts changed since the preview
@@ -109,6 +109,7 @@ class ClickController(QObject):
         self._images.image_changed.connect(self._on_image_changed)
         self._images.contrast_changed.connect(self._on_contrast_changed)
         self._images.plane_changed.connect(self._on_plane_changed)
+        self._images.ndisplay_changed.connect(self.tools.resume)
         self._labels.store_closing.connect(self._on_store_closing)
         self._thread.finished.connect(self._on_finished)
         self.tools.changed.connect(self.changed)
@@ -132,7 +133,7 @@ class ClickController(QObject):
             self._context.notifier.info("Your last change is still being segmented: accept it in a moment.")
             return
         predictions = self.answer.predictions
-        failures = self._acceptance.commit(self.answer, self._candidates(), self._corrected(), replacing=replacing)
+        failures = self._acceptance.commit(self.answer, self.preview.candidates, self._corrected(), replacing=replacing)
         if failures:
             self._context.notifier.error("; ".join(failures))
         if len(failures) == len(predictions):
@@ -161,12 +162,19 @@ class ClickController(QObject):
         self.changed.emit()
 
     def next_candidate(self) -> None:
-        """Show the next mask of an ambiguous prompt."""
-        self._show_candidate(+1)
+        """Show the next mask of an ambiguous prompt, or highlight the next of several objects."""
+        self.preview.step(+1)
+        self._show_answer()
 
     def previous_candidate(self) -> None:
-        """Show the previous mask of an ambiguous prompt."""
-        self._show_candidate(-1)
+        """Show the previous mask of an ambiguous prompt, or highlight the previous of several objects."""
+        self.preview.step(-1)
+        self._show_answer()
+
+    def next_mask(self) -> None:
+        """Show the next mask of the object that is highlighted among several."""
+        self.preview.next_mask()
+        self._show_answer()
 
     def segment_all(self) -> None:
         """Segment every box as an object of its own."""
@@ -175,13 +183,8 @@ class ClickController(QObject):
 
     def undo(self) -> None:
         """Take the last prompt back; without one, undo the last change of the saved objects."""
-        taken_back = None
-        if self.tools.history is not None and self.tools.current != BRUSH:
-            taken_back = self.tools.history.undo(self._images.quiet_plane or ())
-        if taken_back is None:
+        if not self.tools.take_back(self._images.quiet_plane):
             self.actions.undo()
-        else:
-            self._context.notifier.note(f"The last {taken_back} was taken back; Ctrl+Shift+Z draws it again.")
 
     def redo(self) -> None:
         """Draw the prompt that was taken back again; without one, repeat the undone change of the saved objects."""
@@ -190,11 +193,9 @@ class ClickController(QObject):
 
     def escape(self) -> None:
         """End the shape that is being drawn, or remove all prompts; without any, leave the correction."""
-        if self.prompts is None:
+        if self.prompts is None or self.prompts.end_shape():
             return
-        if self.prompts.is_drawing:
-            self.prompts.shapes._finish_drawing()
-        elif self.prompts.is_empty and self.correction is not None:
+        if self.prompts.is_empty and self.correction is not None:
             self.correction_ended.emit()
         else:
             self.clear()
@@ -203,6 +204,23 @@ class ClickController(QObject):
         """Wait for no prediction."""
         self._predict_soon.stop()
         self._is_outdated = False
+
+    @property
+    def answer(self) -> Answer | None:
+        """Predictions for the prompts."""
+        return self.preview.answer
+
+    @answer.setter
+    def answer(self, answer: Answer | None) -> None:
+        if answer is None:
+            self.preview.clear()
+        else:
+            self.preview.begin(answer)
+
+    @property
+    def candidate(self) -> int:
+        """Index of the mask that is shown of the first object."""
+        return self.preview.candidates[0] if self.preview.candidates else 0
 
     # ---- the page -----------------------------------------------------------------------------------------
 
@@ -220,31 +238,27 @@ class ClickController(QObject):
     def refresh(self) -> None:
         """Enable the controls that can be used now."""
         panel = self._panel
-        is_single = self.answer is not None and len(self.answer.predictions) == 1
         for button in (panel.previous, panel.following):
-            button.setEnabled(is_single)
-        panel.candidate.setText(candidate_text(self.answer, self.candidate))
+            button.setEnabled(self.answer is not None)
+        panel.candidate.setText(self.preview.text)
         panel.accept.setEnabled(self.answer is not None)
-        panel.replace.setEnabled(bool(overlap_text(self.overlaps)))
+        panel.replace.setEnabled(bool(overlap_text(self.preview.overlaps)))
         for button in (panel.clear, panel.segment, panel.brush):
             button.setEnabled(self.has_image)
         self.actions.refresh()
-        history, plane = self.tools.history, self._images.quiet_plane
-        if history is not None and plane is not None and history.can_undo(plane):
-            panel.undo.setEnabled(True)
-        if history is not None and history.can_redo:
-            panel.redo.setEnabled(True)
+        self.tools.enable_undo(self._images.quiet_plane)
 
     def guide(self) -> str:
         """Return what the user can do next."""
         if self.correction is not None:
             return correction_step(self.correction.candidate.label, self.answer is not None)
-        cover = self._images.cover()
-        if cover is not None and self.prompts is not None:
-            return hidden_step(str(self.prompts.image.name), cover)
-        step = next_step(self.has_image, self.answer, self.tools.current, self._obstacle())
-        overlap = overlap_text(self.overlaps)
-        return overlap_step(overlap) if overlap and self.tools.current != BRUSH else step
+        overlaps = self.preview.overlaps if self.tools.current != BRUSH else []
+        return (
+            flat_step(self._images.is_flat)
+            or hidden_step(self.tools.image_name, self._images.cover())
+            or overlap_step(overlap_text(overlaps), can_save(overlaps))
+            or next_step(self.has_image, self.answer, self.tools.current, self._obstacle())
+        )
 
     def begin_correction(self, candidate: ReviewItem) -> bool:
         """Start to correct an object; return False, with a notification, if it no longer exists."""
@@ -300,6 +314,7 @@ class ClickController(QObject):
             "D": self.tools.use_brush,
             "N": self.next_candidate,
             "Shift-N": self.previous_candidate,
+            "M": self.next_mask,
             "C": self.accept,
             "X": self.replace,
             "Shift-C": self.clear,
@@ -327,6 +342,7 @@ class ClickController(QObject):
         plane = self._images.plane
         if self.prompts is None or plane is None:
             return
+        self.prompts.deselect()
         correction = self.correction
         if correction is None:
             prompts = self.prompts.prompts(plane, self._panel.batch.isChecked())
@@ -352,44 +368,28 @@ class ClickController(QObject):
             return
         self._is_outdated = self._predict_soon.isActive()
         if isinstance(outcome.value, Answer) and self.prompts is not None:
-            self.answer, self.milliseconds = outcome.value, outcome.milliseconds
-            self.candidate = self.answer.predictions[0].best
+            self.milliseconds = outcome.milliseconds
+            self.preview.begin(outcome.value)
             self._show_answer()
 
     def _show_answer(self) -> None:
         if self.answer is None or self.prompts is None:
             return
-        candidate = self.candidate if len(self.answer.predictions) == 1 else None
-        masks = masks_of(self.answer.predictions, candidate)
-        self.overlaps = self._acceptance.overlaps(self.answer, self._candidates(), self._corrected())
-        covered = covered_parts(self.answer, self.overlaps)
-        self.prompts.show(masks, self.answer.plane, outline=self.correction is not None, covered=covered)
+        self.preview.show(self.prompts, self._corrected())
         self.changed.emit()
-
-    def _candidates(self) -> list[int]:
-        """Return the index of the mask to save, for each prediction."""
-        if self.answer is None:
-            return []
-        if len(self.answer.predictions) == 1:
-            return [self.candidate]
-        return [prediction.best for prediction in self.answer.predictions]
 
     def _corrected(self) -> int | None:
         return None if self.correction is None else self.correction.candidate.label
 
-    def _show_candidate(self, step: int) -> None:
-        if self.answer is not None and len(self.answer.predictions) == 1:
-            self.candidate = (self.candidate + step) % self.answer.predictions[0].count
-            self._show_answer()
-
     def _drop_answer(self) -> None:
         self._thread.cancel(PREDICT)
         self._predict_soon.stop()
-        self.answer, self._is_outdated, self.overlaps = None, False, []
+        self.preview.clear()
+        self._is_outdated = False
 
     def forget_answer(self) -> None:
         """Remove the preview and predict again, as after a change of the model."""
-        self.answer, self.overlaps = None, []
+        self.preview.clear()
         if self.prompts is not None:
             self.prompts.clear_preview()
         self.predict_soon()
@@ -421,7 +421,7 @@ class ClickController(QObject):
     def _remove_prompt_layers(self) -> None:
         """Remove the prompt layers that are left in the viewer, and the answer to their prompts."""
         self._thread.cancel(PREDICT)
-        self.answer, self.overlaps = None, []
+        self.preview.clear()
         removed, self.prompts, self.tools.prompts, self.tools.history = self.prompts, None, None, None
         if removed is not None:
             removed.points.events.data.disconnect(self._on_drawn)

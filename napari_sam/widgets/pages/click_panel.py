@@ -34,7 +34,7 @@ class ClickPanel(QWidget):
         self.undo = button(
             "Undo  (Ctrl+Z)", "Take the last point or box back; without any, undo the last change of the saved objects"
         )
-        self.redo = button("Redo  (Ctrl+Shift+Z)", "Repeat what was undone")
+        self.redo = button("Redo  (⇧Ctrl+Z)", "Repeat what was undone")
         self.export = button("Export…", "Save all objects as GeoJSON, COCO, TIFF, table or script")
         self._lay_out()
 
@@ -49,7 +49,8 @@ class ClickPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.addLayout(row((self.foreground, self.background)))
         layout.addLayout(row((self.box, self.brush)))
-        layout.addLayout(row((self.batch, self.segment)))
+        layout.addWidget(self.batch)
+        layout.addWidget(self.segment)
         layout.addLayout(row((self.previous, self.candidate, self.following), stretch=1))
         layout.addLayout(actions)
         layout.addStretch(1)

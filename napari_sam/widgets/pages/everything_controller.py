@@ -16,7 +16,7 @@ from napari_sam.layers.placement import image_plane_shape
 from napari_sam.layers.region_layer import REGION_NAME, drawn_box, region_layer
 from napari_sam.widgets.pages.everything_panel import DRAWN, VIEW
 from napari_sam.widgets.pages.everything_run import EverythingRun
-from napari_sam.widgets.pages.everything_text import result_text, unfinished_text
+from napari_sam.widgets.pages.everything_text import left_out_text, result_text, unfinished_text
 from napari_sam.widgets.pages.guide import everything_step
 
 if TYPE_CHECKING:
@@ -234,7 +234,7 @@ class EverythingController(QObject):
             self.choose_region()
             self._context.notifier.info("Drag a rectangle over the part to segment, then press Start again.")
             return None
-        return self._panel.form.settings(region=region, **self._context.object_form.values())
+        return self._panel.form.settings(region=region, border="whole", **self._context.object_form.values())
 
     def _view(self, layer: ImageLayer) -> Box:
         """Return the visible part of the image, at least one pixel."""
@@ -305,7 +305,8 @@ class EverythingController(QObject):
         self._panel.show_idle()
         if isinstance(outcome.value, EverythingReport):
             self._remove_partial()
-            self._panel.message.setText(result_text(outcome.value, outcome.milliseconds / 1e3))
+            text = result_text(outcome.value, outcome.milliseconds / 1e3) + left_out_text(outcome.value.left_out)
+            self._panel.message.setText(text)
             self._panel.review.setVisible(outcome.value.objects > 0)
         elif outcome.error is not None and not self.run.was_closed(outcome):
             self._panel.message.setText(f"The run stopped: {outcome.error}")

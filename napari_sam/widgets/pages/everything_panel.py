@@ -25,7 +25,7 @@ _TEXTS = {
         },
     ),
     "coarser": FieldText(
-        "Also objects larger than a window",
+        "Also larger objects",
         "Look at the image from farther away, too, for objects that do not fit into one window of the network. "
         "Untick it if there are none: fewer tiles are then needed.",
     ),

@@ -61,6 +61,7 @@ class UnfinishedRun:
             side=call.get("side"),
             coarser=bool(call.get("coarser", True)),
             category=record.get("category"),
+            border=call.get("border", "cut"),
             grid=GridSettings(**grid) if isinstance(grid, dict) else None,
             watershed=WatershedSettings(**watershed) if isinstance(watershed, dict) else None,
         )

@@ -53,3 +53,14 @@ def result_text(report: EverythingReport, seconds: float) -> str:
     more = len(report.failed) - _NAMED_FAILURES
     rest = f"; and {more} more" if more > 0 else ""
     return f"{text} {len(report.failed)} tiles failed: {named}{rest}."
+
+
+def left_out_text(count: int) -> str:
+    """Return how many objects at the border of a region were left out; empty for none."""
+    if not count:
+        return ""
+    them, verb, were = ("it", "reaches", "was") if count == 1 else ("them", "reach", "were")
+    return (
+        f" {count} at the border of the region {verb} too far outside it and {were} left out: a run over a larger "
+        f"region finds {them}."
+    )

@@ -38,16 +38,39 @@ def next_step(has_image: bool, answer: Answer | None, tool: str, obstacle: str =
     return "3. Press C to accept, N for another mask, or click where it is wrong (B: background)."
 
 
-def hidden_step(image: str, cover: str) -> str:
-    """Return the next step while the image cannot be seen: it is hidden, or lies under another image."""
+def flat_step(is_flat: bool) -> str:
+    """Return the next step while the viewer shows 3D; empty in 2D."""
+    return (
+        ""
+        if is_flat
+        else "The viewer shows 3D: switch to 2D (Ctrl+Y, or the button below the layer list) to click objects."
+    )
+
+
+def hidden_step(image: str, cover: str | None) -> str:
+    """Return the next step while the image cannot be seen: it is hidden, or lies under another image; else empty."""
+    if cover is None or not image:
+        return ""
     if cover == image:
         return f"“{image}” is hidden: show it (the eye in the layer list), or select another image there."
     return f"“{image}” lies under “{cover}”: hide “{cover}”, or select it in the layer list to segment it."
 
 
-def overlap_step(overlap: str) -> str:
-    """Return the next step while masks lie on saved objects; `overlap` says on which."""
-    return f"This lies {overlap}. C saves what is free beside it, X replaces what lies there, N shows another mask."
+def overlap_step(overlap: str, can_save: bool) -> str:
+    """Return the next step while masks lie on saved objects; empty if they do not.
+
+    Parameters
+    ----------
+    overlap : str
+        On which objects, and how much; empty for none.
+    can_save : bool
+        Whether something is left that can be saved beside them.
+    """
+    if not overlap:
+        return ""
+    if can_save:
+        return f"Lies {overlap}: C saves what is free beside it, X replaces what lies there."
+    return f"Lies {overlap}: X replaces what lies there, N shows another mask."
 
 
 def correction_step(label: int, has_answer: bool) -> str:
@@ -100,3 +123,14 @@ def candidate_text(answer: Answer | None, candidate: int) -> str:
     prediction = answer.predictions[0]
     score = float(prediction.predicted_iou[candidate])
     return f"mask {candidate + 1} of {prediction.count}  ·  score {score:.2f}"
+
+
+def batch_text(answer: Answer, candidates: list[int], position: int | None) -> str:
+    """Return the scores of several objects, or which of them is highlighted, and its score."""
+    pairs = zip(answer.predictions, candidates, strict=True)
+    scores = [float(prediction.predicted_iou[candidate]) for prediction, candidate in pairs]
+    if position is None:
+        return f"{len(scores)} objects  ·  scores {min(scores):.2f} to {max(scores):.2f}"
+    count = answer.predictions[position].count
+    which = f"  ·  mask {candidates[position] + 1} of {count} (M)" if count > 1 else ""
+    return f"{position + 1} of {len(scores)}{which}  ·  score {scores[position]:.2f}"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog
 
 from napari_sam.errors import NapariSamError
+from napari_sam.io.exports.export_settings import EXTENSIONS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,9 +24,21 @@ _WORDS = {
     UNDO: "The last change of the saved objects was undone; Ctrl+Shift+Z repeats it.",
     REDO: "The change of the saved objects was repeated.",
 }
-_FORMATS = (
-    "GeoJSON (*.geojson);;COCO (*.json);;Label image (*.tif);;Table (*.csv);;ImageJ ROIs (*.zip);;"
-    "OME-Zarr (*.ome.zarr);;Python script (*.py)"
+FILE_TYPES = {
+    "GeoJSON": ".geojson",
+    "GeoPackage": ".gpkg",
+    "COCO": ".json",
+    "Label image": ".tif",
+    "Label image, OME-TIFF": ".ome.tif",
+    "Label image, PNG": ".png",
+    "Label image, OME-Zarr": ".ome.zarr",
+    "Table": ".csv",
+    "Table, Parquet": ".parquet",
+    "ImageJ ROIs": ".zip",
+    "Python script": ".py",
+}
+_IN_PIXELS = (
+    "The image has ground control points that no affine transform fits: coordinates are in pixels, not on the map."
 )
 
 
@@ -53,6 +67,7 @@ class LabelActions(QObject):
     def __init__(self, context: DockContext, panel: ClickPanel) -> None:
         super().__init__()
         self._labels, self._thread, self._notifier = context.labels, context.thread, context.notifier
+        self._images, self._memory = context.images, context.memory
         self._panel = panel
         self._lent: LabelStoreLayers | None = None  # whose store the thread changes
         panel.export.clicked.connect(self.export)
@@ -69,9 +84,15 @@ class LabelActions(QObject):
 
     def export(self) -> None:
         """Ask for a file and write all objects to it."""
-        path, _ = QFileDialog.getSaveFileName(self._panel, "Export all objects", "objects.geojson", _FORMATS)
+        start = Path(self._memory.start_folder) / "objects"
+        filters = [f"{name} (*{suffix})" for name, suffix in FILE_TYPES.items()]
+        path, chosen = QFileDialog.getSaveFileName(self._panel, "Export all objects", str(start), ";;".join(filters))
         if path:
-            self.export_to(path)
+            suffix = next((s for f, s in zip(filters, FILE_TYPES.values(), strict=True) if f == chosen), ".geojson")
+            is_known = path.lower().endswith(tuple(EXTENSIONS))
+            self._memory.folder = str(Path(path).parent)
+            self._memory.save()
+            self.export_to(path if is_known else path + suffix)
 
     def export_to(self, path: str) -> None:
         """Write all objects to a file; its suffix gives the format."""
@@ -80,9 +101,11 @@ class LabelActions(QObject):
             return
         self._labels.flush()
         store = self._labels.store_layers.store
+        read = self._images.read_quietly()
+        note = f" {_IN_PIXELS}" if read is not None and read[1].control_points else ""
 
         def job(cancelled: Callable[[], bool]) -> str:
-            return f"Exported {len(store)} objects to {store.export(path, cancelled=cancelled)}"
+            return f"Exported {len(store)} objects to {store.export(path, cancelled=cancelled)}.{note}"
 
         self._thread.submit(EXPORT, job)
 

@@ -61,6 +61,8 @@ class ImageSelection(QObject):
         The layer has other contrast limits.
     plane_changed
         Another plane of the layer is shown.
+    ndisplay_changed
+        The viewer switched between 2D and 3D.
     visibility_changed
         An image was hidden or shown.
     view_moved
@@ -71,6 +73,7 @@ class ImageSelection(QObject):
     pixels_changed = Signal()
     contrast_changed = Signal()
     plane_changed = Signal()
+    ndisplay_changed = Signal()
     visibility_changed = Signal()
     view_moved = Signal()
 
@@ -87,6 +90,7 @@ class ImageSelection(QObject):
         self._view_timer = single_shot(self, _VIEW_MS, self.view_moved.emit)
         combo.currentIndexChanged.connect(self._on_chosen)
         viewer.dims.events.current_step.connect(self._on_plane_changed)
+        viewer.dims.events.ndisplay.connect(self._on_ndisplay_changed)
         viewer.layers.selection.events.active.connect(self._on_selected)
         camera(viewer).events.connect(self.announce_view)
 
@@ -174,12 +178,22 @@ class ImageSelection(QObject):
         self._view_timer.stop()
         self._follow_soon.stop()
         self._viewer.dims.events.current_step.disconnect(self._on_plane_changed)
+        self._viewer.dims.events.ndisplay.disconnect(self._on_ndisplay_changed)
         self._viewer.layers.selection.events.active.disconnect(self._on_selected)
         camera(self._viewer).events.disconnect(self.announce_view)
         for layer in self._known:
             layer.events.visible.disconnect(self._on_visible_changed)
         self._unfollow()
         self.layer = None
+
+    @property
+    def is_flat(self) -> bool:
+        """Whether the viewer shows 2D, in which alone prompts can be drawn."""
+        return bool(self._viewer.dims.ndisplay == 2)
+
+    def _on_ndisplay_changed(self, event: object = None) -> None:
+        self.ndisplay_changed.emit()
+        self.announce_view()
 
     def _on_selected(self, event: object = None) -> None:
         self._follow_soon.start()

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari.layers import Labels
-from qtpy.QtCore import QObject, QSignalBlocker, Signal
+from qtpy.QtCore import QObject, QSignalBlocker, QTimer, Signal
 from qtpy.QtWidgets import QFileDialog
 
 from napari_sam.errors import ImageError, LabelsError, NapariSamError, StoreError
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from napari_sam.widgets.viewer.key_bindings import KeyBindings
     from napari_sam.widgets.viewer.layer_list import LayerList
 
-_CATCH_UP_MS, _STROKE_MS, _TABLE_MS = 150, 300, 800
+_CATCH_UP_MS, _STROKE_MS, _TABLE_MS, _POLL_MS = 150, 300, 800, 1000
 
 
 class _Choice(Enum):
@@ -107,6 +107,9 @@ class LabelTarget(QObject):
         self._catch_up_soon = single_shot(self, _CATCH_UP_MS, self._catch_up)
         self._stroke_timer = single_shot(self, _STROKE_MS, self._on_stroke)
         self._table_timer = single_shot(self, _TABLE_MS, self._describe)
+        self._poll_timer = QTimer(self)  # for what comes without an event
+        self._poll_timer.setInterval(_POLL_MS)
+        self._poll_timer.timeout.connect(self._poll)
         combo.currentIndexChanged.connect(self._on_chosen)
 
     @property
@@ -190,6 +193,8 @@ class LabelTarget(QObject):
         """Return the writer of the store in use, made if necessary; raises as `ready` does."""
         if self._image is None or self._own_path is None:
             raise LabelsError("there is no image", remedy="choose an image layer first")
+        if self.store_layers is not None and self.store_layers.read_only:
+            self._open_again(self.store_layers.store.path)  # it may be free by now
         if self.store_layers is None:
             source = image_from_layer(self._image)
             self._show(LabelStoreLayers.open(self._own_path, self._image, self._notifier.error, source))
@@ -214,6 +219,20 @@ class LabelTarget(QObject):
         remember_labels_layer(self._image, None)
         if path != self._own_path:
             self._own_path = move_place(self._image, path.absolute()).path
+
+    def _open_again(self, path: Path) -> None:
+        """Open a store for writing that was open for reading, if it is free now."""
+        if self._image is None:
+            return
+        try:
+            opened = LabelStoreLayers.open(path, self._image, self._notifier.error)
+        except NapariSamError:
+            return
+        if opened.read_only:
+            opened.close()
+            return
+        self.release()
+        self._show(opened)
 
     def move_store(self, path: Path) -> None:
         """Move the label store of the image to `path`, or make it there with the first object; tell the user."""
@@ -258,7 +277,7 @@ class LabelTarget(QObject):
 
     def close(self) -> None:
         """Release the writer for good; its layers stay in the viewer."""
-        for timer in (self._catch_up_soon, self._stroke_timer, self._table_timer):
+        for timer in (self._catch_up_soon, self._stroke_timer, self._table_timer, self._poll_timer):
             timer.stop()
         self.release(keep_layers=True)
 
@@ -313,13 +332,19 @@ class LabelTarget(QObject):
         opened.on_changed_elsewhere = self._store_notifier.changed.emit
         self._keys.add_layer(opened.edit)
         self.store_layers = opened
+        self._poll_timer.start()
+        if opened.read_only:
+            self._notifier.info(
+                f"{opened.read_only}: its objects are shown, but nothing can be saved until it is closed there."
+            )
         self.update_choices()
         self.store_opened.emit()
 
     def _own_text(self) -> str:
         if self.store_layers is not None:
             count = len(self.store_layers.store)
-            return f"{count} object{'' if count == 1 else 's'} in {self.store_layers.store.path.name}"
+            text = f"{count} object{'' if count == 1 else 's'} in {self.store_layers.store.path.name}"
+            return f"read-only: {text}" if self.store_layers.read_only else text
         if self._own_path is None:
             return "new label store"
         return f"{'' if self._own_path.exists() else 'new '}{self._own_path.name}"
@@ -342,6 +367,19 @@ class LabelTarget(QObject):
             except NapariSamError as error:
                 self._notifier.error(str(error))
         self.update_count()
+
+    def _poll(self) -> None:
+        """Write edited categories, and show what another process wrote."""
+        layers = self.store_layers
+        if layers is None:
+            self._poll_timer.stop()
+            return
+        try:
+            layers.write_categories()
+            if layers.read_only:
+                layers.catch_up()
+        except NapariSamError as error:
+            self._notifier.error(str(error))
 
     def _describe(self) -> None:
         if self.store_layers is not None:

@@ -9,7 +9,7 @@ import pytest
 from napari_sam.engine.tiling.find_tiles import TileFailure
 from napari_sam.jobs.job_settings import EverythingSettings
 from napari_sam.widgets.pages.everything_run import UnfinishedRun
-from napari_sam.widgets.pages.everything_text import duration, result_text, unfinished_text
+from napari_sam.widgets.pages.everything_text import duration, left_out_text, result_text, unfinished_text
 
 
 @pytest.mark.parametrize(("seconds", "text"), [(0.2, "1 s"), (59, "59 s"), (61, "1 min"), (7200, "2 h 0 min")])
@@ -36,3 +36,9 @@ def test_of_many_failed_tiles_the_first_are_named():
     text = result_text(report(1, failed), 8)
     assert "5 tiles failed: y 0–10, x 0–10: a bad chunk" in text
     assert text.endswith("and 2 more.")
+
+
+def test_objects_that_were_left_out_are_counted():
+    assert left_out_text(0) == ""
+    assert "1 at the border of the region reaches too far outside it and was left out" in left_out_text(1)
+    assert "2 at the border of the region reach too far" in left_out_text(2)
