@@ -12,6 +12,7 @@ import numpy as np
 from napari_sam.errors import LabelsError
 from napari_sam.io.exports.export_source import plane_text
 from napari_sam.io.exports.object_measurements import BOX_COLUMNS, ObjectMeasurements, as_properties
+from napari_sam.io.geo.antimeridian import crosses_antimeridian, split_at_antimeridian
 from napari_sam.io.geo.crs import crs_name
 from napari_sam.io.geo.map_coordinates import LON_LAT, control_points_text, projection, to_map
 
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     Properties = Callable[[ExportedObject, Measured, int], JsonObject]
 
 _DIGITS = 9  # of a degree: a tenth of a millimetre
+_LONGITUDE_LIMIT, _LATITUDE_LIMIT = 540.0, 91.0  # maps may go on beyond 180 degrees, and pixels a little beyond a pole
 _MAX_ANNOTATIONS = 10_000  # QuPath stays fast with detections, but not with more annotations than this
 _PIXEL_NOTE = (
     "pixels of scale level 0 as (x, y): x to the right, y downwards, from the outer corner of the first pixel; "
@@ -125,23 +127,38 @@ def _lon_lat_converter(job: ExportJob, crs: str) -> Convert:
     project = _projection(job, crs)
 
     def convert(obj: ExportedObject, polygons: list[Polygon]) -> list[Coordinates]:
-        return [[convert_ring(obj, ring, i > 0) for i, ring in enumerate(polygon)] for polygon in polygons]
+        converted: list[Coordinates] = []
+        for polygon in polygons:
+            rings = [to_degrees(obj, ring) for ring in polygon]
+            crosses = any(crosses_antimeridian(ring) for ring in rings)
+            converted += [_coordinates(part) for part in (split_at_antimeridian(rings) if crosses else [rings])]
+        return converted
 
-    def convert_ring(obj: ExportedObject, ring: Ring, hole: bool) -> list[Any]:
+    def to_degrees(obj: ExportedObject, ring: Ring) -> NDArray[np.float64]:
         x, y = np.array(ring, float).T
-        lon, lat = project(*to_map(transform, x, y))
-        if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
+        points = np.stack(project(*to_map(transform, x, y)), axis=1)
+        longitude, latitude = np.abs(points).max(0)  # not finite if one is not
+        if not (longitude <= _LONGITUDE_LIMIT and latitude <= _LATITUDE_LIMIT):
             raise LabelsError(
                 f"{job.path}: object {obj.label} lies where {crs_name(crs)} has no longitude and latitude",
-                remedy="check the image's transform, or export with {format} geojson-pixels",
+                remedy="check the image's CRS and transform, or export with {format} geojson-pixels",
             )
-        points = np.stack([lon, lat], axis=1).round(_DIGITS)
-        if (_doubled_area(points) < 0) != hole:  # outer rings run counterclockwise, also on maps with y downwards
-            points = points[::-1]
-        positions: list[Any] = points.tolist()
-        return [*positions, positions[0]]
+        points[:, 1] = points[:, 1].clip(-90, 90)
+        return points
 
     return convert
+
+
+def _coordinates(rings: list[NDArray[np.float64]]) -> Coordinates:
+    """Return a polygon as GeoJSON: outer rings run counterclockwise, also on maps with y downwards, holes clockwise."""
+    coordinates: Coordinates = []
+    for i, ring in enumerate(rings):
+        points = ring.round(_DIGITS)
+        if (_doubled_area(points) < 0) != (i > 0):
+            points = points[::-1]
+        positions: list[Any] = points.tolist()
+        coordinates.append([*positions, positions[0]])
+    return coordinates
 
 
 def _projection(job: ExportJob, crs: str) -> Project:

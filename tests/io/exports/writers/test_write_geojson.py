@@ -10,11 +10,13 @@ import numpy as np
 import pandas as pd
 import pyproj
 import pytest
+import shapely
 from skimage.measure import regionprops
 
 from napari_sam.errors import LabelsError
 from napari_sam.io.geo.crs import crs_text, parse_crs
-from tests.io.exports.drawings import DEGREES, UTM, area, features, filled, on_map
+from napari_sam.io.labels.label_store import LabelStore
+from tests.io.exports.drawings import DEGREES, UTM, area, features, filled, like, on_map
 
 
 def test_geojson_in_pixels_gives_back_every_pixel(store, blobs, tmp_path):
@@ -119,3 +121,30 @@ def test_a_map_without_crs_has_areas_in_its_own_unit(tmp_path):
     assert (row.area_map, measured.area_map) == (0.75, 0.75)
     assert (row.centroid_x_map, row.centroid_y_map) == (measured.centroid_x_map, measured.centroid_y_map)
     assert not {"area_m2", "area_world"} & {*row.index, *measured.index}
+
+
+@pytest.mark.parametrize(
+    ("crs", "transform"),
+    [
+        ("EPSG:32601", (5000.0, 0.0, 166_021.0 - 100_000, 0.0, -5000.0, 5e5)),
+        ("EPSG:3413", (40_000.0, 0.0, -1_700_000.0, 0.0, -40_000.0, 1_000_000.0)),
+    ],
+)
+def test_objects_at_the_antimeridian_are_cut_there(tmp_path, crs, transform):
+    disc = (np.hypot(*np.mgrid[-9:10, -9:10]) < 9).astype(np.uint32)
+    with LabelStore.create(tmp_path / "s", like=like(crs, transform, (60, 60))) as labels:
+        labels.paint(disc, (20, 20))
+        (feature,) = features(labels.export(tmp_path / "o.geojson"))
+        expected = labels.measure().area_m2[0]
+    geod = pyproj.Geod(ellps="WGS84")
+    shape = shapely.geometry.shape(feature["geometry"])
+    assert shape.is_valid
+    assert shape.bounds[0] >= -180
+    assert shape.bounds[2] <= 180
+    assert abs(geod.geometry_area_perimeter(shapely.segmentize(shape, 1.0))[0]) == pytest.approx(expected, rel=0.02)
+
+
+def test_metres_that_are_called_degrees_are_refused(tmp_path):
+    with on_map(tmp_path, "EPSG:4326", UTM) as labels:
+        with pytest.raises(LabelsError, match="lies where EPSG:4326 has no longitude and latitude"):
+            labels.export(tmp_path / "o.geojson")
