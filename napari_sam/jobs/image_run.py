@@ -84,12 +84,13 @@ class ImageRun:
         self.overlap = str(asked["overlap"])
         self.record = self._open_record(asked, resume)
         self.writer = store.run_writer(self.record.run_id, overlap=self.overlap, plane=self.plane)
-        self._tiles = {tile.name: tile for _, tile in plan.tiles}
         self._lock = threading.Lock()
         self._merged_path = self.files.folder / _MERGED
         self.done = self.files.done()
         failed = self._failed_when_merged()
-        self.merged = self._merged_path.exists() and self._tiles.keys() <= self.done | failed.keys()
+        self.merged = self._merged_path.exists() and not any(
+            tile.name not in self.done and tile.name not in failed for _, tile in plan.tiles()
+        )
         # Tiles that failed are tried again, unless the tiles have been merged without them.
         self.record.failed = failed if self.merged else {}
         self.files.failed = set(self.record.failed)
@@ -97,12 +98,13 @@ class ImageRun:
     @property
     def failed(self) -> list[TileFailure]:
         """Tiles that failed, by position."""
-        failures = [TileFailure(self._tiles[name].core, reason, name) for name, reason in self.record.failed.items()]
+        planned = ((self.plan.named(name), name, reason) for name, reason in self.record.failed.items())
+        failures = [TileFailure(found[1].core, reason, name) for found, name, reason in planned if found is not None]
         return sorted(failures, key=lambda failure: failure.box)
 
-    def missing(self) -> list[tuple[TileGrid, Tile]]:
-        """Return the tiles that are not found yet."""
-        return [(grid, tile) for grid, tile in self.plan.tiles if tile.name not in self.done]
+    def missing(self) -> Iterator[tuple[TileGrid, Tile]]:
+        """Iterate over the tiles that are not found yet."""
+        return ((grid, tile) for grid, tile in self.plan.tiles() if tile.name not in self.done)
 
     def fail(self, tile: Tile, reason: str) -> None:
         """Record that a tile failed."""
@@ -113,7 +115,7 @@ class ImageRun:
     def check_failures(self) -> None:
         """Raise `StoreError` if every tile failed."""
         failed = self.failed
-        if len(failed) == len(self.plan.tiles):
+        if len(failed) == self.plan.tile_count:
             raise StoreError(
                 f"not one of {len(failed)} tiles could be segmented; the first: {failed[0].reason}",
                 remedy="mend the cause, then continue with {resume=True}",
@@ -163,7 +165,7 @@ class ImageRun:
             return record
         self.files.clear()
         with _named_write_errors(path):
-            return RunRecord.begin(path, asked, unit="tiles", total=len(self.plan.tiles))
+            return RunRecord.begin(path, asked, unit="tiles", total=self.plan.tile_count)
 
     def _failed_when_merged(self) -> dict[str, str]:
         """Return the tiles that had failed when the tiles were merged, with reasons."""

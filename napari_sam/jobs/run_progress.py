@@ -41,18 +41,19 @@ class RunProgress:
         on_tile: Callable[[Box, NDArray[np.uint32]], None] | None,
     ) -> None:
         self._run, self._progress, self._on_tile = run, progress, on_tile
-        self._tiles = {tile.name: tile for _, tile in run.plan.tiles}
         self._finest = run.plan.grids[0].factor
-        self._total = _FIND_STEPS * len(self._tiles) + len(run.plan.grids[0].tiles)
-        finished = len(self._tiles) if run.merged else len(self._tiles.keys() & run.done)
+        self._total = _FIND_STEPS * run.plan.tile_count + len(run.plan.grids[0].tiles)
+        finished = run.plan.tile_count if run.merged else sum(run.plan.named(name) is not None for name in run.done)
         self._done = _FIND_STEPS * finished
         self._next_label = 1
         self._lock = threading.Lock()
 
     def preview_done(self) -> None:
         """Preview the tiles that an earlier call has finished."""
-        for name in sorted(self._run.done & self._tiles.keys()):
-            self._preview_file(self._tiles[name])
+        for name in sorted(self._run.done):
+            found = self._run.plan.named(name)
+            if found is not None:
+                self._preview_file(found[1])
 
     def tile_finished(self, tile: Tile, result: TileResult | None, reason: str | None) -> None:
         """Take the result of a tile, or the reason why it failed."""
@@ -64,7 +65,10 @@ class RunProgress:
 
     def on_result(self, task: str, result: str | None) -> None:
         """Take what another process reported of a tile: why it failed, or None."""
-        tile = self._tiles[task]
+        found = self._run.plan.named(task)
+        if found is None:
+            raise ValueError(f"no tile is named {task!r}")
+        tile = found[1]
         if result is not None:
             self._run.fail(tile, result)
         else:

@@ -268,7 +268,7 @@ def segment_image(
         settings.method,
         objects,
         labels.start if first_label is None else first_label,  # objects without pixels keep their ids
-        len(job.run.plan.tiles),
+        job.run.plan.tile_count,
         job.run.failed,
         job.run.plan.factors,
         dict(zip(("find", "join", "write"), seconds, strict=True)),

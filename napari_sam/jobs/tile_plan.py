@@ -17,7 +17,7 @@ from napari_sam.errors import PromptError
 from src_models.watershed_settings import WatershedSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from napari_sam.engine.automatic.object_finder import ObjectFinder
     from napari_sam.engine.geometry import Box
@@ -57,9 +57,23 @@ class TilePlan:
         return [grid.factor for grid in self.grids]
 
     @property
-    def tiles(self) -> list[tuple[TileGrid, Tile]]:
-        """All tiles with their grids, finest first."""
-        return [(grid, tile) for grid in self.grids for tile in grid.tiles]
+    def tile_count(self) -> int:
+        """Number of all tiles."""
+        return sum(len(grid.tiles) for grid in self.grids)
+
+    def tiles(self) -> Iterator[tuple[TileGrid, Tile]]:
+        """Iterate over all tiles with their grids, finest first."""
+        for grid in self.grids:
+            for tile in grid.tiles:
+                yield grid, tile
+
+    def named(self, name: str) -> tuple[TileGrid, Tile] | None:
+        """Return the tile of a name with its grid; None if there is none."""
+        for grid in self.grids:
+            tile = grid.tiles.named(name)
+            if tile is not None:
+                return grid, tile
+        return None
 
 
 @dataclass(frozen=True)

@@ -93,12 +93,14 @@ class TileWorker:
         predictor.set_source(image, Normalisation(low, high))
         self._finder = job.finder.build(predictor)
         self._files = TileFiles(Path(job.folder))
-        plan = plan_run(job.finder, job.region, image.shape, job.factors)
-        self._tiles = {tile.name: (grid, tile) for grid, tile in plan.tiles}
+        self._plan = plan_run(job.finder, job.region, image.shape, job.factors)
 
     def find(self, name: str) -> TileResult:
         """Find the objects of one tile and store them."""
-        grid, tile = self._tiles[name]
+        found = self._plan.named(name)
+        if found is None:
+            raise ValueError(f"no tile is named {name!r}")
+        grid, tile = found
         result = find_tile(self._finder, grid, tile)
         self._files.write(tile, result)
         return result

@@ -60,7 +60,7 @@ def test_auto_is_dense_only_with_a_dense_decoder():
 def test_a_plan_has_the_tiles_of_all_factors_finest_first():
     plan = plan_run(FinderSpec("grid", 64), Box(0, 0, 100, 100), (300, 300), (1, 4))
     assert plan.factors == [1, 4]
-    assert [tile.factor for _, tile in plan.tiles] == [1] * len(plan.grids[0].tiles) + [4] * len(plan.grids[1].tiles)
+    assert [tile.factor for _, tile in plan.tiles()] == [1] * len(plan.grids[0].tiles) + [4] * len(plan.grids[1].tiles)
 
 
 def test_a_finder_is_built_from_plain_values():

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from napari_sam.engine.embeddings.window_objects import detect_objects
+from napari_sam.engine.embeddings.window_plan import WindowGrid, WindowPlan
 from napari_sam.engine.geometry import Box
-from napari_sam.engine.windows import Hints, Window, click_window, grid_window, ladder_side, whole_window
+from napari_sam.engine.windows import Hints, Window, click_window, grid_window, ladder_side
 from napari_sam.errors import CancelledError, PromptError, SettingsError, StoreError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     import numpy as np
     from numpy.typing import NDArray
@@ -52,7 +53,7 @@ class PrecomputeReport:
 
 def grid_windows(
     bbox: tuple[float, float, float, float], side: int, image_shape: tuple[int, int], img_size: int
-) -> list[Window]:
+) -> WindowGrid:
     """Return every window that `grid_window` may return for a centre in a region, row by row.
 
     Parameters
@@ -72,15 +73,16 @@ def grid_windows(
     [(0, 0, 512, 512), (256, 0, 768, 512), (512, 0, 1024, 512)]
     """
     if max(image_shape) <= max(side, img_size):
-        return [whole_window(image_shape, img_size)]
-    centres = []
+        return WindowGrid([(0, image_shape[0])], [(0, image_shape[1])], img_size)
+    spans = []
     for axis in (0, 1):
         low, high = bbox[axis] - 0.5, bbox[axis + 2] - 0.5
         step = side / 2
         middles = (k * step for k in range(int(low // step), int(high // step) + 2))
-        centres.append([low, *(m for m in middles if low < m < high), high])
-    windows = (grid_window((y, x), side, image_shape, img_size) for y in centres[0] for x in centres[1])
-    return list(dict.fromkeys(windows))
+        centres = [low, *(m for m in middles if low < m < high), high]
+        along_axis = (grid_window((c, c), side, image_shape, img_size).bbox[axis::2] for c in centres)
+        spans.append(list(dict.fromkeys((int(start), int(stop)) for start, stop in along_axis)))
+    return WindowGrid(spans[0], spans[1], img_size)
 
 
 def click_side(image_shape: tuple[int, int], img_size: int, diameter_px: float | None = None) -> int:
@@ -91,7 +93,7 @@ def click_side(image_shape: tuple[int, int], img_size: int, diameter_px: float |
 
 def plan_windows(
     region: tuple[int, int, int, int], side: int, image_shape: tuple[int, int], img_size: int, coarser: bool
-) -> list[Window]:
+) -> WindowPlan:
     """Return the windows of all clicks in a region, then the coarser ones that show larger objects whole.
 
     Parameters
@@ -103,13 +105,13 @@ def plan_windows(
     coarser : bool
         Add windows of twice the side, four times the side and so on, up to the whole image: a third more.
     """
-    windows = grid_windows(region, side, image_shape, img_size)
+    grids = [grid_windows(region, side, image_shape, img_size)]
     while coarser and side < max(image_shape):
         reach = side // 2  # largest distance from a click to the centre of what its window shows of an object
         region = Box(*region).grow(reach).clip(image_shape)
         side = ladder_side(2 * side, img_size)
-        windows += grid_windows(region, side, image_shape, img_size)
-    return list(dict.fromkeys(windows))
+        grids.append(grid_windows(region, side, image_shape, img_size))
+    return WindowPlan(grids)
 
 
 def precompute(
@@ -180,10 +182,9 @@ def precompute(
     encoder = _PrecomputeRun(embedder, len(windows))
     size = _BATCH if embedder.model.runner.device.type == "cuda" else 1
     # The same batches in every run, whatever is cached: a network may round differently in another batch.
-    batches = [windows[i : i + size] for i in range(0, len(windows), size)]
     try:
         done = 0
-        for batch, prepared in encoder.read_ahead(batches):
+        for batch, prepared in encoder.read_ahead(_batches(windows, size)):
             if cancelled is not None and cancelled():
                 raise CancelledError(f"cancelled at {done} of {len(windows)} windows; finished windows are kept")
             if prepared:
@@ -194,7 +195,13 @@ def precompute(
     finally:
         encoder.finish()
     encoder.check()
-    return PrecomputeReport(len(windows), encoder.encoded, tuple(sorted({max(w.shape) for w in windows})))
+    return PrecomputeReport(len(windows), encoder.encoded, windows.sides())
+
+
+def _batches(windows: Iterable[Window], size: int) -> Iterator[list[Window]]:
+    remaining = iter(windows)
+    while batch := list(islice(remaining, size)):
+        yield batch
 
 
 @dataclass(frozen=True)
@@ -217,7 +224,7 @@ class _PrecomputeRun:
         self.finishers = ThreadPoolExecutor(_FINISHERS, "precompute-finish")
         self.pending: deque[Future[None]] = deque()
 
-    def read_ahead(self, batches: list[list[Window]]) -> Iterator[tuple[list[Window], list[_PreparedWindow]]]:
+    def read_ahead(self, batches: Iterable[list[Window]]) -> Iterator[tuple[list[Window], list[_PreparedWindow]]]:
         """Yield each batch with its pixels; without any if all of it is cached."""
         ahead: deque[tuple[list[Window], Future[list[_PreparedWindow]]]] = deque()
         remaining = iter(batches)

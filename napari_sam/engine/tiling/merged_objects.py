@@ -60,7 +60,7 @@ class MergedObjects:
         return int(self._offsets[-1])
 
     @property
-    def tiles(self) -> tuple[Tile, ...]:
+    def tiles(self) -> Sequence[Tile]:
         """Tiles of the finest factor, in which the objects are drawn."""
         return self._levels[0].grid.tiles
 

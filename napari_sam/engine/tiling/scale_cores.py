@@ -83,10 +83,11 @@ class ScaleCores:
         grid = self._levels[level].grid
         if level not in self._edges:
             rows, cols = grid.shape
-            cores = [tile.core_label_box for tile in grid.tiles]
+            first_col = [grid.tiles[row * cols].core_label_box for row in range(rows)]
+            first_row = [grid.tiles[col].core_label_box for col in range(cols)]
             self._edges[level] = (
-                np.array([[cores[r * cols][a] for r in range(rows)] for a in (0, 2)]),
-                np.array([[cores[c][a] for c in range(cols)] for a in (1, 3)]),
+                np.array([[core[a] for core in first_col] for a in (0, 2)]),
+                np.array([[core[a] for core in first_row] for a in (1, 3)]),
             )
         (top, bottom), (left, right) = self._edges[level]
         for row in range(int(np.searchsorted(bottom, box[0], "right")), int(np.searchsorted(top, box[2], "left"))):

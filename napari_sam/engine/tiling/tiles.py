@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 import numpy as np
 from scipy import ndimage
@@ -81,6 +83,57 @@ def to_label_pixels(box: tuple[int, int, int, int], factor: int) -> Box:
     return Box(y0 // factor, x0 // factor, -(-y1 // factor), -(-x1 // factor))
 
 
+_NAME = re.compile(r"f(\d+)-r(\d{5,})-c(\d{5,})")
+
+
+class TileSequence(Sequence[Tile]):
+    """Tiles of one factor, row by row, each made when it is asked for: a huge image has millions.
+
+    Parameters
+    ----------
+    factor : int
+        Level-0 pixels per label pixel.
+    rows, cols : sequence of (int, int, int, int)
+        Start and stop of each core along an axis, then start and stop with its halo, level-0 pixels.
+    """
+
+    def __init__(
+        self, factor: int, rows: Sequence[tuple[int, int, int, int]], cols: Sequence[tuple[int, int, int, int]]
+    ) -> None:
+        self._factor, self._rows, self._cols = factor, rows, cols
+
+    def __len__(self) -> int:
+        return len(self._rows) * len(self._cols)
+
+    @overload
+    def __getitem__(self, index: int) -> Tile: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Tile]: ...
+
+    def __getitem__(self, index: int | slice) -> Tile | list[Tile]:
+        if isinstance(index, slice):
+            return [self._tile(i) for i in range(*index.indices(len(self)))]
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"tile {index} of {len(self)}")
+        return self._tile(index % len(self))
+
+    def named(self, name: str) -> Tile | None:
+        """Return the tile of a name; None if there is none."""
+        match = _NAME.fullmatch(name)
+        if match is None:
+            return None
+        factor, row, col = (int(number) for number in match.groups())
+        if factor != self._factor or row >= len(self._rows) or col >= len(self._cols):
+            return None
+        return self._tile(row * len(self._cols) + col)
+
+    def _tile(self, index: int) -> Tile:
+        row, col = divmod(index, len(self._cols))
+        (y0, y1, top, bottom), (x0, x1, left, right) = self._rows[row], self._cols[col]
+        return Tile(self._factor, row, col, Box(y0, x0, y1, x1), Box(top, left, bottom, right))
+
+
 @dataclass(frozen=True)
 class TileGrid:
     """All tiles of one factor.
@@ -91,7 +144,7 @@ class TileGrid:
         Level-0 pixels per label pixel.
     rim : int
         Width of the strip along each side of a tile in which it overlaps its neighbours, label pixels.
-    tiles : tuple of Tile
+    tiles : TileSequence
         Row by row.
     shape : (int, int)
         Rows and columns of tiles.
@@ -101,7 +154,7 @@ class TileGrid:
 
     factor: int
     rim: int
-    tiles: tuple[Tile, ...]
+    tiles: TileSequence
     shape: tuple[int, int]
     image_shape: tuple[int, int]
 
@@ -161,11 +214,7 @@ def plan_tiles(
     else:
         step, halo = (outer_px - 2 * halo_px) * factor, halo_px * factor
         spans = [_spans(region[a], region[a + 2], image_shape[a], step, halo, factor) for a in (0, 1)]
-    tiles = tuple(
-        Tile(factor, row, col, Box(y0, x0, y1, x1), Box(top, left, bottom, right))
-        for row, (y0, y1, top, bottom) in enumerate(spans[0])
-        for col, (x0, x1, left, right) in enumerate(spans[1])
-    )
+    tiles = TileSequence(factor, *spans)
     return TileGrid(factor, 2 * halo_px + 1, tiles, (len(spans[0]), len(spans[1])), (h, w))
 
 
