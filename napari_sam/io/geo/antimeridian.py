@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     Ring = NDArray[np.float64]
 
 _HALF_TURN, _TURN = 180.0, 360.0
+_STEPS = 32
 _WORLDS = (-1, 0, 1)  # copies of the world, beside each other
 
 
@@ -25,6 +26,16 @@ def crosses_antimeridian(ring: Ring) -> bool:
         (n, 2) longitude and latitude in degrees; the first position is not repeated.
     """
     return bool((np.abs(np.diff(ring[:, 0], append=ring[:1, 0])) > _HALF_TURN).any())
+
+
+def with_points_between(ring: Ring) -> Ring:
+    """Return a ring (n, 2) with 31 points on each of its sides.
+
+    A side of more than half the world then has no jump, in contrast to one across the antimeridian.
+    """
+    steps = np.linspace(0, 1, _STEPS, endpoint=False)[:, None]
+    dense: Ring = (ring[:, None] + steps * (np.roll(ring, -1, 0) - ring)[:, None]).reshape(-1, 2)
+    return dense
 
 
 def split_at_antimeridian(polygon: list[Ring]) -> list[list[Ring]]:

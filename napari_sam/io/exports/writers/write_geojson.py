@@ -12,7 +12,7 @@ import numpy as np
 from napari_sam.errors import LabelsError
 from napari_sam.io.exports.export_source import plane_text
 from napari_sam.io.exports.object_measurements import BOX_COLUMNS, ObjectMeasurements, as_properties
-from napari_sam.io.geo.antimeridian import crosses_antimeridian, split_at_antimeridian
+from napari_sam.io.geo.antimeridian import crosses_antimeridian, split_at_antimeridian, with_points_between
 from napari_sam.io.geo.crs import crs_name
 from napari_sam.io.geo.map_coordinates import LON_LAT, control_points_text, projection, to_map
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from napari_sam.io.exports.export_job import ExportJob
     from napari_sam.io.exports.export_source import ExportedObject
-    from napari_sam.io.exports.polygons import Polygon, Ring
+    from napari_sam.io.exports.polygons import Polygon
     from napari_sam.io.geo.map_coordinates import Project
     from napari_sam.io.json_types import JsonObject
 
@@ -129,14 +129,17 @@ def _lon_lat_converter(job: ExportJob, crs: str) -> Convert:
     def convert(obj: ExportedObject, polygons: list[Polygon]) -> list[Coordinates]:
         converted: list[Coordinates] = []
         for polygon in polygons:
-            rings = [to_degrees(obj, ring) for ring in polygon]
-            crosses = any(crosses_antimeridian(ring) for ring in rings)
-            converted += [_coordinates(part) for part in (split_at_antimeridian(rings) if crosses else [rings])]
+            rings = [to_degrees(obj, np.array(ring, float)) for ring in polygon]
+            parts = [rings]
+            if any(crosses_antimeridian(ring) for ring in rings):  # or has a side of more than half the world
+                dense = [to_degrees(obj, with_points_between(np.array(ring, float))) for ring in polygon]
+                if any(crosses_antimeridian(ring) for ring in dense):
+                    parts = split_at_antimeridian(dense)
+            converted += [_coordinates(part) for part in parts]
         return converted
 
-    def to_degrees(obj: ExportedObject, ring: Ring) -> NDArray[np.float64]:
-        x, y = np.array(ring, float).T
-        points = np.stack(project(*to_map(transform, x, y)), axis=1)
+    def to_degrees(obj: ExportedObject, corners: NDArray[np.float64]) -> NDArray[np.float64]:
+        points = np.stack(project(*to_map(transform, corners[:, 0], corners[:, 1])), axis=1)
         longitude, latitude = np.abs(points).max(0)  # not finite if one is not
         if not (longitude <= _LONGITUDE_LIMIT and latitude <= _LATITUDE_LIMIT):
             raise LabelsError(

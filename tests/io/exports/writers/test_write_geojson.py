@@ -148,3 +148,19 @@ def test_metres_that_are_called_degrees_are_refused(tmp_path):
     with on_map(tmp_path, "EPSG:4326", UTM) as labels:
         with pytest.raises(LabelsError, match="lies where EPSG:4326 has no longitude and latitude"):
             labels.export(tmp_path / "o.geojson")
+
+
+@pytest.mark.parametrize(
+    ("crs", "transform"),
+    [
+        ("EPSG:4326", (6.0, 0.0, -180.0, 0.0, -3.0, 90.0)),
+        ("EPSG:3857", (668_000.0, 0.0, -20_030_000.0, 0.0, -300_000.0, 9_000_000.0)),
+    ],
+)
+def test_an_object_around_the_world_is_not_cut(tmp_path, crs, transform):
+    with LabelStore.create(tmp_path / "s", like=like(crs, transform, (60, 60))) as labels:
+        labels.paint(np.ones((10, 58), np.uint32), (20, 1))
+        (feature,) = features(labels.export(tmp_path / "o.geojson"))
+    (ring,) = feature["geometry"]["coordinates"]
+    assert len(ring) == 5
+    assert max(x for x, _ in ring) == pytest.approx(-min(x for x, _ in ring), abs=0.2)
