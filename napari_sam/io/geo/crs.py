@@ -91,7 +91,9 @@ def is_same_crs(first: str, second: str) -> bool:
     if first.strip().upper() == second.strip().upper():
         return True
     a, b = known_crs(first), known_crs(second)
-    return a is not None and b is not None and bool(a.equals(b, ignore_axis_order=True))
+    if a is None or b is None:  # a name, which exports write as a local system
+        return crs_name(first) == crs_name(second)
+    return bool(a.equals(b, ignore_axis_order=True))
 
 
 def metres_per_unit(text: str | None) -> float | None:

@@ -51,6 +51,7 @@ def test_systems_are_compared_by_meaning():
     assert is_same_crs("urn:ogc:def:crs:OGC:1.3:CRS84", "EPSG:4326")
     assert not is_same_crs("EPSG:32632", "EPSG:32633")
     assert not is_same_crs("My own grid", "EPSG:32633")
+    assert is_same_crs("My own grid", well_known_text("My own grid"))
 
 
 def test_map_units_in_metres():
