@@ -126,7 +126,7 @@ def _image_layers(path: str) -> list[LayerData]:
     """Return the layers of a single image."""
     image = open_image(path)
     count, name = image.channel_count, _name_of(path)
-    if image.dtype == np.uint8 and count in (3, 4) and not image.channel_names:
+    if _is_colour(image):
         return [_layer(image, rgb=True, name=name)]
     if count == 1:
         return [_layer(image, rgb=False, name=name)]
@@ -207,6 +207,13 @@ def _chunks(level: ShownLevel) -> tuple[int, ...]:
     )
 
 
+def _is_colour(image: Image) -> bool:
+    """Whether channels are red, green and blue: unnamed ones of 8 bits, or the samples of a pixel in a TIFF."""
+    if image.channel_count not in (3, 4) or image.channel_names or image.dtype == np.bool_:
+        return False
+    return image.dtype == np.uint8 or "s" in image.array_axes
+
+
 def _name_of(path: str) -> str:
     return Path(path.rstrip("/")).name.split(".")[0] or "image"
 
@@ -252,17 +259,19 @@ class ShownLevel:
     level : int
         Scale level.
     rgb : bool
-        Whether the channels are the last axis; otherwise there is one channel, without an axis.
+        Whether the channels are the last axis, in 8 bits as the network sees them; otherwise there is one channel,
+        without an axis.
     """
 
     def __init__(self, image: Image, level: int, *, rgb: bool) -> None:
         self.image, self._level, self._rgb = image, level, rgb
+        self._normalisation = choose_normalisation(image) if rgb and image.dtype != np.uint8 else None
         axes = image.array_axes
         self._leading = tuple(
             int(n) for n, a in zip(image.arrays[0].shape, axes, strict=True) if a not in SPATIAL + CHANNEL_NAMES
         )
         self.shape: tuple[int, ...] = (*self._leading, *image.levels[level], *((image.channels,) if rgb else ()))
-        self.dtype = image.dtype
+        self.dtype = np.dtype(np.uint8) if rgb else image.dtype
         self._planes: dict[tuple[int, ...], Image] = {image.plane: image}
 
     @property
@@ -314,6 +323,8 @@ class ShownLevel:
         block = self._planes[plane].read(self._level, y0, x0, y1, x1, step)
         if step != rows.step or step != cols.step:
             block = block[:: rows.step, :: cols.step]
+        if self._normalisation is not None:
+            return self._normalisation.apply(block)
         return block if self._rgb else block[..., 0]
 
 

@@ -10,6 +10,7 @@ from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_sam.errors import ModelError
+from napari_sam.layers.image_notes import image_notes
 from napari_sam.widgets.dock_context import DockContext
 from napari_sam.widgets.dock_memory import DockMemory
 from napari_sam.widgets.dock_panel import CLICK, EVERYTHING, REVIEW, DockPanel
@@ -212,8 +213,8 @@ class SamDock(QWidget):
         if image is None:
             return
         read = self.images.read_quietly()
-        if read is not None and read[1].advice:
-            self.notifier.info(f"{image.name}: {read[1].advice}")
+        for note in image_notes(read[1]) if read is not None else ():
+            self.notifier.info(f"{image.name}: {note}")
         self.images.announce_view()
         self._prepare()
         self.refresh()

@@ -9,11 +9,13 @@ import zarr
 from napari.components import ViewerModel
 
 from napari_sam import LabelStore, open_image
+from napari_sam.engine.normalisation import choose_normalisation
 from napari_sam.errors import ImageError
 from napari_sam.io.axis_placement import AxisPlacement
 from napari_sam.io.images.lazy_image import Image
 from napari_sam.io.images.open_image import image_from_layer
 from napari_sam.io.images.transcode import transcode
+from napari_sam.layers.image_notes import image_notes
 from napari_sam.layers.readers import ShownLevel, get_reader, read_layers
 
 
@@ -194,8 +196,6 @@ def test_napari_finds_the_reader(slide):
 def test_what_was_precomputed_for_a_file_is_found_for_its_layer(tmp_path, dtype):
     from napari.layers import Image as ImageLayer
 
-    from napari_sam.engine.normalisation import choose_normalisation
-
     pixels = (np.random.default_rng(0).random((300, 400)) * 200).astype(dtype)
     zarr.create_array(tmp_path / "a.zarr", shape=pixels.shape, chunks=(128, 128), dtype=dtype)[...] = pixels
     ((data, options, _),) = read_layers(str(tmp_path / "a.zarr"))
@@ -256,3 +256,30 @@ def test_an_image_in_memory_keeps_the_place_of_its_layer(viewer):
     image = image_from_layer(layer)
     assert (image.scale, image.translation, image.unit) == ((2, 1), (6, 7), "nanometer")
     assert image.placement(image.stack_axes[0]) == AxisPlacement(3000, 5000, "nanometer")
+
+
+@pytest.mark.parametrize("planar", [False, True])
+def test_a_scene_of_three_bands_is_one_layer_and_all_bands_are_used(tmp_path, viewer, rng, planar):
+    scene = rng.integers(500, 3000, (96, 128, 3)).astype(np.uint16)
+    stored = np.ascontiguousarray(np.moveaxis(scene, -1, 0)) if planar else scene
+    config = "separate" if planar else "contig"
+    tifffile.imwrite(tmp_path / "a.tif", stored, photometric="minisblack", planarconfig=config, tile=(64, 64))
+    ((data, keywords, _),) = read_layers(str(tmp_path / "a.tif"))
+    assert (keywords["rgb"], data.dtype, data.shape) == (True, np.uint8, (96, 128, 3))
+    layer = viewer.add_image(data, **keywords)
+    image = image_from_layer(layer)
+    assert (image.read(0, 0, 0, 96, 128) == scene).all()
+    shown = choose_normalisation(image).apply(scene)
+    assert (np.asarray(data) == shown).all()
+
+
+def test_what_is_used_of_an_image_is_said_in_the_words_of_the_viewer(tmp_path, rng):
+    tifffile.imwrite(tmp_path / "a.tif", rng.integers(0, 99, (5, 64, 80)).astype(np.uint16), metadata={"axes": "CYX"})
+    (data, _, _), *_ = read_layers(str(tmp_path / "a.tif"))
+    assert image_notes(data.image) == ["uses channel 0 of 5: choose with the layer of another channel"]
+
+
+def test_an_image_whose_smallest_value_is_white_is_shown_reversed(tmp_path, rng):
+    tifffile.imwrite(tmp_path / "a.tif", rng.integers(0, 255, (64, 80)).astype(np.uint8), photometric="miniswhite")
+    ((_, keywords, _),) = read_layers(str(tmp_path / "a.tif"))
+    assert (keywords["colormap"], keywords["contrast_limits"]) == ("gray_r", (0.0, 255.0))

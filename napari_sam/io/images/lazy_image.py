@@ -233,7 +233,8 @@ class Image:
     def choices(self) -> tuple[str, ...]:
         """What is used of the file, where it holds more; arguments that choose otherwise stand in braces."""
         said = list(self.notes)
-        if self.channel_count > max(3, self.channels) or self.channel_count == 2 > self.channels:
+        has_alpha = self.channel_count == 4 and "s" in self.array_axes and self.channels == 3
+        if self.channels < self.channel_count and not has_alpha:
             used = ", ".join(map(str, self.selected))
             said.append(f"uses channel {used} of {self.channel_count}: choose with {{channels}}")
         if any(n > 1 for n in self.plane_axes.values()):
