@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 
 _CERTAIN = 100  # PROJ's confidence that a description is that of a code
 _NAME_LENGTH = 60
+_LONGEST = 100_000
 
 
-@lru_cache(maxsize=64)
 def parse_crs(text: str) -> CRS:
     """Return the CRS that a text describes.
 
@@ -30,12 +30,23 @@ def parse_crs(text: str) -> CRS:
     ValueError
         If it describes none.
     """
+    found = _lookup(text.strip())
+    if isinstance(found, str):
+        raise ValueError(found)
+    return found
+
+
+@lru_cache(maxsize=64)
+def _lookup(text: str) -> CRS | str:
+    """Return a CRS, or why there is none; a failed search takes PROJ seconds, so that it is remembered too."""
+    if len(text) > _LONGEST or not re.search(r"[:\[{+]", text):  # not searched for by name
+        return f"{text[:_NAME_LENGTH]!r} is no code, WKT, PROJJSON or PROJ string of a CRS"
     import pyproj  # noqa: PLC0415 - slow to import
 
     try:
-        return pyproj.CRS.from_user_input(text.strip())
-    except pyproj.exceptions.CRSError as error:
-        raise ValueError(str(error)) from error
+        return pyproj.CRS.from_user_input(text)
+    except (pyproj.exceptions.CRSError, RecursionError) as error:
+        return str(error)
 
 
 def known_crs(text: str | None) -> CRS | None:
@@ -71,7 +82,7 @@ def crs_name(text: str) -> str:
     ('EPSG:32632', 'My own grid')
     """
     if not re.search(r"[\[{+]", text):
-        return text
+        return text[:_NAME_LENGTH]
     crs = known_crs(text)
     return (str(crs.name) if crs is not None else text)[:_NAME_LENGTH]
 

@@ -58,3 +58,12 @@ def test_map_units_in_metres():
     assert metres_per_unit("EPSG:32632") == 1
     assert metres_per_unit("EPSG:2264") == pytest.approx(1200 / 3937)
     assert metres_per_unit("EPSG:4326") is metres_per_unit("My own grid") is None
+
+
+HOSTILE = ['{"a":' * 20_000, "[" * 5000, "GEOGCS[" * 2000, "x" * 1_000_000, "+proj=" + "x" * 50_000]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: text[:6])
+def test_hostile_texts_are_no_systems_and_have_short_names(text):
+    assert known_crs(text) is None
+    assert len(crs_name(text)) <= 60
