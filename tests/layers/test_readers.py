@@ -11,7 +11,7 @@ from napari.components import ViewerModel
 from napari_sam import LabelStore, open_image
 from napari_sam.engine.normalisation import choose_normalisation
 from napari_sam.errors import ImageError
-from napari_sam.io.axis_placement import AxisPlacement
+from napari_sam.io.geo.axis_placement import AxisPlacement
 from napari_sam.io.images.lazy_image import Image
 from napari_sam.io.images.open_image import image_from_layer
 from napari_sam.io.images.transcode import transcode

@@ -9,8 +9,8 @@ import numpy as np
 
 from napari_sam.io.exports.export_settings import ExportSettings
 from napari_sam.io.exports.polygons import polygons_of, simplify_polygons
+from napari_sam.io.geo.units import unit_suffix
 from napari_sam.io.step_counter import StepCounter
-from napari_sam.io.units import unit_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

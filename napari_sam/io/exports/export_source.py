@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.geometry import Box
-    from napari_sam.io.axis_placement import AxisPlacement
+    from napari_sam.io.geo.axis_placement import AxisPlacement
     from napari_sam.io.pixel_runs import PixelRuns
 
 

@@ -1,1 +1,1 @@
-"""Where an image lies on the map: coordinate reference systems, affines, GeoTIFF tags and sidecar files."""
+"""Where pixels lie: units and placement of axes, coordinate reference systems, affines, GeoTIFF tags, sidecar files."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_sam.engine.pixel_validity import invalid_pixels
 from napari_sam.errors import ImageError
-from napari_sam.io.axis_placement import AxisPlacement
+from napari_sam.io.geo.axis_placement import AxisPlacement
 from napari_sam.io.geo.geotiff import MapPosition
 from napari_sam.io.geo.map_coordinates import control_points_text, pixel_size
 from napari_sam.io.images.image_sample import spread_sample

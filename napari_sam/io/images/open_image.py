@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
 
 from napari_sam.errors import ImageError
-from napari_sam.io.axis_placement import AxisPlacement, in_one_unit
+from napari_sam.io.geo.axis_placement import AxisPlacement, in_one_unit
+from napari_sam.io.geo.units import normal_unit
 from napari_sam.io.images.address import Choice, axes_by_shape, check_axes, split_address
 from napari_sam.io.images.check_image import check_image
 from napari_sam.io.images.formats.picture_file import open_picture
@@ -20,7 +21,6 @@ from napari_sam.io.images.formats.zarr_store import is_url
 from napari_sam.io.images.lazy_image import CHANNEL_NAMES, SPATIAL, Image, default_channels
 from napari_sam.io.images.overview import overview_levels
 from napari_sam.io.images.virtual_levels import virtual_levels
-from napari_sam.io.units import normal_unit
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.errors import StoreError
-from napari_sam.io.axis_placement import AxisPlacement, ngff_axes, ngff_transformations
+from napari_sam.io.geo.axis_placement import AxisPlacement, ngff_axes, ngff_transformations
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.images.pooling import halve
 from napari_sam.io.images.pyramid_files import (

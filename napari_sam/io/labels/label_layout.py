@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_sam.errors import StoreError
-from napari_sam.io.axis_placement import (
+from napari_sam.io.geo.axis_placement import (
     AxisPlacement,
     ngff_axes,
     ngff_transformations,

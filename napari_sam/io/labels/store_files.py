@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Protocol, cast
 
 from napari_sam.errors import LabelsError, StoreError
-from napari_sam.io.axis_placement import AxisPlacement
+from napari_sam.io.geo.axis_placement import AxisPlacement
 from napari_sam.io.geo.geotiff import MapPosition
 from napari_sam.io.labels.journal.journal import Journal
 from napari_sam.io.labels.label_layout import LabelLayout

@@ -16,7 +16,7 @@ import zarr
 
 from napari_sam import open_image
 from napari_sam.errors import CancelledError, ImageError, StoreError
-from napari_sam.io.axis_placement import AxisPlacement
+from napari_sam.io.geo.axis_placement import AxisPlacement
 from napari_sam.io.geo.geotiff import MapPosition
 from napari_sam.io.images import transcode_plan
 from napari_sam.io.images.pooling import halve

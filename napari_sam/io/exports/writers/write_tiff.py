@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_sam.io.exports.export_pixels import ExportPixels
 from napari_sam.io.geo.geotiff import make_geo_tags
-from napari_sam.io.units import conversion, unit_size, unit_suffix
+from napari_sam.io.geo.units import conversion, unit_size, unit_suffix
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -6,8 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
-from napari_sam.io.axis_placement import AxisPlacement, in_one_unit
-from napari_sam.io.units import normal_unit
+from napari_sam.io.geo.axis_placement import AxisPlacement, in_one_unit
+from napari_sam.io.geo.units import normal_unit
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

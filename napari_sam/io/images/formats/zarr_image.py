@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sam.errors import ImageError
-from napari_sam.io.axis_placement import AxisPlacement, in_one_unit
+from napari_sam.io.geo.axis_placement import AxisPlacement, in_one_unit
 from napari_sam.io.geo.geotiff import MapPosition
+from napari_sam.io.geo.units import normal_unit
 from napari_sam.io.images.address import Choice, check_axes
 from napari_sam.io.images.formats.zarr_parts import (
     axis_letter,
@@ -18,7 +19,6 @@ from napari_sam.io.images.formats.zarr_parts import (
 )
 from napari_sam.io.images.formats.zarr_store import ZarrStore
 from napari_sam.io.images.lazy_image import CHANNEL_NAMES, SPATIAL, Image, default_channels
-from napari_sam.io.units import normal_unit
 
 if TYPE_CHECKING:
     from napari_sam.io.images.formats.zarr_arrays import ZarrArray

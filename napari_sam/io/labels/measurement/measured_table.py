@@ -12,10 +12,10 @@ import numpy as np
 from napari_sam.errors import LabelsError
 from napari_sam.io.geo.ground_area import ground_area
 from napari_sam.io.geo.map_coordinates import to_map
+from napari_sam.io.geo.units import unit_suffix
 from napari_sam.io.labels.measurement.properties import PIXEL_COLUMNS
 from napari_sam.io.labels.reading.object_reader import ObjectReader
 from napari_sam.io.table_cells import plain_cells
-from napari_sam.io.units import unit_suffix
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -19,9 +19,9 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_sam.io.axis_placement import AxisPlacement
     from napari_sam.io.exports.export_settings import ExportSettings
     from napari_sam.io.exports.export_source import ExportedObject, ObjectSequence, WritableLevel
+    from napari_sam.io.geo.axis_placement import AxisPlacement
     from napari_sam.io.labels.reading.store_view import StoreView
 
 

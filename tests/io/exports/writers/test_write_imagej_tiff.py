@@ -7,7 +7,7 @@ import pytest
 import tifffile
 
 from napari_sam.errors import LabelsError
-from napari_sam.io.axis_placement import AxisPlacement
+from napari_sam.io.geo.axis_placement import AxisPlacement
 from napari_sam.io.images.lazy_image import Image
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore

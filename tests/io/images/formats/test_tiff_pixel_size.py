@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_sam.io.axis_placement import AxisPlacement
+from napari_sam.io.geo.axis_placement import AxisPlacement
 from napari_sam.io.images.formats.tiff_pixel_size import ome_placements
 from napari_sam.io.images.open_image import open_image
 

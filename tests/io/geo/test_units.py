@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from napari_sam.io.units import conversion, normal_unit, unit_size, unit_suffix
+from napari_sam.io.geo.units import conversion, normal_unit, unit_size, unit_suffix
 
 SPELLINGS = {
     "micrometer": [

@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from napari_sam.io.units import conversion, unit_kind
+from napari_sam.io.geo.units import conversion, unit_kind
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from napari_sam.io.axis_placement import (
+from napari_sam.io.geo.axis_placement import (
     AxisPlacement,
     ngff_axes,
     ngff_transformations,
