@@ -40,20 +40,7 @@ def halve(block: NDArray[np.generic], nodata: float | None = None) -> NDArray[np
     invalid = None if nodata is None else invalid_pixels(block, nodata)
     if nodata is not None and invalid is not None and invalid.any():
         return _mean_of_valid(parts, [~invalid[i::2, j::2] for i in (0, 1) for j in (0, 1)], nodata)
-    kind, size = block.dtype.kind, block.dtype.itemsize
-    if kind == "f":
-        return _mean_of_floats(parts, block.dtype)
-    if size == 8:  # the sum of four could overflow
-        quarters = sum(np.right_shift(part, 2) for part in parts)
-        remainders = sum(np.bitwise_and(part, 3) for part in parts)
-        return np.asarray(quarters + np.right_shift(remainders + 2, 2), dtype=block.dtype)
-    wide = np.dtype(np.uint16 if size == 1 and kind in "bu" else np.int64 if size == 4 else np.int32)
-    total = parts[0].astype(wide)
-    for part in parts[1:]:
-        total += part
-    total += 2
-    total >>= 2
-    return total.astype(block.dtype)
+    return _mean_of_floats(parts, block.dtype) if block.dtype.kind == "f" else _mean_of_integers(parts, block.dtype)
 
 
 def _mean_of_valid(
@@ -67,6 +54,22 @@ def _mean_of_valid(
         mean = np.floor(mean + 0.5)
     with np.errstate(over="ignore"):
         return np.where(counts > 0, mean, nodata).astype(dtype)
+
+
+def _mean_of_integers(parts: list[NDArray[np.generic]], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:
+    """Return the means of each four, halves rounded up."""
+    if dtype.itemsize == 8:  # the sum of four could overflow
+        quarters = sum(np.right_shift(part, 2) for part in parts)
+        remainders = sum(np.bitwise_and(part, 3) for part in parts)
+        return np.asarray(quarters + np.right_shift(remainders + 2, 2), dtype=dtype)
+    narrow = dtype.itemsize == 1 and dtype.kind in "bu"
+    wide = np.dtype(np.uint16 if narrow else np.int64 if dtype.itemsize == 4 else np.int32)
+    total = parts[0].astype(wide)
+    for part in parts[1:]:
+        total += part
+    total += 2
+    total >>= 2
+    return total.astype(dtype)
 
 
 def _mean_of_floats(parts: list[NDArray[np.generic]], dtype: np.dtype[np.generic]) -> NDArray[np.generic]:

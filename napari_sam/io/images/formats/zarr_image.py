@@ -206,9 +206,9 @@ def _image(store: ZarrStore, arrays: list[ZarrArray], axes: str) -> Image:
     )
 
 
-def _placements(axes: str, units: dict[str, Any], groups: list[Any]) -> dict[str, AxisPlacement]:
-    """Return the placement of each axis: all scales and translations, one after the other."""
-    scale, translation = [1.0] * len(axes), [0.0] * len(axes)
+def _combined(count: int, groups: list[Any]) -> tuple[list[float], list[float]]:
+    """Return scale and translation of transformations that are applied one after the other."""
+    scale, translation = [1.0] * count, [0.0] * count
     for transformation in (t for group in groups for t in group or []):
         if transformation.get("type") == "scale" and "scale" in transformation:
             factors = [float(v) for v in transformation["scale"]]
@@ -217,6 +217,12 @@ def _placements(axes: str, units: dict[str, Any], groups: list[Any]) -> dict[str
         elif transformation.get("type") == "translation" and "translation" in transformation:
             shift = [float(v) for v in transformation["translation"]]
             translation = [a + b for a, b in zip(translation, shift, strict=True)]
+    return scale, translation
+
+
+def _placements(axes: str, units: dict[str, Any], groups: list[Any]) -> dict[str, AxisPlacement]:
+    """Return the placement of each axis: all scales and translations, one after the other."""
+    scale, translation = _combined(len(axes), groups)
     placements = {
         axis: AxisPlacement(size, start, normal_unit(None if units.get(axis) is None else str(units[axis])))
         for axis, size, start in zip(axes, scale, translation, strict=True)
