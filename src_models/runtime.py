@@ -33,6 +33,12 @@ _PRECISIONS = {
 _DECODE_BATCH = 8  # objects decoded together on a CPU, whose image tokens fit into the cache
 
 
+def available_devices() -> list[str]:
+    """Return the names that `choose_device` takes on this machine: "auto" and "cpu", and those of its accelerators."""
+    cuda = [f"cuda:{index}" for index in range(torch.cuda.device_count())] if torch.cuda.is_available() else []
+    return ["auto", "cpu", *cuda, *(["mps"] if torch.backends.mps.is_available() else [])]
+
+
 def choose_device(device: str = "auto") -> torch.device:
     """Choose the device to run on.
 

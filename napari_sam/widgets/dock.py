@@ -108,7 +108,7 @@ class SamDock(QWidget):
         self.review = ReviewController(context, self.panel.review)
         self._pages: dict[int, DockPage] = {CLICK: self.click, EVERYTHING: self.everything, REVIEW: self.review}
         self._models = ModelSelection(self.panel.model, self.session.model)
-        self._working_model = self.session.model  # the one that was loaded last
+        self._working = (self.session.model, "auto")  # model and device that were loaded last
         self._window = WindowWatcher(self)
         self._remember()
         self._activity: napari.utils.progress | None = None
@@ -123,6 +123,7 @@ class SamDock(QWidget):
         self.panel.cancel.clicked.connect(self.cancel)
         self.panel.everything.review.clicked.connect(self.show_review)
         self._models.model_chosen.connect(self.set_model)
+        self.panel.device.activated.connect(self.set_device)
         self.panel.object_form.changed.connect(self._keep_choices)
         self._window.closing.connect(self.shutdown)
         self.thread.started.connect(self._on_job_started)
@@ -157,8 +158,15 @@ class SamDock(QWidget):
 
     def set_model(self, model: str) -> None:
         """Use another model, by name or path."""
+        self._use(model, self.panel.device.currentData())
+
+    def set_device(self) -> None:
+        """Run the model on the device that is chosen in the panel."""
+        self._use(self.session.model, self.panel.device.currentData())
+
+    def _use(self, model: str, device: str) -> None:
         self.thread.cancel()
-        self.session.model = model
+        self.session.model, self.session.device = model, device
         self._prepare()
         self.click.forget_answer()
         self.refresh()
@@ -271,14 +279,14 @@ class SamDock(QWidget):
         self.refresh()
 
     def _on_prepared(self, error: Exception | None) -> None:
-        """Keep the model that was loaded, or return to the last one that worked."""
-        if isinstance(error, ModelError) and self.session.model != self._working_model:
+        """Keep the model and device that were loaded, or return to those that worked last."""
+        chosen = (self.session.model, self.panel.device.currentData())
+        if isinstance(error, ModelError) and chosen != self._working:
             self.click.cancel()
-            self.session.model = self._working_model
-            self._models.select(self._working_model)
+            self._choose(*self._working)
             self._prepare()
         elif error is None:
-            self._working_model = self.session.model
+            self._working = chosen
             self._keep_choices()
             self.images.announce_view()
 
@@ -306,17 +314,23 @@ class SamDock(QWidget):
     def _remember(self) -> None:
         """Choose what the user chose in the last session, except a model that is no longer there."""
         memory, form = self.memory, self.panel.object_form
-        if memory.model is not None and is_at_hand(memory.model):
-            self.session.model = self._working_model = memory.model
-        self._models.select(self.session.model)
+        is_known = memory.model is not None and is_at_hand(memory.model)
+        model = memory.model if is_known and memory.model is not None else self.session.model
+        self._choose(model, memory.device or "auto")
         for name in ("overlap", "diameter_px"):
             if getattr(memory, name) is not None:
                 with suppress(ValueError):  # no longer among the choices
                     form.set_value(name, getattr(memory, name))
 
+    def _choose(self, model: str, device: str) -> None:
+        """Show a model and a device as those in use; a device that this machine lacks is left out."""
+        self.panel.device.setCurrentIndex(max(0, self.panel.device.findData(device)))
+        self._models.select(model)
+        self.session.model, self.session.device = model, self.panel.device.currentData()
+
     def _keep_choices(self) -> None:
         values = self.panel.object_form.values()
-        self.memory.model = self._working_model
+        self.memory.model, self.memory.device = self._working
         self.memory.overlap, self.memory.diameter_px = values["overlap"], values["diameter_px"]
         self.memory.save()
 

@@ -22,6 +22,8 @@ class DockMemory:
     ----------
     model : str or None
         Name or path of the model.
+    device : str or None
+        Device to run it on.
     overlap : str or None
         Overlap rule.
     diameter_px : float or None
@@ -31,6 +33,7 @@ class DockMemory:
     """
 
     model: str | None = None
+    device: str | None = None
     overlap: str | None = None
     diameter_px: float | None = None
     folder: str | None = None

@@ -12,7 +12,9 @@ from napari_sam.widgets.pages.everything_panel import EverythingPanel
 from napari_sam.widgets.pages.review_panel import ReviewPanel
 from napari_sam.widgets.qt_helpers import button, combo_box, row, wrapped_label
 from napari_sam.widgets.settings_form import FieldText, SettingsForm
+from src_models.runtime import available_devices
 
+_AUTOMATIC, _NO_CHOICE = "automatic", 2  # "auto" and "cpu" are the same without an accelerator
 _HINT_LINES, _HINT_PADDING_PX = 4, 16
 CLICK, EVERYTHING, REVIEW = 0, 1, 2
 """Indices of the pages."""
@@ -49,6 +51,8 @@ class DockPanel(QWidget):
         self.next_step.setMinimumHeight(_HINT_LINES * self.next_step.fontMetrics().lineSpacing() + _HINT_PADDING_PX)
         self.image = combo_box("The image layer to segment")
         self.model = combo_box("The network; 'default' comes with this plugin and needs no download")
+        devices = available_devices()
+        self.device = combo_box("Where the network runs", [(_AUTOMATIC if d == "auto" else d, d) for d in devices])
         self.labels = combo_box("Where accepted objects are written")
         self.object_form = SettingsForm(EverythingSettings(), ("overlap", "diameter_px"), _OBJECT_TEXTS)
         self.click = ClickPanel()
@@ -76,6 +80,11 @@ class DockPanel(QWidget):
             (("Image", self.image), ("Model", self.model), ("Write to", self.labels))
         ):
             self.object_form.insert_row(index, label, combo)
+        if self.device.count() > _NO_CHOICE:
+            self.object_form.insert_row(2, "Device", self.device)
+        else:
+            self.device.setParent(self)
+            self.device.hide()
         pages = (
             (self.click, "Click", "Object by object, by points and boxes"),
             (self.everything, "Everything", "Find all objects at once"),

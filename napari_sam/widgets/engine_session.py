@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from napari_sam.layers.prompt_layers import PromptKeywords
 
     IsCancelled = Callable[[], bool]
-    PredictorLoader = Callable[[str, EmbeddingCache], Predictor]
+    PredictorLoader = Callable[..., Predictor]
 
 _AHEAD = {"default": 16, "vit_t": 9}  # windows in view that are embedded before a click
 _AHEAD_OF_LARGE = 2
@@ -42,9 +42,9 @@ class Answer:
     plane: tuple[int, ...]
 
 
-def load_predictor(model: str, cache: EmbeddingCache) -> Predictor:
+def load_predictor(model: str, cache: EmbeddingCache, device: str = "auto") -> Predictor:
     """Load a model by name or path."""
-    return Predictor(model, cache=cache)
+    return Predictor(model, device, cache=cache)
 
 
 class EngineSession:
@@ -55,20 +55,23 @@ class EngineSession:
     model : str
         Name or path of the model.
     loader : callable
-        Returns the predictor of a model, given its name or path and the embedding cache.
+        Returns the predictor of a model, given its name or path and the embedding cache, and the keyword `device`
+        unless that is "auto".
 
     Attributes
     ----------
     model : str
         Name or path of the model to use.
+    device : str
+        Device to run it on, as `choose_device` takes it.
     """
 
     def __init__(self, model: str = "default", loader: PredictorLoader = load_predictor) -> None:
-        self.model = model
+        self.model, self.device = model, "auto"
         self._loader = loader
         folder = default_folder()  # exists only if something was precomputed
         self._cache = EmbeddingCache(store=ZarrEmbeddingStore(folder) if folder.is_dir() else None)
-        self._loaded: tuple[str, Predictor] | None = None
+        self._loaded: tuple[tuple[str, str], Predictor] | None = None  # with model and device
         self._lock = threading.RLock()
         self._known: dict[Hashable, Prediction] = {}  # answers to the boxes drawn so far
         self._known_for: Hashable = None
@@ -79,7 +82,8 @@ class EngineSession:
     @property
     def predictor(self) -> Predictor | None:
         """The predictor in use; None before it is loaded."""
-        return self._loaded[1] if self._loaded is not None and self._loaded[0] == self.model else None
+        is_current = self._loaded is not None and self._loaded[0] == (self.model, self.device)
+        return self._loaded[1] if self._loaded is not None and is_current else None
 
     def predict_job(
         self, image: Image, plane: tuple[int, ...], prompts: list[PromptKeywords], hints: Hints
@@ -157,8 +161,10 @@ class EngineSession:
     def load(self, model: str) -> Predictor:
         """Return the predictor of a model, loading it if necessary; slow, so called by worker threads."""
         with self._lock:
-            if self._loaded is None or self._loaded[0] != model:
-                self._loaded = (model, self._loader(model, self._cache))
+            wanted = (model, self.device)
+            if self._loaded is None or self._loaded[0] != wanted:
+                on = {} if self.device == "auto" else {"device": self.device}
+                self._loaded = (wanted, self._loader(model, self._cache, **on))
                 if self._prefetcher is not None:
                     self._prefetcher.close()
                 self._prefetcher = Prefetcher(self._loaded[1], _AHEAD.get(model, _AHEAD_OF_LARGE))

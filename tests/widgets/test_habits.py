@@ -168,6 +168,37 @@ def test_choices_are_kept_for_the_next_session(menu_window, window, monkeypatch,
     assert (values["overlap"], values["diameter_px"]) == ("replace", 42.0)
 
 
+def test_a_device_is_used_and_kept(menu_window, window, monkeypatch):
+    used = []
+    load = window.dock.session._loader
+    monkeypatch.setattr(window.dock.session, "_loader", lambda *args, **on: used.append(on) or load(*args))
+    device = window.panel.device
+    device.setCurrentIndex(device.findData("cpu"))
+    device.activated.emit(device.currentIndex())
+    window.settle()
+    assert used == [{"device": "cpu"}]
+    window.viewer.window.remove_dock_widget(window.dock)
+    assert menu_window().panel.device.currentData() == "cpu"
+
+
+def test_from_the_menu_to_the_first_object_takes_a_click_and_a_key(menu_window, nuclei):
+    menu_window.viewer.add_image(nuclei[0], name="nuclei")
+    window = menu_window()
+    window.predict(lambda: window.click(window.viewer.layers["nuclei"], A))
+    window.key("C")
+    assert window.labels()[A] == 1
+
+
+def test_an_export_in_pixels_of_an_image_with_control_points_is_announced(accepted, tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    read = accepted.dock.images.read_quietly
+    monkeypatch.setattr(accepted.dock.images, "read_quietly", lambda: (read()[0], replace(read()[1], control_points=5)))
+    accepted.dock.click.actions.export_to(str(tmp_path / "out.geojson"))
+    accepted.settle()
+    assert any("in pixels, not on the map" in message for message in accepted.errors)
+
+
 def test_a_model_that_fails_is_not_left_selected(window, tmp_path, monkeypatch):
     (tmp_path / "bad.pth").write_bytes(b"no weights")
     monkeypatch.setattr(QFileDialog, "getOpenFileName", lambda *_: (str(tmp_path / "bad.pth"), ""))
