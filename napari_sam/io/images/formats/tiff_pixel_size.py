@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 _OME_CHUNK = 1 << 16
 _MICROMETERS_PER_CM = 1e4
+_CENTIMETER = 3  # unit of resolution
 
 
 def axis_placements(tiff: TiffFile, page: TiffPage, image: int = 0) -> Placements:
@@ -44,6 +45,10 @@ def axis_placements(tiff: TiffFile, page: TiffPage, image: int = 0) -> Placement
         found = _svs_placements(page.description or "")
     elif tiff.is_ndpi:
         found = _resolution(page, _MICROMETERS_PER_CM, "micrometer", "micrometer")
+    elif (tiff.is_qpi or tiff.is_scn) and page.resolutionunit == _CENTIMETER:
+        found = _resolution(page, _MICROMETERS_PER_CM, "micrometer", "micrometer")
+    elif tiff.is_lsm:
+        found = _lsm_placements(tiff.lsm_metadata or {})
     elif tiff.is_imagej:
         found = _imagej_placements(page, tiff.imagej_metadata or {})
     return in_one_unit(found)
@@ -98,6 +103,12 @@ def _svs_placements(description: str) -> Placements:
     """Return the micrometres per pixel in the description of an Aperio slide."""
     match = re.search(r"MPP\s*=\s*([\d.]+)", description)
     return {} if match is None else dict.fromkeys("yx", _placement(match.group(1), "micrometer"))
+
+
+def _lsm_placements(metadata: Mapping[str, Any]) -> Placements:
+    """Return the size of a voxel of a Zeiss LSM file, which has it in metres."""
+    sizes = {axis: float(metadata.get(f"VoxelSize{axis.upper()}", 0)) for axis in "zyx"}
+    return {axis: AxisPlacement(size * 1e6, 0.0, "micrometer") for axis, size in sizes.items() if size > 0}
 
 
 def _resolution(page: TiffPage, factor: float, y_unit: str | None, x_unit: str | None) -> Placements:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tifffile
 
 from napari_sam.io.geo.axis_placement import AxisPlacement
-from napari_sam.io.images.formats.tiff_pixel_size import ome_placements
+from napari_sam.io.images.formats.tiff_pixel_size import axis_placements, ome_placements
 from napari_sam.io.images.open_image import open_image
 
 UM = "micrometer"
@@ -71,3 +73,21 @@ def test_an_imagej_file_in_pixels_is_not_calibrated(tmp_path):
     pixels = np.zeros((9, 9), np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", pixels, imagej=True, resolution=(4, 2), metadata={"unit": "pixel"})
     assert (open_image(tmp_path / "a.tif").scale, open_image(tmp_path / "a.tif").unit) == ((1, 1), None)
+
+
+def test_slides_of_akoya_have_pixels_per_centimetre(tmp_path):
+    options = {"software": "PerkinElmer-QPI", "resolution": (20_000, 10_000), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(tmp_path / "a.qptiff", np.zeros((64, 64, 3), np.uint8), metadata=None, **options)
+    image = open_image(tmp_path / "a.qptiff")
+    assert (image.scale, image.unit) == ((1.0, 0.5), UM)
+
+
+def test_voxels_of_zeiss_are_in_metres():
+    metadata = {"VoxelSizeX": 2.5e-7, "VoxelSizeY": 5e-7, "VoxelSizeZ": 2e-6}
+    flags = dict.fromkeys(("is_ome", "is_svs", "is_ndpi", "is_qpi", "is_scn", "is_imagej"), False)
+    placements = axis_placements(SimpleNamespace(**flags, is_lsm=True, lsm_metadata=metadata), SimpleNamespace())
+    assert {axis: (p.scale, p.unit) for axis, p in placements.items()} == {
+        "z": (pytest.approx(2), UM),
+        "y": (pytest.approx(0.5), UM),
+        "x": (pytest.approx(0.25), UM),
+    }
