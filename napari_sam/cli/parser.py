@@ -6,6 +6,7 @@ The exit status is 0 for success, 2 for bad input (one line on standard error) a
 from __future__ import annotations
 
 import argparse
+import errno
 import json
 import sys
 from typing import TYPE_CHECKING, Any
@@ -72,6 +73,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         end_line()
         sys.stderr.write(f"napari-sam: {command_words(error, args.words)}\n")
         return 2
+    except (OSError, RuntimeError) as error:
+        problem = _impossible_path(error)
+        if problem is None:
+            raise
+        end_line()
+        sys.stderr.write(f"napari-sam: {problem}; check the paths\n")
+        return 2
     except KeyboardInterrupt:
         end_line(interrupted=True)
         sys.stderr.write("napari-sam: interrupted\n")
@@ -79,6 +87,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     if result is not None:
         sys.stdout.write(json.dumps(result) + "\n" if args.json else result_text(result))
     return int(getattr(args, "status", 0))
+
+
+def _impossible_path(error: OSError | RuntimeError) -> str | None:
+    """Return what is wrong with a path that no file can have; None for other errors."""
+    if isinstance(error, OSError) and error.errno == errno.ENAMETOOLONG:
+        return f"{str(error.filename)[:100]}…: {error.strerror}"
+    text = str(error)
+    return text if isinstance(error, RuntimeError) and "home directory" in text else None
 
 
 def command_parser() -> argparse.ArgumentParser:

@@ -17,6 +17,7 @@ from napari_sam.io.prompts.formats.prompt_files import rows_of_file
 from napari_sam.io.prompts.prompt_planes import rows_on_plane
 from napari_sam.io.prompts.prompt_rows import BOX, POINT, PromptRows, rows_of_table
 from napari_sam.io.prompts.prompt_table import PromptTable
+from src_models.user_paths import existing_path
 
 if TYPE_CHECKING:
     from napari_sam.io.images.lazy_image import Image
@@ -105,7 +106,8 @@ def read_prompts(
 def _rows(source: Any, image: Image, coordinates: str, image_id: int | str | None) -> PromptRows:
     """Return the rows of a source, by its type."""
     if isinstance(source, str | Path):
-        if (Path(source).expanduser() / _JOURNAL).is_file():
+        path = Path(source) if "://" in str(source) else existing_path(source, PromptError)
+        if (path / _JOURNAL).is_file():
             with LabelStore.open(source, "r") as store:
                 return rows_of_store(store, image)
         return rows_of_file(source, image, coordinates, image_id)

@@ -91,7 +91,7 @@ def load_sam(
     """
     target = _usable_device(device)
     info = _registered(source)
-    path = Path(source).expanduser() if info is None else fetch_model(info, progress=progress, cancelled=cancelled)
+    path = _user_path(source) if info is None else fetch_model(info, progress=progress, cancelled=cancelled)
     state = read_state(path)
     kind = detect_kind(state, path)
     if info is not None and kind != info.kind:
@@ -137,7 +137,7 @@ def load_dense_decoder(
     target = _usable_device(device)
     info = _registered(source)
     if info is None:
-        path = Path(source).expanduser()
+        path = _user_path(source)
     elif info.decoder is None:
         names = ", ".join(name for name in model_names() if model_info(name).decoder is not None)
         raise UnknownModelError(
@@ -254,9 +254,16 @@ def _registered(source: str | os.PathLike[str]) -> ModelInfo | None:
     if source in model_names():
         return model_info(source)
     path = Path(source)
-    if source and (len(path.parts) > 1 or path.suffix.lower() in _SUFFIXES or os.path.exists(path.expanduser())):
+    if source and (len(path.parts) > 1 or path.suffix.lower() in _SUFFIXES or os.path.exists(_user_path(path))):
         return None
     return model_info(source)  # raises UnknownModelError
+
+
+def _user_path(named: str | os.PathLike[str]) -> Path:
+    try:
+        return Path(named).expanduser()
+    except RuntimeError as err:  # no such user
+        raise CheckpointError(f"{named}: {err}", remedy="check the path") from err
 
 
 def _decoder_state(path: Path) -> dict[str, Tensor]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import pickle
 import re
+import stat
 import struct
 import zipfile
 from collections.abc import Mapping
@@ -169,17 +170,23 @@ def check_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], kind:
 
 
 def _head(path: Path) -> bytes:
-    if path.is_dir():
-        raise CheckpointError(f"{path} is a folder", remedy="give the checkpoint file in it")
-    if path.exists() and not path.is_file():  # reading a pipe would wait forever
-        raise CheckpointError(f"{path} is not a regular file", remedy="copy the checkpoint to one")
     try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise CheckpointError(f"{path} is a folder", remedy="give the checkpoint file in it")
+        if not stat.S_ISREG(mode):  # reading a pipe would wait forever
+            raise CheckpointError(f"{path} is not a regular file", remedy="copy the checkpoint to one")
         with path.open("rb") as file:
             head = file.read(512)
     except FileNotFoundError as err:
         raise CheckpointError(f"{path}: no such file", remedy="check the path") from err
+    except CheckpointError:
+        raise
     except (OSError, ValueError) as err:  # ValueError: a zero byte in the name
-        raise CheckpointError(f"cannot read {path}: {err}", remedy="check the path and its permissions") from err
+        raise CheckpointError(
+            f"cannot read {str(path)[:200]}: {err.strerror if isinstance(err, OSError) else err}",
+            remedy="check the path and its permissions",
+        ) from err
     if not head:
         raise CheckpointError(f"{path} is empty", remedy=_COPY_AGAIN)
     return head

@@ -43,3 +43,12 @@ def test_a_file_whose_name_begins_with_a_minus_is_a_file(tmp_path, monkeypatch, 
     monkeypatch.chdir(tmp_path)
     assert main(["info", "-x.tif", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["shape"] == [8, 9]
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "~no_such_user_here/a"])
+@pytest.mark.parametrize("command", ["info {}.tif", "export {}.ome.zarr o.csv", f"everything {NUCLEI} {{}}"])
+def test_names_that_no_file_can_have_are_one_line(capsys, name, command):
+    assert main(command.format(name).split(" ")) == 2
+    said = capsys.readouterr().err
+    assert said.count("\n") == 1
+    assert len(said) < 600

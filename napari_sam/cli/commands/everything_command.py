@@ -45,6 +45,8 @@ _WORDS = {
     "overwrite=True": "--overwrite",
     "errors=skip": "--skip-bad",
     "min_iou": "--pred-iou",
+    "masks": "--prompt-masks",
+    "side": "--level",
 }
 
 

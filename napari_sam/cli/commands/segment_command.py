@@ -73,4 +73,10 @@ def _run(args: argparse.Namespace) -> Result:
     }
 
 
-SEGMENT = Command("segment", "segment objects at points and boxes", _run, _add_options)
+SEGMENT = Command(
+    "segment",
+    "segment objects at points and boxes",
+    _run,
+    _add_options,
+    words={"points": "--point", "point_labels": "--negative", "boxes": "--box"},
+)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import stat
 import weakref
 from dataclasses import replace
 from pathlib import Path
@@ -21,6 +20,7 @@ from napari_sam.io.images.formats.zarr_store import is_url
 from napari_sam.io.images.lazy_image import CHANNEL_NAMES, SPATIAL, Image, default_channels
 from napari_sam.io.images.overview import overview_levels
 from napari_sam.io.images.virtual_levels import virtual_levels
+from src_models.user_paths import existing_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,6 @@ _HEAD_BYTES = 16
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _PICTURES = (b"\x89PNG", b"\xff\xd8\xff", b"GIF8", b"BM", b"RIFF")
 _ZIP = b"PK\x03\x04"
-_SHOWN = 200  # characters of a path in a message
 
 
 class ImageLayer(Protocol):
@@ -234,29 +233,15 @@ def _open_path(text: str, choice: Choice) -> Image:
         return open_zarr(text, choice)
     if text.startswith("file://"):
         text = text.removeprefix("file://")
-    path, mode = _existing(text)
+    path = existing_path(text, ImageError)
     try:
-        if stat.S_ISDIR(mode):
+        if path.is_dir():
             return open_zarr(str(path), choice)
-        if not stat.S_ISREG(mode):
-            raise ImageError(f"{path}: a pipe, socket or device, not a file", remedy="save the image to a file first")
         return _open_file(path, choice)
     except OSError as error:
         raise ImageError(
             f"{path}: cannot be opened ({error})", remedy="check that it exists and that you may read it"
         ) from error
-
-
-def _existing(text: str) -> tuple[Path, int]:
-    """Return a path that exists, and the mode of what it names."""
-    try:
-        path = Path(text).expanduser()
-        return path, path.stat().st_mode
-    except FileNotFoundError as error:
-        raise ImageError(f"{text}: no such file or folder", remedy="check the path") from error
-    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: no such user
-        reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-        raise ImageError(f"{text[:_SHOWN]}: cannot be accessed ({reason})", remedy="check the path") from error
 
 
 def _open_file(path: Path, choice: Choice) -> Image:

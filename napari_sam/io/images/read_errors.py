@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zlib
 
 from napari_sam.errors import ImageError
 
+_UNSUPPORTED = re.compile(
+    r"not supported|unsupported|not implemented|requires the .* package|unknown (codec|compression)|not registered",
+    re.IGNORECASE,
+)
 READ_ERRORS = (
     OSError,
     ValueError,
@@ -41,6 +46,11 @@ def read_error(name: str, level: int, error: BaseException) -> ImageError:
     if isinstance(error, ConnectionError | TimeoutError | FileNotFoundError):
         return ImageError(
             f"{subject} cannot be reached: {text}", remedy="check that the file exists and the network is up"
+        )
+    if isinstance(error, NotImplementedError) or _UNSUPPORTED.search(text):
+        return ImageError(
+            f"{subject} is stored in a way that is not supported: {text}",
+            remedy="convert it to OME-Zarr or tiled TIFF with the program that wrote it",
         )
     return ImageError(
         f"{subject} cannot be read: {text}",

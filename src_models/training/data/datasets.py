@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scipy import ndimage
@@ -12,9 +11,11 @@ from src_models.model_errors import TrainingError
 from src_models.training.data.coco_dataset import read_coco_dataset
 from src_models.training.data.folder_dataset import has_pictures, read_folder
 from src_models.training.data.zarr_dataset import is_zarr, read_ome_zarr
+from src_models.user_paths import existing_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from src_models.training.data.labelled_images import LabelledImage, Sample
 
@@ -79,12 +80,10 @@ def read_dataset(
         2^31, a name has two images, or the JSON is not COCO; or if nothing usable is left. Images without objects
         or labels, and labels without an image, are skipped with a note.
     """
-    path = Path(path).expanduser()
+    path = existing_path(path, TrainingError)
     if channels is not None and len(channels) not in (1, 3):
         remedy = "give three (red, green, blue) or one (grey)"
         raise TrainingError(f"channels is {channels}", parameter="channels", remedy=remedy)
-    if not path.exists():
-        raise TrainingError(f"{path}: no such file or folder", remedy="check the path")
     if path.is_dir():
         samples = (read_ome_zarr if is_zarr(path) else read_folder)(path, include, channels)
     elif path.suffix.lower() == ".json":

@@ -14,6 +14,7 @@ import tifffile
 from PIL import Image
 
 from src_models.model_errors import TrainingError
+from src_models.picture_formats import picture_formats
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -74,7 +75,7 @@ def read_picture(path: Path, indices: bool = False) -> NDArray[np.generic]:
                 return np.asarray(series.asarray())
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
+            with Image.open(path, formats=picture_formats()) as image:
                 check_size(path, image.height, image.width)
                 mode = _RGB_MODES.get(image.mode, image.mode)
                 return np.asarray(image if indices or mode == image.mode else image.convert(mode))

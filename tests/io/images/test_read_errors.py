@@ -21,3 +21,14 @@ def test_a_failed_read_names_image_level_and_remedy(error, words):
     message = str(read_error("a.tif", 2, error))
     assert message.startswith("a.tif: scale level 2")
     assert words in message
+
+
+def test_what_is_not_supported_is_not_called_damaged():
+    for error in (
+        NotImplementedError("JPEG-LS"),
+        ValueError("unsupported compression 12"),
+        ValueError("unknown codec x"),
+    ):
+        said = str(read_error("a.tif", 0, error))
+        assert "not supported" in said
+        assert "damaged" not in said

@@ -20,10 +20,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-_FORMATS = (  # never PostScript and the like, which Pillow gives to other programs
-    "AVIF BMP DDS DIB FITS FLI GIF ICNS ICO IM JPEG JPEG2000 MSP PCX PNG PPM PSD QOI SGI SPIDER SUN TGA TIFF WEBP "
-    "XBM XPM".split()
-)
 _MODES = {"P": "RGB", "PA": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "1": "L"}
 
 
@@ -69,13 +65,14 @@ def _pixels(path: Path, frame: int) -> tuple[NDArray[np.generic], int]:
     from PIL import UnidentifiedImageError  # noqa: PLC0415
 
     try:
+        from src_models.picture_formats import picture_formats  # noqa: PLC0415 - imports Pillow
+
         deep = read_deep_picture(path)
         if deep is not None:
             return deep, 1
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)  # the size is checked here
-            PillowImage.init()
-            with PillowImage.open(path, formats=[name for name in _FORMATS if name in PillowImage.OPEN]) as picture:
+            with PillowImage.open(path, formats=picture_formats()) as picture:
                 check_size(path, (picture.height, picture.width))
                 frames = int(getattr(picture, "n_frames", 1))
                 _check_frame(path, frame, frames)

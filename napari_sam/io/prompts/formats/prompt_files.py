@@ -17,6 +17,7 @@ from napari_sam.io.prompts.formats.geopackage_prompts import rows_of_geopackage
 from napari_sam.io.prompts.formats.imagej_prompts import rows_of_rois
 from napari_sam.io.prompts.formats.label_prompts import rows_of_labels
 from napari_sam.io.prompts.prompt_rows import rows_of_table
+from src_models.user_paths import existing_path
 
 if TYPE_CHECKING:
     from napari_sam.io.images.lazy_image import Image
@@ -33,10 +34,8 @@ def rows_of_file(source: str | Path, image: Image, coordinates: str, image_id: i
     PromptError
         If it holds no prompts, or is damaged.
     """
-    path = Path(source).expanduser()
+    path = Path(source) if "://" in str(source) else existing_path(source, PromptError)
     suffix = path.suffix.lower()
-    if not path.exists() and "://" not in str(source):
-        raise PromptError(f"{path}: no such file of prompts", remedy="check the path")
     try:
         if suffix in (".csv", ".tsv", ".txt"):
             return _read_csv(path)

@@ -161,4 +161,4 @@ class TestCoco:
     def test_names_that_occur_in_two_folders_are_not_looked_for_without_them(self, tmp_path):
         save_picture(tmp_path / "images" / "a.png", random_image())
         content = _coco({1: "/one/a.png", 2: "/two/a.png"}, [(1, [SQUARE]), (2, [SQUARE])])
-        assert_refused("put the images beside the file", read_dataset, _write(tmp_path / "c.json", content))
+        assert_refused(_write(tmp_path / "c.json", content), "put the images beside the file")
