@@ -192,10 +192,10 @@ class ClickController(QObject):
             self.actions.redo()
 
     def escape(self) -> None:
-        """End the shape that is being drawn, or remove all prompts; without any, leave the correction."""
+        """End the shape that is being drawn; otherwise leave the correction, or remove all prompts."""
         if self.prompts is None or self.prompts.end_shape():
             return
-        if self.prompts.is_empty and self.correction is not None:
+        if self.correction is not None:
             self.correction_ended.emit()
         else:
             self.clear()
