@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sqlite3
 import sys
@@ -82,6 +83,7 @@ def export_labels(
     if str(path) == "-":
         return _to_standard_output(source, settings, progress, cancelled)
     given = Path(path).expanduser()
+    _refuse_device(given)
     path = given.resolve() if given.is_symlink() else given  # a link stays a link
     settings = settings if settings.format else replace(settings, format=_format_of(given))
     name = settings.format or ""
@@ -118,6 +120,8 @@ def _to_standard_output(
             with path.open("rb") as file:
                 shutil.copyfileobj(file, sys.stdout.buffer)
             sys.stdout.flush()
+        except BrokenPipeError:  # the reader has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         except OSError as error:
             raise LabelsError(f"standard output cannot be written: {error}", parameter="path") from error
     return Path("-")
@@ -136,6 +140,14 @@ def _format_of(path: Path) -> str:
     )
 
 
+def _refuse_device(path: Path) -> None:
+    """Refuse a device or a pipe, also behind a link, such as /dev/stdout."""
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise _bad_path(
+            f"{path}: is a device or a pipe, not a regular file", "give the path of a file, or - for standard output"
+        )
+
+
 def _check_target(source: ExportSource, path: Path, format_name: str) -> None:
     """Refuse a path that cannot be written, or whose replacement would destroy the labels or their image."""
     if not path.parent.is_dir():
@@ -146,10 +158,6 @@ def _check_target(source: ExportSource, path: Path, format_name: str) -> None:
     image = source.image_uri
     if image and "://" not in image and target == Path(image).resolve():
         raise _bad_path(f"{path}: is the image that the labels belong to", "choose another {path}")
-    if path.exists() and not path.is_file() and not path.is_dir():
-        raise _bad_path(
-            f"{path}: is a device or a pipe, not a regular file", "give the path of a file, or - for standard output"
-        )
     if path.is_dir() and format_name != "zarr":
         raise _bad_path(f"{path}: is a folder", "give the path of a file")
     if path.exists() and format_name == "zarr":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import struct
+import subprocess
 import sys
 import tracemalloc
 import zipfile
@@ -234,6 +235,16 @@ def test_text_formats_go_to_standard_output(small, capfdbinary):
     assert main(["export", str(small.path), "-", "--format", "tiff"]) == 2
     assert main(["export", str(small.path), "-"]) == 2
     assert b"takes text only" in capfdbinary.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="pipes of POSIX")
+def test_a_reader_may_close_standard_output_early(store, tmp_path):
+    command = f"{sys.executable} -m napari_sam export {store.path} {{}} --format geojson"
+    for out, status, words in (("-", 0, ""), ("/dev/stdout", 2, "give the path of a file, or - for standard output")):
+        script = f"set -o pipefail; {command.format(out)} | head -c 1"
+        done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, check=False)
+        assert (done.returncode, "Traceback" in done.stderr) == (status, False)
+        assert words in done.stderr
 
 
 @pytest.mark.parametrize("name", ["o.geojson", "o.zip"])
