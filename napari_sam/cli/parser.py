@@ -22,6 +22,7 @@ from napari_sam.cli.commands.info_command import INFO
 from napari_sam.cli.commands.measure_command import MEASURE
 from napari_sam.cli.commands.models_command import MODELS
 from napari_sam.cli.commands.precompute_command import PRECOMPUTE
+from napari_sam.cli.commands.repair_command import REPAIR
 from napari_sam.cli.commands.segment_command import SEGMENT
 from napari_sam.cli.commands.training_commands import CALIBRATE, PRETRAIN, TRAIN
 from napari_sam.cli.evaluate_commands.evaluate_command import EVALUATE
@@ -41,6 +42,7 @@ COMMANDS = (
     EVALUATE,
     EVERYTHING,
     EXPORT,
+    REPAIR,
     IMPORT,
     MEASURE,
     PRECOMPUTE,

@@ -20,7 +20,7 @@ from urllib.error import HTTPError
 
 from filelock import FileLock, Timeout
 
-from src_models.checkpoints.integrity import Expected, mismatch, new_hasher, verify_file
+from src_models.checkpoints.integrity import Expected, check_pin, mismatch, new_hasher, verify_file
 from src_models.checkpoints.partial_file import PartialFile
 from src_models.checkpoints.web import Entity, content_range, integer, require_web, web_opener
 from src_models.model_errors import CheckpointError, DownloadCancelledError, DownloadError, NapariSamError
@@ -332,7 +332,10 @@ def fetch_model(
         As `fetch`.
     """
     if info.url is not None:
-        return fetch(info.url, info.path, info.expected, progress=progress, cancelled=cancelled)
+        path = fetch(info.url, info.path, info.expected, progress=progress, cancelled=cancelled)
+        if info.sha256 is None:
+            check_pin(path)
+        return path
     if not info.path.is_file():
         raise CheckpointError(f"{info.path} is missing from the package", remedy="reinstall napari-sam-xl")
     verify_file(info.path, info.expected)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import dataclass
 from importlib import import_module
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
+from src_models.atomic import write_bytes
 from src_models.model_errors import CheckpointError
 
 if TYPE_CHECKING:
@@ -154,6 +156,38 @@ def verify_file(path: Path, expected: Expected) -> None:
     problem = mismatch(path, expected)
     if problem is not None:
         raise CheckpointError(f"{path} is not the published file: {problem}", remedy="delete it to download again")
+
+
+def check_pin(path: Path) -> None:
+    """Check a file against the SHA-256 that its first verified download had, and keep it at that download.
+
+    A file that is published without a SHA-256 is verified by a weaker hash, which can be forged. From the second time
+    on it must be the file of the first time.
+
+    Parameters
+    ----------
+    path : Path
+        The verified file; the SHA-256 is kept beside it, in a file that ends in ``.sha256``.
+
+    Raises
+    ------
+    CheckpointError
+        If the file is another one than at first, or cannot be read.
+    """
+    pin = path.with_name(f"{path.name}.sha256")
+    digest = file_digest(path)
+    try:
+        pinned = pin.read_text("ascii").split()[:1]
+    except (OSError, ValueError):
+        pinned = []
+    if not pinned:
+        with contextlib.suppress(OSError):  # a read-only folder: nothing can be kept
+            write_bytes(pin, f"{digest}  {path.name}\n".encode())
+    elif pinned[0] != digest:
+        raise CheckpointError(
+            f"{path} has the SHA-256 {digest}, but at its first download it had {pinned[0]}",
+            remedy=f"delete it to download it again; if the publisher has replaced it, delete {pin.name} as well",
+        )
 
 
 class _Readable(Protocol):

@@ -131,7 +131,7 @@ class LabelStore:
 
     @classmethod
     def repair(cls, path: str | Path) -> Self:
-        """Restore damaged or missing pixel files from the journal, and open the store for writing."""
+        """Draw the pixels again from the journal, of which what is sound is saved first, and open for writing."""
         return cls(Path(path).expanduser(), writable=True, repair=True)
 
     def close(self) -> None:

@@ -13,6 +13,7 @@ from napari_sam.io.labels.label_pyramid import LabelPyramid
 from napari_sam.io.labels.recovery.folder_check import check_folder
 from napari_sam.io.labels.recovery.mend_store import check_nothing_lost, drawn_up_to, level_marks, mend_pixels
 from napari_sam.io.labels.recovery.redraw import redraw
+from napari_sam.io.labels.recovery.salvage_store import salvage_if_damaged
 from napari_sam.io.labels.store_access import JOURNAL_FILE, StoreAccess
 from napari_sam.io.labels.store_files import check_store
 
@@ -67,6 +68,7 @@ class StoreParts:
         """
         if not path.is_dir():
             raise StoreError(f"{path}: there is no label store here", remedy="see {LabelStore.create}")
+        notices = salvage_if_damaged(path) if repair else []
         check_store(path, writable)
         access = StoreAccess(path, writable)
         with contextlib.ExitStack() as opened:
@@ -74,10 +76,9 @@ class StoreParts:
             marks = level_marks(path)
             journal = Journal(path / JOURNAL_FILE, writable)
             opened.callback(journal.close)
-            notices: list[str] = []
             if writable:
                 contents = check_folder(path, writable=True)  # again, now that no other process writes
-                notices = mend_pixels(path, journal, contents, unclean=access.ended_uncleanly, repair=repair)
+                notices += mend_pixels(path, journal, contents, unclean=access.ended_uncleanly, repair=repair)
             else:
                 check_nothing_lost(path, journal, marks)
             pyramid = LabelPyramid(path, writable)

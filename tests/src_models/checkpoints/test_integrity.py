@@ -85,3 +85,39 @@ def test_xxh128_is_the_published_function(tmp_path: Path) -> None:
     empty.touch()
     # the reference implementation's value for no bytes
     assert mismatch(empty, Expected(xxh128="99aa06d3014798d86001c324468d497f")) is None
+
+
+def test_the_first_verified_file_is_pinned_by_its_sha256(tmp_path):
+    import hashlib
+
+    from src_models.checkpoints.integrity import check_pin
+
+    path = tmp_path / "model.pt"
+    path.write_bytes(b"first")
+    check_pin(path)
+    pin = tmp_path / "model.pt.sha256"
+    assert pin.read_text().split() == [hashlib.sha256(b"first").hexdigest(), "model.pt"]
+    check_pin(path)
+    path.write_bytes(b"other")
+    with pytest.raises(CheckpointError, match=r"first download.*model\.pt\.sha256"):
+        check_pin(path)
+    pin.unlink()
+    check_pin(path)
+
+
+def test_a_model_with_a_weak_hash_is_pinned_when_it_is_fetched(tmp_path, monkeypatch):
+    from dataclasses import replace
+
+    xxhash = pytest.importorskip("xxhash")
+    from src_models.checkpoints.download import fetch_model
+    from src_models.checkpoints.registry import model_info
+
+    monkeypatch.setenv("NAPARI_SAM_CACHE", str(tmp_path))
+    info = replace(model_info("vit_t_lm"), xxh128=xxhash.xxh128(b"weights").hexdigest(), decoder=None)
+    info.path.parent.mkdir(parents=True, exist_ok=True)
+    info.path.write_bytes(b"weights")
+    assert fetch_model(info) == info.path
+    pin = info.path.with_name(f"{info.path.name}.sha256")
+    pin.write_text("0" * 64)
+    with pytest.raises(CheckpointError, match="first download"):
+        fetch_model(info)

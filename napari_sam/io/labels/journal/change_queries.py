@@ -153,6 +153,23 @@ class ChangeQueries:
         """Return the ids of the objects that a change touched."""
         return set(self._database.read(whole, "SELECT label FROM rows WHERE op = ?", (op,)))
 
+    def check_each(self) -> Iterator[int]:
+        """Iterate over the numbers of all changes; raises `StoreError` at one whose record or rows are damaged."""
+        for op in self._database.read(whole, "SELECT id FROM ops ORDER BY id"):
+            self._database.read(JournaledChange.from_columns, f"SELECT {_COLUMNS} FROM ops WHERE id = ?", (op,))  # noqa: S608
+            for column in ("before", "after"):
+                self._database.read(ObjectRow.from_json, f"SELECT {column} FROM rows WHERE op = ?", (op,))  # noqa: S608
+            yield op
+
+    def latest_rows(self) -> dict[int, ObjectRow]:
+        """Return the last row that a change in effect gave each object, by label."""
+        sql = (
+            "SELECT after FROM rows JOIN ops ON ops.id = rows.op "
+            "WHERE state = 'done' AND after IS NOT NULL ORDER BY ops.id"
+        )
+        rows = self._database.read(ObjectRow.from_json, sql)
+        return {row.label: row for row in rows if row is not None}
+
     def row_before(self, label: int, op: int) -> ObjectRow | None:
         """Return the row of an object as it was before a change."""
         sql = "SELECT before FROM rows WHERE label = ? AND op = ?"

@@ -141,6 +141,28 @@ class Journal:
             if self.meta(key) is None and key != "image":
                 raise self._database.damaged(f"the fact {key!r}", ValueError("it is missing"))
 
+    def check_all(self) -> None:
+        """Read everything in the file, and raise `StoreError` at the first value that is damaged."""
+        verdict = self._database.ask(lambda connection: connection.execute("PRAGMA integrity_check(1)").fetchone()[0])
+        if verdict != "ok":
+            raise self._database.damaged("the file", ValueError(verdict))
+        self.check_facts()
+        self.objects.table()
+        self.log_after(0)
+        for op in self.changes.check_each():
+            for patch in self.changes.patches(op):
+                for after in (False, True):
+                    patch.labels(after)
+
+    def replace_objects(self, rows: Mapping[int, ObjectRow]) -> None:
+        """Replace the object table, by label."""
+        with self._database.transaction() as db:
+            db.execute("DELETE FROM objects")
+            _set_objects(db, rows)
+            next_label = max(whole(self.meta("next_label")), _above_objects(db))
+            facts = {"objects": len(rows), "next_label": next_label}
+            db.executemany("UPDATE meta SET value = ? WHERE key = ?", [(json.dumps(v), k) for k, v in facts.items()])
+
     def rendered(self) -> int:
         """Return the number of the last log entry whose pixels are known to be on disk."""
         return whole(self.meta("rendered"))

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 _LARGEST_COUNT = 1 << 62
+_MOST_LEVELS = 40
 _AFFINE = 6  # numbers of an affine
 
 
@@ -76,6 +77,11 @@ def _count(value: object) -> None:
         raise ValueError(f"count {value!r}")
 
 
+def _levels(value: object) -> None:
+    if value is not None and not 1 <= whole(value) <= _MOST_LEVELS:
+        raise ValueError(f"{value!r} levels")
+
+
 def _next_label(value: object) -> None:
     if not 0 < whole(value) <= LARGEST_LABEL + 1:
         raise ValueError(f"next label {value!r}")
@@ -94,6 +100,7 @@ _CHECKS: Mapping[str, Callable[[object], object]] = {
     "axes": _axes,
     "image": _image,
     "placements": _placements,
+    "levels": _levels,
     "unit": optional_text,
     "rendered": _count,
     "objects": _count,

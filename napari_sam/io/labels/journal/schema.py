@@ -11,6 +11,9 @@ import sqlite3
 FORMAT = 2
 """Version of the schema. Version 0.1 of the program writes 1, and refuses to open anything higher."""
 
+EMPTY = "no tables"
+"""What `unknown_entry` says of an empty file."""
+
 _RUN_ID = (
     "CASE WHEN NOT json_valid(record) THEN NULL "
     "WHEN kind = 'everything' THEN json_extract(record, '$.run') "
@@ -83,6 +86,8 @@ def unknown_entry(connection: sqlite3.Connection) -> str | None:
         if _plain(sql) not in _known_statements():
             return f"the {kind} {name}, which is none of a journal"
         tables.add(name)
+    if not entries:
+        return EMPTY
     missing = sorted({"meta", "ops", "patches", "rows", "log", "objects"} - tables)
     return f"no table {missing[0]}" if missing else None
 

@@ -14,11 +14,12 @@ from napari_sam.io.labels.label_pyramid import SHARD_PX, LabelPyramid
 from napari_sam.io.labels.recovery.redraw import redraw
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+    from napari_sam.io.labels.editing.edit import Details
     from napari_sam.io.labels.journal.journal import Journal
     from napari_sam.io.labels.journal.rows import LogMark, Plane
 
@@ -67,7 +68,7 @@ def recover(path: Path, journal: Journal) -> str:
         if old is None or old.shape != new.shape:
             return
         for plane in np.ndindex(*new.shape[:-2]):
-            kept += _keep_plane(old, new, journal, tuple(int(i) for i in plane))
+            kept += keep_plane(old, new, journal, tuple(int(i) for i in plane), {})
 
     redraw(path, journal, amend=amend)
     if not kept:
@@ -75,11 +76,28 @@ def recover(path: Path, journal: Journal) -> str:
     return f"what they had drawn, {kept} px, is kept as the change {KIND!r}, without its prompts"
 
 
-def _keep_plane(old: LabelPyramid, new: LabelPyramid, journal: Journal, plane: Plane) -> int:
-    """Add the pixels of a plane that differ to the journal; returns their number."""
+def keep_plane(old: LabelPyramid, new: LabelPyramid, journal: Journal, plane: Plane, details: Details) -> int:
+    """Add the pixels of a plane that differ to the journal, and draw them.
+
+    Parameters
+    ----------
+    old, new : LabelPyramid
+        The pixels of the store, and those that the journal gives.
+    journal : Journal
+        The changes.
+    plane : tuple of int
+        Index along the leading axes.
+    details : mapping of int to mapping
+        Columns of objects that are known, by label.
+
+    Returns
+    -------
+    int
+        Number of pixels that differ.
+    """
     edit = Edit(new, journal, plane, KIND, {})
     changed = 0
-    for block in _drawn_blocks(old, new, plane):
+    for block in drawn_blocks([old, new], plane):
         try:
             pixels = old.read(plane, block)
         except StoreError:
@@ -92,7 +110,7 @@ def _keep_plane(old: LabelPyramid, new: LabelPyramid, journal: Journal, plane: P
 
         changed += edit.paint(block, paint)
     try:
-        change = edit.finish()
+        change = edit.finish({label: details[label] for label in edit.gained if label in details})
     except LabelsError:
         return 0  # an object on two planes: no state that there ever was
     if change.patches:
@@ -105,11 +123,11 @@ def _part_of(pixels: NDArray[np.uint32], block: Box, _: NDArray[np.uint32], part
     return pixels[part.slices_in(block)]
 
 
-def _drawn_blocks(old: LabelPyramid, new: LabelPyramid, plane: Plane) -> Iterator[Box]:
-    """Iterate over the shards of level 0 of which either has a file."""
-    height, width = new.shape[-2:]
+def drawn_blocks(pyramids: Sequence[LabelPyramid], plane: Plane) -> Iterator[Box]:
+    """Iterate over the shards of level 0 of which one of the pyramids, all of one shape, has a file."""
+    height, width = pyramids[0].shape[-2:]
     found = set()
-    for pyramid in (old, new):
+    for pyramid in pyramids:
         folder = pyramid.folders[0].joinpath("c", *map(str, plane))
         found |= {
             (int(shard.parent.name), int(shard.name))
