@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from napari_sam.io.geo.crs import known_crs, metres_per_unit
-from napari_sam.io.geo.map_coordinates import pixel_size, to_map
+from napari_sam.io.geo.map_coordinates import are_degrees, pixel_size, to_map
 from napari_sam.io.pixel_runs import PixelRuns
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def ground_area(crs: str | None, transform: tuple[float, ...] | None, shape: tup
     geodesic = GeodesicArea(str(crs), transform)
     metres = metres_per_unit(crs)
     if metres is None:
-        return geodesic
+        return geodesic if are_degrees(transform, shape) else None
     planar = PlanarArea(transform, metres)
     h, w = shape[-2:]
     rows, columns = (grid.ravel() for grid in np.meshgrid([0.0, h / 2, h], [0.0, w / 2, w], indexing="ij"))

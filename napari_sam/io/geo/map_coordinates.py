@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     Project = Callable[[Array, Array], tuple[Array, Array]]
 
 LON_LAT = "EPSG:4326"
+LONGITUDE_LIMIT, LATITUDE_LIMIT = 540.0, 91.0
 
 Number = TypeVar("Number", float, "NDArray[np.float64]", "pd.Series[float]")
 
@@ -77,8 +78,16 @@ def is_geographic(code: int, transform: tuple[float, ...], shape: tuple[int, ...
     crs = known_crs(f"EPSG:{code}")
     if crs is not None:
         return bool(crs.is_geographic)
-    corners = [to_map(transform, x, y) for x in (0, shape[1]) for y in (0, shape[0])]
-    return all(abs(x) <= 360 and abs(y) <= 90 for x, y in corners)
+    return are_degrees(transform, shape)
+
+
+def are_degrees(transform: tuple[float, ...], shape: tuple[int, ...]) -> bool:
+    """Return whether the map coordinates of an image (..., y, x) can be longitudes and latitudes.
+
+    Maps may go on beyond 180 degrees, and pixels a little beyond a pole.
+    """
+    corners = [to_map(transform, x, y) for x in (0.0, float(shape[-1])) for y in (0.0, float(shape[-2]))]
+    return all(abs(x) <= LONGITUDE_LIMIT and abs(y) <= LATITUDE_LIMIT for x, y in corners)
 
 
 def projection(source: str, target: str) -> Project:

@@ -11,8 +11,9 @@ import numpy as np
 from napari_sam.engine.pixel_validity import invalid_pixels
 from napari_sam.errors import ImageError
 from napari_sam.io.geo.axis_placement import AxisPlacement
+from napari_sam.io.geo.crs import crs_name, known_crs
 from napari_sam.io.geo.geotiff import MapPosition
-from napari_sam.io.geo.map_coordinates import control_points_text, pixel_size
+from napari_sam.io.geo.map_coordinates import are_degrees, control_points_text, pixel_size
 from napari_sam.io.images.image_sample import spread_sample
 from napari_sam.io.images.read_errors import READ_ERRORS, read_error
 
@@ -158,6 +159,9 @@ class Image:
         self.crs, self.transform, self.control_points = position.crs, position.transform, position.control_points
         if position.transform is not None:
             self.scale, self.unit = pixel_size(position.transform), None
+            crs = known_crs(position.crs)
+            if crs is not None and crs.is_geographic and not are_degrees(position.transform, self.shape):
+                self.notes += (f"its CRS {crs_name(crs.name)} has degrees, but its coordinates are no degrees",)
         if position.control_points:
             self.notes += (f"lies on the map by {control_points_text(position.control_points)}",)
 

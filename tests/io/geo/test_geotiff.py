@@ -90,3 +90,10 @@ def test_control_points_give_an_affine_if_one_fits_them(tmp_path, bend, points):
         if bend:
             head = json.loads(store.export(tmp_path / "o.geojson").read_text())["napari_sam"]
             assert "4 ground control points" in head["map"]
+
+
+@pytest.mark.parametrize(("transform", "said"), [(NORTH_UP, True), (DEGREES, False)])
+def test_metres_that_are_called_degrees_are_reported(tmp_path, transform, said):
+    tags = make_geo_tags("EPSG:4326", transform, (9, 9))
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((9, 9), np.uint8), extratags=tags)
+    assert any("no degrees" in note for note in open_image(tmp_path / "a.tif").choices) == said

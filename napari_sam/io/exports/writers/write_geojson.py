@@ -14,7 +14,14 @@ from napari_sam.io.exports.export_source import plane_text
 from napari_sam.io.exports.object_measurements import BOX_COLUMNS, ObjectMeasurements, as_properties
 from napari_sam.io.geo.antimeridian import crosses_antimeridian, split_at_antimeridian, with_points_between
 from napari_sam.io.geo.crs import crs_name
-from napari_sam.io.geo.map_coordinates import LON_LAT, control_points_text, projection, to_map
+from napari_sam.io.geo.map_coordinates import (
+    LATITUDE_LIMIT,
+    LON_LAT,
+    LONGITUDE_LIMIT,
+    control_points_text,
+    projection,
+    to_map,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,7 +40,6 @@ if TYPE_CHECKING:
     Properties = Callable[[ExportedObject, Measured, int], JsonObject]
 
 _DIGITS = 9  # of a degree: a tenth of a millimetre
-_LONGITUDE_LIMIT, _LATITUDE_LIMIT = 540.0, 91.0  # maps may go on beyond 180 degrees, and pixels a little beyond a pole
 _MAX_ANNOTATIONS = 10_000  # QuPath stays fast with detections, but not with more annotations than this
 _PIXEL_NOTE = (
     "pixels of scale level 0 as (x, y): x to the right, y downwards, from the outer corner of the first pixel; "
@@ -141,7 +147,7 @@ def _lon_lat_converter(job: ExportJob, crs: str) -> Convert:
     def to_degrees(obj: ExportedObject, corners: NDArray[np.float64]) -> NDArray[np.float64]:
         points = np.stack(project(*to_map(transform, corners[:, 0], corners[:, 1])), axis=1)
         longitude, latitude = np.abs(points).max(0)  # not finite if one is not
-        if not (longitude <= _LONGITUDE_LIMIT and latitude <= _LATITUDE_LIMIT):
+        if not (longitude <= LONGITUDE_LIMIT and latitude <= LATITUDE_LIMIT):
             raise LabelsError(
                 f"{job.path}: object {obj.label} lies where {crs_name(crs)} has no longitude and latitude",
                 remedy="check the image's CRS and transform, or export with {format} geojson-pixels",

@@ -146,6 +146,7 @@ def test_objects_at_the_antimeridian_are_cut_there(tmp_path, crs, transform):
 
 def test_metres_that_are_called_degrees_are_refused(tmp_path):
     with on_map(tmp_path, "EPSG:4326", UTM) as labels:
+        assert labels.measure().area_map[0] == 0.75  # in whatever the numbers are
         with pytest.raises(LabelsError, match="lies where EPSG:4326 has no longitude and latitude"):
             labels.export(tmp_path / "o.geojson")
 
