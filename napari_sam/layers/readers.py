@@ -12,9 +12,9 @@ import numpy as np
 
 from napari_sam.engine.normalisation import choose_normalisation
 from napari_sam.errors import ImageError
-from napari_sam.io.images.formats.tiff_image import TIFF_SUFFIXES
-from napari_sam.io.images.formats.zarr_image import zarr_content
-from napari_sam.io.images.formats.zarr_store import is_url
+from napari_sam.io.images.formats.tiff.tiff_image import TIFF_SUFFIXES
+from napari_sam.io.images.formats.zarr.zarr_image import zarr_content
+from napari_sam.io.images.formats.zarr.zarr_store import is_url
 from napari_sam.io.images.lazy_image import CHANNEL_NAMES, SPATIAL
 from napari_sam.io.images.open_image import completed, open_image
 

@@ -14,9 +14,9 @@ from napari_sam.io.geo.units import normal_unit
 from napari_sam.io.images.address import Choice, axes_by_shape, check_axes, split_address
 from napari_sam.io.images.check_image import check_image
 from napari_sam.io.images.formats.picture_file import open_picture
-from napari_sam.io.images.formats.tiff_image import TIFF_SUFFIXES, open_tiff
-from napari_sam.io.images.formats.zarr_image import open_zarr
-from napari_sam.io.images.formats.zarr_store import is_url
+from napari_sam.io.images.formats.tiff.tiff_image import TIFF_SUFFIXES, open_tiff
+from napari_sam.io.images.formats.zarr.zarr_image import open_zarr
+from napari_sam.io.images.formats.zarr.zarr_store import is_url
 from napari_sam.io.images.lazy_image import CHANNEL_NAMES, SPATIAL, Image, default_channels
 from napari_sam.io.images.overview import overview_levels
 from napari_sam.io.images.virtual_levels import virtual_levels

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import StoreError
-from napari_sam.io.images.formats.zarr_store import ZarrStore
+from napari_sam.io.images.formats.zarr.zarr_store import ZarrStore
 from napari_sam.io.kvstore import file_kvstore
 from src_models.atomic import write_json
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     import tensorstore as ts
     from numpy.typing import NDArray
 
-    from napari_sam.io.images.formats.zarr_arrays import ZarrArray
+    from napari_sam.io.images.formats.zarr.zarr_arrays import ZarrArray
     from napari_sam.io.json_types import JsonObject
 
 _CODECS: dict[str, list[JsonObject]] = {

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from napari_sam.errors import ImageError, StoreError
-from napari_sam.io.images.formats.zarr_metadata import check_array
+from napari_sam.io.images.formats.zarr.zarr_metadata import check_array
 from napari_sam.io.json_files import read_json_object
 
 if TYPE_CHECKING:

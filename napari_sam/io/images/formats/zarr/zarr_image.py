@@ -10,18 +10,18 @@ from napari_sam.io.geo.axis_placement import AxisPlacement, in_one_unit
 from napari_sam.io.geo.geotiff import MapPosition
 from napari_sam.io.geo.units import normal_unit
 from napari_sam.io.images.address import Choice, check_axes
-from napari_sam.io.images.formats.zarr_parts import (
+from napari_sam.io.images.formats.zarr.zarr_parts import (
     axis_letter,
     checked_series,
     ome_attributes,
     series_names,
     undeclared_axes,
 )
-from napari_sam.io.images.formats.zarr_store import ZarrStore
+from napari_sam.io.images.formats.zarr.zarr_store import ZarrStore
 from napari_sam.io.images.lazy_image import CHANNEL_NAMES, SPATIAL, Image, default_channels
 
 if TYPE_CHECKING:
-    from napari_sam.io.images.formats.zarr_arrays import ZarrArray
+    from napari_sam.io.images.formats.zarr.zarr_arrays import ZarrArray
     from napari_sam.io.json_types import JsonObject
 
 _METADATA = ("zarr.json", ".zattrs", ".zarray", ".zgroup")

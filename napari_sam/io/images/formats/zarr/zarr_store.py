@@ -12,22 +12,22 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from napari_sam.errors import ImageError
-from napari_sam.io.images.formats.remote_files import (
+from napari_sam.io.images.formats.zarr.remote_files import (
     BucketFiles,
     HttpFiles,
     RemoteArray,
     RemoteFiles,
     array_metadata,
 )
-from napari_sam.io.images.formats.zarr_arrays import REMOTE_SECONDS, TensorStoreArray, ZarrPythonArray
-from napari_sam.io.images.formats.zarr_metadata import CHUNK_BYTES, check_array, undeclared_separator
+from napari_sam.io.images.formats.zarr.zarr_arrays import REMOTE_SECONDS, TensorStoreArray, ZarrPythonArray
+from napari_sam.io.images.formats.zarr.zarr_metadata import CHUNK_BYTES, check_array, undeclared_separator
 from napari_sam.io.images.read_errors import READ_ERRORS
 from napari_sam.io.kvstore import file_kvstore
 
 if TYPE_CHECKING:
     import tensorstore as ts
 
-    from napari_sam.io.images.formats.zarr_arrays import ZarrArray
+    from napari_sam.io.images.formats.zarr.zarr_arrays import ZarrArray
     from napari_sam.io.json_types import JsonObject
 
 _URL_STARTS = ("http://", "https://", "s3://", "gs://")

@@ -161,7 +161,7 @@ def test_percent_encoded_addresses_are_read(tmp_path, serve, rng, address):
 
 
 def test_metadata_without_end_is_refused_before_it_fills_the_memory(serve, monkeypatch):
-    from napari_sam.io.images.formats import zarr_store
+    from napari_sam.io.images.formats.zarr import zarr_store
 
     class Endless(Quiet):
         def do_GET(self):

@@ -10,7 +10,7 @@ import tifffile
 
 from napari_sam import open_image
 from napari_sam.errors import ImageError
-from napari_sam.io.images.formats import tiff_directories
+from napari_sam.io.images.formats.tiff import tiff_directories
 
 
 def chain(path, widths, last=0):

@@ -9,7 +9,7 @@ import pytest
 import tifffile
 
 from napari_sam.io.geo.axis_placement import AxisPlacement
-from napari_sam.io.images.formats.tiff_pixel_size import axis_placements, ome_placements
+from napari_sam.io.images.formats.tiff.tiff_pixel_size import axis_placements, ome_placements
 from napari_sam.io.images.open_image import open_image
 
 UM = "micrometer"

@@ -8,7 +8,7 @@ import tifffile
 
 from napari_sam import open_image
 from napari_sam.errors import ImageError
-from napari_sam.io.images.formats.tiff_level import TiffLevel
+from napari_sam.io.images.formats.tiff.tiff_level import TiffLevel
 
 POINT = (34735, "H", 12, (1, 1, 0, 2, 1025, 0, 1, 2, 3072, 0, 1, 32632), True)
 AREA = (34735, "H", 8, (1, 1, 0, 1, 3072, 0, 1, 32632), True)

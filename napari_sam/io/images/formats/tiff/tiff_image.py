@@ -13,11 +13,11 @@ from napari_sam.io.geo.geotiff import read_geo_tags
 from napari_sam.io.geo.sidecar_files import map_position
 from napari_sam.io.images.address import Choice, check_axes
 from napari_sam.io.images.formats.file_identity import file_identity
-from napari_sam.io.images.formats.tiff_colour import MIN_IS_WHITE, colour_arrays
-from napari_sam.io.images.formats.tiff_directories import check_directories
-from napari_sam.io.images.formats.tiff_level import OversizeError, TiffFiles, TiffLevel, declared_nodata
-from napari_sam.io.images.formats.tiff_pixel_size import axis_placements
-from napari_sam.io.images.formats.tiff_series import choose_series, levels_of, missing_files
+from napari_sam.io.images.formats.tiff.tiff_colour import MIN_IS_WHITE, colour_arrays
+from napari_sam.io.images.formats.tiff.tiff_directories import check_directories
+from napari_sam.io.images.formats.tiff.tiff_level import OversizeError, TiffFiles, TiffLevel, declared_nodata
+from napari_sam.io.images.formats.tiff.tiff_pixel_size import axis_placements
+from napari_sam.io.images.formats.tiff.tiff_series import choose_series, levels_of, missing_files
 from napari_sam.io.images.lazy_image import CHANNEL_NAMES, SPATIAL, Image, default_channels
 from napari_sam.io.images.read_errors import READ_ERRORS
 

@@ -8,7 +8,7 @@ from napari_sam.errors import ImageError
 from napari_sam.io.images.address import axes_by_shape
 
 if TYPE_CHECKING:
-    from napari_sam.io.images.formats.zarr_store import ZarrStore
+    from napari_sam.io.images.formats.zarr.zarr_store import ZarrStore
     from napari_sam.io.json_types import JsonObject
 
 _AXIS_LETTERS = {

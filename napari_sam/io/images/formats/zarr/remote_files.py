@@ -11,7 +11,7 @@ from http.client import HTTPException
 from typing import TYPE_CHECKING, Protocol, cast
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-from napari_sam.io.images.formats.zarr_arrays import REMOTE_SECONDS, TensorStoreArray
+from napari_sam.io.images.formats.zarr.zarr_arrays import REMOTE_SECONDS, TensorStoreArray
 from src_models.checkpoints.web import web_opener
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from tifffile import TiffPage
     from zarr import Array as ZarrView
 
-    from napari_sam.io.images.formats.tiff_level import TiffLevel
+    from napari_sam.io.images.formats.tiff.tiff_level import TiffLevel
     from napari_sam.io.images.level_protocols import Index, LevelArray
 
     Conversion = Callable[[NDArray[np.generic]], NDArray[np.uint8]]

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sam.errors import ImageError
-from napari_sam.io.images.formats.tiff_colour import MASK
+from napari_sam.io.images.formats.tiff.tiff_colour import MASK
 
 if TYPE_CHECKING:
     from tifffile import TiffFile, TiffPageSeries

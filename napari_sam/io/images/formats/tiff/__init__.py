@@ -1,0 +1,1 @@
+"""TIFF: its series, levels, colours and pixel sizes."""

@@ -1,0 +1,1 @@
+"""Zarr: stores, arrays and images, in folders and at URLs."""
