@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,14 +56,18 @@ def _rows(array: NDArray[np.generic]) -> Iterator[NDArray[np.generic]]:
     yield array[..., ::step, :]
 
 
-def _blocks(array: LevelArray) -> Iterator[NDArray[np.generic]]:
+def _blocks(array: LevelArray) -> list[NDArray[np.generic]]:
     sizes = tuple(int(n) for n in array.shape)
     axes = len(sizes) - (3 if sizes[-1] in (3, 4) and len(sizes) > 2 else 2)
-    for fraction in np.linspace(0, 1, _BLOCKS) if any(n > 1 for n in sizes[:axes]) else (0.0,):
-        plane = tuple(int(fraction * (n - 1)) for n in sizes[:axes])
-        for y in _starts(sizes[axes]):
-            for x in _starts(sizes[axes + 1]):
-                yield np.asarray(array[(*plane, slice(y, y + _BLOCK_PX), slice(x, x + _BLOCK_PX))])
+    is_stack = any(n > 1 for n in sizes[:axes])
+    planes = [tuple(int(f * (n - 1)) for n in sizes[:axes]) for f in (np.linspace(0, 1, _BLOCKS) if is_stack else (0,))]
+    places = itertools.product(planes, _starts(sizes[axes]), _starts(sizes[axes + 1]))
+    parts = [array[(*plane, slice(y, y + _BLOCK_PX), slice(x, x + _BLOCK_PX))] for plane, y, x in places]
+    if hasattr(array, "dask"):
+        from dask.base import compute  # noqa: PLC0415 - only for its arrays
+
+        parts = compute(*parts)  # type: ignore[no-untyped-call] # together, so that a chunk under several blocks is computed once
+    return [np.asarray(part) for part in parts]
 
 
 def _starts(size: int) -> list[int]:

@@ -10,6 +10,7 @@ from weakref import ReferenceType, WeakKeyDictionary, ref
 import numpy as np
 
 from napari_sam.io.images.open_image import image_from_layer
+from napari_sam.io.images.read_errors import READ_ERRORS
 from napari_sam.io.labels.store_index import remember_store, remembered_store
 from napari_sam.io.labels.store_paths import store_path
 from napari_sam.io.pixel_fingerprint import pixel_fingerprint
@@ -62,9 +63,12 @@ def store_place(layer: ImageLayer) -> StorePlace:
     source = image_from_layer(layer)
     uri = getattr(source, "uri", None) or getattr(getattr(layer, "source", None), "path", None)
     planes = int(np.prod(image_plane_shape(layer)[:-2], dtype=np.int64))
-    fingerprint = None if uri else pixel_fingerprint(list(layer.data) if layer.multiscale else [layer.data])
-    image = f"{uri or fingerprint} {planes}"
-    path = remembered_store(image) or store_path(layer.name, uri, planes, fingerprint)
+    fingerprint = None
+    if not uri:
+        with suppress(*READ_ERRORS):  # pixels that cannot be read are reported where they are used
+            fingerprint = pixel_fingerprint(list(layer.data) if layer.multiscale else [layer.data])
+    image = f"{uri or fingerprint or layer.name} {planes}"
+    path = (remembered_store(image) if uri or fingerprint else None) or store_path(layer.name, uri, planes, fingerprint)
     place = StorePlace(path, image, bool(uri))
     _known[layer] = (layer.data, place)
     return place

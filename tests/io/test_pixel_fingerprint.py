@@ -38,3 +38,17 @@ def test_a_lazy_array_is_read_in_blocks(rng):
     other = zarr.array(pixels ^ np.array([0, 0, 1], np.uint8)[:, None, None], chunks=(1, 100, 100))
     assert pixel_fingerprint([lazy]) == pixel_fingerprint([zarr.array(pixels, chunks=(3, 500, 500))])
     assert pixel_fingerprint([lazy]) != pixel_fingerprint([other])
+
+
+def test_a_chunk_of_a_dask_array_is_computed_once(rng):
+    import dask.array as da
+
+    pixels, computed = rng.integers(0, 255, (5, 400, 500), dtype=np.uint8), []
+
+    def load(block, block_info=None):
+        computed.append(block_info[0]["chunk-location"])
+        return block
+
+    array = da.from_array(pixels, chunks=(1, 400, 500)).map_blocks(load, dtype=np.uint8, meta=pixels[:0])
+    assert pixel_fingerprint([array]) == pixel_fingerprint([zarr.array(pixels)])
+    assert sorted(computed) == [(0, 0, 0), (2, 0, 0), (4, 0, 0)]

@@ -121,7 +121,7 @@ class EverythingController(QObject):
         unfinished = self.unfinished()
         try:
             store_layers = self._labels.ready_store()
-            store_layers.flush()
+            store_layers.prepare_change()
             settings = self._new_settings(layer) if unfinished is None else unfinished.settings
         except NapariSamError as error:
             self._context.notifier.error(str(error))
