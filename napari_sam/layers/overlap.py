@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 from skimage.measure import label as connected_parts
@@ -149,5 +149,5 @@ def find_overlap(
 
 def cut_prediction(prediction: Prediction, candidate: int, mask: NDArray[np.bool_]) -> Prediction:
     """Return a prediction with one of its masks replaced."""
-    masks: Any = _CutMasks(prediction, candidate, mask)  # the field takes both arrays and `Masks`
+    masks = cast("NDArray[np.bool_]", _CutMasks(prediction, candidate, mask))  # the field takes both
     return replace(prediction, masks=masks)

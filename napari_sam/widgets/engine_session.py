@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Protocol
 
 from napari_sam.engine.embeddings.embedding_cache import EmbeddingCache
 from napari_sam.engine.embeddings.prefetch import Prefetcher
@@ -20,7 +21,15 @@ if TYPE_CHECKING:
     from napari_sam.layers.prompt_layers import PromptKeywords
 
     IsCancelled = Callable[[], bool]
-    PredictorLoader = Callable[..., Predictor]
+
+
+class PredictorLoader(Protocol):
+    """Load a model."""
+
+    def __call__(self, model: str, cache: EmbeddingCache, device: str = "auto") -> Predictor:
+        """Return the predictor of a model by name or path."""
+        ...
+
 
 _AHEAD = {"default": 16, "vit_t": 9}  # windows in view that are embedded before a click
 _AHEAD_OF_LARGE = 2
@@ -163,8 +172,9 @@ class EngineSession:
         with self._lock:
             wanted = (model, self.device)
             if self._loaded is None or self._loaded[0] != wanted:
-                on = {} if self.device == "auto" else {"device": self.device}
-                self._loaded = (wanted, self._loader(model, self._cache, **on))
+                is_automatic = self.device == "auto"
+                load = self._loader if is_automatic else partial(self._loader, device=self.device)
+                self._loaded = (wanted, load(model, self._cache))
                 if self._prefetcher is not None:
                     self._prefetcher.close()
                 self._prefetcher = Prefetcher(self._loaded[1], _AHEAD.get(model, _AHEAD_OF_LARGE))
