@@ -9,13 +9,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.errors import PromptError
+from napari_sam.io.prompts.table_values import numbers_of
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.prompts.prompt_rows import PromptRows
 
 Plane = tuple[int, ...]
 _LISTED = 5
+_AXIS_COLUMNS = {"slice": "z", "frame": "t", "z": "z", "t": "t"}
 
 
 def rows_on_plane(rows: PromptRows, image: Image) -> tuple[PromptRows, int]:
@@ -25,7 +29,8 @@ def rows_on_plane(rows: PromptRows, image: Image) -> tuple[PromptRows, int]:
     ----------
     rows : PromptRows
         Rows whose frame may have a column "plane": text such as "2" or "0,3", with one index for each axis of planes,
-        or a mapping such as ``{"z": 2, "t": 0}``. Rows without a plane belong to every plane.
+        or a mapping such as ``{"z": 2, "t": 0}``; or columns "z" and "t", from 0, or ImageJ's "Slice" and "Frame", from
+        1. Rows without a plane belong to every plane.
     image : Image
         The image at the plane to segment.
 
@@ -34,11 +39,12 @@ def rows_on_plane(rows: PromptRows, image: Image) -> tuple[PromptRows, int]:
     PromptError
         If a plane cannot be read, the rows lie on several planes but the image has only one, or none is on its plane.
     """
-    if "plane" not in rows.frame:
-        return rows, 0
     axes = list(image.plane_axes)
+    values = rows.frame["plane"] if "plane" in rows.frame else _by_columns(rows.frame, image)
+    if values is None:
+        return rows, 0
     where = [f"{rows.name}: {rows.word} {number}" for number in rows.numbers]
-    planes = [_plane(value, axes, row) for value, row in zip(rows.frame["plane"], where, strict=True)]
+    planes = [_plane(value, axes, row) for value, row in zip(values, where, strict=True)]
     named = sorted({plane for plane in planes if plane is not None})
     if not axes:
         if len(named) > 1:
@@ -72,9 +78,29 @@ def rows_on_plane(rows: PromptRows, image: Image) -> tuple[PromptRows, int]:
     return chosen, len(planes) - len(kept)
 
 
+def _by_columns(frame: pd.DataFrame, image: Image) -> list[dict[str, float] | None] | None:
+    """Return the plane of every row by the columns of its axes; None without such columns of whole numbers."""
+    columns = {str(name).strip().lower(): name for name in frame.columns}
+    found = {axis: name for name, axis in _AXIS_COLUMNS.items() if name in columns}
+    if not found or not image.plane_axes:
+        return None
+    numbers = numbers_of(frame, [columns[name] for name in found.values()])
+    if "slice" in columns:  # ImageJ counts from 1
+        numbers = numbers - [name in ("slice", "frame") for name in found.values()]
+    missing = np.asarray(np.isnan(numbers).any(axis=1))
+    if missing.all() or not ((numbers[~missing] >= 0) & (numbers[~missing] % 1 == 0)).all():
+        return None
+    other = dict(zip(image.plane_axes, map(float, image.plane), strict=True))  # of axes that have no column
+    rows: list[list[float]] = numbers.tolist()
+    planes = [{**other, **dict(zip(found, row, strict=True))} for row in rows]
+    return [None if missing[i] else plane for i, plane in enumerate(planes)]
+
+
 def _plane(value: object, axes: list[str], where: str) -> Plane | None:
     """Return the plane of a row; None if it names none."""
     if isinstance(value, Mapping):
+        if len(axes) == 1 and axes[0] not in value:  # a stack whose file does not say along what
+            return (_index(value.get("z") or value.get("t") or 0, where),)
         return tuple(_index(value.get(axis, 0), where) for axis in axes or ("t", "z"))
     if isinstance(value, list | tuple):
         return tuple(_index(v, where) for v in value)

@@ -76,3 +76,21 @@ def test_rows_without_a_plane_belong_to_every_plane(stack):
 def test_a_plane_that_the_image_does_not_have_is_refused(stack, plane):
     with pytest.raises(PromptError, match="plane"):
         read_prompts(pd.DataFrame({"y": [1], "x": [2], "plane": [plane]}), stack)
+
+
+@pytest.mark.parametrize("columns", [{"z": [0, 1, 2]}, {"Slice": [1, 2, 3]}, {"Ch": [1] * 3, "Slice": [1, 2, 3]}])
+def test_columns_of_an_axis_name_the_plane(stack, columns):
+    table = read_prompts(pd.DataFrame({"y": [1, 2, 3], "x": [4, 5, 6], **columns}), stack)
+    assert keywords(table) == [{"points": [[2, 5]], "point_labels": [1]}]
+
+
+def test_columns_that_are_no_numbers_name_no_plane(stack):
+    frame = pd.DataFrame({"y": [1, 2], "x": [4, 5], "slice": ["a.tif", "b.tif"]})
+    assert len(read_prompts(frame, stack)) == 2
+
+
+def test_the_z_of_qupath_is_the_plane_of_a_stack_without_names_of_axes(tmp_path):
+    stack = open_image(np.zeros(SHAPE, np.uint8), axes="iyx").with_plane((2,), (0,))
+    plane = {"c": -1, "z": 2, "t": 0}
+    content = {"type": "Feature", "geometry": {"type": "Point", "coordinates": [5.5, 7.5], "plane": plane}}
+    assert len(read_prompts(written(tmp_path / "a.geojson", json.dumps(content)), stack)) == 1
