@@ -6,9 +6,11 @@ The exit status is 0 for success, 2 for bad input (one line on standard error) a
 from __future__ import annotations
 
 import argparse
+import contextlib
 import errno
 import json
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any
 
 from napari_sam import __version__
@@ -28,10 +30,11 @@ from napari_sam.cli.commands.training_commands import CALIBRATE, PRETRAIN, TRAIN
 from napari_sam.cli.evaluate_commands.evaluate_command import EVALUATE
 from napari_sam.cli.options import join_negative_numbers
 from napari_sam.cli.progress_line import end_line
-from napari_sam.errors import NapariSamError
+from napari_sam.errors import NapariSamError, StoreWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
+    from typing import TextIO
 
 COMMANDS = (
     SEGMENT,
@@ -53,6 +56,30 @@ COMMANDS = (
 )
 
 
+@contextlib.contextmanager
+def _store_warnings_as_lines() -> Iterator[None]:
+    """Show what was mended in a label store as one line, and other warnings as before."""
+    with warnings.catch_warnings():
+        show = warnings.showwarning
+
+        def show_line(
+            message: Warning | str,
+            category: type[Warning],
+            filename: str,
+            lineno: int,
+            file: TextIO | None = None,
+            line: str | None = None,
+        ) -> None:
+            if issubclass(category, StoreWarning):
+                end_line()
+                sys.stderr.write(f"napari-sam: {message}\n")
+            else:
+                show(message, category, filename, lineno, file, line)
+
+        warnings.showwarning = show_line
+        yield
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
 
@@ -70,7 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = command_parser().parse_args(join_negative_numbers(arguments))
     args.argv = arguments
     try:
-        result = args.run(args)
+        with _store_warnings_as_lines():
+            result = args.run(args)
     except NapariSamError as error:
         end_line()
         sys.stderr.write(f"napari-sam: {command_words(error, args.words)}\n")

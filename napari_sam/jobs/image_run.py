@@ -38,6 +38,7 @@ UNFINISHED = ".everything"
 """Folder inside a label store in which a run keeps its tiles until it is finished."""
 
 _RECORD = "run.json"
+_LATER_SETTINGS: JsonObject = {"border": "cut"}  # that version 0.1 did not have, with what it did
 _MERGED = "merged.npz"
 _EXISTING_SHARE = 0.5  # a new object is dropped if existing objects cover at least this share of it
 _SAMPLED_PX = 1 << 20
@@ -307,6 +308,8 @@ def _load_record(files: TileFiles) -> RunRecord | None:
     record = RunRecord.load(path, unit="tiles")
     if record is None and files.done():
         raise damaged_record(path, "tiles", "the file is missing")
+    if record is not None and isinstance(record.asked.get("call"), dict):
+        record.asked["call"] = {**_LATER_SETTINGS, **record.asked["call"]}  # type: ignore[dict-item]  # checked
     return record
 
 

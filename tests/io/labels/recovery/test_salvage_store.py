@@ -154,3 +154,19 @@ def test_the_command_repairs_and_says_what_was_lost(store, capsys):
     assert result["objects"] == 4
     assert "changes 3, 6" in result["mended"][0]
     assert "changes 3, 6" in captured.err
+
+
+def test_every_command_says_in_one_line_what_was_mended(tmp_path, capsys):
+    from napari_sam.cli import main
+
+    with LabelStore.create(tmp_path / "s", shape=(300, 200)) as labels:
+        for i in range(5):
+            labels.commit(predicted(square(20), (i * 30, i * 10)))
+        shutil.copytree(tmp_path / "s", tmp_path / "copy")
+    (tmp_path / "copy" / "journal.sqlite-wal").unlink()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        assert main(["export", str(tmp_path / "copy"), str(tmp_path / "out.csv")]) == 0
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "lost" in line]
+    assert line.startswith("napari-sam: ")
+    assert len((tmp_path / "out.csv").read_text().splitlines()) == 6
