@@ -49,6 +49,13 @@ def test_the_brush_leaves_existing_objects_alone_if_they_are_to_stay(accepted):
     assert (accepted.labels()[before == 1] != 1).any()
 
 
+def test_m_gives_the_brush_a_new_object(accepted):
+    accepted.key("D")
+    accepted.writer.layer.selected_label = 1
+    accepted.key("M")
+    assert accepted.writer.layer.selected_label == 2
+
+
 def test_clicks_in_3d_leave_no_prompts(accepted):
     viewer, layer = accepted.viewer, accepted.viewer.layers["nuclei"]
     viewer.dims.ndisplay = 3
@@ -83,12 +90,13 @@ def test_several_boxes_have_scores_and_can_be_stepped_through(window, nuclei):
     preview = window.viewer.layers["SAM preview"].data
     assert len(np.unique(preview)) == 3  # background, the highlighted object, and the other
     chosen = window.dock.click.preview.candidates[1]
-    window.key("M")
+    window.key("N", "AltModifier")
     other = window.dock.click.preview.candidates[1]
+    assert other == (chosen + 1) % 3
+    mask = window.dock.click.answer.predictions[1].full_mask(nuclei[0].shape, other)
+    window.panel.object_form.set_value("overlap", "replace")
     window.key("C")
-    if other != chosen:
-        mask = window.dock.labels.store_layers.store.object(2)
-        assert mask["area_px"] > 0
+    np.testing.assert_array_equal(window.labels() == 2, mask)
 
 
 def test_background_points_are_not_drawn_as_selected(window):

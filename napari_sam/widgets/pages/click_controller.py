@@ -109,7 +109,7 @@ class ClickController(QObject):
         self._images.image_changed.connect(self._on_image_changed)
         self._images.contrast_changed.connect(self._on_contrast_changed)
         self._images.plane_changed.connect(self._on_plane_changed)
-        self._images.ndisplay_changed.connect(self.tools.resume)
+        self._images.ndisplay_changed.connect(self.redirect.resume)
         self._labels.store_closing.connect(self._on_store_closing)
         self._thread.finished.connect(self._on_finished)
         self.tools.changed.connect(self.changed)
@@ -314,7 +314,7 @@ class ClickController(QObject):
             "D": self.tools.use_brush,
             "N": self.next_candidate,
             "Shift-N": self.previous_candidate,
-            "M": self.next_mask,
+            "Alt-N": self.next_mask,
             "C": self.accept,
             "X": self.replace,
             "Shift-C": self.clear,

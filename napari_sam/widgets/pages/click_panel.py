@@ -24,8 +24,10 @@ class ClickPanel(QWidget):
         self.batch = QCheckBox("One object per box")
         self.batch.setToolTip("Draw many boxes, then segment and accept them together")
         self.segment = button("Segment all boxes  (Shift+S)", "Segment every box as an object of its own")
-        self.previous = button("◀", "Previous candidate mask (Shift+N)")
-        self.following = button("▶", "Next candidate mask (N)")
+        self.previous = button("◀", "Previous mask, or previous of several objects (Shift+N)")
+        self.following = button(
+            "▶", "Next mask (N), or next of several objects; Alt+N shows another mask of that object"
+        )
         self.candidate = QLabel("no mask yet")
         self.candidate.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.accept = primary_button("✓ Accept  (C)", "Save the object and start the next one")

@@ -55,6 +55,11 @@ class ClickRedirect:
         self.is_enabled = True
         self._viewer.mouse_drag_callbacks.append(self._on_pressed)
 
+    def resume(self) -> None:
+        """Select the layer of the current tool again, unless another page has the canvas."""
+        if self.is_enabled:
+            self._tools.resume()
+
     def close(self) -> None:
         """Leave clicks alone."""
         self.is_enabled = False

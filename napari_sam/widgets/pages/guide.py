@@ -132,5 +132,5 @@ def batch_text(answer: Answer, candidates: list[int], position: int | None) -> s
     if position is None:
         return f"{len(scores)} objects  ·  scores {min(scores):.2f} to {max(scores):.2f}"
     count = answer.predictions[position].count
-    which = f"  ·  mask {candidates[position] + 1} of {count} (M)" if count > 1 else ""
+    which = f"  ·  mask {candidates[position] + 1} of {count}" if count > 1 else ""
     return f"{position + 1} of {len(scores)}{which}  ·  score {scores[position]:.2f}"
