@@ -295,6 +295,13 @@ class ShownLevel:
     def __len__(self) -> int:
         return self.shape[0]
 
+    def __deepcopy__(self, memo: dict[int, object]) -> ShownLevel:
+        return self  # napari copies the data of a layer that is duplicated; nothing can be written here
+
+    def astype(self, dtype: DTypeLike, copy: bool = True) -> NDArray[np.generic]:
+        """Read everything and convert it, as numpy does."""
+        return np.asarray(self).astype(dtype, copy=copy)
+
     def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[np.generic]:
         return np.asarray(self[...], dtype=dtype)
 

@@ -50,6 +50,25 @@ def test_whatever_the_reader_claims_it_reads(tmp_path, slide, viewer):
     assert not any(get_reader(str(tmp_path / n)) for n in ("text.tif", "folder", "missing.tif", "a.png"))
 
 
+def test_a_layer_can_be_duplicated_and_converted(slide, viewer):
+    from napari.layers._layer_actions import _convert_to_labels, _duplicate_layer
+
+    path, picture = slide
+    (layer,) = _added(path)
+    viewer.add_layer(layer)
+    viewer.layers.selection = {layer}
+    _duplicate_layer(viewer.layers)
+    assert image_from_layer(viewer.layers[1]).identity == image_from_layer(layer).identity
+    np.testing.assert_array_equal(layer.data[1].astype(float), picture[::2, ::2])
+    tifffile.imwrite(path.replace("slide", "small"), picture[..., 0])
+    (small,) = _added(path.replace("slide", "small"))
+    viewer.layers[:] = [small]
+    viewer.layers.selection = {small}
+    small.projection_mode = "none"  # which labels have, too
+    _convert_to_labels(viewer.layers)
+    np.testing.assert_array_equal(viewer.layers[-1].data, picture[..., 0])
+
+
 def test_label_images_become_labels_that_are_never_averaged(tmp_path, viewer):
     pixels = np.zeros((40, 50), np.uint32)
     pixels[::2] = 1000
