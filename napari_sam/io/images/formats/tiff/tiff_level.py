@@ -16,6 +16,7 @@ import numpy as np
 
 from napari_sam.errors import ImageError
 from napari_sam.io.images.formats.positional_file import PositionalFile
+from napari_sam.io.images.formats.tiff.strip_ends import is_complete
 from src_models.lru import LRU
 
 if TYPE_CHECKING:
@@ -36,7 +37,6 @@ _LARGE_SEGMENT_PX = 1 << 24
 _JPEG_KINDS = (6, 7, 34892, 33007)
 _JPEG_2000 = (33003, 33004, 33005, 34712)
 _LZMA = (34925,)
-_SELF_DELIMITED = (8, 32946, 34925, 50000)  # deflate, LZMA and zstd notice if bytes are missing
 _GDAL_NODATA = 42113
 
 
@@ -213,12 +213,11 @@ class TiffLevel:
         return self._decode(page, file, index, key)
 
     def _decode(self, page: TiffPage, file: PositionalFile, index: int, key: SegmentKey) -> NDArray[np.generic] | None:
-        offset, size = int(page.dataoffsets[index]), int(page.databytecounts[index])
-        size = self._size_in_file(index, size, file.size() - offset)
+        stored = self._stored_bytes(page, file, index)
         options: dict[str, bytes | None] = {}
         if self._keyframe.compression in _JPEG_KINDS:
             options = {"jpegtables": page.jpegtables, "jpegheader": self._keyframe.jpegheader}
-        data, _, shape = self._keyframe.decode(file.read(offset, size), index, **options)
+        data, _, shape = self._keyframe.decode(stored, index, **options)
         if data is None:
             return None
         segment: NDArray[np.generic] = np.asarray(data)[0]
@@ -231,21 +230,27 @@ class TiffLevel:
         self._cache.put(key, segment)
         return segment
 
-    def _size_in_file(self, index: int, size: int, available: int) -> int:
-        """Return the number of bytes to read of a segment whose declared size may exceed the end of the file.
+    def _stored_bytes(self, page: TiffPage, file: PositionalFile, index: int) -> bytes:
+        """Return the encoded bytes of a segment, whose declared size may exceed the end of the file.
 
         Some programs declare the size of a whole strip for the last one, which has fewer rows.
+
+        Raises
+        ------
+        OSError
+            If bytes are missing.
         """
+        offset, size = int(page.dataoffsets[index]), int(page.databytecounts[index])
+        available = file.size() - offset
         if size <= available:
-            return size
-        keyframe = self._keyframe
+            return file.read(offset, size)
         height = self._segment[0]
         rows = min(height, self._height - index % -(-self._height // height) * height)  # of a strip
-        row_bytes = -(-self._width * self._contiguous_samples * int(keyframe.bitspersample) // 8)
-        plain = keyframe.compression == 1 and not keyframe.is_tiled and available >= rows * row_bytes
-        if not plain and keyframe.compression not in _SELF_DELIMITED:
+        row_bytes = -(-self._width * self._contiguous_samples * int(self._keyframe.bitspersample) // 8)
+        stored = file.read(offset, max(0, available))
+        if self._keyframe.is_tiled or not is_complete(stored, int(self._keyframe.compression), rows * row_bytes):
             raise OSError(f"segment {index} is {size} bytes long, the file ends after {available}: it is not complete")
-        return available
+        return stored
 
     def _read_rows(self, number: int, rows: range, cols: range, samples: range, out: NDArray[np.generic]) -> None:
         """Read uncompressed rows into `out`."""

@@ -205,7 +205,7 @@ def test_a_folder_without_an_image_is_named(tmp_path):
         open_image(tmp_path / "x.tif")
 
 
-@pytest.mark.parametrize("compression", [None, "zlib", "zstd"])
+@pytest.mark.parametrize("compression", [None, "zlib", "zstd", "lzw", "packbits"])
 def test_a_last_strip_declared_as_long_as_the_others_is_read(tmp_path, compression):
     picture = (np.arange(421 * 547) % 997).astype(np.float32).reshape(421, 547)
     tifffile.imwrite(tmp_path / "a.tif", picture, rowsperstrip=3, metadata=None, compression=compression)
@@ -215,7 +215,7 @@ def test_a_last_strip_declared_as_long_as_the_others_is_read(tmp_path, compressi
     assert (open_image(tmp_path / "a.tif").read(0, 0, 0, 421, 547)[..., 0] == picture).all()
 
 
-@pytest.mark.parametrize("compression", [None, "zlib", "lzw", "jpeg"])
+@pytest.mark.parametrize("compression", [None, "zlib", "lzw", "jpeg", "packbits", "zstd"])
 def test_a_truncated_file_is_not_read_in_part(tmp_path, rng, compression):
     picture = rng.integers(0, 255, (421, 547)).astype(np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", picture, rowsperstrip=50, metadata=None, compression=compression)
