@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_sam.errors import StoreError
+from napari_sam.io.labels.editing.drawn_marks import MARK_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +57,7 @@ def check_folder(path: Path, *, writable: bool) -> FolderContents:
             )
         if not entry.is_file() and os.path.lexists(entry.path):
             raise StoreError(f"{entry.path}: is neither a file nor a folder", remedy="remove it from the store")
-        if writable and depth == 0 and _name_count(entry) > 1:
+        if writable and (depth == 0 or entry.name == MARK_FILE) and _name_count(entry) > 1:
             raise StoreError(
                 f"{entry.path}: the file also has a name elsewhere, where writing would change it, too",
                 remedy="copy the whole folder, and open the copy",

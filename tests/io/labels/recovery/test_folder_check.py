@@ -102,7 +102,7 @@ def test_a_link_to_a_file_that_does_not_exist_makes_none(store, tmp_path, name):
     assert not (tmp_path / "made").exists()
 
 
-@pytest.mark.parametrize("name", ["writer.json", "writer.lock", "journal.sqlite"])
+@pytest.mark.parametrize("name", ["writer.json", "writer.lock", "journal.sqlite", "0/.drawn"])
 def test_files_with_another_name_elsewhere_are_not_written(store, tmp_path, name):
     path = store / name
     path.write_text("precious") if not path.exists() else None
