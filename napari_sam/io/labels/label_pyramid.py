@@ -47,12 +47,13 @@ class LabelArray:
     store : tensorstore.TensorStore
         Array of uint32.
     name : str
-        Name in messages.
+        Path of its folder.
     """
 
     def __init__(self, store: ts.TensorStore, name: str) -> None:
         self._store = store
         self.name = name
+        self._metadata = os.path.join(name, "zarr.json")
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -88,10 +89,15 @@ class LabelArray:
         Raises
         ------
         StoreError
-            If the file is damaged or missing, or the part is too large for memory.
+            If the file is damaged, the folder is no longer there, or the part is too large for memory.
         IndexError
             If the part lies outside the level.
         """
+        if not os.path.exists(self._metadata):  # or every pixel would read as background
+            raise StoreError(
+                f"{self.name}: the folder was moved or deleted while it was open",
+                remedy="open the store where it is now",
+            )
         try:
             part = self._store[index]
             if part.rank and int(np.prod(part.shape, dtype=np.int64)) > _MAX_READ_PX:

@@ -204,6 +204,7 @@ class LabelStore:
 
     def read(self, box: tuple[int, int, int, int], level: int = 0, plane: Plane = ()) -> NDArray[np.uint32]:
         """Return the labels of a box (y0, x0, y1, x1) in a level's pixels, half-open."""
+        self._access.check_place()
         return self._pyramid.read(self._pyramid.checked_plane(plane), box, level)
 
     def row(self, label: int) -> ObjectRow:

@@ -136,7 +136,7 @@ class StoreAccess:
         """Raise `StoreError` if the folder was moved, replaced or deleted since the store was opened."""
         if _file_id(self.path / JOURNAL_FILE) != self._journal_file:
             raise StoreError(
-                f"{self.path}: the folder was moved, replaced or deleted while it was open, so nothing is written",
+                f"{self.path}: the folder was moved, replaced or deleted while it was open",
                 remedy="close this store, and open it where it is now",
             )
 

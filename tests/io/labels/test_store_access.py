@@ -156,6 +156,11 @@ def test_a_folder_that_was_moved_while_open_is_not_written_to(tmp_path, what):
     for change in (lambda: labels.commit(predicted(square(), (50, 50))), labels.undo, lambda: labels.erase(1)):
         with pytest.raises(StoreError, match="moved, replaced or deleted"):
             change()
+    with pytest.raises(StoreError, match="moved"):
+        labels.read((0, 0, 9, 9))
+    if what != "replaced":
+        with pytest.raises(StoreError, match="moved"):
+            labels.array[:9, :9]
     labels.close()
     if what == "replaced":
         with LabelStore.open(path) as other:
