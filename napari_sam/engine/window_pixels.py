@@ -26,6 +26,26 @@ def scale_rgb(rgb: NDArray[np.uint8], shape: tuple[int, int]) -> NDArray[np.uint
     return np.asarray(image.resize(shape[::-1], Image.Resampling.BILINEAR))
 
 
+def network_rgb(
+    pixels: NDArray[np.generic], normalisation: Normalisation, nodata: float | None = None
+) -> NDArray[np.uint8]:
+    """Return pixels (h, w, c) as the network sees them, (h, w, 3).
+
+    Parameters
+    ----------
+    pixels : ndarray
+        Values of an image.
+    normalisation : Normalisation
+        Values that become black and white.
+    nodata : float, optional
+        Value of pixels without measurement; they become black if all of their channels have it.
+    """
+    rgb = normalisation.apply(pixels)
+    if nodata is None:
+        return rgb
+    return np.where(invalid_pixels(pixels, nodata).all(axis=-1, keepdims=True), np.uint8(0), rgb)
+
+
 def read_window(
     image: ImageSource, normalisation: Normalisation, window: Window, shape: tuple[int, int] | None = None
 ) -> NDArray[np.uint8]:
@@ -43,9 +63,5 @@ def read_window(
         Height and width of the result; the window's `network_shape` by default.
     """
     level, region, step = source_region(image.levels, window)
-    pixels = image.read(level, *region, step)
-    rgb = normalisation.apply(pixels)
-    nodata = getattr(image, "nodata", None)
-    if nodata is not None:
-        rgb = np.where(invalid_pixels(pixels, nodata).all(axis=-1, keepdims=True), np.uint8(0), rgb)
+    rgb = network_rgb(image.read(level, *region, step), normalisation, getattr(image, "nodata", None))
     return scale_rgb(rgb, shape or window.network_shape)

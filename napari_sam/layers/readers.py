@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.engine.normalisation import choose_normalisation
+from napari_sam.engine.window_pixels import network_rgb
 from napari_sam.errors import ImageError
 from napari_sam.io.images.formats.tiff.tiff_image import TIFF_SUFFIXES
 from napari_sam.io.images.formats.zarr.zarr_image import zarr_content
@@ -331,7 +332,7 @@ class ShownLevel:
         if step != rows.step or step != cols.step:
             block = block[:: rows.step, :: cols.step]
         if self._normalisation is not None:
-            return self._normalisation.apply(block)
+            return network_rgb(block, self._normalisation, self.image.nodata)
         return block if self._rgb else block[..., 0]
 
 

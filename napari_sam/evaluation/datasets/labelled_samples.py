@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.engine.normalisation import choose_normalisation
+from napari_sam.engine.window_pixels import network_rgb
 from napari_sam.errors import EvaluationError
 from napari_sam.io.images.open_image import open_image
 
@@ -108,7 +109,7 @@ def read_rgb(sample: Sample) -> NDArray[np.uint8]:
     """Return the pixels (H, W, 3) of a small image as a network sees them."""
     image = open_image(sample.source())
     h, w = image.shape
-    return choose_normalisation(image).apply(image.read(0, 0, 0, h, w))
+    return network_rgb(image.read(0, 0, 0, h, w), choose_normalisation(image), image.nodata)
 
 
 def file_identity(*paths: Path | None) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from src_models.deep_picture import read_deep_picture
 from src_models.model_errors import TrainingError
 from src_models.picture_formats import picture_formats
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from tifffile import TiffPage
 
 Channels: TypeAlias = tuple[int, ...] | None
 """Channels to use as RGB, or one as grey; None for the first three, or the first."""
@@ -42,6 +44,7 @@ UNREADABLE = (
 """Errors that decoders raise on damaged files."""
 
 _MAX_PX = 1 << 28  # of one image; its RGB and its labels then take 1.75 GiB
+_MIN_IS_WHITE = 0  # photometric interpretation of TIFF
 _MAX_CHANNELS = 4  # a file or a chunk holds at most this many times _MAX_PX values
 _RGB_MODES = {"P": "RGBA", "PA": "RGBA", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "1": "L"}
 
@@ -72,7 +75,11 @@ def read_picture(path: Path, indices: bool = False) -> NDArray[np.generic]:
                 series = tiff.series[0]
                 size = dict(zip(series.axes, series.shape, strict=True))
                 check_size(path, size.get("Y", 1), size.get("X", 1), math.prod(series.shape))
-                return np.asarray(series.asarray())
+                array = np.asarray(series.asarray())
+                return array if indices else _positive(array, series.keyframe)
+        deep = None if indices else read_deep_picture(path, check_size)
+        if deep is not None:
+            return deep
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
             with Image.open(path, formats=picture_formats()) as image:
@@ -85,6 +92,15 @@ def read_picture(path: Path, indices: bool = False) -> NDArray[np.generic]:
         raise TrainingError(f"{path} is too large for a picture file ({error})", remedy="tile it") from error
     except UNREADABLE as error:
         raise TrainingError(f"{path} cannot be read as an image: {error}", remedy="save it again") from error
+
+
+def _positive(array: NDArray[np.generic], page: TiffPage) -> NDArray[np.generic]:
+    """Return the values of a TIFF so that the smallest is black, as images are shown to the networks."""
+    if page.photometric != _MIN_IS_WHITE or array.dtype.kind not in "bu":
+        return array
+    if array.dtype.kind == "b":
+        return np.asarray(np.logical_not(array))
+    return np.asarray((1 << int(page.bitspersample)) - 1 - array)
 
 
 def read_rgb(path: Path, channels: Channels, shape: tuple[int, ...] = ()) -> NDArray[np.uint8]:

@@ -11,15 +11,17 @@ from napari_sam.errors import ImageError
 from napari_sam.io.geo.geojp2 import read_jp2_position
 from napari_sam.io.geo.sidecar_files import map_position
 from napari_sam.io.images.address import Choice, check_axes
-from napari_sam.io.images.formats.deep_picture import REMEDY, check_size, read_deep_picture
 from napari_sam.io.images.formats.file_identity import file_identity
 from napari_sam.io.images.lazy_image import Image, default_channels
+from src_models.deep_picture import read_deep_picture
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
 
+_LIMIT_PX = 1 << 29
+_REMEDY = "convert it to tiled TIFF or OME-Zarr"
 _MODES = {"P": "RGB", "PA": "RGB", "CMYK": "RGB", "YCbCr": "RGB", "LAB": "RGB", "HSV": "RGB", "1": "L"}
 
 
@@ -67,13 +69,13 @@ def _pixels(path: Path, frame: int) -> tuple[NDArray[np.generic], int]:
     try:
         from src_models.picture_formats import picture_formats  # noqa: PLC0415 - imports Pillow
 
-        deep = read_deep_picture(path)
+        deep = read_deep_picture(path, _check_size)
         if deep is not None:
             return deep, 1
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", PillowImage.DecompressionBombWarning)  # the size is checked here
             with PillowImage.open(path, formats=picture_formats()) as picture:
-                check_size(path, (picture.height, picture.width))
+                _check_size(path, picture.height, picture.width)
                 frames = int(getattr(picture, "n_frames", 1))
                 _check_frame(path, frame, frames)
                 if frame:
@@ -81,11 +83,18 @@ def _pixels(path: Path, frame: int) -> tuple[NDArray[np.generic], int]:
                 mode = _MODES.get(picture.mode, picture.mode)
                 return np.asarray(picture if mode == picture.mode else picture.convert(mode)), frames
     except PillowImage.DecompressionBombError as error:
-        raise ImageError(f"{path}: {error}", remedy=REMEDY) from error
+        raise ImageError(f"{path}: {error}", remedy=_REMEDY) from error
     except (UnidentifiedImageError, OSError, SyntaxError, ValueError, RuntimeError, MemoryError) as error:
         if isinstance(error, ImageError):
             raise
         raise ImageError(f"{path}: not a readable image ({error})", remedy="give TIFF, zarr, PNG or JPEG") from error
+
+
+def _check_size(path: Path, height: int, width: int) -> None:
+    if height * width > _LIMIT_PX:
+        raise ImageError(
+            f"{path}: {height} x {width} pixels in one picture, which can only be read as a whole", remedy=_REMEDY
+        )
 
 
 def _check_frame(path: Path, frame: int, frames: int) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import imagecodecs
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from src_models.model_errors import TrainingError
@@ -47,3 +49,24 @@ def test_values_that_are_not_numbers_are_refused(dtype):
 def test_images_of_eight_bits_keep_their_values(rng):
     image = rng.integers(0, 255, (4, 5, 3)).astype(np.uint8)
     np.testing.assert_array_equal(to_rgb8(image), image)
+
+
+def test_png_of_16_bits_is_read_in_full(tmp_path):
+    array = np.random.default_rng(0).integers(0, 65_536, (9, 12, 3)).astype(np.uint16)
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(array))
+    assert (read_picture(tmp_path / "a.png") == array).all()
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.uint16])
+def test_images_whose_smallest_value_is_white_are_read_as_they_look_and_labels_as_they_are(tmp_path, dtype):
+    array = np.random.default_rng(0).integers(0, 2, (9, 12)).astype(dtype)
+    tifffile.imwrite(tmp_path / "a.tif", array, photometric="miniswhite")
+    positive = ~array if dtype is bool else np.iinfo(dtype).max - array
+    assert (read_picture(tmp_path / "a.tif") == positive).all()
+    assert (read_picture(tmp_path / "a.tif", indices=True) == array).all()
+
+
+def test_postscript_is_not_given_to_an_interpreter(tmp_path):
+    (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EOF\n")
+    with pytest.raises(TrainingError, match="cannot be read as an image"):
+        read_picture(tmp_path / "a.png")

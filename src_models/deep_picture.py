@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sam.errors import ImageError
-
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from numpy.typing import NDArray
 
-LIMIT_PX = 1 << 29
-REMEDY = "convert it to tiled TIFF or OME-Zarr"
+    CheckSize = Callable[[Path, int, int], None]
+
 _HEAD_BYTES = 1 << 16
 _PNG, _JP2, _CODESTREAM = b"\x89PNG\r\n\x1a\n", b"\x00\x00\x00\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51"
 _PNM = re.compile(rb"P([56])(?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)(?:\s|#[^\n]*\n)+(\d+)\s")
@@ -24,13 +23,18 @@ _PNG_GREY = 0
 _SGI = b"\x01\xda"
 
 
-def read_deep_picture(path: Path) -> NDArray[np.generic] | None:
+def read_deep_picture(path: Path, check_size: CheckSize) -> NDArray[np.generic] | None:
     """Return the pixels (h, w[, c]) of a picture that needs more than 8 bits; None for all others.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    check_size : callable
+        Called with path, height and width before anything is decoded; raises an error if they are too large.
 
     Raises
     ------
-    ImageError
-        If it is too large.
     ValueError, RuntimeError
         If it is damaged, or of a kind that the decoder does not support.
     """
@@ -38,38 +42,26 @@ def read_deep_picture(path: Path) -> NDArray[np.generic] | None:
         head = file.read(_HEAD_BYTES)
     if head.startswith(_PNG) and len(head) > 26:
         width, height, depth, colours = struct.unpack_from(">IIBB", head, 16)
-        return _decoded(path, "png_decode", (height, width)) if depth == 16 and colours != _PNG_GREY else None
+        return (
+            _decoded(path, "png_decode", (height, width), check_size) if depth == 16 and colours != _PNG_GREY else None
+        )
     if head.startswith((_JP2, _CODESTREAM)):
-        return _decoded(path, "jpeg2k_decode", _jpeg_2000_shape(head))
+        return _decoded(path, "jpeg2k_decode", _jpeg_2000_shape(head), check_size)
     if head[4:12] in (b"ftypavif", b"ftypavis"):
-        pixels = _decoded(path, "avif_decode", (0, 0))
+        pixels = _decoded(path, "avif_decode", (0, 0), check_size)
         return pixels if pixels.dtype.itemsize > 1 else None
     if head.startswith(_SGI) and head[3] > 1:
         raise ValueError("SGI of 16 bits per sample")
     match = _PNM.match(head)
     if match is not None and int(match[4]) > 255:
-        return _portable_anymap(path, match)
+        return _portable_anymap(path, match, check_size)
     return None
 
 
-def check_size(path: Path, shape: tuple[int, int]) -> None:
-    """Refuse a picture that is too large to be read as a whole.
-
-    Raises
-    ------
-    ImageError
-        With its shape, (height, width).
-    """
-    if shape[0] * shape[1] > LIMIT_PX:
-        raise ImageError(
-            f"{path}: {shape[0]} x {shape[1]} pixels in one picture, which can only be read as a whole", remedy=REMEDY
-        )
-
-
-def _decoded(path: Path, decoder: str, shape: tuple[int, int]) -> NDArray[np.generic]:
+def _decoded(path: Path, decoder: str, shape: tuple[int, int], check_size: CheckSize) -> NDArray[np.generic]:
     import imagecodecs  # noqa: PLC0415 - slow to import
 
-    check_size(path, shape)
+    check_size(path, *shape)
     pixels: NDArray[np.generic] = getattr(imagecodecs, decoder)(path.read_bytes())
     return pixels
 
@@ -83,10 +75,10 @@ def _jpeg_2000_shape(head: bytes) -> tuple[int, int]:
     return bottom - top, right - left
 
 
-def _portable_anymap(path: Path, header: re.Match[bytes]) -> NDArray[np.generic]:
+def _portable_anymap(path: Path, header: re.Match[bytes], check_size: CheckSize) -> NDArray[np.generic]:
     """Return the pixels of a binary PGM or PPM with two bytes per sample."""
     width, height, samples = int(header[2]), int(header[3]), 3 if header[1] == b"6" else 1
-    check_size(path, (height, width))
+    check_size(path, height, width)
     data = path.read_bytes()[header.end() :]
     if len(data) < 2 * width * height * samples:
         raise ValueError(f"{len(data)} bytes of pixels instead of {2 * width * height * samples}")
