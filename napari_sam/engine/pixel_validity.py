@@ -70,9 +70,10 @@ def without_fill_value(values: NDArray[np.float32]) -> NDArray[np.float32]:
     [-9999.0, -9000.0, 5.0]
     """
     for fill in _FILL_VALUES:
-        rest: NDArray[np.float32] = values[values != fill]
-        if not 0 < len(rest) < len(values):
+        is_fill = values == fill
+        if not is_fill.any() or is_fill.all():
             continue
+        rest: NDArray[np.float32] = values[~is_fill]
         low, high = float(rest.min()), float(rest.max())
         if max(low - fill, fill - high) > high - low:
             return rest

@@ -33,6 +33,8 @@ def choose_series(tiff: TiffFile, number: int | None) -> tuple[int, tuple[str, .
         If there is no series of this number.
     """
     series = list(tiff.series)
+    if not series:
+        raise ImageError(f"{tiff.filename}: a TIFF without any picture", remedy="check that the file is complete")
     if number is not None:
         if not 0 <= number < len(series):
             raise ImageError(
