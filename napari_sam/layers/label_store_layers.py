@@ -7,6 +7,7 @@ an editable copy of what is in view when zoomed in. A stroke is written to the j
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections import deque
 from typing import TYPE_CHECKING
@@ -62,12 +63,7 @@ class LabelStoreLayers:
     def __init__(
         self, store: LabelStore, image: ImageLayer, report: Callable[[str], None], read_only: str = ""
     ) -> None:
-        shape = image_plane_shape(image)
-        if store.shape != shape:
-            raise LabelsError(
-                f"{store.path}: labels of shape {store.shape} do not fit the image {shape}",
-                remedy="move that folder away, or open another label store",
-            )
+        _check_fit(store, image)
         self.store, self.image, self._report, self.read_only = store, image, report, read_only
         self._closed = self._lent = False
         self._brush_label = 0  # id that `new_label` last gave to the brush
@@ -120,6 +116,8 @@ class LabelStoreLayers:
             store = LabelStore.create(path, like=source, shape=image_plane_shape(image))
         else:
             try:
+                with contextlib.suppress(StoreError), LabelStore.open(path, "r") as found:
+                    _check_fit(found, image)  # before anything is written: it may belong to another image
                 store = LabelStore.open(path)
             except StoreError as error:
                 store, read_only = _opened_for_reading(path, error), error.message
@@ -395,6 +393,16 @@ class LabelStoreLayers:
             self.edit.refresh()
         elif self.display is not None:
             _refresh_pyramid(self.display)
+
+
+def _check_fit(store: LabelStore, image: ImageLayer) -> None:
+    """Raise `LabelsError` if a store has another shape than an image."""
+    shape = image_plane_shape(image)
+    if store.shape != shape:
+        raise LabelsError(
+            f"{store.path}: labels of shape {store.shape} do not fit the image {shape}",
+            remedy="move that folder away, or open another label store",
+        )
 
 
 def _opened_for_reading(path: Path, error: StoreError) -> LabelStore:

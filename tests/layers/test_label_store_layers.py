@@ -37,6 +37,18 @@ def test_a_store_of_another_shape_is_refused_and_closed(viewer, tmp_path, report
     LabelStore.open(tmp_path / "s.ome.zarr").close()
 
 
+def test_nothing_is_written_into_a_store_that_belongs_to_another_image(viewer, tmp_path, reports):
+    path = tmp_path / "s.ome.zarr"
+    LabelStore.create(path, shape=(9, 9)).close()
+    (path / "writer.lock").unlink()
+    before = {file: file.read_bytes() for file in path.rglob("*") if file.is_file()}
+    image = viewer.add_image(np.zeros((40, 50)))
+    with pytest.raises(LabelsError, match="do not fit"):
+        LabelStoreLayers.open(path, image, reports.append)
+    after = {file: file.read_bytes() for file in path.rglob("*") if file.is_file() and "-" not in file.name}
+    assert after == before
+
+
 def test_strokes_are_written_before_the_next_object(layers, square):
     layers.edit.data[30:33, 30:33] = 1
     assert layers.commit(prediction(square), ()) == 2
