@@ -172,6 +172,7 @@ class EngineSession:
         with self._lock:
             wanted = (model, self.device)
             if self._loaded is None or self._loaded[0] != wanted:
+                self._last_window = None  # the new predictor has no image yet, and the GUI thread may ask at any time
                 is_automatic = self.device == "auto"
                 load = self._loader if is_automatic else partial(self._loader, device=self.device)
                 self._loaded = (wanted, load(model, self._cache))

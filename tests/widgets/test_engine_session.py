@@ -100,3 +100,16 @@ def test_the_state_is_one_line(session):
     answer = predict(session, [box(1)])
     text = session.describe(answer, 12.3)
     assert text.startswith("default on cpu, float32 · window 512 px at 1x · answered in 12 ms · embedding ready")
+
+
+def test_another_model_is_described_before_it_has_an_image(session, predictors, monkeypatch):
+    def is_embedded(predictor, window):
+        if not predictor.images:
+            raise AssertionError("asked before the image was set")
+        return True
+
+    monkeypatch.setattr(FakePredictor, "is_embedded", is_embedded)
+    predict(session, [box(1)])
+    session.model = "vit_b"
+    session.load("vit_b")  # as the everything thread does
+    assert "embedding not yet" in session.describe(None, None)

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from qtpy.QtWidgets import QFileDialog
 
-from napari_sam.io.exports.export_settings import EXTENSIONS, FORMATS
+from napari_sam.io.exports.export_settings import EXTENSIONS
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.widgets.pages.label_actions import FILE_TYPES
 
@@ -152,7 +152,7 @@ def test_a_store_that_another_process_writes_is_shown_read_only(window, nuclei):
 
 def test_the_dialog_offers_every_format_and_keeps_its_folder(accepted, tmp_path, monkeypatch):
     offered = {EXTENSIONS[s.removeprefix(".ome") if s == ".ome.zarr" else s] for s in FILE_TYPES.values()}
-    assert offered == set(FORMATS) - {"geojson-pixels"}
+    assert offered == set(EXTENSIONS.values())
     starts = []
 
     def dialog(parent, title, start, filters):
