@@ -46,19 +46,9 @@ def rows_on_plane(rows: PromptRows, image: Image) -> tuple[PromptRows, int]:
     where = [f"{rows.name}: {rows.word} {number}" for number in rows.numbers]
     planes = [_plane(value, axes, row) for value, row in zip(values, where, strict=True)]
     named = sorted({plane for plane in planes if plane is not None})
+    _check_axes(rows.name, named, axes)
     if not axes:
-        if len(named) > 1:
-            raise PromptError(
-                f"{rows.name}: its prompts lie on {len(named)} planes ({_listed(named)}), but the image has one",
-                remedy="give the stack itself as the image, or the prompts of one plane",
-            )
         return rows, 0
-    wrong = next((plane for plane in named if len(plane) != len(axes)), None)
-    if wrong is not None:
-        raise PromptError(
-            f"{rows.name}: plane {_text(wrong)}, but the image has {len(axes)} axes of planes ({', '.join(axes)})",
-            remedy="give one index for each",
-        )
     kept = np.array([i for i, plane in enumerate(planes) if plane is None or plane == image.plane], np.int64)
     if not len(kept) and len(planes):
         raise PromptError(
@@ -76,6 +66,27 @@ def rows_on_plane(rows: PromptRows, image: Image) -> tuple[PromptRows, int]:
         mask=None if mask is None else lambda i: mask(int(kept[i])),
     )
     return chosen, len(planes) - len(kept)
+
+
+def _check_axes(name: str, planes: list[Plane], axes: list[str]) -> None:
+    """Refuse planes that an image with these axes of planes does not have.
+
+    Raises
+    ------
+    PromptError
+        If there are several but the image has one, or their number of indices is another.
+    """
+    if not axes and len(planes) > 1:
+        raise PromptError(
+            f"{name}: its prompts lie on {len(planes)} planes ({_listed(planes)}), but the image has one",
+            remedy="give the stack itself as the image, or the prompts of one plane",
+        )
+    wrong = next((plane for plane in planes if axes and len(plane) != len(axes)), None)
+    if wrong is not None:
+        raise PromptError(
+            f"{name}: plane {_text(wrong)}, but the image has {len(axes)} axes of planes ({', '.join(axes)})",
+            remedy="give one index for each",
+        )
 
 
 def _by_columns(frame: pd.DataFrame, image: Image) -> list[dict[str, float] | None] | None:

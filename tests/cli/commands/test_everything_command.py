@@ -108,7 +108,7 @@ def test_ctrl_c_writes_the_pending_progress(tmp_path, monkeypatch, capsys):
     [
         (["--method", "prompted"], "give its --prompts FILE"),
         (["--method", "grid", "--prompts", "b.csv"], "leave out --prompts or --method"),
-        (["--prompts", "none.csv"], "no such file of prompts"),
+        (["--prompts", "none.csv"], "no such file"),
         (["--prompts", "b.csv", "--level", "1"], "--level is 1, which prompted mode does not use"),
         (["--method", "dense", "--stability", "0.9"], "--stability is 0.9, a setting of grid mode; use --method grid"),
         (["--level", "-1"], "--level is -1"),
