@@ -83,7 +83,8 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     _add_grid_options(command)
     add_prompt_options(command)
     overlap = SettingOption(help="keep shared pixels in existing objects, or replace them by new objects")
-    add_settings(command, EverythingSettings, {"overlap": overlap}, defaults=True)
+    border = SettingOption(help="whether objects end at the border of --region, or are followed outside it")
+    add_settings(command, EverythingSettings, {"overlap": overlap, "border": border}, defaults=True)
     add_settings(command, EverythingSettings, ("category",))
     existing = command.add_mutually_exclusive_group()
     existing.add_argument("--add", action="store_true", help="add to the objects of OUT")
@@ -364,6 +365,7 @@ def _segment_tiles(
             level=args.level,
             grid=_grid(args, predictor.runner.kind),
             coarser=not args.no_coarser,
+            border=args.border,
             overlap=args.overlap,
             category=args.category,
             resume=_resume(args),

@@ -197,6 +197,12 @@ def test_a_stopped_run_is_reported_with_its_progress(tmp_path, calls, capsys):
     assert "is of the other kind; leave out --prompts with --resume" in capsys.readouterr().err
 
 
+def test_objects_at_the_border_of_a_region_may_be_followed(tmp_path, calls):
+    assert everything_of(tmp_path, "--region", "0,0,64,64", "--border", "whole") == 0
+    assert everything_of(tmp_path, "--region", "0,0,64,64", "--add") == 0
+    assert [call["border"] for call in calls] == ["whole", "cut"]
+
+
 def test_no_coarser_skips_large_objects(tmp_path, calls):
     assert everything_of(tmp_path, "--no-coarser") == 0
     assert everything_of(tmp_path, "--add") == 0
