@@ -202,10 +202,9 @@ class ProcessPool:
         SettingsError
             If processes end by themselves as soon as they start, or were killed at every attempt.
         """
-        before = set(multiprocessing.active_children())
         try:
             ready = pool.submit(int)
-            processes = set(multiprocessing.active_children()) - before
+            processes = list(pool._processes.values())  # those that have ended already, too
             ready.result()
         except BrokenProcessPool as error:
             for process in processes:

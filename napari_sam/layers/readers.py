@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import replace
 from itertools import product
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,6 +18,7 @@ from napari_sam.io.images.formats.zarr.zarr_image import zarr_content
 from napari_sam.io.images.formats.zarr.zarr_store import is_url
 from napari_sam.io.images.lazy_image import CHANNEL_NAMES, SPATIAL
 from napari_sam.io.images.open_image import completed, open_image
+from napari_sam.layers.stack_level import StackLevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -115,12 +116,19 @@ def read_stack(paths: Sequence[str]) -> list[LayerData]:
                     f"{path}: {shape} in {len(layers)} layers does not go on {first} in {len(images[0])} layers",
                     remedy="open the images without stacking them, or stack those of one size",
                 )
-        arrays = [
-            da.stack([da.from_array(x, chunks=_chunks(x)) for x in level])  # type: ignore[no-untyped-call]
-            for level in zip(*levels, strict=True)
-        ]
+        arrays = []
+        for k, level in enumerate(zip(*levels, strict=True)):
+            parts = [StackLevel(_level, (str(p), number, k), x) for p, x in zip(paths, level, strict=True)]
+            pieces = zip(parts, level, strict=True)
+            blocks = [da.from_array(part, chunks=_chunks(x), name=False) for part, x in pieces]  # type: ignore[no-untyped-call]
+            arrays.append(da.stack(blocks))  # type: ignore[no-untyped-call]
         stacked.append((arrays if isinstance(data, list) else arrays[0], keywords | _with_leading_axis(keywords), kind))
     return stacked
+
+
+def _level(path: str, layer: int, level: int) -> Any:
+    """Return a level of a layer of an image."""
+    return _levels_of(read_layers(path)[layer][0])[level]
 
 
 def _image_layers(path: str) -> list[LayerData]:

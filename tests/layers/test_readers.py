@@ -103,6 +103,19 @@ def test_images_of_one_size_are_read_as_a_stack(tmp_path, rng, viewer):
         get_reader(paths)(paths)
 
 
+def test_a_stack_is_read_by_the_workers_of_a_dask_client(tmp_path, rng):
+    distributed = pytest.importorskip("distributed")
+    pixels = rng.integers(0, 255, (2, 30, 40), dtype=np.uint8)
+    for number, plane in enumerate(pixels):
+        tifffile.imwrite(tmp_path / f"{number}.tif", plane)
+    paths = [str(tmp_path / f"{number}.tif") for number in range(2)]
+    ((data, _, _),) = get_reader(paths)(paths)
+    level = data[0] if isinstance(data, list) else data
+    made = distributed.LocalCluster(n_workers=1, processes=False, dashboard_address=":0", silence_logs=50)
+    with made, distributed.Client(made):
+        np.testing.assert_array_equal(np.asarray(level), pixels)
+
+
 def test_a_folder_of_images_is_read(tmp_path, rng):
     (tmp_path / "notes.txt").write_text("no image")
     tifffile.imwrite(tmp_path / "a.tif", rng.integers(0, 255, (30, 40), dtype=np.uint8))

@@ -158,10 +158,10 @@ def parse_prompt(
 
     Examples
     --------
-    >>> parse_prompt((10, 10), points=[(3, 12)])
+    >>> parse_prompt((10, 10), points=[(3, 12)])  # doctest: +ELLIPSIS
     Traceback (most recent call last):
     ...
-    napari_sam.errors.PromptError: point (3, 12) lies outside the image of shape (10, 10)
+    napari_sam.errors.PromptError: point (3, 12) lies outside the image of shape (10, 10); give points ...
     """
     yx, labels = _points(shape, points, point_labels)
     parsed_box = None if box is None else _box(shape, box)
