@@ -18,10 +18,10 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of a file, and all window tests, in one worker process of ``pytest -n``."""
+    """Run the tests of a file, and all window tests, in one worker process of ``pytest -n``; the windows first."""
+    items.sort(key=lambda item: "widgets" not in item.path.parent.parts)  # the longest group must not begin last
     for item in items:
-        folder = item.path.parent
-        group = "windows" if "widgets" in folder.parts else str(item.path)
+        group = "windows" if "widgets" in item.path.parent.parts else str(item.path)
         item.add_marker(pytest.mark.xdist_group(group))
 
 
