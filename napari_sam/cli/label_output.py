@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from napari_sam.cli.progress_line import ProgressLine
 from napari_sam.errors import CancelledError, NapariSamError, SettingsError, StoreError, StoreLockedError
+from napari_sam.io.labels.store_access import JOURNAL_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.labels.label_store import LabelStore
 
-_JOURNAL = "journal.sqlite"  # what makes a folder a label store
 _FILE_SUFFIXES = (
     *(".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".npy", ".zip"),
     *(".csv", ".tsv", ".txt", ".parquet", ".json", ".geojson", ".gpkg", ".shp"),
@@ -33,7 +33,7 @@ def check_output_path(out: Path) -> Path:
         If the path is something else, its parent folder is missing, or it is named like a file.
     """
     out = out.expanduser()
-    if (out / _JOURNAL).is_file():
+    if (out / JOURNAL_FILE).is_file():
         return out
     if out.is_dir():
         raise StoreError(f"{out}: is not a label store", remedy="choose another path")

@@ -13,16 +13,13 @@ from typing import TYPE_CHECKING
 from napari_sam.cli.command import command_words
 from napari_sam.cli.progress_line import end_line
 from napari_sam.errors import CancelledError, ImageError, NapariSamError, SettingsError, StoreError
+from napari_sam.io.labels.store_access import JOURNAL_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-_IMAGE_SUFFIXES = (
-    *(".tif", ".tiff", ".btf", ".tf8", ".svs", ".ndpi", ".scn", ".lsm", ".qptiff", ".zarr"),
-    *(".png", ".jpg", ".jpeg", ".jp2", ".bmp", ".gif", ".webp", ".npy"),
-)
+_OTHER_SUFFIXES = (".zarr", ".png", ".jpg", ".jpeg", ".jp2", ".bmp", ".gif", ".webp")  # of images, besides TIFF
 _ZARR_FILES = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
-_JOURNAL = "journal.sqlite"  # what makes a folder a label store
 _SUFFIX = re.compile(r"(\.ome)?\.[A-Za-z0-9]{1,8}$")
 
 
@@ -64,7 +61,7 @@ def single_output(args: argparse.Namespace, rest: Sequence[str], word: str) -> P
         raise SettingsError(f"{word} is missing", parameter="out", remedy=f"give {word}, or {{out_dir}} DIR")
     if len(rest) > 1:
         raise SettingsError(
-            f"{2 + len(rest) - 1} paths were given, an input and {word} were expected",
+            f"{1 + len(rest)} paths were given, an input and {word} were expected",
             parameter="out",
             remedy="give {out_dir} DIR to process several inputs",
         )
@@ -187,6 +184,8 @@ def _expand(pattern: str, stores: bool) -> list[str]:
 
 def _is_input(entry: Path, stores: bool) -> bool:
     """Whether an entry of a folder is an image (or a label store); hidden files are not."""
-    if entry.name.startswith(".") or entry.suffix.lower() not in _IMAGE_SUFFIXES:
+    from napari_sam.io.images.formats.tiff.tiff_image import TIFF_SUFFIXES  # noqa: PLC0415 - starts quickly
+
+    if entry.name.startswith(".") or entry.suffix.lower() not in (*TIFF_SUFFIXES, *_OTHER_SUFFIXES):
         return False
-    return (entry / _JOURNAL).is_file() == stores if entry.is_dir() else not stores
+    return (entry / JOURNAL_FILE).is_file() == stores if entry.is_dir() else not stores

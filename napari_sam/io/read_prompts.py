@@ -11,6 +11,7 @@ import numpy as np
 from napari_sam.errors import PromptError
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore
+from napari_sam.io.labels.store_access import JOURNAL_FILE
 from napari_sam.io.prompts.check_prompts import check_prompts
 from napari_sam.io.prompts.formats.label_prompts import rows_of_labels, rows_of_store
 from napari_sam.io.prompts.formats.prompt_files import rows_of_file
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 COORDINATES = ("auto", "pixels", "map", "lonlat")
 _ERRORS = ("raise", "skip")
-_JOURNAL = "journal.sqlite"  # marks a folder as a label store
 
 
 def read_prompts(
@@ -107,7 +107,7 @@ def _rows(source: Any, image: Image, coordinates: str, image_id: int | str | Non
     """Return the rows of a source, by its type."""
     if isinstance(source, str | Path):
         path = Path(source) if "://" in str(source) else existing_path(source, PromptError)
-        if (path / _JOURNAL).is_file():
+        if (path / JOURNAL_FILE).is_file():
             with LabelStore.open(source, "r") as store:
                 return rows_of_store(store, image)
         return rows_of_file(source, image, coordinates, image_id)

@@ -18,6 +18,7 @@ def images(tmp_path):
     """A folder with two images, a label store, a hidden file and a text."""
     folder = tmp_path / "in"
     folder.mkdir()
+    (folder / "table.npy").write_bytes(b"no picture")
     for name in ("b.tif", "a.ome.tif", ".hidden.tif"):
         tifffile.imwrite(folder / name, np.zeros((8, 8), np.uint8))
     (folder / "notes.txt").write_text("mine")

@@ -119,10 +119,6 @@ def keep_plane(old: LabelPyramid, new: LabelPyramid, journal: Journal, plane: Pl
     return changed
 
 
-def _part_of(pixels: NDArray[np.uint32], block: Box, _: NDArray[np.uint32], part: Box) -> NDArray[np.uint32]:
-    return pixels[part.slices_in(block)]
-
-
 def drawn_blocks(pyramids: Sequence[LabelPyramid], plane: Plane) -> Iterator[Box]:
     """Iterate over the shards of level 0 of which one of the pyramids, all of one shape, has a file."""
     height, width = pyramids[0].shape[-2:]

@@ -80,7 +80,7 @@ def _mask(entries: list[Entry], shape: tuple[int, int], name: str, numbers: list
     try:
         mask, (y, x) = object_mask(segmentation, shape, f"{name}: annotation {numbers[i]}")
     except TrainingError as error:
-        raise PromptError(str(error), remedy="leave it out with {errors=skip}") from error
+        raise PromptError(error.message, remedy=error.remedy) from error
     h, w = mask.shape
     return MaskPrompt(mask, (y, x, y + h, x + w)) if mask.any() else None
 

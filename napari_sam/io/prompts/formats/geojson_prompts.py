@@ -6,19 +6,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from napari_sam.engine.interactive.prompts import MaskPrompt
-from napari_sam.engine.windows import LARGEST_MASK_PX
 from napari_sam.errors import PromptError
 from napari_sam.io.geo.crs import crs_name, is_same_crs
 from napari_sam.io.geo.map_coordinates import LON_LAT, projection
+from napari_sam.io.prompts.formats.polygon_masks import polygons_mask
 from napari_sam.io.prompts.prompt_rows import BOX, POINT, PromptRows
-from src_models.even_odd import even_odd_mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from napari_sam.engine.interactive.prompts import MaskPrompt
     from napari_sam.io.geo.map_coordinates import Project
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.json_types import JsonObject
@@ -26,7 +25,6 @@ if TYPE_CHECKING:
     Polygons = list[list[NDArray[np.float64]]]
     Convert = Callable[[NDArray[np.float64]], NDArray[np.float64]]
 
-_PER_PIXEL = 1 << 30  # corners times pixels
 _LON_LAT_NAMES = ("CRS84", "EPSG::4326", "EPSG:4326")
 
 
@@ -75,7 +73,7 @@ def rows_of_geojson(content: JsonObject, name: str, image: Image, coordinates: s
     numbers = np.array([row["object"] for row in rows], np.int64)
 
     def mask(i: int) -> MaskPrompt | None:
-        return _mask(outlines[i], image.shape) if i in outlines else None
+        return polygons_mask(outlines[i], image.shape) if i in outlines else None
 
     return PromptRows(frame, name, "feature", numbers, mask if outlines else None)
 
@@ -184,37 +182,3 @@ def _projection(name: str, image: Image) -> Project:
         raise PromptError(
             f"{name}: the image's CRS {crs_name(str(image.crs))!r} is not known", remedy="give pixel coordinates"
         ) from error
-
-
-def _mask(polygons: Polygons, shape: tuple[int, int]) -> MaskPrompt | None:
-    """Return the pixels whose centres lie in one of the polygons; None if there are none, or too many."""
-    corners = np.concatenate([ring for polygon in polygons for ring in polygon])
-    y0, x0 = (max(0, int(v)) for v in np.floor(corners.min(0)))
-    y1, x1 = (min(n, int(v)) for n, v in zip(shape, np.ceil(corners.max(0)), strict=True))
-    if y1 <= y0 or x1 <= x0 or (y1 - y0) * (x1 - x0) > LARGEST_MASK_PX:
-        return None
-    mask = np.zeros((y1 - y0, x1 - x0), bool)
-    for outer, *holes in polygons:
-        box, part = _filled(outer, (y0, x0), mask.shape)
-        for hole in holes:
-            inner, hidden = _filled(hole, (y0 + box[0].start, x0 + box[1].start), part.shape)
-            part[inner] &= ~hidden
-        mask[box] |= part
-    return MaskPrompt(mask, (y0, x0, y1, x1)) if mask.any() else None
-
-
-def _filled(
-    ring: NDArray[np.float64], corner: tuple[int, int], shape: tuple[int, ...]
-) -> tuple[tuple[slice, slice], NDArray[np.bool_]]:
-    """Return the pixels whose centres lie in a ring (R, 2), within its part of a mask of `shape` at `corner`."""
-    low, high = np.floor(ring.min(0)), np.ceil(ring.max(0))
-    starts = [min(max(0, int(v) - c), n) for v, c, n in zip(low, corner, shape, strict=True)]
-    stops = [max(start, min(n, int(v) - c)) for start, v, c, n in zip(starts, high, corner, shape, strict=True)]
-    box = (slice(starts[0], stops[0]), slice(starts[1], stops[1]))
-    size = (stops[0] - starts[0], stops[1] - starts[1])
-    origin = np.array([corner[0] + starts[0], corner[1] + starts[1]], float)
-    if len(ring) * size[0] * size[1] > _PER_PIXEL:  # scikit-image compares every pixel with every corner
-        return box, even_odd_mask((ring - origin)[:, ::-1], size)
-    from skimage.draw import polygon2mask  # noqa: PLC0415 - slow to import
-
-    return box, polygon2mask(size, ring - (origin + 0.5))

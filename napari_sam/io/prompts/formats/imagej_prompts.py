@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import struct
+import zipfile
+import zlib
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sam.engine.interactive.prompts import MaskPrompt
 from napari_sam.errors import PromptError
+from napari_sam.io.prompts.formats.polygon_masks import even_odd_rings
 from napari_sam.io.prompts.prompt_rows import BOX, POINT, PromptRows
-from src_models.even_odd import even_odd_mask
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,20 +19,30 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from roifile import ImagejRoi
 
+    from napari_sam.engine.interactive.prompts import MaskPrompt
+    from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.json_types import JsonObject
 
     Rings = list[NDArray[np.float64]]
 
+_MOST_BYTES = 1 << 30  # roifile reads all ROIs of a file at once
+# What roifile and zipfile raise for damaged files.
+_DAMAGED = (
+    *(OSError, ValueError, LookupError, TypeError, ArithmeticError, MemoryError, RuntimeError),
+    *(EOFError, struct.error, zipfile.BadZipFile, zlib.error),
+)
 _WITHOUT_AREA = ("LINE", "POLYLINE", "FREELINE", "ANGLE", "NOROI")
 
 
-def rows_of_rois(path: Path) -> PromptRows:
+def rows_of_rois(path: Path, image: Image) -> PromptRows:
     """Return the ROIs of a .roi file or of a .zip of ImageJ's ROI manager.
 
     Parameters
     ----------
     path : Path
         The file.
+    image : Image
+        The image to segment, to which outlines are cut.
 
     Raises
     ------
@@ -59,7 +71,7 @@ def rows_of_rois(path: Path) -> PromptRows:
     numbers = np.array([row["object"] for row in rows], np.int64)
 
     def mask(i: int) -> MaskPrompt | None:
-        return _mask(outlines[i]) if i in outlines else None
+        return even_odd_rings(outlines[i], image.shape) if i in outlines else None
 
     return PromptRows(frame, str(path), "ROI", numbers, mask if outlines else None)
 
@@ -69,13 +81,23 @@ def _read(path: Path) -> list[ImagejRoi]:
     from roifile import roiread  # noqa: PLC0415 - slow to import
 
     try:
-        rois = roiread(path)
-    except Exception as error:  # roifile raises what its parsing meets: struct.error, IndexError, BadZipFile ...
+        size = _unpacked_bytes(path)
+        rois = roiread(path) if size <= _MOST_BYTES else []
+    except _DAMAGED as error:
         raise PromptError(f"{path}: not a file of ImageJ ROIs, or damaged ({error})", remedy="save it again") from error
+    if size > _MOST_BYTES:
+        raise PromptError(f"{path}: holds {size} bytes of ROIs", remedy="save them in several files")
     listed = rois if isinstance(rois, list) else [rois]
     if not listed:
         raise PromptError(f"{path}: holds no ROI", remedy="give a .roi file, or a .zip of the ROI manager")
     return listed
+
+
+def _unpacked_bytes(path: Path) -> int:
+    if not zipfile.is_zipfile(path):
+        return path.stat().st_size
+    with zipfile.ZipFile(path) as file:
+        return sum(entry.file_size for entry in file.infolist())
 
 
 def _plane(roi: ImagejRoi) -> dict[str, int] | None:
@@ -84,17 +106,3 @@ def _plane(roi: ImagejRoi) -> dict[str, int] | None:
     if all(index < 0 for index in named.values()):
         return {"z": int(roi.position) - 1} if roi.position > 0 else None
     return {axis: max(index, 0) for axis, index in named.items()}
-
-
-def _mask(rings: Rings) -> MaskPrompt | None:
-    """Return the pixels whose centres lie inside the rings, by the even-odd rule."""
-    corners = np.concatenate(rings)
-    y0, x0 = (max(0, int(v)) for v in np.floor(corners.min(0)))
-    y1, x1 = (int(v) for v in np.ceil(corners.max(0)))
-    if y1 <= y0 or x1 <= x0:
-        return None
-    mask = np.zeros((y1 - y0, x1 - x0), bool)
-    for ring in rings:
-        points: NDArray[Any] = ring - (y0, x0)
-        mask ^= even_odd_mask(points[:, ::-1], mask.shape)
-    return MaskPrompt(mask, (y0, x0, y1, x1)) if mask.any() else None

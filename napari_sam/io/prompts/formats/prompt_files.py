@@ -48,7 +48,7 @@ def rows_of_file(source: str | Path, image: Image, coordinates: str, image_id: i
         if suffix == ".gpkg":
             return rows_of_geopackage(path, image, coordinates)
         if suffix in (".zip", ".roi"):
-            return rows_of_rois(path)
+            return rows_of_rois(path, image)
         if path.name.lower().endswith("_seg.npy"):
             return rows_of_labels(read_cellpose_masks(path), image, str(path))
     except (OSError, ValueError, RecursionError, csv.Error) as error:

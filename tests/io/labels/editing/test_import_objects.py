@@ -100,6 +100,44 @@ def test_rois_that_imagej_draws_become_objects(tmp_path):
             store.import_(tmp_path / "l.roi")
 
 
+def test_rois_far_beyond_the_image_take_no_memory(tmp_path):
+    import roifile
+
+    huge = np.array([[0, 2, 2], [1, 1e9, 2], [1, 1e9, 1e9], [1, 2, 1e9]], np.float32).ravel()
+    roi = roifile.ImagejRoi(roitype=roifile.ROI_TYPE.RECT, right=9, bottom=9, version=227)
+    roi.multi_coordinates = np.append(huge, np.float32(4))
+    roi.shape_roi_size = len(roi.multi_coordinates)
+    roi.tofile(tmp_path / "huge.roi")
+    with LabelStore.create(tmp_path / "s.ome.zarr", shape=(20, 30)) as store:
+        assert store.import_(tmp_path / "huge.roi") == [1]
+        assert store.table().area_px.tolist() == [18 * 28]
+
+
+def test_a_zip_that_unpacks_to_very_much_is_refused(tmp_path, monkeypatch):
+    import zipfile
+
+    from napari_sam.io.prompts.formats import imagej_prompts
+
+    with zipfile.ZipFile(tmp_path / "bomb.zip", "w", zipfile.ZIP_DEFLATED) as file:
+        file.writestr("a.roi", bytes(5000))
+    monkeypatch.setattr(imagej_prompts, "_MOST_BYTES", 4000)
+    with (
+        LabelStore.create(tmp_path / "s.ome.zarr", shape=(20, 30)) as store,
+        pytest.raises(PromptError, match="holds 5000 bytes of ROIs; save them in several files"),
+    ):
+        store.import_(tmp_path / "bomb.zip")
+
+
+def test_a_damaged_coco_segmentation_is_named_with_its_remedy(tmp_path):
+    annotation = {"id": 1, "bbox": [1, 1, 5, 5], "segmentation": {"size": [9, 9], "counts": [81]}}
+    (tmp_path / "c.json").write_text(json.dumps({"annotations": [annotation]}))
+    with (
+        LabelStore.create(tmp_path / "s.ome.zarr", shape=(20, 30)) as store,
+        pytest.raises(PromptError, match=r"annotation 0: run lengths of size .* do not fit.*; use the image"),
+    ):
+        store.import_(tmp_path / "c.json")
+
+
 def test_polygons_in_another_reference_system_are_converted(tmp_path, original, image):
     geopandas = pytest.importorskip("geopandas")
     original.export(tmp_path / "o.gpkg")

@@ -102,35 +102,3 @@ def test_a_feature_without_a_geometry_is_named(tmp_path, image):
     path = written(tmp_path / "a.geojson", json.dumps(content))
     with pytest.raises(PromptError, match=r"feature 0: its geometry cannot be used \(it is empty\)"):
         read_prompts(path, image)
-
-
-def drawn(polygons, shape):
-    """Return the pixels of polygons, each drawn into a whole mask by scikit-image."""
-    from skimage.draw import polygon2mask
-
-    mask = np.zeros(shape, bool)
-    for outer, *holes in polygons:
-        part = polygon2mask(shape, np.array(outer)[:, ::-1] - 0.5)
-        for hole in holes:
-            part &= ~polygon2mask(shape, np.array(hole)[:, ::-1] - 0.5)
-        mask |= part
-    return mask
-
-
-@pytest.mark.parametrize("per_pixel", [0, 1 << 30])
-def test_masks_equal_those_of_scikit_image_whichever_way_they_are_drawn(tmp_path, image, rng, monkeypatch, per_pixel):
-    from napari_sam.io.prompts.formats import geojson_prompts
-
-    monkeypatch.setattr(geojson_prompts, "_PER_PIXEL", per_pixel)
-
-    def ring(x, y, radius):
-        angles = np.sort(rng.uniform(0, 2 * np.pi, 40))
-        return np.stack([x + radius * np.cos(angles), y + radius * np.sin(angles)], axis=1).round(2).tolist()
-
-    polygons = [[ring(60, 40, 30), ring(55, 40, 8), ring(70, 45, 9), ring(190, 90, 5)], [ring(150, 60, 25)]]
-    path = written(tmp_path / "a.geojson", json.dumps(feature("MultiPolygon", polygons)))
-    mask = read_prompts(path, image, masks=True).keywords(0)["mask"]
-    expected = drawn(polygons, SHAPE)
-    y0, x0, y1, x1 = mask.bbox
-    assert (mask.mask == expected[y0:y1, x0:x1]).all()
-    assert mask.mask.sum() == expected.sum()
