@@ -46,7 +46,7 @@ def main(arguments: list[str] | None = None) -> None:
     predictor = Predictor("default", device="cpu")
     rows: list[Row] = []
     facts = {}
-    for scene in (_nuclei(), _cells(predictor)):
+    for scene in (nuclei_scene(), _cells(predictor)):
         timing.say(f"{scene.name}: {len(scene.points)} places to click ...")
         first = 3 if options.quick else 20
         rows += _measure(predictor, scene, first, 10 if options.quick else options.clicks)
@@ -96,7 +96,7 @@ def _clicks(predictor: Predictor, scene: Scene, count: int) -> Timing:
     return timing.Timing(tuple(seconds[1:]))
 
 
-def _nuclei() -> Scene:
+def nuclei_scene() -> Scene:
     """Make a scene of the sample image, clicked on the innermost pixel of every nucleus."""
     image, labels = samples.nuclei(), samples.nuclei_labels()
     return Scene(f"nuclei {image.shape[0]}x{image.shape[1]}", image, list(_innermost(labels)))

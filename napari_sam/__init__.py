@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from napari_sam.moved_modules import register
+from src_models.thread_waiting import set_passive_waiting
 
 if TYPE_CHECKING:
     from napari_sam.engine.automatic.grid_settings import GridSettings
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from src_models.watershed_settings import WatershedSettings
 
 register()
+set_passive_waiting()  # before anything loads torch
 
 __version__ = "0.1.0"
 __all__ = [

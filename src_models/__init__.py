@@ -1,6 +1,7 @@
 """Segment Anything networks: SAM ViT-B/L/H, MobileSAM's TinyViT, and the default model of napari-sam-xl.
 
-Importing this package loads nothing; torch comes with the first name that needs it.
+Importing this package loads nothing; torch comes with the first name that needs it. Torch's threads sleep while they
+wait for each other (`thread_waiting`).
 """
 
 from __future__ import annotations
@@ -8,9 +9,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from src_models.thread_waiting import set_passive_waiting
+
 if TYPE_CHECKING:
     from src_models.checkpoints.checkpoint_files import load_sam
     from src_models.networks.sam import Sam, build_sam
+
+set_passive_waiting()  # before anything loads torch
 
 __all__ = ["Sam", "build_sam", "load_sam"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from src_models.networks.layers import ConvNorm
 from src_models.networks.mask_decoder import DecodedMasks
 from src_models.networks.prompt_encoder import pad_prompts
 from src_models.networks.quality_head import PromptTensors
+from src_models.thread_waiting import one_thread, set_passive_waiting
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,6 +32,7 @@ _PRECISIONS = {
     "float16": torch.float16,
     "fp16": torch.float16,
 }
+_FEW_PROMPTS = 4  # that a user's click decodes; grids of points decode many, which keep several threads busy
 _DECODE_BATCH = 8  # objects decoded together on a CPU, whose image tokens fit into the cache
 
 
@@ -113,9 +116,14 @@ class Runner:
         As in `choose_device`.
     precision : str
         As in `choose_precision`.
+    decode_on_one_thread : bool, optional
+        Decode few prompts with one thread where the device is a CPU. By default where threads spin while they wait for
+        each other (`set_passive_waiting`).
     """
 
-    def __init__(self, net: Sam, device: str = "auto", precision: str = "auto") -> None:
+    def __init__(
+        self, net: Sam, device: str = "auto", precision: str = "auto", *, decode_on_one_thread: bool | None = None
+    ) -> None:
         self.kind = net.kind
         self.device = choose_device(device)
         self.dtype = choose_precision(precision, self.device, net.kind)
@@ -128,6 +136,8 @@ class Runner:
         # Entirely in low precision: autocast would convert every normalised tensor twice.
         self.net.mask_decoder.to(self.dtype)
         self._pe: dict[tuple[int, int], Tensor] = {}
+        one = set_passive_waiting() if decode_on_one_thread is None else decode_on_one_thread
+        self.decode_on_one_thread = one and self.device.type == "cpu"
 
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
         """Embed RGB images.
@@ -215,10 +225,12 @@ class Runner:
         shape = network_shape or (self.img_size, self.img_size)
         size = len(prompts) if self.device.type != "cpu" else _DECODE_BATCH
         parts = []
-        for start in range(0, len(prompts), size):
-            stop = min(start + size, len(prompts))
-            batch_masks = None if masks is None else masks[start:stop]
-            parts.append(self._decode(embedding, prompts[start:stop], batch_masks, multimask, shape))
+        single = self.decode_on_one_thread and len(prompts) <= _FEW_PROMPTS
+        with one_thread() if single else nullcontext():
+            for start in range(0, len(prompts), size):
+                stop = min(start + size, len(prompts))
+                batch_masks = None if masks is None else masks[start:stop]
+                parts.append(self._decode(embedding, prompts[start:stop], batch_masks, multimask, shape))
         return DecodedMasks(torch.cat([p.logits for p in parts]), torch.cat([p.predicted_iou for p in parts]))
 
     def _decode(
