@@ -22,7 +22,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from src_models.networks.image_encoder import ViTConfig
-from src_models.networks.sam import PIXEL_MEAN, PIXEL_STD
+from src_models.networks.promptable import PIXEL_MEAN, PIXEL_STD
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

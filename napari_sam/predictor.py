@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from napari_sam.engine.interactive.prediction import Prediction
     from napari_sam.engine.normalisation import Normalisation
     from napari_sam.engine.windows import Window
-    from src_models.networks.sam import Sam
+    from src_models.networks.promptable import PromptableNetwork
     from src_models.runtime import Runner
     from src_models.watershed_settings import WatershedSettings
 
@@ -43,7 +43,7 @@ class Predictor:
 
     Parameters
     ----------
-    model : str, Path, Sam or LoadedModel
+    model : str, Path, PromptableNetwork or LoadedModel
         Name of a registered model, a checkpoint file, or a network. A `LoadedModel` is shared, and `device` and
         `precision` do not apply.
     device : str
@@ -84,7 +84,7 @@ class Predictor:
 
     def __init__(
         self,
-        model: str | Path | Sam | LoadedModel = "default",
+        model: str | Path | PromptableNetwork | LoadedModel = "default",
         device: str = "auto",
         precision: str = "auto",
         cache: EmbeddingCache | EmbeddingStore | str | os.PathLike[str] | int | None = None,

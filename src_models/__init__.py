@@ -1,4 +1,4 @@
-"""Segment Anything networks: SAM ViT-B/L/H, MobileSAM's TinyViT, and the default model of napari-sam-xl.
+"""Segment Anything networks: SAM ViT-B/L/H, MobileSAM's TinyViT, SAM 2, and the default model of napari-sam-xl.
 
 Importing this package loads nothing; torch comes with the first name that needs it. Torch's threads sleep while they
 wait for each other (`thread_waiting`).
@@ -12,17 +12,24 @@ from typing import TYPE_CHECKING, Any
 from src_models.thread_waiting import set_passive_waiting
 
 if TYPE_CHECKING:
-    from src_models.checkpoints.checkpoint_files import load_sam
+    from src_models.checkpoints.checkpoint_files import load_network, load_sam, load_sam2
+    from src_models.networks.build_network import build_network
     from src_models.networks.sam import Sam, build_sam
+    from src_models.networks.sam2.network import Sam2, build_sam2
 
 set_passive_waiting()  # before anything loads torch
 
-__all__ = ["Sam", "build_sam", "load_sam"]
+__all__ = ["Sam", "Sam2", "build_network", "build_sam", "build_sam2", "load_network", "load_sam", "load_sam2"]
 
 _HOMES = {
     "Sam": "src_models.networks.sam",
+    "Sam2": "src_models.networks.sam2.network",
+    "build_network": "src_models.networks.build_network",
     "build_sam": "src_models.networks.sam",
+    "build_sam2": "src_models.networks.sam2.network",
+    "load_network": "src_models.checkpoints.checkpoint_files",
     "load_sam": "src_models.checkpoints.checkpoint_files",
+    "load_sam2": "src_models.checkpoints.checkpoint_files",
 }
 
 

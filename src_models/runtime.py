@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from src_models.networks.sam import Sam
+    from src_models.networks.promptable import PromptableNetwork
 
 _PRECISIONS = {
     "float32": torch.float32,
@@ -110,7 +110,7 @@ class Runner:
 
     Parameters
     ----------
-    net : Sam
+    net : PromptableNetwork
         The network, which is copied.
     device : str
         As in `choose_device`.
@@ -122,7 +122,11 @@ class Runner:
     """
 
     def __init__(
-        self, net: Sam, device: str = "auto", precision: str = "auto", *, decode_on_one_thread: bool | None = None
+        self, net: PromptableNetwork,
+        device: str = "auto",
+        precision: str = "auto",
+        *,
+        decode_on_one_thread: bool | None = None,
     ) -> None:
         self.kind = net.kind
         self.device = choose_device(device)
@@ -150,12 +154,12 @@ class Runner:
         Returns
         -------
         Tensor
-            (B, 256, H, W) in the precision of the runner.
+            (B, C, H, W) in the precision of the runner; C is 256, or 1024 with the finer features of SAM 2.
         """
         with torch.inference_mode(), self._autocast():
             tensors = [torch.from_numpy(np.array(i)).to(self.device) for i in images]
             batch = torch.cat([self.net.preprocess(t.permute(2, 0, 1)[None]) for t in tensors])
-            embedding: Tensor = self.net.image_encoder(batch.contiguous(memory_format=torch.channels_last))
+            embedding = self.net.embed(batch.contiguous(memory_format=torch.channels_last))
             return embedding.to(self.dtype)
 
     @property
@@ -242,7 +246,7 @@ class Runner:
         network_shape: tuple[int, int],
     ) -> DecodedMasks:
         pairs = [(torch.from_numpy(c), torch.from_numpy(v)) for c, v in prompts]
-        coords, labels = (t.to(self.device) for t in pad_prompts(pairs))
+        coords, labels = (t.to(self.device) for t in pad_prompts(pairs, self.net.prompt_encoder.pad_boxes))
         shape = (embedding.shape[-2], embedding.shape[-1])
         low_res, has_mask = self._mask_batch(masks, shape)
         with torch.inference_mode():

@@ -6,10 +6,10 @@ import threading
 from typing import TYPE_CHECKING
 
 from napari_sam.errors import CheckpointError, PromptError, UnknownModelError
-from src_models.checkpoints.checkpoint_files import load_dense_decoder, load_sam, weights_fingerprint
+from src_models.checkpoints.checkpoint_files import load_dense_decoder, load_network, weights_fingerprint
 from src_models.checkpoints.registry import model_info, model_names
 from src_models.networks.dense_decoder import DenseDecoder
-from src_models.networks.sam import Sam
+from src_models.networks.promptable import PromptableNetwork
 from src_models.runtime import Runner
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class LoadedModel:
         self._lock = threading.Lock()
 
     @classmethod
-    def load(cls, model: str | Path | Sam, device: str = "auto", precision: str = "auto") -> LoadedModel:
+    def load(cls, model: str | Path | PromptableNetwork, device: str = "auto", precision: str = "auto") -> LoadedModel:
         """Load a model by its name or file, or wrap a network.
 
         Raises
@@ -60,10 +60,10 @@ class LoadedModel:
         ModelError
             If the model, device or precision is not available.
         """
-        is_named = not isinstance(model, Sam)
-        net = model if isinstance(model, Sam) else load_sam(model)
+        is_named = not isinstance(model, PromptableNetwork)
+        net = model if isinstance(model, PromptableNetwork) else load_network(model)
         return cls(
-            model.kind if isinstance(model, Sam) else str(model),
+            model.kind if isinstance(model, PromptableNetwork) else str(model),
             Runner(net, device, precision),
             weights_fingerprint(net),
             is_named=is_named,

@@ -7,7 +7,7 @@ import os
 from collections.abc import Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 from safetensors import SafetensorError
@@ -22,12 +22,16 @@ from src_models.checkpoints.integrity import file_digest
 from src_models.checkpoints.registry import ModelInfo, model_info, model_names
 from src_models.checkpoints.state_dicts import check_fit, detect_kind, read_state
 from src_models.model_errors import CheckpointError, DeviceError, UnknownModelError
+from src_models.networks.build_network import build_network
 from src_models.networks.quality_head import QualityHead
-from src_models.networks.sam import Sam, build_sam
+from src_models.networks.sam import Sam
+from src_models.networks.sam2.config import SAM2_KINDS
+from src_models.networks.sam2.network import Sam2
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from src_models.networks.promptable import PromptableNetwork
     from src_models.networks.unetr import UnetrDecoder
 
 _DENSE, _QUALITY = "dense_decoder.", "quality_head."  # key prefixes of parts that official programs do not know
@@ -52,20 +56,21 @@ class _EmptyOnMeta(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-def load_sam(
+def load_network(
     source: str | os.PathLike[str] = "default",
     device: str | torch.device = "cpu",
     progress: Callable[[int, int | None], None] | None = None,
     *,
     cancelled: Callable[[], bool] | None = None,
-) -> Sam:
-    """Load a network with trained weights, in evaluation mode and float32.
+) -> PromptableNetwork:
+    """Load a network of any architecture with trained weights, in evaluation mode and float32.
 
     Parameters
     ----------
     source : str or path
         A registered name (downloaded once, hash checked each time), or a checkpoint file of SAM, MobileSAM,
-        micro-sam or this package. A name takes precedence over a file of that name; write ``./name`` for the file.
+        micro-sam, SAM 2 or this package. A name takes precedence over a file of that name; write ``./name`` for the
+        file.
     device : str or torch.device
         Device of the weights.
     progress : callable, optional
@@ -75,7 +80,7 @@ def load_sam(
 
     Returns
     -------
-    Sam
+    Sam or Sam2
         Its `kind`, the architecture, is detected from the file.
 
     Raises
@@ -89,16 +94,79 @@ def load_sam(
     DeviceError
         If the device is not available.
     """
+    return _load(source, device, progress, cancelled, None)
+
+
+def load_sam(
+    source: str | os.PathLike[str] = "default",
+    device: str | torch.device = "cpu",
+    progress: Callable[[int, int | None], None] | None = None,
+    *,
+    cancelled: Callable[[], bool] | None = None,
+) -> Sam:
+    """Load a network of SAM's architectures; parameters and errors as in `load_network`.
+
+    Raises
+    ------
+    CheckpointError
+        Also if the checkpoint is one of SAM 2.
+    """
+    return cast("Sam", _load(source, device, progress, cancelled, Sam))
+
+
+def load_sam2(
+    source: str | os.PathLike[str] = "sam2.1_tiny",
+    device: str | torch.device = "cpu",
+    progress: Callable[[int, int | None], None] | None = None,
+    *,
+    cancelled: Callable[[], bool] | None = None,
+) -> Sam2:
+    """Load a network of SAM 2 or 2.1; parameters and errors as in `load_network`.
+
+    Raises
+    ------
+    CheckpointError
+        Also if the checkpoint is not one of SAM 2.
+    """
+    return cast("Sam2", _load(source, device, progress, cancelled, Sam2))
+
+
+def _load(
+    source: str | os.PathLike[str],
+    device: str | torch.device,
+    progress: Callable[[int, int | None], None] | None,
+    cancelled: Callable[[], bool] | None,
+    family: type[Sam | Sam2] | None,
+) -> PromptableNetwork:
+    """Load a network, after checking that it is of the wanted family; None for any."""
     target = _usable_device(device)
     info = _registered(source)
+    if info is not None:  # before anything is downloaded
+        _check_family(info.kind, family, f"model {info.name!r}")
     path = _user_path(source) if info is None else fetch_model(info, progress=progress, cancelled=cancelled)
     state = read_state(path)
     kind = detect_kind(state, path)
+    _check_family(kind, family, str(path))
     if info is not None and kind != info.kind:
         raise CheckpointError(
             f"{path} holds {kind}, not {info.kind}", remedy=f"delete it to download {info.name} again"
         )
     return _filled(kind, state, path, target)
+
+
+def _check_family(kind: str, family: type[Sam | Sam2] | None, what: str) -> None:
+    """Raise `CheckpointError` if a kind is not of the wanted family."""
+    is_second = kind in SAM2_KINDS
+    if family is Sam and is_second:
+        raise CheckpointError(
+            f"{what} is a SAM 2 checkpoint ({kind}), and one of SAM is needed here",
+            remedy="give a file of SAM (ViT-B, L, H), MobileSAM, micro-sam or napari-sam-xl, or load it with load_sam2",
+        )
+    if family is Sam2 and not is_second:
+        raise CheckpointError(
+            f"{what} is a SAM checkpoint ({kind}), and one of SAM 2 is needed here",
+            remedy="give a file of SAM 2 or 2.1, such as 'sam2.1_tiny', or load it with load_sam",
+        )
 
 
 def load_dense_decoder(
@@ -151,7 +219,7 @@ def load_dense_decoder(
 
 
 def save_sam(
-    net: Sam,
+    net: PromptableNetwork,
     path: str | os.PathLike[str],
     dtype: torch.dtype | None = None,
     metadata: Mapping[str, str] | None = None,
@@ -160,7 +228,7 @@ def save_sam(
 
     Parameters
     ----------
-    net : Sam
+    net : PromptableNetwork
         Not fused for inference.
     path : str or path
         Its folder is made; an existing file is replaced.
@@ -191,12 +259,12 @@ def save_sam(
         save_file(state, temporary, header)
 
 
-def save_official(net: Sam, path: str | os.PathLike[str]) -> None:
+def save_official(net: PromptableNetwork, path: str | os.PathLike[str]) -> None:
     """Save a network as the official programs do: ``torch.save`` of the bare state dict.
 
     Parameters
     ----------
-    net : Sam
+    net : PromptableNetwork
         Not fused for inference. Other programs can load the file of a ViT or TinyViT unchanged; dense decoder and
         quality head are left out, since only this package knows them.
     path : str or path
@@ -293,15 +361,15 @@ def _usable_device(device: str | torch.device) -> torch.device:
     return usable
 
 
-def _hollow(kind: str, dense: bool | None = None, quality: bool = False) -> Sam:
+def _hollow(kind: str, dense: bool | None = None, quality: bool = False) -> PromptableNetwork:
     """Build a network whose weights are on the meta device and whose constants are computed."""
     with _EmptyOnMeta():
-        net = build_sam(kind, dense)
+        net = build_network(kind, dense)
         net.quality_head = QualityHead().eval() if quality else None
         return net
 
 
-def _filled(kind: str, state: Mapping[str, Tensor], path: Path, device: torch.device) -> Sam:
+def _filled(kind: str, state: Mapping[str, Tensor], path: Path, device: torch.device) -> PromptableNetwork:
     """Build a network of a kind and fill it with a checkpoint's weights."""
     net = _hollow(kind, *(any(key.startswith(part) for key in state) for part in (_DENSE, _QUALITY)))
     expected = net.state_dict()
@@ -312,7 +380,7 @@ def _filled(kind: str, state: Mapping[str, Tensor], path: Path, device: torch.de
     return net.to(device).eval()
 
 
-def _plain_state(net: Sam, path: Path) -> dict[str, Tensor]:
+def _plain_state(net: PromptableNetwork, path: Path) -> dict[str, Tensor]:
     """Copy the state dict, after checking that it can be loaded again."""
     state = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in net.state_dict().items()}
     expected = _hollow(net.kind, net.dense_decoder is not None, net.quality_head is not None).state_dict()

@@ -15,6 +15,7 @@ from src_models.checkpoints.integrity import Expected
 from src_models.model_errors import UnknownModelError
 
 _META = "https://dl.fbaipublicfiles.com/segment_anything"
+_META_2 = "https://dl.fbaipublicfiles.com/segment_anything_2"
 _EBI = "https://uk1s3.embassy.ebi.ac.uk/public-datasets/bioimage.io"
 _GWDG = "https://owncloud.gwdg.de/index.php/s"
 
@@ -26,9 +27,9 @@ class ModelInfo:
     Attributes
     ----------
     name : str
-        Name for `load_sam`.
-    kind : {"default", "vit_t", "vit_b", "vit_l", "vit_h", "unetr"}
-        Architecture, as for `build_sam`; "unetr" for a `decoder`.
+        Name for `load_network`.
+    kind : str
+        Architecture, as for `build_network`; "unetr" for a `decoder`.
     url : str or None
         Published address; None if the file comes with this package.
     size_bytes : int or None
@@ -79,6 +80,16 @@ def _sam(kind: str, suffix: str, size_bytes: int, sha256: str, size: str) -> Mod
     return ModelInfo(kind, kind, f"{_META}/{file}", size_bytes, sha256, "Apache-2.0", description, file)
 
 
+def _sam2(kind: str, size_bytes: int | None, sha256: str) -> ModelInfo:
+    """Return one of the models of the SAM 2 paper, by its kind, such as "sam2.1_tiny"."""
+    version, size = kind.split("_", 1)
+    file = f"{version}_hiera_{size}.pt"
+    folder = "092824" if version == "sam2.1" else "072824"
+    number = version.removeprefix("sam") if version == "sam2.1" else "2.0"
+    description = f"Segment Anything {number}, {size.replace('_plus', '+')} size"
+    return ModelInfo(kind, kind, f"{_META_2}/{folder}/{file}", size_bytes, sha256, "Apache-2.0", description, file)
+
+
 def _micro_sam(
     name: str, urls: tuple[str, str], xxh128: tuple[str, str], subject: str, licence: str = "CC-BY-4.0"
 ) -> ModelInfo:
@@ -113,6 +124,16 @@ _SAM = (  # kind, suffix of the file, bytes, sha256, size
     ("vit_b", "01ec64", 375_042_383, "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912", "base"),
     ("vit_l", "0b3195", 1_249_524_607, "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622", "large"),
     ("vit_h", "4b8939", 2_564_550_879, "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e", "huge"),
+)
+_SAM2 = (  # kind, bytes where published, sha256
+    ("sam2.1_tiny", 156_008_466, "7402e0d864fa82708a20fbd15bc84245c2f26dff0eb43a4b5b93452deb34be69"),
+    ("sam2.1_small", 184_416_285, "6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38"),
+    ("sam2.1_base_plus", 323_606_802, "a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5"),
+    ("sam2.1_large", 898_083_611, "2647878d5dfa5098f2f8649825738a9345572bae2d4350a2468587ece47dd318"),
+    ("sam2_tiny", 155_906_050, "65b50056e05bcb13694174f51bb6da89c894b57b75ccdf0ba6352c597c5d1125"),
+    ("sam2_small", None, "95949964d4e548409021d47b22712d5f1abf2564cc0c3c765ba599a24ac7dce3"),
+    ("sam2_base_plus", None, "d0bb7f236400a49669ffdd1be617959a8b1d1065081789d7bbff88eded3a8071"),
+    ("sam2_large", 897_952_466, "7442e4e9b732a508f80e141e7c2913437a3610ee0c77381a66658c3a445df87b"),
 )
 _BIOIMAGE_IO = (  # name, folder, xxh128 of network and decoder
     ("vit_t_lm", "faithful-chicken/1.1", "72ec5074774761a6e5c05a08942f981e", "3e914a5f397b0312cdd36813031f8823"),
@@ -155,6 +176,7 @@ _MODELS = (
         filename="mobile_sam.pt",
     ),
     *(_sam(*row) for row in _SAM),
+    *(_sam2(*row) for row in _SAM2),
     *(_bioimage_io(*row) for row in _BIOIMAGE_IO),
     *(_pathosam(*row) for row in _PATHOSAM),
 )

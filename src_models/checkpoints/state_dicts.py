@@ -19,8 +19,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor
 
-from src_models.checkpoints.key_names import official_names
+from src_models.checkpoints.key_names import official_names, unstacked
 from src_models.model_errors import CheckpointError
+from src_models.networks.sam2.config import SAM2_KINDS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,7 +34,9 @@ _DEFAULT = "image_encoder.stem.c.weight"
 _LORA = re.compile(r"(^|\.)(w_[ab]_linear|lora_[ab]|qkv_proj)", re.IGNORECASE)
 # Constants that some programs store and every network here computes itself.
 _CONSTANT = re.compile(r"(^|\.)(pixel_mean|pixel_std|attention_bias_idxs)$")
-_SUPPORTED = "give a file of SAM (ViT-B, L, H), MobileSAM, micro-sam or napari-sam-xl"
+_SAM2_TRUNK = "image_encoder.trunk.patch_embed.proj.weight"
+_SAM2_SECOND = "no_obj_embed_spatial"  # only in SAM 2.1
+_SUPPORTED = "give a file of SAM (ViT-B, L, H), MobileSAM, micro-sam, SAM 2 or napari-sam-xl"
 _COPY_AGAIN = "copy or download it again"
 # Exceptions of torch's unpickler on damaged or hostile bytes.
 UNREADABLE = (
@@ -96,7 +99,7 @@ def detect_kind(state: Mapping[str, Tensor], path: Path) -> str:
     Returns
     -------
     str
-        Kind, as for `build_sam`.
+        Kind, as for `build_network`.
 
     Raises
     ------
@@ -109,7 +112,7 @@ def detect_kind(state: Mapping[str, Tensor], path: Path) -> str:
             remedy="merge them into the network where it was trained, and save its state dict",
         )
     if any(key.startswith("image_encoder.trunk.") for key in state):
-        raise CheckpointError(f"{path} is a SAM 2 checkpoint, which is not supported", remedy=_SUPPORTED)
+        return _sam2_kind(state, path)
     if _VIT in state:
         width = state[_VIT].shape[0] if state[_VIT].ndim else 0
         if width in _VIT_WIDTHS:
@@ -121,6 +124,20 @@ def detect_kind(state: Mapping[str, Tensor], path: Path) -> str:
         return "default"
     problem, remedy = _describe_other(state)
     raise CheckpointError(f"{path} {problem}", remedy=remedy)
+
+
+def _sam2_kind(state: Mapping[str, Tensor], path: Path) -> str:
+    """Detect the size and version of a SAM 2 checkpoint, from the width and depth of its image encoder."""
+    weight = state.get(_SAM2_TRUNK)
+    width = weight.shape[0] if weight is not None and weight.ndim else 0
+    blocks = len({key.split(".")[3] for key in state if key.startswith("image_encoder.trunk.blocks.")})
+    for kind, config in SAM2_KINDS.items():
+        if (config.width, sum(config.blocks)) == (width, blocks):
+            return kind if _SAM2_SECOND in state else kind.replace("sam2.1", "sam2")
+    raise CheckpointError(
+        f"{path} is a SAM 2 checkpoint of width {width} with {blocks} blocks",
+        remedy="give one of the published sizes: tiny, small, base_plus or large",
+    )
 
 
 def check_fit(state: Mapping[str, Tensor], expected: Mapping[str, Tensor], kind: str, path: Path) -> None:
@@ -268,7 +285,7 @@ def _bare(content: Any, path: Path) -> dict[str, Tensor]:
     if not state:
         keys = _some([str(key) for key in content]) or "nothing"
         raise CheckpointError(f"{path} holds no weights but {keys}", remedy="save model.state_dict()")
-    return state
+    return unstacked(state)
 
 
 def _describe_other(state: Mapping[str, Tensor]) -> tuple[str, str]:
@@ -277,7 +294,10 @@ def _describe_other(state: Mapping[str, Tensor]) -> tuple[str, str]:
     whole = "give the whole network's file"
     if first & {"deconv1", "deconv_out", "out_conv", "decoder_head"}:
         return "holds micro-sam's decoder for automatic segmentation only", "give the encoder's file instead"
-    if first & {"mask_decoder", "prompt_encoder"} and "image_encoder" not in first:
+    if (
+        first & {"mask_decoder", "prompt_encoder", "sam_mask_decoder", "sam_prompt_encoder"}
+        and "image_encoder" not in first
+    ):
         return "holds a decoder without its image encoder", whole
     if first & {"patch_embed", "pos_embed", "blocks"}:
         return "holds an image encoder only", whole

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from src_models.networks.layers import MLP, FeedForward, LayerNorm2d
+from src_models.networks.prompt_encoder import PromptEmbedding
 
 HEADS = 8
 _FEW = 64  # at most this many tokens are those of a prompt, not of the image
@@ -40,6 +41,22 @@ class DecodedMasks:
 
 
 @dataclass(frozen=True)
+class Detail:
+    """Features finer than the image embedding, which SAM 2 adds while it upsamples masks.
+
+    Attributes
+    ----------
+    half : Tensor
+        (1 or N, h * w, 4, C / 4) features at twice the resolution of the embedding, grouped by its cells.
+    quarter : Tensor
+        (1 or N, h * w, 4, C / 2) features at four times the resolution, grouped by cells, then by quarters of a cell.
+    """
+
+    half: Tensor
+    quarter: Tensor
+
+
+@dataclass(frozen=True)
 class DecodedTokens:
     """State of the decoder before upsampling, with the predicted IoU of every mask.
 
@@ -53,12 +70,18 @@ class DecodedTokens:
         (N, h * w, 256) image tokens after attention to the prompts.
     shape : (int, int)
         (h, w).
+    detail : Detail or None
+        Finer features for upsampling; only SAM 2 has them.
+    object_score : Tensor or None
+        (N, 1) logit of the presence of the object; only SAM 2 predicts it.
     """
 
     mask_tokens: Tensor
     predicted_iou: Tensor
     image: Tensor
     shape: tuple[int, int]
+    detail: Detail | None = None
+    object_score: Tensor | None = None
 
 
 class DownscaledAttention(nn.Module):
@@ -288,30 +311,65 @@ class MaskDecoder(nn.Module):
         self, embedding: Tensor, image_pe: Tensor, tokens: Tensor, dense: Tensor, valid: Tensor | None
     ) -> DecodedTokens:
         """Run the transformer: mask tokens and predicted IoU, without upsampling."""
-        n, outputs = tokens.shape[0], 1 + _MASKS
-        output = torch.cat([self.iou_token.weight, self.mask_tokens.weight])
-        tokens = torch.cat([output.expand(n, -1, -1), tokens.to(output.dtype)], dim=1)
-        mask = None if valid is None else F.pad(valid, (outputs, 0), value=True)[:, None, None]
-        shape = (embedding.shape[-2], embedding.shape[-1])
-        image = (embedding + dense).flatten(2).transpose(1, 2)  # (1 or N, h*w, C)
+        image, detail = self.split(embedding)
+        return self.run_transformer(image, detail, PromptEmbedding(tokens, valid, dense), image_pe)
+
+    def run_transformer(
+        self, image: Tensor, detail: Detail | None, prompt: PromptEmbedding, image_pe: Tensor
+    ) -> DecodedTokens:
+        """Run the transformer on an image (1 or N, 256, h, w) and its finer features, as `split` returns them."""
+        output = self.output_tokens()
+        outputs = len(output)
+        tokens = torch.cat([output.expand(len(prompt.tokens), -1, -1), prompt.tokens.to(output.dtype)], dim=1)
+        mask = None if prompt.valid is None else F.pad(prompt.valid, (outputs, 0), value=True)[:, None, None]
+        shape = (image.shape[-2], image.shape[-1])
+        image = (image + prompt.dense).flatten(2).transpose(1, 2)  # (1 or N, h*w, C)
         pe = image_pe.flatten(2).transpose(1, 2).to(image.dtype)
         tokens, image = self.transformer(image, pe, tokens, mask)
-        predicted_iou = self.iou_prediction_head(tokens[:, 0])
-        return DecodedTokens(tokens[:, 1:outputs], predicted_iou, image, shape)
+        predicted_iou = self.predict_iou(tokens[:, 0])
+        score = self.object_score(tokens)
+        return DecodedTokens(tokens[:, 1 : 1 + _MASKS], predicted_iou, image, shape, detail, score)
+
+    def split(self, embedding: Tensor) -> tuple[Tensor, Detail | None]:
+        """Split an embedding (B, C, h, w) into the image map (B, 256, h, w) and finer features, if it has any."""
+        return embedding, None
+
+    def output_tokens(self) -> Tensor:
+        """Return the learned tokens, (T, 256): that of the predicted IoU, those of the masks, then any others."""
+        return torch.cat([self.iou_token.weight, self.mask_tokens.weight])
+
+    def predict_iou(self, token: Tensor) -> Tensor:
+        """Predict the IoU of all masks, (N, 4), from the first token, (N, 256)."""
+        predicted: Tensor = self.iou_prediction_head(token)
+        return predicted
+
+    def object_score(self, tokens: Tensor) -> Tensor | None:
+        """Predict the presence of the object, (N, 1) logits, from all tokens (N, T, 256); None without such a head."""
+        return None
 
     def upscale(self, state: DecodedTokens, chosen: slice) -> Tensor:
         """Compute the low-res logits (N, M, 4h, 4w) of the chosen mask tokens."""
+        return self.classify(state, self.mask_weights(state, chosen))
+
+    def mask_weights(self, state: DecodedTokens, chosen: slice) -> Tensor:
+        """Return the classifiers of the chosen masks, (N, M, C / 8), as the hypernetworks predict them."""
+        tokens, mlps = state.mask_tokens[:, chosen], self.output_hypernetworks_mlps[chosen]
+        return torch.stack([mlp(tokens[:, i]) for i, mlp in enumerate(mlps)], dim=1)
+
+    def classify(self, state: DecodedTokens, weights: Tensor) -> Tensor:
+        """Upsample the image and apply classifiers (N, M, C / 8) to its pixels: (N, M, 4h, 4w) low-res logits."""
         h, w = state.shape
         first, norm, second = self._upscaling_layers()
         y = _upsampled(state.image, first)
         y = y.unflatten(-1, (4, -1))  # (N, h*w, 4, C/4)
+        if state.detail is not None:
+            y = y + state.detail.half
         y = F.gelu(F.layer_norm(y, norm.weight.shape, norm.weight, norm.bias, norm.eps))
-        y = F.gelu(_upsampled(y, second))
+        y = _upsampled(y, second)
+        if state.detail is not None:
+            y = y + state.detail.quarter
+        y = F.gelu(y)
         y = y.view(y.shape[0], h * w * 16, -1)  # (N, h*w*4*4, C/8)
-        mlps = self.output_hypernetworks_mlps[chosen]
-        weights = torch.stack(
-            [mlp(state.mask_tokens[:, chosen][:, i]) for i, mlp in enumerate(mlps)], dim=1
-        )  # (N, M, C/8)
         logits = weights @ y.transpose(1, 2)  # (N, M, h*w*16), pixels still grouped by cell
         n, m = logits.shape[:2]
         logits = logits.view(n, m, h, w, 2, 2, 2, 2).permute(0, 1, 2, 4, 6, 3, 5, 7)

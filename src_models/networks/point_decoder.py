@@ -24,7 +24,7 @@ from src_models.networks.prompt_encoder import ABSENT, PAD_POINT, POSITIVE
 from src_models.networks.prompted_image import Mixture, PromptedImage
 
 if TYPE_CHECKING:
-    from src_models.networks.sam import Sam
+    from src_models.networks.promptable import PromptableNetwork
 
 _LEAST = 1e-18  # smallest softmax weight; its square is still a normal number
 _REACH_PX = 70.0  # five times the larger sigma of `ClickMap`: beyond it a drawn click is below 1e-5 of its peak
@@ -89,23 +89,24 @@ class PointDecoder:
 
     Parameters
     ----------
-    net : Sam
+    net : PromptableNetwork
         Network of a `Runner`.
     dtype : torch.dtype
         Precision of its mask decoder.
     embedding : Tensor
-        (1, 256, h, w).
+        (1, C, h, w), as the network's `embed` returns it.
 
     Notes
     -----
     Agrees with `Runner.decode` up to rounding. The two layers of the transformer are written out.
     """
 
-    def __init__(self, net: Sam, dtype: torch.dtype, embedding: Tensor) -> None:
+    def __init__(self, net: PromptableNetwork, dtype: torch.dtype, embedding: Tensor) -> None:
         self.net, self.dtype = net, dtype
         self.shape = (int(embedding.shape[-2]), int(embedding.shape[-1]))
         with torch.inference_mode():
-            self.embedding = embedding[0].to(dtype).flatten(1).T.contiguous()  # (L, C)
+            image, self.detail = net.mask_decoder.split(embedding.to(dtype))
+            self.embedding = image[0].flatten(1).T.contiguous()  # (L, C)
             self.pe = net.prompt_encoder.dense_pe(self.shape)[0].flatten(1).T.to(dtype).contiguous()
             self.label = torch.tensor([[POSITIVE, PAD_POINT]], device=embedding.device)
             self.base = self._base()
@@ -140,11 +141,12 @@ class PointDecoder:
             for mixture, layer in ((state.first, 0), (state.second, 1)):
                 x = torch.baddbmm(x, mixture.weights[chosen].transpose(1, 2), mixture.rows[chosen])
                 x = self._block(layer).norm4(x)
-            return decoder.upscale(DecodedTokens(mask_tokens, state.predicted_iou[chosen], x, self.shape), slots)
+            tokens = DecodedTokens(mask_tokens, state.predicted_iou[chosen], x, self.shape, self.detail)
+            return decoder.upscale(tokens, slots)
 
     def _decode_tokens(self, coords: Tensor) -> PointTokens:
         decoder = self.net.mask_decoder
-        outputs = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
+        outputs = decoder.output_tokens()
         pair = torch.stack([coords, torch.zeros_like(coords)], dim=1)
         prompt = self.net.prompt_encoder.point_tokens(pair, self.label.expand(len(coords), -1))
         tokens = token_pe = torch.cat([outputs.expand(len(coords), -1, -1), prompt.to(self.dtype)], dim=1)
@@ -154,7 +156,7 @@ class PointDecoder:
         image = image.plus(out.expand_as(self.pe))
         tokens, second, normalised = self._second_layer(tokens, token_pe, image, first)
         state = PointTokens(tokens.new_zeros(0), tokens, token_pe, image, first, second, normalised)
-        predicted_iou = decoder.iou_prediction_head(self._final_attention(state, slice(0, 1), None)[:, 0]).float()
+        predicted_iou = decoder.predict_iou(self._final_attention(state, slice(0, 1), None)[:, 0]).float()
         return PointTokens(predicted_iou, tokens, token_pe, image, first, second, normalised)
 
     def _first_layer(self, tokens: Tensor, token_pe: Tensor, image: PromptedImage) -> tuple[Tensor, Mixture]:

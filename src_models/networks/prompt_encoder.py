@@ -145,6 +145,7 @@ class PromptEncoder(nn.Module):
         self.mask_downscaling = quarter_resolution(1, (4, 16), width)
         self.no_mask_embed = nn.Embedding(1, width)
         self.click_map = ClickMap(width) if click_map else None
+        self.pad_boxes = False  # as `pad_prompts` takes it
 
     def dense_pe(self, shape: tuple[int, int], origin: tuple[int, int] = (0, 0)) -> Tensor:
         """Return the positional encoding of the cells of an embedding of `shape` (h, w): (1, 256, h, w).
@@ -217,13 +218,15 @@ class PromptEncoder(nn.Module):
         return torch.where(has_mask[:, None, None, None], embedded, absent.to(embedded.dtype))
 
 
-def pad_prompts(prompts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
+def pad_prompts(prompts: list[tuple[Tensor, Tensor]], pad_boxes: bool = False) -> tuple[Tensor, Tensor]:
     """Stack prompts of different lengths into a batch.
 
     Parameters
     ----------
     prompts : list of (Tensor, Tensor)
         (P, 2) coordinates and (P,) labels of each object; a box as its two corners, last.
+    pad_boxes : bool
+        Whether objects with a box get a `PAD_POINT` too, as in SAM 2.
 
     Returns
     -------
@@ -242,7 +245,7 @@ def pad_prompts(prompts: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
     """
     rows = []
     for coords, labels in prompts:
-        if not bool((labels == TOP_LEFT).any()):
+        if pad_boxes or not bool((labels == TOP_LEFT).any()):
             coords = torch.cat([coords, coords.new_zeros(1, 2)])
             labels = torch.cat([labels, labels.new_full((1,), PAD_POINT)])
         rows.append((coords, labels))

@@ -1,31 +1,26 @@
-"""The whole network of image encoder, prompt encoder and mask decoder, and builders for every architecture."""
+"""SAM: image encoder, prompt encoder and mask decoder, and builders for every architecture of that kind."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor, nn
-
 from src_models.model_errors import UnknownModelError
 from src_models.networks.dense_decoder import DenseDecoder
 from src_models.networks.efficient_fpn import EfficientFPN
 from src_models.networks.image_encoder import ImageEncoderViT, ViTConfig
-from src_models.networks.mask_decoder import DecodedMasks, MaskDecoder
+from src_models.networks.mask_decoder import MaskDecoder
 from src_models.networks.prompt_encoder import PromptEncoder
+from src_models.networks.promptable import PromptableNetwork
 from src_models.networks.tiny_vit import TinyViT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from src_models.networks.quality_head import QualityHead
-
-PIXEL_MEAN = (123.675, 116.28, 103.53)
-PIXEL_STD = (58.395, 57.12, 57.375)
+    from torch import Tensor, nn
 
 
-class Sam(nn.Module):
-    """Promptable segmentation network with the official state-dict keys.
+class Sam(PromptableNetwork):
+    """Promptable segmentation network with the official state-dict keys of SAM.
 
     Parameters
     ----------
@@ -39,15 +34,7 @@ class Sam(nn.Module):
         Name of the architecture, as `build_sam` takes it.
     dense_decoder : DenseDecoder, optional
         Decoder that finds all objects of a window at once; the default model has one.
-
-    Attributes
-    ----------
-    quality_head : QualityHead or None
-        Predicts the IoU from the masks, in place of the mask decoder; only a calibrated checkpoint has one.
     """
-
-    pixel_mean: Tensor
-    pixel_std: Tensor
 
     def __init__(
         self,
@@ -57,29 +44,11 @@ class Sam(nn.Module):
         kind: str,
         dense_decoder: DenseDecoder | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(kind)
         self.image_encoder = image_encoder
         self.prompt_encoder = prompt_encoder
         self.mask_decoder = mask_decoder
-        self.dense_decoder: nn.Module | None = dense_decoder
-        self.quality_head: QualityHead | None = None
-        self.kind = kind
-        self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
-        self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
-
-    @property
-    def img_size(self) -> int:
-        """Side of the network's input, in pixels."""
-        return self.prompt_encoder.img_size
-
-    def preprocess(self, image: Tensor) -> Tensor:
-        """Normalise an RGB image in 0...255, (B, 3, H, W), and zero-pad it to the network's square.
-
-        As in SAM, the padding follows the normalisation, at the bottom and right.
-        """
-        x = (image.to(self.pixel_mean.dtype) - self.pixel_mean) / self.pixel_std
-        h, w = x.shape[-2:]
-        return nn.functional.pad(x, (0, self.img_size - w, 0, self.img_size - h))
+        self.dense_decoder = dense_decoder
 
     def encode_crop(self, crop: Tensor, cell: tuple[int, int]) -> Tensor:
         """Embed a normalised crop, (B, 3, H, W), of the network's square input at `cell` (y, x) of its grid."""
@@ -89,37 +58,6 @@ class Sam(nn.Module):
             return encoder(crop, cell)  # type: ignore[no-any-return]
         out: Tensor = encoder(crop)
         return out
-
-    def decode(
-        self,
-        embedding: Tensor,
-        coords: Tensor,
-        labels: Tensor,
-        masks: Tensor | None = None,
-        multimask: bool = True,
-    ) -> DecodedMasks:
-        """Decode N prompts on one image, or on N images.
-
-        Parameters
-        ----------
-        embedding : Tensor
-            (1, 256, h, w) or (N, 256, h, w).
-        coords, labels, masks
-            As in `PromptEncoder.forward`.
-        multimask : bool
-            Return three masks for each prompt, or one.
-        """
-        shape = (embedding.shape[-2], embedding.shape[-1])
-        prompt = self.prompt_encoder(coords, labels, masks, shape)
-        decoded: DecodedMasks = self.mask_decoder(
-            embedding,
-            self.prompt_encoder.dense_pe(shape),
-            prompt.tokens,
-            prompt.dense,
-            prompt.valid,
-            multimask,
-        )
-        return decoded
 
 
 def _vit(kind: str, config: ViTConfig) -> Sam:
@@ -175,7 +113,8 @@ def build_sam(kind: str = "default", dense: bool | None = None) -> Sam:
         If there is no such architecture.
     """
     if kind not in BUILDERS:
-        raise UnknownModelError(f"kind is {kind!r}", parameter="kind", remedy=f"choose one of {', '.join(BUILDERS)}")
+        remedy = f"choose one of {', '.join(BUILDERS)}, or use build_sam2 for a SAM 2 network"
+        raise UnknownModelError(f"kind is {kind!r}", parameter="kind", remedy=remedy)
     net = BUILDERS[kind]()
     if dense is not None and dense != (net.dense_decoder is not None):
         net.dense_decoder = DenseDecoder() if dense else None

@@ -80,7 +80,7 @@ def test_loaded_network_equals_that_of_load_state_dict(tiny: Sam, tiny_file: Pat
     assert all(parameter.requires_grad for parameter in loaded.parameters())
 
 
-@pytest.mark.parametrize("kind", ["default", "vit_t", "vit_b", "vit_l", "vit_h"])
+@pytest.mark.parametrize("kind", ["default", "vit_t", "vit_b", "vit_l", "vit_h", "sam2.1_tiny", "sam2_large"])
 def test_hollow_network_allocates_its_constants_only(kind: str) -> None:
     net = _hollow(kind)
     kept = net.state_dict()

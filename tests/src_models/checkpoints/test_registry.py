@@ -13,7 +13,7 @@ import pytest
 
 from src_models.checkpoints.registry import is_cached, model_info, model_names, weights_dir
 from src_models.model_errors import NapariSamError, UnknownModelError
-from src_models.networks.sam import BUILDERS
+from src_models.networks.build_network import network_kinds
 
 
 @pytest.fixture
@@ -28,14 +28,14 @@ def test_default_comes_first_and_with_the_package() -> None:
 
 
 def test_every_size_of_network_has_published_weights() -> None:
-    assert set(BUILDERS) <= set(model_names())
-    assert all(model_info(kind).kind == kind for kind in BUILDERS)
+    assert set(network_kinds()) <= set(model_names())
+    assert all(model_info(kind).kind == kind for kind in network_kinds())
 
 
 @pytest.mark.parametrize("name", [name for name in model_names() if name != "default"])
 def test_published_model_can_be_fetched_and_checked(name: str) -> None:
     info = model_info(name)
-    assert info.kind in BUILDERS
+    assert info.kind in network_kinds()
     assert urlsplit(info.url or "").scheme == "https"
     algorithm, digest = info.expected.digest or ("none", "")
     assert len(digest) == {"sha256": 64, "xxh128": 32}[algorithm]
