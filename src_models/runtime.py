@@ -122,7 +122,8 @@ class Runner:
     """
 
     def __init__(
-        self, net: PromptableNetwork,
+        self,
+        net: PromptableNetwork,
         device: str = "auto",
         precision: str = "auto",
         *,
