@@ -22,6 +22,7 @@ class FolderConfig:
     weight: float = setting(1.0, "relative probability that a crop comes from this data set", low=0)
     include: tuple[str, ...] = setting(("*",), "name patterns; a sample is used if its name matches one of them")
     channels: tuple[int, ...] = setting((), "channels to use as RGB; empty for the first three, or the first")
+    complete: bool = setting(True, "every object is labelled, so that the dense decoder can learn from the background")
 
     def __post_init__(self) -> None:
         """Refuse values outside the ranges of the fields."""
@@ -40,7 +41,12 @@ class TrainConfig:
     all four masks trained, the best of three most.
 
     `crops`: "window" cuts around an object, at the scales of the engine's windows; "jitter" is large-scale jitter, the
-    whole image scaled by 0.1 to 2 (Ghiasi et al., 2021).
+    whole image scaled by 0.1 to 2 (Ghiasi et al., 2021). `jitter_share` mixes the second into the first.
+
+    `sampling`: "random" draws the data set of every crop by weight; "balanced" gives each data set its share of every
+    optimiser step, rounded up or down: with a share of at least 1 / (`batch` * `accumulate`) it is in every step.
+
+    `random_clicks` and `border_clicks` are of the quick recipe; the other clicks are the deepest pixel of the region.
 
     `schedule`: "cosine" lowers the learning rate to zero; "steps" divides it by ten after 2/3 and after 96.3 % of the
     steps, as in the paper.
@@ -58,6 +64,9 @@ class TrainConfig:
     objects: int = setting(6, "prompted objects per image", low=1)
     crop_px: int = setting(256, "side of the training crop, at most that of the network's input", low=1, unit="px")
     crops: str = setting("window", "how crops are cut", choices=("window", "jitter"))
+    jitter_share: float = setting(0.0, "share of the window crops cut by large-scale jitter instead", low=0, high=1)
+    paste: float = setting(0.0, "share of the crops that receive objects of others, some touching", low=0, high=1)
+    sampling: str = setting("random", "how crops are shared among data sets", choices=("random", "balanced"))
     learning_rate: float = setting(1e-3, "peak rate of everything but the backbone", low=0, above=True)
     backbone_rate: float = setting(3e-4, "peak rate of the default's pre-trained backbone", low=0, above=True)
     layer_decay: float = setting(
@@ -74,7 +83,18 @@ class TrainConfig:
     beta2: float = setting(0.98, "second beta of AdamW", low=0, high=1, below=True)
     ema: float = setting(0.998, "decay of the averaged weights, which are the ones saved for use", low=0, high=1)
     synthetic_weight: float = setting(1.0, "relative probability of a synthetic crop", low=0)
+    synthetic_wide: float = setting(
+        0.0,
+        "share of the synthetic crops of thin, branching and everyday shapes, with random appearance",
+        low=0,
+        high=1,
+    )
+    random_clicks: float = setting(0.5, "share of the clicks anywhere in the region to click", low=0, high=1)
+    border_clicks: float = setting(0.0, "share of the clicks near the border of the region to click", low=0, high=1)
     focal: float = setting(0.0, "share of focal loss in the pixel loss, the rest is cross-entropy", low=0, high=1)
+    focal_kind: str = setting(
+        "plain", "focal loss: of Lin et al., or normalised by its weights as in RITM", choices=("plain", "normalised")
+    )
     pixel_weight: float = setting(1.0, "weight of the pixel loss", low=0)
     dice_weight: float = setting(1.0, "weight of the Dice loss", low=0)
     iou_weight: float = setting(1.0, "weight of the predicted IoU's loss", low=0)
@@ -100,6 +120,9 @@ class TrainConfig:
         validate(self, TrainingError)
         if not all(isinstance(name, str) for name in self.freeze):
             raise TrainingError(f"freeze is {self.freeze!r}", parameter="freeze", remedy="give a list of texts")
+        if self.random_clicks + self.border_clicks > 1:
+            message = f"random_clicks + border_clicks is {self.random_clicks + self.border_clicks:g}"
+            raise TrainingError(message, parameter="border_clicks", remedy="give shares whose sum is at most 1")
 
     @classmethod
     def from_toml(cls, path: Path) -> TrainConfig:

@@ -11,6 +11,8 @@ from torch.nn import functional as F
 if TYPE_CHECKING:
     from src_models.training.config import TrainConfig
 
+_LEAST_WEIGHT = 1e-6  # mean focusing weight of an all but perfect mask
+
 
 def focal_loss(logits: Tensor, target: Tensor, alpha: float = 0.25, gamma: float = 2.0) -> Tensor:
     """Compute the focal loss, averaged over the pixels of each mask.
@@ -43,6 +45,25 @@ def focal_loss(logits: Tensor, target: Tensor, alpha: float = 0.25, gamma: float
     wrong = p + target - 2 * p * target
     weight = alpha * target + (1 - alpha) * (1 - target) if alpha >= 0 else 1.0
     return (weight * wrong.pow(gamma) * bce).mean((-2, -1))
+
+
+def normalised_focal_loss(logits: Tensor, target: Tensor, alpha: float = 0.5, gamma: float = 2.0) -> Tensor:
+    """Compute the focal loss divided by the mean of its focusing weights, which are taken as constants.
+
+    The plain loss fades as a mask improves, because all its weights become small; here the weights only distribute the
+    loss among the pixels (Sofiiuk et al., 2022, "Reviving Iterative Training with Mask Guidance", eq. 3). Shapes and
+    parameters as in `focal_loss`, but `alpha` is from 0.
+
+    Examples
+    --------
+    With equal weights on both pixels it is alpha times the cross-entropy, 0.5 * ln 2:
+
+    >>> float(normalised_focal_loss(torch.zeros(1, 2), torch.tensor([[1.0, 0.0]])))  # doctest: +ELLIPSIS
+    0.3465...
+    """
+    p = torch.sigmoid(logits.detach())
+    mean_weight = (p + target - 2 * p * target).pow(gamma).mean((-2, -1))
+    return focal_loss(logits, target, alpha, gamma) / mean_weight.clamp(min=_LEAST_WEIGHT)
 
 
 def dice_loss(logits: Tensor, target: Tensor) -> Tensor:
@@ -110,7 +131,8 @@ def prompt_loss(
         pixel = F.binary_cross_entropy_with_logits(logits, target4, reduction="none").mean((-2, -1))
         each = each + config.pixel_weight * (1 - config.focal) * pixel
     if config.focal > 0:
-        each = each + config.pixel_weight * config.focal * focal_loss(logits, target4)
+        focal = normalised_focal_loss if config.focal_kind == "normalised" else focal_loss
+        each = each + config.pixel_weight * config.focal * focal(logits, target4)
     iou = mask_iou(logits.detach(), target4)
     wrong = (predicted_iou - iou).square()
     if config.recipe == "paper":

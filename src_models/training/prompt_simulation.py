@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 BOX_NOISE = 0.1
 BOX_NOISE_MAX_PX = 20.0
+_BORDER_DEPTH = 0.3  # of the deepest pixel; shallower pixels are near the border
 
 
 def deepest_point(region: NDArray[np.bool_]) -> tuple[int, int]:
@@ -34,12 +35,42 @@ def deepest_point(region: NDArray[np.bool_]) -> tuple[int, int]:
     >>> deepest_point(square)
     (3, 2)
     """
+    depth, (y0, x0) = _depths(region)
+    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
+    return int(y) + y0, int(x) + x0
+
+
+def border_point(region: NDArray[np.bool_], rng: np.random.Generator) -> tuple[int, int]:
+    """Draw a uniform pixel (y, x) near the border of a region, but not on its outermost pixels if there are others.
+
+    Parameters
+    ----------
+    region : ndarray of bool
+        (H, W), with at least one pixel set.
+    rng : numpy.random.Generator
+        Draws the pixel.
+
+    Examples
+    --------
+    >>> square = np.zeros((13, 13), bool)
+    >>> square[1:12, 1:12] = True
+    >>> y, x = border_point(square, np.random.default_rng(0))
+    >>> min(y, x, 12 - y, 12 - x)
+    2
+    """
+    depth, (y0, x0) = _depths(region)
+    near = (depth > 1) & (depth <= max(_BORDER_DEPTH * float(depth.max()), 2.0))
+    y, x = random_point(near if near.any() else depth > 0, rng)
+    return y + y0, x + x0
+
+
+def _depths(region: NDArray[np.bool_]) -> tuple[NDArray[np.float64], tuple[int, int]]:
+    """Return the distances to the outside in the bounding box of a region, and the box's first pixel (y, x)."""
     rows, cols = np.flatnonzero(region.any(1)), np.flatnonzero(region.any(0))
     y0, x0 = int(rows[0]), int(cols[0])
     box = np.pad(region[y0 : rows[-1] + 1, x0 : cols[-1] + 1], 1)
-    depth = ndimage.distance_transform_edt(box)
-    y, x = np.unravel_index(int(depth.argmax()), depth.shape)
-    return int(y) - 1 + y0, int(x) - 1 + x0
+    depth: NDArray[np.float64] = ndimage.distance_transform_edt(box)[1:-1, 1:-1]
+    return depth, (y0, x0)
 
 
 def random_point(region: NDArray[np.bool_], rng: np.random.Generator) -> tuple[int, int]:
@@ -82,7 +113,7 @@ def noisy_box(
 
 
 def correction(
-    mask: NDArray[np.bool_], truth: NDArray[np.bool_], rng: np.random.Generator | None = None
+    mask: NDArray[np.bool_], truth: NDArray[np.bool_], rng: np.random.Generator | None = None, border: bool = False
 ) -> tuple[int, int, int]:
     """Return the next click: in the error region, positive where the object was missed.
 
@@ -93,6 +124,8 @@ def correction(
     rng : numpy.random.Generator, optional
         Source of randomness for a uniform click in the whole error region (SAM's training); without it, the click is
         the deepest point of the deeper error region (SAM's evaluation).
+    border : bool
+        With `rng`, draw a click near the border of the deeper error region instead.
 
     Returns
     -------
@@ -109,25 +142,23 @@ def correction(
     (2, 4, 1)
     """
     missed, extra = truth & ~mask, mask & ~truth
-    if rng is not None:
-        wrong = missed | extra
-        if wrong.any():
-            y, x = random_point(wrong, rng)
-            return y, x, int(truth[y, x])
-    else:
-        best = (0.0, 0, 0, 1)
-        for region, label in ((missed, 1), (extra, 0)):
-            if region.any():
-                y, x = deepest_point(region)
-                depth = _depth_at(region, y, x)
-                best = max(best, (depth, y, x, label), key=lambda b: b[0])
-        if best[0] > 0:
-            return best[1], best[2], best[3]
-    return (*deepest_point(truth), 1)
+    if not (missed.any() or extra.any()):
+        return (*deepest_point(truth), 1)
+    if rng is not None and not border:
+        y, x = random_point(missed | extra, rng)
+        return y, x, int(truth[y, x])
+    region, label, point = _deeper(missed, extra)
+    y, x = point if rng is None else border_point(region, rng)
+    return y, x, label
 
 
-def _depth_at(region: NDArray[np.bool_], y: int, x: int) -> float:
-    """Return the distance from a pixel of a region to its outside."""
-    outside = np.pad(~region, 1, constant_values=True)
-    rows, cols = np.nonzero(outside)
-    return float(np.sqrt(((rows - 1 - y) ** 2 + (cols - 1 - x) ** 2).min()))
+def _deeper(missed: NDArray[np.bool_], extra: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int, tuple[int, int]]:
+    """Return the deeper of two regions, not both empty, the label of a click in it, and its deepest point."""
+    candidates = []
+    for region, label in ((missed, 1), (extra, 0)):
+        if region.any():
+            depth, (y0, x0) = _depths(region)
+            row, col = np.unravel_index(int(depth.argmax()), depth.shape)
+            candidates.append((float(depth.max()), (int(row) + y0, int(col) + x0), label))
+    _, point, label = max(candidates, key=lambda candidate: candidate[0])
+    return (missed if label else extra), label, point

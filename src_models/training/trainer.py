@@ -13,20 +13,20 @@ from torch import nn
 
 from src_models.model_errors import DivergedError, TrainingError
 from src_models.runtime import choose_device
+from src_models.training.config import FolderConfig, TrainConfig
 from src_models.training.data.crops import Crop, CropSampler
 from src_models.training.data.training_data import TrainingData
 from src_models.training.loop.backward_pass import BackwardPass
 from src_models.training.loop.compute_ahead import computed_ahead
 from src_models.training.loop.run_folder import RunFolder, RunIdentity, rate_of_progress
 from src_models.training.loop.schedule import parameter_groups, rate_factor
+from src_models.training.loop.set_schedule import balanced_sources
 from src_models.training.starting_network import starting_network
 from src_models.training.validation import Validation
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator
+    from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
     from pathlib import Path
-
-    from src_models.training.config import TrainConfig
 
 _PREFETCH = 4
 _LOG_EVERY = 20
@@ -78,13 +78,15 @@ class Trainer:
             raise TrainingError(f"crop_px is {config.crop_px}", parameter="crop_px", remedy=remedy)
         data = TrainingData.read(config, data_root)
         self.skipped = data.skipped
-        self.identity = RunIdentity(_plain(config), data.checksum(), _MAY_CHANGE)
+        self.identity = RunIdentity(_plain(config), data.checksum(), _MAY_CHANGE, _completed)
         self.validation = Validation(data.validation, config, size) if data.validation else None
         groups = parameter_groups(self.net, config)
         self.average = copy.deepcopy(self.net).requires_grad_(False)
         self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, config.beta2))
         self.backward_pass = BackwardPass(self.net, config, self.device)
-        self.sampler = CropSampler(data.folders, config, size, stride // 4 if self.backward_pass.trains_dense else 0)
+        pitch = stride // 4 if self.backward_pass.trains_dense else 0
+        partial = [i for i, folder in enumerate(config.folders) if not folder.complete]
+        self.sampler = CropSampler(data.folders, config, size, pitch, partial=partial)
         self.step, self.best = 0, float("-inf")
 
     def run(
@@ -227,6 +229,15 @@ class Trainer:
             self.best = values["iou_1click"]
             self.folder.save_network(self.average, self.step, name="best")
 
+    def _sources(self, index: int) -> Sequence[int | None]:
+        """Return the data sets of the crops of a backward pass; None to draw them at random."""
+        config = self.config
+        if config.sampling == "random":
+            return [None] * config.batch
+        step, part = divmod(index, config.accumulate)
+        sources = balanced_sources(self.sampler.shares, config.batch * config.accumulate, step, config.seed)
+        return [int(source) for source in sources[part * config.batch :][: config.batch]]
+
     def _batches(self) -> Generator[list[Crop], None, None]:
         """Draw batches ahead, in threads; batch k is the same in a resumed run."""
         config = self.config
@@ -234,7 +245,7 @@ class Trainer:
 
         def draw(index: int) -> list[Crop]:
             rng = np.random.default_rng([config.seed, 0, index])
-            return [self.sampler.draw(rng) for _ in range(config.batch)]
+            return [self.sampler.draw(rng, source) for source in self._sources(index)]
 
         return computed_ahead(draw, passes, ahead=config.workers + _PREFETCH + 1, workers=config.workers)
 
@@ -254,3 +265,10 @@ def _plain(config: TrainConfig) -> dict[str, Any]:
     """Return the settings as types that `torch.load(weights_only=True)` reads."""
     table = asdict(config)
     return {k: [dict(f) for f in v] if k in ("folders", "validation") else v for k, v in table.items()}
+
+
+def _completed(earlier: Mapping[str, Any]) -> dict[str, Any]:
+    """Add the settings that a run of an earlier version did not have, with their defaults."""
+    table = _plain(TrainConfig()) | dict(earlier)
+    folder = asdict(FolderConfig(""))
+    return table | {name: [folder | dict(f) for f in table[name]] for name in ("folders", "validation")}

@@ -11,11 +11,12 @@ from PIL import Image
 
 from src_models.model_errors import TrainingError
 from src_models.training.data.augment import PADDING, augment, dihedral, rotate
+from src_models.training.data.copy_paste import paste_objects
 from src_models.training.dense_targets import dense_target
-from src_models.training.synthetic.sample import synthetic_sample
+from src_models.training.synthetic.sample import PARTIAL_STYLES, WIDE_STYLES, synthetic_sample
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     from numpy.typing import NDArray
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from src_models.training.data.labelled_images import LabelledImage
 
 _ROTATED = 0.25  # share of the crops rotated by an angle that is no multiple of 90 degrees
+_FOREIGN = 0.5  # share of the pastes whose objects come from another image of the data set, not from the crop itself
 _TRIES = 300
 _MIN_OBJECT_PX = 40  # visible pixels in the crop; smaller objects are unlikely to be clicked
 
@@ -40,7 +42,7 @@ class Crop:
     labels : ndarray of int32
         (S, S), all objects.
     dense : ndarray of float32 or None
-        (3, S / pitch, S / pitch) target of the dense decoder; None if it is not trained.
+        (3, S / pitch, S / pitch) target of the dense decoder; None if it is not trained on this crop.
     """
 
     image: NDArray[np.uint8]
@@ -64,6 +66,13 @@ class CropSampler:
         Pixels of the input per pixel of the dense target; 0 for no target.
     plain : bool
         Without synthetic images and augmentation, for validation.
+    partial : collection of int
+        Indices of data sets that have objects without a label; their crops get no dense target.
+
+    Attributes
+    ----------
+    shares : ndarray of float64
+        (n + 1,) probabilities of the n data sets, then of synthetic images.
     """
 
     def __init__(
@@ -73,17 +82,26 @@ class CropSampler:
         img_size: int,
         pitch: int = 0,
         plain: bool = False,
+        partial: Collection[int] = (),
     ) -> None:
-        self._pitch, self._plain = pitch, plain
+        self._pitch, self._plain, self._partial = pitch, plain, frozenset(partial)
         self._sets = [pairs for _, pairs in folders]
         weights = np.array([w for w, _ in folders] + [0.0 if plain else config.synthetic_weight], dtype=float)
-        self._chances = weights / weights.sum()
+        self.shares = weights / weights.sum()
         self._config = config
         self._img_size = img_size
         self._textures = [p.image for pairs in self._sets for p in pairs[:20] if min(p.labels.shape) > 64]
 
-    def draw(self, rng: np.random.Generator) -> Crop:
+    def draw(self, rng: np.random.Generator, source: int | None = None) -> Crop:
         """Draw a crop with at least one object.
+
+        Parameters
+        ----------
+        rng : numpy.random.Generator
+            Source of all random choices.
+        source : int, optional
+            Index into `shares` of the data set; drawn by default. Another one is drawn if many of its crops show no
+            object of a suitable size.
 
         Raises
         ------
@@ -93,30 +111,54 @@ class CropSampler:
         side = self._config.crop_px
         share = 0.0 if self._plain else self._config.augment
         varied = share == 1 or (share > 0 and rng.random() < share)
-        for _ in range(_TRIES):
-            which = int(rng.choice(len(self._chances), p=self._chances))
-            if which == len(self._sets):
-                image, labels = synthetic_sample(side, rng, self._textures)
-            else:
-                pairs = self._sets[which]
-                pair = pairs[int(rng.integers(len(pairs)))]
-                if self._config.crops == "jitter":
-                    image, labels = self._cut(pair, side, self._jitter(pair, rng), rng)
-                elif varied and rng.random() < _ROTATED:  # cut a larger square, rotate it by any angle, keep the centre
-                    large = math.ceil(side * math.sqrt(2))
-                    image, labels = rotate(*self._cut(pair, large, self._zoom(pair, side, rng), rng), side, rng)
-                else:
-                    image, labels = self._cut(pair, side, self._zoom(pair, side, rng), rng)
+        for attempt in range(_TRIES):
+            fixed = source is not None and attempt < _TRIES // 3
+            which = source if fixed and source is not None else int(rng.choice(len(self.shares), p=self.shares))
+            image, labels, complete = self._labelled(which, varied, rng)
             if varied:
                 image, labels = dihedral(image, labels, rng)
             masks = self._objects(labels, rng)
             if masks is not None:
-                dense = dense_target(labels, self._pitch) if self._pitch else None
+                dense = dense_target(labels, self._pitch) if self._pitch and complete else None
                 return Crop(augment(image, rng) if varied else image, masks, labels, dense)
         message = (
             f"none of {_TRIES} crops of {side} x {side} px shows an object of {_MIN_OBJECT_PX} px to 90 % of the crop"
         )
         raise TrainingError(message, parameter="crop_px", remedy="use a larger crop_px, or smaller images")
+
+    def _labelled(
+        self, which: int, varied: bool, rng: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int32], bool]:
+        """Draw image and labels of a data set, and whether all objects in them are labelled."""
+        side, config = self._config.crop_px, self._config
+        if which == len(self._sets):
+            wide = config.synthetic_wide > 0 and rng.random() < config.synthetic_wide
+            style = str(rng.choice(WIDE_STYLES)) if wide else None
+            image, labels = synthetic_sample(side, rng, self._textures, style)
+            complete = style not in PARTIAL_STYLES
+        else:
+            image, labels = self._cut_any(which, varied, rng)
+            complete = which not in self._partial
+        if not self._plain and config.paste > 0 and rng.random() < config.paste:
+            donor = (image, labels)
+            if which < len(self._sets) and rng.random() < _FOREIGN:
+                donor = self._cut_any(which, varied, rng)
+            image, labels = paste_objects(image, labels, donor, rng)
+        return image, labels, complete
+
+    def _cut_any(
+        self, which: int, varied: bool, rng: np.random.Generator
+    ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
+        """Cut a square from a random image of a data set, at a random scale, and rotate some of them."""
+        pairs, side, config = self._sets[which], self._config.crop_px, self._config
+        pair = pairs[int(rng.integers(len(pairs)))]
+        mixed = not self._plain and config.jitter_share > 0 and rng.random() < config.jitter_share
+        if config.crops == "jitter" or mixed:
+            return self._cut(pair, side, self._jitter(pair, rng), rng)
+        if varied and rng.random() < _ROTATED:  # cut a larger square, rotate it by any angle, keep the centre
+            large = math.ceil(side * math.sqrt(2))
+            return rotate(*self._cut(pair, large, self._zoom(pair, side, rng), rng), side, rng)
+        return self._cut(pair, side, self._zoom(pair, side, rng), rng)
 
     def _zoom(self, pair: LabelledImage, side: int, rng: np.random.Generator) -> tuple[float, NDArray[np.int64]]:
         """Draw an object and the scale of its crop, as in the engine's windows; return the scale and its box."""

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from src_models.model_errors import DivergedError
 from src_models.training.dense_targets import dense_loss
 from src_models.training.loop.pictures import prediction_picture
-from src_models.training.loop.prompted_batch import PromptedBatch
+from src_models.training.loop.prompted_batch import ClickShares, PromptedBatch
 from src_models.training.losses import prompt_loss
 from src_models.watershed import seeded_watershed
 from src_models.watershed_settings import HYPOTHESES
@@ -87,7 +87,8 @@ class BackwardPass:
         images = ((images - net.pixel_mean) / net.pixel_std).contiguous(memory_format=torch.channels_last)
         room = (net.img_size - images.shape[-1]) // net.prompt_encoder.stride
         cell = (int(rng.integers(0, room + 1)), int(rng.integers(0, room + 1)))
-        batch = PromptedBatch(crops, rng, net.prompt_encoder.stride, cell, config.recipe)
+        clicks = ClickShares(config.random_clicks, config.border_clicks)
+        batch = PromptedBatch(crops, rng, net.prompt_encoder.stride, cell, config.recipe, clicks)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=config.bf16):
             with torch.set_grad_enabled(self.trains_encoder):
                 embedding = net.encode_crop(images, cell)
@@ -117,17 +118,21 @@ class BackwardPass:
         return embedding.detach().requires_grad_(self.trains_encoder)
 
     def _dense_round(self, embedding: Tensor, crops: list[Crop], batch: PromptedBatch) -> dict[str, float]:
-        """Train the dense decoder, and add its objects to the prompts."""
+        """Train the dense decoder on the crops whose objects are all labelled, and add its objects to the prompts."""
         logits = cast("DenseDecoder", self.net.dense_decoder).logits(embedding).float()
-        target = torch.from_numpy(np.stack([c.dense for c in crops if c.dense is not None])).to(self.device)
-        with torch.autocast(self.device.type, enabled=False):
-            loss = dense_loss(logits, target)
-        self._backward(self.config.dense_weight * loss)
+        targets = {i: crop.dense for i, crop in enumerate(crops) if crop.dense is not None}
+        value = float("nan")
+        if targets:
+            target = torch.from_numpy(np.stack(list(targets.values()))).to(self.device)
+            with torch.autocast(self.device.type, enabled=False):
+                loss = dense_loss(logits if len(targets) == len(crops) else logits[list(targets)], target)
+            self._backward(self.config.dense_weight * len(targets) / len(crops) * loss)
+            value = round(float(loss.detach()), 4)
         if self.config.hypotheses > 0:
             maps = torch.sigmoid(logits.detach()).cpu().numpy()
             scale = maps.shape[-1] / self.config.crop_px
             batch.add_hypotheses([seeded_watershed(m, HYPOTHESES, scale) for m in maps], self.config.hypotheses)
-        return {"dense": round(float(loss.detach()), 4)}
+        return {"dense": value}
 
     def _paper_rounds(self, embedding: Tensor, batch: PromptedBatch) -> dict[str, float]:
         """Run eleven rounds for every object, each with its loss (Kirillov et al., 2023, appendix A)."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from src_models.networks.prompt_encoder import BOTTOM_RIGHT, TOP_LEFT, pad_prompts
-from src_models.training.prompt_simulation import correction, deepest_point, noisy_box, random_point
+from src_models.training.prompt_simulation import border_point, correction, deepest_point, noisy_box, random_point
 from src_models.watershed import HYPOTHESIS_LOGIT, hypothesis
 
 if TYPE_CHECKING:
@@ -27,6 +27,26 @@ _LOGIT_LIMIT = 16.0
 _QUICK_ROUNDS, _QUICK_CHANCES = (0, 1, 2, 4, 7), (0.5, 0.22, 0.14, 0.09, 0.05)
 
 
+class ClickShares(NamedTuple):
+    """Shares of the clicks anywhere in the region to click, and near its border."""
+
+    random: float = 0.5
+    border: float = 0.0
+
+    def kind(self, number: float) -> str:
+        """Return the kind of a click for a uniform number in [0, 1]: "deepest", "random" or "border".
+
+        >>> [ClickShares(0.5, 0.1).kind(number) for number in (0.3, 0.8, 0.95)]
+        ['deepest', 'random', 'border']
+        """
+        if number < 1 - self.random - self.border:
+            return "deepest"
+        return "random" if number < 1 - self.border else "border"
+
+
+_CLICKS = ClickShares()
+
+
 class PromptedBatch:
     """Batch of objects with the prompts that each has received so far.
 
@@ -41,8 +61,10 @@ class PromptedBatch:
     cell : (int, int)
         Position (y, x) of the crops in the network's square input, in cells.
     recipe : {"quick", "paper"}
-        First prompts: "paper" draws a uniform point or a noisy box, half each; "quick" draws fewer boxes, and half
-        of its points are the deepest pixel of the object.
+        First prompts: "paper" draws a uniform point or a noisy box, half each; "quick" draws fewer boxes, and its
+        points as `clicks` says.
+    clicks : ClickShares
+        Shares of the clicks of the quick recipe; the others are the deepest pixel of the region to click.
     """
 
     def __init__(
@@ -52,6 +74,7 @@ class PromptedBatch:
         stride: int,
         cell: tuple[int, int],
         recipe: str = "quick",
+        clicks: ClickShares = _CLICKS,
     ) -> None:
         self.cell = cell
         self.offset = torch.tensor([cell[1], cell[0]]) * float(stride)  # position in pixels, x, y
@@ -66,12 +89,20 @@ class PromptedBatch:
         self.boxes: list[tuple[float, float, float, float] | None] = []
         self.logits: Tensor | None = None
         self.has_mask = torch.zeros(len(masks), dtype=torch.bool)
-        boxes, deepest = (0.5, 0.0) if self.paper else (0.35, 0.5)
+        self.clicks = ClickShares(random=1.0) if self.paper else clicks
+        boxes = 0.5 if self.paper else 0.35
         for mask in masks:
             as_box = rng.random() < boxes
             self.boxes.append(noisy_box(mask, rng) if as_box else None)
-            first = deepest_point(mask) if rng.random() < deepest else random_point(mask, rng)
+            first = self._first_click(mask)
             self.points.append([] if as_box else [(*first, 1)])
+
+    def _first_click(self, mask: NDArray[np.bool_]) -> tuple[int, int]:
+        """Draw the pixel (y, x) of an object that the user clicks first."""
+        kind = self.clicks.kind(self.rng.random())
+        if kind == "deepest":
+            return deepest_point(mask)
+        return random_point(mask, self.rng) if kind == "random" else border_point(mask, self.rng)
 
     @property
     def single_mask(self) -> Tensor:
@@ -138,10 +169,16 @@ class PromptedBatch:
         masks = F.interpolate(logits[:, None].float(), scale_factor=self.pitch, mode="bilinear")[:, 0] > 0
         for i, mask, low in zip(objects, masks.cpu().numpy(), logits.float().cpu(), strict=True):
             if click:
-                source = self.rng if self.paper or self.rng.random() < 0.5 else None
-                self.points[i].append(correction(mask, self.truth[i], source))
+                kind = self._correction_kind()
+                source = None if kind == "deepest" else self.rng
+                self.points[i].append(correction(mask, self.truth[i], source, kind == "border"))
             if self.paper or self.rng.random() < 0.8:
                 self.logits[i, 0], self.has_mask[i] = low.clamp(-_LOGIT_LIMIT, _LOGIT_LIMIT), True
+
+    def _correction_kind(self) -> str:
+        """Draw the kind of a click in an error region."""
+        # Mirrored, as it always was: a resumed run simulates the same clicks.
+        return "random" if self.paper else self.clicks.kind(1 - self.rng.random())
 
     def tokens(self) -> tuple[Tensor, Tensor]:
         """Return coordinates (N, T, 2) as x, y in the network's input, and labels (N, T)."""

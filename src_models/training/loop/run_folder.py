@@ -21,7 +21,7 @@ from src_models.model_errors import CheckpointError, TrainingError
 from src_models.run_record import first_difference
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     import numpy as np
@@ -44,11 +44,14 @@ class RunIdentity:
         Checksum of the data.
     may_change : frozenset of str
         Settings that may differ when the run is resumed.
+    completed : callable
+        Adds the settings that an earlier version did not have to its settings, with their defaults.
     """
 
     config: dict[str, Any]
     data: int
     may_change: frozenset[str]
+    completed: Callable[[Mapping[str, Any]], dict[str, Any]] = dict
 
 
 class RunFolder:
@@ -170,7 +173,7 @@ class RunFolder:
 
     def _check_same(self, state: Mapping[str, Any], identity: RunIdentity) -> None:
         remedy = "choose another {out}, or set start to its model.safetensors for a new run"
-        difference = first_difference(state["config"], identity.config, identity.may_change)
+        difference = first_difference(identity.completed(state["config"]), identity.config, identity.may_change)
         if difference is not None:
             raise difference.error(f"{self.state_path} belongs to a run", TrainingError, remedy)
         if state["data"] != identity.data:

@@ -1,4 +1,4 @@
-"""Synthetic images with exact masks, in the styles of microscopy and aerial images, and of arbitrary closed shapes.
+"""Synthetic images with exact masks: microscopy, aerial images, thin, branching and everyday shapes, any closed shape.
 
 They extend the training data of a small network: appearance, size, crowding and clutter vary far more than in real
 images. Labels are the visible parts of objects: later objects lie on top, distractors and background are 0. Textures
@@ -15,8 +15,12 @@ from scipy import ndimage
 
 from src_models.training.synthetic.aerial import buildings, fields
 from src_models.training.synthetic.electron import particles
+from src_models.training.synthetic.leaves import leaves
 from src_models.training.synthetic.light import cells, nuclei
-from src_models.training.synthetic.parts import camera, lit, log_uniform, mosaic, smooth_noise, tidy
+from src_models.training.synthetic.parts import camera, lit, log_uniform, mosaic, tidy
+from src_models.training.synthetic.scenes import scenes
+from src_models.training.synthetic.surfaces import texture
+from src_models.training.synthetic.thin import cracks, roads, thin_cells
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -24,6 +28,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 STYLES = ("nuclei", "cells", "particles", "fields", "buildings", "shapes")
+WIDE_STYLES = ("thin_cells", "cracks", "roads", "leaves", "scenes")
+"""Styles whose appearance is random far beyond realism, after Billot et al., 2023, "SynthSeg", and Dey et al., 2024,
+"AnyStar". They are drawn only by name."""
+PARTIAL_STYLES = frozenset({"cracks", "roads", "leaves", "scenes"})
+"""Styles that do not fit the dense decoder: networks without a centre, and photographs of things without a label."""
 _CHANCES = (0.22, 0.22, 0.18, 0.12, 0.12, 0.14)
 
 
@@ -70,37 +79,20 @@ def _tiling(side: int, rng: np.random.Generator) -> NDArray[np.int32]:
     return np.where(keep[labels] & (gap > rng.choice([-1, 1, 2])), labels, 0).astype(np.int32)
 
 
-def _texture(
-    shape: tuple[int, int], textures: Sequence[NDArray[np.uint8]], rng: np.random.Generator
-) -> NDArray[np.float32]:
-    """Draw a texture (h, w, 3) in about [0, 1]: procedural, or a piece of a real image."""
-    h, w = shape
-    if textures and rng.random() < 0.4:
-        source = textures[int(rng.integers(len(textures)))]
-        span = max(1, min(*source.shape[:2], int(max(h, w) * rng.uniform(0.3, 1.0))))
-        y, x = (int(rng.integers(0, n - span + 1)) for n in source.shape[:2])
-        piece = Image.fromarray(source[y : y + span, x : x + span]).resize((w, h), Image.Resampling.BILINEAR)
-        return np.asarray(piece, dtype=np.float32) * np.float32(1 / 255)
-    base = rng.uniform(0, 1, 3).astype(np.float32) if rng.random() < 0.6 else np.full(3, rng.random(), np.float32)
-    strength = np.float32(rng.choice([0.0, 0.03, 0.1]))
-    grain = smooth_noise(max(h, w), log_uniform(rng, 1, 40), rng)[:h, :w, None]
-    return base + grain * strength
-
-
 def _shapes(
     side: int, rng: np.random.Generator, textures: Sequence[NDArray[np.uint8]]
 ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
     """Make an image of closed shapes that differ from their surroundings in brightness, colour or texture."""
     tiled = rng.random() < 0.3
     labels = tidy(_tiling(side, rng) if tiled else _scattered(side, rng), split=tiled)
-    image = _texture((side, side), textures, rng).copy()
+    image = texture((side, side), textures, rng).copy()
     alike = rng.random() < 0.6  # all objects share a texture, or each has its own
-    shared = _texture((side, side), textures, rng)
+    shared = texture((side, side), textures, rng)
     shift = rng.normal(0, 0.07, size=int(labels.max()) + 1).astype(np.float32)
     for label, box in enumerate(ndimage.find_objects(labels), 1):
         inside = labels[box] == label
-        texture = shared[box] if alike else _texture(inside.shape, textures, rng)
-        image[box][inside] = texture[inside] + shift[label]
+        surface = shared[box] if alike else texture(inside.shape, textures, rng)
+        image[box][inside] = surface[inside] + shift[label]
     if rng.random() < 0.4:  # a brighter or darker rim, like a membrane or halo
         edge = ndimage.maximum_filter(labels, 3) != ndimage.minimum_filter(labels, 3)
         image[edge] += np.float32(rng.normal(0, 0.3))
@@ -121,9 +113,9 @@ def synthetic_sample(
     rng : numpy.random.Generator
         Source of randomness; the same state gives the same image.
     textures : sequence of ndarray of uint8
-        (H, W, 3) images that provide textures for the style 'shapes'.
+        (H, W, 3) images that provide textures for the style 'shapes' and the wide styles.
     style : str, optional
-        One of `STYLES`; random by default.
+        One of `STYLES`, which are drawn by default, or of `WIDE_STYLES`.
 
     Returns
     -------
@@ -135,13 +127,22 @@ def synthetic_sample(
     Raises
     ------
     ValueError
-        If `style` is not one of `STYLES`.
+        If `style` is not one of them.
     """
-    if style is not None and style not in STYLES:
-        raise ValueError(f"style {style!r} is not one of {', '.join(STYLES)}")
-    painters = {"nuclei": nuclei, "cells": cells, "particles": particles, "fields": fields, "buildings": buildings}
+    known = (*STYLES, *WIDE_STYLES)
+    if style is not None and style not in known:
+        raise ValueError(f"style {style!r} is not one of {', '.join(known)}")
+    plain = {"nuclei": nuclei, "cells": cells, "particles": particles, "fields": fields, "buildings": buildings}
+    textured = {
+        "shapes": _shapes,
+        "thin_cells": thin_cells,
+        "cracks": cracks,
+        "roads": roads,
+        "leaves": leaves,
+        "scenes": scenes,
+    }
     while True:
         name = style or str(rng.choice(STYLES, p=_CHANCES))
-        image, labels = painters[name](side, rng) if name in painters else _shapes(side, rng, textures)
+        image, labels = plain[name](side, rng) if name in plain else textured[name](side, rng, textures)
         if labels.any():
             return image, labels

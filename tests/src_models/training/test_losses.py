@@ -7,13 +7,46 @@ import pytest
 import torch
 
 from src_models.training.config import TrainConfig
-from src_models.training.losses import dice_loss, focal_loss, mask_iou, prompt_loss
+from src_models.training.losses import dice_loss, focal_loss, mask_iou, normalised_focal_loss, prompt_loss
 
 
 def test_focal_loss_by_hand():
     logits, target = torch.tensor([[0.0, 0.0]]), torch.tensor([[1.0, 0.0]])
     want = (0.25 * 0.25 * np.log(2) + 0.75 * 0.25 * np.log(2)) / 2
     assert float(focal_loss(logits, target)) == pytest.approx(want)
+
+
+def test_normalised_focal_loss_by_hand():
+    """Probabilities 1/2 and 1/4 with targets 1 and 0: weights 1/4 and 1/16, of which the mean is 5/32."""
+    logits, target = torch.tensor([[0.0, -np.log(3.0)]]), torch.tensor([[1.0, 0.0]])
+    want = 0.5 * (np.log(2) / 4 + np.log(4 / 3) / 16) / 2 / (5 / 32)
+    assert float(normalised_focal_loss(logits, target)) == pytest.approx(want, rel=1e-5)
+
+
+def test_the_normalisation_is_a_constant_for_the_gradient():
+    logits = torch.tensor([[0.3, -1.0, 2.0]], requires_grad=True)
+    target = torch.tensor([[1.0, 0.0, 0.0]])
+    gradient = [
+        torch.autograd.grad(loss(logits, target, 0.5).sum(), logits)[0] for loss in (normalised_focal_loss, focal_loss)
+    ]
+    ratio = (gradient[0] / gradient[1])[0]
+    np.testing.assert_allclose(ratio, ratio[0])
+    assert ratio[0] > 1
+
+
+def test_an_all_but_perfect_mask_has_a_finite_loss():
+    logits = torch.full((1, 8), 40.0, requires_grad=True)
+    normalised_focal_loss(logits, torch.ones(1, 8)).sum().backward()
+    assert torch.isfinite(logits.grad).all()
+
+
+def test_the_configuration_chooses_the_focal_loss():
+    logits, target = torch.randn(2, 4, 6, 6, generator=torch.Generator().manual_seed(0)), torch.ones(2, 6, 6)
+    losses = []
+    for kind in ("plain", "normalised"):
+        config = TrainConfig(focal=1.0, dice_weight=0, iou_weight=0, focal_kind=kind)
+        losses.append(float(prompt_loss(logits, torch.zeros(2, 4), target, torch.tensor([True, False]), config)[0]))
+    assert losses[1] > 2 * losses[0]
 
 
 def test_dice_loss_by_hand():

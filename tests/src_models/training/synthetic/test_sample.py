@@ -7,7 +7,9 @@ import pytest
 from scipy import ndimage
 
 from src_models.training.synthetic.parts import camera, mosaic, stamp, superellipse, tidy
-from src_models.training.synthetic.sample import STYLES, synthetic_sample
+from src_models.training.synthetic.sample import STYLES, WIDE_STYLES, synthetic_sample
+
+ALL_STYLES = (*STYLES, *WIDE_STYLES)
 
 
 def samples(style, count=12, side=128):
@@ -15,7 +17,7 @@ def samples(style, count=12, side=128):
         yield synthetic_sample(side, np.random.default_rng(seed), style=style)
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", ALL_STYLES)
 def test_every_style_gives_numbered_objects_of_a_useful_size(style):
     for image, labels in samples(style):
         assert image.shape == (128, 128, 3)
@@ -28,7 +30,7 @@ def test_every_style_gives_numbered_objects_of_a_useful_size(style):
         assert sizes[1:].min() >= 24  # numbered without gaps, no crumbs
 
 
-@pytest.mark.parametrize("style", [*STYLES, None])
+@pytest.mark.parametrize("style", [*ALL_STYLES, None])
 def test_the_same_seed_gives_the_same_sample(style):
     textures = [np.random.default_rng(5).integers(0, 255, (90, 70, 3)).astype(np.uint8)]
     for seed in range(4):
@@ -38,7 +40,7 @@ def test_the_same_seed_gives_the_same_sample(style):
         np.testing.assert_array_equal(labels, labels_again)
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", ALL_STYLES)
 @pytest.mark.parametrize("side", [48, 100, 257])
 def test_any_side_works(style, side):
     for image, labels in samples(style, 3, side):
@@ -59,7 +61,7 @@ def test_most_objects_are_one_part_and_every_part_is_large(style):
     assert whole > 0.9 * total
 
 
-@pytest.mark.parametrize("style", STYLES)
+@pytest.mark.parametrize("style", ALL_STYLES)
 def test_the_image_changes_at_the_borders_of_the_masks(style):
     """The mean gradient on borders is above that elsewhere in most samples, though noise and texture dilute it."""
     clear = 0
@@ -80,6 +82,32 @@ def test_a_style_is_diverse(style):
     assert max(counts) >= 3 * min(counts)
     spans = [np.sqrt(np.bincount(labels.ravel())[1:].mean()) / 128 for _, labels in made]
     assert max(spans) > 2.5 * min(spans)
+
+
+@pytest.mark.parametrize("style", WIDE_STYLES)
+def test_a_wide_style_varies_in_colour_and_contrast(style):
+    made = [image for image, _ in samples(style, 24)]
+    assert np.std([image.mean() for image in made]) > 25
+    assert np.ptp([image.std() for image in made]) > 30
+    colourful = [np.ptp(image.reshape(-1, 3).mean(0)) for image in made]
+    assert max(colourful) > 60
+
+
+def test_thin_styles_are_thin():
+    """Most of their pixels lie within a few pixels of the outline, unlike those of nuclei."""
+
+    def depth(style):
+        return np.mean([ndimage.distance_transform_edt(labels > 0)[labels > 0].mean() for _, labels in samples(style)])
+
+    assert max(depth("cracks"), depth("thin_cells")) < 0.6 * depth("shapes")
+
+
+def test_things_hide_each_other():
+    hidden = 0
+    for _, labels in samples("scenes", 24):
+        edges = (labels[1:] != labels[:-1]) & (labels[1:] > 0) & (labels[:-1] > 0)
+        hidden += edges.sum() > 5
+    assert hidden > 6
 
 
 def test_an_unknown_style_is_refused_by_name():
