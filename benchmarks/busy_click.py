@@ -30,6 +30,7 @@ MAX_BUSY_MS = 200.0
 _SPINNING = {"GOMP_SPINCOUNT": "300000", "KMP_BLOCKTIME": "200"}  # the defaults of GNU's and of LLVM's OpenMP
 _WORKER = "from benchmarks.click_worker import main; main()"
 _MACHINES = ("idle", "busy")
+_TURN_S = 4.0  # spinning threads can take seconds for a click
 
 
 class Clicker:
@@ -62,10 +63,10 @@ class Clicker:
         self._process.kill()
         self._process.communicate()
 
-    def click(self, count: int) -> dict[str, list[float]]:
-        """Click once in a new window, then `count` times; return the seconds of "first" and "further" clicks."""
+    def click(self, count: int, limit_s: float) -> dict[str, list[float]]:
+        """Click once in a new window, then up to `count` times; return the seconds of "first" and "further" clicks."""
         assert self._process.stdin is not None
-        self._process.stdin.write(f"{count}\n")
+        self._process.stdin.write(f"{count} {limit_s}\n")
         self._process.stdin.flush()
         answer: dict[str, list[float]] = json.loads(self._read())
         return answer
@@ -74,16 +75,17 @@ class Clicker:
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
         if not line:
-            raise SystemExit(f"a clicking process ended with status {self._process.wait()}")
+            self._process.communicate()
+            raise SystemExit(f"a clicking process ended with status {self._process.returncode}")
         return line
 
 
 @contextmanager
-def busy_cores() -> Iterator[None]:
-    """Run as many busy processes as there are cores."""
+def busy_cores() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Run as many busy processes as there are cores, and end them afterwards."""
     processes = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
     try:
-        yield
+        yield processes
     finally:
         for process in processes:
             process.kill()
@@ -103,13 +105,14 @@ def main(arguments: list[str] | None = None) -> None:
     rounds, clicks = (2, 3) if options.quick else (options.rounds, options.clicks)
     with ExitStack() as stack:
         clickers = {name: stack.enter_context(Clicker(*how)) for name, how in variants.items()}
+        timing.say("measuring ...")
         for _ in range(rounds):
             for load in _MACHINES:
                 with ExitStack() as around:
                     if load == "busy":
                         around.enter_context(busy_cores())
                     for name, clicker in clickers.items():
-                        for kind, times in clicker.click(clicks).items():
+                        for kind, times in clicker.click(clicks, _TURN_S).items():
                             seconds.setdefault((name, kind, load), []).extend(times)
     rows = _rows(seconds, list(variants))
     timing.say("\n" + timing.table(rows))
