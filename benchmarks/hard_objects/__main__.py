@@ -1,6 +1,6 @@
 """Mean IoU after one click, three clicks and a box on thin, small, and large even objects, of one model or several.
 
-    python -m benchmarks.hard_objects [--data ../shared/data] [--model NAME=FILE ...] [--images N] [--per-image N]
+    python -m benchmarks.hard_objects [--data ../shared/data] [--model NAME=FILE ...] [--cases NAME ...] [--images N]
 
 The protocol is that of `napari-sam evaluate points`: the first click is at the object's deepest point, each further one
 at the deepest point of the error, and the mask with the highest score counts. With several models, the differences from
@@ -46,7 +46,9 @@ _SEED = 0
 
 def main(arguments: list[str] | None = None) -> None:
     options = _parse(arguments)
-    cases = hard_cases(options.data, options.split, options.images)
+    cases = [c for c in hard_cases(options.data, options.split, options.images) if c.name.startswith(options.cases)]
+    if not cases:
+        raise SystemExit(f"no case begins with {' or '.join(options.cases)}, or {options.data} has no such object")
     experiment = PointExperiment(max_images=None, per_image=options.per_image, clicks=3)
     records: dict[str, list[Record]] = {}
     for spec in chosen_models(options):
@@ -119,11 +121,16 @@ def _parse(arguments: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=Path("../shared/data"))
     parser.add_argument("--split", default="dev")
     parser.add_argument("--model", action="append", metavar="MODEL", help="name or checkpoint file, or NAME=FILE")
+    parser.add_argument(
+        "--cases", nargs="+", default=[""], help="only cases that begin so, such as thin (default: all)"
+    )
     parser.add_argument("--images", type=int, default=12, help="images of each case, evenly spaced (12)")
     parser.add_argument("--per-image", type=int, default=4, help="objects of each image, evenly spaced (4)")
     parser.add_argument("--device", default="auto")
     parser.add_argument("--precision", default="auto")
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    options.cases = tuple(options.cases)
+    return options
 
 
 if __name__ == "__main__":

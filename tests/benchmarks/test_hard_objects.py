@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 from scipy import ndimage
 
 from benchmarks.hard_objects import drawings
-from benchmarks.hard_objects.__main__ import COLUMNS, measure, result_table
+from benchmarks.hard_objects.__main__ import COLUMNS, hard_cases, main, measure, result_table
 from benchmarks.hard_objects.selection import (
     HardCase,
     is_large_and_even,
@@ -118,6 +119,22 @@ def test_cracks_are_darker_than_what_they_cross(photograph):
     crack, grey = sample.truth().labels() > 0, sample.source().mean(2)
     around = ndimage.binary_dilation(crack, iterations=4) & ~ndimage.binary_dilation(crack, iterations=2)
     assert grey[crack].mean() < 0.8 * grey[around].mean()
+
+
+def test_all_cases_of_a_folder_are_found_and_empty_ones_left_out(tmp_path, photograph):
+    folder = tmp_path / "cells" / "dev"
+    folder.mkdir(parents=True)
+    labels = np.zeros(photograph.shape[:2], np.uint16)
+    labels[20:24, 10:90], labels[100:106, 50:57] = 1, 2
+    tifffile.imwrite(folder / "a.image.tif", photograph)
+    tifffile.imwrite(folder / "a.labels.tif", labels)
+    cases = {case.name: case for case in hard_cases(tmp_path, "dev", 2)}
+    drawn = {"thin: cracks", "thin: roads", "thin: membranes", "even: drawn"}
+    assert set(cases) == {"thin: data sets", "small: data sets", *drawn}
+    assert [o.label for o in cases["small: data sets"].samples[0].truth().objects] == [2]
+    assert len(cases["thin: roads"].samples) == 2
+    with pytest.raises(SystemExit, match="rings"):
+        main(["--data", str(tmp_path), "--images", "1", "--cases", "rings"])
 
 
 def test_a_model_is_measured_on_all_columns(default_predictor):
