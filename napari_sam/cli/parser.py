@@ -26,6 +26,7 @@ from napari_sam.cli.commands.models_command import MODELS
 from napari_sam.cli.commands.precompute_command import PRECOMPUTE
 from napari_sam.cli.commands.repair_command import REPAIR
 from napari_sam.cli.commands.segment_command import SEGMENT
+from napari_sam.cli.commands.soup_command import SOUP
 from napari_sam.cli.commands.training_commands import CALIBRATE, PRETRAIN, TRAIN
 from napari_sam.cli.evaluate_commands.evaluate_command import EVALUATE
 from napari_sam.cli.options import join_negative_numbers
@@ -52,6 +53,7 @@ COMMANDS = (
     TRAIN,
     PRETRAIN,
     CALIBRATE,
+    SOUP,
     DEMO,
 )
 

@@ -63,6 +63,9 @@ class TrainConfig:
     accumulate: int = setting(1, "backward passes per optimiser step", low=1)
     objects: int = setting(6, "prompted objects per image", low=1)
     crop_px: int = setting(256, "side of the training crop, at most that of the network's input", low=1, unit="px")
+    crop_min_px: int = setting(
+        0, "smallest side of the crops of a batch, which is drawn up to crop_px; 0 for crop_px always", low=0, unit="px"
+    )
     crops: str = setting("window", "how crops are cut", choices=("window", "jitter"))
     jitter_share: float = setting(0.0, "share of the window crops cut by large-scale jitter instead", low=0, high=1)
     paste: float = setting(0.0, "share of the crops that receive objects of others, some touching", low=0, high=1)

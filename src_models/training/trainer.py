@@ -73,9 +73,7 @@ class Trainer:
         self.net = starting_network(config)
         self.net.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         size, stride = self.net.img_size, self.net.prompt_encoder.stride
-        if config.crop_px > size or config.crop_px % 32:
-            remedy = f"give a multiple of 32 up to {size}, the side of the network's input"
-            raise TrainingError(f"crop_px is {config.crop_px}", parameter="crop_px", remedy=remedy)
+        _check_sides(config, size)
         data = TrainingData.read(config, data_root)
         self.skipped = data.skipped
         self.identity = RunIdentity(_plain(config), data.checksum(), _MAY_CHANGE, _completed)
@@ -229,6 +227,14 @@ class Trainer:
             self.best = values["iou_1click"]
             self.folder.save_network(self.average, self.step, name="best")
 
+    def _side(self, index: int) -> int:
+        """Draw the side of the crops of a backward pass, a multiple of 32 pixels."""
+        config = self.config
+        if not config.crop_min_px:
+            return config.crop_px
+        rng = np.random.default_rng([config.seed, 4, index])
+        return 32 * int(rng.integers(config.crop_min_px // 32, config.crop_px // 32 + 1))
+
     def _sources(self, index: int) -> Sequence[int | None]:
         """Return the data sets of the crops of a backward pass; None to draw them at random."""
         config = self.config
@@ -245,9 +251,20 @@ class Trainer:
 
         def draw(index: int) -> list[Crop]:
             rng = np.random.default_rng([config.seed, 0, index])
-            return [self.sampler.draw(rng, source) for source in self._sources(index)]
+            side = self._side(index)
+            return [self.sampler.draw(rng, source, side) for source in self._sources(index)]
 
         return computed_ahead(draw, passes, ahead=config.workers + _PREFETCH + 1, workers=config.workers)
+
+
+def _check_sides(config: TrainConfig, size: int) -> None:
+    """Refuse sides of crops that do not fit the network, whose input has the side `size`."""
+    if config.crop_px > size or config.crop_px % 32:
+        remedy = f"give a multiple of 32 up to {size}, the side of the network's input"
+        raise TrainingError(f"crop_px is {config.crop_px}", parameter="crop_px", remedy=remedy)
+    if config.crop_min_px > config.crop_px or config.crop_min_px % 32:
+        remedy = f"give a multiple of 32 up to crop_px, {config.crop_px}"
+        raise TrainingError(f"crop_min_px is {config.crop_min_px}", parameter="crop_min_px", remedy=remedy)
 
 
 def _set_mode(net: nn.Module) -> None:

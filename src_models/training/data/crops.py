@@ -92,7 +92,7 @@ class CropSampler:
         self._img_size = img_size
         self._textures = [p.image for pairs in self._sets for p in pairs[:20] if min(p.labels.shape) > 64]
 
-    def draw(self, rng: np.random.Generator, source: int | None = None) -> Crop:
+    def draw(self, rng: np.random.Generator, source: int | None = None, side: int | None = None) -> Crop:
         """Draw a crop with at least one object.
 
         Parameters
@@ -102,19 +102,21 @@ class CropSampler:
         source : int, optional
             Index into `shares` of the data set; drawn by default. Another one is drawn if many of its crops show no
             object of a suitable size.
+        side : int, optional
+            Side of the crop, in pixels; `crop_px` by default.
 
         Raises
         ------
         TrainingError
             If none of many crops shows an object of a suitable size.
         """
-        side = self._config.crop_px
+        side = self._config.crop_px if side is None else side
         share = 0.0 if self._plain else self._config.augment
         varied = share == 1 or (share > 0 and rng.random() < share)
         for attempt in range(_TRIES):
             fixed = source is not None and attempt < _TRIES // 3
             which = source if fixed and source is not None else int(rng.choice(len(self.shares), p=self.shares))
-            image, labels, complete = self._labelled(which, varied, rng)
+            image, labels, complete = self._labelled(which, side, varied, rng)
             if varied:
                 image, labels = dihedral(image, labels, rng)
             masks = self._objects(labels, rng)
@@ -127,30 +129,30 @@ class CropSampler:
         raise TrainingError(message, parameter="crop_px", remedy="use a larger crop_px, or smaller images")
 
     def _labelled(
-        self, which: int, varied: bool, rng: np.random.Generator
+        self, which: int, side: int, varied: bool, rng: np.random.Generator
     ) -> tuple[NDArray[np.uint8], NDArray[np.int32], bool]:
         """Draw image and labels of a data set, and whether all objects in them are labelled."""
-        side, config = self._config.crop_px, self._config
+        config = self._config
         if which == len(self._sets):
             wide = config.synthetic_wide > 0 and rng.random() < config.synthetic_wide
             style = str(rng.choice(WIDE_STYLES)) if wide else None
             image, labels = synthetic_sample(side, rng, self._textures, style)
             complete = style not in PARTIAL_STYLES
         else:
-            image, labels = self._cut_any(which, varied, rng)
+            image, labels = self._cut_any(which, side, varied, rng)
             complete = which not in self._partial
         if not self._plain and config.paste > 0 and rng.random() < config.paste:
             donor = (image, labels)
             if which < len(self._sets) and rng.random() < _FOREIGN:
-                donor = self._cut_any(which, varied, rng)
+                donor = self._cut_any(which, side, varied, rng)
             image, labels = paste_objects(image, labels, donor, rng)
         return image, labels, complete
 
     def _cut_any(
-        self, which: int, varied: bool, rng: np.random.Generator
+        self, which: int, side: int, varied: bool, rng: np.random.Generator
     ) -> tuple[NDArray[np.uint8], NDArray[np.int32]]:
         """Cut a square from a random image of a data set, at a random scale, and rotate some of them."""
-        pairs, side, config = self._sets[which], self._config.crop_px, self._config
+        pairs, config = self._sets[which], self._config
         pair = pairs[int(rng.integers(len(pairs)))]
         mixed = not self._plain and config.jitter_share > 0 and rng.random() < config.jitter_share
         if config.crops == "jitter" or mixed:

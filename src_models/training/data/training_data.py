@@ -68,6 +68,11 @@ class TrainingData:
         return _checksum(image for _, images in self.folders for image in images)
 
 
+def validation_sets(config: TrainConfig, root: Path) -> tuple[tuple[LabelledImage, ...], ...]:
+    """Read only the validation data of a configuration; raises `TrainingError` as `TrainingData.read`."""
+    return tuple(_read(root, folder, []) for folder in config.validation)
+
+
 def _read(root: Path, config: FolderConfig, skipped: list[str]) -> tuple[LabelledImage, ...]:
     """Read a data set, and append notes on what was skipped."""
     path = root / config.path

@@ -130,7 +130,7 @@ class BackwardPass:
             value = round(float(loss.detach()), 4)
         if self.config.hypotheses > 0:
             maps = torch.sigmoid(logits.detach()).cpu().numpy()
-            scale = maps.shape[-1] / self.config.crop_px
+            scale = maps.shape[-1] / crops[0].image.shape[0]
             batch.add_hypotheses([seeded_watershed(m, HYPOTHESES, scale) for m in maps], self.config.hypotheses)
         return {"dense": value}
 

@@ -31,6 +31,8 @@ def test_an_unknown_configuration_key_is_refused(tmp_path):
         ("[[folders]]\nweight = 1", "'path' is missing"),
         ("[[folders]]\npath = 'a'\nweight = -1", "weight is -1; give a"),
         ("freeze = 'image_encoder'", "freeze is 'image_encoder'; give a list"),
+        ("random_clicks = 0.7\nborder_clicks = 0.4", r"random_clicks \+ border_clicks is 1\.1; give shares"),
+        ("sampling = 'even'", "sampling is 'even'; choose one of random, balanced"),
         ("freeze = [1]", "give a list of texts"),
         ("steps = ", "cannot be read as TOML"),
     ],
@@ -75,4 +77,20 @@ def test_the_recipes_are_valid(name):
         "agoro_fields",
         "buildings",
         "fair_buildings",
+        "coco_clean",
+        "coco_clean_partial",
+        "facades",
+        "bottles",
+        "pine_stems",
+        "gravel_fh",
+        "nanoshapes_tem",
+        "coco128",
     }  # only what may be reused
+
+
+def test_only_photographs_with_a_free_licence_are_taken_from_coco128():
+    for name in (n for n in recipe_names() if n.startswith("default")):
+        for folder in TrainConfig.from_toml(find_config(Path(name))).folders:
+            if folder.path.startswith("coco128"):
+                assert len(folder.include) == 24
+                assert all(pattern.startswith("000000000") for pattern in folder.include)

@@ -72,6 +72,74 @@ def test_an_interrupted_run_resumes_to_the_same_result(tmp_path, tiny, recipe):
             assert torch.equal(value, cut[part][name]), name
 
 
+def test_a_run_with_all_levers_resumes_to_the_same_result(tmp_path, tiny):
+    """Crops of varied sides, balanced sets, one of them partly labelled, pastes, wide styles, and harder clicks."""
+    folders = (FolderConfig("d"), FolderConfig("d", complete=False))
+    config = dataclasses.replace(
+        tiny,
+        folders=folders,
+        steps=2,
+        accumulate=2,
+        crop_min_px=32,
+        sampling="balanced",
+        paste=1.0,
+        jitter_share=0.5,
+        synthetic_wide=0.5,
+        border_clicks=0.3,
+        focal=0.5,
+        focal_kind="normalised",
+        picture_every=0,
+    )
+    Trainer(config, tmp_path, tmp_path / "whole").run()
+    Trainer(config, tmp_path, tmp_path / "cut").run(cancelled=_stop_at(1))
+    Trainer(config, tmp_path, tmp_path / "cut").run()
+    whole, cut = _final(tmp_path / "whole"), _final(tmp_path / "cut")
+    assert all(torch.equal(value, cut["net"][name]) for name, value in whole["net"].items())
+
+
+def test_a_run_of_an_earlier_version_resumes(tmp_path, tiny):
+    """Its state does not name the settings that were added later, also those of its folders."""
+    config = dataclasses.replace(tiny, steps=1, picture_every=0)
+    Trainer(config, tmp_path, tmp_path / "run").run()
+    state = _final(tmp_path / "run")
+    for name in ("paste", "jitter_share", "synthetic_wide", "sampling", "crop_min_px", "focal_kind", "border_clicks"):
+        del state["config"][name]
+    del state["config"]["folders"][0]["complete"]
+    torch.save(state, tmp_path / "run" / "state.pt")
+    assert Trainer(config, tmp_path, tmp_path / "run").resume() == 1
+    other = dataclasses.replace(config, paste=0.5)
+    with pytest.raises(TrainingError, match="paste"):
+        Trainer(other, tmp_path, tmp_path / "run").resume()
+
+
+def test_the_sides_of_crops_are_multiples_of_32_in_their_range(tmp_path, tiny):
+    trainer = Trainer(dataclasses.replace(tiny, crop_min_px=32, crop_px=96), tmp_path, tmp_path / "run")
+    assert {trainer._side(index) for index in range(40)} == {32, 64, 96}
+    for side in (40, 128):
+        with pytest.raises(TrainingError, match=f"crop_min_px is {side}") as caught:
+            Trainer(dataclasses.replace(tiny, crop_min_px=side), tmp_path, tmp_path / "run")
+        assert caught.value.remedy == "give a multiple of 32 up to crop_px, 64"
+
+
+def test_balanced_sets_share_every_step(tmp_path, tiny):
+    folders = (FolderConfig("d"), FolderConfig("d"), FolderConfig("d"))
+    config = dataclasses.replace(tiny, folders=folders, batch=2, accumulate=2, sampling="balanced")
+    trainer = Trainer(config, tmp_path, tmp_path / "run")
+    for step in range(5):
+        passes = [trainer._sources(2 * step + part) for part in range(2)]
+        assert sorted([*passes[0], *passes[1]]) == [0, 1, 2, 3]  # the last one is synthetic
+
+
+def test_a_batch_without_a_complete_crop_trains_only_the_masks(tmp_path, tiny):
+    config = dataclasses.replace(tiny, folders=(FolderConfig("d", complete=False),), synthetic_weight=0)
+    trainer = Trainer(config, tmp_path, tmp_path / "run")
+    crops = [trainer.sampler.draw(np.random.default_rng(0))]
+    values = trainer.backward_pass.run(crops, np.random.default_rng(0)).values
+    assert np.isnan(values["dense"])
+    assert np.isfinite(values["loss"])
+    assert all(p.grad is None for p in trainer.net.dense_decoder.parameters())
+
+
 def test_a_run_leaves_a_table_a_model_and_pictures(tmp_path, tiny):
     seen = []
     config = dataclasses.replace(tiny, steps=20, validate_every=10, validation=(FolderConfig("d"),), objects=1)
