@@ -17,6 +17,7 @@ from src_models.model_errors import (
     SettingsError,
     TrainingError,
     UnknownModelError,
+    VideoError,
 )
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "StoreWarning",
     "TrainingError",
     "UnknownModelError",
+    "VideoError",
 ]
 
 

@@ -16,14 +16,29 @@ if TYPE_CHECKING:
     from src_models.networks.build_network import build_network
     from src_models.networks.sam import Sam, build_sam
     from src_models.networks.sam2.network import Sam2, build_sam2
+    from src_models.video.video_predictor import Sam2VideoPredictor
+    from src_models.video.video_settings import VideoSettings
 
 set_passive_waiting()  # before anything loads torch
 
-__all__ = ["Sam", "Sam2", "build_network", "build_sam", "build_sam2", "load_network", "load_sam", "load_sam2"]
+__all__ = [
+    "Sam",
+    "Sam2",
+    "Sam2VideoPredictor",
+    "VideoSettings",
+    "build_network",
+    "build_sam",
+    "build_sam2",
+    "load_network",
+    "load_sam",
+    "load_sam2",
+]
 
 _HOMES = {
     "Sam": "src_models.networks.sam",
     "Sam2": "src_models.networks.sam2.network",
+    "Sam2VideoPredictor": "src_models.video.video_predictor",
+    "VideoSettings": "src_models.video.video_settings",
     "build_network": "src_models.networks.build_network",
     "build_sam": "src_models.networks.sam",
     "build_sam2": "src_models.networks.sam2.network",

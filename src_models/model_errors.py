@@ -95,6 +95,10 @@ class DeviceError(ModelError, ValueError):
     """The device or precision is unknown or not available on this machine."""
 
 
+class VideoError(ModelError, ValueError):
+    """A video, one of its frames or a prompt on it cannot be used for tracking."""
+
+
 class SettingsError(NapariSamError, ValueError):
     """A setting has the wrong type or lies outside its range."""
 

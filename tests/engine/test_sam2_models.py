@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pytest
 import tifffile
@@ -11,15 +13,16 @@ from napari_sam import Predictor
 from napari_sam.engine.automatic.grid_settings import GridSettings
 from napari_sam.engine.automatic.mask_generator import MaskGenerator
 from napari_sam.errors import PromptError
-from src_models.networks.sam2.config import Sam2Config
-from src_models.networks.sam2.network import Sam2
+from tests.src_models.small_sam2 import small_sam2_network
+
+if TYPE_CHECKING:
+    from src_models.networks.sam2.network import Sam2
 
 
 @pytest.fixture(scope="module")
 def net() -> Sam2:
     """A network of 128 x 128 pixels with random weights."""
-    torch.manual_seed(3)
-    return Sam2(Sam2Config(16, 1, (1, 1, 2, 1), (3,), img_size=128), "sam2.1_tiny").eval()
+    return small_sam2_network()
 
 
 @pytest.fixture(scope="module")

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pytest
 import torch
 
+from src_models.networks.sam2.network import build_sam2
 from tests.src_models.random_decoder import UPSAMPLINGS, random_decoder
+from tests.src_models.small_sam2 import small_sam2_network
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from torch import Tensor
 
+    from src_models.networks.sam2.network import Sam2
     from src_models.networks.unetr import UnetrDecoder
 
 
@@ -36,3 +43,32 @@ def decoder(request: pytest.FixtureRequest) -> UnetrDecoder:
 def embedding() -> Tensor:
     """An embedding of two images."""
     return torch.randn(2, 256, 3, 5, generator=torch.Generator().manual_seed(1))
+
+
+@pytest.fixture(scope="session")
+def filled_sam2(shared: Path) -> Callable[..., Sam2]:
+    """A function that builds a SAM 2 network and fills it with the weights of the reference outputs."""
+    sys.path.insert(0, str(shared / "reference"))
+    fill = importlib.import_module("fill_sam2").fill_sam2
+    sys.path.pop(0)
+
+    def build(kind: str, **how: object) -> Sam2:
+        net = build_sam2(kind)
+        net.load_state_dict(fill(net.state_dict(), 7, **how))
+        return net
+
+    return build
+
+
+@pytest.fixture(scope="session")
+def small_sam2() -> Sam2:
+    """A SAM 2 network of 128 x 128 pixels with random weights."""
+    return small_sam2_network()
+
+
+@pytest.fixture(scope="session")
+def small_frames() -> list[np.ndarray]:
+    """Six frames of a moving texture, (48, 64, 3) uint8."""
+    rng = np.random.default_rng(5)
+    image = rng.integers(0, 256, (48, 64, 3), dtype=np.uint8)
+    return [np.roll(image, (2 * t, 3 * t), (0, 1)) for t in range(6)]

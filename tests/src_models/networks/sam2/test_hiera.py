@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from src_models.networks.image_encoder import from_windows, to_windows
 from src_models.networks.sam2.hiera import Hiera, TrunkMLP, WindowAttention, pooled
 from src_models.networks.sam2.image_encoder import Sam2ImageEncoder
-from tests.src_models.networks.sam2.conftest import SMALL
+from tests.src_models.small_sam2 import SMALL
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
