@@ -32,8 +32,8 @@ def assert_recorded(recorded, step, objects, predictor):
     """Compare the objects of a frame.
 
     Binarised masks become memory: rounding of float32 flips single pixels of it where logits are close to zero, which
-    moves pointers and logits of later frames by a few thousandths. A correction starts from such logits and multiplies the
-    difference by ten. Every mistake that was tried when the recording was made moves logits by 0.48 or more.
+    moves pointers and logits of later frames by a few thousandths. A correction starts from such logits and multiplies
+    the difference by ten. Every mistake that was tried when the recording was made moves logits by 0.48 or more.
     """
     compared, wide = 0, 5.0 if step in ("correct", "again", "reverse") else 1.0
     for i, name in enumerate(objects.object_ids):
