@@ -300,10 +300,11 @@ class Predictor:
         *,
         diameter_px: float | None = None,
         settings: WatershedSettings | None = None,
+        branches: str = "auto",
         progress: Callable[[int, int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> NDArray[np.int32]:
-        """Find all objects of a region at once, by the model's dense decoder and a seeded watershed.
+        """Find all objects of a region at once, by the model's dense decoder, a seeded watershed and prompts.
 
         Parameters
         ----------
@@ -314,6 +315,9 @@ class Predictor:
             magnified. By default it is estimated from a few samples of the region (`estimate_scale`).
         settings : WatershedSettings, optional
             Thresholds and smoothing; by default those that suit the model.
+        branches : {"auto", "both", "dense"}
+            Whether to prompt the mask decoder with each object of the watershed, and with candidates below its
+            thresholds, and keep what scores best; "auto" does with the default model.
         progress : callable, optional
             Called with the number of windows done and their total.
         cancelled : callable, optional
@@ -334,7 +338,7 @@ class Predictor:
             If `cancelled()` returned True.
         """
         bbox = check_region(region, self.image.shape)
-        return find_instances(self, bbox, diameter_px, settings, progress, cancelled)
+        return find_instances(self, bbox, diameter_px, settings, progress, cancelled, branches=branches)
 
     def dense_maps(self, window: Window, cancelled: Callable[[], bool] | None = None) -> NDArray[np.float32]:
         """Return foreground, distance to the centre and to the boundary of a window: (3, h, w) in level-0 pixels.

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from src_models.model_errors import DeviceError
+from src_models.networks.crop_decoder import CropPrompts, decode_crops
 from src_models.networks.layers import ConvNorm
 from src_models.networks.mask_decoder import DecodedMasks
 from src_models.networks.prompt_encoder import pad_prompts
@@ -237,6 +238,18 @@ class Runner:
                 batch_masks = None if masks is None else masks[start:stop]
                 parts.append(self._decode(embedding, prompts[start:stop], batch_masks, multimask, shape))
         return DecodedMasks(torch.cat([p.logits for p in parts]), torch.cat([p.predicted_iou for p in parts]))
+
+    def decode_crops(self, embedding: Tensor, prompts: CropPrompts) -> DecodedMasks:
+        """Decode prompts, each on a crop of an embedding (1, 256, h, w) around its object; see `decode_crops`.
+
+        Returns
+        -------
+        DecodedMasks
+            float32, on the CPU: logits (N, 3, 4 * side, 4 * side) of the crops and predicted IoU (N, 3).
+        """
+        with torch.inference_mode():
+            decoded = decode_crops(self.net, embedding.to(self.dtype), prompts.to(self.device))
+            return DecodedMasks(decoded.logits.float().cpu(), decoded.predicted_iou.float().cpu())
 
     def _decode(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from napari_sam.engine.automatic.grid_settings import GridSettings  # noqa: TC001 - read by field_types
+from napari_sam.engine.automatic.object_finder import BRANCHES
 from napari_sam.errors import PromptError, SettingsError
 from src_models.settings import setting, validate
 from src_models.watershed_settings import WatershedSettings  # noqa: TC001
@@ -38,6 +39,9 @@ class EverythingSettings:
         Settings of grid mode; those of the model by default.
     watershed : WatershedSettings, optional
         Settings of dense mode; those of the model by default.
+    branches : {"auto", "both", "dense"}
+        Whether dense mode also prompts the mask decoder with what the dense decoder suggests, which takes longer.
+        "auto" does so with the default model, which was trained for it.
     coarser : bool, optional
         Also search coarser levels for objects larger than half a window; by default only without `diameter_px`.
     overlap : {"keep", "replace"}
@@ -69,6 +73,9 @@ class EverythingSettings:
     )
     grid: GridSettings | None = setting(None, "settings of grid mode", advanced=True)
     watershed: WatershedSettings | None = setting(None, "settings of dense mode", advanced=True)
+    branches: str = setting(
+        "auto", "whether dense mode also prompts the mask decoder with its objects", choices=BRANCHES, advanced=True
+    )
     coarser: bool | None = setting(None, "also search coarser levels for objects larger than half a window")
     overlap: str = setting("keep", "what happens to pixels of existing objects", choices=OVERLAPS)
     category: str | None = setting(None, "category of the new objects")

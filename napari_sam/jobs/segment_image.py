@@ -105,6 +105,7 @@ def segment_everything(  # noqa: PLR0913 - the public contract
     side: int | None = None,
     grid: GridSettings | None = None,
     watershed: WatershedSettings | None = None,
+    branches: str = "auto",
     coarser: bool | None = None,
     overlap: str = "keep",
     category: str | None = None,
@@ -149,6 +150,8 @@ def segment_everything(  # noqa: PLR0913 - the public contract
         Settings of grid mode; those of the model by default.
     watershed : WatershedSettings, optional
         Settings of dense mode; those of the model by default.
+    branches : {"auto", "both", "dense"}
+        Whether dense mode also prompts the mask decoder with its objects; "auto" does with the default model.
     coarser : bool, optional
         Also search coarser levels for objects larger than half a window; by default only without `diameter_px`.
     overlap : {"keep", "replace"}
@@ -210,6 +213,7 @@ def segment_everything(  # noqa: PLR0913 - the public contract
         "side": side,
         "grid": grid,
         "watershed": watershed,
+        "branches": branches,
         "coarser": None if coarser is None else bool(coarser),
         "overlap": overlap,
         "category": category,
@@ -336,7 +340,7 @@ def _plan_job(
     side, finest = split_side(window_side, predictor.img_size)
     grid = {} if settings.grid is None else asdict(settings.grid)
     watershed = None if settings.watershed is None else asdict(settings.watershed)
-    spec = FinderSpec(settings.method, side, grid, watershed)
+    spec = FinderSpec(settings.method, side, grid, watershed, settings.branches)
     factors = choose_factors(shape, side, finest, settings.searches_coarser)
     plan = plan_run(spec, region, shape, factors, settings.border)
     finder = build_finder(spec, predictor)

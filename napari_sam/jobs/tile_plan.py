@@ -90,19 +90,22 @@ class FinderSpec:
         Fields of `GridSettings`; empty for those of the model.
     watershed : dict or None
         Fields of `WatershedSettings`; None for those of the model.
+    branches : {"auto", "both", "dense"}
+        As in `DenseFinder`.
     """
 
     method: str
     side: int
     grid: JsonObject = field(default_factory=dict)
     watershed: JsonObject | None = None
+    branches: str = "auto"
 
     def build(self, predictor: Predictor) -> ObjectFinder:
         """Build the finder."""
         if self.method == "grid":
             return GridFinder(predictor, GridSettings(**self.grid) if self.grid else None, side=self.side)
         settings = None if self.watershed is None else WatershedSettings(**self.watershed)
-        return DenseFinder(predictor, settings, side=self.side)
+        return DenseFinder(predictor, settings, side=self.side, branches=self.branches)
 
 
 def choose_method(method: str, predictor: Predictor) -> str:

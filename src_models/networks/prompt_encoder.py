@@ -192,11 +192,8 @@ class PromptEncoder(nn.Module):
         PromptEmbedding
         """
         shape = shape or (self.img_size // self.stride,) * 2
-        dense = self._dense_masks(masks, has_mask)
-        if self.click_map is not None:
-            cells = (4 * shape[0], 4 * shape[1])
-            corner = coords.new_tensor([origin[1], origin[0]]) * self.stride
-            dense = dense + self.click_map(coords - corner, labels, cells, self.stride / 4)
+        corner = coords.new_tensor([origin[1], origin[0]]) * self.stride
+        dense = self.dense(coords - corner, labels, masks, shape, has_mask)
         valid = None if bool((labels != ABSENT).all()) else labels != ABSENT
         return PromptEmbedding(self.point_tokens(coords, labels), valid, dense)
 
@@ -206,6 +203,28 @@ class PromptEncoder(nn.Module):
         tokens: Tensor = pe * (labels >= 0)[..., None]
         table = torch.cat([self.not_a_point_embed.weight, *self.point_embeddings.parameters()])
         return tokens + table[(labels + 1).clamp(min=0)]
+
+    def dense(
+        self,
+        coords: Tensor,
+        labels: Tensor,
+        masks: Tensor | None,
+        shape: tuple[int, int],
+        has_mask: Tensor | None = None,
+    ) -> Tensor:
+        """Return the dense prompt embeddings, (N, 256, h, w) or (1, 256, 1, 1).
+
+        Parameters
+        ----------
+        coords : Tensor
+            (N, P, 2) x, y in pixels of the network's input, from the corner of the embedding.
+        labels, masks, shape, has_mask
+            As in `forward`.
+        """
+        dense = self._dense_masks(masks, has_mask)
+        if self.click_map is not None:
+            dense = dense + self.click_map(coords, labels, (4 * shape[0], 4 * shape[1]), self.stride / 4)
+        return dense
 
     def _dense_masks(self, masks: Tensor | None, has_mask: Tensor | None) -> Tensor:
         """Embed the mask prompts, (N, 256, h, w), or their absence, (1, 256, 1, 1)."""

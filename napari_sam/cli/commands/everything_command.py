@@ -85,7 +85,7 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     overlap = SettingOption(help="keep shared pixels in existing objects, or replace them by new objects")
     border = SettingOption(help="whether objects end at the border of --region, or are followed outside it")
     add_settings(command, EverythingSettings, {"overlap": overlap, "border": border}, defaults=True)
-    add_settings(command, EverythingSettings, ("category",))
+    add_settings(command, EverythingSettings, ("category", "branches"))
     existing = command.add_mutually_exclusive_group()
     existing.add_argument("--add", action="store_true", help="add to the objects of OUT")
     existing.add_argument("--overwrite", action="store_true", help="replace the label store OUT")
@@ -364,6 +364,7 @@ def _segment_tiles(
             diameter_px=args.diameter_px,
             level=args.level,
             grid=_grid(args, predictor.runner.kind),
+            branches=args.branches or "auto",
             coarser=not args.no_coarser,
             border=args.border,
             overlap=args.overlap,

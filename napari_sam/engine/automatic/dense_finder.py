@@ -1,4 +1,4 @@
-"""Dense mode: maps of the dense decoder, blended over the windows of a region, then a seeded watershed."""
+"""Dense mode: maps of the dense decoder over a region, a seeded watershed, and prompts with the objects it suggests."""
 
 from __future__ import annotations
 
@@ -7,23 +7,25 @@ from dataclasses import asdict, dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch.nn import functional as F
 
 from napari_sam.engine.automatic.dense_maps import blend, dense_side
-from napari_sam.engine.automatic.object_finder import TileObjects, is_uniform
+from napari_sam.engine.automatic.object_finder import BRANCHES, TileObjects, is_uniform
+from napari_sam.engine.automatic.object_proposals import propose_objects
+from napari_sam.engine.automatic.prompted_objects import EncodedWindow, merge_objects, prompt_objects
 from napari_sam.engine.automatic.region_windows import cover_region, even_starts, label_shape, network_record
 from napari_sam.engine.embeddings.window_objects import used_cells
 from napari_sam.engine.geometry import Box
 from napari_sam.engine.windows import Window
-from napari_sam.errors import CancelledError
+from napari_sam.errors import CancelledError, SettingsError
 from src_models.watershed import scored_objects
 from src_models.watershed_settings import WatershedSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from napari_sam.engine.embeddings.embedder import EmbedderHolder
@@ -84,14 +86,20 @@ class DenseMaps:
         The window.
     maps : ndarray of float32
         (3, h, w) without the padding, at the decoder's resolution.
+    network_shape : (int, int)
+        The part of the network's input that shows the image.
+    embedding : Tensor or None
+        (1, 256, h, w), if the mask decoder is to be prompted.
     """
 
     window: Window
     maps: NDArray[np.float32]
+    network_shape: tuple[int, int]
+    embedding: torch.Tensor | None = None
 
 
 class DenseFinder:
-    """Find all objects of a region by the dense decoder and a seeded watershed; an `ObjectFinder`.
+    """Find all objects of a region by the dense decoder, a seeded watershed and prompts; an `ObjectFinder`.
 
     Parameters
     ----------
@@ -104,6 +112,15 @@ class DenseFinder:
         image where it is smaller; `estimate_scale` finds the best side.
     keep : bool
         Put embeddings into the predictor's cache. Cached ones are used in any case.
+    branches : {"auto", "both", "dense"}
+        "both" also prompts the mask decoder with the objects of the watershed, and with candidates below its
+        thresholds; the scores of both branches then decide (`prompt_objects`). "auto" is "both" for models that were
+        trained with objects of their dense decoder as prompts, such as the default model.
+
+    Raises
+    ------
+    SettingsError
+        If `branches` is none of these.
 
     Notes
     -----
@@ -120,8 +137,14 @@ class DenseFinder:
         side: int | None = None,
         *,
         keep: bool = False,
+        branches: str = "auto",
     ) -> None:
+        if branches not in BRANCHES:
+            raise SettingsError(
+                f"branches is {branches!r}", parameter="branches", remedy=f"choose one of {', '.join(BRANCHES)}"
+            )
         self.embedder = predictor.embedder
+        self.prompts = branches == "both" or (branches == "auto" and self.embedder.model.uses_hypotheses)
         self.watershed = settings or default_settings(predictor)
         self._side, self.keep = side, keep
 
@@ -132,7 +155,8 @@ class DenseFinder:
 
     def settings(self) -> dict[str, Any]:
         """Return everything the result depends on besides the pixels, as JSON holds it."""
-        return {"method": self.method, "side": self.side, **network_record(self.embedder), **asdict(self.watershed)}
+        record = {"method": self.method, "side": self.side, "branches": "both" if self.prompts else "dense"}
+        return {**record, **network_record(self.embedder), **asdict(self.watershed)}
 
     def read(self, region: Box, factor: int) -> list[DenseWindow]:
         """Read the pixels of the region's windows, scaled for the network.
@@ -189,7 +213,8 @@ class DenseFinder:
                 for window, embedding in zip(batch, self._embeddings(batch), strict=True):
                     maps = runner.dense(embedding).numpy()
                     rows, cols = used_cells(window.shape, maps.shape[1], embedder.img_size)
-                    computed.append(DenseMaps(window.window, maps[:, :rows, :cols]))
+                    kept = embedding if self.prompts else None
+                    computed.append(DenseMaps(window.window, maps[:, :rows, :cols], window.shape, kept))
         return computed
 
     def _embeddings(self, windows: list[DenseWindow]) -> list[torch.Tensor]:
@@ -213,24 +238,44 @@ class DenseFinder:
         return [embedding for embedding in embeddings if embedding is not None]
 
     def finish(self, region: Box, factor: int, computed: list[DenseMaps]) -> TileObjects:
-        """Run the watershed on the maps, and keep the objects of sufficient predicted IoU."""
-        maps = self.maps(region, factor, computed)
-        scored = scored_objects(maps, self.watershed, self.side / self.embedder.img_size)
-        return TileObjects(scored.labels, scored.predicted_iou, scored.stability_score)
+        """Find objects in the maps, prompt the mask decoder with them, and keep those of sufficient predicted IoU."""
+        maps, scale = self.maps(region, factor, computed), self.side / self.embedder.img_size
+        if not self.prompts:
+            scored = scored_objects(maps, self.watershed, scale)
+            return TileObjects(scored.labels, scored.predicted_iou, scored.stability_score)
+        windows = [
+            EncodedWindow(_label_box(dense.window, region, factor), dense.network_shape, dense.embedding)
+            for dense in computed
+            if dense.embedding is not None
+        ]
+        found = prompt_objects(
+            self.embedder.model.runner,
+            windows,
+            propose_objects(maps, self.watershed, scale),
+            with_masks=self.embedder.model.uses_hypotheses,
+            device_turn=self.embedder.priority_lock.background,
+        )
+        found = [one for one in found if one.predicted_iou >= self.watershed.min_predicted_iou]
+        labels, kept = merge_objects((maps.shape[1], maps.shape[2]), found)
+        scores = np.array([(found[i].predicted_iou, found[i].stability_score) for i in kept], np.float32).reshape(-1, 2)
+        return TileObjects(labels, scores[:, 0], scores[:, 1])
 
     def maps(self, region: Box, factor: int, computed: list[DenseMaps]) -> NDArray[np.float32]:
         """Return the region's maps (3, h, w), one value per label pixel, blended from those of its windows."""
-        y0, x0 = region[:2]
         maps_of: dict[Window, NDArray[np.float32]] = {}
         windows = []
         for dense in computed:
-            corner = (dense.window.bbox[0] - y0) // factor, (dense.window.bbox[1] - x0) // factor
-            in_labels = Box(0, 0, *label_shape(dense.window.bbox, factor)).shift(*corner)
-            window = Window(in_labels, dense.window.img_size)
+            window = Window(_label_box(dense.window, region, factor), dense.window.img_size)
             windows.append(window)
             maps_of[window] = dense.maps
         shape = label_shape(region, factor)
         return blend(windows, lambda window: _resized(maps_of[window], window.shape), (0, 0, *shape))
+
+
+def _label_box(window: Window, region: Box, factor: int) -> Box:
+    """Return the box of a window in label pixels of a region."""
+    corner = (window.bbox[0] - region[0]) // factor, (window.bbox[1] - region[1]) // factor
+    return Box(0, 0, *label_shape(window.bbox, factor)).shift(*corner)
 
 
 def dense_windows(

@@ -119,6 +119,8 @@ def find_instances(
     settings: WatershedSettings | None = None,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
+    *,
+    branches: str = "auto",
 ) -> NDArray[np.int32]:
     """Find all objects of a region that fits into memory; see `Predictor.instances`."""
     if diameter_px is None:
@@ -126,7 +128,7 @@ def find_instances(
         side = None if scale is None else scale.side
     else:
         side = dense_side(diameter_px, predictor.embedder.img_size, predictor.embedder.image.shape)
-    finder = DenseFinder(predictor, settings, side, keep=True)
+    finder = DenseFinder(predictor, settings, side, keep=True, branches=branches)
     windows = finder.windows(region, 1)
     computed = []
     for i, window in enumerate(windows):
@@ -166,7 +168,7 @@ class _ScaleSearch:
 
     def _score(self, side: int) -> DenseScale | None:
         factor = 1 << max(0, int(math.log2(side / self.img_size) + 1e-6))
-        finder = DenseFinder(self.predictor, self.settings, side // factor, keep=True)
+        finder = DenseFinder(self.predictor, self.settings, side // factor, keep=True, branches="dense")
         diameters: list[NDArray[np.float64]] = []
         scores: list[NDArray[np.float32]] = []
         for box in self._sample_boxes(side):
@@ -215,7 +217,7 @@ class _ScaleSearch:
                 for fy, fx in _SAMPLE_CENTRES[: max(1, self.samples)]
             )
         )
-        finder = DenseFinder(self.predictor, self.settings, self.img_size)
+        finder = DenseFinder(self.predictor, self.settings, self.img_size, branches="dense")
         centres: list[tuple[int, int]] = []
         for i, view in enumerate(views):
             computed = finder.compute(view, _OVERVIEW, finder.read(view, _OVERVIEW), self.cancelled)

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from napari_sam.engine.geometry import Box
 
 
+BRANCHES = ("auto", "both", "dense")
+"""Whether dense mode prompts the mask decoder with what the dense decoder suggests; auto does for the default model."""
+
+
 @dataclass(frozen=True)
 class TileObjects:
     """All objects of a region.

@@ -13,7 +13,7 @@ VIEW, DRAWN, WHOLE = "view", "drawn", "whole"
 _WHERE = (("What is in view", VIEW), ("A rectangle I draw", DRAWN), ("The whole image", WHOLE))
 _ABOUT = "Finds all objects at once and saves them as labels. Meanwhile you can continue clicking."
 _START, _START_TIP = "▶ Start", "Find all objects there"
-_FIELDS = ("method", "coarser", "level", "side", "grid", "watershed")
+_FIELDS = ("method", "coarser", "level", "side", "grid", "watershed", "branches")
 _TEXTS = {
     "method": FieldText(
         "How",
@@ -35,6 +35,15 @@ _TEXTS = {
         "Change the grid",
         "Settings of the method “Grid”; otherwise those of the model",
         names=("points_per_side", "pred_iou_thresh", "stability_score_thresh", "box_nms_thresh"),
+    ),
+    "branches": FieldText(
+        "Dense objects by",
+        "Whether the method “Dense” also prompts the model with each object that it finds: better outlines, but slower",
+        {
+            "auto": "Automatic: what suits the model",
+            "both": "Both branches of the model",
+            "dense": "The dense one: fast",
+        },
     ),
     "watershed": FieldText(
         "Change the watershed",

@@ -62,6 +62,7 @@ class UnfinishedRun:
             coarser=bool(call.get("coarser", True)),
             category=record.get("category"),
             border=call.get("border", "cut"),
+            branches=call.get("branches", "auto"),
             grid=GridSettings(**grid) if isinstance(grid, dict) else None,
             watershed=WatershedSettings(**watershed) if isinstance(watershed, dict) else None,
         )
