@@ -19,7 +19,7 @@ from src_models.networks.mask_decoder import DecodedMasks
 from src_models.networks.quality_head import PromptTensors
 
 if TYPE_CHECKING:
-    from src_models.networks.sam import Sam
+    from src_models.networks.promptable import PromptableNetwork
 
 
 @dataclass(frozen=True)
@@ -52,13 +52,13 @@ class CropPrompts:
         return CropPrompts(self.origins, self.side, self.coords.to(device), self.labels.to(device), masks)
 
 
-def decode_crops(net: Sam, embedding: Tensor, prompts: CropPrompts) -> DecodedMasks:
+def decode_crops(net: PromptableNetwork, embedding: Tensor, prompts: CropPrompts) -> DecodedMasks:
     """Decode prompts, each on its crop of an embedding.
 
     Parameters
     ----------
-    net : Sam
-        The network.
+    net : PromptableNetwork
+        The network; SAM 2, whose decoder also takes finer features, is not decoded on crops.
     embedding : Tensor
         (1, 256, h, w) of the whole window, in the precision of the mask decoder.
     prompts : CropPrompts

@@ -9,7 +9,7 @@ import torch
 from src_models.model_errors import SettingsError
 from src_models.networks.crop_decoder import CropPrompts
 from src_models.networks.prompt_encoder import PAD_POINT, POSITIVE
-from src_models.networks.sam import build_sam
+from src_models.networks.build_network import build_network
 from src_models.runtime import Runner
 
 POINTS = np.array([[100.0, 200.0], [300.0, 260.0]], np.float32)
@@ -18,7 +18,7 @@ POINTS = np.array([[100.0, 200.0], [300.0, 260.0]], np.float32)
 @pytest.fixture(scope="module")
 def runner():
     torch.manual_seed(0)
-    return Runner(build_sam("default"), "cpu", "float32")
+    return Runner(build_network("default"), "cpu", "float32")
 
 
 @pytest.fixture(scope="module")
