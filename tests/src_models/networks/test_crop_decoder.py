@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from src_models.model_errors import SettingsError
+from src_models.networks.build_network import build_network
 from src_models.networks.crop_decoder import CropPrompts
 from src_models.networks.prompt_encoder import PAD_POINT, POSITIVE
-from src_models.networks.build_network import build_network
 from src_models.runtime import Runner
 
 POINTS = np.array([[100.0, 200.0], [300.0, 260.0]], np.float32)
