@@ -1,8 +1,10 @@
 """Estimate the magnification at which the dense decoder segments an image best: one decision for the whole image.
 
-The decoder estimates the quality of each object itself, so a few samples are segmented at several magnifications,
-starting from full resolution and following the better score. Objects that are too large for a magnification fall
-apart, those that are too small merge with their neighbours, and neither look like whole objects in the maps.
+The decoder estimates the quality of each object itself, so a sample of the image is segmented at several
+magnifications. Objects that are too large for a magnification fall apart, those that are too small merge with their
+neighbours, and neither look like whole objects in the maps. The sample at four magnifications fits into one input of
+the network, as four cells of a sheet: a second sheet then holds the magnifications around the best of the first. On the
+train splits of nine data sets, the mSA at this magnification is 0.051 below that at the best one, in two windows.
 """
 
 from __future__ import annotations
@@ -14,26 +16,33 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import ndimage
 
-from napari_sam.engine.automatic.dense_finder import DenseFinder, default_settings, dense_windows
+from napari_sam.engine.automatic.contact_sheet import Sample, Sheet
+from napari_sam.engine.automatic.dense_finder import DenseFinder, default_settings
 from napari_sam.engine.automatic.dense_maps import NATURAL_PX, check_region, dense_side
 from napari_sam.engine.geometry import Box
+from napari_sam.engine.windows import Window
+from napari_sam.errors import CancelledError
+from src_models.watershed import scored_objects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
-    from napari_sam.engine.automatic.object_finder import TileObjects
     from napari_sam.engine.embeddings.embedder import EmbedderHolder
+    from src_models.watershed import ScoredObjects
     from src_models.watershed_settings import WatershedSettings
 
 _RUNG = math.sqrt(2.0)
+_FIRST_RUNGS = (-2, 0, 2, 4)  # the first sheet; rungs are half octaves
+_NEXT_RUNGS = (-2, -1, 1, 2)  # the second one, from the best of the first
 _MAX_FACTOR = 4.0  # largest magnification or reduction
-_OVERVIEW = 4  # samples are placed by maps at a quarter of the resolution
-_MIN_GAIN = 0.02  # gain of the score that justifies a finer rung, which is twice the work
-_SIZE_PENALTY = 0.1  # of the score, for each factor of two between objects and the natural size
+_VIEW = 4  # a view in which the sample is chosen is so many inputs of the network wide
+_VIEW_PX = 256  # and read in so many pixels
+_FEW_PX, _USUAL_IOU = 80.0, 0.4  # few objects say little: they are averaged with one of this diameter and this quality
+_SIZE_PENALTY = 0.15  # of the score, for each factor of two between objects and the natural size
 _CONFIDENT = 0.4  # the diameter is that of objects with at least this predicted IoU
-_SAMPLE_CENTRES = ((0.5, 0.5), (0.2, 0.3), (0.8, 0.7), (0.3, 0.8), (0.7, 0.2))  # shares of the region's sides
+_VIEW_CENTRES = ((0.5, 0.5), (0.2, 0.3), (0.8, 0.7), (0.3, 0.8), (0.7, 0.2))  # shares of the region's sides
 
 
 @dataclass(frozen=True)
@@ -47,7 +56,7 @@ class DenseScale:
     diameter_px : float
         Median diameter of the objects, level-0 pixels: that of a disc of the same area.
     score : float
-        Mean predicted IoU of these objects, less a penalty for unusual sizes.
+        Mean predicted IoU of the objects, weighted by their diameters, less a penalty for unusual sizes.
     """
 
     side: int
@@ -85,7 +94,7 @@ def estimate_scale(
     settings : WatershedSettings, optional
         As in `DenseFinder`.
     samples : int
-        Largest number of windows that are segmented at each magnification.
+        Places of a large region in which the one with most contrast is looked for; it is the one segmented.
     cancelled : callable, optional
         Called between windows; return True to stop.
 
@@ -102,14 +111,12 @@ def estimate_scale(
         If `cancelled()` returned True.
     """
     box = check_region(region, predictor.embedder.image.shape, None)
+    predictor.embedder.model.load_dense_decoder()
     search = _ScaleSearch(predictor, box, settings or default_settings(predictor), samples, cancelled)
-    best, rung = search.scale_at(0), 0
-    for direction, gain in ((1, 0.0), (-1, _MIN_GAIN)):
-        while (scale := search.scale_at(rung + direction)) is not None and (
-            best is None or scale.score > best.score + gain
-        ):
-            best, rung = scale, rung + direction
-    return best
+    scales = search.scales_at(_FIRST_RUNGS)
+    middle = max(scales, key=lambda rung: scales[rung].score, default=0)
+    scales |= search.scales_at([middle + step for step in _NEXT_RUNGS if middle + step not in _FIRST_RUNGS])
+    return max(scales.values(), key=lambda scale: scale.score, default=None)
 
 
 def find_instances(
@@ -139,7 +146,7 @@ def find_instances(
 
 
 class _ScaleSearch:
-    """Segments the samples of a region at one magnification after the other."""
+    """Segments a sample of a region at several magnifications at once."""
 
     def __init__(
         self,
@@ -149,85 +156,92 @@ class _ScaleSearch:
         samples: int,
         cancelled: Callable[[], bool] | None,
     ) -> None:
-        self.predictor, self.region, self.cancelled = predictor, region, cancelled
+        self.embedder, self.region, self.cancelled = predictor.embedder, region, cancelled
         self.settings = replace(settings, min_predicted_iou=0.0)
-        self.samples = samples
-        self.img_size, self.image_shape = predictor.embedder.img_size, predictor.embedder.image.shape
-        self.first_side = dense_side(None, self.img_size, self.image_shape)
-        self._centres: list[tuple[int, int]] | None = None
-        self._scales: dict[int, DenseScale | None] = {}
+        self.img_size = self.embedder.img_size
+        self.first_side = dense_side(None, self.img_size, self.embedder.image.shape)
+        self.centre = self._sample_centre(samples)
 
-    def scale_at(self, rung: int) -> DenseScale | None:
-        """Return the scale at which windows show 2^(rung / 2) times as much as at first; None beyond the limits."""
-        side = round(self.first_side * _RUNG**rung)
-        if not 1 / _MAX_FACTOR <= side / self.img_size * 1.001 <= _MAX_FACTOR * 1.01:
-            return None
-        if rung not in self._scales:
-            self._scales[rung] = self._score(side)
-        return self._scales[rung]
+    def scales_at(self, rungs: Sequence[int]) -> dict[int, DenseScale]:
+        """Return the scales at which windows show 2^(rung / 2) times as much as at first, those with objects."""
+        sides = {rung: round(self.first_side * _RUNG**rung) for rung in rungs}
+        allowed = {
+            rung: side
+            for rung, side in sides.items()
+            if 1 / _MAX_FACTOR <= side / self.img_size * 1.001 <= _MAX_FACTOR * 1.01
+        }
+        if not allowed:
+            return {}
+        if self.cancelled is not None and self.cancelled():
+            raise CancelledError("choosing the magnification was cancelled")
+        samples = [self._sample(side) for side in allowed.values()]
+        sheet, runner = Sheet(samples, self.img_size), self.embedder.model.runner
+        with self.embedder.priority_lock.background(self.cancelled):
+            maps = runner.dense(runner.encode([sheet.pixels])).numpy()
+        pitch = maps.shape[1] / self.img_size
+        scales = {}
+        for (rung, side), sample, part in zip(allowed.items(), samples, sheet.split(maps), strict=True):
+            scale = self._scale(side, sample, scored_objects(part, self.settings, pitch), pitch)
+            if scale is not None:
+                scales[rung] = scale
+        return scales
 
-    def _score(self, side: int) -> DenseScale | None:
-        factor = 1 << max(0, int(math.log2(side / self.img_size) + 1e-6))
-        finder = DenseFinder(self.predictor, self.settings, side // factor, keep=True, branches="dense")
-        diameters: list[NDArray[np.float64]] = []
-        scores: list[NDArray[np.float32]] = []
-        for box in self._sample_boxes(side):
-            objects = finder.finish(box, factor, finder.compute(box, factor, finder.read(box, factor), self.cancelled))
-            whole = ~self._cut(objects, box)
-            area = np.bincount(objects.labels.ravel(), minlength=len(whole) + 1)[1:]
-            diameters.append(2 * factor * np.sqrt(area[whole] / np.pi))
-            scores.append(objects.predicted_iou[whole])
-        d, q = np.concatenate(diameters), np.concatenate(scores)
-        if not len(d):
+    def _scale(self, side: int, sample: Sample, objects: ScoredObjects, pitch: float) -> DenseScale | None:
+        """Score a magnification by the whole objects of its sample; None without any."""
+        whole = ~_cut(objects.labels, sample.box, self.region)
+        area = np.bincount(objects.labels.ravel(), minlength=len(whole) + 1)[1:][whole]
+        if not len(area):
             return None
+        d = 2 * np.sqrt(area / np.pi) / pitch  # pixels of the network's input
+        q = objects.predicted_iou[whole]
+        octaves = abs(math.log2(np.median(d) / NATURAL_PX))
+        mean = ((d * q).sum() + _FEW_PX * _USUAL_IOU) / (d.sum() + _FEW_PX)
         confident = d[q >= _CONFIDENT] if (q >= _CONFIDENT).any() else d
-        octaves = abs(math.log2(np.median(d) * self.img_size / side / NATURAL_PX))
-        score = float((d * q).sum() / d.sum()) - _SIZE_PENALTY * octaves
-        return DenseScale(side, float(np.median(confident)), score)
+        diameter = float(np.median(confident)) * side / self.img_size
+        return DenseScale(side, diameter, float(mean) - _SIZE_PENALTY * octaves)
 
-    def _sample_boxes(self, side: int) -> list[Box]:
-        """Return the region, or samples of it that are one window large."""
-        whole = self.region == (0, 0, *self.image_shape)
-        windows = dense_windows(self.region, side, 1, self.image_shape, self.img_size, stretch=whole)
-        if len(windows) <= self.samples + 1:
-            return [self.region]
-        if self._centres is None:
-            self._centres = self._sample_centres()
-        return list(dict.fromkeys(_square_around(centre, side, self.region) for centre in self._centres))
+    def _sample(self, side: int) -> Sample:
+        """Read the sample in a cell, at the scale at which a window shows `side` level-0 pixels."""
+        cell, scale = Sheet.cell_side(self.img_size), self.img_size / side
+        box = _square_around(self.centre, max(1, round(cell / scale)), self.region)
+        shape = (min(cell, max(1, round(box.height * scale))), min(cell, max(1, round(box.width * scale))))
+        return Sample(box, self.embedder.pixels(Window(box, self.img_size), shape))
 
-    def _cut(self, objects: TileObjects, box: Box) -> NDArray[np.bool_]:
-        """Return which objects, from the first on, are cut by a side of the box inside the region."""
-        labels = objects.labels
-        cut = np.zeros(int(labels.max(initial=0)) + 1, bool)
-        edges = (labels[0], labels[:, 0], labels[-1], labels[:, -1])
-        for edge, inner, outer in zip(edges, box, self.region, strict=True):
-            if inner != outer:
-                cut[edge] = True
-        return cut[1:]
-
-    def _sample_centres(self) -> list[tuple[int, int]]:
-        """Return centres of samples with much foreground, from maps at a low resolution."""
+    def _sample_centre(self, samples: int) -> tuple[int, int]:
+        """Return the place with most contrast in some views of the region."""
         y0, x0 = self.region[:2]
         height, width = self.region.shape
-        views = list(
-            dict.fromkeys(
-                _square_around(
-                    (round(y0 + fy * height), round(x0 + fx * width)), _OVERVIEW * self.img_size, self.region
-                )
-                for fy, fx in _SAMPLE_CENTRES[: max(1, self.samples)]
-            )
-        )
-        finder = DenseFinder(self.predictor, self.settings, self.img_size, branches="dense")
-        centres: list[tuple[int, int]] = []
-        for i, view in enumerate(views):
-            computed = finder.compute(view, _OVERVIEW, finder.read(view, _OVERVIEW), self.cancelled)
-            maps = finder.maps(view, _OVERVIEW, computed)
-            count = self.samples // len(views) + (i < self.samples % len(views))
-            centres += [
-                (view.y0 + y * _OVERVIEW, view.x0 + x * _OVERVIEW)
-                for y, x in _densest(maps[0], self.img_size // _OVERVIEW, count)
-            ]
-        return centres
+        best, centre = -1.0, (y0, x0)
+        for view in dict.fromkeys(
+            _square_around((round(y0 + fy * height), round(x0 + fx * width)), _VIEW * self.img_size, self.region)
+            for fy, fx in _VIEW_CENTRES[: max(1, samples)]
+        ):
+            window = Window(view, _VIEW_PX)
+            contrast, (y, x) = _most_contrast(self.embedder.pixels(window, window.network_shape))
+            if contrast > best:
+                scale = window.scale
+                best, centre = contrast, (view.y0 + int((y + 0.5) / scale[0]), view.x0 + int((x + 0.5) / scale[1]))
+        return centre
+
+
+def _cut(labels: NDArray[np.int32], box: Box, region: Box) -> NDArray[np.bool_]:
+    """Return which objects, from the first on, are cut by a side of the box inside the region."""
+    cut = np.zeros(int(labels.max(initial=0)) + 1, bool)
+    edges = (labels[0], labels[:, 0], labels[-1], labels[:, -1])
+    for edge, inner, outer in zip(edges, box, region, strict=True):
+        if inner != outer:
+            cut[edge] = True
+    return cut[1:]
+
+
+def _most_contrast(pixels: NDArray[np.uint8]) -> tuple[float, tuple[int, int]]:
+    """Return the largest local standard deviation of a view, averaged over a quarter of its width, and its place."""
+    grey = pixels.astype(np.float32).mean(-1)
+    mean = ndimage.uniform_filter(grey, 9)
+    deviation = np.sqrt(np.maximum(ndimage.uniform_filter(grey**2, 9) - mean**2, 0))
+    smooth = ndimage.uniform_filter(deviation, _VIEW_PX // 4, mode="constant")
+    y, x = np.unravel_index(int(smooth.argmax()), smooth.shape)
+    return float(smooth[y, x]), (int(y), int(x))
 
 
 def _square_around(centre: tuple[int, int], side: int, region: Box) -> Box:
@@ -239,14 +253,3 @@ def _square_around(centre: tuple[int, int], side: int, region: Box) -> Box:
         spans.append((start, min(start + side, high)))
     (y0, y1), (x0, x1) = spans
     return Box(y0, x0, y1, x1)
-
-
-def _densest(foreground: NDArray[np.float32], size: int, count: int) -> list[tuple[int, int]]:
-    """Return the centres of the squares with most foreground, none inside another one."""
-    mean = ndimage.uniform_filter(foreground, size, mode="constant")
-    centres = []
-    for _ in range(count):
-        y, x = np.unravel_index(int(mean.argmax()), mean.shape)
-        centres.append((int(y), int(x)))
-        mean[max(0, y - size // 2) : y + size // 2 + 1, max(0, x - size // 2) : x + size // 2 + 1] = -1
-    return centres

@@ -33,11 +33,12 @@ _CROPS = (16, 24, 32, 48)  # sides of crops, in cells of the embedding
 _CONTEXT = 2.0  # side of a crop over the long side of its object
 _BATCH_CPU, _BATCH_DEVICE = 8, 64
 _MOST_PROMPTS = 128  # per window; the remaining objects are those of the watershed
-_AGREEING = 0.75  # IoU of both branches from which the outline is that of the mask decoder
+_AGREEING = 0.8  # IoU of both branches from which the outline is that of the mask decoder
 
 # IoU with the true object: a constant, and the weights of the predicted IoU by the dense maps and by the mask decoder
 # and of the IoU of both masks. Least-squares fit on the train splits of 13 data sets of equal weight; correlation 0.76.
 _QUALITY = (-0.28, 0.74, 0.44, 0.17)
+_DOUBT = 0.1  # less for candidates, most of which are parts of objects
 
 
 @dataclass(frozen=True)
@@ -287,7 +288,8 @@ def _judged(proposal: Proposal, decoded: RegionObject | None) -> RegionObject | 
         return None if proposal.is_candidate else dense
     agreement = _iou(dense, decoded)
     features = (1.0, proposal.predicted_iou, decoded.predicted_iou, agreement)
-    score = float(np.clip(sum(w * f for w, f in zip(_QUALITY, features, strict=True)), 0, 1))
+    score = sum(w * f for w, f in zip(_QUALITY, features, strict=True)) - _DOUBT * proposal.is_candidate
+    score = float(np.clip(score, 0, 1))
     outline = decoded if proposal.is_candidate or agreement >= _AGREEING else dense
     return RegionObject(outline.box, outline.mask, score, outline.stability_score)
 

@@ -13,6 +13,7 @@ from napari_sam.engine.automatic.dense_finder import DenseFinder, default_settin
 from napari_sam.engine.automatic.magnification import estimate_diameter, estimate_scale
 from napari_sam.errors import CancelledError, PromptError, SettingsError
 from napari_sam.evaluation.metrics.label_matching import match_labels
+from src_models.networks.mask_decoder import DecodedMasks
 from src_models.watershed import scored_objects, seeded_watershed
 from src_models.watershed_settings import WatershedSettings
 from tests.engine.tiny import TinyRunner, tiny_predictor
@@ -171,6 +172,46 @@ def test_settings_are_json_and_tell_all_that_matters(squares):
     assert json.loads(json.dumps(one.settings())) == one.settings()
     assert one.settings() != other.settings()
     assert one.settings() != DenseFinder(squares, WatershedSettings()).settings()
+    assert one.settings() != DenseFinder(squares, PLAIN, branches="both").settings()
+
+
+def test_unknown_branches_are_refused(squares):
+    with pytest.raises(SettingsError, match="branches is 'mask'"):
+        DenseFinder(squares, PLAIN, branches="mask")
+
+
+class BothBranchesRunner(BrightnessRunner):
+    """Decodes a prompt to a square of 12 x 12 pixels of the network's input around its point."""
+
+    def dense(self, embedding):
+        grey = embedding[0, :1].float() * 7 / 255
+        distance = torch.where(grey > 0.3, 0.2, 1.0)
+        return torch.cat([grey, distance, distance])
+
+    def decode_crops(self, embedding, prompts):
+        cells = torch.arange(4 * prompts.side) + 0.5
+        logits = torch.full((len(prompts.coords), 3, len(cells), len(cells)), -5.0)
+        for k, (origin, coords) in enumerate(zip(prompts.origins, prompts.coords, strict=True)):
+            x, y = coords[0] + 0.5
+            rows, cols = (cells + 4 * origin[0] - y).abs() < 6, (cells + 4 * origin[1] - x).abs() < 6
+            logits[k, :, rows[:, None] & cols[None]] = 5.0
+        return DecodedMasks(logits, torch.full((len(logits), 3), 0.9))
+
+
+def test_a_region_across_windows_has_the_objects_of_both_branches():
+    """Faint squares of 12 pixels have no seed; the mask decoder draws them wherever they lie."""
+    image = np.zeros((96, 200), np.uint8)
+    for y, x in ((20, 20), (60, 57), (30, 120)):  # the second lies where two windows overlap
+        image[y : y + 12, x : x + 12] = 100
+    image[60:72, 150:162] = 250
+    predictor = tiny_predictor(runner=BothBranchesRunner())
+    predictor.set_image(image)
+    region = (0, 0, 96, 200)
+    assert _found(DenseFinder(predictor, PLAIN, branches="dense"), region).labels.max() == 1
+    found = _found(DenseFinder(predictor, PLAIN, branches="both"), region)
+    assert found.labels.max() == len(found.predicted_iou) == len(found.stability_score) == 4
+    areas = np.bincount(found.labels.ravel())[1:]
+    assert areas.tolist() == pytest.approx([144] * 4, rel=0.35)
 
 
 @pytest.mark.parametrize(
@@ -196,15 +237,16 @@ def test_a_blank_image_has_no_scale():
 
 def test_the_magnification_is_that_at_which_the_decoder_is_surest(squares, monkeypatch):
     """A decoder that is surest of objects some 20 pixels of the network's input wide."""
-    seen = []
 
     def dense(embedding):
-        bright = embedding[0, :1].float() > 5
-        width = max(1.0, float(bright.any(1).sum()) * 4)
-        doubt = 0.1 * abs(np.log2(width / 20))
-        seen.append(width)
-        far = torch.where(bright, doubt, 1.0)
-        return torch.cat([bright.float(), far, far])
+        maps = torch.ones(3, 16, 16)
+        for rows in (slice(0, 8), slice(8, 16)):
+            for cols in (slice(0, 8), slice(8, 16)):  # the cells of a sheet
+                bright = embedding[0, 0, rows, cols].float() * 7 > 160
+                width = max(1.0, float(bright.any(0).sum()) * 4)
+                maps[0, rows, cols] = bright.float()
+                maps[1:, rows, cols] = torch.where(bright, 0.3 * abs(np.log2(width / 20)), 1.0)
+        return maps
 
     monkeypatch.setattr(squares.runner, "dense", dense)
     image = np.zeros((64, 64), np.uint8)
@@ -213,7 +255,28 @@ def test_the_magnification_is_that_at_which_the_decoder_is_surest(squares, monke
     scale = estimate_scale(squares, settings=PLAIN)
     assert scale.side in (90, 91, 128)
     assert scale.diameter_px == pytest.approx(2 * 40 / np.sqrt(np.pi), rel=0.25)
-    assert min(seen) < 40
+
+
+def test_the_magnification_takes_two_windows_of_any_image(squares):
+    image = np.zeros((900, 1300), np.uint8)
+    image[700:720, 1000:1020] = 250
+    squares.set_image(image)
+    assert estimate_scale(squares, settings=PLAIN, samples=5) is not None
+    assert squares.runner.encoded == 2
+
+
+def test_the_place_with_most_contrast_is_the_sample(squares):
+    image = np.zeros((600, 600), np.uint8)
+    image[400:420, 150:170] = 250
+    squares.set_image(image)
+    scale = estimate_scale(squares, (200, 0, 600, 600), settings=PLAIN)
+    assert 10 < scale.diameter_px < 40
+
+
+def test_cancelling_stops_the_choice_of_the_magnification(squares):
+    with pytest.raises(CancelledError):
+        estimate_scale(squares, settings=PLAIN, cancelled=lambda: True)
+    assert squares.runner.encoded == 0
 
 
 def test_the_shipped_model_finds_the_sample_nuclei(default_predictor, nuclei):
