@@ -38,7 +38,7 @@ UNFINISHED = ".everything"
 """Folder inside a label store in which a run keeps its tiles until it is finished."""
 
 _RECORD = "run.json"
-_LATER_SETTINGS: JsonObject = {"border": "cut"}  # that version 0.1 did not have, with what it did
+_LATER_SETTINGS: JsonObject = {"border": "cut", "branches": "dense"}  # that version 0.1 did not have, with what it did
 _MERGED = "merged.npz"
 _EXISTING_SHARE = 0.5  # a new object is dropped if existing objects cover at least this share of it
 _SAMPLED_PX = 1 << 20

@@ -29,6 +29,7 @@ from napari_sam.jobs.run_output import close_after_error, output_store, predicto
 from napari_sam.jobs.run_progress import RunProgress
 from napari_sam.jobs.tile_plan import (
     FinderSpec,
+    choose_branches,
     choose_factors,
     choose_method,
     choose_side,
@@ -245,9 +246,11 @@ def segment_image(
     """
     source = image if isinstance(image, Image) else open_image(image)
     own_predictor = predictor_for_image(predictor, source)
+    method = choose_method(settings.method, own_predictor)
     settings = replace(
         settings,
-        method=choose_method(settings.method, own_predictor),
+        method=method,
+        branches=choose_branches(settings.branches, method, own_predictor),
         region=check_region(settings.region, source.shape, most_px=None),  # type: ignore[arg-type]
     )
     choose_side(settings, own_predictor)  # fails before a store is created

@@ -127,6 +127,16 @@ def choose_method(method: str, predictor: Predictor) -> str:
     return method
 
 
+def choose_branches(branches: str, method: str, predictor: Predictor) -> str:
+    """Return "both" or "dense"; "auto" is both if the model was trained with objects of its dense decoder as prompts.
+
+    Grid mode has no dense decoder to prompt with, and always gets "dense".
+    """
+    if method != "dense" or branches == "dense":
+        return "dense"
+    return "both" if branches == "both" or predictor.embedder.model.uses_hypotheses else "dense"
+
+
 def choose_side(settings: EverythingSettings, predictor: Predictor) -> int | None:
     """Choose how many level-0 pixels one window of the network covers.
 

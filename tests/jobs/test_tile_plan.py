@@ -5,7 +5,7 @@ from napari_sam.engine.automatic.grid_finder import GridFinder
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import PromptError
 from napari_sam.jobs.job_settings import EverythingSettings
-from napari_sam.jobs.tile_plan import FinderSpec, choose_factors, choose_method, choose_side, plan_run
+from napari_sam.jobs.tile_plan import FinderSpec, choose_branches, choose_factors, choose_method, choose_side, plan_run
 from tests.engine.tiny import tiny_predictor
 
 
@@ -69,3 +69,19 @@ def test_a_finder_is_built_from_plain_values():
     finder = FinderSpec("grid", 64, {"points_per_side": 4}).build(predictor)
     assert isinstance(finder, GridFinder)
     assert (finder.side, finder.settings()["points_per_side"]) == (64, 4)
+
+
+@pytest.mark.parametrize(
+    ("branches", "method", "hypotheses", "wanted"),
+    [
+        ("auto", "dense", True, "both"),
+        ("auto", "dense", False, "dense"),
+        ("both", "dense", False, "both"),
+        ("dense", "dense", True, "dense"),
+        ("both", "grid", True, "dense"),
+    ],
+)
+def test_branches_follow_model_and_method(branches, method, hypotheses, wanted):
+    predictor = tiny_predictor()
+    predictor.embedder.model.uses_hypotheses = hypotheses
+    assert choose_branches(branches, method, predictor) == wanted

@@ -155,7 +155,9 @@ class DenseFinder:
 
     def settings(self) -> dict[str, Any]:
         """Return everything the result depends on besides the pixels, as JSON holds it."""
-        record = {"method": self.method, "side": self.side, "branches": "both" if self.prompts else "dense"}
+        record: dict[str, Any] = {"method": self.method, "side": self.side}
+        if self.prompts:  # runs of version 0.1 had no such entry, and continue
+            record["branches"] = "both"
         return {**record, **network_record(self.embedder), **asdict(self.watershed)}
 
     def read(self, region: Box, factor: int) -> list[DenseWindow]:
