@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import torch
@@ -14,7 +15,7 @@ from src_models.networks.sam2.positions import rotate, rotations, sine_map
 _LAYERS = 4
 _HIDDEN = 2048
 _POSITION_SCALE = 0.1
-_BLOCK = 1 << 21  # attention weights computed together on a CPU: they stay in its cache
+_QUERIES, _KEYS = 512, 4096  # block of attention weights computed together on a CPU: 8 MB
 
 
 @dataclass(frozen=True)
@@ -82,18 +83,31 @@ def _weighted_sums(q: Tensor, k: Tensor, values: Tensor) -> Tensor:
     """Return the values (N, M, C) summed with the softmax weights of every query: (N, L, C).
 
     Values that are narrower than the keys are summed before they are projected, which is a quarter of the work;
-    `scaled_dot_product_attention` takes no such values without holding all weights.
+    `scaled_dot_product_attention` takes no such values without holding all weights. Blocks of weights stay in the
+    cache, and each rescales the sums of those before it (Milakov & Gimelshein, 2018, "Online normalizer calculation for
+    softmax").
     """
-    n, length, width = q.shape
-    out = q.new_empty(n, length, values.shape[-1])
-    rows = max(16, _BLOCK // k.shape[1])
-    q = q * width**-0.5
-    for i in range(n):
-        columns = k[i].T
-        for start in range(0, length, rows):
-            weights = (q[i, start : start + rows] @ columns).softmax(-1)
-            out[i, start : start + rows] = weights @ values[i]
-    return out
+    q = q * q.shape[-1] ** -0.5
+    sums = [
+        _sums_of_rows(rows, keys, some)
+        for queries, keys, some in zip(q, k, values, strict=True)
+        for rows in queries.split(_QUERIES)
+    ]
+    return torch.cat(sums).view(*q.shape[:2], -1)
+
+
+def _sums_of_rows(q: Tensor, k: Tensor, values: Tensor) -> Tensor:
+    """Return the weighted sums of one object's values (M, C) for some scaled queries (L, 256): (L, C)."""
+    largest = q.new_full((len(q), 1), -math.inf)
+    total, sums = torch.zeros_like(largest), q.new_zeros(len(q), values.shape[-1])
+    for keys, some in zip(k.split(_KEYS), values.split(_KEYS), strict=True):
+        scores = q @ keys.T
+        before, largest = largest, torch.maximum(largest, scores.amax(-1, keepdim=True))
+        weights = scores.sub_(largest).exp_()
+        factor = (before - largest).exp_()
+        total = total * factor + weights.sum(-1, keepdim=True)
+        sums = sums * factor + weights @ some
+    return sums / total
 
 
 class MemoryAttentionLayer(nn.Module):

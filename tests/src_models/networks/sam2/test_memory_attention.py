@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from src_models.networks.sam2.memory_attention import MemoryTokens, RotaryAttention
+from src_models.networks.sam2.memory_attention import MemoryTokens, RotaryAttention, _weighted_sums
 from src_models.networks.sam2.positions import rotate, rotations, sine_distances, sine_map
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -32,6 +32,13 @@ def test_attention_to_a_memory_equals_its_plain_definition(memory):
         q = rotate(attention.q_proj(queries), turns)
         want = attention.out_proj(F.scaled_dot_product_attention(q, k, attention.v_proj(memory.values)))
     torch.testing.assert_close(out, want, atol=1e-5, rtol=1e-4)
+
+
+def test_sums_over_several_blocks_equal_the_plain_ones():
+    torch.manual_seed(2)
+    q, k, values = torch.randn(2, 600, 256), torch.randn(2, 9000, 256), torch.randn(2, 9000, 64)
+    want = F.scaled_dot_product_attention(q, k, F.pad(values, (0, 192)))[..., :64]
+    torch.testing.assert_close(_weighted_sums(q, k, values), want, atol=1e-5, rtol=1e-4)
 
 
 def test_attention_with_gradients_equals_that_without(memory):
