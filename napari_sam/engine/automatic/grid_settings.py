@@ -106,7 +106,7 @@ class GridSettings:
     def for_model(cls, kind: str, **changes: Any) -> GridSettings:
         """Return the settings for a kind of network: SAM's defaults, but lower thresholds for the default model.
 
-        Scores of the default model are lower. Of 4 023 masks of single points on the train splits of 15 data sets of
+        Scores of the default model are lower. Of 4 023 masks of single points on the train splits of 14 data sets of
         equal weight, 0.75 and 0.8 keep 71 % of those with an IoU of 0.7 or more, and 86 % of what they keep is such a
         mask; SAM's thresholds keep 10 %.
 
