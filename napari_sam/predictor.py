@@ -13,6 +13,7 @@ from napari_sam.engine.embeddings.embedder import Embedder
 from napari_sam.engine.embeddings.embedding_cache import EmbeddingCache, EmbeddingStore
 from napari_sam.engine.embeddings.window_objects import used_cells
 from napari_sam.engine.interactive.prediction import PredictionSettings
+from napari_sam.engine.interactive.second_look import SecondLook
 from napari_sam.engine.interactive.window_predictor import WindowPredictor
 from napari_sam.engine.loaded_model import LoadedModel
 from napari_sam.engine.windows import Hints
@@ -57,6 +58,9 @@ class Predictor:
     tidy : bool, optional
         Drop specks and fill holes in masks (`tidy_mask`). By default only masks of the built-in model are tidied;
         those of SAM checkpoints stay exactly as the reference gives them.
+    second_look : bool, optional
+        Decode a prompt again in a window laid around its first mask where the first score is middling, and keep the
+        better result. By default where the model has a mask judge, whose scores can tell.
     hypotheses : bool, optional
         Give the mask decoder the object that the dense decoder sees under a prompt, as a rough mask. By default where
         the model was trained for it.
@@ -91,11 +95,14 @@ class Predictor:
         *,
         tidy: bool | None = None,
         hypotheses: bool | None = None,
+        second_look: bool | None = None,
     ) -> None:
         loaded = model if isinstance(model, LoadedModel) else LoadedModel.load(model, device, precision)
         hypotheses = loaded.uses_hypotheses if hypotheses is None else hypotheses
         tidy = loaded.kind == "default" if tidy is None else tidy
-        self.engine = WindowPredictor(Embedder(loaded, make_cache(cache), hypotheses=hypotheses), tidy=tidy)
+        look = SecondLook() if (loaded.runner.has_judge if second_look is None else second_look) else None
+        embedder = Embedder(loaded, make_cache(cache), hypotheses=hypotheses)
+        self.engine = WindowPredictor(embedder, tidy=tidy, second_look=look)
 
     @classmethod
     def of(cls, engine: WindowPredictor) -> Predictor:
@@ -106,7 +113,9 @@ class Predictor:
 
     def sharing(self) -> Predictor:
         """Return a predictor for another image, with the same network, cache and lock."""
-        return Predictor.of(WindowPredictor(self.embedder.sharing(), tidy=self.tidy))
+        return Predictor.of(
+            WindowPredictor(self.embedder.sharing(), tidy=self.tidy, second_look=self.engine.second_look)
+        )
 
     @property
     def embedder(self) -> Embedder:

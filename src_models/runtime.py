@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from contextlib import nullcontext
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +15,7 @@ from src_models.model_errors import DeviceError
 from src_models.networks.crop_decoder import CropPrompts, decode_crops
 from src_models.networks.layers import ConvNorm
 from src_models.networks.mask_decoder import DecodedMasks
+from src_models.networks.mask_judge import JudgedMasks
 from src_models.networks.prompt_encoder import pad_prompts
 from src_models.networks.quality_head import PromptTensors
 from src_models.thread_waiting import one_thread, set_passive_waiting
@@ -35,6 +37,25 @@ _PRECISIONS = {
 }
 _FEW_PROMPTS = 4  # that a user's click decodes; grids of points decode many, which keep several threads busy
 _DECODE_BATCH = 8  # objects decoded together on a CPU, whose image tokens fit into the cache
+
+
+@dataclass(frozen=True)
+class WindowInfo:
+    """What is known of a window besides its embedding, for the heads that rate masks.
+
+    Attributes
+    ----------
+    network_shape : (int, int)
+        Height and width of the image in the network's input, without padding.
+    maps : Tensor or None
+        (3, 4h, 4w) maps of the dense decoder, on any device; None without one.
+    accepted_px : float
+        Long side of objects that were accepted in this image, in pixels of the network's input; 0 if unknown.
+    """
+
+    network_shape: tuple[int, int]
+    maps: Tensor | None = None
+    accepted_px: float = 0.0
 
 
 def available_devices() -> list[str]:
@@ -165,6 +186,11 @@ class Runner:
             return embedding.to(self.dtype)
 
     @property
+    def has_judge(self) -> bool:
+        """Whether the network has a mask judge, which reads the dense maps."""
+        return self.net.mask_judge is not None
+
+    @property
     def has_dense(self) -> bool:
         """Whether the network has a dense decoder."""
         return self.net.dense_decoder is not None
@@ -204,7 +230,7 @@ class Runner:
         prompts: Sequence[tuple[NDArray[np.float32], NDArray[np.int64]]],
         masks: Sequence[NDArray[np.float32] | None] | None = None,
         multimask: bool = True,
-        network_shape: tuple[int, int] | None = None,
+        info: WindowInfo | None = None,
     ) -> DecodedMasks:
         """Decode N prompts on an image.
 
@@ -218,17 +244,16 @@ class Runner:
             (4h, 4w) low-res logits of an earlier prediction for each object, or None.
         multimask : bool
             Return three masks for each object, or one.
-        network_shape : (int, int), optional
-            Height and width of the image in the network's input, without padding; by default the whole input. Used only
-            by a quality head.
+        info : WindowInfo, optional
+            What a mask judge or a quality head reads besides the masks. Without it, the mask decoder's own predicted
+            IoU is returned.
 
         Returns
         -------
         DecodedMasks
-            float32, on the CPU: logits (N, M, 4h, 4w) and predicted IoU (N, M), by the quality head if the network has
-            one.
+            float32, on the CPU: logits (N, M, 4h, 4w) and predicted IoU (N, M), by the network's mask judge or quality
+            head if it has one.
         """
-        shape = network_shape or (self.img_size, self.img_size)
         size = len(prompts) if self.device.type != "cpu" else _DECODE_BATCH
         parts = []
         single = self.decode_on_one_thread and len(prompts) <= _FEW_PROMPTS
@@ -236,7 +261,7 @@ class Runner:
             for start in range(0, len(prompts), size):
                 stop = min(start + size, len(prompts))
                 batch_masks = None if masks is None else masks[start:stop]
-                parts.append(self._decode(embedding, prompts[start:stop], batch_masks, multimask, shape))
+                parts.append(self._decode(embedding, prompts[start:stop], batch_masks, multimask, info))
         return DecodedMasks(torch.cat([p.logits for p in parts]), torch.cat([p.predicted_iou for p in parts]))
 
     def decode_crops(self, embedding: Tensor, prompts: CropPrompts) -> DecodedMasks:
@@ -257,7 +282,7 @@ class Runner:
         prompts: Sequence[tuple[NDArray[np.float32], NDArray[np.int64]]],
         masks: Sequence[NDArray[np.float32] | None] | None,
         multimask: bool,
-        network_shape: tuple[int, int],
+        info: WindowInfo | None,
     ) -> DecodedMasks:
         pairs = [(torch.from_numpy(c), torch.from_numpy(v)) for c, v in prompts]
         coords, labels = (t.to(self.device) for t in pad_prompts(pairs, self.net.prompt_encoder.pad_boxes))
@@ -276,11 +301,21 @@ class Runner:
                 multimask,
             )
             predicted_iou = decoded.predicted_iou.float()
-            if self.net.quality_head is not None:
-                used = tuple(-(-n * decoded.logits.shape[-1] // self.img_size) for n in network_shape)
-                given = PromptTensors(coords, labels, low_res, has_mask, (used[0], used[1]))
-                predicted_iou = self.net.quality_head.predict_iou(decoded, given, self.img_size)
+            if info is not None:
+                rows, cols = (-(-n * decoded.logits.shape[-1] // self.img_size) for n in info.network_shape)
+                given = PromptTensors(coords, labels, low_res, has_mask, (rows, cols))
+                predicted_iou = self._rate(decoded, given, embedding, info)
             return DecodedMasks(decoded.logits.float().cpu(), predicted_iou.cpu())
+
+    def _rate(self, decoded: DecodedMasks, given: PromptTensors, embedding: Tensor, info: WindowInfo) -> Tensor:
+        """Predict the IoU of decoded masks, (N, M), by the best part of the network that can."""
+        if self.net.mask_judge is not None and decoded.mask_tokens is not None:
+            maps = None if info.maps is None else info.maps.to(self.device)
+            seen = JudgedMasks(decoded, decoded.mask_tokens, given, embedding, maps, info.accepted_px)
+            return self.net.mask_judge.predict_iou(seen, self.img_size)
+        if self.net.quality_head is not None:
+            return self.net.quality_head.predict_iou(decoded, given, self.img_size)
+        return decoded.predicted_iou.float()
 
     def _mask_batch(
         self, masks: Sequence[NDArray[np.float32] | None] | None, shape: tuple[int, int]

@@ -82,19 +82,25 @@ class RunKeywords(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class CalibrationSettings:
-    """How a quality head is fitted to labelled images.
+    """How a mask judge is fitted to labelled images.
 
     Attributes
     ----------
     images, per_image : int
         Images of each data set and objects of each image, evenly spaced.
+    views : int
+        Views of each image: the plain one, and random crops of it.
     device : str
         "auto", "cpu", "cuda" or "mps".
+    seed : int
+        Seed of the views, the clicks and the fit.
     """
 
     images: int = setting(10, "images per data set, evenly spaced", low=1)
     per_image: int = setting(6, "objects per image, evenly spaced", low=1)
+    views: int = setting(2, "views of each image: the plain one and random crops of it", low=1)
     device: str = setting("auto", "device: auto, cpu, cuda or mps")
+    seed: int = setting(0, "random seed", low=0)
 
     def __post_init__(self) -> None:
         """Check every value."""
@@ -106,4 +112,6 @@ class CalibrationKeywords(TypedDict, total=False):
 
     images: int
     per_image: int
+    views: int
     device: str
+    seed: int

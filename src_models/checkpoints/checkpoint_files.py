@@ -23,6 +23,7 @@ from src_models.checkpoints.registry import ModelInfo, model_info, model_names
 from src_models.checkpoints.state_dicts import check_fit, detect_kind, read_state
 from src_models.model_errors import CheckpointError, DeviceError, UnknownModelError
 from src_models.networks.build_network import build_network
+from src_models.networks.mask_judge import MaskJudge
 from src_models.networks.quality_head import QualityHead
 from src_models.networks.sam import Sam
 from src_models.networks.sam2.config import SAM2_KINDS
@@ -34,7 +35,8 @@ if TYPE_CHECKING:
     from src_models.networks.promptable import PromptableNetwork
     from src_models.networks.unetr import UnetrDecoder
 
-_DENSE, _QUALITY = "dense_decoder.", "quality_head."  # key prefixes of parts that official programs do not know
+# Key prefixes of parts that official programs do not know.
+_DENSE, _QUALITY, _JUDGE = _OWN_PARTS = "dense_decoder.", "quality_head.", "mask_judge."
 _SUFFIXES = frozenset({".pth", ".pt", ".safetensors", ".ckpt", ".bin"})
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16)
 
@@ -265,8 +267,8 @@ def save_official(net: PromptableNetwork, path: str | os.PathLike[str]) -> None:
     Parameters
     ----------
     net : PromptableNetwork
-        Not fused for inference. Other programs can load the file of a ViT or TinyViT unchanged; dense decoder and
-        quality head are left out, since only this package knows them.
+        Not fused for inference. Other programs can load the file of a ViT or TinyViT unchanged; dense decoder,
+        quality head and mask judge are left out, since only this package knows them.
     path : str or path
         Its folder is made; an existing file is replaced.
 
@@ -276,7 +278,7 @@ def save_official(net: PromptableNetwork, path: str | os.PathLike[str]) -> None:
         If the file cannot be written, or the network is fused.
     """
     target = Path(path)
-    state = {k: v for k, v in _plain_state(net, target).items() if not k.startswith((_DENSE, _QUALITY))}
+    state = {k: v for k, v in _plain_state(net, target).items() if not k.startswith(_OWN_PARTS)}
     with replacing_checkpoint(target) as temporary, temporary.open("wb") as file:
         torch.save(state, file)
 
@@ -361,17 +363,18 @@ def _usable_device(device: str | torch.device) -> torch.device:
     return usable
 
 
-def _hollow(kind: str, dense: bool | None = None, quality: bool = False) -> PromptableNetwork:
+def _hollow(kind: str, dense: bool | None = None, quality: bool = False, judge: bool = False) -> PromptableNetwork:
     """Build a network whose weights are on the meta device and whose constants are computed."""
     with _EmptyOnMeta():
         net = build_network(kind, dense)
         net.quality_head = QualityHead().eval() if quality else None
+        net.mask_judge = MaskJudge().eval() if judge else None
         return net
 
 
 def _filled(kind: str, state: Mapping[str, Tensor], path: Path, device: torch.device) -> PromptableNetwork:
     """Build a network of a kind and fill it with a checkpoint's weights."""
-    net = _hollow(kind, *(any(key.startswith(part) for key in state) for part in (_DENSE, _QUALITY)))
+    net = _hollow(kind, *(any(key.startswith(part) for key in state) for part in _OWN_PARTS))
     expected = net.state_dict()
     check_fit(state, expected, kind, path)
     # Copies, since changing or deleting a memory-mapped file kills the process.
@@ -383,7 +386,8 @@ def _filled(kind: str, state: Mapping[str, Tensor], path: Path, device: torch.de
 def _plain_state(net: PromptableNetwork, path: Path) -> dict[str, Tensor]:
     """Copy the state dict, after checking that it can be loaded again."""
     state = {name: value.detach().to("cpu", copy=True).contiguous() for name, value in net.state_dict().items()}
-    expected = _hollow(net.kind, net.dense_decoder is not None, net.quality_head is not None).state_dict()
+    parts = (part is not None for part in (net.dense_decoder, net.quality_head, net.mask_judge))
+    expected = _hollow(net.kind, *parts).state_dict()
     if changed := sorted(expected.keys() ^ state.keys()):
         raise CheckpointError(
             f"cannot save {path}: the network's keys are not those of {net.kind} any more ({changed[0]})",

@@ -34,10 +34,13 @@ class DecodedMasks:
         (N, M, 4h, 4w) low-res logits.
     predicted_iou : Tensor
         (N, M).
+    mask_tokens : Tensor or None
+        (N, M, 256) tokens of the masks, which a `MaskJudge` reads; None where they were not kept.
     """
 
     logits: Tensor
     predicted_iou: Tensor
+    mask_tokens: Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -305,7 +308,7 @@ class MaskDecoder(nn.Module):
         """
         state = self.decode_tokens(embedding, image_pe, tokens, dense, valid)
         chosen = slice(1, _MASKS) if multimask else slice(0, 1)
-        return DecodedMasks(self.upscale(state, chosen), state.predicted_iou[:, chosen])
+        return DecodedMasks(self.upscale(state, chosen), state.predicted_iou[:, chosen], state.mask_tokens[:, chosen])
 
     def decode_tokens(
         self, embedding: Tensor, image_pe: Tensor, tokens: Tensor, dense: Tensor, valid: Tensor | None

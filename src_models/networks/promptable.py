@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 if TYPE_CHECKING:
     from src_models.networks.mask_decoder import DecodedMasks, MaskDecoder
+    from src_models.networks.mask_judge import MaskJudge
     from src_models.networks.prompt_encoder import PromptEncoder
     from src_models.networks.quality_head import QualityHead
 
@@ -35,7 +36,10 @@ class PromptableNetwork(nn.Module):
     dense_decoder : nn.Module or None
         Decoder that finds all objects of a window at once; the default model has one.
     quality_head : QualityHead or None
-        Predicts the IoU from the masks, in place of the mask decoder; only a calibrated checkpoint has one.
+        Predicts the IoU from the masks, in place of the mask decoder; only checkpoints calibrated by version 0.1 or 0.2
+        have one.
+    mask_judge : MaskJudge or None
+        Predicts the IoU from the masks and the image, in place of mask decoder and quality head.
     """
 
     pixel_mean: Tensor
@@ -49,6 +53,7 @@ class PromptableNetwork(nn.Module):
         self.kind = kind
         self.dense_decoder: nn.Module | None = None
         self.quality_head: QualityHead | None = None
+        self.mask_judge: MaskJudge | None = None
         self.register_buffer("pixel_mean", torch.tensor(PIXEL_MEAN).view(3, 1, 1), persistent=False)
         self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
 

@@ -42,7 +42,7 @@ def starting_network(config: TrainConfig) -> Sam:
         if net.kind != config.kind:
             message = f"start is {config.start!r}, a network of kind {net.kind!r}, but kind is {config.kind!r}"
             raise TrainingError(message, parameter="start", remedy="make the kinds equal")
-        net.quality_head = None  # fitted to the masks before training
+        net.quality_head = net.mask_judge = None  # fitted to the masks before training
         if dense and net.dense_decoder is None:
             net.dense_decoder = build_sam("default").dense_decoder
     _set_drop_path(net, config.drop_path)

@@ -24,7 +24,7 @@ class TinyRunner:
     """Encodes a window as the means and extremes of its cells: (1, 3, 16, 16)."""
 
     kind, img_size, device = "tiny", 64, torch.device("cpu")
-    has_dense = True
+    has_dense, has_judge = True, False
 
     def __init__(self, dtype=torch.float32, seconds=0.0):
         self.dtype, self.seconds, self.encoded = dtype, seconds, 0

@@ -6,11 +6,9 @@ import threading
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, Protocol
 
-import torch
-
 from napari_sam.engine.embeddings.embedding_cache import EmbeddingCache, EmbeddingKey
 from napari_sam.engine.embeddings.priority_lock import PriorityLock
-from napari_sam.engine.embeddings.window_objects import detect_objects, objects_key
+from napari_sam.engine.embeddings.window_objects import WindowObjects, detect_objects, objects_key
 from napari_sam.engine.normalisation import Normalisation, choose_normalisation
 from napari_sam.engine.window_pixels import read_window
 from napari_sam.errors import CancelledError, NoImageError
@@ -136,9 +134,16 @@ class Embedder:
             persistent=bool(getattr(image, "persistent", False)),
         )
 
+    @property
+    def needs_objects(self) -> bool:
+        """Whether a prompt needs what the dense decoder sees: as a rough mask, or for the mask judge."""
+        runner = self.model.runner
+        return self.hypotheses or (runner.has_judge and runner.has_dense)
+
     def objects_key(self, key: EmbeddingKey) -> EmbeddingKey:
         """Return the cache key of the objects seen in an embedding, from that of the embedding."""
-        return objects_key(key, dense_in_weights=self.model.dense_in_weights)
+        model = self.model
+        return objects_key(key, dense_in_weights=model.dense_in_weights, with_maps=model.runner.has_judge)
 
     def is_embedded(self, window: Window) -> bool:
         """Return whether a prompt on this window needs no encoding."""
@@ -185,7 +190,7 @@ class Embedder:
             If `cancelled()` returned True.
         """
         embedding = self.embedding(window, cancelled, background=background)
-        if self.hypotheses:
+        if self.needs_objects:
             with self.priority_lock.background(cancelled) if background else nullcontext():
                 self.objects(window, embedding)
         return embedding
@@ -210,16 +215,16 @@ class Embedder:
                 self.cache.put(key, embedding)
                 return embedding
 
-    def objects(self, window: Window, embedding: Tensor) -> NDArray[np.int32]:
-        """Return labels (H, W) of the objects in a window, cached; see `detect_objects`."""
+    def objects(self, window: Window, embedding: Tensor) -> WindowObjects:
+        """Return the objects in a window, cached; see `detect_objects`."""
         key = self.key(window)
         cached = self.cache.get(self.objects_key(key))
         if cached is not None:
-            return cached.numpy()
-        labels = detect_objects(self.model.runner, window, embedding)
+            return WindowObjects.unpacked(cached)
+        found = detect_objects(self.model.runner, window, embedding)
         if self.cache.holds(key, embedding):  # the embedding may be that of the previous image
-            self.cache.put(self.objects_key(key), torch.from_numpy(labels))
-        return labels
+            self.cache.put(self.objects_key(key), found.packed())
+        return found
 
 
 def _raise_if(cancelled: Callable[[], bool] | None) -> None:

@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
 
-import torch
-
 from napari_sam.engine.embeddings.window_objects import detect_objects
 from napari_sam.engine.embeddings.window_plan import WindowGrid, WindowPlan
 from napari_sam.engine.geometry import Box
@@ -268,7 +266,7 @@ class _PrecomputeRun:
         return [_PreparedWindow(w, *self.embedder.read(w), m) for w, m in zip(batch, missing, strict=True)]
 
     def _is_cached(self, key: EmbeddingKey) -> bool:
-        keys = [key, self.embedder.objects_key(key)] if self.embedder.hypotheses else [key]
+        keys = [key, self.embedder.objects_key(key)] if self.embedder.needs_objects else [key]
         cached = [self.embedder.cache.touch(k) for k in keys]  # all of them, so that none is evicted
         return all(cached)
 
@@ -280,9 +278,9 @@ class _PrecomputeRun:
                 continue
             embedding = embeddings[i : i + 1].clone()  # a slice would keep the whole batch in memory
             cache.put(p.key, embedding, memory=False, wait=True)
-            if embedder.hypotheses:
-                labels = torch.from_numpy(detect_objects(embedder.model.runner, p.window, embedding))
-                cache.put(embedder.objects_key(p.key), labels, memory=False, wait=True)
+            if embedder.needs_objects:
+                found = detect_objects(embedder.model.runner, p.window, embedding)
+                cache.put(embedder.objects_key(p.key), found.packed(), memory=False, wait=True)
 
     def _check_space(self, key: EmbeddingKey, embeddings: Tensor) -> None:
         """Refuse a run that would evict its own first windows before it ends."""
@@ -290,7 +288,7 @@ class _PrecomputeRun:
         on_disk = cache.store is not None and cache.has_disk(key)
         limit = cache.store.limit_bytes if on_disk and cache.store is not None else cache.limit_bytes
         needed = self.windows * embeddings[:1].numel() * (2 if on_disk else embeddings.element_size())
-        needed += needed // 8 if self.embedder.hypotheses and not on_disk else 0  # the detected objects
+        needed += needed // 8 if self.embedder.needs_objects and not on_disk else 0  # the detected objects
         if needed > (_USABLE * limit if on_disk else limit):
             place = "on disk" if on_disk else "in memory (this image or predictor has no cache on disk)"
             raise SettingsError(

@@ -9,6 +9,7 @@ import numpy as np
 from napari_sam.engine.interactive.logit_fields import LogitGrid
 from napari_sam.engine.interactive.mask_cleanup import extend_padding
 from napari_sam.errors import CancelledError, PromptError
+from src_models.runtime import WindowInfo
 from src_models.watershed import HYPOTHESIS_LOGIT, hypothesis
 
 if TYPE_CHECKING:
@@ -66,15 +67,17 @@ class DecoderRunner:
             raise CancelledError("decoding was cancelled")
         side = 4 * embedding.shape[-1]
         masks = [mask_prompt(task, side) for task in tasks]
-        if self._embedder.hypotheses:
-            objects = self._embedder.objects(window, embedding)
+        objects = self._embedder.objects(window, embedding) if self._embedder.needs_objects else None
+        if objects is not None and self._embedder.hypotheses:
             img_size = self._embedder.img_size
             masks = [
-                hypothesis_logits(task, objects, side, img_size) if mask is None else mask
+                hypothesis_logits(task, objects.labels, side, img_size) if mask is None else mask
                 for task, mask in zip(tasks, masks, strict=True)
             ]
         coords = [task.prompt.in_window(window) for task in tasks]
-        decoded = self._embedder.model.runner.decode(embedding, coords, masks, multimask, window.network_shape)
+        accepted_px = (tasks[0].context.hints.last_px or 0.0) * max(window.scale)
+        info = WindowInfo(window.network_shape, None if objects is None else objects.maps, accepted_px)
+        decoded = self._embedder.model.runner.decode(embedding, coords, masks, multimask, info)
         return list(zip(decoded.logits.numpy(), decoded.predicted_iou.numpy(), strict=True))
 
     def decode_detail(
@@ -111,7 +114,7 @@ class DecoderRunner:
             raise CancelledError("refining was cancelled")
         embedding = self._embedder.embedding(window, cancelled)
         runner = self._embedder.model.runner
-        decoded = runner.decode(embedding, [prompt.in_window(window)], [mask], True, window.network_shape)
+        decoded = runner.decode(embedding, [prompt.in_window(window)], [mask], True)
         logits: NDArray[np.float32] = decoded.logits[0].numpy()
         return logits
 
@@ -124,7 +127,10 @@ def mask_prompt(task: PromptTask, side: int) -> NDArray[np.float32] | None:
     PromptError
         If low-res logits are not of the model's size.
     """
-    prompt = task.prompt
+    prompt, first = task.prompt, task.first_look
+    if first is not None:
+        best = first.logits[int(first.predicted_iou.argmax())]
+        return extend_padding(LogitGrid(best, first.task.window)).cells_of(task.window, side)
     logits, window = prompt.logits, prompt.window
     if logits is None:
         return prompt.mask_logits(task.window, side)

@@ -37,8 +37,10 @@ class PromptTask:
         Everything else that decides the result.
     retries : int
         How often a result of low confidence may still be replaced by that of a much coarser window.
-    fallback : LowConfidenceResult or None
-        The first result of low confidence, if there was one.
+    fallback : DecodedResult or None
+        The first result of low confidence, used unless a coarser window gives a better one.
+    first_look : DecodedResult or None
+        The result that a second look is compared with, if this is one.
     """
 
     index: int
@@ -48,7 +50,8 @@ class PromptTask:
     finest: int | None
     context: PredictionContext
     retries: int = 0
-    fallback: LowConfidenceResult | None = None
+    fallback: DecodedResult | None = None
+    first_look: DecodedResult | None = None
 
     @property
     def seeds(self) -> NDArray[np.float64]:
@@ -62,8 +65,8 @@ class PromptTask:
 
 
 @dataclass(frozen=True)
-class LowConfidenceResult:
-    """A result whose predicted IoU is low; used unless a coarser window gives a better one.
+class DecodedResult:
+    """A decoded task.
 
     Attributes
     ----------

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_sam.engine.interactive.logit_fields import LogitGrid
 from napari_sam.engine.interactive.mask_cleanup import tidy_grid
-from napari_sam.engine.interactive.prompt_task import LowConfidenceResult, PromptTask
+from napari_sam.engine.interactive.prompt_task import DecodedResult, PromptTask
 from napari_sam.engine.interactive.prompts import check_mask_size
 from napari_sam.engine.windows import coarser_window, cut_by
 
@@ -36,7 +36,7 @@ class WindowEscalation:
 
     def next_step(
         self, task: PromptTask, logits: NDArray[np.float32], predicted_iou: NDArray[np.float32]
-    ) -> PromptTask | LowConfidenceResult | None:
+    ) -> PromptTask | DecodedResult | None:
         """Decide what follows the result of a task.
 
         Parameters
@@ -50,7 +50,7 @@ class WindowEscalation:
 
         Returns
         -------
-        PromptTask, LowConfidenceResult or None
+        PromptTask, DecodedResult or None
             The task in a coarser window, an earlier result to use instead, or None to use this one.
 
         Raises
@@ -67,7 +67,7 @@ class WindowEscalation:
         window = coarser_window(task.window, extent, self.image_shape, _RETRY_FACTOR) if task.retries else None
         if window is None or not window.holds(extent):
             return task.fallback
-        fallback = task.fallback or LowConfidenceResult(task, logits, predicted_iou)
+        fallback = task.fallback or DecodedResult(task, logits, predicted_iou)
         return replace(task.moved_to(window), retries=task.retries - 1, fallback=fallback)
 
     def _if_cut(self, task: PromptTask, grid: LogitGrid) -> PromptTask | None:

@@ -12,7 +12,7 @@ from napari_sam.engine.interactive.logit_fields import LogitField, LogitGrid
 from napari_sam.engine.interactive.mask_cleanup import tidy_grid
 from napari_sam.engine.interactive.prediction import Prediction, PredictionContext, PredictionSettings
 from napari_sam.engine.interactive.prediction_builder import build_prediction
-from napari_sam.engine.interactive.prompt_task import PromptTask, new_task
+from napari_sam.engine.interactive.prompt_task import DecodedResult, PromptTask, new_task
 from napari_sam.engine.interactive.prompts import Prompt, parse_prompt
 from napari_sam.engine.interactive.refinement import refine
 from napari_sam.engine.interactive.window_choice import choose_window
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.embeddings.embedder import Embedder
+    from napari_sam.engine.interactive.second_look import SecondLook
     from napari_sam.engine.windows import Hints, Window
 
 PROMPT_KEYS = ("points", "point_labels", "box", "mask")
@@ -42,10 +43,20 @@ class WindowPredictor:
         Drop specks and fill holes in masks (`tidy_mask`).
     decoder : DecoderRunner, optional
         Decodes prompts; by default with the embedder's network.
+    second_look : SecondLook, optional
+        When to look at an object again; never by default.
     """
 
-    def __init__(self, embedder: Embedder, *, tidy: bool = False, decoder: DecoderRunner | None = None) -> None:
+    def __init__(
+        self,
+        embedder: Embedder,
+        *,
+        tidy: bool = False,
+        decoder: DecoderRunner | None = None,
+        second_look: SecondLook | None = None,
+    ) -> None:
         self.embedder, self.tidy = embedder, tidy
+        self.second_look = second_look
         self._decoder = DecoderRunner(embedder) if decoder is None else decoder
 
     def choose_window(self, prompt: Mapping[str, Any], hints: Hints) -> Window:
@@ -121,14 +132,11 @@ class WindowPredictor:
             tasks = [t for t in tasks if t.window != tasks[0].window]
             for task, result in zip(group, self._decoder.decode(group, multimask, cancelled), strict=True):
                 try:
-                    following = escalation.next_step(task, *result)
+                    following = self._next_step(escalation, DecodedResult(task, *result))
                     if isinstance(following, PromptTask):
                         tasks.append(following)
-                    elif following is None:
-                        done[task.index] = self._finish(task, *result, cancelled)
                     else:
-                        earlier = following.logits, following.predicted_iou
-                        done[task.index] = self._finish(following.task, *earlier, cancelled)
+                        done[task.index] = self._finish(following, cancelled)
                 except PromptError as error:  # the object is too large
                     raise _numbered(error, task.index, total) from None
             if progress is not None:
@@ -136,14 +144,22 @@ class WindowPredictor:
         trim_heap(max((Box(*p.bbox).area for p in done.values()), default=0))
         return [done[i] for i in range(total)]
 
-    def _finish(
-        self,
-        task: PromptTask,
-        logits: NDArray[np.float32],
-        predicted_iou: NDArray[np.float32],
-        cancelled: Callable[[], bool] | None,
-    ) -> Prediction:
+    def _next_step(self, escalation: WindowEscalation, result: DecodedResult) -> PromptTask | DecodedResult:
+        """Return the task in another window, or the result to use."""
+        shape, look = self.embedder.image.shape, self.second_look
+        decoded = result.task, result.logits, result.predicted_iou
+        if look is not None and result.task.first_look is not None:
+            return look.better(*decoded, shape)
+        following = escalation.next_step(*decoded)
+        if isinstance(following, PromptTask):
+            return following
+        chosen = following or result
+        second = look and look.next_task(chosen.task, chosen.logits, chosen.predicted_iou, shape)
+        return second or chosen
+
+    def _finish(self, result: DecodedResult, cancelled: Callable[[], bool] | None) -> Prediction:
         """Build the prediction of a task whose last window is large enough."""
+        task, logits, predicted_iou = result.task, result.logits, result.predicted_iou
         best = int(predicted_iou.argmax())
         outline = self._refine(task, LogitGrid(logits[best], task.window), cancelled)
         model = self.embedder.model.name

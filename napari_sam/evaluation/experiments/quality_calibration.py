@@ -1,9 +1,10 @@
-"""Fit the quality head of a model to objects whose masks are known."""
+"""Fit the mask judge of a model to objects whose masks are known."""
 
 from __future__ import annotations
 
 import hashlib
-from dataclasses import replace
+import zlib
+from dataclasses import dataclass, replace
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, Unpack, cast
@@ -12,18 +13,20 @@ import numpy as np
 import torch
 from scipy import ndimage
 
+from napari_sam.engine.windows import Hints
 from napari_sam.errors import ImageError
 from napari_sam.evaluation.datasets.labelled_samples import MIN_AREA_PX, evenly_spaced
 from napari_sam.evaluation.evaluation_settings import CalibrationSettings
 from napari_sam.evaluation.experiments.simulated_clicks import next_prompt, prediction_iou
 from napari_sam.predictor import Predictor
 from src_models.checkpoints.checkpoint_files import load_sam, save_sam
-from src_models.networks.quality_head import mask_features
+from src_models.networks.mask_judge import JudgeInputs, judge_inputs
+from src_models.training.data.augment import augment, dihedral
 from src_models.training.data.datasets import read_dataset
 from src_models.training.data.labelled_images import checked_labels
-from src_models.training.data.picture_files import read_picture
-from src_models.training.prompt_simulation import deepest_point
-from src_models.training.quality_fitting import FittingSample, fit_quality
+from src_models.training.data.picture_files import read_picture, read_rgb
+from src_models.training.judge_fitting import JudgedSample, fit_judge
+from src_models.training.prompt_simulation import deepest_point, random_point
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -33,31 +36,45 @@ if TYPE_CHECKING:
     from napari_sam.engine.interactive.prediction import Prediction
     from napari_sam.evaluation.evaluation_settings import CalibrationKeywords
     from napari_sam.evaluation.experiments.simulated_clicks import PromptArguments
-    from src_models.networks.mask_decoder import DecodedMasks
-    from src_models.networks.quality_head import PromptTensors, QualityHead
+    from src_models.networks.mask_judge import JudgedMasks, MaskJudge
     from src_models.training.config import FolderConfig
 
     _CroppedMask = tuple[NDArray[np.bool_], tuple[int, int]]
 
 _CLICKS = 3
+_FIRST_CLICKS = (0.5, 0.3, 0.2)  # shares of first clicks at the centre, anywhere inside, and near the border
+_BORDER = 0.25  # depth of a click near the border, as a share of the object's largest depth
+_ACCEPTED = 0.5  # share of the images in which objects were accepted before
+_VIEW_SIDES = (2.5, 9.0)  # sides of random views over the median side of the objects
+_LEAST_VIEW_PX = 96
+_CHANGED = 0.4  # share of random views changed in appearance
+
+
+@dataclass(frozen=True)
+class _Clicks:
+    """How many objects of an image are clicked on, and the source of randomness."""
+
+    per_image: int
+    rng: np.random.Generator
 
 
 class FeatureRecorder(torch.nn.Module):
-    """Stands in for a quality head: records the features of every answer and keeps the decoder's scores."""
+    """Stands in for a mask judge: records the features of every answer and keeps the decoder's scores."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._features: dict[bytes, NDArray[np.float32]] = {}
+        self._features: dict[bytes, JudgeInputs] = {}
 
-    def predict_iou(self, decoded: DecodedMasks, prompts: PromptTensors, img_size: int) -> torch.Tensor:
+    def predict_iou(self, seen: JudgedMasks, img_size: int) -> torch.Tensor:
         """Record the features of each object's masks, and return the decoder's predicted IoU."""
-        features = mask_features(decoded, prompts, img_size).cpu().numpy()
-        for logits, row in zip(decoded.logits.float().cpu().numpy(), features, strict=True):
-            self._features[_digest(logits)] = row
-        return decoded.predicted_iou.float()
+        inputs = judge_inputs(seen, img_size)
+        parts = [getattr(inputs, name).half().cpu() for name in ("numbers", "token", "inside", "around")]
+        for i, logits in enumerate(seen.decoded.logits.float().cpu().numpy()):
+            self._features[_digest(logits)] = JudgeInputs(*(part[i].clone() for part in parts))
+        return seen.decoded.predicted_iou.float()
 
-    def features_of(self, prediction: Prediction) -> NDArray[np.float32]:
-        """Return the features (M, F) of an answer."""
+    def features_of(self, prediction: Prediction) -> JudgeInputs:
+        """Return the features of an answer, (M, ...) each."""
         return self._features[_digest(prediction.low_res_logits)]
 
     def clear(self) -> None:
@@ -75,15 +92,16 @@ def calibrate(
     progress: Callable[[str, int], None] | None = None,
     **keywords: Unpack[CalibrationKeywords],
 ) -> int:
-    """Write a copy of a model whose predicted IoU is fitted to labelled images.
+    """Write a copy of a model with a mask judge that is fitted to labelled images.
 
     Each object is prompted by one, two and three clicks and by its box; the masks of each answer are compared with the
-    true one, and a `QualityHead` is fitted to all of them. Use images that the model was trained on.
+    true one, and a `MaskJudge` is fitted to all of them. The first click is at the centre of the object, anywhere in
+    it or near its border. Images that the model was not trained on make the scores more honest.
 
     Parameters
     ----------
     model : str or Path
-        Name or checkpoint; its quality head, if any, is replaced.
+        Name or checkpoint; its mask judge or quality head, if any, is replaced.
     data_root : Path
         Folder that the paths of `folders` are relative to.
     folders : sequence of FolderConfig
@@ -91,7 +109,7 @@ def calibrate(
     out : Path
         The new checkpoint, in half precision.
     settings : CalibrationSettings, optional
-        Number of images and objects, and device.
+        Number of images, views and objects, and device.
     progress : callable, optional
         Called with the name of a data set and the number of its answers.
     **keywords
@@ -100,7 +118,7 @@ def calibrate(
     Returns
     -------
     int
-        Number of answers that the head was fitted to.
+        Number of answers that the judge was fitted to.
 
     Raises
     ------
@@ -109,9 +127,9 @@ def calibrate(
     """
     chosen = replace(settings or CalibrationSettings(), **keywords)
     net = load_sam(model)
-    net.quality_head = cast("QualityHead", FeatureRecorder())
+    net.quality_head, net.mask_judge = None, cast("MaskJudge", FeatureRecorder())
     predictor = Predictor(net, chosen.device)
-    answers: list[FittingSample] = []
+    answers: list[JudgedSample] = []
     for folder in folders:
         previous = len(answers)
         pairs = [
@@ -119,13 +137,49 @@ def calibrate(
             for image, labels in labelled_images(data_root / folder.path)
             if not isinstance(image, Path) or any(fnmatch(image.name, pattern) for pattern in folder.include)
         ]
-        for image, labels in _thin_out(pairs, chosen.images):
-            answers += _score_answers(predictor, image, labels, chosen.per_image, folder.path)
+        for i, pair in enumerate(_thin_out(pairs, chosen.images)):
+            rng = np.random.default_rng([chosen.seed, zlib.crc32(folder.path.encode()), i])
+            for image, labels in views(*pair, chosen.views, rng):
+                answers += _score_answers(predictor, image, labels, _Clicks(chosen.per_image, rng), folder.path)
         if progress is not None:
             progress(folder.path, len(answers) - previous)
-    net.quality_head = fit_quality(answers)
+    net.mask_judge = fit_judge(answers, chosen.seed)
     save_sam(net, out, torch.float16)
     return len(answers)
+
+
+def views(
+    image: Path | NDArray[np.uint8], labels: NDArray[np.int32], count: int, rng: np.random.Generator
+) -> Iterator[tuple[Path | NDArray[np.uint8], NDArray[np.int32]]]:
+    """Yield an image as it is, then random crops of it, rotated, mirrored, and some changed in appearance.
+
+    Parameters
+    ----------
+    image : Path or ndarray of uint8
+        File, or (H, W, 3) pixels.
+    labels : ndarray of int32
+        (H, W).
+    count : int
+        Number of views, the plain one included.
+    rng : numpy.random.Generator
+        Draws the views.
+    """
+    yield image, labels
+    if count < 2 or not labels.any():
+        return
+    pixels = read_rgb(image, None) if isinstance(image, Path) else image
+    boxes = [box for box in ndimage.find_objects(labels) if box is not None]
+    sides = [max(rows.stop - rows.start, cols.stop - cols.start) for rows, cols in boxes]
+    for _ in range(count - 1):
+        side = int(np.exp(rng.uniform(*np.log(_VIEW_SIDES))) * np.median(sides))
+        side = min(max(side, _LEAST_VIEW_PX), max(labels.shape))
+        corner = []
+        for span, size in zip(boxes[int(rng.integers(len(boxes)))], labels.shape, strict=True):
+            middle = (span.start + span.stop) / 2 + rng.uniform(-0.3, 0.3) * side
+            corner.append(int(np.clip(middle - side / 2, 0, max(size - side, 0))))
+        part = tuple(slice(start, start + side) for start in corner)
+        view, cut = dihedral(pixels[part], labels[part], rng)
+        yield (augment(view, rng) if rng.random() < _CHANGED else view), cut
 
 
 def labelled_images(folder: Path) -> Iterator[tuple[Path | NDArray[np.uint8], NDArray[np.int32]]]:
@@ -151,7 +205,7 @@ def labelled_images(folder: Path) -> Iterator[tuple[Path | NDArray[np.uint8], ND
 
 def _recorder_of(predictor: Predictor) -> FeatureRecorder:
     """Return the recorder of a predictor's own copy of the network."""
-    head: torch.nn.Module | None = predictor.runner.net.quality_head
+    head: torch.nn.Module | None = predictor.runner.net.mask_judge
     if not isinstance(head, FeatureRecorder):
         raise TypeError(f"the network has a {type(head).__name__}")
     return head
@@ -161,9 +215,9 @@ def _score_answers(
     predictor: Predictor,
     image: Path | NDArray[np.generic],
     labels: NDArray[np.int32],
-    per_image: int,
+    clicks: _Clicks,
     group: str,
-) -> list[FittingSample]:
+) -> list[JudgedSample]:
     """Prompt for some objects of an image, and compare the answers with the true masks."""
     predictor.set_image(image)
     if labels.shape != predictor.image.shape:
@@ -173,16 +227,16 @@ def _score_answers(
         )
     recorder = _recorder_of(predictor)
     recorder.clear()
-    truths = _select_masks(labels, per_image)
+    truths = _select_masks(labels, clicks.per_image)
     if not truths:
         return []
     return [
-        FittingSample(
+        JudgedSample(
             group,
             recorder.features_of(prediction),
-            np.array([prediction_iou(prediction, k, *truth) for k in range(len(prediction.masks))], np.float32),
+            torch.tensor([prediction_iou(prediction, k, *truth) for k in range(prediction.count)]),
         )
-        for predictions in _prompt_rounds(predictor, truths)
+        for predictions in _prompt_rounds(predictor, truths, clicks.rng)
         for prediction, truth in zip(predictions, truths, strict=True)
     ]
 
@@ -199,19 +253,39 @@ def _select_masks(labels: NDArray[np.int32], limit: int) -> list[_CroppedMask]:
     return masks
 
 
-def _prompt_rounds(predictor: Predictor, truths: Sequence[_CroppedMask]) -> list[list[Prediction]]:
+def _prompt_rounds(
+    predictor: Predictor, truths: Sequence[_CroppedMask], rng: np.random.Generator
+) -> list[list[Prediction]]:
     """Prompt for each object by one, two and three clicks and by its box, and by the last two for a single mask."""
+    hints = Hints(last_px=_accepted_px(truths, rng)) if rng.random() < _ACCEPTED else Hints()
     prompts: list[PromptArguments] = [
-        {"points": [np.add(deepest_point(mask), origin).tolist()], "point_labels": [1]} for mask, origin in truths
+        {"points": [np.add(_first_click(mask, rng), origin).tolist()], "point_labels": [1]} for mask, origin in truths
     ]
-    rounds = [predictor.predict_many(prompts)]
+    rounds = [predictor.predict_many(prompts, hints=hints)]
     for _ in range(_CLICKS - 1):
         prompts = [next_prompt(q, p, *truth) for q, p, truth in zip(prompts, rounds[-1], truths, strict=True)]
-        rounds.append(predictor.predict_many(prompts))
+        rounds.append(predictor.predict_many(prompts, hints=hints))
     boxes: list[PromptArguments] = [{"box": (y, x, y + mask.shape[0], x + mask.shape[1])} for mask, (y, x) in truths]
-    rounds.append(predictor.predict_many(boxes))
-    rounds += [predictor.predict_many(last, multimask=False) for last in (prompts, boxes)]
+    rounds.append(predictor.predict_many(boxes, hints=hints))
+    rounds += [predictor.predict_many(last, multimask=False, hints=hints) for last in (prompts, boxes)]
     return rounds
+
+
+def _first_click(mask: NDArray[np.bool_], rng: np.random.Generator) -> tuple[int, int]:
+    """Return a click at the centre of an object, anywhere in it, or near its border."""
+    kind = rng.choice(len(_FIRST_CLICKS), p=_FIRST_CLICKS)
+    if kind == 0:
+        return deepest_point(mask)
+    if kind == 1:
+        return random_point(mask, rng)
+    depth = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    return random_point(mask & (depth <= max(_BORDER * float(depth.max()), 1.0)), rng)
+
+
+def _accepted_px(truths: Sequence[_CroppedMask], rng: np.random.Generator) -> float:
+    """Return the long side of one of the objects, about."""
+    mask, _ = truths[int(rng.integers(len(truths)))]
+    return float(max(mask.shape) * np.exp(rng.normal(0, 0.2)))
 
 
 _Item = TypeVar("_Item")

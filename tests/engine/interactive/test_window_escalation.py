@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sam.engine.interactive.prediction import PredictionContext
-from napari_sam.engine.interactive.prompt_task import LowConfidenceResult, new_task
+from napari_sam.engine.interactive.prompt_task import DecodedResult, new_task
 from napari_sam.engine.interactive.prompts import parse_prompt
 from napari_sam.engine.interactive.window_escalation import WindowEscalation
 from napari_sam.engine.windows import Window, whole_window
@@ -60,7 +60,7 @@ def test_when_retries_do_not_help_the_first_result_counts():
     for _ in range(2):
         step = escalation.next_step(step, WHOLE, LOW)
     last = escalation.next_step(step, CUT, LOW)
-    assert isinstance(last, LowConfidenceResult)
+    assert isinstance(last, DecodedResult)
     assert last.task.window == WINDOW
 
 

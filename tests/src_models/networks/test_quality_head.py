@@ -10,7 +10,7 @@ from src_models.checkpoints.checkpoint_files import load_sam, save_official, sav
 from src_models.networks.mask_decoder import DecodedMasks
 from src_models.networks.quality_head import FEATURES, PromptTensors, QualityHead, mask_features
 from src_models.networks.sam import build_sam
-from src_models.runtime import Runner
+from src_models.runtime import Runner, WindowInfo
 
 
 def _known(logits, points=((0.0, 0.0, 1),), masks=None, used=(4, 4)):
@@ -81,7 +81,7 @@ def test_a_drawn_mask_prompt_is_distinguished_from_a_decoded_one():
 def _answer(net):
     embedding = torch.zeros(1, 256, 64, 64)
     click = (np.array([[30.0, 40.0]], np.float32), np.array([1]))
-    return Runner(net, "cpu", "float32").decode(embedding, [click], network_shape=(512, 400))
+    return Runner(net, "cpu", "float32").decode(embedding, [click], info=WindowInfo((512, 400)))
 
 
 @pytest.fixture(scope="module")

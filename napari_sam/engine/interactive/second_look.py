@@ -1,0 +1,95 @@
+"""A second look at objects of middling score: the same prompt in a window laid around the first mask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from napari_sam.engine.interactive.logit_fields import LogitGrid, span_of
+from napari_sam.engine.interactive.prompt_task import DecodedResult, PromptTask
+from napari_sam.engine.windows import cut_by, window_around
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class SecondLook:
+    """When to look again, and whether the second result is better.
+
+    Attributes
+    ----------
+    below : float
+        Results whose score is at least this are good enough.
+    factor : float
+        Smallest side of the second window over the long side of the first mask.
+    gain : float
+        By how much the second score must exceed the first.
+    shrink : float
+        The second window must be this much smaller than the first: else it shows nothing new.
+    """
+
+    below: float = 0.85
+    factor: float = 1.6
+    gain: float = 0.02
+    shrink: float = 0.8
+
+    def next_task(
+        self,
+        task: PromptTask,
+        logits: NDArray[np.float32],
+        predicted_iou: NDArray[np.float32],
+        image_shape: tuple[int, int],
+    ) -> PromptTask | None:
+        """Return the task in the second window, with the first mask as a mask prompt; None if one look is enough.
+
+        Parameters
+        ----------
+        task : PromptTask
+            The task.
+        logits : ndarray of float32
+            (M, H, W) its low-res logits.
+        predicted_iou : ndarray of float32
+            (M,) its scores.
+        image_shape : (int, int)
+            Height and width of level 0.
+        """
+        best = int(predicted_iou.argmax())
+        if task.first_look is not None or task.prompt.logits is not None or predicted_iou[best] >= self.below:
+            return None
+        span = span_of(logits[best][None], task.window)
+        if span is None:
+            return None
+        y0, x0, y1, x1 = task.prompt.extent
+        both = (min(span.y0, y0), min(span.x0, x0), max(span.y1, y1), max(span.x1, x1))
+        side = self.factor * max(both[2] - both[0], both[3] - both[1])
+        window = window_around(both, side, image_shape, task.window.img_size)
+        if max(window.shape) > self.shrink * max(task.window.shape):
+            return None
+        first = DecodedResult(task, logits, predicted_iou)
+        return replace(task.moved_to(window), first_look=first)
+
+    def better(
+        self,
+        task: PromptTask,
+        logits: NDArray[np.float32],
+        predicted_iou: NDArray[np.float32],
+        image_shape: tuple[int, int],
+    ) -> DecodedResult:
+        """Return the better of both looks; a second mask that its window cuts is not.
+
+        Parameters
+        ----------
+        task : PromptTask
+            The task of the second look; the others as in `next_task`.
+        """
+        second = DecodedResult(task, logits, predicted_iou)
+        first = task.first_look
+        if first is None:
+            return second
+        best = int(predicted_iou.argmax())
+        if float(predicted_iou[best]) < float(first.predicted_iou.max()) + self.gain:
+            return first
+        grid = LogitGrid(logits[best], task.window)
+        return first if cut_by(grid.values, task.window, image_shape) else second
