@@ -16,7 +16,7 @@ from src_models.networks.crop_decoder import CropPrompts, decode_crops
 from src_models.networks.layers import ConvNorm
 from src_models.networks.mask_decoder import DecodedMasks
 from src_models.networks.mask_judge import JudgedMasks
-from src_models.networks.prompt_encoder import pad_prompts
+from src_models.networks.prompt_encoder import BOTTOM_RIGHT, TOP_LEFT, pad_prompts
 from src_models.networks.quality_head import PromptTensors
 from src_models.thread_waiting import one_thread, set_passive_waiting
 
@@ -51,11 +51,14 @@ class WindowInfo:
         (3, 4h, 4w) maps of the dense decoder, on any device; None without one.
     accepted_px : float
         Long side of objects that were accepted in this image, in pixels of the network's input; 0 if unknown.
+    mirrored : Tensor or None
+        Embedding (1, C, h, w) of the window mirrored left to right: the logits are averaged with those from it.
     """
 
     network_shape: tuple[int, int]
     maps: Tensor | None = None
     accepted_px: float = 0.0
+    mirrored: Tensor | None = None
 
 
 def available_devices() -> list[str]:
@@ -304,8 +307,31 @@ class Runner:
             if info is not None:
                 rows, cols = (-(-n * decoded.logits.shape[-1] // self.img_size) for n in info.network_shape)
                 given = PromptTensors(coords, labels, low_res, has_mask, (rows, cols))
+                if info.mirrored is not None:
+                    decoded = self._averaged(decoded, given, info.mirrored, info.network_shape[1])
                 predicted_iou = self._rate(decoded, given, embedding, info)
             return DecodedMasks(decoded.logits.float().cpu(), predicted_iou.cpu())
+
+    def _averaged(self, decoded: DecodedMasks, given: PromptTensors, mirrored: Tensor, width: int) -> DecodedMasks:
+        """Average masks with those of the same prompts on the mirrored image, `width` pixels wide."""
+        shape = (mirrored.shape[-2], mirrored.shape[-1])
+        coords = mirrored_points(given.coords, given.labels, width)
+        cols = given.used[1]
+        masks = None if given.masks is None else mirrored_columns(given.masks, cols)
+        prompt = self.net.prompt_encoder(coords, given.labels, masks, shape, given.has_mask)
+        other = self.net.mask_decoder(
+            mirrored.to(self.dtype),
+            self._pe[shape],
+            prompt.tokens.to(self.dtype),
+            prompt.dense.to(self.dtype),
+            prompt.valid,
+            decoded.logits.shape[1] > 1,
+        )
+        return DecodedMasks(
+            (decoded.logits + mirrored_columns(other.logits, cols)) / 2,
+            (decoded.predicted_iou + other.predicted_iou) / 2,
+            decoded.mask_tokens,
+        )
 
     def _rate(self, decoded: DecodedMasks, given: PromptTensors, embedding: Tensor, info: WindowInfo) -> Tensor:
         """Predict the IoU of decoded masks, (N, M), by the best part of the network that can."""
@@ -330,3 +356,37 @@ class Runner:
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32)
+
+
+def mirrored_columns(x: Tensor, columns: int) -> Tensor:
+    """Mirror the first columns of a tensor (..., W); the rest is padding and stays.
+
+    >>> mirrored_columns(torch.tensor([1, 2, 3, 0]), 3).tolist()
+    [3, 2, 1, 0]
+    """
+    return torch.cat([x[..., :columns].flip(-1), x[..., columns:]], dim=-1)
+
+
+def mirrored_points(coords: Tensor, labels: Tensor, width: int) -> Tensor:
+    """Mirror prompts in an image `width` pixels wide; the corners of boxes stay top left and bottom right.
+
+    Parameters
+    ----------
+    coords : Tensor
+        (N, T, 2) as (x, y).
+    labels : Tensor
+        (N, T) SAM's labels.
+    width : int
+        Width of the image, in pixels.
+
+    Examples
+    --------
+    >>> box = torch.tensor([[[2.0, 3.0], [6.0, 9.0]]])
+    >>> mirrored_points(box, torch.tensor([[TOP_LEFT, BOTTOM_RIGHT]]), 10).tolist()
+    [[[4.0, 3.0], [8.0, 9.0]]]
+    """
+    x = torch.where((labels == TOP_LEFT) | (labels == BOTTOM_RIGHT), width - coords[..., 0], width - 1 - coords[..., 0])
+    for n in torch.nonzero((labels == TOP_LEFT).any(-1))[:, 0].tolist():
+        low, high = labels[n] == TOP_LEFT, labels[n] == BOTTOM_RIGHT
+        x[n, low], x[n, high] = x[n, high].clone(), x[n, low].clone()
+    return torch.stack([x, coords[..., 1]], dim=-1)

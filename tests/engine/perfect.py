@@ -80,6 +80,7 @@ class PerfectRunner:
     """Encodes a window as its place, and decodes any prompt to the truth there: distances in network pixels."""
 
     kind, img_size, device, dtype = "perfect", 512, torch.device("cpu"), torch.float32
+    has_dense = has_judge = False
     window = None
 
     def __init__(self, blob):

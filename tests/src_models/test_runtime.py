@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from src_models.model_errors import DeviceError, UnknownModelError
+from src_models.networks.prompt_encoder import BOTTOM_RIGHT, TOP_LEFT
 from src_models.networks.sam import build_sam
-from src_models.runtime import Runner, choose_device, choose_precision
+from src_models.runtime import Runner, WindowInfo, choose_device, choose_precision, mirrored_columns, mirrored_points
 
 
 @pytest.fixture(scope="module")
@@ -79,3 +80,29 @@ def test_an_unknown_precision_is_named():
 def test_an_unknown_architecture_is_named():
     with pytest.raises(UnknownModelError, match="vit_x"):
         build_sam("vit_x")
+
+
+def test_mirroring_twice_changes_nothing():
+    coords = torch.tensor([[[10.0, 20.0], [0.0, 0.0]], [[4.0, 5.0], [30.0, 40.0]]])
+    labels = torch.tensor([[1, -1], [TOP_LEFT, BOTTOM_RIGHT]])
+    mirrored = mirrored_points(coords, labels, 64)
+    assert mirrored[0, 0].tolist() == [53, 20]
+    assert mirrored[1].tolist() == [[34, 5], [60, 40]]
+    assert torch.equal(mirrored_points(mirrored, labels, 64), coords)
+    columns = torch.rand(2, 3, 16)
+    assert torch.equal(mirrored_columns(mirrored_columns(columns, 11), 11), columns)
+    assert torch.equal(mirrored_columns(columns, 11)[..., 11:], columns[..., 11:])
+
+
+def test_masks_are_averaged_with_those_of_the_mirrored_window():
+    torch.manual_seed(0)
+    net = build_sam("default")
+    runner = Runner(net, "cpu", "float32")
+    embedding, mirrored = torch.rand(2, 1, 256, 64, 64)
+    at = [(np.array([[30.0, 40.0]], np.float32), np.array([1]))]
+    other_way = [(np.array([[399.0 - 30.0, 40.0]], np.float32), np.array([1]))]
+    both = runner.decode(embedding, at, info=WindowInfo((512, 400), mirrored=mirrored))
+    first, second = runner.decode(embedding, at), runner.decode(mirrored, other_way)
+    expected = (first.logits + mirrored_columns(second.logits, 200)) / 2
+    assert torch.allclose(both.logits, expected, atol=1e-4)
+    assert torch.allclose(both.predicted_iou, (first.predicted_iou + second.predicted_iou) / 2, atol=1e-5)

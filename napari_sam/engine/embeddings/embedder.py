@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from contextlib import nullcontext
+from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
 from napari_sam.engine.embeddings.embedding_cache import EmbeddingCache, EmbeddingKey
@@ -214,6 +215,21 @@ class Embedder:
                 embedding = runner.encode([pixels])
                 self.cache.put(key, embedding)
                 return embedding
+
+    def mirrored(self, window: Window, cancelled: Callable[[], bool] | None = None) -> Tensor:
+        """Return the embedding of a window mirrored left to right, cached in memory; parameters as in `embed`."""
+        runner = self.model.runner
+        key = replace(self.key(window).of("mirrored"), persistent=False)
+        cached = self.cache.get(key, runner.device, runner.dtype)
+        if cached is not None:
+            return cached
+        _raise_if(cancelled)
+        with self.priority_lock.pause_background():
+            _, pixels = self.read(window)
+            with self.priority_lock:
+                embedding = runner.encode([pixels[:, ::-1]])
+        self.cache.put(key, embedding)
+        return embedding
 
     def objects(self, window: Window, embedding: Tensor) -> WindowObjects:
         """Return the objects in a window, cached; see `detect_objects`."""

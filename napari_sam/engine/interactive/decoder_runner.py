@@ -38,7 +38,7 @@ class DecoderRunner:
     def decode(
         self, tasks: Sequence[PromptTask], multimask: bool, cancelled: Callable[[], bool] | None = None
     ) -> list[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """Decode tasks that share a window.
+        """Decode tasks that share a window and are all first or all second looks.
 
         Parameters
         ----------
@@ -76,7 +76,13 @@ class DecoderRunner:
             ]
         coords = [task.prompt.in_window(window) for task in tasks]
         accepted_px = (tasks[0].context.hints.last_px or 0.0) * max(window.scale)
-        info = WindowInfo(window.network_shape, None if objects is None else objects.maps, accepted_px)
+        second = tasks[0].first_look is not None
+        info = WindowInfo(
+            window.network_shape,
+            None if objects is None else objects.maps,
+            accepted_px,
+            self._embedder.mirrored(window, cancelled) if second else None,
+        )
         decoded = self._embedder.model.runner.decode(embedding, coords, masks, multimask, info)
         return list(zip(decoded.logits.numpy(), decoded.predicted_iou.numpy(), strict=True))
 
@@ -129,6 +135,8 @@ def mask_prompt(task: PromptTask, side: int) -> NDArray[np.float32] | None:
     """
     prompt, first = task.prompt, task.first_look
     if first is not None:
+        if first.task.window == task.window:
+            return mask_prompt(first.task, side)
         best = first.logits[int(first.predicted_iou.argmax())]
         return extend_padding(LogitGrid(best, first.task.window)).cells_of(task.window, side)
     logits, window = prompt.logits, prompt.window

@@ -59,6 +59,11 @@ class PromptTask:
         seeds: NDArray[np.float64] = self.prompt.points[self.prompt.point_labels == 1]
         return seeds
 
+    @property
+    def place(self) -> tuple[Window, bool]:
+        """What tasks must share to be decoded together: the window, and whether it is a second look."""
+        return self.window, self.first_look is not None
+
     def moved_to(self, window: Window) -> PromptTask:
         """Return the same task in another window."""
         return replace(self, window=window, levels=(*self.levels, max(window.shape)))

@@ -1,4 +1,8 @@
-"""A second look at objects of middling score: the same prompt in a window laid around the first mask."""
+"""A second look at objects of middling score: in a window laid around the first mask, and mirrored.
+
+The second look averages the logits of a window and of the window mirrored left to right. Where the first mask is much
+smaller than its window, the window is laid around it, and the first mask becomes a mask prompt.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,7 @@ class SecondLook:
     gain : float
         By how much the second score must exceed the first.
     shrink : float
-        The second window must be this much smaller than the first: else it shows nothing new.
+        The second window must be this much smaller than the first; else the second look is at the same window.
     """
 
     below: float = 0.85
@@ -42,7 +46,7 @@ class SecondLook:
         predicted_iou: NDArray[np.float32],
         image_shape: tuple[int, int],
     ) -> PromptTask | None:
-        """Return the task in the second window, with the first mask as a mask prompt; None if one look is enough.
+        """Return the task of the second look, in another window or the same; None if one look is enough.
 
         Parameters
         ----------
@@ -58,16 +62,17 @@ class SecondLook:
         best = int(predicted_iou.argmax())
         if task.first_look is not None or task.prompt.logits is not None or predicted_iou[best] >= self.below:
             return None
+        first = DecodedResult(task, logits, predicted_iou)
+        same = replace(task, first_look=first)
         span = span_of(logits[best][None], task.window)
         if span is None:
-            return None
+            return same
         y0, x0, y1, x1 = task.prompt.extent
         both = (min(span.y0, y0), min(span.x0, x0), max(span.y1, y1), max(span.x1, x1))
         side = self.factor * max(both[2] - both[0], both[3] - both[1])
         window = window_around(both, side, image_shape, task.window.img_size)
         if max(window.shape) > self.shrink * max(task.window.shape):
-            return None
-        first = DecodedResult(task, logits, predicted_iou)
+            return same
         return replace(task.moved_to(window), first_look=first)
 
     def better(
@@ -89,6 +94,8 @@ class SecondLook:
         if first is None:
             return second
         best = int(predicted_iou.argmax())
+        if first.task.window == task.window:  # the same masks, averaged: better unless the score falls
+            return second if float(predicted_iou[best]) >= float(first.predicted_iou.max()) - self.gain else first
         if float(predicted_iou[best]) < float(first.predicted_iou.max()) + self.gain:
             return first
         grid = LogitGrid(logits[best], task.window)

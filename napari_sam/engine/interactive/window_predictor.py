@@ -128,8 +128,8 @@ class WindowPredictor:
         total = len(tasks)
         escalation = WindowEscalation(self.embedder.image.shape, self.tidy)
         while tasks:
-            group = [t for t in tasks if t.window == tasks[0].window]
-            tasks = [t for t in tasks if t.window != tasks[0].window]
+            group = [t for t in tasks if t.place == tasks[0].place]
+            tasks = [t for t in tasks if t.place != tasks[0].place]
             for task, result in zip(group, self._decoder.decode(group, multimask, cancelled), strict=True):
                 try:
                     following = self._next_step(escalation, DecodedResult(task, *result))

@@ -22,6 +22,7 @@ class PerfectRunner:
     """
 
     kind, img_size, device, dtype = "perfect", 512, torch.device("cpu"), torch.float32
+    has_dense = has_judge = False
 
     def __init__(self):
         self.encoded = 0
