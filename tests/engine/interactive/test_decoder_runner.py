@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 
+from napari_sam.engine.embeddings.window_objects import WindowObjects
 from napari_sam.engine.interactive.decoder_runner import DecoderRunner, hypothesis_logits, mask_prompt
 from napari_sam.engine.interactive.prediction import PredictionContext
-from napari_sam.engine.interactive.prompt_task import new_task
+from napari_sam.engine.interactive.prompt_task import DecodedResult, new_task
 from napari_sam.engine.interactive.prompts import parse_prompt
-from napari_sam.engine.windows import Window
+from napari_sam.engine.windows import Hints, Window
 from napari_sam.errors import CancelledError, PromptError
 from src_models.networks.mask_decoder import DecodedMasks
+from src_models.runtime import WindowInfo
 
 SHAPE = (256, 256)
 WINDOW = Window((0, 0, 64, 64), 64)
@@ -25,8 +28,9 @@ class FakeEmbedder:
 
     img_size = 64
 
-    def __init__(self, objects=None):
-        self.hypotheses, self._objects, self.calls = objects is not None, objects, []
+    def __init__(self, objects=None, maps=None):
+        self.hypotheses = self.needs_objects = objects is not None
+        self._objects, self.calls = objects is not None and WindowObjects(objects, maps), []
         self.model = SimpleNamespace(runner=self)
 
     def embed(self, window, cancelled=None):
@@ -34,11 +38,14 @@ class FakeEmbedder:
 
     embedding = embed
 
+    def mirrored(self, window, cancelled=None):
+        return torch.ones(1, 1, 4, 4)
+
     def objects(self, window, embedding):
         return self._objects
 
-    def decode(self, embedding, coords, masks, multimask, network_shape):
-        self.calls.append((coords, masks, multimask, network_shape))
+    def decode(self, embedding, coords, masks, multimask, info=None):
+        self.calls.append((coords, masks, multimask, info))
         return DecodedMasks(torch.zeros(len(coords), 3, 16, 16), torch.zeros(len(coords), 3))
 
 
@@ -49,9 +56,9 @@ def _task(window=WINDOW, **prompt):
 def test_tasks_of_a_window_are_decoded_together():
     embedder = FakeEmbedder()
     results = DecoderRunner(embedder).decode([_task(points=[(5, 6)]), _task(box=(1, 2, 9, 9))], True)
-    ((coords, masks, multimask, network_shape),) = embedder.calls
+    ((coords, masks, multimask, info),) = embedder.calls
     assert [c[1].tolist() for c in coords] == [[1], [2, 3]]
-    assert (masks, multimask, network_shape) == ([None, None], True, (64, 64))
+    assert (masks, multimask, info) == ([None, None], True, WindowInfo((64, 64)))
     assert [logits.shape for logits, _ in results] == [(3, 16, 16)] * 2
 
 
@@ -63,6 +70,35 @@ def test_an_object_under_the_prompt_is_a_rough_mask():
     first, second = embedder.calls[0][1]
     assert ((first > 0) == (np.kron(np.eye(2)[:1].T @ np.eye(2)[:1], np.ones((8, 8))) > 0)).all()
     assert second is None
+
+
+def test_heads_that_rate_masks_are_told_of_maps_and_accepted_sizes():
+    objects, maps = np.zeros((64, 64), np.int32), torch.zeros(3, 64, 64)
+    embedder = FakeEmbedder(objects, maps)
+    prompt = parse_prompt(SHAPE, points=[(5, 6)])
+    window = Window((0, 0, 32, 32), 64)  # magnified twice
+    task = new_task(0, prompt, window, None, PredictionContext(Hints(last_px=10)), kind="tiny")
+    DecoderRunner(embedder).decode([task], True)
+    info = embedder.calls[0][3]
+    assert (info.maps is maps, info.accepted_px, info.mirrored) == (True, 20, None)
+
+
+def test_a_second_look_sees_the_first_mask_and_the_mirrored_window():
+    embedder, first = FakeEmbedder(), _task(points=[(5, 6)])
+    logits = np.full((2, 16, 16), -5, np.float32)
+    logits[1, :4, :4] = 5  # of 64 pixels: a square of 16
+    look = DecodedResult(first, logits, np.array([0.2, 0.5], np.float32))
+    DecoderRunner(embedder).decode([replace(first.moved_to(Window((0, 0, 32, 32), 64)), first_look=look)], True)
+    _, (mask,), _, info = embedder.calls[0]
+    assert (mask > 0).sum() == 64
+    assert info.mirrored is not None
+
+
+def test_a_second_look_at_the_same_window_repeats_the_prompt():
+    embedder, first = FakeEmbedder(), _task(points=[(5, 6)])
+    look = DecodedResult(first, np.ones((1, 16, 16), np.float32), np.array([0.5], np.float32))
+    DecoderRunner(embedder).decode([replace(first, first_look=look)], True)
+    assert embedder.calls[0][1] == [None]
 
 
 def test_cancelling_stops_before_the_decoder():
