@@ -34,7 +34,7 @@ class SecondLook:
         The second window must be this much smaller than the first; else the second look is at the same window.
     """
 
-    below: float = 0.85
+    below: float = 0.6
     factor: float = 1.6
     gain: float = 0.02
     shrink: float = 0.8
