@@ -55,6 +55,7 @@ def assert_recorded(recorded, step, objects, predictor):
     return compared
 
 
+@pytest.mark.timeout(1200)  # sixteen propagated objects at full size
 def test_clicks_boxes_corrections_and_both_directions_match_the_official_code(recorded, make):
     predictor = make()
     compared = assert_recorded(recorded, "click", predictor.add_prompt(1, 0, points=[(60, 70)]), predictor)
