@@ -196,7 +196,7 @@ def test_settings_that_exclude_each_other_are_reported_and_no_run_starts(opened,
 def test_the_grid_section_begins_with_the_settings_of_the_model(opened):
     section = opened.panel.everything.form.section("grid")
     section.check.click()
-    assert section.form.settings().pred_iou_thresh == 0.7  # SAM's own is 0.88
+    assert section.form.settings().pred_iou_thresh == 0.75  # SAM's own is 0.88
     section.check.click()
     assert opened.panel.everything.form.settings().grid is None
 

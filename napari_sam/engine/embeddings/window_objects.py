@@ -40,20 +40,22 @@ class WindowObjects:
     maps: torch.Tensor | None
 
     def packed(self) -> torch.Tensor:
-        """Return one tensor for the cache: (H, W) labels, or (2, H, W) labels and maps; int32."""
+        """Return one tensor for the cache: (H, W) labels, or (2 H, W) with the maps below them; int32."""
         labels = torch.from_numpy(self.labels)
         if self.maps is None:
             return labels
         levels = (self.maps * _LEVELS).round().to(torch.int32)
-        return torch.stack([labels, levels[0] | levels[1] << _BITS | levels[2] << 2 * _BITS])
+        return torch.cat([labels, levels[0] | levels[1] << _BITS | levels[2] << 2 * _BITS])
 
     @classmethod
     def unpacked(cls, packed: torch.Tensor) -> WindowObjects:
         """Return the objects of a tensor from `packed`."""
-        if packed.ndim == 2:
-            return cls(packed.numpy(), None)
-        levels = torch.stack([packed[1] >> shift & _LEVELS for shift in (0, _BITS, 2 * _BITS)])
-        return cls(packed[0].numpy(), levels.float() / _LEVELS)
+        side = packed.shape[1]  # windows are square in the network's frame
+        labels, bits = packed[:side], packed[side:]
+        if not len(bits):
+            return cls(labels.numpy(), None)
+        levels = torch.stack([bits >> shift & _LEVELS for shift in (0, _BITS, 2 * _BITS)])
+        return cls(labels.numpy(), levels.float() / _LEVELS)
 
 
 def objects_key(key: EmbeddingKey, *, dense_in_weights: bool, with_maps: bool = False) -> EmbeddingKey:

@@ -151,7 +151,7 @@ def test_the_shipped_model_finds_an_object_wherever_it_lies(shipped, radius):
         blob = Blob(8192 + dy, 8192 + dx, radius)
         shipped.set_source(BlobImage(blob, noise=6))
         ious.append(compare(shipped.predict(points=[(blob.y, blob.x)]), blob)[0])
-    assert min(ious) > 0.95
+    assert min(ious) > 0.94
     assert np.ptp(ious) < 0.03
 
 

@@ -171,7 +171,7 @@ def test_kind_follows_from_keys_and_shapes(key: str, shape: tuple[int, ...], kin
     [
         (["image_encoder.blocks.0.attn.qkv.w_a_linear_q.weight"], "LoRA adapters.*merge them"),
         (["image_encoder.blocks.0.attn.qkv.qkv_proj.weight"], "LoRA adapters.*merge them"),
-        (["image_encoder.trunk.pos_embed"], "SAM 2 checkpoint.*give a file of SAM"),
+        (["image_encoder.trunk.pos_embed"], "SAM 2 checkpoint.*give one of the published sizes"),
         (["deconv1.block.0.weight", "out_conv.weight", "base.block.1.weight"], "decoder for automatic"),
         (["mask_decoder.iou_token.weight"], "decoder without its image encoder"),
         (["patch_embed.proj.weight", "blocks.0.norm1.weight"], "an image encoder only"),
