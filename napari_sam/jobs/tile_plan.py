@@ -11,6 +11,7 @@ from napari_sam.engine.automatic.dense_maps import dense_side
 from napari_sam.engine.automatic.grid_finder import GridFinder
 from napari_sam.engine.automatic.grid_settings import GridSettings
 from napari_sam.engine.automatic.magnification import estimate_scale
+from napari_sam.engine.automatic.object_finder import uses_both_branches
 from napari_sam.engine.tiling.tiles import plan_tiles
 from napari_sam.engine.windows import ladder_side
 from napari_sam.errors import PromptError
@@ -132,9 +133,8 @@ def choose_branches(branches: str, method: str, predictor: Predictor) -> str:
 
     Grid mode has no dense decoder to prompt with, and always gets "dense".
     """
-    if method != "dense" or branches == "dense":
-        return "dense"
-    return "both" if branches == "both" or predictor.embedder.model.uses_hypotheses else "dense"
+    both = method == "dense" and uses_both_branches(branches, predictor.embedder.model.uses_hypotheses)
+    return "both" if both else "dense"
 
 
 def choose_side(settings: EverythingSettings, predictor: Predictor) -> int | None:

@@ -12,7 +12,7 @@ import torch
 from torch.nn import functional as F
 
 from napari_sam.engine.automatic.dense_maps import blend, dense_side
-from napari_sam.engine.automatic.object_finder import BRANCHES, TileObjects, is_uniform
+from napari_sam.engine.automatic.object_finder import BRANCHES, TileObjects, is_uniform, uses_both_branches
 from napari_sam.engine.automatic.object_proposals import propose_objects
 from napari_sam.engine.automatic.prompted_objects import EncodedWindow, merge_objects, prompt_objects
 from napari_sam.engine.automatic.region_windows import cover_region, even_starts, label_shape, network_record
@@ -144,7 +144,7 @@ class DenseFinder:
                 f"branches is {branches!r}", parameter="branches", remedy=f"choose one of {', '.join(BRANCHES)}"
             )
         self.embedder = predictor.embedder
-        self.prompts = branches == "both" or (branches == "auto" and self.embedder.model.uses_hypotheses)
+        self.prompts = uses_both_branches(branches, self.embedder.model.uses_hypotheses)
         self.watershed = settings or default_settings(predictor)
         self._side, self.keep = side, keep
 

@@ -18,6 +18,11 @@ BRANCHES = ("auto", "both", "dense")
 """Whether dense mode prompts the mask decoder with what the dense decoder suggests; auto does for the default model."""
 
 
+def uses_both_branches(branches: str, trained_with_objects: bool) -> bool:
+    """Return whether to prompt the mask decoder, too: one of `BRANCHES`, and how the model was trained."""
+    return branches == "both" or (branches == "auto" and trained_with_objects)
+
+
 @dataclass(frozen=True)
 class TileObjects:
     """All objects of a region.

@@ -137,8 +137,7 @@ def mask_prompt(task: PromptTask, side: int) -> NDArray[np.float32] | None:
     if first is not None:
         if first.task.window == task.window:
             return mask_prompt(first.task, side)
-        best = first.logits[int(first.predicted_iou.argmax())]
-        return extend_padding(LogitGrid(best, first.task.window)).cells_of(task.window, side)
+        return extend_padding(LogitGrid(first.best_logits, first.task.window)).cells_of(task.window, side)
     logits, window = prompt.logits, prompt.window
     if logits is None:
         return prompt.mask_logits(task.window, side)

@@ -87,6 +87,17 @@ class DecodedResult:
     logits: NDArray[np.float32]
     predicted_iou: NDArray[np.float32]
 
+    @property
+    def score(self) -> float:
+        """Score of the best mask."""
+        return float(self.predicted_iou.max())
+
+    @property
+    def best_logits(self) -> NDArray[np.float32]:
+        """Logits (H, W) of the mask with the highest score."""
+        best: NDArray[np.float32] = self.logits[int(self.predicted_iou.argmax())]
+        return best
+
 
 def new_task(
     index: int, prompt: Prompt, window: Window, earlier: object, context: PredictionContext, *, kind: str

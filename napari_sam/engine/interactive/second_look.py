@@ -9,13 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from napari_sam.engine.interactive.logit_fields import LogitGrid, span_of
-from napari_sam.engine.interactive.prompt_task import DecodedResult, PromptTask
+from napari_sam.engine.interactive.logit_fields import span_of
 from napari_sam.engine.windows import cut_by, window_around
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
+    from napari_sam.engine.interactive.prompt_task import DecodedResult, PromptTask
 
 
 @dataclass(frozen=True)
@@ -39,32 +37,21 @@ class SecondLook:
     gain: float = 0.02
     shrink: float = 0.8
 
-    def next_task(
-        self,
-        task: PromptTask,
-        logits: NDArray[np.float32],
-        predicted_iou: NDArray[np.float32],
-        image_shape: tuple[int, int],
-    ) -> PromptTask | None:
+    def next_task(self, result: DecodedResult, image_shape: tuple[int, int]) -> PromptTask | None:
         """Return the task of the second look, in another window or the same; None if one look is enough.
 
         Parameters
         ----------
-        task : PromptTask
-            The task.
-        logits : ndarray of float32
-            (M, H, W) its low-res logits.
-        predicted_iou : ndarray of float32
-            (M,) its scores.
+        result : DecodedResult
+            The first look.
         image_shape : (int, int)
             Height and width of level 0.
         """
-        best = int(predicted_iou.argmax())
-        if task.first_look is not None or task.prompt.logits is not None or predicted_iou[best] >= self.below:
+        task = result.task
+        if task.first_look is not None or task.prompt.logits is not None or result.score >= self.below:
             return None
-        first = DecodedResult(task, logits, predicted_iou)
-        same = replace(task, first_look=first)
-        span = span_of(logits[best][None], task.window)
+        same = replace(task, first_look=result)
+        span = span_of(result.best_logits[None], task.window)
         if span is None:
             return same
         y0, x0, y1, x1 = task.prompt.extent
@@ -73,30 +60,23 @@ class SecondLook:
         window = window_around(both, side, image_shape, task.window.img_size)
         if max(window.shape) > self.shrink * max(task.window.shape):
             return same
-        return replace(task.moved_to(window), first_look=first)
+        return replace(task.moved_to(window), first_look=result)
 
-    def better(
-        self,
-        task: PromptTask,
-        logits: NDArray[np.float32],
-        predicted_iou: NDArray[np.float32],
-        image_shape: tuple[int, int],
-    ) -> DecodedResult:
+    def better(self, second: DecodedResult, image_shape: tuple[int, int]) -> DecodedResult:
         """Return the better of both looks; a second mask that its window cuts is not.
 
         Parameters
         ----------
-        task : PromptTask
-            The task of the second look; the others as in `next_task`.
+        second : DecodedResult
+            The second look; its task holds the first.
+        image_shape : (int, int)
+            Height and width of level 0.
         """
-        second = DecodedResult(task, logits, predicted_iou)
-        first = task.first_look
+        task, first = second.task, second.task.first_look
         if first is None:
             return second
-        best = int(predicted_iou.argmax())
         if first.task.window == task.window:  # the same masks, averaged: better unless the score falls
-            return second if float(predicted_iou[best]) >= float(first.predicted_iou.max()) - self.gain else first
-        if float(predicted_iou[best]) < float(first.predicted_iou.max()) + self.gain:
+            return second if second.score >= first.score - self.gain else first
+        if second.score < first.score + self.gain or cut_by(second.best_logits, task.window, image_shape):
             return first
-        grid = LogitGrid(logits[best], task.window)
-        return first if cut_by(grid.values, task.window, image_shape) else second
+        return second

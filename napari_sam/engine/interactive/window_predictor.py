@@ -147,15 +147,13 @@ class WindowPredictor:
     def _next_step(self, escalation: WindowEscalation, result: DecodedResult) -> PromptTask | DecodedResult:
         """Return the task in another window, or the result to use."""
         shape, look = self.embedder.image.shape, self.second_look
-        decoded = result.task, result.logits, result.predicted_iou
         if look is not None and result.task.first_look is not None:
-            return look.better(*decoded, shape)
-        following = escalation.next_step(*decoded)
+            return look.better(result, shape)
+        following = escalation.next_step(result.task, result.logits, result.predicted_iou)
         if isinstance(following, PromptTask):
             return following
         chosen = following or result
-        second = look and look.next_task(chosen.task, chosen.logits, chosen.predicted_iou, shape)
-        return second or chosen
+        return (look and look.next_task(chosen, shape)) or chosen
 
     def _finish(self, result: DecodedResult, cancelled: Callable[[], bool] | None) -> Prediction:
         """Build the prediction of a task whose last window is large enough."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sam.engine.interactive.prediction import PredictionContext
-from napari_sam.engine.interactive.prompt_task import new_task
+from napari_sam.engine.interactive.prompt_task import DecodedResult, new_task
 from napari_sam.engine.interactive.prompts import parse_prompt
 from napari_sam.engine.interactive.second_look import SecondLook
 from napari_sam.engine.windows import Window
@@ -36,7 +36,7 @@ def _scores(best):
 
 
 def test_the_second_window_is_laid_around_the_first_mask():
-    task = LOOK.next_task(_task(), SMALL, _scores(0.5), SHAPE)
+    task = LOOK.next_task(DecodedResult(_task(), SMALL, _scores(0.5)), SHAPE)
     assert task.window.holds((2288, 2288, 2320, 2320))
     assert 1.6 * 32 <= max(task.window.shape) < 4 * 32
     assert task.first_look.predicted_iou.max() == pytest.approx(0.5)
@@ -44,36 +44,36 @@ def test_the_second_window_is_laid_around_the_first_mask():
 
 
 def test_one_look_at_a_sure_mask_is_enough():
-    assert LOOK.next_task(_task(), SMALL, _scores(0.9), SHAPE) is None
+    assert LOOK.next_task(DecodedResult(_task(), SMALL, _scores(0.9)), SHAPE) is None
 
 
 @pytest.mark.parametrize("logits", [_logits(5, 5, 120, 120), _logits(0, 0, 0, 0)], ids=["large", "empty"])
 def test_a_mask_that_fills_its_window_is_looked_at_in_the_same_one(logits):
-    task = LOOK.next_task(_task(), logits, _scores(0.5), SHAPE)
+    task = LOOK.next_task(DecodedResult(_task(), logits, _scores(0.5)), SHAPE)
     assert task.window == WINDOW
     assert task.place != _task().place
-    assert LOOK.better(task, logits, _scores(0.48), SHAPE).task is task
-    assert LOOK.better(task, logits, _scores(0.3), SHAPE).task is not task
+    assert LOOK.better(DecodedResult(task, logits, _scores(0.48)), SHAPE).task is task
+    assert LOOK.better(DecodedResult(task, logits, _scores(0.3)), SHAPE).task is not task
 
 
 def test_an_earlier_prediction_is_not_looked_at_again():
     task = _task(points=[(2300, 2300)], mask=np.full((128, 128), -5, np.float32))
-    assert LOOK.next_task(task, SMALL, _scores(0.5), SHAPE) is None
+    assert LOOK.next_task(DecodedResult(task, SMALL, _scores(0.5)), SHAPE) is None
 
 
 def test_there_is_no_third_look():
-    second = LOOK.next_task(_task(), SMALL, _scores(0.5), SHAPE)
-    assert LOOK.next_task(second, _logits(60, 60, 64, 64), _scores(0.5), SHAPE) is None
+    second = LOOK.next_task(DecodedResult(_task(), SMALL, _scores(0.5)), SHAPE)
+    assert LOOK.next_task(DecodedResult(second, _logits(60, 60, 64, 64), _scores(0.5)), SHAPE) is None
 
 
 @pytest.mark.parametrize(("score", "is_second"), [(0.4, False), (0.52, False), (0.6, True)])
 def test_the_second_result_must_be_clearly_better(score, is_second):
-    second = LOOK.next_task(_task(), SMALL, _scores(0.5), SHAPE)
-    chosen = LOOK.better(second, _logits(40, 40, 80, 80), _scores(score), SHAPE)
+    second = LOOK.next_task(DecodedResult(_task(), SMALL, _scores(0.5)), SHAPE)
+    chosen = LOOK.better(DecodedResult(second, _logits(40, 40, 80, 80), _scores(score)), SHAPE)
     assert (chosen.task is second) is is_second
     assert (chosen.task.window == WINDOW) is not is_second
 
 
 def test_a_second_mask_that_is_cut_does_not_count():
-    second = LOOK.next_task(_task(), SMALL, _scores(0.5), SHAPE)
-    assert LOOK.better(second, _logits(0, 40, 80, 80), _scores(0.95), SHAPE).task.window == WINDOW
+    second = LOOK.next_task(DecodedResult(_task(), SMALL, _scores(0.5)), SHAPE)
+    assert LOOK.better(DecodedResult(second, _logits(0, 40, 80, 80), _scores(0.95)), SHAPE).task.window == WINDOW
