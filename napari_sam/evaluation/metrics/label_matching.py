@@ -25,8 +25,8 @@ class LabelMatching:
 
     Attributes
     ----------
-    true, predicted : int
-        Numbers of objects.
+    true_labels, predicted_labels : ndarray of int64
+        Labels of the objects, ascending.
     iou : ndarray of float64
         IoU of every pair of objects that overlap.
     rows, cols : ndarray of int64
@@ -35,12 +35,22 @@ class LabelMatching:
         Share of the true object that the predicted one covers.
     """
 
-    true: int
-    predicted: int
+    true_labels: NDArray[np.int64]
+    predicted_labels: NDArray[np.int64]
     iou: NDArray[np.float64]
     rows: NDArray[np.int64]
     cols: NDArray[np.int64]
     shared: NDArray[np.float64]
+
+    @property
+    def true(self) -> int:
+        """Number of true objects."""
+        return len(self.true_labels)
+
+    @property
+    def predicted(self) -> int:
+        """Number of predicted objects."""
+        return len(self.predicted_labels)
 
     def true_positives(self, threshold: float) -> int:
         """Return the number of pairs that can be matched one to one with at least this IoU.
@@ -67,13 +77,85 @@ class LabelMatching:
         return float(np.mean([self.accuracy(t) for t in THRESHOLDS]))
 
 
+@dataclass(frozen=True)
+class OverlapCounts:
+    """Pixels that the objects of two label images have in common; counts of parts add up to those of the whole.
+
+    Attributes
+    ----------
+    true, predicted : ndarray of int64
+        (P,) label in either image of each pair that occurs; 0 is background.
+    pixels : ndarray of int64
+        (P,) number of pixels of each pair.
+    """
+
+    true: NDArray[np.int64]
+    predicted: NDArray[np.int64]
+    pixels: NDArray[np.int64]
+
+    def __add__(self, other: OverlapCounts) -> OverlapCounts:
+        """Return the counts of two parts together."""
+        pairs = np.stack([np.append(self.true, other.true), np.append(self.predicted, other.predicted)], axis=1)
+        unique, index = np.unique(pairs, axis=0, return_inverse=True)
+        pixels = np.zeros(len(unique), np.int64)
+        np.add.at(pixels, index.ravel(), np.append(self.pixels, other.pixels))
+        return OverlapCounts(unique[:, 0], unique[:, 1], pixels)
+
+    def matching(self) -> LabelMatching:
+        """Return the overlaps of the objects."""
+        (a, true_labels), (b, predicted_labels) = _renumber(self.true), _renumber(self.predicted)
+        shape = (len(true_labels) + 1, len(predicted_labels) + 1)
+        overlap = sparse.coo_matrix((self.pixels, (a, b)), shape=shape).tocsr()
+        area_a, area_b = np.asarray(overlap.sum(1)).ravel(), np.asarray(overlap.sum(0)).ravel()
+        objects = overlap[1:, 1:].tocoo()
+        rows, cols = objects.row.astype(np.int64), objects.col.astype(np.int64)
+        iou = objects.data / (area_a[rows + 1] + area_b[cols + 1] - objects.data)
+        shared = objects.data / area_a[rows + 1]
+        return LabelMatching(true_labels, predicted_labels, iou.astype(np.float64), rows, cols, shared)
+
+
+def no_overlaps() -> OverlapCounts:
+    """Return the counts of no pixels, to which those of parts are added."""
+    return OverlapCounts(*np.zeros((3, 0), np.int64))
+
+
+def count_overlaps(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> OverlapCounts:
+    """Count the pixels of every pair of labels that occurs.
+
+    Parameters
+    ----------
+    true, predicted : ndarray of int
+        Label images or volumes of one shape, 0 is background; labels may have gaps.
+
+    Raises
+    ------
+    ImageError
+        If the shapes differ.
+
+    Examples
+    --------
+    >>> counts = count_overlaps(np.array([[1, 1, 0]]), np.array([[2, 0, 0]]))
+    >>> counts.true.tolist(), counts.predicted.tolist(), counts.pixels.tolist()
+    ([0, 1, 1], [0, 0, 2], [1, 1, 1])
+    """
+    if true.shape != predicted.shape:
+        raise ImageError(
+            f"label images of shape {true.shape} and {predicted.shape}", remedy="give two label images of one shape"
+        )
+    values_a, a = np.unique(true, return_inverse=True)
+    values_b, b = np.unique(predicted, return_inverse=True)
+    ones, shape = np.ones(a.size, np.int64), (max(1, len(values_a)), max(1, len(values_b)))
+    pairs = sparse.coo_matrix((ones, (a.ravel(), b.ravel())), shape=shape).tocsr().tocoo()
+    return OverlapCounts(values_a[pairs.row].astype(np.int64), values_b[pairs.col].astype(np.int64), pairs.data)
+
+
 def match_labels(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> LabelMatching:
     """Find the overlaps of the objects of two label images.
 
     Parameters
     ----------
     true, predicted : ndarray of int
-        (H, W), 0 is background; labels may have gaps.
+        Label images or volumes of one shape, 0 is background; labels may have gaps.
 
     Returns
     -------
@@ -93,24 +175,13 @@ def match_labels(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> L
     >>> m.iou.round(2).tolist(), m.accuracy(0.5), round(m.accuracy(0.7), 3)
     ([0.67, 1.0], 1.0, 0.333)
     """
-    if true.shape != predicted.shape:
-        raise ImageError(
-            f"label images of shape {true.shape} and {predicted.shape}", remedy="give two label images of one shape"
-        )
-    (a, n), (b, m) = _renumber(true), _renumber(predicted)
-    overlap = sparse.coo_matrix((np.ones(a.size, np.int64), (a, b)), shape=(n + 1, m + 1)).tocsr()
-    area_a, area_b = np.asarray(overlap.sum(1)).ravel(), np.asarray(overlap.sum(0)).ravel()
-    objects = overlap[1:, 1:].tocoo()
-    rows, cols = objects.row.astype(np.int64), objects.col.astype(np.int64)
-    iou = objects.data / (area_a[rows + 1] + area_b[cols + 1] - objects.data)
-    return LabelMatching(n, m, iou.astype(np.float64), rows, cols, objects.data / area_a[rows + 1])
+    return count_overlaps(true, predicted).matching()
 
 
-def _renumber(labels: NDArray[np.integer]) -> tuple[NDArray[np.int64], int]:
-    """Return the labels numbered from 1 without gaps, flat, and their number."""
-    values, index = np.unique(labels, return_inverse=True)
-    flat = index.ravel().astype(np.int64)
-    return (flat, len(values) - 1) if len(values) and values[0] == 0 else (flat + 1, len(values))
+def _renumber(labels: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return the index of each label among the objects, from 1, with 0 for background; and the objects' labels."""
+    objects = np.unique(labels[labels != 0])
+    return np.where(labels == 0, 0, np.searchsorted(objects, labels) + 1), objects
 
 
 @dataclass(frozen=True)
@@ -145,7 +216,7 @@ class LabelScores:
 
 
 def label_scores(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> LabelScores:
-    """Compute all scores of one image; parameters and errors as `match_labels`.
+    """Compute all scores of one image or volume; parameters and errors as `match_labels`.
 
     Examples
     --------
@@ -153,7 +224,11 @@ def label_scores(true: NDArray[np.integer], predicted: NDArray[np.integer]) -> L
     >>> round(scores.pq, 3), round(scores.seg, 3), scores.f1
     (0.833, 0.833, 1.0)
     """
-    matching = match_labels(true, predicted)
+    return scores_of(match_labels(true, predicted))
+
+
+def scores_of(matching: LabelMatching) -> LabelScores:
+    """Compute all scores from the overlaps of the objects."""
     tp = matching.true_positives(0.5)
     certain = matching.iou[matching.iou > 0.5]
     count = matching.true + matching.predicted

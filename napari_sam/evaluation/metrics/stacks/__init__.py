@@ -1,0 +1,1 @@
+"""Metrics of volumes, movies and tracks."""
