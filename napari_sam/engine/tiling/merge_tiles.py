@@ -13,9 +13,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from napari_sam.engine.number_components import number_components
 from napari_sam.engine.tiling.tiles import SIDE_BITS, strip_box, to_label_pixels
 
 if TYPE_CHECKING:
@@ -310,16 +309,7 @@ def _drop_covered(
 
 def _numbers(state: NDArray[np.int8], links: NDArray[np.int64]) -> NDArray[np.int64]:
     """Number the entries from 1 in their order; linked parts share a number."""
-    n = len(state)
-    graph = coo_array((np.ones(len(links), bool), (links[:, 0], links[:, 1])), shape=(n, n))
-    _, component = connected_components(graph, directed=False)
-    kept = np.flatnonzero(state != DROPPED)
-    _, first, inverse = np.unique(component[kept], return_index=True, return_inverse=True)
-    rank = np.empty(len(first), np.int64)
-    rank[np.argsort(first, kind="stable")] = np.arange(1, len(first) + 1)
-    number = np.zeros(n, np.int64)
-    number[kept] = rank[inverse]
-    return number
+    return number_components(len(state), links, state != DROPPED)
 
 
 def render_core(merged: MergedTiles, source: TileSource, index: int) -> NDArray[np.int64]:

@@ -1,0 +1,92 @@
+"""Link the objects of the planes of a volume."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sam.engine.linking.assignment import assign
+from napari_sam.engine.linking.link_settings import PlaneLinking
+from napari_sam.engine.linking.plane_objects import Links, NodeTable
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from napari_sam.engine.linking.plane_objects import OverlapPairs, PlaneObjects, PlaneOverlap
+
+
+def link_planes(
+    objects: Sequence[PlaneObjects], overlaps: Sequence[PlaneOverlap], settings: PlaneLinking | None = None
+) -> Links:
+    """Link the objects of neighbouring planes by their overlap.
+
+    Objects of neighbouring planes are assigned to each other so that the sum of their overlaps is largest. The ends of
+    the chains that result are then assigned to the beginnings of later ones, at most `max_gap` planes further.
+
+    Parameters
+    ----------
+    objects : sequence of PlaneObjects
+        The planes; one that could not be segmented is absent.
+    overlaps : sequence of PlaneOverlap
+        Overlaps of neighbouring planes, and of planes up to `max_gap` planes further apart.
+    settings : PlaneLinking, optional
+        Thresholds.
+
+    Returns
+    -------
+    Links
+    """
+    settings = settings or PlaneLinking()
+    nodes = NodeTable(objects)
+    pairs = nodes.pairs(overlaps)
+    greedy = settings.link_by == "greedy"
+    similarity = pairs.iou() if greedy else (pairs.iou() + pairs.covered()) / 2
+    allowed = similarity >= settings.min_overlap
+    if greedy:
+        chosen = _greedy(pairs, similarity, allowed & (pairs.gap == 0))
+    else:
+        chosen = _link(pairs, similarity, allowed & (pairs.gap == 0))
+        chosen |= _close_gaps(pairs, similarity, allowed & (pairs.gap > 0) & (pairs.gap <= settings.max_gap), chosen)
+    edges = np.stack([pairs.first[chosen], pairs.second[chosen]], axis=1)
+    return nodes.links(edges, settings.min_planes)
+
+
+def _link(pairs: OverlapPairs, similarity: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which allowed pairs are linked, plane by plane."""
+    chosen = np.zeros(len(allowed), bool)
+    plane = pairs.nodes.position[pairs.first]
+    entries = np.flatnonzero(allowed)
+    entries = entries[np.argsort(plane[entries], kind="stable")]
+    starts = np.flatnonzero(np.diff(plane[entries], prepend=-1))
+    for group in np.split(entries, starts[1:]):
+        chosen[group] = assign(pairs.first[group], pairs.second[group], similarity[group])
+    return chosen
+
+
+def _close_gaps(
+    pairs: OverlapPairs, similarity: NDArray[np.float64], allowed: NDArray[np.bool_], linked: NDArray[np.bool_]
+) -> NDArray[np.bool_]:
+    """Return which pairs across gaps are linked: of nodes without a next and a previous node."""
+    has_next, has_previous = np.zeros(pairs.nodes.count, bool), np.zeros(pairs.nodes.count, bool)
+    has_next[pairs.first[linked]] = True
+    has_previous[pairs.second[linked]] = True
+    entries = np.flatnonzero(allowed & ~has_next[pairs.first] & ~has_previous[pairs.second])
+    chosen = np.zeros(len(allowed), bool)
+    chosen[entries] = assign(pairs.first[entries], pairs.second[entries], similarity[entries])
+    return chosen
+
+
+def _greedy(pairs: OverlapPairs, similarity: NDArray[np.float64], allowed: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which pairs are linked if the largest overlap is taken first."""
+    entries = np.flatnonzero(allowed)
+    entries = entries[np.lexsort((pairs.second[entries], pairs.first[entries], -similarity[entries]))]
+    has_next, has_previous = np.zeros(pairs.nodes.count, bool), np.zeros(pairs.nodes.count, bool)
+    chosen = np.zeros(len(allowed), bool)
+    for entry in entries.tolist():
+        a, b = pairs.first[entry], pairs.second[entry]
+        if not has_next[a] and not has_previous[b]:
+            has_next[a] = has_previous[b] = chosen[entry] = True
+    return chosen

@@ -1,0 +1,79 @@
+"""Settings of linking; importing them loads no solver."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from src_models.settings import setting, validate
+
+PLANE_METHODS = ("assignment", "greedy")
+_MOST_GAP = 16
+
+
+@dataclass(frozen=True)
+class PlaneLinking:
+    """Settings of linking through z.
+
+    Attributes
+    ----------
+    link_by : {"assignment", "greedy"}
+        "assignment" decides on all pairs of two planes at once, so that their total overlap is largest, and closes
+        gaps. "greedy" is plane-by-plane stitching: the largest overlap is linked first, without gaps.
+    min_overlap : float
+        Smallest overlap of two objects that may be linked: the mean of their IoU and of the covered share of the
+        smaller one.
+    max_gap : int
+        Number of planes in which an object may be missing between two planes that show it.
+    min_planes : int
+        Objects that are found in fewer planes are left out.
+
+    Raises
+    ------
+    SettingsError
+        If a value is out of range.
+    """
+
+    link_by: str = setting("assignment", "how planes are linked", choices=PLANE_METHODS, advanced=True)
+    min_overlap: float = setting(
+        0.25, "smallest overlap of two objects that may be linked", low=0.0, high=1.0, above=True, step=0.05
+    )
+    max_gap: int = setting(1, "planes in which an object may be missing", low=0, high=_MOST_GAP)
+    min_planes: int = setting(1, "leave out objects found in fewer planes", low=1)
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        validate(self)
+
+
+@dataclass(frozen=True)
+class FrameLinking:
+    """Settings of linking through time.
+
+    Attributes
+    ----------
+    max_distance_px : float, optional
+        Farthest that an object moves between two frames, level-0 pixels. By default one and a half times the median
+        diameter of all objects.
+    max_gap : int
+        Number of frames in which an object may be missing.
+    divisions : bool
+        Whether objects divide: two objects then have the same parent.
+    min_frames : int
+        Tracks that are found in fewer frames are left out, unless they are part of a lineage.
+
+    Raises
+    ------
+    SettingsError
+        If a value is out of range.
+    """
+
+    max_distance_px: float | None = setting(
+        None, "farthest that an object moves between two frames", low=0, above=True, unit="px", option="--max-distance"
+    )
+    max_gap: int = setting(1, "frames in which an object may be missing", low=0, high=_MOST_GAP)
+    divisions: bool = setting(True, "objects divide")
+    min_frames: int = setting(1, "leave out tracks found in fewer frames", low=1)
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        validate(self)
