@@ -19,6 +19,7 @@ from napari_sam.engine.loaded_model import LoadedModel
 from napari_sam.engine.windows import Hints
 from napari_sam.io.embedding_store import ZarrEmbeddingStore
 from napari_sam.io.images.open_image import open_image
+from napari_sam.stack_predictor import StackPredictor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,8 +40,8 @@ if TYPE_CHECKING:
     from src_models.watershed_settings import WatershedSettings
 
 
-class Predictor:
-    """Segment objects of one image by points, boxes and masks.
+class Predictor(StackPredictor):
+    """Segment objects of one image by points, boxes and masks, and follow them through a stack.
 
     Parameters
     ----------
@@ -113,9 +114,7 @@ class Predictor:
 
     def sharing(self) -> Predictor:
         """Return a predictor for another image, with the same network, cache and lock."""
-        return Predictor.of(
-            WindowPredictor(self.embedder.sharing(), tidy=self.tidy, second_look=self.engine.second_look)
-        )
+        return Predictor.of(self.engine.looking_through(self.embedder.sharing()))
 
     @property
     def embedder(self) -> Embedder:

@@ -10,6 +10,8 @@ import numpy as np
 from napari_sam.engine.pixel_validity import invalid_pixels, without_fill_value
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
     from napari_sam.engine.image_source import ImageSource
@@ -50,7 +52,9 @@ class Normalisation:
         return three
 
 
-def choose_normalisation(image: ImageSource) -> Normalisation:
+def choose_normalisation(
+    image: ImageSource, take_sample: Callable[[], NDArray[np.generic]] | None = None
+) -> Normalisation:
     """Choose the normalisation of an image, from contrast limits or from a sample of its coarsest level.
 
     8-bit images without contrast limits stay unchanged, as in the reference SAM. Others, also those that use fewer
@@ -61,20 +65,22 @@ def choose_normalisation(image: ImageSource) -> Normalisation:
     ----------
     image : ImageSource
         At most about 1024 x 1024 pixels of its coarsest level are read, or those that its ``sample()`` returns.
+    take_sample : callable, optional
+        Returns pixels (n, channels) to use instead; called only where the result depends on pixels.
 
     Returns
     -------
     Normalisation
         If no sampled pixel is valid, black is 0 and white 1.
     """
-    chosen = _limits(image)
+    chosen = _limits(image, take_sample)
     if not getattr(image, "inverted", False):
         return chosen
     low, high = (chosen.low, chosen.high) if chosen.low else ((0.0,) * _used(image), (255.0,) * _used(image))
     return Normalisation(high, low)
 
 
-def _limits(image: ImageSource) -> Normalisation:
+def _limits(image: ImageSource, take_sample: Callable[[], NDArray[np.generic]] | None) -> Normalisation:
     """Return the values that are lowest and highest in display."""
     channels = _used(image)
     whole_bytes = image.dtype == np.uint8 and getattr(image, "bits", None) in (None, 8)
@@ -87,7 +93,8 @@ def _limits(image: ImageSource) -> Normalisation:
         return Normalisation()
     if image.dtype == np.bool_:
         return Normalisation((0.0,) * channels, (1.0,) * channels)
-    pairs = [_percentiles(values, getattr(image, "nodata", None)) for values in _sample(image)[:, :channels].T]
+    sample = _sample(image) if take_sample is None else take_sample()
+    pairs = [_percentiles(values, getattr(image, "nodata", None)) for values in sample[:, :channels].T]
     return Normalisation(tuple(low for low, _ in pairs), tuple(high for _, high in pairs))
 
 

@@ -59,6 +59,15 @@ class WindowPredictor:
         self.second_look = second_look
         self._decoder = DecoderRunner(embedder) if decoder is None else decoder
 
+    @property
+    def decoder(self) -> DecoderRunner:
+        """Decodes prompts in windows of the image."""
+        return self._decoder
+
+    def looking_through(self, embedder: Embedder) -> WindowPredictor:
+        """Return a predictor for the image of another embedder, with the same settings."""
+        return WindowPredictor(embedder, tidy=self.tidy, second_look=self.second_look)
+
     def choose_window(self, prompt: Mapping[str, Any], hints: Hints) -> Window:
         """Return the window that a prompt, given as in `predict_many`, is decoded in first."""
         shape = self.embedder.image.shape

@@ -1,0 +1,1 @@
+"""Follow objects through the planes of a stack or the frames of a movie."""

@@ -1,0 +1,126 @@
+"""Choose among the network's masks for an object that is expected at a place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from scipy import ndimage
+
+from napari_sam.engine.interactive.logit_fields import LogitGrid
+from napari_sam.engine.interactive.mask_cleanup import extend_padding
+from napari_sam.engine.interactive.prompts import Prompt
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from napari_sam.engine.interactive.prompts import MaskPrompt
+    from napari_sam.engine.propagation.plane_decoder import Candidates
+
+OVERLAP_WEIGHT = 1.0
+"""Weight of the overlap with the expected mask, against a predicted IoU of the same size."""
+
+_PART = 0.15  # share of an object's area from which on a part is no speck
+
+
+@dataclass(frozen=True)
+class KeptMask:
+    """The mask that was chosen.
+
+    Attributes
+    ----------
+    logits : ndarray of float32
+        (H, W) low-res logits, without the parts that do not belong to the object.
+    score : float
+        Confidence in [0, 1].
+    events : tuple of str
+        As in `CarriedMask`.
+    """
+
+    logits: NDArray[np.float32]
+    score: float
+    events: tuple[str, ...]
+
+
+class CandidateChoice:
+    """Choose the candidate of an object.
+
+    Parameters
+    ----------
+    expected : MaskPrompt
+        The object where it is expected.
+    """
+
+    def __init__(self, expected: MaskPrompt) -> None:
+        self._prompt = Prompt(mask=expected)
+
+    def best(self, candidates: Candidates) -> int:
+        """Return the index of the best candidate."""
+        return int(self.values(candidates).argmax())
+
+    def values(self, candidates: Candidates) -> NDArray[np.float64]:
+        """Return the value (N,) of each candidate: its score plus its weighted overlap with the expected mask."""
+        values: NDArray[np.float64] = candidates.scores + OVERLAP_WEIGHT * self.overlaps(candidates)
+        return values
+
+    def overlaps(self, candidates: Candidates) -> NDArray[np.float64]:
+        """Return the IoU (N,) of each candidate with the expected mask."""
+        expected = self._expected(candidates)
+        masks = candidates.logits > 0
+        shared = np.count_nonzero(masks & expected, axis=(1, 2))
+        either = np.count_nonzero(masks | expected, axis=(1, 2))
+        overlaps: NDArray[np.float64] = shared / np.maximum(either, 1)
+        return overlaps
+
+    def chosen(self, candidates: Candidates) -> KeptMask | None:
+        """Return the best candidate, tidied; None if it is empty."""
+        best = self.best(candidates)
+        grid = LogitGrid(candidates.logits[best], candidates.window)
+        rows, cols = grid.used
+        expected = self._expected(candidates)[:rows, :cols]
+        mask, parts = belonging_parts(grid.values[:rows, :cols] > 0, expected)
+        if not mask.any():
+            return None
+        score = float(np.clip(candidates.scores[best], 0, 1))
+        return KeptMask(extend_padding(grid, mask).values, score, ("split",) if parts > 1 else ())
+
+    def _expected(self, candidates: Candidates) -> NDArray[np.bool_]:
+        logits = self._prompt.mask_logits(candidates.window, candidates.logits.shape[-1])
+        inside: NDArray[np.bool_] = np.zeros(candidates.logits.shape[1:], bool) if logits is None else logits > 0
+        return inside
+
+
+def belonging_parts(mask: NDArray[np.bool_], expected: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int]:
+    """Return the parts of a mask that belong to an object, with their holes filled.
+
+    Parameters
+    ----------
+    mask : ndarray of bool
+        (h, w).
+    expected : ndarray of bool
+        (h, w) the object where it is expected.
+
+    Returns
+    -------
+    mask : ndarray of bool
+        (h, w) the parts that touch the expected object and are no specks; the largest part if none does.
+    count : int
+        Their number.
+    """
+    parts, count = ndimage.label(mask)
+    if count == 0:
+        return mask, 0
+    areas = np.bincount(parts.ravel(), minlength=count + 1)[1:]
+    touching = np.bincount(parts[expected], minlength=count + 1)[1:]
+    kept = np.flatnonzero((touching > 0) & (areas >= _PART * areas[touching > 0].max(initial=0))) + 1
+    if not len(kept):
+        kept = np.array([areas.argmax() + 1])
+    filled: NDArray[np.bool_] = ndimage.binary_fill_holes(np.isin(parts, kept))
+    return filled, len(kept)
+
+
+def inner_point(mask: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Return the pixel (y, x) of a mask that is farthest from its outline."""
+    distance = ndimage.distance_transform_edt(np.pad(mask, 1))[1:-1, 1:-1]
+    return np.array(np.unravel_index(int(distance.argmax()), mask.shape), float)

@@ -1,0 +1,53 @@
+"""Choose how objects go from one plane to the next."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_sam.engine.propagation.prompt_carrier import PromptCarrier
+from napari_sam.errors import PromptError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_sam.engine.propagation.carrier import Carrier
+    from napari_sam.engine.propagation.plane_views import PlaneViews
+    from napari_sam.engine.propagation.propagation_settings import PropagationSettings
+
+CARRY = ("auto", "memory", "prompt")
+"""Ways of carrying an object; "auto" uses the memory of models that have one."""
+
+
+def make_carrier(
+    carry: str,
+    views: PlaneViews,
+    settings: PropagationSettings | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> Carrier:
+    """Make the carrier for a model.
+
+    Parameters
+    ----------
+    carry : {"auto", "memory", "prompt"}
+        By the network's memory, by prompts, or by what the model has.
+    views : PlaneViews
+        The planes, with their predictor.
+    settings : PropagationSettings, optional
+        When an object is followed, and when not.
+    cancelled : callable, optional
+        Called between the steps; return True to stop.
+
+    Raises
+    ------
+    PromptError
+        If `carry` is unknown, or the model has no memory.
+    """
+    if carry not in CARRY:
+        raise PromptError(f"carry is {carry!r}", parameter="carry", remedy=f"choose one of {', '.join(CARRY)}")
+    if carry == "memory":
+        raise PromptError(
+            f"carry is 'memory', and the model {views.model!r} has none",
+            parameter="carry",
+            remedy="use 'prompt', or a SAM 2 model",
+        )
+    return PromptCarrier(settings, cancelled)

@@ -1,0 +1,92 @@
+"""Where an object is expected on the next plane."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from napari_sam.engine.propagation.appearance import Appearance, appearance_of
+from napari_sam.engine.propagation.plane_mask import cropped, in_frame
+from napari_sam.engine.propagation.registration import Neighbourhood, find_shift, read_neighbourhood, search_region
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from napari_sam.engine.geometry import Box
+    from napari_sam.engine.propagation.plane_views import PlaneView
+
+
+@dataclass(frozen=True)
+class Track:
+    """An object on the last plane on which it was found, in one pass.
+
+    Attributes
+    ----------
+    plane : int
+        The plane.
+    mask : ndarray of bool
+        (h, w), tight.
+    box : Box
+        (y0, x0, y1, x1) of the mask, level-0 pixels.
+    pixels : Neighbourhood
+        Pixels around the object on that plane.
+    reference : Appearance
+        How the object looked on its prompted plane.
+    """
+
+    plane: int
+    mask: NDArray[np.bool_]
+    box: Box
+    pixels: Neighbourhood
+    reference: Appearance
+
+    @classmethod
+    def start(cls, view: PlaneView, mask: NDArray[np.bool_], box: Box) -> Track:
+        """Begin a track with the answer to a prompt."""
+        pixels = read_neighbourhood(view, search_region(box, view.image.shape))
+        return cls(view.plane, mask, box, pixels, appearance_of(pixels.grey, pixels.resample(mask, box)))
+
+    def moved_to(self, view: PlaneView, mask: NDArray[np.bool_], box: Box) -> Track:
+        """Continue the track on another plane."""
+        pixels = read_neighbourhood(view, search_region(box, view.image.shape))
+        return Track(view.plane, mask, box, pixels, self.reference)
+
+
+@dataclass(frozen=True)
+class Expected:
+    """Where an object is expected on a plane.
+
+    Attributes
+    ----------
+    mask : ndarray of bool
+        (h, w), tight.
+    box : Box
+        (y0, x0, y1, x1) of the mask, level-0 pixels, inside the image.
+    is_blank : bool
+        Whether the plane has the same value all around the object.
+    """
+
+    mask: NDArray[np.bool_]
+    box: Box
+    is_blank: bool
+
+
+def expect(track: Track, view: PlaneView) -> Expected | None:
+    """Return where an object is expected on a plane; None if that lies outside the image.
+
+    Raises
+    ------
+    ImageError
+        If the plane cannot be read.
+    """
+    pixels = read_neighbourhood(view, track.pixels.region)
+    dy, dx = find_shift(track.pixels, pixels, track.box)
+    moved = track.box.shift(round(dy), round(dx))
+    inside = moved.clip(view.image.shape)
+    if inside.is_empty:
+        return None
+    mask = in_frame(track.mask, moved, inside)
+    if not mask.any():
+        return None
+    return Expected(*cropped(mask, inside), pixels.is_blank)

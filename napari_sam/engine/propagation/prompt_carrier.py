@@ -1,0 +1,168 @@
+"""Carry objects from plane to plane by prompts: the mask of the plane before, its box and its middle."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sam.engine.geometry import Box
+from napari_sam.engine.interactive.logit_fields import LogitGrid
+from napari_sam.engine.interactive.prediction import PredictionSettings
+from napari_sam.engine.interactive.prompts import MaskPrompt, Prompt
+from napari_sam.engine.interactive.rendering import render_masks
+from napari_sam.engine.interactive.window_choice import choose_window
+from napari_sam.engine.propagation.appearance import appearance_of
+from napari_sam.engine.propagation.blending import blend
+from napari_sam.engine.propagation.candidate_choice import CandidateChoice, inner_point
+from napari_sam.engine.propagation.carrier import CarriedMask
+from napari_sam.engine.propagation.expectation import Track, expect
+from napari_sam.engine.propagation.plane_decoder import Candidates, Question, decode_candidates
+from napari_sam.engine.propagation.plane_mask import mask_iou
+from napari_sam.engine.propagation.propagation_settings import PropagationSettings
+from napari_sam.engine.windows import Hints
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from napari_sam.engine.propagation.expectation import Expected
+    from napari_sam.engine.propagation.plane_prompts import PlanePrompt
+    from napari_sam.engine.propagation.plane_views import PlaneView
+
+
+class PromptCarrier:
+    """Carry objects by prompts, with any promptable model.
+
+    The mask of the plane before is moved to where its neighbourhood is found on the next plane. There it prompts the
+    network in several ways, as a mask, by its box and by its middle, and of all answers the one is kept that scores
+    best and overlaps it most.
+
+    Parameters
+    ----------
+    settings : PropagationSettings, optional
+        When an object is followed, and when not.
+    cancelled : callable, optional
+        Called between the steps; return True to stop.
+    """
+
+    uses_later_prompts = False
+
+    def __init__(
+        self, settings: PropagationSettings | None = None, cancelled: Callable[[], bool] | None = None
+    ) -> None:
+        self.settings = PropagationSettings() if settings is None else settings
+        self._cancelled = cancelled
+        self._tracks: dict[int, Track] = {}
+
+    @property
+    def patience(self) -> int:
+        """Number of planes on end on which an object may be absent."""
+        return self.settings.gap
+
+    def prompt(self, view: PlaneView, prompts: Mapping[int, PlanePrompt]) -> dict[int, CarriedMask]:
+        """As `Carrier.prompt`; prompts are answered as by a click."""
+        answers: dict[int, CarriedMask] = {}
+        asked = {i: prompt for i, prompt in prompts.items() if not prompt.is_answer}
+        given = [prompt.as_keywords() for prompt in asked.values()]
+        settings = PredictionSettings(hints=Hints())
+        predictions = view.engine.predict_many(given, settings, None, self._cancelled) if given else []
+        for i, prediction in zip(asked, predictions, strict=True):
+            score = float(np.clip(prediction.predicted_iou[prediction.best], 0, 1))
+            answers[i] = CarriedMask(prediction.mask, Box(*prediction.bbox), score)
+        for i, prompt in prompts.items():
+            if i not in asked and prompt.mask is not None:
+                answers[i] = CarriedMask(prompt.mask.mask, Box(*prompt.mask.bbox), 1.0)
+        return answers
+
+    def begin(self, view: PlaneView, answers: Mapping[int, CarriedMask], *, reverse: bool) -> None:
+        """As `Carrier.begin`."""
+        for i, answer in answers.items():
+            self._tracks[i] = Track.start(view, answer.mask, answer.box)
+
+    def carry(self, view: PlaneView, objects: Sequence[int], *, reverse: bool) -> dict[int, CarriedMask]:
+        """As `Carrier.carry`."""
+        found: dict[int, CarriedMask] = {}
+        expected: dict[int, Expected] = {}
+        for i in objects:
+            place = expect(self._tracks[i], view)
+            if place is None:
+                found[i] = absent("left the image")
+            elif place.is_blank:
+                found[i] = absent("the plane is blank there")
+            else:
+                expected[i] = place
+        for i, (place, answer) in self._answers(view, expected).items():
+            found[i] = answer if answer.absent else self._checked(view, i, place, answer)
+            if not found[i].absent:
+                self._tracks[i] = self._tracks[i].moved_to(view, answer.mask, answer.box)
+        return found
+
+    def combine(
+        self, view: PlaneView, object_: int, found: CarriedMask, earlier: CarriedMask, weight: float
+    ) -> CarriedMask:
+        """As `Carrier.combine`: by the signed distances of both masks."""
+        mask, box = blend((earlier.mask, earlier.box), (found.mask, found.box), weight)
+        agreement = mask_iou(earlier.mask, earlier.box, found.mask, found.box)
+        score = (weight * earlier.score + (1 - weight) * found.score) * (0.5 + 0.5 * agreement)
+        return CarriedMask(mask, box, score, events=tuple({*earlier.events, *found.events}))
+
+    def _answers(self, view: PlaneView, expected: Mapping[int, Expected]) -> dict[int, tuple[Expected, CarriedMask]]:
+        """Ask the network for objects where they are expected."""
+        keys = list(expected)
+        img_size = view.engine.embedder.img_size
+        questions = [self._question(view, expected[i], img_size) for i in keys]
+        choices = [CandidateChoice(MaskPrompt(expected[i].mask, expected[i].box)) for i in keys]
+
+        def choose(position: int, candidates: Candidates) -> int:
+            return choices[position].best(candidates)
+
+        decoded = decode_candidates(view, questions, choose, self._cancelled)
+        answers = {}
+        for i, choice, candidates in zip(keys, choices, decoded, strict=True):
+            kept = choice.chosen(candidates)
+            if kept is None:
+                answers[i] = expected[i], absent("the network found nothing there")
+                continue
+            (mask,), box = render_masks([LogitGrid(kept.logits, candidates.window)], candidates.window)
+            if not mask.any():
+                answers[i] = expected[i], absent("the network found nothing there")
+                continue
+            answers[i] = expected[i], CarriedMask(mask, box, kept.score, events=kept.events)
+        return answers
+
+    def _question(self, view: PlaneView, expected: Expected, img_size: int) -> Question:
+        """Return the prompts for an object that is expected at a place."""
+        mask = MaskPrompt(expected.mask, expected.box)
+        point = inner_point(expected.mask)[None] + expected.box[:2]
+        labels = np.ones(1, np.int64)
+        box = tuple(float(n) for n in expected.box)
+        prompts = (
+            Prompt(point, labels, mask=mask),
+            Prompt(point, labels, box),  # type: ignore[arg-type]
+            Prompt(point, labels),
+        )
+        window = choose_window(prompts[0], view.image.shape, img_size, Hints())
+        return Question(prompts, window, expected.box)
+
+    def _checked(self, view: PlaneView, i: int, expected: Expected, answer: CarriedMask) -> CarriedMask:
+        """Return an answer if it is the object, else why it is not."""
+        settings, track = self.settings, self._tracks[i]
+        if answer.score < settings.least_score:
+            return absent(f"confidence {answer.score:.2f} below {settings.least_score:g}")
+        overlap = mask_iou(answer.mask, answer.box, expected.mask, expected.box)
+        if overlap < settings.least_overlap:
+            return absent(f"jump: overlap {overlap:.2f} below {settings.least_overlap:g}")
+        growth = np.count_nonzero(answer.mask) / np.count_nonzero(expected.mask)
+        if not 1 / settings.most_growth <= growth <= settings.most_growth:
+            return absent(f"jump: area times {growth:.2f}")
+        pixels = track.moved_to(view, answer.mask, answer.box).pixels
+        seen = appearance_of(pixels.grey, pixels.resample(answer.mask, answer.box))
+        similarity = seen.similarity(track.reference)
+        if similarity < settings.least_similarity:
+            return absent(f"disappeared: similarity {similarity:.2f} below {settings.least_similarity:g}")
+        return answer
+
+
+def absent(reason: str) -> CarriedMask:
+    """Return what stands for an object that is not on a plane."""
+    return CarriedMask(np.zeros((1, 1), bool), Box(0, 0, 1, 1), 0.0, reason)

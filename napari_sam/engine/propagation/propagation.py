@@ -1,0 +1,181 @@
+"""The result of following an object."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sam.engine.geometry import Box
+from napari_sam.engine.propagation.plane_mask import PlaneMask, in_frame
+from napari_sam.errors import PromptError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+    from napari_sam.engine.propagation.plane_mask import PackedMask
+    from napari_sam.engine.propagation.plane_prompts import PlanePrompt
+
+
+@dataclass(frozen=True)
+class StackPosition:
+    """The planes that an object was followed through.
+
+    Attributes
+    ----------
+    axis : str
+        Name of the axis.
+    count : int
+        Number of planes along it.
+    shape : (int, int)
+        Height and width of a plane, level-0 pixels.
+    leading : tuple of int
+        Index along all leading axes of the image; that along `axis` stands for all planes.
+    position : int
+        Position of `axis` among the leading axes.
+    """
+
+    axis: str
+    count: int
+    shape: tuple[int, int]
+    leading: tuple[int, ...]
+    position: int
+
+    def index(self, plane: int) -> tuple[int, ...]:
+        """Return the index of a plane along all leading axes.
+
+        >>> StackPosition("z", 9, (4, 4), (2, 0), 1).index(5)
+        (2, 5)
+        """
+        return (*self.leading[: self.position], plane, *self.leading[self.position + 1 :])
+
+
+@dataclass(frozen=True, repr=False)
+class Propagation:
+    """An object on the planes of a stack.
+
+    Attributes
+    ----------
+    stack : StackPosition
+        The planes.
+    prompts : mapping of int to PlanePrompt
+        Prompts, by plane.
+    records : mapping of int to PackedMask
+        Masks, by plane.
+    stopped : mapping of str to str
+        Why the object is not followed beyond its last plane "forward" and its first one "backward"; without an entry
+        where it reaches the end of the planes.
+    missing : mapping of int to str
+        Planes between the first and the last without the object, with the reason.
+    events : mapping of int to tuple of str
+        Planes where the object has several parts ("split") or ran together with another one ("merge").
+    model : str
+        Name of the model.
+    """
+
+    stack: StackPosition
+    prompts: Mapping[int, PlanePrompt]
+    records: Mapping[int, PackedMask]
+    stopped: Mapping[str, str] = field(default_factory=dict)
+    missing: Mapping[int, str] = field(default_factory=dict)
+    events: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
+    model: str = ""
+
+    def __repr__(self) -> str:
+        span = f"{self.planes[0]} to {self.planes[-1]}" if self.planes else "none"
+        return f"<Propagation through {len(self.planes)} planes along {self.axis}, {span}, by {self.model}>"
+
+    def __len__(self) -> int:
+        return len(self.records)
+
+    def __iter__(self) -> Iterator[PlaneMask]:
+        return (self.plane_mask(plane) for plane in self.planes)
+
+    @property
+    def axis(self) -> str:
+        """Name of the axis that was followed, such as "z" or "t"."""
+        return self.stack.axis
+
+    @property
+    def planes(self) -> tuple[int, ...]:
+        """Planes with the object, in order."""
+        return tuple(sorted(self.records))
+
+    @property
+    def prompted(self) -> tuple[int, ...]:
+        """Planes with prompts, in order."""
+        return tuple(sorted(self.prompts))
+
+    @property
+    def scores(self) -> dict[int, float]:
+        """Confidence in [0, 1] on each plane."""
+        return {plane: self.records[plane].score for plane in self.planes}
+
+    @property
+    def weakest(self) -> int:
+        """The plane of the lowest confidence, of those without a prompt if there are any."""
+        free = [plane for plane in self.planes if plane not in self.prompts]
+        return min(free or self.planes, key=lambda plane: self.records[plane].score)
+
+    @property
+    def bbox(self) -> tuple[int, int, int, int, int, int]:
+        """(first plane, y0, x0, last plane + 1, y1, x1), half-open."""
+        boxes = [self.records[plane].box for plane in self.planes]
+        frame = boxes[0]
+        for box in boxes[1:]:
+            frame = frame.union(box)
+        return self.planes[0], frame.y0, frame.x0, self.planes[-1] + 1, frame.y1, frame.x1
+
+    def mask(self, plane: int) -> tuple[NDArray[np.bool_], Box]:
+        """Return the mask (h, w) on a plane and its box (y0, x0, y1, x1), level-0 pixels.
+
+        Raises
+        ------
+        PromptError
+            If the object is not on that plane.
+        """
+        record = self._record(plane)
+        return record.mask, record.box
+
+    def plane_mask(self, plane: int) -> PlaneMask:
+        """Return mask, box and score on a plane; errors as in `mask`."""
+        record = self._record(plane)
+        return PlaneMask(plane, record.mask, record.box, record.score, plane in self.prompts)
+
+    def index(self, plane: int) -> tuple[int, ...]:
+        """Return the index of a plane along all leading axes of the image, as a label store names it."""
+        return self.stack.index(plane)
+
+    def volume(self, shape: tuple[int, int, int] | None = None) -> NDArray[np.bool_]:
+        """Return the object as one array.
+
+        Parameters
+        ----------
+        shape : (int, int, int), optional
+            Planes, height and width of the whole stack; by default only `bbox` is returned.
+
+        Returns
+        -------
+        ndarray of bool
+            (planes, h, w). Planes without the object are empty.
+        """
+        z0, y0, x0, z1, y1, x1 = self.bbox if shape is None else (0, 0, 0, *shape)
+        volume = np.zeros((z1 - z0, y1 - y0, x1 - x0), bool)
+        for plane in self.planes:
+            if z0 <= plane < z1:
+                volume[plane - z0] = in_frame(*self.mask(plane), Box(y0, x0, y1, x1))
+        return volume
+
+    def _record(self, plane: int) -> PackedMask:
+        if plane not in self.records:
+            raise PromptError(
+                f"plane {plane}: the object is not there",
+                parameter="plane",
+                remedy=f"choose one of its planes, {self.planes[0]} to {self.planes[-1]}"
+                if self.planes
+                else "propagate it first",
+            )
+        return self.records[plane]

@@ -1,0 +1,39 @@
+"""Settings of propagation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from src_models.settings import setting, validate
+
+
+@dataclass(frozen=True)
+class PropagationSettings:
+    """When an object is followed from plane to plane, and when not.
+
+    Attributes
+    ----------
+    least_overlap : float
+        Smallest IoU of a mask and the one expected from the plane before; below it the object jumped.
+    most_growth : float
+        Largest ratio of the areas on neighbouring planes.
+    least_score : float
+        Smallest confidence of a mask.
+    least_similarity : float
+        Smallest similarity of an object's brightness and texture to those on its prompted plane, relative to its
+        surroundings.
+    gap : int
+        Number of planes on end on which an object may be missing.
+    """
+
+    least_overlap: float = setting(0.3, "smallest overlap (IoU) with the mask of the plane before", low=0, high=1)
+    most_growth: float = setting(2.5, "largest ratio of areas on neighbouring planes", low=1, above=True)
+    least_score: float = setting(0.2, "smallest confidence of a mask", low=0, high=1)
+    least_similarity: float = setting(
+        0.3, "smallest similarity of an object's contrast to that on its prompted plane", low=0, high=1
+    )
+    gap: int = setting(1, "number of planes on end on which an object may be missing", low=0)
+
+    def __post_init__(self) -> None:
+        """Check every value."""
+        validate(self)
