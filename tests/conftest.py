@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import hypothesis
 import numpy as np
 import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from src_models.networks.sam2.network import Sam2
 
 # Tests never assert wall time, and too slow a machine is no fault of the examples.
 hypothesis.settings.register_profile(
@@ -39,6 +47,23 @@ def shared() -> Path:
     if not (SHARED / "reference").is_dir():
         pytest.skip("needs ../shared")
     return SHARED
+
+
+@pytest.fixture(scope="session")
+def filled_sam2(shared: Path) -> Callable[..., Sam2]:
+    """A function that builds a SAM 2 network and fills it with the weights of the reference outputs."""
+    from src_models.networks.sam2.network import build_sam2
+
+    sys.path.insert(0, str(shared / "reference"))
+    fill = importlib.import_module("fill_sam2").fill_sam2
+    sys.path.pop(0)
+
+    def build(kind: str, **how: object) -> Sam2:
+        net = build_sam2(kind)
+        net.load_state_dict(fill(net.state_dict(), 7, **how))
+        return net
+
+    return build
 
 
 @pytest.fixture(scope="session")

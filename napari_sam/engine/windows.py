@@ -38,7 +38,8 @@ class Window:
     bbox : (int, int, int, int)
         (y0, x0, y1, x1) in level-0 pixels, half-open, inside the image.
     img_size : int
-        Side of the network's input, in pixels; the long side of `bbox` is scaled to it.
+        Side of the network's input, in pixels; the long side of `bbox` is scaled to it, or both sides where it is an
+        `InputSize` that stretches.
     """
 
     bbox: tuple[int, int, int, int]
@@ -51,12 +52,19 @@ class Window:
         return y1 - y0, x1 - x0
 
     @property
+    def stretches(self) -> bool:
+        """Whether the region is stretched to the network's input instead of padded."""
+        return getattr(self.img_size, "stretches", False)
+
+    @property
     def network_shape(self) -> tuple[int, int]:
         """Height and width of the region in the network's input, in pixels; the rest is padding.
 
         >>> Window((0, 0, 303, 384), 1024).network_shape
         (808, 1024)
         """
+        if self.stretches:
+            return int(self.img_size), int(self.img_size)
         h, w = self.shape
         scale = self.img_size / max(h, w)
         return max(1, int(h * scale + 0.5)), max(1, int(w * scale + 0.5))
@@ -321,3 +329,13 @@ def source_region(levels: Sequence[tuple[int, int]], window: Window) -> tuple[in
     bottom = min(h, max(top + 1, round(y1 / factors[0])))
     right = min(w, max(left + 1, round(x1 / factors[1])))
     return level, (top, left, bottom, right), max(1, int(excess / _READ_LIMIT))
+
+
+def source_shape(levels: Sequence[tuple[int, int]], window: Window) -> tuple[int, int]:
+    """Return height and width of what is read for a window (`source_region`), in pixels.
+
+    >>> source_shape([(4096, 4096), (2048, 2048)], Window((1024, 2048, 2048, 3072), 512))
+    (512, 512)
+    """
+    _, (y0, x0, y1, x1), step = source_region(levels, window)
+    return -(-(y1 - y0) // step), -(-(x1 - x0) // step)

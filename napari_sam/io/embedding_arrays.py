@@ -181,7 +181,7 @@ def _attributes(key: EmbeddingKey) -> JsonObject:
         "precision": key.precision,
         "low": [float(v) for v in key.normalisation.low],
         "high": [float(v) for v in key.normalisation.high],
-        "img_size": key.window.img_size,
+        "img_size": int(key.window.img_size),
     }
 
 

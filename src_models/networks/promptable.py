@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from src_models.input_size import InputSize
+
 if TYPE_CHECKING:
     from src_models.networks.mask_decoder import DecodedMasks, MaskDecoder
     from src_models.networks.mask_judge import MaskJudge
@@ -58,9 +60,9 @@ class PromptableNetwork(nn.Module):
         self.register_buffer("pixel_std", torch.tensor(PIXEL_STD).view(3, 1, 1), persistent=False)
 
     @property
-    def img_size(self) -> int:
+    def img_size(self) -> InputSize:
         """Side of the network's input, in pixels."""
-        return self.prompt_encoder.img_size
+        return InputSize(self.prompt_encoder.img_size)
 
     def preprocess(self, image: Tensor) -> Tensor:
         """Normalise an RGB image in 0...255, (B, 3, H, W), and zero-pad it to the network's square.

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import importlib
-import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
 import torch
 
-from src_models.networks.sam2.network import build_sam2
 from tests.src_models.random_decoder import UPSAMPLINGS, random_decoder
 from tests.src_models.small_sam2 import small_sam2_network
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Iterator
 
     from torch import Tensor
 
@@ -43,21 +39,6 @@ def decoder(request: pytest.FixtureRequest) -> UnetrDecoder:
 def embedding() -> Tensor:
     """An embedding of two images."""
     return torch.randn(2, 256, 3, 5, generator=torch.Generator().manual_seed(1))
-
-
-@pytest.fixture(scope="session")
-def filled_sam2(shared: Path) -> Callable[..., Sam2]:
-    """A function that builds a SAM 2 network and fills it with the weights of the reference outputs."""
-    sys.path.insert(0, str(shared / "reference"))
-    fill = importlib.import_module("fill_sam2").fill_sam2
-    sys.path.pop(0)
-
-    def build(kind: str, **how: object) -> Sam2:
-        net = build_sam2(kind)
-        net.load_state_dict(fill(net.state_dict(), 7, **how))
-        return net
-
-    return build
 
 
 @pytest.fixture(scope="session")

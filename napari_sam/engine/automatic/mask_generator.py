@@ -161,7 +161,7 @@ class MaskGenerator:
     ) -> tuple[list[WindowMask], NDArray[np.float64]]:
         """Return the masks of a crop, in its frame, and its grid points in the image's."""
         window = Window(crop, self.runner.img_size)
-        pixels = scale_rgb(rgb[crop.slices], window.network_shape)
+        pixels = rgb[crop.slices] if window.stretches else scale_rgb(rgb[crop.slices], window.network_shape)
 
         def device_turn() -> AbstractContextManager[None]:
             return nullcontext() if self._lock is None else self._lock.background(cancelled)

@@ -12,6 +12,7 @@ from napari_sam.engine.embeddings.priority_lock import PriorityLock
 from napari_sam.engine.embeddings.window_objects import WindowObjects, detect_objects, objects_key
 from napari_sam.engine.normalisation import Normalisation, choose_normalisation
 from napari_sam.engine.window_pixels import read_window
+from napari_sam.engine.windows import source_shape
 from napari_sam.errors import CancelledError, NoImageError
 
 if TYPE_CHECKING:
@@ -151,8 +152,14 @@ class Embedder:
         return self.key(window) in self.cache
 
     def pixels(self, window: Window, shape: tuple[int, int] | None = None) -> NDArray[np.uint8]:
-        """Return (h, w, 3) RGB pixels of a window as the network sees them; see `read_window`."""
-        return self._read_pixels(self.image, self._normalisation, window, shape)
+        """Return (h, w, 3) RGB pixels of a window as the network takes them; see `read_window`.
+
+        A network that stretches windows resizes them itself, from the pixels that were read.
+        """
+        image = self.image
+        if shape is None and window.stretches:
+            shape = source_shape(image.levels, window)
+        return self._read_pixels(image, self._normalisation, window, shape)
 
     def read(self, window: Window) -> tuple[EmbeddingKey, NDArray[np.uint8]]:
         """Read a window for encoding: the key of its embedding, and its `pixels`.

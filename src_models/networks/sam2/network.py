@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 
+from src_models.input_size import InputSize
 from src_models.model_errors import UnknownModelError
 from src_models.networks.layers import MLP
 from src_models.networks.promptable import PromptableNetwork
@@ -57,6 +59,23 @@ class Sam2(PromptableNetwork):
         # Second names for two parts, outside of the modules, so that the keys stay the official ones.
         self.__dict__["prompt_encoder"] = self.sam_prompt_encoder
         self.__dict__["mask_decoder"] = self.sam_mask_decoder
+
+    @property
+    def img_size(self) -> InputSize:
+        """Side of the network's input, in pixels."""
+        return InputSize(self.prompt_encoder.img_size, stretches=True)
+
+    def preprocess(self, image: Tensor) -> Tensor:
+        """Stretch an RGB image in 0...255, (B, 3, H, W), to the network's square and normalise it.
+
+        As the official image predictor does: bilinear with antialiasing, in floating point. (Frames of a video are
+        resized before, see `network_pixels`.)
+        """
+        side = int(self.img_size)
+        x = image.to(self.pixel_mean.dtype)
+        if x.shape[-2:] != (side, side):
+            x = functional.interpolate(x, (side, side), mode="bilinear", antialias=True, align_corners=False)
+        return super().preprocess(x)
 
     def embed(self, image: Tensor) -> Tensor:
         """Embed preprocessed images without a memory, (B, 3, S, S), for `decode`: packed, (B, 1024, h, w)."""

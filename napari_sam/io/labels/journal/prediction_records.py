@@ -15,6 +15,7 @@ from napari_sam.engine.interactive.rendering import upsample_masks
 from napari_sam.engine.windows import Window
 from napari_sam.errors import StoreError
 from napari_sam.io.labels.journal.run_length import REMEDY, decompress, encode_mask
+from src_models.input_size import InputSize
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -75,7 +76,10 @@ def prompt_record(prompt: Prompt) -> JsonObject:
         record["mask"] = {"runs": encode_mask(prompt.mask.mask), "bbox": [int(v) for v in prompt.mask.bbox]}
     if prompt.logits is not None and prompt.window is not None:
         record["logits"] = pack_logits(prompt.logits)
-        record["earlier"] = {"bbox": [int(v) for v in prompt.window.bbox], "img_size": prompt.window.img_size}
+        window = prompt.window
+        record["earlier"] = {"bbox": [int(v) for v in window.bbox], "img_size": int(window.img_size)}
+        if window.stretches:
+            record["earlier"]["stretches"] = True
     return record
 
 
@@ -112,11 +116,12 @@ def earlier_prediction(text: str, window: JsonObject) -> Prediction:
     text : str
         Its logits, as `pack_logits` wrote them.
     window : dict
-        ``bbox`` and ``img_size`` of their window.
+        ``bbox`` and ``img_size`` of their window, and ``stretches`` if it is stretched (`InputSize`).
     """
     logits = unpack_logits(text)
     y0, x0, y1, x1 = window["bbox"]
-    frame = Window((y0, x0, y1, x1), window["img_size"])
+    size = InputSize(window["img_size"], stretches=bool(window.get("stretches", False)))
+    frame = Window((y0, x0, y1, x1), size)
     masks, bbox = upsample_masks(logits[None], frame)
     score = np.ones(1, np.float32)
     return Prediction(masks, bbox, score, score, logits[None], 0, frame, (max(frame.shape),), "", Prompt())
