@@ -55,7 +55,8 @@ def _open(path: Path, uri: str) -> NDArray[np.generic]:
 def _read_objects(path: Path, plane: tuple[int, ...]) -> GroundTruth:
     with LabelStore.open(path, "r") as store:
         objects = []
-        for row in store.journal.objects.of_plane(plane):
-            mask, box = store.mask(row.label)
-            objects.append(TrueObject(row.label, mask, (box.y0, box.x0), row.category or ""))
+        for part in store.journal.objects.of_plane(plane):
+            mask, box = store.mask(part.label, plane)
+            category = store.row(part.label).category or ""
+            objects.append(TrueObject(part.label, mask, (box.y0, box.x0), category))
         return GroundTruth((store.shape[-2], store.shape[-1]), tuple(objects))

@@ -6,14 +6,17 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from napari_sam.errors import LabelsError, StoreError, StoreWarning
+from napari_sam.errors import LabelsError, StoreWarning
 from napari_sam.io.exports.export_settings import ExportSettings
+from napari_sam.io.labels.editing.commit_planes import FollowedObject, ObjectOptions
 from napari_sam.io.labels.editing.edit_history import EditHistory
+from napari_sam.io.labels.editing.existing_objects import existing_part, existing_parts, existing_row
 from napari_sam.io.labels.editing.import_objects import import_objects
 from napari_sam.io.labels.editing.import_settings import ImportSettings
 from napari_sam.io.labels.editing.object_editor import ObjectEditor
 from napari_sam.io.labels.editing.run_writer import RunWriter
-from napari_sam.io.labels.store_files import check_fits, create_folder, describe_store
+from napari_sam.io.labels.reading.data_frames import change_frame, object_frame, plane_frame
+from napari_sam.io.labels.store_files import create_folder, describe_store
 from napari_sam.io.labels.store_parts import StoreParts
 from napari_sam.io.step_counter import StepCounter
 
@@ -28,6 +31,7 @@ if TYPE_CHECKING:
     from napari_sam.engine.geometry import Box
     from napari_sam.engine.interactive.prediction import Prediction
     from napari_sam.io.labels.editing.commit_many import NewObject
+    from napari_sam.io.labels.editing.commit_planes import PlaneMasks
     from napari_sam.io.labels.journal.rows import ObjectRow, Plane, Record
     from napari_sam.io.labels.label_pyramid import LabelArray
 
@@ -51,9 +55,9 @@ class LabelStore:
     ([[1, 20, 10, 20]], np.uint32(1))
     """
 
-    def __init__(self, path: Path, writable: bool, repair: bool = False) -> None:
+    def __init__(self, path: Path, writable: bool, repair: bool = False, like: Any = None) -> None:
         self.path = path.absolute()
-        parts = self._parts = StoreParts.open(self.path, writable, repair)
+        parts = self._parts = StoreParts.open(self.path, writable, repair, like)
         self._access, self._pyramid, self.journal = parts.access, parts.pyramid, parts.journal
         self._editor = ObjectEditor(parts.writer, parts.journal, parts.pyramid.shape)
         self._history = EditHistory(parts.journal, parts.writer)
@@ -112,22 +116,12 @@ class LabelStore:
         ------
         StoreError
             If the store is missing, damaged, written by a newer version, or of another shape than the image. If
-            another process writes to it, a StoreLockedError that names the process.
-
-        Warns
-        -----
-        StoreWarning
-            If the last process that wrote to it was killed, and left something that had to be mended.
+            another process writes to it, a StoreLockedError that names the process. A StoreWarning tells what was
+            mended after the last process that wrote to it was killed.
         """
         if mode not in ("r", "r+"):
             raise LabelsError(f"mode {mode!r}", parameter="mode", remedy="use 'r+' to write or 'r' to read")
-        store = cls(Path(path).expanduser(), mode == "r+")
-        try:
-            check_fits(path, store.shape, like)
-        except StoreError:
-            store.close()
-            raise
-        return store
+        return cls(Path(path).expanduser(), mode == "r+", like=like)
 
     @classmethod
     def repair(cls, path: str | Path) -> Self:
@@ -209,30 +203,34 @@ class LabelStore:
 
     def row(self, label: int) -> ObjectRow:
         """Return the row of an object, or raise LabelsError if it does not exist."""
-        row = self.journal.objects.row(label)
-        if row is None:
-            raise LabelsError(f"there is no object {label}", remedy="table() lists the objects that exist")
-        return row
+        return existing_row(self.journal, label)
 
     def object(self, label: int) -> Record:
         """Return the row of an object as a dict of its columns."""
         return self.row(label).as_dict()
 
-    def mask(self, label: int) -> tuple[NDArray[np.bool_], Box]:
-        """Return an object's pixels as a mask (h, w), and the mask's box (y0, x0, y1, x1)."""
-        row = self.row(label)
-        return self._pyramid.read(row.plane, row.box) == label, row.box
+    def mask(self, label: int, plane: Plane | None = None) -> tuple[NDArray[np.bool_], Box]:
+        """Return an object's pixels on a plane as a mask (h, w), and the mask's box (y0, x0, y1, x1).
+
+        `plane` is the index along the leading axes, which an object on a single plane does not need.
+        """
+        part = existing_part(self.journal, label, plane)
+        return self._pyramid.read(part.plane, part.box) == label, part.box
+
+    def planes(self, label: int) -> pd.DataFrame:
+        """Return a table of the planes of an object: plane (tuple of int), area_px, y0, x0, y1, x1, predicted_iou."""
+        return plane_frame(existing_parts(self.journal, label))
 
     def table(self) -> pd.DataFrame:
-        """Return a table of all objects: label, area, box, category, scores, model and time of creation."""
-        from napari_sam.io.labels.reading.data_frames import object_frame  # noqa: PLC0415 - pandas is slow to import
+        """Return a table of all objects: label, area, box, category, scores, model and time of creation.
 
+        In a stack also ``plane``, the first one, ``n_planes`` and ``parent``; area and box are of all planes, and
+        ``predicted_iou`` is the lowest of them. `planes` lists what lies on each.
+        """
         return object_frame(self.journal.objects.table(), with_plane=len(self.shape) > 2)
 
     def history(self) -> pd.DataFrame:
         """Return a table of all changes: number, kind, state (done, undone, dropped), time and record."""
-        from napari_sam.io.labels.reading.data_frames import change_frame  # noqa: PLC0415 - pandas is slow to import
-
         return change_frame(self.journal.changes.all())
 
     def reviewed(self) -> set[int]:
@@ -270,20 +268,9 @@ class LabelStore:
     ) -> Path:
         """Write objects to a file that other programs read, piece by piece, however large the image is.
 
-        Parameters
-        ----------
-        path : str or Path
-            Its ending selects the format: ``.geojson``, ``.gpkg``, ``.json`` (COCO), ``.csv``, ``.parquet``, ``.tif``,
-            ``.ome.tif``, ``.png``, ``.zip`` (ImageJ ROIs), ``.zarr``, ``.py`` (a script). "-" is standard output.
-        format, labels, simplify_px : optional
-            As in `napari_sam.io.exports.export_settings.ExportSettings`.
-        progress, cancelled : callable, optional
-            `progress` is called with the steps done and their number; the export stops when `cancelled` returns True.
-
-        Raises
-        ------
-        LabelsError, StoreError, CancelledError
-            If labels or path do not suit the format; if pixels of the store are damaged; if `cancelled` returned True.
+        The ending of `path` selects the format: ``.geojson``, ``.gpkg``, ``.json`` (COCO), ``.csv``, ``.parquet``,
+        ``.tif``, ``.ome.tif``, ``.png``, ``.zip`` (ImageJ ROIs), ``.zarr``, ``.py`` (a script); "-" is standard output.
+        See `ExportSettings` for the settings, and `export_store` for progress, cancelling and the errors.
         """
         from napari_sam.io.labels.reading.store_export_source import export_store  # noqa: PLC0415 - slow to import
 
@@ -341,6 +328,32 @@ class LabelStore:
         """
         return self._editor.commit(prediction, label, overlap, category, plane, candidate)
 
+    def commit_planes(
+        self,
+        planes: PlaneMasks | FollowedObject,
+        label: int | None = None,
+        overlap: str = "keep",
+        category: str | None = None,
+        *,
+        parent: int | None = None,
+        source: Record | None = None,
+        plane: Plane = (),
+    ) -> int:
+        """Write an object that lies on several planes, as one change; returns its id.
+
+        Parameters
+        ----------
+        planes : mapping or Propagation
+            (mask, box) or (mask, box, score) by plane, as `masks_by_plane` takes them. Of an object that exists, these
+            planes are replaced.
+        label, overlap, category, parent, source : optional
+            As in `ObjectOptions`, like the errors.
+        plane : tuple of int
+            Index along all leading axes of any plane, if the object was followed along one of several axes.
+        """
+        options = ObjectOptions(label, overlap, category, parent, source or {})
+        return self._editor.commit_planes(planes, options, str(self.meta("axes")), plane)
+
     def commit_many(
         self,
         objects: Sequence[Prediction | NewObject],
@@ -351,22 +364,10 @@ class LabelStore:
         since: int | None = None,
         source: Record | None = None,
     ) -> list[int]:
-        """Write several objects as one change, about a hundred times faster than one by one.
+        """Write several objects of one plane as one change, about a hundred times faster than one by one.
 
-        Parameters
-        ----------
-        objects : sequence of Prediction or NewObject
-            The objects; where they overlap, the first keeps its pixels.
-        overlap : {"keep", "replace"}
-            Whether existing objects keep or lose the pixels that they share with these.
-        plane : tuple of int
-            As in `commit`, like the errors.
-        nms : float, optional
-            Leave out an object whose IoU with an earlier one is at least this.
-        since : int, optional
-            Treat existing objects from this id on as earlier ones, too.
-        source : dict, optional
-            Origin of the objects, as JSON; kept in the history.
+        Where they overlap, the first keeps its pixels. See `place_objects` for `overlap`, `nms` and `since`, and
+        `commit` for the errors; `source` is the origin of the objects, as JSON, kept in the history.
 
         Returns
         -------
@@ -375,44 +376,37 @@ class LabelStore:
         """
         return self._editor.commit_many(objects, overlap, plane, nms, since, source)
 
-    def erase(self, label: int) -> None:
-        """Remove an object."""
-        self._editor.erase(label)
+    def erase(self, label: int, plane: Plane | None = None) -> None:
+        """Remove an object, or its pixels on one plane."""
+        self._editor.erase(label, plane)
 
     def paint(self, labels: ArrayLike, origin: tuple[int, int], *, plane: Plane = (), kind: str = "paint") -> int:
         """Replace the labels of a region; returns the number of pixels that changed, 0 if nothing was written.
 
-        Parameters
-        ----------
-        labels : array_like of int
-            (h, w), 0 is background. New ids become objects.
-        origin : (int, int)
-            (y, x) of its first pixel.
-        plane, kind : optional
-            As in `commit`; name of the change in the history.
+        `labels` (h, w) of whole numbers, 0 is background, lie at `origin` (y, x); new ids become objects. `plane` is as
+        in `commit`, and `kind` is the name of the change in the history.
         """
         return self._editor.paint(labels, origin, plane, kind)
 
     def merge(self, labels: Sequence[int], into: int | None = None) -> int:
-        """Merge objects of one plane; returns the id of the result, `into` or the smallest."""
+        """Merge objects, on all of their planes; returns the id of the result, `into` or the smallest."""
         return self._editor.merge(labels, into)
 
-    def relabel(self, old: int, new: int) -> None:
-        """Give an object another id, which must be unused."""
-        self._editor.relabel(old, new)
+    def relabel(self, old: int, new: int, planes: Sequence[Plane] | None = None) -> None:
+        """Give an object, or its pixels on some planes, another id, which must be unused."""
+        self._editor.relabel(old, new, planes)
 
-    def split(self, label: int, points: ArrayLike | None = None) -> list[int]:
-        """Split an object into several; returns the ids of the parts, largest first.
+    def split(self, label: int, points: ArrayLike | None = None, plane: Plane | None = None) -> list[int]:
+        """Split an object into several; returns the ids of the parts, largest first, which keeps the object's id.
 
-        Parameters
-        ----------
-        label : int
-            Id of the object, which the largest part keeps.
-        points : array_like, optional
-            (P, 2) as (y, x), one point in each part; the object is cut at the narrowest places between them. Without
-            points its separate pieces become objects.
+        With `points` (P, 2) as (y, x), one in each part, it is cut at the narrowest places between them; without, its
+        separate pieces become objects. An object on several planes is split on one of them, `plane`.
         """
-        return self._editor.split(label, points)
+        return self._editor.split(label, points, plane)
+
+    def set_parent(self, child: int, parent: int | None) -> None:
+        """Set the object of a stack or movie that another one descends from, such as a cell before its division."""
+        self._editor.set_parent(child, parent)
 
     def set_category(self, label: int, category: str | None) -> None:
         """Set the category of an object; None for unknown."""
@@ -426,8 +420,13 @@ class LabelStore:
         self._editor.review(label, verdict)
 
     def run_writer(self, run_id: str, *, overlap: str = "keep", plane: Plane = ()) -> RunWriter:
-        """Return a writer for a whole-image run, whose changes are undone in one step."""
-        return RunWriter(self._parts.writer, self.journal, run_id, overlap, self._pyramid.checked_plane(plane))
+        """Return a writer for a run over an image or stack, whose changes are undone in one step.
+
+        Without `plane`, every call of its method `write` names one.
+        """
+        return RunWriter(
+            self._parts.writer, self.journal, run_id, overlap, self._pyramid.checked_plane(plane) if plane else ()
+        )
 
     def undo(self) -> Record | None:
         """Undo the last change, or a whole-image run in one step; returns its record, or None if there is none."""

@@ -15,7 +15,7 @@ from napari_sam.io.labels.recovery.mend_store import check_nothing_lost, drawn_u
 from napari_sam.io.labels.recovery.redraw import redraw
 from napari_sam.io.labels.recovery.salvage_store import salvage_if_damaged
 from napari_sam.io.labels.store_access import JOURNAL_FILE, StoreAccess
-from napari_sam.io.labels.store_files import check_store
+from napari_sam.io.labels.store_files import check_fits, check_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +47,7 @@ class StoreParts:
     notices: tuple[str, ...] = ()
 
     @classmethod
-    def open(cls, path: Path, writable: bool, repair: bool = False) -> StoreParts:
+    def open(cls, path: Path, writable: bool, repair: bool = False, like: object = None) -> StoreParts:
         """Open a store, and complete or mend pixels that a crash interrupted.
 
         Parameters
@@ -58,11 +58,13 @@ class StoreParts:
             Open for writing.
         repair : bool
             Draw the pixels again from the journal.
+        like : Image, optional
+            An image that the labels must fit.
 
         Raises
         ------
         StoreError
-            If there is none, or it is damaged.
+            If there is none, it is damaged, or of another shape than the image.
         StoreLockedError
             If another process writes to it.
         """
@@ -88,6 +90,7 @@ class StoreParts:
                     "holds parts of two stores",
                     remedy="restore one of them from a backup",
                 )
+            check_fits(path, pyramid.shape, like)
             writer = ChangeWriter(access, journal, pyramid, drawn_up_to(path, journal))
             if writable:
                 writer.catch_up()

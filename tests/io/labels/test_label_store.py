@@ -144,11 +144,11 @@ def test_the_record_keeps_prompt_model_window_and_scores(labels):
     assert (record["model"], record["window"], record["label"]) == ("default", [0, 0, 64, 64], 1)
 
 
-def test_an_id_of_another_plane_is_refused_and_the_object_can_be_erased(tmp_path):
+def test_an_object_of_another_plane_gets_pixels_and_is_erased_on_both(tmp_path):
     with LabelStore.create(tmp_path / "s", shape=(3, 60, 60)) as labels:
         labels.paint(np.ones((5, 5), int), (0, 0), plane=(0,))
-        with pytest.raises(LabelsError, match="object 1 lies on plane 0"):
-            labels.paint(np.ones((5, 5), int), (50, 50), plane=(2,))
+        labels.paint(np.ones((5, 5), int), (50, 50), plane=(2,))
+        assert labels.table()[["area_px", "n_planes"]].values.tolist() == [[50, 2]]
         labels.erase(1)
         assert not labels.array[...].any()
 

@@ -53,15 +53,16 @@ class ChangeWriter:
                 self.catch_up()
             yield
 
-    def edit(self, kind: str, record: Record, plane: Plane) -> Edit:
-        """Return a new change, to be painted and written.
+    def edit(self, kind: str, record: Record, plane: Plane | None) -> Edit:
+        """Return a new change, to be painted and written; on the first plane if none is given.
 
         Raises
         ------
         LabelsError
             If the store has no such plane.
         """
-        return Edit(self._pyramid, self._journal, self._pyramid.checked_plane(plane), kind, record)
+        start = (0,) * (len(self._pyramid.shape) - 2) if plane is None else self._pyramid.checked_plane(plane)
+        return Edit(self._pyramid, self._journal, start, kind, record)
 
     def write(self, change: Change) -> None:
         """Write a change to the journal, then draw it.

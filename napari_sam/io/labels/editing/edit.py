@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import time
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_sam.engine.geometry import Box
-from napari_sam.errors import LabelsError
-from napari_sam.io.labels.journal.rows import LARGEST_LABEL, Change, ObjectRow, Patch, format_plane
+from napari_sam.io.labels.editing.combined_row import combined_row
+from napari_sam.io.labels.journal.row_values import number
+from napari_sam.io.labels.journal.rows import LARGEST_LABEL, Change, ObjectPlane, Patch
 from napari_sam.io.labels.journal.run_length import encode_labels
 from napari_sam.io.labels.label_pyramid import blocks
 from napari_sam.io.object_boxes import boxes_of
@@ -21,14 +21,32 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.io.labels.journal.journal import Journal
-    from napari_sam.io.labels.journal.rows import Plane, Record
+    from napari_sam.io.labels.journal.rows import ObjectRow, Plane, Record
     from napari_sam.io.labels.label_pyramid import LabelPyramid
 
+    PlaneBeforeAfter = tuple[ObjectPlane | None, ObjectPlane | None]
     Details = Mapping[int, Mapping[str, object]]
     Paint = Callable[[NDArray[np.uint32], Box], NDArray[np.uint32]]
 
 _STRIP_PX = 256  # an object's shrunken box is searched in strips of this width
 _DECODED_PX = 1 << 23  # changed pixels that stay decoded, for objects that several parts of a change touch
+
+
+@dataclass
+class _PlaneEdit:
+    """What a change did to one plane: its patches, and the pixels that each object lost and gained."""
+
+    patches: list[Patch] = field(default_factory=list)
+    decoded: list[NDArray[np.uint32] | None] = field(default_factory=list)
+    delta: dict[int, int] = field(default_factory=dict)
+    lost: dict[int, Box] = field(default_factory=dict)
+    gained: dict[int, Box] = field(default_factory=dict)
+
+    def add(self, patch: Patch, after: NDArray[np.uint32]) -> None:
+        """Keep a patch, and its pixels decoded as far as there is room."""
+        self.patches.append(patch)
+        decoded_px = sum(labels.size for labels in self.decoded if labels is not None)
+        self.decoded.append(after.copy() if decoded_px + after.size <= _DECODED_PX else None)
 
 
 class Edit:
@@ -41,7 +59,7 @@ class Edit:
     journal : Journal
         The objects before the change.
     plane : tuple of int
-        Index along the leading axes.
+        Index along the leading axes; `at` goes on to other planes.
     kind : str
         Kind of the change.
     record : dict
@@ -54,20 +72,43 @@ class Edit:
         self.plane = plane
         next_label = journal.next_label()
         self.change = Change(kind, record, next_label, next_label)
-        self._delta: dict[int, int] = {}
-        self._lost: dict[int, Box] = {}
-        self._gained: dict[int, Box] = {}
-        self._decoded: list[NDArray[np.uint32] | None] = []
+        self._drawn: dict[Plane, _PlaneEdit] = {}
+
+    @property
+    def plane_shape(self) -> tuple[int, int]:
+        """Height and width of a plane."""
+        height, width = self._pyramid.shape[-2:]
+        return height, width
 
     @property
     def gained(self) -> list[int]:
         """Labels that gained pixels."""
-        return sorted(self._gained)
+        return sorted({label for drawn in self._drawn.values() for label in drawn.gained})
+
+    def at(self, plane: Plane) -> Edit:
+        """Continue on another plane; what was painted before stays part of the change.
+
+        Parameters
+        ----------
+        plane : tuple of int
+            Index along the leading axes.
+
+        Raises
+        ------
+        LabelsError
+            If the store has no such plane.
+        """
+        plane = self._pyramid.checked_plane(plane)
+        if plane != self.plane and self.plane in self._drawn:
+            self._drawn[self.plane].decoded = [None] * len(self._drawn[self.plane].decoded)
+        self.plane = plane
+        return self
 
     def read(self, box: Box) -> NDArray[np.uint32]:
-        """Return the labels of a box including this change."""
+        """Return the labels of a box of the current plane including this change."""
         labels = self._pyramid.read(self.plane, box).copy()
-        for patch, decoded in zip(self.change.patches, self._decoded, strict=True):
+        drawn = self._drawn.get(self.plane)
+        for patch, decoded in zip(drawn.patches, drawn.decoded, strict=True) if drawn else ():
             overlap = patch.box.intersection(box)
             if not overlap.is_empty:
                 after = patch.labels(after=True) if decoded is None else decoded
@@ -75,7 +116,7 @@ class Edit:
         return labels
 
     def paint(self, box: Box, paint: Paint) -> int:
-        """Change the pixels of a box.
+        """Change the pixels of a box of the current plane.
 
         Parameters
         ----------
@@ -108,60 +149,100 @@ class Edit:
         before, after, differs = before[cut], after[cut], differs[cut]
         y0, x0 = part.y0 + int(rows[0]), part.x0 + int(cols[0])
         box = Box(y0, x0, y0 + before.shape[0], x0 + before.shape[1])
-        self.change.patches.append(Patch(self.plane, box, encode_labels(before), encode_labels(after)))
-        decoded_px = sum(labels.size for labels in self._decoded if labels is not None)
-        self._decoded.append(after.copy() if decoded_px + after.size <= _DECODED_PX else None)
+        patch = Patch(self.plane, box, encode_labels(before), encode_labels(after))
+        self.change.patches.append(patch)
+        drawn = self._drawn.setdefault(self.plane, _PlaneEdit())
+        drawn.add(patch, after)
         for label, count, lost in boxes_of(np.where(differs, before, 0)):
-            self._delta[label] = self._delta.get(label, 0) - count
-            _extend(self._lost, label, lost.shift(y0, x0))
+            drawn.delta[label] = drawn.delta.get(label, 0) - count
+            _extend(drawn.lost, label, lost.shift(y0, x0))
         for label, count, gained in boxes_of(np.where(differs, after, 0)):
-            self._delta[label] = self._delta.get(label, 0) + count
-            _extend(self._gained, label, gained.shift(y0, x0))
+            drawn.delta[label] = drawn.delta.get(label, 0) + count
+            _extend(drawn.gained, label, gained.shift(y0, x0))
         return int(differs.sum())
 
-    def finish(self, details: Details | None = None) -> Change:
+    def finish(
+        self,
+        details: Details | None = None,
+        *,
+        scores: Mapping[tuple[int, Plane], float | None] | None = None,
+        renamed: Mapping[int, int] | None = None,
+    ) -> Change:
         """Return the change with the rows of its objects.
 
         Parameters
         ----------
         details : mapping of int to mapping, optional
             Columns to set, such as category and scores, by label.
-
-        Raises
-        ------
-        LabelsError
-            If an object would lie on two planes.
+        scores : mapping of (int, tuple of int) to float or None, optional
+            Predicted IoU of single planes of a stack, by label and plane, where it is not that of `details`.
+        renamed : mapping of int to int, optional
+            New ids of objects that get another one, by the old: their children descend from the new one.
         """
-        details = details or {}
-        labels = sorted({*self._delta, *details} - {0})
+        touched = {label for drawn in self._drawn.values() for label in drawn.delta}
+        labels = sorted({*touched, *(details or {})} - {0})
         known = self._journal.objects.rows(labels)
+        parts = self._changed_parts(known, details or {}, scores or {})
+        self.change.planes = [pair for pairs in parts.values() for pair in pairs if self.plane and pair[0] != pair[1]]
         for label in labels:
-            before = known.get(label)
-            if before is not None and before.plane != self.plane:
-                raise LabelsError(
-                    f"object {label} lies on plane {format_plane(before.plane)}, and an object belongs to one plane",
-                    remedy=f"draw with a new id such as {self.change.next_before} (M in napari)",
-                )
-            after = self._row(label, before)
+            before, set_columns = known.get(label), dict((details or {}).get(label, {}))
+            after = before
+            if label in parts:
+                after = combined_row(self._journal, label, before, parts[label])
+                if self.plane:
+                    set_columns.pop("predicted_iou", None)  # the lowest of its planes
             if after is not None:
-                after = after.with_details(details.get(label, {}))
-            if after != before:
+                after = after.with_details(set_columns)
+            if after != before or any(first != then for first, then in parts.get(label, ()) if self.plane):
                 self.change.rows[label] = (before, after)
             if after is not None and label < LARGEST_LABEL:
                 self.change.next_after = max(self.change.next_after, label + 1)
+        if self.plane:
+            self._adopt_children(renamed or {})
         return self.change
 
-    def _row(self, label: int, before: ObjectRow | None) -> ObjectRow | None:
-        """Return an object's row after the change, or None if no pixel is left."""
-        area = (before.area_px if before else 0) + self._delta.get(label, 0)
+    def _adopt_children(self, renamed: Mapping[int, int]) -> None:
+        """Give the children of objects that vanish another parent: the one that took their place, or none."""
+        rows = self.change.rows
+        vanished = [label for label, (before, after) in rows.items() if before is not None and after is None]
+        for child in self._journal.objects.children(vanished):
+            before, after = rows.get(child.label, (child, child))
+            heir = renamed.get(child.parent or 0)
+            if after is not None and after.parent == child.parent:
+                rows[child.label] = (before, replace(after, parent=None if heir == child.label else heir))
+
+    def _changed_parts(
+        self, rows: Mapping[int, ObjectRow], details: Details, scores: Mapping[tuple[int, Plane], float | None]
+    ) -> dict[int, list[PlaneBeforeAfter]]:
+        """Return what lay and lies on each plane of the objects that lost or gained pixels there, by label."""
+        parts: dict[int, list[PlaneBeforeAfter]] = {}
+        last = self.plane
+        for plane, drawn in self._drawn.items():
+            self.at(plane)
+            labels = sorted(drawn.delta.keys() - {0})
+            known = self._journal.objects.parts(labels, plane) if plane else {n: ObjectPlane.of(rows[n]) for n in rows}
+            for label in labels:
+                before = known.get(label)
+                after = self._part(label, before, drawn)
+                if after is not None:
+                    given = details.get(label, {}).get("predicted_iou") if label in drawn.gained else None
+                    score = scores.get((label, plane), after.predicted_iou if given is None else number(given))
+                    after = replace(after, predicted_iou=score)
+                parts.setdefault(label, []).append((before, after))
+        self.at(last)
+        return parts
+
+    def _part(self, label: int, before: ObjectPlane | None, drawn: _PlaneEdit) -> ObjectPlane | None:
+        """Return what lies on the current plane of an object after the change, or None if no pixel is left."""
+        area = (before.area_px if before else 0) + drawn.delta[label]
         if area <= 0:
             return None
-        gained = self._gained.get(label)
+        gained = drawn.gained.get(label)
         if before is None:
-            return ObjectRow(label, self.plane, area, gained or Box(0, 0, 0, 0), created=time.time())
+            return ObjectPlane(label, self.plane, area, gained or Box(0, 0, 0, 0))
         box = before.box if gained is None else before.box.union(gained)
-        if label in self._lost:
-            box = self._shrunken(label, box, self._lost[label])
+        if label in drawn.lost:
+            box = self._shrunken(label, box, drawn.lost[label])
         return replace(before, area_px=area, box=box)
 
     def _shrunken(self, label: int, box: Box, lost: Box) -> Box:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,25 +10,37 @@ import numpy as np
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import LabelsError
 from napari_sam.io.labels.editing.commit_many import NewObject, place_objects
+from napari_sam.io.labels.editing.commit_planes import (
+    FollowedObject,
+    ObjectOptions,
+    draw_planes,
+    eraser,
+    masks_by_plane,
+)
+from napari_sam.io.labels.editing.existing_objects import existing_part, existing_parts, existing_row
 from napari_sam.io.labels.editing.label_values import box_at, check_label, checked_labels, clipped_mask
+from napari_sam.io.labels.editing.lineage import check_parent, parent_rows
 from napari_sam.io.labels.editing.split_mask import split_mask
 from napari_sam.io.labels.journal.prediction_records import prediction_record
-from napari_sam.io.labels.journal.rows import DETAIL_COLUMNS, format_plane
+from napari_sam.io.labels.journal.rows import DETAIL_COLUMNS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
     from napari_sam.engine.interactive.prediction import Prediction
     from napari_sam.io.labels.editing.change_writer import ChangeWriter
+    from napari_sam.io.labels.editing.commit_planes import PlaneMasks
     from napari_sam.io.labels.editing.edit import Edit
     from napari_sam.io.labels.journal.journal import Journal
-    from napari_sam.io.labels.journal.rows import ObjectRow, Plane, Record
+    from napari_sam.io.labels.journal.rows import Change, ObjectPlane, Plane, Record
 
 OVERLAPS = ("keep", "replace", "erase")
 VERDICTS = ("accepted", "rejected")
-_RESERVED_KINDS = ("commit", "commits", "everything", "erase", "merge", "relabel", "category", "split", "review")
+_RESERVED_KINDS = (
+    "commit", "commits", "everything", "erase", "merge", "relabel", "category", "split", "review", "parent",
+)  # fmt: skip
 _SPLIT_PX = 1 << 26
 
 
@@ -91,6 +104,46 @@ class ObjectEditor:
             self._writer.write(edit.finish({number: details}))
             return number
 
+    def commit_planes(
+        self, planes: PlaneMasks | FollowedObject, options: ObjectOptions, axes: str, plane: Plane
+    ) -> int:
+        """Write an object that lies on several planes."""
+        label, overlap = options.label, options.overlap
+        _check_overlap(overlap)
+        if label is not None:
+            check_label(label)
+        masks = masks_by_plane(planes, self._shape, axes, plane)
+        with self._writer.writing():
+            record: Record = {"label": label, "overlap": overlap, "category": options.category, "planes": len(masks)}
+            if options.source:
+                record["source"] = options.source
+            edit = self._writer.edit("commit", record, masks[0][0])
+            if overlap == "erase":
+                draw_planes(edit, self._journal, masks, label, overlap)
+                self._writer.write(edit.finish())
+                return label or 0
+            number = int(label or self._journal.next_label())
+            check_label(number)
+            record["label"] = number
+            scores = draw_planes(edit, self._journal, masks, number, overlap)
+            details: dict[str, object] = {}
+            if options.category is not None:
+                details["category"] = options.category
+            if "model" in options.source:
+                details["model"] = options.source["model"]
+            change = edit.finish({number: details}, scores=scores)
+            if options.parent is not None:
+                self._descend(change, number, options.parent)
+            self._writer.write(change)
+            return number
+
+    def _descend(self, change: Change, label: int, parent: int) -> None:
+        """Make an object that a change writes the child of another one."""
+        before, after = change.rows.get(label, (self._journal.objects.row(label),) * 2)
+        if after is not None:
+            check_parent(self._journal, label, parent)
+            change.rows[label] = (before, replace(after, parent=int(parent)))
+
     def commit_many(
         self,
         objects: Sequence[Prediction | NewObject],
@@ -129,8 +182,7 @@ class ObjectEditor:
             raise LabelsError(
                 f"{type(prediction).__name__} is not a Prediction", remedy="use paint() for labels of your own"
             )
-        if overlap not in OVERLAPS:
-            raise LabelsError(f"overlap {overlap!r}", parameter="overlap", remedy=f"use one of {', '.join(OVERLAPS)}")
+        _check_overlap(overlap)
         chosen = prediction.best if candidate is None else candidate
         if not 0 <= chosen < prediction.count:
             raise LabelsError(
@@ -151,12 +203,14 @@ class ObjectEditor:
 
     # ---- pixels -----------------------------------------------------------------------------------------------
 
-    def erase(self, label: int) -> None:
-        """Remove an object."""
+    def erase(self, label: int, plane: Plane | None) -> None:
+        """Remove an object, or its pixels on one plane."""
         with self._writer.writing():
-            row = self._existing(label)
-            edit = self._writer.edit("erase", {"label": int(label)}, row.plane)
-            self._clear(edit, int(label))
+            journal = self._journal
+            parts = existing_parts(journal, label) if plane is None else [existing_part(journal, label, plane)]
+            where = {} if plane is None else {"plane": list(parts[0].plane)}
+            edit = self._writer.edit("erase", {"label": int(label), **where}, parts[0].plane)
+            _recolour(edit, parts, 0)
             self._writer.write(edit.finish())
 
     def paint(self, labels: ArrayLike, origin: tuple[int, int], plane: Plane, kind: str) -> int:
@@ -192,39 +246,47 @@ class ObjectEditor:
                 remedy="give two ids or more, and one of them as {into}",
             )
         with self._writer.writing():
-            planes = {self._existing(label).plane for label in merged}
-            if len(planes) > 1:
-                raise LabelsError(
-                    f"labels {merged} lie on different planes", parameter="labels", remedy="merge objects of one plane"
-                )
-            edit = self._writer.edit("merge", {"labels": merged, "into": target}, planes.pop())
-            for label in merged:
+            parts = {label: existing_parts(self._journal, label) for label in merged}
+            edit = self._writer.edit("merge", {"labels": merged, "into": target}, parts[target][0].plane)
+            scores: dict[tuple[int, Plane], float | None] = {}
+            for label in sorted(merged, key=lambda label: label == target):
+                scores |= {(target, part.plane): part.predicted_iou for part in parts[label]}
                 if label != target:
-                    self._recolour(edit, label, target)
-            self._writer.write(edit.finish())
+                    _recolour(edit, parts[label], target)
+            self._writer.write(edit.finish(scores=scores, renamed=dict.fromkeys(merged, target)))
             return target
 
-    def relabel(self, old: int, new: int) -> None:
-        """Give an object another id."""
+    def relabel(self, old: int, new: int, planes: Sequence[Plane] | None) -> None:
+        """Give an object, or its pixels on some planes, another id."""
         check_label(new)
         with self._writer.writing():
-            row = self._existing(old)
+            row = existing_row(self._journal, old)
             if self._journal.objects.row(new) is not None:
                 raise LabelsError(f"object {new} exists already", remedy="merge them, or choose another id")
-            edit = self._writer.edit("relabel", {"label": int(old), "new": int(new)}, row.plane)
-            self._recolour(edit, int(old), int(new))
-            self._writer.write(edit.finish({int(new): {**row.details(), "created": row.created}}))
+            parts = existing_parts(self._journal, old)
+            if planes is not None:
+                parts = [existing_part(self._journal, old, plane) for plane in planes]
+            where = {} if planes is None else {"planes": [list(part.plane) for part in parts]}
+            if not parts:
+                raise LabelsError("no plane is given", parameter="planes", remedy="give planes of the object")
+            edit = self._writer.edit("relabel", {"label": int(old), "new": int(new), **where}, parts[0].plane)
+            _recolour(edit, parts, int(new))
+            details = row.details()
+            if len(parts) == row.n_planes:
+                details |= {"created": row.created, "parent": row.parent}
+            scores = {(int(new), part.plane): part.predicted_iou for part in parts}
+            self._writer.write(edit.finish({int(new): details}, scores=scores, renamed={int(old): int(new)}))
 
-    def split(self, label: int, points: ArrayLike | None) -> list[int]:
+    def split(self, label: int, points: ArrayLike | None, plane: Plane | None) -> list[int]:
         """Split an object into several."""
         with self._writer.writing():
-            row = self._existing(label)
-            box = row.box
+            row, there = existing_row(self._journal, label), existing_part(self._journal, label, plane)
+            box = there.box
             if box.area > _SPLIT_PX:
                 raise LabelsError(
                     f"object {label} in box {box} is too large to split", remedy="paint the cut with the eraser"
                 )
-            edit = self._writer.edit("split", {"label": int(label)}, row.plane)
+            edit = self._writer.edit("split", {"label": int(label)}, there.plane)
             local = None if points is None else np.asarray(points, float) - box[:2]
             parts = split_mask(edit.read(box) == label, local)
             sizes = np.bincount(parts.ravel())[1:]
@@ -255,10 +317,18 @@ class ObjectEditor:
             self._writer.write(edit.finish(dict.fromkeys(ids[1:], inherited)))
             return ids
 
+    def set_parent(self, child: int, parent: int | None) -> None:
+        """Set the object that another one descends from."""
+        with self._writer.writing():
+            rows = parent_rows(self._journal, {child: parent})
+            edit = self._writer.edit("parent", {"label": int(child), "parent": parent}, None)
+            edit.change.rows |= rows
+            self._writer.write(edit.change)
+
     def set_category(self, label: int, category: str | None) -> None:
         """Set the category of an object."""
         with self._writer.writing():
-            row = self._existing(label)
+            row = existing_row(self._journal, label)
             edit = self._writer.edit("category", {"label": int(label), "category": category}, row.plane)
             self._writer.write(edit.finish({int(label): {"category": category}}))
 
@@ -267,36 +337,34 @@ class ObjectEditor:
         if verdict not in VERDICTS:
             raise LabelsError(f"verdict {verdict!r}", parameter="verdict", remedy=f"use one of {', '.join(VERDICTS)}")
         with self._writer.writing():
-            row = self._existing(label)
+            row = existing_row(self._journal, label)
             edit = self._writer.edit("review", {"label": int(label), "verdict": verdict}, row.plane)
             if verdict == "rejected":
-                self._clear(edit, int(label))
+                _recolour(edit, existing_parts(self._journal, label), 0)
             change = edit.finish()
             change.rows.setdefault(int(label), (row, row))  # a change even if no pixel differs
             self._writer.write(change)
 
     # ---- helpers ----------------------------------------------------------------------------------------------
 
-    def _existing(self, label: int) -> ObjectRow:
-        row = self._journal.objects.row(label)
-        if row is None:
-            raise LabelsError(f"there is no object {label}", remedy="table() lists the objects that exist")
-        return row
-
     def _clear(self, edit: Edit, label: int) -> None:
-        """Make an object background, if it exists."""
-        row = self._journal.objects.row(label)
-        if row is None:
-            return
-        if row.plane != edit.plane:
-            raise LabelsError(
-                f"object {label} lies on plane {format_plane(row.plane)}", remedy="choose another id for this plane"
-            )
-        self._recolour(edit, label, 0)
+        """Make the pixels of an object on the current plane background, if it has any."""
+        _recolour(edit, self._journal.objects.parts([label], edit.plane).values(), 0)
 
-    def _recolour(self, edit: Edit, old: int, new: int) -> None:
-        box = self._existing(old).box
-        edit.paint(box, lambda labels, _: np.where(labels == old, np.uint32(new), labels))
+
+def _check_overlap(overlap: str) -> None:
+    if overlap not in OVERLAPS:
+        raise LabelsError(f"overlap {overlap!r}", parameter="overlap", remedy=f"use one of {', '.join(OVERLAPS)}")
+
+
+def _recolour(edit: Edit, parts: Iterable[ObjectPlane], new: int) -> None:
+    """Give the pixels of an object on some planes another id."""
+    for part in parts:
+
+        def paint(labels: NDArray[np.uint32], _: Box, old: int = part.label) -> NDArray[np.uint32]:
+            return np.where(labels == old, np.uint32(new), labels)
+
+        edit.at(part.plane).paint(part.box, paint)
 
 
 def _painted(labels: NDArray[np.uint32], mask: NDArray[np.bool_], number: int, overlap: str) -> NDArray[np.uint32]:
@@ -307,12 +375,7 @@ def _painted(labels: NDArray[np.uint32], mask: NDArray[np.bool_], number: int, o
 
 def _erase_under(edit: Edit, mask: NDArray[np.bool_], box: Box, label: int | None) -> None:
     """Make the pixels under a mask background, those of object `label` only if it is given."""
-
-    def paint(labels: NDArray[np.uint32], part: Box) -> NDArray[np.uint32]:
-        erased = mask[part.slices_in(box)] & ((labels == label) | (label is None))
-        return np.where(erased, np.uint32(0), labels)
-
-    if not edit.paint(box, paint):
+    if not edit.paint(box, eraser(mask, box, label)):
         raise LabelsError(
             "there is no object under the mask to erase from", remedy="place the mask on an object, or name the object"
         )

@@ -9,14 +9,18 @@ import numpy as np
 
 from napari_sam.errors import CancelledError, LabelsError, StoreError
 from napari_sam.io.labels.editing.label_values import box_at, checked_labels
-from napari_sam.io.labels.journal.rows import LARGEST_LABEL, Change, whole
+from napari_sam.io.labels.editing.lineage import parent_rows
+from napari_sam.io.labels.journal.row_values import whole
+from napari_sam.io.labels.journal.rows import LARGEST_LABEL, Change
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from napari_sam.engine.geometry import Box
     from napari_sam.io.labels.editing.change_writer import ChangeWriter
-    from napari_sam.io.labels.editing.edit import Details
+    from napari_sam.io.labels.editing.edit import Details, Edit
     from napari_sam.io.labels.journal.journal import Journal
     from napari_sam.io.labels.journal.rows import JournaledChange, Plane, Record
 
@@ -46,7 +50,7 @@ class RunWriter:
     overlap : {"keep", "replace"}
         Whether objects that the store has already keep their pixels.
     plane : tuple of int
-        Index along the leading axes.
+        Index along the leading axes, unless `write` is given another one; () in a stack if it always is.
     """
 
     def __init__(self, writer: ChangeWriter, journal: Journal, run_id: str, overlap: str, plane: Plane) -> None:
@@ -110,8 +114,9 @@ class RunWriter:
         tile: str,
         begin: RunBegin,
         details: Details,
+        plane: Plane | None = None,
     ) -> int:
-        """Write the objects of one tile.
+        """Write the objects of one tile; an object may get pixels on many tiles and planes.
 
         Parameters
         ----------
@@ -124,7 +129,10 @@ class RunWriter:
         begin : RunBegin
             As `begin` or `begun` returned it.
         details : mapping of int to mapping
-            Category, predicted_iou, stability_score and model of each id.
+            Category, predicted_iou, stability_score, model and parent of each id. On several planes the object's
+            predicted_iou is the lowest of them.
+        plane : tuple of int, optional
+            Index along the leading axes, if it is not that of the run.
 
         Returns
         -------
@@ -139,12 +147,7 @@ class RunWriter:
         values = checked_labels(labels)
         box = box_at(origin, values.shape)
         with self._writer.writing():
-            if not self._journal.changes.is_in_effect(begin.op):
-                raise CancelledError(
-                    "the run was undone while it was being written", remedy="write it again with {resume=True}"
-                )
-            edit = self._writer.edit(_KIND, {"run": self.run_id, "tile": tile, "begin": begin.op}, self._plane)
-            edit.change.run_id = self.run_id
+            edit = self._edit(tile, begin, self._plane if plane is None else plane)
 
             def paint(present: NDArray[np.uint32], part: Box) -> NDArray[np.uint32]:
                 new = values[part.slices_in(box)]
@@ -157,6 +160,44 @@ class RunWriter:
             else:
                 self._writer.write_record(change)  # the tile is done even without a free pixel
             return changed
+
+    def set_parents(self, parents: Mapping[int, int | None], *, tile: str, begin: RunBegin) -> None:
+        """Set the objects that objects descend from, as a part of the run.
+
+        Parameters
+        ----------
+        parents : mapping of int to int or None
+            Parent of each object, by the child's id. Objects that do not exist are left out: they had no free pixel,
+            or were erased.
+        tile : str
+            Name of this part of the run, as for `write`.
+        begin : RunBegin
+            As `begin` or `begun` returned it.
+
+        Raises
+        ------
+        CancelledError
+            If the run was undone meanwhile.
+        LabelsError
+            If an object would descend from itself, or the store is no stack.
+        """
+        with self._writer.writing():
+            named = {*parents, *(parent for parent in parents.values() if parent is not None)}
+            there = self._journal.objects.rows(sorted(named)).keys()
+            kept = {child: parent for child, parent in parents.items() if {child, parent} - {None} <= there}
+            edit = self._edit(tile, begin, None)
+            edit.change.rows |= parent_rows(self._journal, kept)
+            self._writer.write_record(edit.change)
+
+    def _edit(self, tile: str, begin: RunBegin, plane: Plane | None) -> Edit:
+        """Return a new change of the run, on the first plane if none is given."""
+        if not self._journal.changes.is_in_effect(begin.op):
+            raise CancelledError(
+                "the run was undone while it was being written", remedy="write it again with {resume=True}"
+            )
+        edit = self._writer.edit(_KIND, {"run": self.run_id, "tile": tile, "begin": begin.op}, plane)
+        edit.change.run_id = self.run_id
+        return edit
 
     def _changes(self) -> list[JournaledChange]:
         return self._journal.changes.of_run(self.run_id, _KIND)

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_sam.io.labels.journal.row_values import check_inside, text, whole
 from napari_sam.io.labels.journal.rows import (
     DONE,
     UNDONE,
     JournaledChange,
     ObjectChange,
     ObjectOrigin,
+    ObjectPlane,
     ObjectRow,
     Patch,
-    check_inside,
-    text,
-    whole,
 )
 
 if TYPE_CHECKING:
@@ -159,6 +158,7 @@ class ChangeQueries:
             self._database.read(JournaledChange.from_columns, f"SELECT {_COLUMNS} FROM ops WHERE id = ?", (op,))  # noqa: S608
             for column in ("before", "after"):
                 self._database.read(ObjectRow.from_json, f"SELECT {column} FROM rows WHERE op = ?", (op,))  # noqa: S608
+                self._database.read(ObjectPlane.from_json, f"SELECT {column} FROM plane_rows WHERE op = ?", (op,))  # noqa: S608
             yield op
 
     def latest_rows(self) -> dict[int, ObjectRow]:

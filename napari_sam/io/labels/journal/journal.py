@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from napari_sam.errors import StoreError
@@ -13,19 +14,18 @@ from napari_sam.io.labels.journal.change_queries import ChangeQueries
 from napari_sam.io.labels.journal.meta_values import check_fact
 from napari_sam.io.labels.journal.object_queries import ObjectQueries
 from napari_sam.io.labels.journal.review_queries import ReviewQueries
+from napari_sam.io.labels.journal.row_values import format_plane, number, text, to_plain, whole
 from napari_sam.io.labels.journal.rows import (
     DONE,
     DROPPED,
     LARGEST_LABEL,
     OBJECT_COLUMNS,
+    PLANE_COLUMNS,
     UNDONE,
     LogEntry,
     LogMark,
+    ObjectPlane,
     ObjectRow,
-    number,
-    text,
-    to_plain,
-    whole,
 )
 from napari_sam.io.labels.journal.schema import FORMAT, create_tables, migrate, show_as_current, unknown_entry
 
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from napari_sam.io.labels.journal.rows import Change
 
+    PlaneBeforeAfter = tuple[ObjectPlane | None, ObjectPlane | None]
     BeforeAfter = tuple[object | None, object | None]
 
 
@@ -75,7 +76,7 @@ class Journal:
             raise
         self.objects = ObjectQueries(self._database, shape)
         self.changes = ChangeQueries(self._database, shape)
-        self.reviews = ReviewQueries(self._database, indexed=writable or version == FORMAT)
+        self.reviews = ReviewQueries(self._database, indexed=writable or version >= 2)
 
     def _checked_format(self) -> int:
         unknown = self._database.ask(unknown_entry)
@@ -148,17 +149,20 @@ class Journal:
             raise self._database.damaged("the file", ValueError(verdict))
         self.check_facts()
         self.objects.table()
+        self.objects.check_planes()
         self.log_after(0)
         for op in self.changes.check_each():
             for patch in self.changes.patches(op):
                 for after in (False, True):
                     patch.labels(after)
 
-    def replace_objects(self, rows: Mapping[int, ObjectRow]) -> None:
-        """Replace the object table, by label."""
+    def replace_objects(self, rows: Mapping[int, ObjectRow], planes: Iterable[ObjectPlane]) -> None:
+        """Replace the object table, by label, and what lies on single planes of a stack."""
         with self._database.transaction() as db:
             db.execute("DELETE FROM objects")
+            db.execute("DELETE FROM object_planes")
             _set_objects(db, rows)
+            _set_planes(db, [(None, plane) for plane in planes if plane.plane])
             next_label = max(whole(self.meta("next_label")), _above_objects(db))
             facts = {"objects": len(rows), "next_label": next_label}
             db.executemany("UPDATE meta SET value = ? WHERE key = ?", [(json.dumps(v), k) for k, v in facts.items()])
@@ -216,6 +220,8 @@ class Journal:
             db.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", table)
             _set_objects(db, {label: after for label, (_, after) in rows.items()})
             _count_objects(db, rows.values())
+            db.executemany("INSERT INTO plane_rows VALUES (?, ?, ?, ?, ?)", map(partial(_plane_row, op), change.planes))
+            _set_planes(db, change.planes)
             return _log(db, op, "do", now, change.next_after, rendered)
 
     def step(self, op: int, undo: bool, rendered: int) -> LogEntry:
@@ -235,14 +241,18 @@ class Journal:
             db.execute("UPDATE ops SET state = ? WHERE id = ?", (UNDONE if undo else DONE, op))
             rows = db.execute("SELECT label, before, after FROM rows WHERE op = ?", (op,)).fetchall()
             target = {label: before if undo else after for label, before, after in rows}
+            kept = db.execute("SELECT before, after FROM plane_rows WHERE op = ?", (op,)).fetchall()
             before, after = db.execute("SELECT next_before, next_after FROM ops WHERE id = ?", (op,)).fetchone()
             try:
+                pairs = [(ObjectPlane.from_json(was), ObjectPlane.from_json(now_is)) for was, now_is in kept]
+                planes = [pair[::-1] if undo else pair for pair in pairs]
                 restored = {whole(label): ObjectRow.from_json(row) for label, row in target.items()}
                 next_label = whole(before if undo else after)
             except INVALID as error:
                 raise self._database.damaged(f"a row of change {op}", error) from error
             _set_objects(db, restored)
             _count_objects(db, [(after, before) if undo else (before, after) for _, before, after in rows])
+            _set_planes(db, planes)
             following = max(next_label, _above_objects(db))
             return _log(db, op, "undo" if undo else "redo", now, following, rendered)
 
@@ -276,7 +286,29 @@ def _set_objects(db: sqlite3.Connection, rows: Mapping[int, ObjectRow | None]) -
     db.executemany("DELETE FROM objects WHERE label = ?", [(label,) for label, row in rows.items() if row is None])
     marks = ",".join("?" * len(OBJECT_COLUMNS))
     kept = [row.columns() for row in rows.values() if row is not None]
-    db.executemany(f"INSERT OR REPLACE INTO objects VALUES ({marks})", kept)  # noqa: S608 - only question marks
+    db.executemany(f"INSERT OR REPLACE INTO objects ({','.join(OBJECT_COLUMNS)}) VALUES ({marks})", kept)  # noqa: S608
+
+
+def _set_planes(db: sqlite3.Connection, planes: Iterable[PlaneBeforeAfter]) -> None:
+    """Put the second of each pair into the table of single planes, or remove the first."""
+    kept, removed = [], []
+    for before, after in planes:
+        if after is not None:
+            kept.append(after.columns())
+        elif before is not None:
+            removed.append((before.label, format_plane(before.plane)))
+    db.executemany("DELETE FROM object_planes WHERE label = ? AND plane = ?", removed)
+    marks = ",".join("?" * len(PLANE_COLUMNS))
+    db.executemany(f"INSERT OR REPLACE INTO object_planes ({','.join(PLANE_COLUMNS)}) VALUES ({marks})", kept)  # noqa: S608
+
+
+def _plane_row(op: int, pair: PlaneBeforeAfter) -> tuple[object, ...]:
+    """Return the values of a row of the table ``plane_rows``."""
+    before, after = pair
+    part = after or before
+    if part is None:
+        raise ValueError("neither before nor after a change")
+    return (op, part.label, format_plane(part.plane), *(p and p.to_json() for p in pair))
 
 
 def _count_objects(db: sqlite3.Connection, rows: Iterable[BeforeAfter]) -> None:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from napari_sam.io.labels.journal.rows import LARGEST_AXIS_PX, LARGEST_LABEL, number, optional_text, text, whole
+from napari_sam.io.labels.journal.row_values import LARGEST_AXIS_PX, number, optional_text, text, whole
+from napari_sam.io.labels.journal.rows import LARGEST_LABEL
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

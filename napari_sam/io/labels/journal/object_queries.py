@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_sam.io.labels.journal.rows import (
+from napari_sam.io.labels.journal.row_values import (
     LARGEST_AXIS_PX,
-    LARGEST_LABEL,
     LATEST_S,
-    OBJECT_COLUMNS,
-    ObjectPosition,
-    ObjectRow,
-    TableRow,
     check_inside,
     format_plane,
     optional_text,
@@ -19,9 +14,18 @@ from napari_sam.io.labels.journal.rows import (
     text,
     whole,
 )
+from napari_sam.io.labels.journal.rows import (
+    LARGEST_LABEL,
+    OBJECT_COLUMNS,
+    PLANE_COLUMNS,
+    ObjectPlane,
+    ObjectPosition,
+    ObjectRow,
+    TableRow,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from napari_sam.engine.geometry import Box
     from napari_sam.io.labels.journal._database import Database
@@ -40,7 +44,21 @@ _OPTIONAL = " AND ".join(
 )
 _IS_SOUND = (
     f"{_INTEGERS} AND {_CREATED} AND {_OPTIONAL} AND typeof(plane) = 'text' AND plane NOT GLOB '*[^0-9,]*' "
+    "AND typeof(n_planes) = 'integer' AND n_planes > 0 AND typeof(parent) IN ('null', 'integer') "
     "AND label BETWEEN 1 AND ? AND area_px >= 0 AND 0 <= y0 AND y0 < y1 AND y1 <= ? AND 0 <= x0 AND x0 < x1 AND x1 <= ?"
+)
+_PLANE_IS_SOUND = (
+    " AND ".join(f"typeof({name}) = 'integer'" for name in ("label", "area_px", "y0", "x0", "y1", "x1"))
+    + " AND typeof(plane) = 'text' AND plane <> '' AND plane NOT GLOB '*[^0-9,]*' AND label BETWEEN 1 AND ? "
+    "AND typeof(predicted_iou) IN ('null', 'real', 'integer') "
+    "AND area_px >= 0 AND 0 <= y0 AND y0 < y1 AND y1 <= ? AND 0 <= x0 AND x0 < x1 AND x1 <= ?"
+)
+_PLANES = f"SELECT {','.join(PLANE_COLUMNS)} FROM object_planes"  # noqa: S608 - fixed words
+_TOTALS = "SELECT label, count(*) AS planes, sum(area_px) AS area FROM object_planes GROUP BY label"
+_DIFFERING = (
+    f"SELECT label FROM objects LEFT JOIN ({_TOTALS}) USING (label) "  # noqa: S608 - fixed words
+    "WHERE n_planes IS NOT planes OR area_px IS NOT area UNION ALL "
+    "SELECT label FROM object_planes WHERE label NOT IN (SELECT label FROM objects) LIMIT 1"
 )
 
 
@@ -50,12 +68,24 @@ class ObjectQueries:
     def __init__(self, database: Database, shape: tuple[int, ...] | None) -> None:
         self._database, self._shape = database, shape
 
+    @property
+    def _is_stack(self) -> bool:
+        """Whether objects can lie on several planes."""
+        return self._shape is not None and len(self._shape) > 2
+
     def _object(self, *values: object) -> ObjectRow:
         """Read the values of `OBJECT_COLUMNS` of an object in the image."""
         row = ObjectRow.from_columns(*values)
         if self._shape is not None:
             check_inside(self._shape, row.plane, row.box)
         return row
+
+    def _object_plane(self, *values: object) -> ObjectPlane:
+        """Read the values of `PLANE_COLUMNS` of an object in the image."""
+        part = ObjectPlane.from_columns(*values)
+        if self._shape is not None:
+            check_inside(self._shape, part.plane, part.box)
+        return part
 
     def _check_all(self) -> None:
         """Check the columns of all objects at once, before many are read without a check of each."""
@@ -64,6 +94,24 @@ class ObjectQueries:
         label = self._database.read_one(whole, sql, (LARGEST_LABEL, height, width))
         if label is not None:
             raise self._database.damaged("the object table", ValueError(f"object {label}"))
+
+    def check_planes(self) -> None:
+        """Check what lies on single planes of a stack, all of it at once.
+
+        Raises
+        ------
+        StoreError
+            If something is damaged, or differs from the object table.
+        """
+        if not self._is_stack:
+            return
+        height, width = (self._shape or ())[-2:]
+        unsound = f"SELECT label FROM object_planes WHERE NOT ({_PLANE_IS_SOUND}) LIMIT 1"  # noqa: S608
+        label = self._database.read_one(whole, unsound, (LARGEST_LABEL, height, width))
+        if label is None:
+            label = self._database.read_one(whole, _DIFFERING)
+        if label is not None:
+            raise self._database.damaged("the table of single planes", ValueError(f"object {label}"))
 
     def rows(self, labels: Sequence[int]) -> dict[int, ObjectRow]:
         """Return the rows of the objects that exist among `labels`, by label."""
@@ -134,18 +182,71 @@ class ObjectQueries:
         """Return the categories in use, sorted, None first."""
         return self._database.read(optional_text, "SELECT DISTINCT category FROM objects ORDER BY category")
 
-    def planes(self) -> list[Plane]:
-        """Return the planes that have objects, in the order of their text."""
-        sql = "SELECT DISTINCT plane FROM objects ORDER BY plane"
-        return self._database.read(lambda plane: parse_plane(text(plane)), sql)
+    def parts(self, labels: Sequence[int], plane: Plane) -> dict[int, ObjectPlane]:
+        """Return what lies on a plane of the objects among `labels`, by label."""
+        if not self._is_stack:
+            return {label: ObjectPlane.of(row) for label, row in self.rows(labels).items()}
+        parts: dict[int, ObjectPlane] = {}
+        for start in range(0, len(labels), _PAGE):
+            page = tuple(int(label) for label in labels[start : start + _PAGE])
+            sql = f"{_PLANES} WHERE plane = ? AND label IN ({','.join('?' * len(page))})"
+            found = self._database.read(self._object_plane, sql, (format_plane(plane), *page))
+            parts |= {part.label: part for part in found}
+        return parts
 
-    def of_plane(self, plane: Plane) -> list[ObjectRow]:
-        """Return the objects of a plane, by label."""
-        sql = f"SELECT {','.join(OBJECT_COLUMNS)} FROM objects WHERE plane = ? ORDER BY label"  # noqa: S608
-        return self._database.read(self._object, sql, (format_plane(plane),))
+    def all_parts(self) -> list[ObjectPlane]:
+        """Return what lies on each plane of every object of a stack, by label."""
+        return self._database.read(self._object_plane, f"{_PLANES} ORDER BY label")
+
+    def planes_of(self, label: int) -> list[ObjectPlane]:
+        """Return what lies on each plane of an object, in the order of the planes; empty if it does not exist."""
+        if not self._is_stack:
+            return list(self.parts([label], ()).values())
+        parts = self._database.read(self._object_plane, f"{_PLANES} WHERE label = ?", (int(label),))
+        return sorted(parts, key=lambda part: part.plane)
+
+    def weakest_plane(self, label: int) -> ObjectPlane | None:
+        """Return the plane of an object with the lowest score; the first of those without a score, if none has any."""
+        parts = self.planes_of(label)
+        scored = [part for part in parts if part.predicted_iou is not None]
+        return min(scored, key=lambda part: part.predicted_iou or 0.0, default=next(iter(parts), None))
+
+    def table_of_planes(self) -> list[TableRow]:
+        """Return the object table with one row for each plane of each object, by label."""
+        if not self._is_stack:
+            return self.table()
+        self._check_all()
+        self.check_planes()
+        part = {"plane", "area_px", "y0", "x0", "y1", "x1", "predicted_iou"}
+        names = [f"{'object_planes' if name in part else 'objects'}.{name}" for name in TableRow._fields]
+        sql = f"SELECT {','.join(names)} FROM objects JOIN object_planes USING (label) ORDER BY objects.label"  # noqa: S608
+        return sorted(self._database.read(TableRow, sql), key=lambda row: (row.label, parse_plane(row.plane)))
+
+    def planes(self) -> list[Plane]:
+        """Return the planes that have objects, in order."""
+        table = "object_planes" if self._is_stack else "objects"
+        sql = f"SELECT DISTINCT plane FROM {table}"  # noqa: S608 - fixed words
+        return sorted(self._database.read(lambda plane: parse_plane(text(plane)), sql))
+
+    def of_plane(self, plane: Plane) -> list[ObjectPlane]:
+        """Return what lies on a plane, by label."""
+        if not self._is_stack:
+            sql = f"SELECT {','.join(PLANE_COLUMNS)} FROM objects WHERE plane = '' ORDER BY label"  # noqa: S608
+            return self._database.read(self._object_plane, sql)
+        sql = f"{_PLANES} WHERE plane = ? ORDER BY label"
+        return self._database.read(self._object_plane, sql, (format_plane(plane),))
 
     def any_in_box(self, box: Box | tuple[int, int, int, int], plane: Plane) -> bool:
-        """Whether the bounding box of an object overlaps a box of a plane."""
+        """Whether the bounding box of an object on a plane overlaps a box."""
         y0, x0, y1, x1 = box
-        sql = "SELECT label FROM objects WHERE y0 < ? AND y1 > ? AND x0 < ? AND x1 > ? AND plane = ? LIMIT 1"
+        table = "object_planes" if self._is_stack else "objects"
+        sql = f"SELECT label FROM {table} WHERE y0 < ? AND y1 > ? AND x0 < ? AND x1 > ? AND plane = ? LIMIT 1"  # noqa: S608
         return self._database.read_one(whole, sql, (y1, y0, x1, x0, format_plane(plane))) is not None
+
+    def children(self, labels: Iterable[int]) -> list[ObjectRow]:
+        """Return the objects that descend directly from objects among `labels`."""
+        sql = f"SELECT {','.join(OBJECT_COLUMNS)} FROM objects WHERE parent = ? ORDER BY label"  # noqa: S608
+        found: list[ObjectRow] = []
+        for label in labels:
+            found += self._database.read(self._object, sql, (int(label),))
+        return found

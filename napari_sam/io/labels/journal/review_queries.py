@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_sam.io.labels.journal.rows import DONE, OBJECT_COLUMNS, UNDONE, ObjectRow, optional_text, whole
+from napari_sam.io.labels.journal.row_values import optional_text, whole
+from napari_sam.io.labels.journal.rows import DONE, OBJECT_COLUMNS, UNDONE, ObjectRow
 from napari_sam.io.labels.journal.schema import IS_VERDICT, VERDICT_LABEL
 
 if TYPE_CHECKING:

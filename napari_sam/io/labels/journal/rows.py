@@ -6,7 +6,19 @@ import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from napari_sam.engine.geometry import Box
+from napari_sam.io.labels.journal.row_values import (
+    blob,
+    checked_box,
+    format_plane,
+    moment,
+    number,
+    optional_number,
+    optional_text,
+    optional_whole,
+    parse_plane,
+    text,
+    whole,
+)
 from napari_sam.io.labels.journal.run_length import decode_labels
 
 if TYPE_CHECKING:
@@ -15,6 +27,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from napari_sam.engine.geometry import Box
     from napari_sam.io.json_types import JsonObject
 
     Plane = tuple[int, ...]
@@ -26,16 +39,12 @@ DONE, UNDONE, DROPPED = "done", "undone", "dropped"
 LARGEST_LABEL = (1 << 32) - 1
 """Highest id of an object."""
 
-LARGEST_AXIS_PX = 1 << 31
-"""Largest height or width of a label image."""
-
-LATEST_S = 8e9
-"""Latest time, in seconds since 1970, that tables can show."""
-
 OBJECT_COLUMNS = (
     "label", "plane", "area_px", "y0", "x0", "y1", "x1",
-    "category", "predicted_iou", "stability_score", "model", "op", "created",
+    "category", "predicted_iou", "stability_score", "model", "op", "created", "n_planes", "parent",
 )  # fmt: skip
+PLANE_COLUMNS = ("label", "plane", "area_px", "y0", "x0", "y1", "x1", "predicted_iou")
+"""Columns of the part of an object that lies on one plane of a stack."""
 DETAIL_COLUMNS = ("category", "predicted_iou", "stability_score", "model")
 """Columns of an object that cannot be computed from its pixels."""
 
@@ -49,19 +58,23 @@ class ObjectRow:
     label : int
         Id of the object.
     plane : tuple of int
-        Index along the leading axes.
+        Index along the leading axes of the first plane on which it lies.
     area_px : int
-        Number of pixels.
+        Number of pixels, of all planes.
     box : Box
-        Bounding box in level-0 pixels.
+        Bounding box in level-0 pixels, of all planes.
     category, model : str or None
         Category, and model that segmented it.
     predicted_iou, stability_score : float or None
-        Scores of the model.
+        Scores of the model; on several planes, the lowest predicted IoU.
     op : int or None
         Number of the change that made it; None before that change is in the journal.
     created : float
         Seconds since 1970.
+    n_planes : int
+        Number of planes on which it lies.
+    parent : int or None
+        Id of the object that it descends from, such as a cell before its division.
     """
 
     label: int
@@ -74,6 +87,8 @@ class ObjectRow:
     model: str | None = None
     op: int | None = None
     created: float = 0.0
+    n_planes: int = 1
+    parent: int | None = None
 
     @classmethod
     def from_columns(cls, *values: object) -> ObjectRow:
@@ -84,10 +99,10 @@ class ObjectRow:
         ValueError
             If a value has the wrong type.
         """
-        label, plane, area, y0, x0, y1, x1, category, iou, stability, model, op, created = values
-        number_of, pixels = whole(label), whole(area)
-        if not 0 < number_of <= LARGEST_LABEL or pixels < 0:
-            raise ValueError(f"object {label} of {area} px")
+        label, plane, area, y0, x0, y1, x1, category, iou, stability, model, op, created, n_planes, parent = values
+        number_of, pixels, planes = whole(label), whole(area), 1 if n_planes is None else whole(n_planes)
+        if not 0 < number_of <= LARGEST_LABEL or pixels < 0 or planes < 1:
+            raise ValueError(f"object {label} of {area} px on {planes} planes")
         return cls(
             label=number_of,
             plane=parse_plane(text(plane)),
@@ -99,6 +114,8 @@ class ObjectRow:
             model=optional_text(model),
             op=None if op is None else whole(op),
             created=moment(created),
+            n_planes=planes,
+            parent=None if parent is None else whole(parent),
         )
 
     @classmethod
@@ -122,13 +139,15 @@ class ObjectRow:
         return json.dumps(self.as_dict())
 
     def as_dict(self) -> dict[str, object]:
-        """Return the columns by name, as `LabelStore.object` gives them."""
-        return dict(zip(OBJECT_COLUMNS, self.columns(), strict=True))
+        """Return the columns by name, as `LabelStore.object` gives them; ``n_planes`` and ``parent`` in stacks only."""
+        names = OBJECT_COLUMNS if self.plane else OBJECT_COLUMNS[:-2]
+        return dict(zip(names, self.columns(), strict=False))
 
     def columns(self) -> tuple[object, ...]:
         """Return the values of `OBJECT_COLUMNS`."""
         details = (self.category, self.predicted_iou, self.stability_score, self.model)
-        return (self.label, format_plane(self.plane), self.area_px, *self.box, *details, self.op, self.created)
+        position = (self.label, format_plane(self.plane), self.area_px, *self.box)
+        return (*position, *details, self.op, self.created, self.n_planes, self.parent)
 
     def with_details(self, details: Mapping[str, object]) -> ObjectRow:
         """Return the row with other details, given by column name.
@@ -147,11 +166,81 @@ class ObjectRow:
             stability_score=optional_number(details.get("stability_score", self.stability_score)),
             model=optional_text(details.get("model", self.model)),
             created=number(details.get("created", self.created)),
+            parent=optional_whole(details.get("parent", self.parent)),
         )
 
     def details(self) -> dict[str, object]:
         """Return the values of `DETAIL_COLUMNS` by name."""
         return {name: getattr(self, name) for name in DETAIL_COLUMNS}
+
+
+@dataclass(frozen=True)
+class ObjectPlane:
+    """Part of an object that lies on one plane.
+
+    Attributes
+    ----------
+    label : int
+        Id of the object.
+    plane : tuple of int
+        Index along the leading axes.
+    area_px : int
+        Number of pixels on this plane.
+    box : Box
+        Their bounding box in level-0 pixels.
+    predicted_iou : float or None
+        Score of the model on this plane.
+    """
+
+    label: int
+    plane: Plane
+    area_px: int
+    box: Box
+    predicted_iou: float | None = None
+
+    @classmethod
+    def of(cls, row: ObjectRow) -> ObjectPlane:
+        """Return the only plane of an object that lies on one plane."""
+        return cls(row.label, row.plane, row.area_px, row.box, row.predicted_iou)
+
+    @classmethod
+    def from_columns(cls, *values: object) -> ObjectPlane:
+        """Read the values of `PLANE_COLUMNS`.
+
+        Raises
+        ------
+        ValueError
+            If a value has the wrong type.
+        """
+        label, plane, area, y0, x0, y1, x1, iou = values
+        number_of, pixels = whole(label), whole(area)
+        if not 0 < number_of <= LARGEST_LABEL or pixels < 0:
+            raise ValueError(f"object {label} of {area} px on plane {plane}")
+        return cls(number_of, parse_plane(text(plane)), pixels, checked_box(y0, x0, y1, x1), optional_number(iou))
+
+    @classmethod
+    def from_json(cls, content: object) -> ObjectPlane | None:
+        """Read what `to_json` wrote; None stands for no pixels.
+
+        Raises
+        ------
+        ValueError
+            If the text is damaged.
+        """
+        if content is None:
+            return None
+        values = json.loads(text(content))
+        if not isinstance(values, list) or len(values) != len(PLANE_COLUMNS):
+            raise ValueError(f"a plane of an object is {values!r}")
+        return cls.from_columns(*values)
+
+    def to_json(self) -> str:
+        """Return the columns as JSON, as the journal keeps them before and after a change."""
+        return json.dumps(self.columns())
+
+    def columns(self) -> tuple[object, ...]:
+        """Return the values of `PLANE_COLUMNS`."""
+        return (self.label, format_plane(self.plane), self.area_px, *self.box, self.predicted_iou)
 
 
 class TableRow(NamedTuple):
@@ -169,10 +258,12 @@ class TableRow(NamedTuple):
     stability_score: float | None
     model: str | None
     created: float
+    n_planes: int
+    parent: int | None
 
 
 class ObjectPosition(NamedTuple):
-    """Position of an object."""
+    """Position of an object on a plane."""
 
     label: int
     plane: str
@@ -225,6 +316,8 @@ class Change:
         Pixels.
     rows : dict of int to (ObjectRow or None, ObjectRow or None)
         Rows of the object table before and after, by label.
+    planes : list of (ObjectPlane or None, ObjectPlane or None)
+        What lies on single planes of a stack before and after.
     """
 
     kind: str
@@ -234,6 +327,7 @@ class Change:
     run_id: str | None = None
     patches: list[Patch] = field(default_factory=list)
     rows: dict[int, tuple[ObjectRow | None, ObjectRow | None]] = field(default_factory=dict)
+    planes: list[tuple[ObjectPlane | None, ObjectPlane | None]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -320,119 +414,3 @@ class ObjectOrigin(NamedTuple):
     label: int
     op: int
     plane: str
-
-
-def checked_box(*sides: object) -> Box:
-    """Return a box, which is not empty and lies in an image of at most 2 ** 31 pixels along each axis.
-
-    Raises
-    ------
-    ValueError
-        If it is something else.
-    """
-    y0, x0, y1, x1 = (whole(side) for side in sides)
-    if not (0 <= y0 < y1 <= LARGEST_AXIS_PX and 0 <= x0 < x1 <= LARGEST_AXIS_PX):
-        raise ValueError(f"box {(y0, x0, y1, x1)}")
-    return Box(y0, x0, y1, x1)
-
-
-def check_inside(shape: tuple[int, ...], plane: Plane, box: Box) -> None:
-    """Raise ValueError if a box of a plane does not lie in an image of a shape."""
-    leading, (height, width) = shape[:-2], shape[-2:]
-    is_plane = len(plane) == len(leading) and all(0 <= i < n for i, n in zip(plane, leading, strict=True))
-    if not is_plane or box.y1 > height or box.x1 > width:
-        raise ValueError(f"box {tuple(box)} of plane {plane} outside an image of shape {shape}")
-
-
-def parse_plane(value: str) -> Plane:
-    """Return a plane from its text in the object table.
-
-    >>> parse_plane("0,3"), parse_plane("")
-    ((0, 3), ())
-    """
-    return tuple(int(index) for index in value.split(",") if index)
-
-
-def format_plane(plane: Plane) -> str:
-    """Return a plane as text for the object table.
-
-    >>> format_plane((0, 3))
-    '0,3'
-    """
-    return ",".join(str(index) for index in plane) if plane else ""
-
-
-def whole(value: object) -> int:
-    """Return a whole number as an int.
-
-    Raises
-    ------
-    ValueError
-        If `value` is something else; the same holds for `number`, `text` and the others.
-    """
-    if type(value) is int:
-        return value
-    item = getattr(value, "item", None)  # of numpy
-    if item is not None and isinstance(item(), int):
-        return int(item())
-    raise ValueError(f"{value!r} is not a whole number")
-
-
-def number(value: object) -> float:
-    """Return a number as a float."""
-    if type(value) is float:
-        return value
-    item = getattr(value, "item", None)
-    plain = value if item is None else item()
-    if isinstance(plain, int | float) and not isinstance(plain, bool):
-        return float(plain)
-    raise ValueError(f"{value!r} is not a number")
-
-
-def moment(value: object) -> float:
-    """Return a time in seconds since 1970, of a year with four digits."""
-    seconds = number(value)
-    if not abs(seconds) < LATEST_S:
-        raise ValueError(f"time {value!r}")
-    return seconds
-
-
-def optional_number(value: object) -> float | None:
-    """Return a number, or None."""
-    return None if value is None else number(value)
-
-
-def text(value: object) -> str:
-    """Return text."""
-    if isinstance(value, str):
-        return value
-    raise ValueError(f"{value!r} is not text")
-
-
-def optional_text(value: object) -> str | None:
-    """Return text, or None; numbers become text, as in SQLite."""
-    if value is None or isinstance(value, str):
-        return value
-    return f"{number(value):g}" if isinstance(value, float) else str(whole(value))
-
-
-def blob(value: object) -> bytes:
-    """Return bytes."""
-    if isinstance(value, bytes):
-        return value
-    raise ValueError(f"{value!r} is not binary data")
-
-
-def to_plain(value: object) -> object:
-    """Return a numpy number as Python's own; the ``default`` of `json.dumps`.
-
-    Raises
-    ------
-    TypeError
-        If JSON has no such value.
-    """
-    item = getattr(value, "item", None)
-    if item is None:
-        raise TypeError(f"{type(value).__name__} cannot be kept in the journal")
-    plain: object = item()
-    return plain

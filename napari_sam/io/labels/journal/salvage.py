@@ -11,16 +11,17 @@ from napari_sam.errors import StoreError
 from napari_sam.io.labels.journal._database import INVALID, Database
 from napari_sam.io.labels.journal.journal import Journal
 from napari_sam.io.labels.journal.meta_values import check_fact
+from napari_sam.io.labels.journal.row_values import check_inside, format_plane, text, whole
 from napari_sam.io.labels.journal.rows import (
     DONE,
     DROPPED,
+    OBJECT_COLUMNS,
+    PLANE_COLUMNS,
     UNDONE,
     JournaledChange,
+    ObjectPlane,
     ObjectRow,
     Patch,
-    check_inside,
-    text,
-    whole,
 )
 from napari_sam.io.labels.journal.schema import EMPTY, FORMAT, show_as_current, unknown_entry
 
@@ -36,7 +37,9 @@ _COLUMNS = {
     "patches": "id, op, plane, y0, x0, y1, x1, before, after",
     "rows": "op, label, before, after",
     "log": "seq, op, action, time",
-    "objects": "label, plane, area_px, y0, x0, y1, x1, category, predicted_iou, stability_score, model, op, created",
+    "objects": ",".join(OBJECT_COLUMNS),
+    "object_planes": ",".join(PLANE_COLUMNS),
+    "plane_rows": "op, label, plane, before, after",
 }
 
 
@@ -153,12 +156,15 @@ class Salvage:
         self._copy(database, writer, "rows", lambda *row: _check_row(history, *row))
         self._copy(database, writer, "log", lambda *row: _check_entry(history, *row))
         self._copy(database, writer, "objects", self._check_object)
+        self._copy(database, writer, "object_planes", self._check_object_plane)
+        self._copy(database, writer, "plane_rows", lambda *row: _check_plane_row(history, *row))
         dropped = history.unusable()
         with writer.transaction() as connection:
             for op in dropped:
                 connection.execute("UPDATE ops SET state = ? WHERE id = ?", (DROPPED, op))
                 connection.execute("DELETE FROM patches WHERE op = ?", (op,))
                 connection.execute("DELETE FROM rows WHERE op = ?", (op,))
+                connection.execute("DELETE FROM plane_rows WHERE op = ?", (op,))
         if dropped:
             self.lost.append(f"undo of changes {_some(dropped)}")
 
@@ -189,6 +195,10 @@ class Salvage:
 
     def _check_object(self, *row: object) -> None:
         found = ObjectRow.from_columns(*row)
+        check_inside(self._shape, found.plane, found.box)
+
+    def _check_object_plane(self, *row: object) -> None:
+        found = ObjectPlane.from_columns(*row)
         check_inside(self._shape, found.plane, found.box)
 
 
@@ -248,6 +258,15 @@ def _check_row(history: _History, *row: object) -> None:
             ObjectRow.from_json(content)
 
 
+def _check_plane_row(history: _History, *row: object) -> None:
+    op, label, plane, before, after = row
+    with history.blaming(op):
+        for content in (before, after):
+            part = ObjectPlane.from_json(content)
+            if part is not None and (part.label, format_plane(part.plane)) != (label, plane):
+                raise ValueError(f"plane {plane} of object {label}")
+
+
 def _check_entry(history: _History, *row: object) -> None:
     seq, op, action, time = row
     if whole(op) not in history.changes or action not in ("do", "undo", "redo") or not isinstance(time, float):
@@ -256,7 +275,15 @@ def _check_entry(history: _History, *row: object) -> None:
 
 def _readable_rows(database: Database, table: str, columns: str) -> Iterator[tuple[Any, ...] | None]:
     """Iterate over the rows of a table in order; None for each part of the file that cannot be read."""
-    key = {"ops": "id", "patches": "id", "rows": "rowid", "log": "seq", "objects": "label"}[table]
+    key = {
+        "ops": "id",
+        "patches": "id",
+        "rows": "rowid",
+        "log": "seq",
+        "objects": "label",
+        "object_planes": "label",
+        "plane_rows": "op",
+    }[table]
     sql = f"SELECT {columns} FROM {table} WHERE {key} >= ? AND {key} < ? ORDER BY {key}"  # noqa: S608
     try:
         last = database.read_one(whole, f"SELECT coalesce(max({key}), 0) FROM {table}") or 0  # noqa: S608

@@ -8,7 +8,9 @@ from __future__ import annotations
 import functools
 import sqlite3
 
-FORMAT = 2
+from napari_sam.io.labels.journal.rows import PLANE_COLUMNS
+
+FORMAT = 3
 """Version of the schema. Version 0.1 of the program writes 1, and refuses to open anything higher."""
 
 EMPTY = "no tables"
@@ -24,6 +26,7 @@ VERDICT_LABEL = "CAST(json_extract(record, '$.label') AS INTEGER)"
 IS_VERDICT = "state = 'done' AND kind IN ('review', 'commit')"
 
 _RUN_ID_COLUMN = ", run_id TEXT"
+_STACK_COLUMNS = ",\n    n_planes INTEGER NOT NULL DEFAULT 1, parent INTEGER"
 _TABLES = """
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE ops (
@@ -41,8 +44,33 @@ CREATE TABLE log (seq INTEGER PRIMARY KEY, op INTEGER NOT NULL, action TEXT NOT 
 CREATE TABLE objects (
     label INTEGER PRIMARY KEY, plane TEXT NOT NULL, area_px INTEGER NOT NULL,
     y0 INTEGER NOT NULL, x0 INTEGER NOT NULL, y1 INTEGER NOT NULL, x1 INTEGER NOT NULL,
-    category TEXT, predicted_iou REAL, stability_score REAL, model TEXT, op INTEGER NOT NULL, created REAL NOT NULL);
+    category TEXT, predicted_iou REAL, stability_score REAL, model TEXT, op INTEGER NOT NULL, created REAL NOT NULL,
+    n_planes INTEGER NOT NULL DEFAULT 1, parent INTEGER);
 """
+_STACK_TABLES = """
+CREATE TABLE object_planes (
+    label INTEGER NOT NULL, plane TEXT NOT NULL, area_px INTEGER NOT NULL,
+    y0 INTEGER NOT NULL, x0 INTEGER NOT NULL, y1 INTEGER NOT NULL, x1 INTEGER NOT NULL,
+    predicted_iou REAL, PRIMARY KEY (label, plane)) WITHOUT ROWID;
+CREATE INDEX objects_by_plane ON object_planes (plane);
+CREATE TABLE plane_rows (
+    op INTEGER NOT NULL REFERENCES ops (id), label INTEGER NOT NULL, plane TEXT NOT NULL, before TEXT, after TEXT);
+CREATE INDEX plane_rows_by_op ON plane_rows (op);
+CREATE INDEX objects_by_parent ON objects (parent) WHERE parent IS NOT NULL;
+"""
+_PLANES_OF_OBJECTS = "SELECT label, plane, area_px, y0, x0, y1, x1, predicted_iou FROM main.objects WHERE plane <> ''"
+_PLANE_ROWS_OF_ROWS = (
+    "SELECT op, label, coalesce(json_extract(after, '$.plane'), json_extract(before, '$.plane')) AS plane, "  # noqa: S608
+    + ", ".join(
+        f"CASE WHEN {column} IS NOT NULL THEN json_array("
+        + ", ".join(f"json_extract({column}, '$.{name}')" for name in PLANE_COLUMNS)
+        + f") END AS {column}"
+        for column in ("before", "after")
+    )
+    + " FROM (SELECT op, label, CASE WHEN json_valid(before) THEN before END AS before, "
+    "CASE WHEN json_valid(after) THEN after END AS after FROM main.rows) "
+    "WHERE coalesce(json_extract(after, '$.plane'), json_extract(before, '$.plane')) <> ''"
+)  # of what the changes did to the rows of objects, each of which lay on one plane
 _NEW_INDEXES = (  # added in format 2; version 0.1 made the last two when a review began
     "CREATE INDEX ops_by_run ON ops (run_id, id) WHERE run_id IS NOT NULL",
     "CREATE INDEX IF NOT EXISTS objects_by_confidence ON objects (predicted_iou, label)",
@@ -61,11 +89,18 @@ def create_tables(connection: sqlite3.Connection, version: int = FORMAT) -> None
         Format of the journal.
     """
     tables = _TABLES if version >= 2 else _TABLES.replace(_RUN_ID_COLUMN, "")
-    for statement in tables.split(";"):
-        if statement.strip():
-            connection.execute(statement)
+    _execute_each(connection, tables if version >= 3 else tables.replace(_STACK_COLUMNS, ""))
     for statement in _NEW_INDEXES if version >= 2 else ():
         connection.execute(statement)
+    if version >= 3:
+        _execute_each(connection, _STACK_TABLES)
+
+
+def _execute_each(connection: sqlite3.Connection, statements: str) -> None:
+    """Execute statements one by one; `executescript` would end the transaction."""
+    for statement in statements.split(";"):
+        if statement.strip():
+            connection.execute(statement)
 
 
 def unknown_entry(connection: sqlite3.Connection) -> str | None:
@@ -128,6 +163,12 @@ def migrate(connection: sqlite3.Connection, version: int) -> None:
         connection.execute(f"UPDATE ops SET run_id = {_RUN_ID} WHERE kind IN ('everything', 'commits')")  # noqa: S608
         for statement in _NEW_INDEXES:
             connection.execute(statement)
+    if version < 3:
+        for column in _STACK_COLUMNS.removeprefix(",").split(","):
+            connection.execute(f"ALTER TABLE objects ADD COLUMN {column}")
+        _execute_each(connection, _STACK_TABLES)
+        connection.execute(f"INSERT INTO object_planes {_PLANES_OF_OBJECTS}")
+        connection.execute(f"INSERT INTO plane_rows {_PLANE_ROWS_OF_ROWS}")
     connection.execute("UPDATE meta SET value = ? WHERE key = 'format'", (str(FORMAT),))
 
 
@@ -143,7 +184,11 @@ def show_as_current(connection: sqlite3.Connection, version: int) -> None:
     version : int
         Format of the journal.
     """
+    connection.execute("PRAGMA temp_store = MEMORY")
+    if version < 3:
+        connection.execute("CREATE TEMP VIEW objects AS SELECT *, 1 AS n_planes, NULL AS parent FROM main.objects")
+        connection.execute(f"CREATE TEMP VIEW object_planes AS {_PLANES_OF_OBJECTS}")
+        connection.execute(f"CREATE TEMP VIEW plane_rows AS {_PLANE_ROWS_OF_ROWS}")
     if version < 2:
-        connection.execute("PRAGMA temp_store = MEMORY")
         columns = "id, kind, state, time, next_before, next_after, record"
         connection.execute(f"CREATE TEMP VIEW ops AS SELECT {columns}, {_RUN_ID} AS run_id FROM main.ops")  # noqa: S608

@@ -11,7 +11,7 @@ import numpy as np
 from napari_sam.engine.geometry import Box
 from napari_sam.engine.pixel_validity import invalid_pixels
 from napari_sam.errors import ImageError
-from napari_sam.io.labels.journal.rows import parse_plane
+from napari_sam.io.labels.journal.row_values import parse_plane
 from napari_sam.io.labels.label_pyramid import blocks
 from napari_sam.io.labels.measurement.properties import INTENSITY, PIXEL_COLUMNS, SHAPE
 from napari_sam.io.labels.measurement.running_statistics import RunningStatistics

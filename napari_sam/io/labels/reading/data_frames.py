@@ -1,28 +1,42 @@
-"""Rows of the journal as pandas tables."""
+"""Rows of the journal as pandas tables; pandas is slow to import, so only these functions import it."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import pandas as pd
-
-from napari_sam.io.labels.journal.rows import TableRow
+from napari_sam.io.labels.journal.rows import PLANE_COLUMNS, TableRow
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from napari_sam.io.labels.journal.rows import JournaledChange
+    import pandas as pd
+
+    from napari_sam.io.labels.journal.rows import JournaledChange, ObjectPlane
 
 
 def object_frame(rows: Sequence[TableRow], with_plane: bool) -> pd.DataFrame:
-    """Return the object table; with ``plane`` only for stores with leading axes."""
+    """Return the object table; with ``plane``, ``n_planes`` and ``parent`` only for stores with leading axes."""
+    import pandas as pd  # noqa: PLC0415
+
     table = pd.DataFrame(rows, columns=list(TableRow._fields))
     table["created"] = pd.to_datetime(table["created"].astype(float), unit="s", utc=True)
-    return table if with_plane else table.drop(columns="plane")
+    if not with_plane:
+        return table.drop(columns=["plane", "n_planes", "parent"])
+    return table.astype({"parent": "Int64"})
+
+
+def plane_frame(parts: Sequence[ObjectPlane]) -> pd.DataFrame:
+    """Return the planes of one object, one row for each: plane, area, box and score."""
+    import pandas as pd  # noqa: PLC0415
+
+    rows = [(part.plane, part.area_px, *part.box, part.predicted_iou) for part in parts]
+    return pd.DataFrame(rows, columns=list(PLANE_COLUMNS[1:])).astype({"predicted_iou": float})
 
 
 def change_frame(changes: Sequence[JournaledChange]) -> pd.DataFrame:
     """Return the history, one row for each change."""
+    import pandas as pd  # noqa: PLC0415
+
     columns = ["op", "kind", "state", "time", "record"]
     rows = [(change.op, change.kind, change.state, change.time, change.record) for change in changes]
     table = pd.DataFrame(rows, columns=columns)

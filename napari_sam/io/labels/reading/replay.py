@@ -8,7 +8,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from napari_sam.engine.windows import Hints
-from napari_sam.io.labels.journal.rows import text
+from napari_sam.io.labels.journal.row_values import text
 from napari_sam.io.labels.reading.script_values import known_arguments, literal, settings_arguments
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ import numpy as np
 
 from napari_sam.errors import StoreError
 from napari_sam.io.labels.journal.journal import Journal
-from napari_sam.io.labels.journal.rows import ObjectRow
+from napari_sam.io.labels.journal.rows import ObjectPlane, ObjectRow
 from napari_sam.io.labels.journal.salvage import Salvage, check_salvageable
 from napari_sam.io.labels.label_pyramid import LabelPyramid
 from napari_sam.io.labels.recovery.folder_check import check_folder
@@ -19,7 +19,10 @@ from napari_sam.io.labels.store_access import JOURNAL_FILE, WriterLock
 from napari_sam.io.object_boxes import boxes_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
+
+    from napari_sam.io.labels.journal.rows import Plane
 
 _NEW = "journal.salvaged.sqlite"
 _OLD = "journal.damaged.sqlite"
@@ -141,7 +144,8 @@ def _amend(pixels: LabelPyramid, old: LabelPyramid | None, journal: Journal) -> 
     """Let the object table say what the pixels show, then add what the old pixels show besides."""
     known = journal.changes.latest_rows()
     known |= journal.objects.rows([row.label for row in journal.objects.table()])
-    journal.replace_objects(_measured(pixels, known))
+    scores = {(part.label, part.plane): part.predicted_iou for part in journal.objects.all_parts()}
+    journal.replace_objects(*_measured(pixels, known, scores))
     if old is None or old.shape != pixels.shape:
         return
     details = {label: row.details() for label, row in known.items()}
@@ -149,18 +153,28 @@ def _amend(pixels: LabelPyramid, old: LabelPyramid | None, journal: Journal) -> 
         keep_plane(old, pixels, journal, tuple(int(i) for i in plane), details)
 
 
-def _measured(pixels: LabelPyramid, known: dict[int, ObjectRow]) -> dict[int, ObjectRow]:
-    """Return a row for each object in the pixels, with the details that are known."""
+def _measured(
+    pixels: LabelPyramid, known: dict[int, ObjectRow], scores: Mapping[tuple[int, Plane], float | None]
+) -> tuple[dict[int, ObjectRow], list[ObjectPlane]]:
+    """Return a row for each object in the pixels, and one for each of its planes, with the details that are known."""
     rows: dict[int, ObjectRow] = {}
+    parts: list[ObjectPlane] = []
     for index in np.ndindex(*pixels.shape[:-2]):
         plane = tuple(int(i) for i in index)
+        there: dict[int, ObjectPlane] = {}
         for block in drawn_blocks([pixels], plane):
             for label, count, local in boxes_of(pixels.read(plane, block)):
                 box = local.shift(block.y0, block.x0)
-                before = rows.get(label)
-                if before is not None:
-                    rows[label] = replace(before, area_px=before.area_px + count, box=before.box.union(box))
-                else:
-                    row = known.get(label, ObjectRow(label, plane, 0, box, op=0))
-                    rows[label] = replace(row, plane=plane, area_px=count, box=box)
-    return rows
+                part = there.get(label) or ObjectPlane(label, plane, 0, box, scores.get((label, plane)))
+                there[label] = replace(part, area_px=part.area_px + count, box=part.box.union(box))
+        for label, part in there.items():
+            before = rows.get(label)
+            if before is None:
+                row = known.get(label) or ObjectRow(label, plane, 0, part.box, op=0)
+                rows[label] = replace(row, plane=plane, area_px=part.area_px, box=part.box, n_planes=1)
+            else:
+                area, box = before.area_px + part.area_px, before.box.union(part.box)
+                rows[label] = replace(before, area_px=area, box=box, n_planes=before.n_planes + 1)
+        parts += there.values()
+    orphans = {label: row for label, row in rows.items() if row.parent is not None and row.parent not in rows}
+    return rows | {label: replace(row, parent=None) for label, row in orphans.items()}, parts

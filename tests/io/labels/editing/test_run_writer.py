@@ -8,6 +8,7 @@ import pytest
 from napari_sam.errors import CancelledError, LabelsError
 from napari_sam.io.labels.editing.run_writer import RunBegin
 from napari_sam.io.labels.journal.rows import LARGEST_LABEL
+from napari_sam.io.labels.label_store import LabelStore
 
 
 def write(run, begin, label, y, tile):
@@ -168,3 +169,46 @@ def test_pixels_drawn_again_leave_out_a_run_that_was_undone(tmp_path):
         assert state(labels) == before
     with LabelStore.repair(tmp_path / "s") as labels:
         assert state(labels) == before
+
+
+@pytest.fixture
+def movie_run(tmp_path):
+    """A run in which object 1 lies on frames 0 and 1, and 2 and 3, its children, on frame 2."""
+    with LabelStore.create(tmp_path / "movie.ome.zarr", shape=(4, 30, 30)) as store:
+        run = store.run_writer("track")
+        begin = run.begin({}, 3)
+        for frame, label, score in [(0, 1, 0.8), (1, 1, 0.6), (2, 2, 0.7), (2, 3, 0.9)]:
+            details = {label: {"predicted_iou": score}}
+            at = (6 * label, 0)
+            tile = f"{frame}/{label}"
+            run.write(np.full((4, 4), label), at, tile=tile, begin=begin, details=details, plane=(frame,))
+        run.set_parents({2: 1, 3: 1, 8: 1, 1: None}, tile="parents", begin=begin)
+        yield store
+
+
+def test_a_run_writes_one_object_on_many_planes_with_its_lineage(movie_run):
+    table = movie_run.table()
+    assert table[["label", "n_planes", "area_px", "predicted_iou"]].values.tolist() == [
+        [1, 2, 32, 0.6],
+        [2, 1, 16, 0.7],
+        [3, 1, 16, 0.9],
+    ]
+    assert table["parent"].fillna(0).tolist() == [0, 1, 1]
+    assert movie_run.planes(1)["predicted_iou"].tolist() == [0.8, 0.6]
+    assert movie_run.run_writer("track").written_tiles() == {"0/1", "1/1", "2/2", "2/3", "parents"}
+
+
+def test_one_step_undoes_a_run_over_many_planes(movie_run):
+    before = movie_run.table()
+    movie_run.undo()
+    assert len(movie_run) == 0
+    assert not movie_run.array[...].any()
+    assert movie_run.journal.objects.all_parts() == []
+    movie_run.redo()
+    assert movie_run.table().equals(before)
+
+
+def test_a_run_without_a_plane_names_one_with_every_tile(movie_run):
+    run = movie_run.run_writer("other")
+    with pytest.raises(LabelsError, match=r"plane \(\) does not fit"):
+        write(run, run.begin({}, 1), 4, 0, "t")

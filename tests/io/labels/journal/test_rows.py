@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from napari_sam.engine.geometry import Box
-from napari_sam.io.labels.journal.rows import JournaledChange, ObjectRow, number, optional_text, whole
+from napari_sam.io.labels.journal.row_values import number, optional_text, whole
+from napari_sam.io.labels.journal.rows import JournaledChange, ObjectRow
 
 ROW = ObjectRow(7, (0, 3), 12, Box(1, 2, 5, 6), "cell", 0.9, None, "default", 4, 1.5e9)
 

@@ -1,0 +1,66 @@
+"""Objects of a journal that must exist."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from napari_sam.errors import LabelsError
+
+if TYPE_CHECKING:
+    from napari_sam.io.labels.journal.journal import Journal
+    from napari_sam.io.labels.journal.rows import ObjectPlane, ObjectRow, Plane
+
+
+def existing_row(journal: Journal, label: int) -> ObjectRow:
+    """Return the row of an object.
+
+    Raises
+    ------
+    LabelsError
+        If it does not exist.
+    """
+    row = journal.objects.row(label)
+    if row is None:
+        raise LabelsError(f"there is no object {label}", remedy="table() lists the objects that exist")
+    return row
+
+
+def existing_parts(journal: Journal, label: int) -> list[ObjectPlane]:
+    """Return what lies on each plane of an object, in the order of the planes; raises as `existing_row`."""
+    existing_row(journal, label)
+    return journal.objects.planes_of(label)
+
+
+def existing_part(journal: Journal, label: int, plane: Plane | None) -> ObjectPlane:
+    """Return what lies on one plane of an object.
+
+    Parameters
+    ----------
+    journal : Journal
+        The objects.
+    label : int
+        Id of the object.
+    plane : tuple of int or None
+        Index along the leading axes; None for the only plane of an object.
+
+    Raises
+    ------
+    LabelsError
+        If the object does not exist or does not lie on the plane, or if it lies on several and none is given.
+    """
+    row = existing_row(journal, label)
+    if plane is None and row.n_planes > 1:
+        raise LabelsError(
+            f"object {label} lies on {row.n_planes} planes",
+            parameter="plane",
+            remedy=f"give one of them as {{plane}}, such as {row.plane}",
+        )
+    where = row.plane if plane is None else tuple(plane)
+    part = journal.objects.parts([label], where).get(int(label))
+    if part is None:
+        raise LabelsError(
+            f"object {label} does not lie on plane {where}",
+            parameter="plane",
+            remedy=f"LabelStore.planes({label}) lists the planes on which it lies",
+        )
+    return part
