@@ -20,10 +20,14 @@ if TYPE_CHECKING:
     from napari_sam.engine.automatic.grid_settings import GridSettings
     from napari_sam.engine.interactive.prediction import Prediction
     from napari_sam.engine.interactive.prompts import MaskPrompt
+    from napari_sam.engine.linking.link_settings import FrameLinking, PlaneLinking
     from napari_sam.io.images.open_image import open_image
     from napari_sam.io.labels.label_store import LabelStore
     from napari_sam.jobs.segment_image import EverythingReport, segment_everything
     from napari_sam.jobs.segment_prompts import segment_prompts
+    from napari_sam.jobs.stacks.segment_volume import segment_volume
+    from napari_sam.jobs.stacks.stack_report import StackReport
+    from napari_sam.jobs.stacks.track import track
     from napari_sam.predictor import Predictor
     from src_models.watershed_settings import WatershedSettings
 
@@ -33,28 +37,38 @@ set_passive_waiting()  # before anything loads torch
 __version__ = "0.1.0"
 __all__ = [
     "EverythingReport",
+    "FrameLinking",
     "GridSettings",
     "LabelStore",
     "MaskPrompt",
+    "PlaneLinking",
     "Prediction",
     "Predictor",
+    "StackReport",
     "WatershedSettings",
     "open_image",
     "segment_everything",
     "segment_prompts",
+    "segment_volume",
+    "track",
 ]
 
 _HOMES = {
     "EverythingReport": "napari_sam.jobs.segment_image",
+    "FrameLinking": "napari_sam.engine.linking.link_settings",
     "GridSettings": "napari_sam.engine.automatic.grid_settings",
     "LabelStore": "napari_sam.io.labels.label_store",
     "MaskPrompt": "napari_sam.engine.interactive.prompts",
+    "PlaneLinking": "napari_sam.engine.linking.link_settings",
     "Prediction": "napari_sam.engine.interactive.prediction",
     "Predictor": "napari_sam.predictor",
+    "StackReport": "napari_sam.jobs.stacks.stack_report",
     "WatershedSettings": "src_models.watershed_settings",
     "open_image": "napari_sam.io.images.open_image",
     "segment_everything": "napari_sam.jobs.segment_image",
     "segment_prompts": "napari_sam.jobs.segment_prompts",
+    "segment_volume": "napari_sam.jobs.stacks.segment_volume",
+    "track": "napari_sam.jobs.stacks.track",
     "errors": "",
 }
 

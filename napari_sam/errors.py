@@ -33,6 +33,7 @@ __all__ = [
     "ModelError",
     "NapariSamError",
     "NoImageError",
+    "NothingSegmentedError",
     "PromptError",
     "SettingsError",
     "StoreError",
@@ -66,6 +67,10 @@ class StoreError(NapariSamError, OSError):
 
 class StoreLockedError(StoreError):
     """A store is open for writing elsewhere."""
+
+
+class NothingSegmentedError(StoreError):
+    """Every part of an image failed, so that there is nothing to write."""
 
 
 class StoreWarning(UserWarning):

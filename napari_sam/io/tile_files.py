@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import shutil
@@ -19,6 +20,7 @@ from src_models.atomic import write_bytes
 from src_models.lru import LRU
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -86,7 +88,8 @@ class TileFiles:
         arrays |= {name: np.frombuffer(encode_labels(labels), np.uint8) for name, labels in runs.items()}
         buffer = io.BytesIO()
         np.savez(buffer, **arrays)
-        _write(self._path(tile), buffer.getvalue())
+        with named_write_errors(self._path(tile)):
+            write_bytes(self._path(tile), buffer.getvalue())
 
     def table(self, tile: Tile) -> TileTable:
         """Return the table of a tile's objects; empty for one of `failed`.
@@ -189,12 +192,15 @@ def _damaged(path: Path, reason: object) -> StoreError:
     return StoreError(f"{path}: damaged ({reason})", remedy=f"delete this file, then {_RESUME}")
 
 
-def _write(path: Path, data: bytes) -> None:
-    """Write a file in one step."""
+@contextlib.contextmanager
+def named_write_errors(path: Path) -> Iterator[None]:
+    """Turn an `OSError` of a file of a run into a `StoreError` with the remedy."""
     try:
-        write_bytes(path, data)
+        yield
+    except StoreError:
+        raise
     except OSError as error:
         raise StoreError(
             f"{path}: cannot be written: {error}",
-            remedy=f"make room or choose another folder, then {_RESUME}; finished tiles are kept",
+            remedy=f"make room or choose another folder, then {_RESUME}; finished parts are kept",
         ) from error

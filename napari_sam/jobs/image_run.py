@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import threading
@@ -15,8 +14,9 @@ from napari_sam.engine.tiling.find_tiles import TileFailure
 from napari_sam.engine.tiling.merge_tiles import merge_tiles
 from napari_sam.engine.tiling.merged_objects import MergedObjects
 from napari_sam.engine.tiling.region_border import drop_cut_objects
-from napari_sam.errors import SettingsError, StoreError
-from napari_sam.io.tile_files import TileFiles, read_member
+from napari_sam.errors import NothingSegmentedError, SettingsError
+from napari_sam.io.tile_files import TileFiles, named_write_errors, read_member
+from napari_sam.jobs.store_use import undo_written
 from src_models.atomic import replacing
 from src_models.run_record import RunRecord, as_json, damaged_record
 
@@ -114,10 +114,10 @@ class ImageRun:
             self.files.failed.add(tile.name)
 
     def check_failures(self) -> None:
-        """Raise `StoreError` if every tile failed."""
+        """Raise `NothingSegmentedError` if every tile failed."""
         failed = self.failed
         if len(failed) == self.plan.tile_count:
-            raise StoreError(
+            raise NothingSegmentedError(
                 f"not one of {len(failed)} tiles could be segmented; the first: {failed[0].reason}",
                 remedy="mend the cause, then continue with {resume=True}",
             )
@@ -155,7 +155,7 @@ class ImageRun:
                 raise
             record = None
         if record is not None and resume is False:
-            _undo_written(self.store, record.run_id)
+            undo_written(self.store, record.run_id)
             record = None
         if record is not None:
             where = f"{self.store.path} holds an unfinished run ({len(self.files.done())} of {record.total} tiles done)"
@@ -165,7 +165,7 @@ class ImageRun:
             record.check_resumable(asked, where)
             return record
         self.files.clear()
-        with _named_write_errors(path):
+        with named_write_errors(path):
             return RunRecord.begin(path, asked, unit="tiles", total=self.plan.tile_count)
 
     def _failed_when_merged(self) -> dict[str, str]:
@@ -182,7 +182,7 @@ class ImageRun:
             return [read_member(self._merged_path, name) for name in names]
         blocked = [self._blocked_of(grid) for grid in self.plan.grids]
         failures = json.dumps([(f.box, f.reason, f.tile) for f in self.failed])  # version 0.1 reads them here
-        with _named_write_errors(self._merged_path):
+        with named_write_errors(self._merged_path):
             self.record.save()
             with replacing(self._merged_path) as temporary, temporary.open("wb") as file:
                 arrays: dict[str, Any] = dict(zip(names, blocked, strict=True))
@@ -223,52 +223,13 @@ class ImageRun:
         return out
 
 
-def _undo_written(store: LabelStore, run_id: str) -> None:
-    """Undo what an unfinished run has written, if anything.
-
-    Raises
-    ------
-    SettingsError
-        If the store was changed after it.
-    """
-    changes = store.journal.changes
-    ops = changes.ops_of_run(run_id, "everything")
-    if not ops:
-        return
-    if changes.last_op_in_effect() != ops[-1]:
-        raise SettingsError(
-            f"{store.path} holds objects of the unfinished run, and other objects were changed after it",
-            parameter="resume",
-            remedy="undo those changes first, or continue with {resume=True}",
-        )
-    store.undo()
-
-
-@contextlib.contextmanager
-def _named_write_errors(path: Path) -> Iterator[None]:
-    """Turn an `OSError` into a `StoreError` with the remedy."""
-    try:
-        yield
-    except OSError as error:
-        raise StoreError(
-            f"{path}: cannot be written: {error}",
-            remedy="make room, then continue with {resume=True}: finished tiles are kept",
-        ) from error
-
-
 def describe_run(
     predictor: Predictor, finder: ObjectFinder, plan: TilePlan, overlap: str, category: str | None
 ) -> JsonObject:
     """Return everything that decides the result, as JSON: what must be equal to continue a run."""
-    image: Any = predictor.image
     return as_json(
         {
-            "image": image.identity if getattr(image, "persistent", False) else _array_identity(image),
-            "plane": [int(p) for p in getattr(image, "plane", ())],
-            "channels": [int(c) for c in getattr(image, "selected", ())],
-            "normalisation": asdict(predictor.normalisation),
-            "model": predictor.model,
-            "weights": predictor.weights,
+            **describe_source(predictor),
             "method": finder.method,
             "side": finder.side,
             "settings": finder.settings(),
@@ -277,6 +238,30 @@ def describe_run(
             "overlap": overlap,
             "category": category,
             **({} if plan.searched == plan.region else {"searched": [int(v) for v in plan.searched]}),
+        }
+    )
+
+
+def describe_source(predictor: Predictor, *, whole_stack: bool = False) -> JsonObject:
+    """Return the image, its normalisation and the model of a run, as JSON.
+
+    Parameters
+    ----------
+    predictor : Predictor
+        Looks at the image.
+    whole_stack : bool
+        Name the file without the plane that the image shows.
+    """
+    image: Any = predictor.image
+    identity = getattr(image, "file_identity", "") if whole_stack else image.identity
+    return as_json(
+        {
+            "image": identity if getattr(image, "persistent", False) else _array_identity(image),
+            "plane": [int(p) for p in getattr(image, "plane", ())],
+            "channels": [int(c) for c in getattr(image, "selected", ())],
+            "normalisation": asdict(predictor.normalisation),
+            "model": predictor.model,
+            "weights": predictor.weights,
         }
     )
 

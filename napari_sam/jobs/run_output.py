@@ -43,7 +43,9 @@ def predictor_for_image(predictor: Predictor | str | Path, image: Image) -> Pred
     return sharing
 
 
-def output_store(output: LabelStore | str | Path | None, image: Image) -> tuple[LabelStore, bool]:
+def output_store(
+    output: LabelStore | str | Path | None, image: Image, shape: tuple[int, ...] | None = None
+) -> tuple[LabelStore, bool]:
     """Open or create the store to write into.
 
     Parameters
@@ -53,6 +55,8 @@ def output_store(output: LabelStore | str | Path | None, image: Image) -> tuple[
         nothing refers to it any more, at the end of the process at the latest.
     image : Image
         The image that the labels belong to.
+    shape : tuple of int, optional
+        Shape of a new store, if it is for a whole stack and not for the plane of the image.
 
     Returns
     -------
@@ -75,12 +79,12 @@ def output_store(output: LabelStore | str | Path | None, image: Image) -> tuple[
         store = output
     elif output is None:
         folder = tempfile.mkdtemp(prefix="napari-sam-")
-        store, created = LabelStore.create(Path(folder) / "labels.ome.zarr", like=image), True
+        store, created = LabelStore.create(Path(folder) / "labels.ome.zarr", like=image, shape=shape), True
         weakref.finalize(store, shutil.rmtree, folder, True)
     else:
         path = Path(output).expanduser()
         created = not path.exists()
-        store = LabelStore.create(path, like=image) if created else LabelStore.open(path, like=image)
+        store = LabelStore.create(path, like=image, shape=shape) if created else LabelStore.open(path, like=image)
     try:
         _check_shape(store, image)
     except StoreError:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import itertools
 import os
-import threading
 import time
-import weakref
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -16,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 from napari_sam.engine.automatic.dense_maps import check_region
 from napari_sam.engine.geometry import Box
 from napari_sam.engine.tiling.find_tiles import TileFailure, find_tiles
-from napari_sam.errors import StoreError
 from napari_sam.io.images.lazy_image import Image
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore
@@ -27,6 +23,7 @@ from napari_sam.jobs.process_pool import ProcessPool
 from napari_sam.jobs.run_options import RunOptions, settings_from
 from napari_sam.jobs.run_output import close_after_error, output_store, predictor_for_image
 from napari_sam.jobs.run_progress import RunProgress
+from napari_sam.jobs.store_use import exclusive_use
 from napari_sam.jobs.tile_plan import (
     FinderSpec,
     choose_branches,
@@ -41,7 +38,7 @@ from napari_sam.jobs.tile_task import TileJob, check_shareable, find_tile_by_nam
 from napari_sam.jobs.write_objects import CommonDetails, write_objects
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import numpy as np
     from numpy.typing import NDArray
@@ -52,9 +49,6 @@ if TYPE_CHECKING:
     from napari_sam.jobs.process_pool import TaskPool
     from napari_sam.predictor import Predictor
     from src_models.watershed_settings import WatershedSettings
-
-_stores_in_use: weakref.WeakSet[LabelStore] = weakref.WeakSet()
-_stores_lock = threading.Lock()
 
 
 @dataclass(frozen=True)
@@ -261,7 +255,7 @@ def segment_image(
     store, created = output_store(output, source)
     started = False
     try:
-        with _exclusive(store):
+        with exclusive_use(store):
             times = [time.perf_counter()]
             job = _plan_job(own_predictor, store, settings, options, build_finder)
             started = True
@@ -394,17 +388,3 @@ def unfinished_run(labels: LabelStore | str | Path) -> JsonObject | None:
         The settings, ``tiles_done`` and ``tiles``.
     """
     return read_unfinished_run(labels.path if isinstance(labels, LabelStore) else Path(labels).expanduser())
-
-
-@contextlib.contextmanager
-def _exclusive(store: LabelStore) -> Iterator[None]:
-    """Refuse a second run in the same store."""
-    with _stores_lock:
-        if store in _stores_in_use:
-            raise StoreError(f"{store.path}: a run is writing into this store", remedy="wait for it, or cancel it")
-        _stores_in_use.add(store)
-    try:
-        yield
-    finally:
-        with _stores_lock:
-            _stores_in_use.discard(store)

@@ -1,0 +1,149 @@
+"""Write the linked objects of a stack into a label store, block by block, as one step of undo."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from napari_sam.errors import CancelledError, SettingsError
+from napari_sam.jobs.stacks.link_stack import block_origin
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+    from napari_sam.engine.linking.plane_objects import Links, PlaneObjects
+    from napari_sam.io.images.image_stack import ImageStack
+    from napari_sam.io.labels.editing.run_writer import RunBegin, RunWriter
+    from napari_sam.jobs.stacks.stack_run import StackRun
+    from napari_sam.jobs.write_objects import CommonDetails
+
+_PARENTS = "parents"
+
+
+def write_stack(
+    run: StackRun,
+    stack: ImageStack,
+    links: Links,
+    details: CommonDetails,
+    progress: Callable[[], None],
+    cancelled: Callable[[], bool] | None,
+) -> range:
+    """Write all objects and their parents; blocks that are written already are skipped.
+
+    Parameters
+    ----------
+    run : StackRun
+        The run; what it has written before is in the journal of its store.
+    stack : ImageStack
+        Says where the planes lie in the store.
+    links : Links
+        Number of each object of each plane.
+    details : CommonDetails
+        Model and category.
+    progress : callable
+        Called after each plane.
+    cancelled : callable, optional
+        Polled before each block.
+
+    Returns
+    -------
+    range
+        Ids of the objects; empty if there are none.
+
+    Raises
+    ------
+    SettingsError
+        If another number of objects was being written before.
+    CancelledError
+        If `cancelled()` returned True, or the run was undone meanwhile.
+    """
+    overlap = str(run.record.asked["overlap"])
+    writer = run.store.run_writer(run.record.run_id, overlap=overlap, plane=stack.leading(0))
+    begin = writer.begun()
+    if begin is None and not links.count:  # without a change there is nothing to undo
+        return range(run.store.next_label, run.store.next_label)
+    written = set() if begin is None else writer.written_tiles()
+    if begin is None:
+        begin = writer.begin(run.record.asked, links.count)
+    elif begin.count != links.count:
+        raise SettingsError(
+            f"{run.store.path}: {begin.count} objects were being written, but now there are {links.count}",
+            parameter="resume",
+            remedy="drop the run with {resume=False}",
+        )
+    blocks = _BlockWriter(run, stack, writer, begin, details, written)
+    for position, (plane, numbers) in enumerate(sorted(links.numbers.items())):
+        for block in blocks.missing(plane):
+            if cancelled is not None and cancelled():
+                raise CancelledError(
+                    f"cancelled after {position} of {len(links.numbers)} planes were written",
+                    remedy="continue with {resume=True}",
+                )
+            blocks.write(plane, block, numbers)
+        progress()
+    if links.parents and _PARENTS not in written:
+        first = begin.first_label - 1
+        parents = {first + child: first + parent for child, parent in links.parents.items()}
+        writer.set_parents(parents, tile=_PARENTS, begin=begin)
+    return range(begin.first_label, begin.first_label + links.count)
+
+
+class _BlockWriter:
+    """Writes the blocks of the planes of a run."""
+
+    def __init__(
+        self,
+        run: StackRun,
+        stack: ImageStack,
+        writer: RunWriter,
+        begin: RunBegin,
+        details: CommonDetails,
+        written: set[str],
+    ) -> None:
+        self._files, self._stack, self._writer = run.files, stack, writer
+        self._begin, self._details, self._written = begin, details, written
+        self._vanished = np.array(sorted(writer.vanished_objects()) if written else [], np.int64)
+
+    def missing(self, plane: int) -> list[tuple[int, int]]:
+        """Return the blocks of a plane that are not written."""
+        return [block for block in self._files.blocks(plane) if _name(plane, block) not in self._written]
+
+    def write(self, plane: int, block: tuple[int, int], numbers: NDArray[np.int64]) -> None:
+        """Write a block of a plane, if one of its objects is kept."""
+        table = self._files.table(plane)
+        labels = self._files.block(plane, block)
+        ids = np.where(numbers > 0, numbers + (self._begin.first_label - 1), 0)
+        drawn = np.where(np.isin(ids, self._vanished), 0, ids)
+        index = np.searchsorted(table.labels, labels)
+        pixels = np.where(labels > 0, np.append(drawn, 0)[index], 0)
+        if pixels.any():
+            self._writer.write(
+                pixels,
+                block_origin(block),
+                tile=_name(plane, block),
+                begin=self._begin,
+                details=self._rows(table, ids, np.unique(index[labels > 0])),
+                plane=self._stack.leading(plane),
+            )
+
+    def _rows(
+        self, table: PlaneObjects, ids: NDArray[np.int64], present: NDArray[np.int64]
+    ) -> dict[int, dict[str, object]]:
+        """Return the rows of the objects of a block, by id."""
+        rows: dict[int, dict[str, object]] = {}
+        for index in present.tolist():
+            label, score = int(ids[index]), float(table.score[index])
+            if label and (label not in rows or score < float(str(rows[label]["predicted_iou"]))):
+                rows[label] = {
+                    "predicted_iou": score,
+                    "model": self._details.model,
+                    "category": self._details.category,
+                }
+        return rows
+
+
+def _name(plane: int, block: tuple[int, int]) -> str:
+    return "p{}b{}_{}".format(plane, *block)
