@@ -72,7 +72,7 @@ class ReviewSession:
         """Return to an object, or to the one after it if it has its verdict by now."""
         self.current = candidate
         if self._queue.waits(candidate.label):
-            self.current = ReviewItem.from_row(self.writer.store.row(candidate.label))
+            self.current = ReviewItem.of_object(self.writer.store, candidate.label)
         else:
             self.advance()
 
@@ -92,7 +92,7 @@ class ReviewSession:
         if label is None:
             return False
         self.writer.undo()
-        self._look_at(ReviewItem.from_row(self.writer.store.row(label)))
+        self._look_at(ReviewItem.of_object(self.writer.store, label))
         return True
 
     def redo(self) -> bool:
@@ -100,7 +100,7 @@ class ReviewSession:
         label = self._queue.next_verdict()
         if label is None:
             return False
-        candidate = ReviewItem.from_row(self.writer.store.row(label))  # a rejected object is gone afterwards
+        candidate = ReviewItem.of_object(self.writer.store, label)  # a rejected object is gone afterwards
         self.writer.redo()
         self._look_at(candidate)
         self.advance()

@@ -79,7 +79,7 @@ def test_an_object_that_vanished_is_an_error_and_the_review_moves_on(session, la
 
 
 def test_the_review_returns_to_an_object_without_a_verdict(session, layers):
-    candidate = ReviewItem.from_row(layers.store.row(3))
+    candidate = ReviewItem.of_object(layers.store, 3)
     session.return_to(candidate)
     assert session.current.label == 3
     session.decide("accepted")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class ExportedObject(Protocol):
-    """One object of a label store."""
+    """One object of a label store, on one plane."""
 
     @property
     def label(self) -> int:
@@ -28,6 +28,11 @@ class ExportedObject(Protocol):
     @property
     def plane(self) -> tuple[int, ...]:
         """Index along the leading axes."""
+        ...
+
+    @property
+    def n_planes(self) -> int:
+        """Number of planes on which it lies."""
         ...
 
     @property

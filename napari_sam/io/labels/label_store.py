@@ -337,22 +337,24 @@ class LabelStore:
         *,
         parent: int | None = None,
         source: Record | None = None,
-        plane: Plane = (),
     ) -> int:
         """Write an object that lies on several planes, as one change; returns its id.
 
         Parameters
         ----------
         planes : mapping or Propagation
-            (mask, box) or (mask, box, score) by plane, as `masks_by_plane` takes them. Of an object that exists, these
-            planes are replaced.
-        label, overlap, category, parent, source : optional
-            As in `ObjectOptions`, like the errors.
-        plane : tuple of int
-            Index along all leading axes of any plane, if the object was followed along one of several axes.
+            What `Predictor.propagate` returns, or (mask, box) or (mask, box, score) by plane: mask (h, w), box
+            (y0, x0, y1, x1) in level-0 pixels, predicted IoU. A plane is named by its index along all leading axes, or
+            along the only one. Of an object that exists, these planes are replaced, and an empty mask clears one.
+        label, overlap, category : optional
+            As in `commit`, like the errors.
+        parent : int, optional
+            Object that it descends from.
+        source : dict, optional
+            Origin of the object, as JSON, kept in the history; its ``model`` goes into the table.
         """
         options = ObjectOptions(label, overlap, category, parent, source or {})
-        return self._editor.commit_planes(planes, options, str(self.meta("axes")), plane)
+        return self._editor.commit_planes(planes, options)
 
     def commit_many(
         self,

@@ -11,6 +11,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_sam.io.labels.editing.existing_objects import existing_row
+from napari_sam.io.labels.journal.rows import ObjectPlane
+
 if TYPE_CHECKING:
     from napari_sam.engine.geometry import Box
     from napari_sam.io.labels.journal.rows import ObjectRow, Plane
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ReviewItem:
-    """An object to review.
+    """An object to review; of an object on several planes, the plane where the network was least confident.
 
     Attributes
     ----------
@@ -28,9 +31,9 @@ class ReviewItem:
     plane : tuple of int
         Index along the leading axes.
     box : Box
-        Bounding box, level-0 pixels.
+        Bounding box on this plane, level-0 pixels.
     area_px : int
-        Number of pixels.
+        Number of pixels on this plane.
     predicted_iou : float or None
         Confidence of the network; None for objects that were drawn by hand or imported.
     """
@@ -42,9 +45,22 @@ class ReviewItem:
     predicted_iou: float | None
 
     @classmethod
-    def from_row(cls, row: ObjectRow) -> ReviewItem:
-        """Return the item for a row of the object table."""
-        return cls(row.label, row.plane, row.box, row.area_px, row.predicted_iou)
+    def of_object(cls, store: StoreView, label: int) -> ReviewItem:
+        """Return the item for an object.
+
+        Raises
+        ------
+        LabelsError
+            If it does not exist.
+        """
+        return cls.from_row(store, existing_row(store.journal, label))
+
+    @classmethod
+    def from_row(cls, store: StoreView, row: ObjectRow) -> ReviewItem:
+        """Return the item for a row of the object table of a store."""
+        weakest = store.journal.objects.weakest_plane(row.label) if row.n_planes > 1 else None
+        part = weakest or ObjectPlane.of(row)
+        return cls(part.label, part.plane, part.box, part.area_px, part.predicted_iou)
 
 
 @dataclass(frozen=True)
@@ -103,7 +119,7 @@ class ReviewQueue:
         """
         score, label = (-1.0, 0) if after is None else (after.predicted_iou, after.label)
         row = self._reviews.next_unreviewed(score, label)
-        return None if row is None else ReviewItem.from_row(row)
+        return None if row is None else ReviewItem.from_row(self._store, row)
 
     def waits(self, label: int) -> bool:
         """Whether an object exists and has no verdict yet."""

@@ -55,6 +55,29 @@ def test_planes_of_a_stack_are_kept_apart(tmp_path):
     assert struct.unpack(">4x3i", second[:16]) == (0, 3, 0)
 
 
+def test_an_object_on_several_planes_is_an_entry_on_each(tmp_path):
+    masks = {(z,): (np.ones((z + 1, 2), bool), (3, 4, z + 4, 6), 0.5 + z / 10) for z in (0, 2)}
+    with LabelStore.create(tmp_path / "s", shape=(3, 20, 30)) as labels:
+        labels.paint(drawn("11"), (12, 15), plane=(1,))
+        labels.commit_planes(masks, label=7)
+        tif, geo, coco, csv, rois = (
+            labels.export(tmp_path / f"o{e}") for e in (".ome.tif", ".geojson", ".json", ".csv", ".zip")
+        )
+        only = labels.export(tmp_path / "only.ome.tif", labels=[7])
+        np.testing.assert_array_equal(tifffile.imread(tif), labels.array[...])
+        np.testing.assert_array_equal(tifffile.imread(only), np.where(labels.array[...] == 7, 7, 0))
+    found = [feature["properties"] for feature in features(geo)]
+    assert sorted((f["label"], f["plane"], f["area_px"]) for f in found) == [(1, "1", 2), (7, "0", 2), (7, "2", 6)]
+    annotations = json.loads(coco.read_text())["annotations"]
+    assert sorted((a["track_id"], a["image_id"], a["area"]) for a in annotations) == [(1, 2, 2), (7, 1, 2), (7, 3, 6)]
+    assert len({a["id"] for a in annotations}) == 3
+    table = pd.read_csv(csv)
+    assert table[["label", "plane", "area_px"]].values.tolist() == [[1, 1, 2], [7, 0, 2], [7, 2, 6]]
+    assert table.predicted_iou[1:].tolist() == [0.5, 0.7]
+    with zipfile.ZipFile(rois) as file:
+        assert sorted(file.namelist()) == ["0000001.roi", "0000007-0000.roi", "0000007-0002.roi"]
+
+
 FILES = [".geojson", ".json", ".csv", ".tif", ".ome.tif", ".png", ".zip", ".zarr"]
 
 

@@ -182,3 +182,17 @@ def test_a_query_among_a_million_objects_looks_at_few_rows(tmp_path):
     assert "SEARCH ops USING INDEX verdicts (<expr>=? AND id>?)" in plan
     assert not [step for step in plan if step.startswith("SCAN objects")]
     assert {step for step in plan if step.startswith("SCAN ops")} <= {"SCAN ops USING INDEX verdicts"}
+
+
+def test_an_object_on_several_planes_is_shown_where_it_is_weakest(tmp_path):
+    square = np.ones((3, 3), bool)
+    with LabelStore.create(tmp_path / "stack.ome.zarr", shape=(5, 20, 20)) as store:
+        run = store.run_writer("run")
+        begin = run.begin(RUN, 1)
+        for z, score in [(1, 0.9), (2, 0.4), (3, 0.8)]:
+            details = {1: {"predicted_iou": score}}
+            run.write(square.astype(int), (z, z), tile=str(z), begin=begin, details=details, plane=(z,))
+        queue = ReviewQueue(store)
+        assert queue.following() == ReviewItem(1, (2,), (2, 2, 5, 5), 9, 0.4)
+        store.commit_planes({2: (square, (0, 0, 3, 3), 0.95)}, label=1)
+        assert queue.following() is None

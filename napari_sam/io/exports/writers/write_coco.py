@@ -20,7 +20,10 @@ _UNNAMED = "object"  # name of the category of objects without one
 
 
 def write_coco(job: ExportJob) -> None:
-    """Write images, categories and annotations with compressed run lengths; each plane is an image of its own."""
+    """Write images, categories and annotations with compressed run lengths; each plane is an image of its own.
+
+    In a stack an object has an annotation for each of its planes, with its id as ``track_id``, as in video data sets.
+    """
     height, width = job.source.shape[-2:]
     planes = {plane: i for i, plane in enumerate(job.planes(), start=1)}
     categories = {name: i for i, name in enumerate(job.source.categories(), start=1)}
@@ -37,8 +40,11 @@ def write_coco(job: ExportJob) -> None:
     with job.partial.open("w", encoding="utf-8") as file:
         file.write(json.dumps(head)[:-1] + ', "annotations": [')
         separator = "\n"
-        for obj, runs in job.objects(columns=True):
-            entry = _annotation(obj, runs, (height, width), planes[obj.plane], categories.setdefault(obj.category, 0))
+        for number, (obj, runs) in enumerate(job.objects(columns=True), start=1):
+            category = categories.setdefault(obj.category, 0)
+            entry = _annotation(obj, runs, (height, width), planes[obj.plane], category)
+            if obj.plane:
+                entry |= {"id": number, "track_id": obj.label}
             file.write(separator + json.dumps(entry))
             separator = ",\n"
         file.write("\n]}\n")

@@ -35,7 +35,7 @@ def write_imagej_rois(job: ExportJob) -> None:
         raise LabelsError(f"{job.path}: shape {shape} is beyond ImageJ's ROI files", remedy="write .geojson")
     with zipfile.ZipFile(job.partial, "w", zipfile.ZIP_DEFLATED) as file:
         for obj, runs in job.objects():
-            name = f"{obj.label:07d}"
+            name = "-".join([f"{obj.label:07d}", *(f"{index:04d}" for index in obj.plane if obj.n_planes > 1)])
             roi = make_roi(job.polygons(runs), name, job.plane_index(obj))
             file.writestr(f"{name}.roi", roi.tobytes())
 

@@ -65,24 +65,35 @@ def write_parquet(job: ExportJob) -> None:
 def _pages(job: ExportJob) -> Iterator[pd.DataFrame]:
     """Return the table page by page, at least one; objects are measured in storage order and listed by label."""
     objects = job.sequence()
-    ids = objects.labels
     measurements = ObjectMeasurements(job)
-    measured = np.zeros((len(ids), len(measurements.names)))
+    measured = np.zeros((len(objects), len(measurements.names)))
+    keys = np.zeros((len(objects), 2), np.int64)  # label, and number of the plane
+    count = 0
     for obj, runs in objects:
         values = measurements.of(obj, runs)
-        measured[np.searchsorted(ids, obj.label)] = [values[name] for name in measurements.names]
+        measured[count] = [values[name] for name in measurements.names]
+        keys[count] = obj.label, _plane_number(job, obj.plane)
+        count += 1
         job.step()
-    for start in range(0, max(len(ids), 1), _PAGE):
-        page = slice(start, start + _PAGE)
-        yield _page(job, ids[page], dict(zip(measurements.names, measured[page].T, strict=True)))
+    order = np.lexsort([keys[:count, 1], keys[:count, 0]])
+    for start in range(0, max(count, 1), _PAGE):
+        page = order[start : start + _PAGE]
+        yield _page(job, keys[page], dict(zip(measurements.names, measured[page].T, strict=True)))
 
 
-def _page(job: ExportJob, ids: NDArray[np.int64], measured: dict[str, NDArray[np.float64]]) -> pd.DataFrame:
+def _plane_number(job: ExportJob, plane: tuple[int, ...]) -> int:
+    """Return the number of a plane among all planes of a stack, in order."""
+    return int(np.ravel_multi_index(plane, job.source.shape[:-2])) if plane else 0
+
+
+def _page(job: ExportJob, keys: NDArray[np.int64], measured: dict[str, NDArray[np.float64]]) -> pd.DataFrame:
     import pandas as pd  # noqa: PLC0415 - slow to import
 
-    rows = {obj.label: obj for obj in job.source.rows(ids.tolist())}
-    present = [i for i, label in enumerate(ids.tolist()) if label in rows and measured["area_px"][i] > 0]
-    objects = [rows[int(ids[i])] for i in present]
+    ids = keys[:, 0]
+    read = job.source.rows(np.unique(ids).tolist()) if len(ids) else ()
+    rows = {(obj.label, _plane_number(job, obj.plane)): obj for obj in read}
+    present = [i for i, key in enumerate(map(tuple, keys.tolist())) if key in rows]
+    objects = [rows[int(keys[i, 0]), int(keys[i, 1])] for i in present]
     columns: dict[str, Column] = {"label": ids[present]}
     if len(job.source.shape) > 2:
         columns["plane"] = [plane_text(obj.plane) for obj in objects]

@@ -30,11 +30,6 @@ class FollowedObject(Protocol):
     """An object that was followed through planes, as `Predictor.propagate` returns it."""
 
     @property
-    def axis(self) -> str:
-        """Name of the axis along which it was followed."""
-        ...
-
-    @property
     def planes(self) -> Sequence[int]:
         """Indices of the planes on which it was found."""
         ...
@@ -42,6 +37,15 @@ class FollowedObject(Protocol):
     @property
     def scores(self) -> Mapping[int, float]:
         """Predicted IoU of each plane."""
+        ...
+
+    @property
+    def model(self) -> str:
+        """Name of the model."""
+        ...
+
+    def index(self, plane: int) -> tuple[int, ...]:
+        """Return the index of a plane along all leading axes of the image."""
         ...
 
     def mask(self, plane: int) -> MaskAndBox:
@@ -61,67 +65,47 @@ class ObjectOptions:
 
 
 def masks_by_plane(
-    planes: PlaneMasks | FollowedObject, shape: tuple[int, ...], axes: str, plane: Plane
+    planes: PlaneMasks | FollowedObject, shape: tuple[int, ...]
 ) -> list[tuple[Plane, Callable[[], Scored]]]:
     """Return the planes of an object in order, each with a function that returns mask, box and score.
 
     Parameters
     ----------
     planes : mapping or FollowedObject
-        The masks, by index along one axis, or by the index along all leading axes.
+        The masks, by the index along all leading axes, or along the only one.
     shape : tuple of int
         Shape of the label image.
-    axes : str
-        Names of its axes.
-    plane : tuple of int
-        Index along all leading axes of any plane of the object, where `planes` names one axis of several.
 
     Raises
     ------
     LabelsError
-        If a plane does not exist, or it is not clear which one is meant.
+        If a plane does not exist, or there is none.
     """
+    loaders: dict[Plane, Callable[[], Scored]] = {}
     if isinstance(planes, FollowedObject):
-        followed = planes
-        plane = plane or tuple(getattr(followed, "plane", ()))
-        axis: str | None = str(followed.axis)
-        items: list[tuple[int | Plane, Callable[[], Scored]]] = [
-            (index, lambda index=index: (*followed.mask(index), followed.scores.get(index)))  # type: ignore[misc]
-            for index in followed.planes
-        ]
+        followed, scores = planes, planes.scores
+        for number in followed.planes:
+            index = _checked_index(tuple(followed.index(number)), shape)
+            loaders[index] = lambda number=number: (*followed.mask(number), scores.get(number))  # type: ignore[misc]
     else:
-        axis = None
-        items = [(index, lambda value=value: _scored(value)) for index, value in planes.items()]  # type: ignore[misc]
-    if not items:
+        for key, value in planes.items():
+            index = _checked_index(key if isinstance(key, tuple) else (key,), shape)
+            loaders[index] = lambda value=value: _scored(value)  # type: ignore[misc]
+    if not loaders:
         raise LabelsError("no plane is given", parameter="planes", remedy="give a mask for one plane or more")
-    placed = [(_full_plane(index, shape, axes, axis, plane), load) for index, load in items]
-    return sorted(placed, key=lambda pair: pair[0])
+    return sorted(loaders.items(), key=lambda pair: pair[0])
 
 
-def _full_plane(index: int | Plane, shape: tuple[int, ...], axes: str, axis: str | None, plane: Plane) -> Plane:
-    """Return the index along all leading axes of a plane that is named by its index along one of them."""
+def _checked_index(index: Sequence[int], shape: tuple[int, ...]) -> Plane:
+    """Return the index of a plane along all leading axes, if there is such a plane."""
     leading = shape[:-2]
-    if isinstance(index, tuple):
-        full = tuple(int(i) for i in index)
-    elif len(leading) == 1:
-        full = (int(index),)
-    else:
-        position = axes.find(axis or "?")
-        if len(plane) != len(leading) or not 0 <= position < len(leading):
-            raise LabelsError(
-                f"plane {index}: the store has the axes {axes}, so one index names no plane",
-                parameter="plane",
-                remedy="give {plane}, an index for each leading axis, with an object that was followed along one of "
-                "them; or name each plane by such an index",
-            )
-        full = (*plane[:position], int(index), *plane[position + 1 :])
-    if len(full) != len(leading) or any(not 0 <= i < n for i, n in zip(full, leading, strict=True)):
+    if len(index) != len(leading) or any(not 0 <= int(i) < n for i, n in zip(index, leading, strict=True)):
         raise LabelsError(
-            f"plane {index} does not exist in a store of shape {shape}",
+            f"plane {tuple(index)} does not exist in a store of shape {shape}",
             parameter="planes",
-            remedy="give planes of this store",
+            remedy="name planes of this store by an index for each leading axis",
         )
-    return full
+    return tuple(int(i) for i in index)
 
 
 def _scored(value: MaskAndBox | Scored) -> Scored:

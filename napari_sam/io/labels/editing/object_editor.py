@@ -104,15 +104,13 @@ class ObjectEditor:
             self._writer.write(edit.finish({number: details}))
             return number
 
-    def commit_planes(
-        self, planes: PlaneMasks | FollowedObject, options: ObjectOptions, axes: str, plane: Plane
-    ) -> int:
+    def commit_planes(self, planes: PlaneMasks | FollowedObject, options: ObjectOptions) -> int:
         """Write an object that lies on several planes."""
         label, overlap = options.label, options.overlap
         _check_overlap(overlap)
         if label is not None:
             check_label(label)
-        masks = masks_by_plane(planes, self._shape, axes, plane)
+        masks = masks_by_plane(planes, self._shape)
         with self._writer.writing():
             record: Record = {"label": label, "overlap": overlap, "category": options.category, "planes": len(masks)}
             if options.source:
@@ -129,8 +127,9 @@ class ObjectEditor:
             details: dict[str, object] = {}
             if options.category is not None:
                 details["category"] = options.category
-            if "model" in options.source:
-                details["model"] = options.source["model"]
+            model = planes.model if isinstance(planes, FollowedObject) else options.source.get("model")
+            if model is not None:
+                details["model"] = model
             change = edit.finish({number: details}, scores=scores)
             if options.parent is not None:
                 self._descend(change, number, options.parent)

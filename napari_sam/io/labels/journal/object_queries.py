@@ -132,12 +132,15 @@ class ObjectQueries:
         self._check_all()
         return self._database.read(TableRow, f"SELECT {','.join(TableRow._fields)} FROM objects ORDER BY label")  # noqa: S608
 
-    def positions(self, after: int, count: int) -> list[ObjectPosition]:
-        """Return the positions of the first `count` objects with ids above `after`, by label."""
-        if after == 0:
+    def positions(self, after: ObjectPosition | None, count: int) -> list[ObjectPosition]:
+        """Return the positions of `count` objects on their planes, by label and plane's text, from after one on."""
+        if after is None:
             self._check_all()
-        sql = "SELECT label, plane, y0, x0 FROM objects WHERE label > ? ORDER BY label LIMIT ?"
-        return self._database.read(ObjectPosition, sql, (after, count))
+            self.check_planes()
+        table = "object_planes" if self._is_stack else "objects"
+        sql = f"SELECT label, plane, y0, x0 FROM {table} WHERE (label, plane) > (?, ?) ORDER BY label, plane LIMIT ?"  # noqa: S608
+        label, plane = (0, "") if after is None else (after.label, after.plane)
+        return self._database.read(ObjectPosition, sql, (label, plane, count))
 
     def labels_from(self, first: int, page: int = 1000) -> Iterator[int]:
         """Iterate over the ids from `first` on, ascending."""

@@ -57,12 +57,12 @@ def measure(
     Returns
     -------
     DataFrame
-        One row for each object, by label: ``label``, ``plane`` in stacks, ``category``; the measured values, lengths
-        in pixels of level 0 (``area_px``, ``y0 x0 y1 x1`` half-open, ``centroid_y_px`` with pixel centres at whole
-        numbers, ``perimeter_px`` …) and, where the image has a pixel size, in its unit (``area_um2``,
-        ``centroid_y_um`` …) or on the map (``area_m2``, ``centroid_x_map`` …); ``orientation`` in radians from
-        the y axis, ``intensity_mean_0`` and so on, or with the channel's name; predicted IoU, stability score
-        and model.
+        One row for each object, in stacks for each of its planes, by label: ``label``, ``plane`` in stacks,
+        ``category``; the measured values, lengths in pixels of level 0 (``area_px``, ``y0 x0 y1 x1`` half-open,
+        ``centroid_y_px`` with pixel centres at whole numbers, ``perimeter_px`` …) and, where the image has a pixel
+        size, in its unit (``area_um2``, ``centroid_y_um`` …) or on the map (``area_m2``, ``centroid_x_map`` …);
+        ``orientation`` in radians from the y axis, ``intensity_mean_0`` and so on, or with the channel's name;
+        predicted IoU, stability score and model.
 
     Raises
     ------
@@ -87,18 +87,23 @@ def measure(
     names = checked_properties(properties, image is not None)
     opened = None if image is None else _open_fitting(image, labels)
     chosen = [] if opened is None else _checked_channels(opened, channels)
-    rows = pd.DataFrame(labels.journal.objects.table(), columns=list(TableRow._fields))
+    rows = pd.DataFrame(labels.journal.objects.table_of_planes(), columns=list(TableRow._fields))
     measurer = ObjectMeasurer(labels, opened, chosen, names, sizes)
-    parts, done = [measurer.measure(rows.iloc[:0])], 0
+    parts, done = [_of_plane(measurer.measure(rows.iloc[:0]), "")], 0
     for members in _cells(rows, sizes.cell_px):
         if cancelled is not None and cancelled():
             raise CancelledError(f"measuring was stopped after {done} of {len(rows)} objects")
-        parts.append(measurer.measure(rows.iloc[members]))
+        parts.append(_of_plane(measurer.measure(rows.iloc[members]), str(rows["plane"].iloc[members[0]])))
         done += len(members)
         if progress is not None:
             progress(done, len(rows))
     measured = pd.DataFrame({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
     return join_measurements(rows, measured, labels, opened)
+
+
+def _of_plane(columns: dict[str, NDArray[Any]], plane: str) -> dict[str, NDArray[Any]]:
+    """Return measured values with the plane of the objects."""
+    return {**columns, "plane": np.full(len(columns["label"]), plane, object)}
 
 
 def _cells(rows: pd.DataFrame, cell_px: int) -> Iterator[NDArray[np.int64]]:

@@ -13,6 +13,7 @@ from napari_sam.errors import LabelsError
 from napari_sam.io.geo.ground_area import ground_area
 from napari_sam.io.geo.map_coordinates import to_map
 from napari_sam.io.geo.units import unit_suffix
+from napari_sam.io.labels.journal.row_values import format_plane
 from napari_sam.io.labels.measurement.properties import PIXEL_COLUMNS
 from napari_sam.io.labels.reading.object_reader import ObjectReader
 from napari_sam.io.table_cells import plain_cells
@@ -38,23 +39,28 @@ def join_measurements(
     Parameters
     ----------
     rows : DataFrame
-        The object table.
+        The object table, with one row for each plane of an object.
     measured : DataFrame
-        Measured values, with ``label``.
+        Measured values, with ``label`` and ``plane``.
     labels : LabelStore
         Knows pixel size and map, if there is no image.
     image : Image or None
         Knows them otherwise.
     """
-    kept = ["label", *(["plane"] if len(labels.shape) > 2 else []), "category"]
-    table = rows[kept].merge(measured, on="label", how="inner").sort_values("label", ignore_index=True)
+    import pandas as pd  # noqa: PLC0415 - slow to import
+
+    key = ["label", "plane"]
+    order = pd.Series(np.arange(len(rows)), name="order")
+    table = rows[[*key, "category"]].join(order).merge(measured, on=key, how="inner").sort_values("order")
+    table = table.drop(columns="order").reset_index(drop=True)
     table = table.astype({name: np.int64 for name in _INTEGER_COLUMNS if name in table})
     with_unit = [i for i, c in enumerate(table) if c in PIXEL_COLUMNS.values() or str(c).startswith("centroid")]
     position = max(with_unit, default=-1)
     for offset, (name, values) in enumerate(_physical_columns(table, labels, image).items(), start=1):
         table.insert(position + offset, name, values)
-    scores = rows[["label", "predicted_iou", "stability_score", "model"]]
-    return table.merge(scores.astype({"predicted_iou": float, "stability_score": float}), on="label", how="left")
+    scores = rows[[*key, "predicted_iou", "stability_score", "model"]]
+    table = table.merge(scores.astype({"predicted_iou": float, "stability_score": float}), on=key, how="left")
+    return table if len(labels.shape) > 2 else table.drop(columns="plane")
 
 
 def _physical_columns(table: pd.DataFrame, labels: StoreView, image: Image | None) -> Columns:
@@ -63,8 +69,8 @@ def _physical_columns(table: pd.DataFrame, labels: StoreView, image: Image | Non
     transform = labels.meta("transform") if image is None else image.transform
     if transform is not None:
         crs = labels.meta("crs") if image is None else image.crs
-        affine, ids = tuple(float(v) for v in transform), table["label"].to_numpy(np.int64)
-        return _map_columns(in_px, affine, ground_area(crs, affine, labels.shape), labels, ids)
+        affine = tuple(float(v) for v in transform)
+        return _map_columns(in_px, affine, ground_area(crs, affine, labels.shape), labels, table[["label", "plane"]])
     scale, unit = (labels.scale, labels.meta("unit")) if image is None else (image.scale, image.unit)
     if unit is None and tuple(scale) == (1.0, 1.0):
         return {}
@@ -72,7 +78,7 @@ def _physical_columns(table: pd.DataFrame, labels: StoreView, image: Image | Non
 
 
 def _map_columns(
-    in_px: Columns, transform: tuple[float, ...], ground: GroundArea | None, labels: StoreView, ids: NDArray[np.int64]
+    in_px: Columns, transform: tuple[float, ...], ground: GroundArea | None, labels: StoreView, parts: pd.DataFrame
 ) -> Columns:
     """Return areas and lengths in metres, or in map units if the map is unknown, and positions in map coordinates."""
     columns: Columns = {}
@@ -82,7 +88,7 @@ def _map_columns(
     elif ground is not None and {"area_px", "equivalent_diameter_px"} & set(in_px):
         area_px = in_px.get("area_px", math.pi / 4 * in_px.get("equivalent_diameter_px", np.zeros(0)) ** 2)
         uniform = ground.pixel_area
-        areas = _ground_areas(ground, labels, ids) if uniform is None else area_px * uniform
+        areas = _ground_areas(ground, labels, parts) if uniform is None else area_px * uniform
         columns |= {"area_m2": areas} if "area_px" in in_px else {}
         if "equivalent_diameter_px" in in_px:
             columns["equivalent_diameter_m"] = np.sqrt(4 * areas / math.pi)
@@ -94,12 +100,12 @@ def _map_columns(
     return columns
 
 
-def _ground_areas(ground: GroundArea, labels: StoreView, ids: NDArray[np.int64]) -> NDArray[np.float64]:
-    """Return the areas of objects in square metres."""
-    areas = np.full(len(ids), np.nan)
-    for obj, runs in ObjectReader(labels, ids.tolist(), columns=False):
-        areas[np.searchsorted(ids, obj.label)] = ground.object_area(runs)
-    return areas
+def _ground_areas(ground: GroundArea, labels: StoreView, parts: pd.DataFrame) -> NDArray[np.float64]:
+    """Return the areas of objects on their planes in square metres."""
+    ids = sorted(set(parts["label"].tolist()))
+    areas = {(obj.label, format_plane(obj.plane)): ground.object_area(runs) for obj, runs in ObjectReader(labels, ids)}
+    keys = zip(parts["label"].tolist(), parts["plane"].tolist(), strict=True)
+    return np.array([areas.get(key, np.nan) for key in keys], float)
 
 
 def _scaled_columns(in_px: Columns, scale: tuple[float, float], unit: str | None) -> Columns:

@@ -27,6 +27,17 @@ def column(planes, side=4, origin=(10, 20), scores=()):
     return {z: (square(side), (y, x, y + side, x + side), scores.get(z)) for z in planes}
 
 
+def followed(planes, scores, index):
+    """Return what a store reads of a propagation: on plane z a square of z + 1 pixels."""
+    return SimpleNamespace(
+        planes=planes,
+        scores=scores,
+        model="default",
+        index=index,
+        mask=lambda z: (square(z + 1), (0, 0, z + 1, z + 1)),
+    )
+
+
 def planes_of(store, label):
     return store.planes(label)["plane"].tolist()
 
@@ -73,11 +84,9 @@ def test_one_undo_step_takes_all_planes_back(stack):
 
 
 def test_a_propagation_is_read_plane_by_plane(stack):
-    followed = SimpleNamespace(
-        axis="z", planes=(2, 3), scores={2: 0.8, 3: 0.6}, mask=lambda z: (square(z), (0, 0, z, z))
-    )
-    label = stack.commit_planes(followed)
-    assert stack.planes(label)[["area_px", "predicted_iou"]].values.tolist() == [[4, 0.8], [9, 0.6]]
+    label = stack.commit_planes(followed([2, 3], {2: 0.8, 3: 0.6}, lambda z: (z,)))
+    assert stack.object(label)["model"] == "default"
+    assert stack.planes(label)[["area_px", "predicted_iou"]].values.tolist() == [[9, 0.8], [16, 0.6]]
 
 
 def test_planes_of_an_existing_object_are_replaced_and_others_stay(stack):
@@ -194,7 +203,7 @@ def test_objects_survive_reopening_and_repair(stack):
     ("planes", "message"),
     [
         ({}, "no plane is given"),
-        ({6: (square(2), (0, 0, 2, 2))}, r"plane 6 does not exist in a store of shape \(6, 40, 50\)"),
+        ({6: (square(2), (0, 0, 2, 2))}, r"plane \(6,\) does not exist in a store of shape \(6, 40, 50\)"),
         ({(0, 1): (square(2), (0, 0, 2, 2))}, r"plane \(0, 1\) does not exist"),
         ({0: (square(2), (0, 0, 3, 2))}, r"the mask of plane \(0,\) has the shape \(2, 2\)"),
         ({0: square(3)}, "a plane has ndarray instead of a mask"),
@@ -223,12 +232,11 @@ def test_an_object_on_several_planes_has_no_single_mask(stack):
         stack.mask(1, (5,))
 
 
-def test_one_index_names_no_plane_of_two_leading_axes(tmp_path):
-    followed = SimpleNamespace(axis="z", planes=(0, 1), scores={}, mask=lambda z: (square(2), (0, 0, 2, 2)))
+def test_planes_of_two_leading_axes_have_two_indices(tmp_path):
     with LabelStore.create(tmp_path / "movie.ome.zarr", shape=(3, 2, 20, 20)) as store:
-        with pytest.raises(LabelsError, match="one index names no plane"):
+        with pytest.raises(LabelsError, match=r"plane \(0,\) does not exist"):
             store.commit_planes({0: (square(2), (0, 0, 2, 2))})
-        store.commit_planes(followed, plane=(2, 0))
+        store.commit_planes(followed([1, 0], {}, lambda z: (2, z)))
         assert store.planes(1)["plane"].tolist() == [(2, 0), (2, 1)]
 
 

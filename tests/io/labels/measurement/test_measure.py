@@ -148,6 +148,16 @@ def test_stacks_are_measured_plane_by_plane(tmp_path):
     assert table.plane.tolist() == ["0", "1"]
 
 
+def test_an_object_on_several_planes_has_a_row_for_each(tmp_path):
+    with LabelStore.create(tmp_path / "s", shape=(12, 50, 60)) as made:
+        made.commit_planes({z: (np.ones((4, z), bool), (5, 6, 9, 6 + z), z / 20) for z in (2, 10)}, category="cell")
+        made.paint(np.full((1, 3), 9), (0, 0), plane=(10,))
+        table = measure(made, properties=["area", "centroid"])
+    assert table[["label", "plane", "area_px"]].values.tolist() == [[1, "2", 8], [1, "10", 40], [9, "10", 3]]
+    assert table.centroid_x_px.tolist() == [6.5, 10.5, 1]
+    assert table.predicted_iou[:2].tolist() == [0.1, 0.5]
+
+
 def test_an_empty_store_gives_an_empty_table_with_all_columns(tmp_path, image):
     with LabelStore.create(tmp_path / "e", shape=SHAPE) as made:
         table = measure(made, image)
