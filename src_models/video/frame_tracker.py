@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import copy
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -16,7 +18,7 @@ from src_models.networks.sam2.positions import sine_distances, sine_map
 from src_models.video.object_memory import FrameMemory
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from src_models.networks.mask_decoder import Detail
     from src_models.networks.sam2.mask_decoder import ObjectMask
@@ -81,12 +83,23 @@ class FrameTracker:
 
     def __init__(self, net: Sam2, length: int) -> None:
         self.net, self.length = net, length
+        self._decoder = net.mask_decoder
+        if self._decoder.iou_token.weight.dtype is not torch.float32:  # a runner's decoder; here autocast converts
+            self._decoder = copy.deepcopy(net.mask_decoder).float()
         self._pe: dict[tuple[int, int], Tensor] = {}
 
     def features(self, pixels: Tensor) -> FrameFeatures:
         """Encode a frame, (3, S, S) RGB in 0...255 at the size of the network's input."""
-        packed = self.net.embed_frame(self.net.preprocess(pixels[None]))
-        return FrameFeatures(*self.net.mask_decoder.split(packed))
+        return self.split(self.encode(pixels))
+
+    def encode(self, pixels: Tensor) -> Tensor:
+        """Encode a frame as `features`, in one packed tensor (1, 1024, h, w)."""
+        packed: Tensor = self.net.embed_frame(self.net.preprocess(pixels[None]))
+        return packed
+
+    def split(self, packed: Tensor) -> FrameFeatures:
+        """Return the features of a frame that `encode` packed."""
+        return FrameFeatures(*self._decoder.split(packed))
 
     def answer(
         self,
@@ -151,10 +164,7 @@ class FrameTracker:
         if self.net.no_obj_embed_spatial is not None:
             encoded = encoded + (absent * self.net.no_obj_embed_spatial)[..., None, None]
         tokens = encoded.flatten(2).transpose(1, 2).to(torch.bfloat16)
-        return [
-            FrameMemory(m.logits, m.object_score, m.predicted_iou, m.pointer, t.contiguous(), m.reverse)
-            for m, t in zip(memories, tokens, strict=True)
-        ]
+        return [replace(memory, tokens=some.contiguous()) for memory, some in zip(memories, tokens, strict=True)]
 
     def conditioned(self, features: FrameFeatures, conditionings: Sequence[Conditioning]) -> Tensor:
         """Return the image map of a frame, conditioned on the memories of N objects: (N, 256, h, w)."""
@@ -209,7 +219,7 @@ class FrameTracker:
             self._pe[shape] = self.net.prompt_encoder.dense_pe(shape)
         masks = None if logits is None else logits[:, None]
         prompt = self.net.prompt_encoder(coords, labels, masks, shape)
-        decoder = self.net.mask_decoder
+        decoder = self._decoder
         state = decoder.run_transformer(image, features.detail, prompt, self._pe[shape])
         return decoder.object_mask(state, multimask)
 
@@ -221,6 +231,15 @@ class FrameTracker:
         best = mask.predicted_iou.float().amax(1, keepdim=True)
         rows = zip(logits[:, 0], mask.object_score.float(), best, pointers, strict=True)
         return [FrameMemory(values[None], score, iou, pointer) for values, score, iou, pointer in rows]
+
+
+@contextmanager
+def computing(device: torch.device, dtype: torch.dtype) -> Iterator[None]:
+    """Run a network without gradients, its matrix products in the given precision."""
+    with ExitStack() as stack:
+        stack.enter_context(torch.inference_mode())
+        stack.enter_context(torch.autocast(device.type, dtype, enabled=dtype is not torch.float32))
+        yield
 
 
 def _tokens(memory: FrameMemory) -> Tensor:

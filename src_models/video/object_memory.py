@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from src_models.networks.sam2.config import MEMORY_FRAMES, POINTER_FRAMES
 
 if TYPE_CHECKING:
+    from collections.abc import Hashable
+
     from torch import Tensor
 
 
@@ -29,6 +31,8 @@ class FrameMemory:
         (h * w, 64) memory of the frame, bfloat16; None until it is needed.
     reverse : bool or None
         Direction in which the frame was passed; None if it was not yet.
+    place : hashable or None
+        Part of the frame that the tokens lie in. Tokens of another part do not condition a frame; pointers do.
     """
 
     logits: Tensor
@@ -37,6 +41,7 @@ class FrameMemory:
     pointer: Tensor
     tokens: Tensor | None = None
     reverse: bool | None = None
+    place: Hashable = None
 
 
 @dataclass
@@ -93,7 +98,7 @@ class ObjectMemory:
         while len(self.tracked) > self.history_frames:
             del self.tracked[next(iter(self.tracked))]
 
-    def frames(self, frame: int, reverse: bool, limit: int) -> list[tuple[int, FrameMemory]]:
+    def frames(self, frame: int, reverse: bool, limit: int, place: Hashable = None) -> list[tuple[int, FrameMemory]]:
         """Return the memories that condition a frame, with the index of their temporal position.
 
         Parameters
@@ -104,13 +109,16 @@ class ObjectMemory:
             Whether the video is passed backwards.
         limit : int
             Largest number of prompted frames: the nearest.
+        place : hashable, optional
+            Part of the frames that is seen.
         """
-        near = sorted(self.prompted, key=lambda other: abs(other - frame))[:limit]
+        seen = [other for other, memory in self.prompted.items() if memory.place == place]
+        near = sorted(seen, key=lambda other: abs(other - frame))[:limit]
         chosen = [(MEMORY_FRAMES - 1, self.prompted[other]) for other in sorted(near)]
         step = 1 if reverse else -1
         for distance in range(MEMORY_FRAMES - 1, 0, -1):
             memory = self.tracked.get(frame + step * distance)
-            if memory is not None:
+            if memory is not None and memory.place == place:
                 chosen.append((distance - 1, memory))
         return chosen
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 from collections import defaultdict
-from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -16,13 +15,14 @@ from torch.nn import functional as F
 from src_models.model_errors import VideoError
 from src_models.networks.prompt_encoder import BOTTOM_RIGHT, NEGATIVE, POSITIVE, TOP_LEFT
 from src_models.runtime import choose_device, choose_precision
-from src_models.video.frame_tracker import Conditioning, FrameTracker
+from src_models.video.frame_tracker import Conditioning, FrameTracker, computing
 from src_models.video.object_memory import ObjectMemory
 from src_models.video.video_frames import Frames, VideoFrames
 from src_models.video.video_settings import VideoSettings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -355,17 +355,9 @@ class Sam2VideoPredictor:
             self.frames.shape(frame),
         )
 
-    @contextmanager
-    def _computing(self) -> Iterator[None]:
+    def _computing(self) -> AbstractContextManager[None]:
         """Run the network without gradients, in the chosen precision."""
-        contexts: tuple[AbstractContextManager[object], ...] = (
-            torch.inference_mode(),
-            torch.autocast(self.device.type, self.dtype, enabled=self.dtype is not torch.float32),
-        )
-        with ExitStack() as stack:
-            for context in contexts:
-                stack.enter_context(context)
-            yield
+        return computing(self.device, self.dtype)
 
 
 def _parse_prompt(points: ArrayLike | None, labels: ArrayLike | None, box: ArrayLike | None) -> tuple[Tensor, Tensor]:

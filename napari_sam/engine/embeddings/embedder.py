@@ -226,7 +226,30 @@ class Embedder:
     def mirrored(self, window: Window, cancelled: Callable[[], bool] | None = None) -> Tensor:
         """Return the embedding of a window mirrored left to right, cached in memory; parameters as in `embed`."""
         runner = self.model.runner
-        key = replace(self.key(window).of("mirrored"), persistent=False)
+        return self.encoded(window, "mirrored", lambda pixels: runner.encode([pixels[:, ::-1]]), cancelled)
+
+    def encoded(
+        self,
+        window: Window,
+        what: str,
+        encode: Callable[[NDArray[np.uint8]], Tensor],
+        cancelled: Callable[[], bool] | None = None,
+    ) -> Tensor:
+        """Return the pixels of a window encoded in some way, cached in memory.
+
+        Parameters
+        ----------
+        window : Window
+            The window.
+        what : str
+            Name of the encoding, for the cache.
+        encode : callable
+            Takes the `pixels` of the window.
+        cancelled : callable, optional
+            As in `embed`.
+        """
+        runner = self.model.runner
+        key = replace(self.key(window).of(what), persistent=False)
         cached = self.cache.get(key, runner.device, runner.dtype)
         if cached is not None:
             return cached
@@ -234,7 +257,7 @@ class Embedder:
         with self.priority_lock.pause_background():
             _, pixels = self.read(window)
             with self.priority_lock:
-                embedding = runner.encode([pixels[:, ::-1]])
+                embedding = encode(pixels)
         self.cache.put(key, embedding)
         return embedding
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_sam.engine.propagation.memory_carrier import MemoryCarrier
 from napari_sam.engine.propagation.prompt_carrier import PromptCarrier
 from napari_sam.errors import PromptError
+from src_models.networks.sam2.network import Sam2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from napari_sam.engine.propagation.carrier import Carrier
     from napari_sam.engine.propagation.plane_views import PlaneViews
@@ -21,6 +23,7 @@ CARRY = ("auto", "memory", "prompt")
 def make_carrier(
     carry: str,
     views: PlaneViews,
+    planes: Sequence[int],
     settings: PropagationSettings | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Carrier:
@@ -32,6 +35,8 @@ def make_carrier(
         By the network's memory, by prompts, or by what the model has.
     views : PlaneViews
         The planes, with their predictor.
+    planes : sequence of int
+        Planes to pass.
     settings : PropagationSettings, optional
         When an object is followed, and when not.
     cancelled : callable, optional
@@ -44,6 +49,8 @@ def make_carrier(
     """
     if carry not in CARRY:
         raise PromptError(f"carry is {carry!r}", parameter="carry", remedy=f"choose one of {', '.join(CARRY)}")
+    if carry != "prompt" and isinstance(views.runner.net, Sam2):
+        return MemoryCarrier(views, planes, settings, cancelled)
     if carry == "memory":
         raise PromptError(
             f"carry is 'memory', and the model {views.model!r} has none",

@@ -65,7 +65,7 @@ class ObjectFollower:
         self.planes = _check_planes(options.get("planes"), source.count)
         self._views = PlaneViews(source, engine, normalisation)
         self._carrier = make_carrier(
-            options.get("carry", "auto"), self._views, options.get("settings"), options.get("cancelled")
+            options.get("carry", "auto"), self._views, self.planes, options.get("settings"), options.get("cancelled")
         )
         self._callbacks = Callbacks(options.get("on_plane"), options.get("progress"), options.get("cancelled"))
 

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from napari_sam.engine.image_source import ImageSource
     from napari_sam.engine.interactive.window_predictor import WindowPredictor
     from napari_sam.engine.normalisation import Normalisation
+    from src_models.runtime import Runner
 
 
 class PlaneSource(Protocol):
@@ -103,6 +104,11 @@ class PlaneViews:
     def model(self) -> str:
         """Name of the model."""
         return self._engine.embedder.model.name
+
+    @property
+    def runner(self) -> Runner:
+        """The network on its device."""
+        return self._engine.embedder.model.runner
 
     def view(self, plane: int) -> PlaneView:
         """Return the view of a plane.

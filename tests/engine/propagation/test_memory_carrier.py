@@ -1,0 +1,66 @@
+"""Objects carried by the memory of SAM 2: as the video predictor follows them, in windows, and several at once."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sam import Predictor, open_image
+from napari_sam.engine.propagation.propagation_settings import PropagationSettings
+from napari_sam.errors import PromptError
+from src_models.networks.sam import build_sam
+from src_models.video.video_predictor import Sam2VideoPredictor
+from tests.src_models.small_sam2 import small_sam2_network
+
+LENIENT = PropagationSettings(least_score=0.0, gap=99)
+
+
+@pytest.fixture(scope="module")
+def net():
+    """A network of 128 x 128 pixels with random weights."""
+    return small_sam2_network()
+
+
+@pytest.fixture(scope="module")
+def movie():
+    """Seven frames of a moving texture, (7, 60, 110, 3)."""
+    image = np.random.default_rng(4).integers(0, 256, (60, 110, 3), dtype=np.uint8)
+    return np.stack([np.roll(image, (2 * t, 3 * t), (0, 1)) for t in range(7)])
+
+
+def stack_predictor(net, stack, axes="tyxc"):
+    predictor = Predictor(net, device="cpu", precision="float32")
+    predictor.set_image(open_image(stack, axes=axes))
+    return predictor
+
+
+@pytest.fixture
+def predictor(net, movie):
+    """A predictor that looks at the movie."""
+    return stack_predictor(net, movie)
+
+
+def whole(found, plane, shape=(60, 110)):
+    """Return a mask of the whole plane."""
+    return found.volume((7, *shape))[plane]
+
+
+def test_a_movie_is_followed_as_by_the_video_predictor(net, movie, predictor):
+    prompts = [{"points": [(2, 20, 30)]}, {"box": (2, 10, 40, 50, 90)}]
+    found = predictor.propagate_many(prompts, settings=LENIENT)
+    video = Sam2VideoPredictor(net, list(movie), device="cpu", precision="float32")
+    video.add_prompt(0, 2, points=[(30, 20)])
+    video.add_prompt(1, 2, box=(40, 10, 90, 50))
+    compared = 0
+    for objects in [*video.propagate(), *list(video.propagate(2, reverse=True))[1:]]:
+        for i, mask in enumerate(objects.masks):
+            if objects.frame in found[i].planes:
+                assert (whole(found[i], objects.frame) != mask).sum() <= 3
+                compared += 1
+    assert compared == 14
+
+
+def test_only_models_with_a_memory_carry_by_memory(movie):
+    predictor = stack_predictor(build_sam("vit_t"), movie)
+    with pytest.raises(PromptError, match=r"carry is 'memory', and the model 'vit_t' has none; use 'prompt', or a SAM"):
+        predictor.propagate(points=[(2, 20, 30)], carry="memory")
