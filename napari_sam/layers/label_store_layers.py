@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.interactive.prediction import Prediction
+    from napari_sam.engine.propagation.propagation import Propagation
     from napari_sam.io.images.lazy_image import Image
 
 _MOST_FEATURES = 2000
@@ -184,6 +185,15 @@ class LabelStoreLayers:
         """Write an object, or give the object `label` a new mask; see `LabelStore.commit`."""
         self.prepare_change()
         label = self.store.commit(prediction, label, overlap, plane=plane, candidate=candidate)
+        self._refresh()
+        return label
+
+    def commit_planes(
+        self, followed: Propagation, plane: tuple[int, ...], overlap: str = "keep", *, parent: int | None = None
+    ) -> int:
+        """Write an object that lies on several planes; see `LabelWriter.commit_planes`."""
+        self.prepare_change()
+        label = self.store.commit_planes(followed, overlap=overlap, parent=parent, plane=plane)
         self._refresh()
         return label
 

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from napari_sam.engine.geometry import Box
     from napari_sam.engine.interactive.prediction import Prediction
+    from napari_sam.engine.propagation.propagation import Propagation
 
 
 class LabelWriter(Protocol):
@@ -67,6 +68,24 @@ class LabelWriter(Protocol):
             If no pixel would be written.
         StoreError
             If the destination cannot be written.
+        """
+        ...
+
+    def commit_planes(
+        self, followed: Propagation, plane: tuple[int, ...], overlap: str = "keep", *, parent: int | None = None
+    ) -> int:
+        """Write an object that lies on several planes, as one change, and return its id.
+
+        Parameters
+        ----------
+        followed : Propagation
+            Mask of each plane.
+        plane : tuple of int
+            Index along all leading axes of one of the planes.
+        overlap : {"keep", "replace"}
+            As in `commit`, like the errors.
+        parent : int, optional
+            Object that it descends from; a labels layer cannot hold it.
         """
         ...
 

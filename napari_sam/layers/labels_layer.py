@@ -18,10 +18,14 @@ if TYPE_CHECKING:
 
     from napari_sam.engine.geometry import Box
     from napari_sam.engine.interactive.prediction import Prediction
+    from napari_sam.engine.propagation.propagation import Propagation
+
+    PixelIndex = tuple[NDArray[np.intp], ...]
 
 OVERLAPS = ("keep", "replace")
 _MAX_PIXELS = 1 << 30  # a larger label plane (4 GiB) does not fit into a laptop's memory
 _OTHER_LAYER = "choose the label store under “Write to”"
+_OTHER_STORE = f"{_OTHER_LAYER}, which holds lineages"
 
 
 class ObjectRecord(TypedDict):
@@ -44,7 +48,7 @@ class ObjectRecord(TypedDict):
 class _ObjectPixels:
     """Pixels that one accepted object changed, their earlier values, and the record of the object."""
 
-    index: tuple[NDArray[np.intp], ...]
+    index: PixelIndex
     before: NDArray[np.generic]
     record: ObjectRecord
 
@@ -147,6 +151,34 @@ class LabelsLayerWriter:
         LabelsError
             If no pixel would be written, or the layer's dtype cannot hold the id.
         """
+        label = self._new_label(overlap)
+        chosen = prediction.best if candidate is None else candidate
+        index, before = self._changed_pixels(_pixels(prediction.mask_at(chosen), prediction.bbox, plane), overlap)
+        self._write(_ObjectPixels(index, before, _record(label, prediction, chosen, plane, len(before))))
+        self._undone.clear()
+        return label
+
+    def commit_planes(
+        self, followed: Propagation, plane: tuple[int, ...], overlap: str = "keep", *, parent: int | None = None
+    ) -> int:
+        """Write an object that lies on several planes, and return its id; see `LabelWriter.commit_planes`.
+
+        Raises
+        ------
+        LabelsError
+            As in `commit`, or if the object descends from another one.
+        """
+        if parent is not None:
+            raise LabelsError(f"a labels layer cannot hold that object {parent} is the parent", remedy=_OTHER_STORE)
+        label = self._new_label(overlap)
+        parts = [_pixels(*followed.mask(p), followed.index(p)) for p in followed.planes]
+        index, before = self._changed_pixels(tuple(np.concatenate(axis) for axis in zip(*parts, strict=True)), overlap)
+        self._write(_ObjectPixels(index, before, _record_of_planes(label, followed, plane, len(before))))
+        self._undone.clear()
+        return label
+
+    def _new_label(self, overlap: str) -> int:
+        """Return the id of a new object; raises `LabelsError` if the rule is unknown or the id does not fit."""
         if overlap not in OVERLAPS:
             raise LabelsError(
                 f"overlap is {overlap!r}", parameter="overlap", remedy=f"choose one of {', '.join(OVERLAPS)}"
@@ -154,30 +186,24 @@ class LabelsLayerWriter:
         data = self.layer.data
         if self._painted:
             self._highest, self._painted = max(self._highest, int(np.max(data))), False
-        label = self.next_label
-        if label > np.iinfo(data.dtype).max:
+        if self.next_label > np.iinfo(data.dtype).max:
             raise LabelsError(
-                f"label {label} does not fit the layer's {data.dtype}",
+                f"label {self.next_label} does not fit the layer's {data.dtype}",
                 remedy=f"convert the layer to uint32 (right click, Convert data type), or {_OTHER_LAYER}",
             )
-        chosen = prediction.best if candidate is None else candidate
-        rows, cols = np.nonzero(prediction.mask_at(chosen))
-        index = (
-            *(np.full(len(rows), p) for p in plane),
-            rows + prediction.bbox[0],
-            cols + prediction.bbox[1],
-        )
-        before = np.asarray(data[index])
+        return self.next_label
+
+    def _changed_pixels(self, index: PixelIndex, overlap: str) -> tuple[PixelIndex, NDArray[np.generic]]:
+        """Return the pixels of a mask that may be written, and their values before."""
+        if not len(index[0]):
+            raise LabelsError("the mask is empty", remedy="paint at least one pixel")
+        before = np.asarray(self.layer.data[index])
         if overlap == "keep":
             free = before == 0
             index, before = tuple(i[free] for i in index), before[free]
-        if not len(rows):
-            raise LabelsError("the mask is empty", remedy="paint at least one pixel")
         if not len(before):
             raise LabelsError("the mask lies wholly under other objects", remedy="let the new object win")
-        self._write(_ObjectPixels(index, before, _record(label, prediction, chosen, plane, len(before))))
-        self._undone.clear()
-        return label
+        return index, before
 
     def undo(self) -> bool:
         """Take the last object back, except pixels painted over since; return False if there is none."""
@@ -215,6 +241,30 @@ class LabelsLayerWriter:
         table = pd.DataFrame.from_records(list(records), columns=list(ObjectRecord.__annotations__))[columns]
         self.layer.features = table.rename(columns={"label": "index"})
         self.layer.refresh()
+
+
+def _pixels(mask: NDArray[np.bool_], box: tuple[int, int, int, int], plane: tuple[int, ...]) -> PixelIndex:
+    """Return the index of a mask's pixels in an array of all planes."""
+    rows, cols = np.nonzero(mask)
+    return *(np.full(len(rows), p) for p in plane), rows + box[0], cols + box[1]
+
+
+def _record_of_planes(label: int, followed: Propagation, plane: tuple[int, ...], area: int) -> ObjectRecord:
+    _, y0, x0, _, y1, x1 = followed.bbox
+    score = min(followed.scores.values())
+    return {
+        "label": label,
+        "plane": plane,
+        "area_px": area,
+        "bbox": (y0, x0, y1, x1),
+        "predicted_iou": score,
+        "stability_score": float("nan"),
+        "candidate": 0,
+        "model": followed.model,
+        "points": [],
+        "point_labels": [],
+        "box": None,
+    }
 
 
 def _record(label: int, prediction: Prediction, chosen: int, plane: tuple[int, ...], area: int) -> ObjectRecord:

@@ -204,6 +204,7 @@ class PromptLayers:
             crop, top, left = np.pad(crop, 1), top - 1, left - 1
         self.preview.contour = 0  # otherwise napari computes the outline of the old data once more
         self.preview.data = crop[(None,) * len(plane)]
+        self.preview.scale = self.image.scale  # the 3-D view may have reduced it
         self.preview.translate = translate_to(self.image, (*plane, top, left))
         self.preview.contour = (2 if min(crop.shape) > _SMALL_PX else 1) if drawn else 0
         self.preview.opacity = 1.0 if drawn else _FAINT if outline else _PREVIEW_OPACITY

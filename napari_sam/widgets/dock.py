@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from napari_sam.widgets.engine_thread import Outcome
     from napari_sam.widgets.notifier import Notifier
     from napari_sam.widgets.pages.everything_run import EverythingEngine
+    from napari_sam.widgets.stack.follow_run import FollowEngine
 
 _PREPARE = "prepare"
 _ACTIVITIES = {
@@ -59,6 +60,8 @@ class SamDock(QWidget):
         Model and predictor.
     engine : EverythingEngine, optional
         Engine that finds all objects.
+    follow_engine : FollowEngine, optional
+        Engine that follows objects through planes.
     notifier : Notifier, optional
         Receiver of messages to the user.
 
@@ -76,6 +79,7 @@ class SamDock(QWidget):
         *,
         session: EngineSession | None = None,
         engine: EverythingEngine | None = None,
+        follow_engine: FollowEngine | None = None,
         notifier: Notifier | None = None,
     ) -> None:
         self._is_docked = self._is_closed = False  # read by events during construction
@@ -103,7 +107,7 @@ class SamDock(QWidget):
             layer_list=self.layer_list,
             notifier=self.notifier,
         )
-        self.click = ClickController(context, self.panel.click)
+        self.click = ClickController(context, self.panel.click, follow_engine)
         self.everything = EverythingController(context, self.panel.everything, engine or JobsEngine())
         self.review = ReviewController(context, self.panel.review)
         self._pages: dict[int, DockPage] = {CLICK: self.click, EVERYTHING: self.everything, REVIEW: self.review}
@@ -113,7 +117,7 @@ class SamDock(QWidget):
         self._remember()
         self._activity: napari.utils.progress | None = None
         self._page_soon = single_shot(self, 0, self._on_page_changed)
-        self.images.is_held = lambda: self.everything.run.is_running
+        self.images.is_held = lambda: self.everything.run.is_running or self.click.stack.is_busy
         self._connect()
         self.click.take_keys()
         self._on_layers_changed()

@@ -8,11 +8,11 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_sam.engine.windows import Hints
 from napari_sam.errors import NapariSamError
-from napari_sam.layers.prompt_history import PromptHistory
-from napari_sam.layers.prompt_layers import BACKGROUND, PromptLayers
+from napari_sam.layers.prompt_layers import BACKGROUND
 from napari_sam.widgets.engine_session import Answer
 from napari_sam.widgets.pages.acceptance import Acceptance, can_save, overlap_text
 from napari_sam.widgets.pages.click_redirect import ClickRedirect
+from napari_sam.widgets.pages.drawn_prompts import DrawnPrompts
 from napari_sam.widgets.pages.guide import (
     correction_step,
     flat_step,
@@ -25,14 +25,17 @@ from napari_sam.widgets.pages.mask_correction import MaskCorrection
 from napari_sam.widgets.pages.mask_preview import MaskPreview
 from napari_sam.widgets.pages.toolbox import BRUSH, ToolBox
 from napari_sam.widgets.qt_helpers import single_shot
+from napari_sam.widgets.stack.stack_controller import StackController
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_sam.io.labels.review_queue import ReviewItem
+    from napari_sam.layers.prompt_layers import PromptLayers
     from napari_sam.widgets.dock_context import DockContext
     from napari_sam.widgets.engine_thread import Outcome
     from napari_sam.widgets.pages.click_panel import ClickPanel
+    from napari_sam.widgets.stack.follow_run import FollowEngine
 
 PREDICT = "predict"
 _DEBOUNCE_MS = 40  # drags and changes of many points are bursts of events
@@ -47,11 +50,13 @@ class ClickController(QObject):
         Parts of the dock.
     panel : ClickPanel
         The page.
+    follow_engine : FollowEngine, optional
+        Engine that follows objects through planes.
 
     Attributes
     ----------
-    prompts : PromptLayers or None
-        Layers that prompts are drawn on; None without an image.
+    stack : StackController
+        What follows objects through planes.
     preview : MaskPreview
         The masks that are shown.
     milliseconds : float or None
@@ -75,13 +80,14 @@ class ClickController(QObject):
     idle = Signal()
     correction_ended = Signal()
 
-    def __init__(self, context: DockContext, panel: ClickPanel) -> None:
+    def __init__(self, context: DockContext, panel: ClickPanel, follow_engine: FollowEngine | None = None) -> None:
         super().__init__()
         self._context, self._panel = context, panel
         self._images, self._labels, self._thread = context.images, context.labels, context.thread
         self.tools = ToolBox(context, panel)
         self.actions = LabelActions(context, panel)
-        self.prompts: PromptLayers | None = None
+        self.stack = StackController(context, panel.stack, self.tools, follow_engine)
+        self._drawn = DrawnPrompts(context, self.tools)
         self._acceptance = Acceptance(context)
         self.preview = MaskPreview(self._acceptance)
         self.milliseconds: float | None = None
@@ -105,13 +111,16 @@ class ClickController(QObject):
         panel.clear.clicked.connect(self.clear)
         panel.undo.clicked.connect(self.undo)
         panel.redo.clicked.connect(self.redo)
-        self._context.object_form.widget("diameter_px").changed.connect(self._on_size_changed)
+        self._context.object_form.widget("diameter_px").changed.connect(self.predict_soon)
         self._images.image_changed.connect(self._on_image_changed)
         self._images.contrast_changed.connect(self._on_contrast_changed)
         self._images.plane_changed.connect(self._on_plane_changed)
         self._images.ndisplay_changed.connect(self.redirect.resume)
         self._labels.store_closing.connect(self._on_store_closing)
         self._thread.finished.connect(self._on_finished)
+        self._drawn.drawn.connect(self._on_drawn)
+        self.stack.prompts_used.connect(self._remove_prompts)
+        self.stack.changed.connect(self.changed)
         self.tools.changed.connect(self.changed)
         self.actions.changed.connect(self.changed)
 
@@ -126,6 +135,8 @@ class ClickController(QObject):
         self._accept(replacing=True)
 
     def _accept(self, *, replacing: bool) -> None:
+        if self.stack.accept(replacing=replacing):
+            return
         if self.answer is None or self.prompts is None:
             self._context.notifier.info("Nothing to accept yet: click an object first.")
             return
@@ -149,17 +160,19 @@ class ClickController(QObject):
 
     def clear(self) -> None:
         """Remove all prompts and the preview."""
+        self.stack.drop()
         if self.correction is not None:
             self.correction = self.correction.started_over()
-        if self.prompts is not None:
-            self.prompts.clear()
-        if self.tools.history is not None:
-            self.tools.history.clear()
-        self._drop_answer()
+        self._remove_prompts()
         if self.tools.current == BACKGROUND:  # the next object begins with a point on it
             self.tools.use_foreground()
         self.idle.emit()
         self.changed.emit()
+
+    def _remove_prompts(self) -> None:
+        self._drawn.clear()
+        self._drop_answer()
+        self.stack.withdraw()
 
     def next_candidate(self) -> None:
         """Show the next mask of an ambiguous prompt, or highlight the next of several objects."""
@@ -183,7 +196,7 @@ class ClickController(QObject):
 
     def undo(self) -> None:
         """Take the last prompt back; without one, undo the last change of the saved objects."""
-        if not self.tools.take_back(self._images.quiet_plane):
+        if not self.tools.take_back(self._images.quiet_plane) and not self.stack.take_back():
             self.actions.undo()
 
     def redo(self) -> None:
@@ -225,6 +238,11 @@ class ClickController(QObject):
     # ---- the page -----------------------------------------------------------------------------------------
 
     @property
+    def prompts(self) -> PromptLayers | None:
+        """Layers that prompts are drawn on; None without an image."""
+        return self._drawn.layers
+
+    @property
     def has_image(self) -> bool:
         """Whether there is an image to draw prompts on."""
         return self.prompts is not None
@@ -240,12 +258,14 @@ class ClickController(QObject):
         panel = self._panel
         for button in (panel.previous, panel.following):
             button.setEnabled(self.answer is not None)
+        is_in_hand = self.stack.in_hand is not None
         panel.candidate.setText(self.preview.text)
-        panel.accept.setEnabled(self.answer is not None)
-        panel.replace.setEnabled(bool(overlap_text(self.preview.overlaps)))
+        panel.accept.setEnabled(self.answer is not None or is_in_hand)
+        panel.replace.setEnabled(bool(overlap_text(self.preview.overlaps)) or is_in_hand)
         for button in (panel.clear, panel.segment, panel.brush):
             button.setEnabled(self.has_image)
         self.actions.refresh()
+        self.stack.refresh()
         self.tools.enable_undo(self._images.quiet_plane)
 
     def guide(self) -> str:
@@ -256,8 +276,9 @@ class ClickController(QObject):
         return (
             flat_step(self._images.is_flat)
             or hidden_step(self.tools.image_name, self._images.cover())
+            or self.stack.guide()
             or overlap_step(overlap_text(overlaps), can_save(overlaps))
-            or next_step(self.has_image, self.answer, self.tools.current, self._obstacle())
+            or next_step(self.has_image, self.answer, self.tools.current, self.tools.obstacle, self.stack.hint)
         )
 
     def begin_correction(self, candidate: ReviewItem) -> bool:
@@ -288,8 +309,7 @@ class ClickController(QObject):
 
     def update_layers(self) -> None:
         """Replace prompt layers that the user removed from the viewer."""
-        present = list(self._context.viewer.layers)
-        if self.prompts is not None and any(layer not in present for layer in self.prompts.layers):
+        if self._drawn.is_incomplete:
             self._replace_prompt_layers()
 
     def hints(self) -> Hints:
@@ -303,6 +323,7 @@ class ClickController(QObject):
         self._predict_soon.stop()
         self._select_soon.stop()
         self.redirect.close()
+        self.stack.close()
         self._remove_prompt_layers()
 
     def _bindings(self) -> dict[str, Callable[[], None]]:
@@ -320,16 +341,13 @@ class ClickController(QObject):
             "Shift-C": self.clear,
             "Shift-S": self.segment_all,
             "Escape": self.escape,
+            "G": self.stack.follow,
+            "Shift-G": self.stack.follow_time,
+            "W": self.stack.go_to_weakest,
+            "Q": self.stack.take_next,
             "Control-Z": self.undo,
             "Control-Shift-Z": self.redo,
         }
-
-    def _obstacle(self) -> str:
-        """Return what keeps the tool from working, as `next_step` takes it."""
-        if self.tools.current == BRUSH:
-            writer = self._labels.writer
-            return "" if writer is None or writer.layer.editable else "far"
-        return BACKGROUND if self.prompts is not None and self.prompts.has_only_background else ""
 
     # ---- prompts to masks -----------------------------------------------------------------------------------
 
@@ -344,6 +362,9 @@ class ClickController(QObject):
             return
         self.prompts.deselect()
         correction = self.correction
+        if correction is None and self.stack.correct(plane):
+            self._is_outdated = False
+            return
         if correction is None:
             prompts = self.prompts.prompts(plane, self._panel.batch.isChecked())
         else:
@@ -354,6 +375,7 @@ class ClickController(QObject):
             self.prompts.clear_preview()
             if correction is not None and correction.mask is not None:
                 self.prompts.show([(correction.mask.mask, correction.mask.bbox)], plane, outline=True)
+            self.stack.show_without_prompts(plane)
             self.idle.emit()
             self.changed.emit()
             return
@@ -376,6 +398,8 @@ class ClickController(QObject):
         if self.answer is None or self.prompts is None:
             return
         self.preview.show(self.prompts, self._corrected())
+        if self.correction is None:
+            self.stack.offer(self.answer, self.preview.candidates)
         self.changed.emit()
 
     def _corrected(self) -> int | None:
@@ -406,37 +430,19 @@ class ClickController(QObject):
 
     def _replace_prompt_layers(self) -> None:
         self._remove_prompt_layers()
-        image = self._images.layer
-        if image is None:
-            return
-        with self._context.layer_list.own_change():
-            self.prompts = self.tools.prompts = PromptLayers.create(self._context.viewer, image)
-        self.tools.history = PromptHistory(self.prompts)
-        for layer in self.prompts.layers:
-            self._context.keys.add_layer(layer)
-        self.prompts.points.events.data.connect(self._on_drawn)
-        self.prompts.shapes.events.data.connect(self._on_drawn)
-        self._select_soon.start()
+        if self._images.layer is not None:
+            self._drawn.begin(self._images.layer)
+            self._select_soon.start()
 
     def _remove_prompt_layers(self) -> None:
         """Remove the prompt layers that are left in the viewer, and the answer to their prompts."""
         self._thread.cancel(PREDICT)
         self.preview.clear()
-        removed, self.prompts, self.tools.prompts, self.tools.history = self.prompts, None, None, None
-        if removed is not None:
-            removed.points.events.data.disconnect(self._on_drawn)
-            removed.shapes.events.data.disconnect(self._on_drawn)
-            self._context.layer_list.remove(removed.layers)
+        self.stack.withdraw()
+        self._drawn.end()
 
-    def _on_drawn(self, event: object) -> None:
-        if str(getattr(event, "action", "")).lower().endswith("ing"):
-            return  # napari emits every change twice: before and after it
-        if self.tools.history is not None:
-            self.tools.history.update()
+    def _on_drawn(self) -> None:
         self._is_outdated = True
-        self.predict_soon()
-
-    def _on_size_changed(self, value: float) -> None:
         self.predict_soon()
 
     def _on_contrast_changed(self) -> None:
@@ -444,7 +450,8 @@ class ClickController(QObject):
             self.predict_soon()
 
     def _on_plane_changed(self) -> None:
-        self.forget_answer()  # prompts belong to their plane
+        if self.stack.in_hand is None:
+            self.forget_answer()  # prompts belong to their plane
 
     def _on_store_closing(self) -> None:
         self.correction = None

@@ -6,10 +6,17 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QButtonGroup, QCheckBox, QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_sam.widgets.qt_helpers import button, primary_button, row
+from napari_sam.widgets.stack.stack_panel import StackPanel
 
 
 class ClickPanel(QWidget):
-    """Controls of the page, without behaviour; `ClickController` operates them."""
+    """Controls of the page, without behaviour; `ClickController` operates them.
+
+    Attributes
+    ----------
+    stack : StackPanel
+        The part for stacks and movies.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,6 +37,7 @@ class ClickPanel(QWidget):
         )
         self.candidate = QLabel("no mask yet")
         self.candidate.setAlignment(Qt.AlignmentFlag.AlignCenter)
+        self.stack = StackPanel()
         self.accept = primary_button("✓ Accept  (C)", "Save the object and start the next one")
         self.replace = button("⇄ Replace  (X)", "Save the object in place of those that it lies on")
         self.clear = button("Clear  (Shift+C)", "Remove all points and boxes (Escape does the same)")
@@ -54,5 +62,6 @@ class ClickPanel(QWidget):
         layout.addWidget(self.batch)
         layout.addWidget(self.segment)
         layout.addLayout(row((self.previous, self.candidate, self.following), stretch=1))
+        layout.addWidget(self.stack)
         layout.addLayout(actions)
         layout.addStretch(1)

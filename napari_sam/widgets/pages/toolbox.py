@@ -75,6 +75,14 @@ class ToolBox(QObject):
         """Name of the image to draw on; empty without one."""
         return "" if self.prompts is None else str(self.prompts.image.name)
 
+    @property
+    def obstacle(self) -> str:
+        """What keeps the tool from working, as `next_step` takes it."""
+        if self.current == BRUSH:
+            writer = self._labels.writer
+            return "" if writer is None or writer.layer.editable else "far"
+        return BACKGROUND if self.prompts is not None and self.prompts.has_only_background else ""
+
     def enable_undo(self, plane: tuple[int, ...] | None) -> None:
         """Enable the buttons for undo and redo if there are prompts to take back, or that were taken back."""
         if self.history is not None and plane is not None and self.history.can_undo(plane):

@@ -61,9 +61,7 @@ def zoom_to(viewer: napari.Viewer, image: ImageLayer, plane: tuple[int, ...], bo
     y0, x0, y1, x1 = box
     corners = [image.data_to_world((*plane, y, x)) for y, x in ((y0, x0), (y0, x1), (y1, x0), (y1, x1))]
     world = np.array(corners)
-    if plane:
-        leading = viewer.dims.ndim - 2
-        viewer.dims.set_point(range(leading - len(plane), leading), world[0][: len(plane)].tolist())
+    show_plane(viewer, image, plane)
     low, high = world[:, -2:].min(0), world[:, -2:].max(0)
     least = _LEAST_PX * float(np.abs(np.asarray(image.scale)[-2:]).max())
     spans = np.maximum((high - low) * _VIEW_PER_OBJECT, least)
@@ -71,6 +69,14 @@ def zoom_to(viewer: napari.Viewer, image: ImageLayer, plane: tuple[int, ...], bo
     centre = (low + high) / 2
     moved.center = (*tuple(moved.center)[:-2], *centre.tolist())
     moved.zoom = float((np.asarray(canvas_size(viewer)) / spans).min())
+
+
+def show_plane(viewer: napari.Viewer, image: ImageLayer, plane: tuple[int, ...]) -> None:
+    """Move the sliders to a plane of an image, given by its index along the leading axes."""
+    if plane:
+        world = np.asarray(image.data_to_world((*plane, 0, 0)), dtype=float)
+        leading = viewer.dims.ndim - 2
+        viewer.dims.set_point(range(leading - len(plane), leading), world[: len(plane)].tolist())
 
 
 def focus_canvas() -> None:

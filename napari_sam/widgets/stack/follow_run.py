@@ -1,0 +1,192 @@
+"""Following objects in the background: one thread for long ways, one for what the user waits for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_sam.widgets.engine_thread import EngineThread, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from napari_sam.engine.propagation.plane_mask import PlaneMask
+    from napari_sam.engine.propagation.propagation import Propagation
+    from napari_sam.layers.prompt_layers import PromptKeywords
+    from napari_sam.widgets.engine_session import EngineSession
+    from napari_sam.widgets.stack.unsaved_object import UnsavedObject
+
+
+@dataclass(frozen=True)
+class FollowHooks:
+    """Functions that the engine calls in its thread.
+
+    Attributes
+    ----------
+    on_plane : callable
+        Called with the `PlaneMask` of each plane.
+    progress : callable
+        Called with the number of planes done and that of all planes.
+    cancelled : callable
+        Returns True once the work should stop.
+    """
+
+    on_plane: Callable[[PlaneMask], None]
+    progress: Callable[[int, int], None]
+    cancelled: Callable[[], bool]
+
+
+class FollowEngine(Protocol):
+    """Follows objects through planes."""
+
+    def follow(self, followed: UnsavedObject, model: str, hooks: FollowHooks) -> Propagation:
+        """Follow an object through the planes that were asked for."""
+        ...
+
+    def correct(
+        self, followed: UnsavedObject, base: Propagation, plane: int, prompt: PromptKeywords, hooks: FollowHooks
+    ) -> Propagation:
+        """Correct an object on a plane, and follow it again from there as far as that changes anything."""
+        ...
+
+
+class PredictorFollowEngine:
+    """The engine behind `Predictor.propagate`.
+
+    Parameters
+    ----------
+    session : EngineSession
+        Session with the model.
+    """
+
+    def __init__(self, session: EngineSession) -> None:
+        self._session = session
+
+    def follow(self, followed: UnsavedObject, model: str, hooks: FollowHooks) -> Propagation:
+        """Follow an object through the planes that were asked for."""
+        request = followed.request
+        followed.predictor = predictor = self._session.load(model).sharing()  # clicks have another image
+        predictor.set_source(request.image)
+        return predictor.propagate(
+            masks={request.origin: request.prediction},
+            axis=request.axis,
+            planes=request.planes,
+            on_plane=hooks.on_plane,
+            progress=hooks.progress,
+            cancelled=hooks.cancelled,
+        )
+
+    def correct(
+        self, followed: UnsavedObject, base: Propagation, plane: int, prompt: PromptKeywords, hooks: FollowHooks
+    ) -> Propagation:
+        """Correct an object on a plane, and follow it again from there as far as that changes anything."""
+        if followed.predictor is None:
+            return base
+        return followed.predictor.repropagate(
+            base, plane, **prompt, on_plane=hooks.on_plane, progress=hooks.progress, cancelled=hooks.cancelled
+        )
+
+
+class FollowRun(QObject):
+    """Follow objects, one after another; previews and corrections do not wait for those.
+
+    Parameters
+    ----------
+    engine : FollowEngine
+        Engine that follows them.
+
+    Signals
+    -------
+    plane_found : UnsavedObject, PlaneMask
+        A plane of an object is done.
+    progressed : UnsavedObject, int, int
+        Planes done, and all planes.
+    finished : UnsavedObject, Outcome
+        The work on an object has ended; the value is a `Propagation`, or None if it was stopped or failed.
+    """
+
+    plane_found = Signal(object, object)
+    progressed = Signal(object, int, int)
+    finished = Signal(object, object)
+
+    def __init__(self, engine: FollowEngine) -> None:
+        super().__init__()
+        self._engine = engine
+        self._far, self._near = EngineThread(self), EngineThread(self)
+        self._objects: dict[str, UnsavedObject] = {}  # by kind of job
+        self._far.finished.connect(self._on_far_finished)
+        self._near.finished.connect(self._on_near_finished)
+
+    @property
+    def busy(self) -> bool:
+        """Whether work is under way or waits."""
+        return self._far.busy or self._near.busy
+
+    def follow(self, followed: UnsavedObject, model: str) -> None:
+        """Follow an object through all its planes, after those that wait already."""
+        self._submit(self._far, followed, model)
+
+    def preview(self, followed: UnsavedObject, model: str) -> None:
+        """Follow an object through few planes, at once."""
+        self._submit(self._near, followed, model)
+
+    def correct(self, followed: UnsavedObject, plane: int, prompt: PromptKeywords) -> None:
+        """Correct an object on a plane, in place of an earlier correction of this plane that is still under way."""
+        kind = f"correct-{followed.number}-{plane}"
+        self._objects[kind] = followed
+        hooks = self._hooks(followed)
+
+        def job(cancelled: Callable[[], bool]) -> Propagation | None:
+            base = followed.base_of(plane)
+            if base is None:
+                return None
+            followed.result = self._engine.correct(followed, base, plane, prompt, hooks(cancelled))
+            return followed.result
+
+        self._near.submit(kind, job)
+
+    def cancel(self, followed: UnsavedObject) -> None:
+        """Stop following or correcting an object."""
+        for kind in [kind for kind, known in self._objects.items() if known is followed]:
+            self._far.cancel(kind)
+            self._near.cancel(kind)
+
+    def close(self) -> None:
+        """Stop for good."""
+        for thread in (self._far, self._near):
+            thread.close()
+
+    def _submit(self, thread: EngineThread, followed: UnsavedObject, model: str) -> None:
+        kind = f"follow-{followed.number}"
+        self._objects[kind] = followed
+        hooks = self._hooks(followed)
+
+        def job(cancelled: Callable[[], bool]) -> Propagation:
+            followed.result = self._engine.follow(followed, model, hooks(cancelled))
+            return followed.result
+
+        thread.submit(kind, job)
+
+    def _hooks(self, followed: UnsavedObject) -> Callable[[Callable[[], bool]], FollowHooks]:
+        def make(cancelled: Callable[[], bool]) -> FollowHooks:
+            return FollowHooks(
+                lambda found: self.plane_found.emit(followed, found),
+                lambda done, total: self.progressed.emit(followed, done, total),
+                cancelled,
+            )
+
+        return make
+
+    def _on_far_finished(self, outcome: Outcome) -> None:
+        self._on_finished(self._far, outcome)
+
+    def _on_near_finished(self, outcome: Outcome) -> None:
+        self._on_finished(self._near, outcome)
+
+    def _on_finished(self, thread: EngineThread, outcome: Outcome) -> None:
+        followed = self._objects.get(outcome.kind)
+        if followed is not None and not thread.was_superseded(outcome):
+            del self._objects[outcome.kind]
+            self.finished.emit(followed, outcome)

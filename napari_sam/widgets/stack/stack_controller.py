@@ -1,0 +1,379 @@
+"""Stacks and movies on the page "Click": follow objects through planes, correct them, and save them whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_sam.engine.geometry import Box
+from napari_sam.errors import CancelledError, NapariSamError
+from napari_sam.layers.placement import image_plane_shape
+from napari_sam.layers.stack_axes import DEPTH, TIME, stack_image
+from napari_sam.widgets.qt_helpers import single_shot
+from napari_sam.widgets.stack.follow_run import PredictorFollowEngine
+from napari_sam.widgets.stack.following import Following
+from napari_sam.widgets.stack.stack_text import follow_hint, hand_step, planes_text, running_step
+from napari_sam.widgets.stack.stack_view import StackView
+from napari_sam.widgets.stack.unsaved_object import FollowRequest
+
+if TYPE_CHECKING:
+    from napari.layers import Image as ImageLayer
+
+    from napari_sam.layers.prompt_layers import PromptKeywords
+    from napari_sam.widgets.dock_context import DockContext
+    from napari_sam.widgets.engine_session import Answer
+    from napari_sam.widgets.pages.toolbox import ToolBox
+    from napari_sam.widgets.stack.follow_run import FollowEngine
+    from napari_sam.widgets.stack.stack_panel import StackPanel
+    from napari_sam.widgets.stack.unsaved_object import UnsavedObject
+
+_AHEAD_MS = 250
+_AHEAD_PLANES = 2  # before and after the clicked plane
+_NEAR = 1.0  # prompts within this many sizes of the object in hand correct it; farther away they mean another one
+
+
+@dataclass(frozen=True)
+class Offer:
+    """The answer to what is drawn, which can be followed.
+
+    Attributes
+    ----------
+    answer : Answer
+        The predictions.
+    candidates : list of int
+        Index of the mask that is chosen of each.
+    layer : napari.layers.Image
+        Image that was clicked.
+    """
+
+    answer: Answer
+    candidates: list[int]
+    layer: ImageLayer
+
+
+class StackController(QObject):
+    """Behaviour of the part of the page "Click" for stacks.
+
+    Parameters
+    ----------
+    context : DockContext
+        Parts of the dock.
+    panel : StackPanel
+        The controls.
+    tools : ToolBox
+        Tools, with the prompt layers.
+    engine : FollowEngine, optional
+        Engine that follows objects.
+
+    Attributes
+    ----------
+    following : Following
+        The objects that are followed and not saved yet.
+    view : StackView
+        What is shown of them.
+
+    Signals
+    -------
+    changed
+        Something that the dock describes changed.
+    prompts_used
+        What is drawn belongs to an object that was followed, saved or dropped, and can be removed.
+    saved : int
+        The object of this id was saved.
+    """
+
+    changed = Signal()
+    prompts_used = Signal()
+    saved = Signal(int)
+
+    def __init__(
+        self, context: DockContext, panel: StackPanel, tools: ToolBox, engine: FollowEngine | None = None
+    ) -> None:
+        super().__init__()
+        self._context, self._panel, self._tools = context, panel, tools
+        self._images, self._notifier = context.images, context.notifier
+        self.following = Following(context.session, engine or PredictorFollowEngine(context.session))
+        self.view = StackView(context, panel, tools, self.following)
+        self._offer: Offer | None = None
+        self._dropped: UnsavedObject | None = None  # can be taken back
+        self._ahead_soon = single_shot(self, _AHEAD_MS, self._look_ahead)
+        panel.through_stack.clicked.connect(self.follow_depth)
+        panel.through_time.clicked.connect(self.follow_time)
+        panel.weakest.clicked.connect(self.go_to_weakest)
+        panel.next_object.clicked.connect(self.take_next)
+        panel.discard.clicked.connect(self.drop)
+        panel.cancel.clicked.connect(self.stop)
+        panel.neighbours.toggled.connect(self._on_neighbours_toggled)
+        self.view.drawn.connect(self.refresh)
+        self.following.ready.connect(self._on_ready)
+        self.following.failed.connect(self._on_failed)
+        self._images.image_changed.connect(self._on_image_changed)
+        self._images.pixels_changed.connect(self._on_image_changed)
+
+    # ---- the user's actions --------------------------------------------------------------------------------
+
+    def follow(self) -> None:
+        """Follow the object along the axis that the image has; along depth if it has both."""
+        self._follow(DEPTH if self.view.axes[0] else TIME)
+
+    def follow_depth(self) -> None:
+        """Follow the object through the stack."""
+        self._follow(DEPTH)
+
+    def follow_time(self) -> None:
+        """Follow the object through time."""
+        self._follow(TIME)
+
+    def go_to_weakest(self) -> None:
+        """Show the plane of the object whose mask is the least certain."""
+        weakest = self.view.content.weakest
+        if weakest is None:
+            self._notifier.info("Follow an object first: click it, then press G.")
+        else:
+            self.view.go_to(weakest)
+
+    def take_next(self) -> None:
+        """Look at the next object that was followed; after the last one, put it aside for later."""
+        if not self.following.waiting and self.in_hand is None:
+            self._notifier.info("No followed object waits to be saved: click an object, then press G.")
+        else:
+            self.following.take_next()
+            self._show_hand()
+
+    def drop(self) -> None:
+        """Forget the object in hand; Ctrl+Z brings it back."""
+        dropped = self.in_hand
+        if dropped is not None:
+            self.following.drop(dropped)
+            dropped.finish()
+            self._dropped = dropped
+            self._notifier.note("The followed object was dropped; Ctrl+Z brings it back.")
+            self._show_hand()
+
+    def stop(self) -> None:
+        """Stop following; what was found so far is kept."""
+        for followed in self.following.running:
+            self.following.run.cancel(followed)
+
+    # ---- what the page asks for ------------------------------------------------------------------------------
+
+    @property
+    def in_hand(self) -> UnsavedObject | None:
+        """The followed object that is shown, and that clicks correct."""
+        return self.following.in_hand
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether objects are followed, or wait to be saved."""
+        return bool(self.following.objects)
+
+    @property
+    def hint(self) -> str:
+        """Which key follows the answer; empty for a single image."""
+        return follow_hint(*self.view.axes)
+
+    def offer(self, answer: Answer, candidates: list[int]) -> None:
+        """Note the answer to what is drawn, and look for a single object on the neighbouring planes."""
+        layer = self._images.layer
+        if layer is None or not any(self.view.axes):
+            return
+        before, self._offer = self._offer, Offer(answer, list(candidates), layer)
+        self.view.clicked = answer.plane
+        if before is None or before.answer is not answer or before.candidates != candidates:
+            self.following.forget_preview()
+            self._ahead_soon.start()
+
+    def withdraw(self) -> None:
+        """Forget the answer."""
+        self._offer, self.view.clicked = None, None
+        self._ahead_soon.stop()
+        self.following.forget_preview()
+
+    def show_without_prompts(self, plane: tuple[int, ...]) -> None:
+        """Show what was found on a plane on which nothing is drawn; there the answer has been withdrawn."""
+        if self._offer is not None and self._offer.answer.plane == plane:
+            self.withdraw()
+        self.view.redraw_soon()
+
+    def correct(self, plane: tuple[int, ...]) -> bool:
+        """Correct the object in hand by what is drawn on a plane; return False if that means another object."""
+        followed, prompts = self.in_hand, self._tools.prompts
+        if followed is None or prompts is None:
+            return False
+        position = followed.request.along(plane)
+        drawn = prompts.prompts(plane, False, only_background=True)
+        if position is None or not drawn:
+            self.view.redraw()
+        elif _is_near(drawn[0], followed.nearest_box(position)):
+            self.following.correct(position, drawn[0])
+            self.changed.emit()
+        else:
+            self.following.in_hand = None
+            self._notifier.note("You clicked another object. The one that was followed waits: Q returns to it.")
+            self.view.redraw()
+            return False
+        return True
+
+    def accept(self, *, replacing: bool) -> bool:
+        """Save the object in hand on all its planes; return False without one."""
+        followed = self.in_hand
+        if followed is None:
+            return False
+        if followed.is_running or followed.result is None:
+            self._notifier.info("The correction is still carried to the other planes: accept it in a moment.")
+            return True
+        request = followed.request
+        rule = "replace" if replacing else self._context.object_form.values()["overlap"]
+        try:
+            label = self._context.labels.ready().commit_planes(followed.result, request.plane, rule)
+        except NapariSamError as error:
+            self._notifier.error(str(error))
+            return True
+        self.view.saved, self._dropped = replace(followed.content, prompted=frozenset()), None
+        self.following.drop(followed)
+        planes = planes_text(followed.result.planes)
+        self._notifier.note(f"Object {label} is saved on {request.noun}s {planes}; Ctrl+Z takes it back.")
+        self.saved.emit(label)
+        self._show_hand()
+        return True
+
+    def take_back(self) -> bool:
+        """Take back the last correction of the object in hand, or bring back the dropped one; return False if none."""
+        followed = self.in_hand
+        if followed is not None and not followed.is_running and followed.take_back():
+            self._notifier.note("The last correction was taken back.")
+        elif followed is None and self._dropped is not None:
+            self.following.objects.append(self._dropped)
+            self.following.in_hand, self._dropped = self._dropped, None
+        else:
+            return False
+        self._show_hand()
+        return True
+
+    def guide(self) -> str:
+        """Return the next step while followed objects need attention; empty otherwise."""
+        if self.in_hand is not None:
+            return hand_step(self.in_hand.content, self.in_hand.is_running)
+        running = self.following.running
+        if running and self._offer is None:
+            return running_step(running[0].request.noun, len(running))
+        return ""
+
+    def refresh(self) -> None:
+        """Enable the controls that can be used now."""
+        for button in (self._panel.through_stack, self._panel.through_time):
+            button.setEnabled(self._offer is not None)
+        self.view.refresh()
+
+    def close(self) -> None:
+        """Stop following, and remove what is shown."""
+        self._ahead_soon.stop()
+        self.following.run.close()
+        self.view.close()
+
+    # ---- following --------------------------------------------------------------------------------------------
+
+    def _follow(self, axis: str) -> None:
+        offer, index = self._offer, self.view.index_of(axis)
+        if index is None:
+            self._notifier.info("This image has one plane only: there is nothing to follow an object through.")
+        elif self.in_hand is not None:
+            self._notifier.info("This object is followed already: click where it is wrong, or press C to save it.")
+        elif offer is None:
+            self._notifier.info("Click an object first, then follow it.")
+        else:
+            try:
+                requests = _requests(offer, axis, index)
+            except NapariSamError as error:
+                self._notifier.error(str(error))
+                return
+            for request in requests:
+                self.following.start(request)
+            self.view.axis, self._dropped = axis, None
+            self.prompts_used.emit()
+            self.view.redraw()
+            self.changed.emit()
+
+    def _look_ahead(self) -> None:
+        """Follow the object of the last click through the neighbouring planes."""
+        offer, axis = self._offer, self.view.axis
+        index = self.view.index_of(axis)
+        is_wanted = self._panel.neighbours.isChecked() and self.in_hand is None
+        if offer is None or index is None or not is_wanted or len(offer.answer.predictions) != 1:
+            return
+        try:
+            (request,) = _requests(offer, axis, index)
+        except NapariSamError:
+            return  # reported when the user asks for it
+        first, last = max(0, request.origin - _AHEAD_PLANES), min(request.count, request.origin + _AHEAD_PLANES + 1)
+        self.following.look_ahead(replace(request, planes=range(first, last)))
+        self.refresh()
+
+    def _show_hand(self) -> None:
+        """Show the object in hand, if need be on the plane where it was clicked, or that none is."""
+        self.prompts_used.emit()
+        followed, plane = self.in_hand, self._images.quiet_plane
+        if followed is not None and plane is not None and self.view.mask_on(followed, plane) is None:
+            self.view.go_to(followed.request.origin)
+        self.view.redraw()
+        self.changed.emit()
+
+    def _on_ready(self, followed: UnsavedObject) -> None:
+        prompts = self._tools.prompts
+        is_idle = self._offer is None and (prompts is None or prompts.is_empty)
+        if followed in self.following.waiting:
+            if self.in_hand is None and is_idle:
+                self.following.in_hand = followed
+            else:
+                self._notifier.note("An object was followed to the end: Q shows it, then C saves it.")
+        self.view.redraw()
+        self.changed.emit()
+
+    def _on_failed(self, followed: UnsavedObject, error: Exception) -> None:
+        if isinstance(error, CancelledError):
+            self._notifier.note(str(error))
+        else:
+            self._notifier.failure(error)
+        self.view.redraw()
+        self.changed.emit()
+
+    def _on_neighbours_toggled(self, is_checked: bool) -> None:
+        if is_checked:
+            self._ahead_soon.start()
+        else:
+            self.following.forget_preview()
+            self.view.redraw()
+
+    def _on_image_changed(self) -> None:
+        """Forget what belongs to another image."""
+        if self.is_busy:
+            self._notifier.info("The objects that were followed and not saved belong to another image: they are gone.")
+        self.withdraw()
+        self._dropped = None
+        self.following.drop_all()
+        self.view.begin()
+        self.changed.emit()
+
+
+def _requests(offer: Offer, axis: str, index: int) -> list[FollowRequest]:
+    """Return what to follow, one request per object; raises `ImageError` if the layer cannot be read."""
+    plane = offer.answer.plane
+    image, count = stack_image(offer.layer, plane, index, axis), image_plane_shape(offer.layer)[index]
+    chosen = [
+        prediction if candidate == prediction.best else replace(prediction, best=candidate)
+        for prediction, candidate in zip(offer.answer.predictions, offer.candidates, strict=True)
+    ]
+    return [FollowRequest(image, axis, index, plane, count, prediction) for prediction in chosen]
+
+
+def _is_near(prompt: PromptKeywords, box: Box | None) -> bool:
+    """Return whether a prompt lies so near the object that it corrects it; other prompts mean another object."""
+    if box is None:
+        return True
+    reach = Box(*box).grow(round(_NEAR * max(box.height, box.width)))
+    if "box" in prompt:
+        y0, x0, y1, x1 = prompt["box"]
+        return reach.overlaps((int(y0), int(x0), int(y1) + 1, int(x1) + 1))
+    return any(reach.y0 <= y < reach.y1 and reach.x0 <= x < reach.x1 for y, x in prompt.get("points", ()))

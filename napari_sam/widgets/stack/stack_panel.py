@@ -1,0 +1,91 @@
+"""The part of the page "Click" for stacks and movies: follow an object, check its planes, and say that it divides."""
+
+from __future__ import annotations
+
+from qtpy.QtWidgets import QCheckBox, QGroupBox, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
+
+from napari_sam.widgets.qt_helpers import button, row, wrapped_label
+from napari_sam.widgets.stack.plane_strip import PlaneStrip
+
+_STACK, _TIME = "⇅ Through the stack", "▶ Through time"
+_WEAKEST_TIP = "Go to the {noun} whose mask is the least certain (W); a click there corrects it"
+
+
+class StackPanel(QGroupBox):
+    """Controls of a stack, without behaviour; `StackController` operates them. Hidden for single images.
+
+    Attributes
+    ----------
+    strip : PlaneStrip
+        The planes of the object in hand.
+    """
+
+    def __init__(self) -> None:
+        super().__init__("Through planes")
+        self.through_stack = button(_STACK, "Follow the object up and down through all planes (G)")
+        self.through_time = button(_TIME, "Follow the object forward and backward through all frames (G)")
+        self.strip = PlaneStrip()
+        self.summary = wrapped_label()
+        self.weakest = button("Weakest  (W)", _WEAKEST_TIP.format(noun="plane"))
+        self.next_object = button("Next object  (Q)", "Look at the next object that was followed and is not saved yet")
+        self.discard = button("Drop", "Forget this object (Escape does the same)")
+        self.progress = QProgressBar()
+        self.cancel = button("Stop", "Stop following; what was found so far is kept")
+        self.divide = button(
+            "Ƴ Divides  (Y)",
+            "The object under the mouse divides: then click its daughters and accept them, or press Y over saved ones",
+            checkable=True,
+        )
+        self.tracks = QCheckBox("Show tracks")
+        self.tracks.setToolTip("Draw the paths and lineages of all saved objects as a tracks layer")
+        self.neighbours = QCheckBox("Preview on neighbouring planes")
+        self.neighbours.setChecked(True)
+        self.neighbours.setToolTip("After a click, also look for the object on the planes before and after this one")
+        self._lay_out()
+        self.show_progress(None, 0, 0)
+
+    def show_axes(self, has_depth: bool, has_time: bool) -> None:
+        """Offer what an image with these axes allows; hide everything for a single image."""
+        self.setVisible(has_depth or has_time)
+        self.through_stack.setVisible(has_depth)
+        self.through_time.setVisible(has_time)
+        for widget in (self.divide, self.tracks):
+            widget.setVisible(has_time)
+        both = has_depth and has_time
+        self.through_stack.setText(_STACK if both else f"{_STACK}  (G)")
+        self.through_time.setText(f"{_TIME}  (⇧G)" if both else f"{_TIME}  (G)")
+        self.through_stack.setToolTip("Follow the object up and down through all planes (G)")
+        keys = "Shift+G" if both else "G"
+        self.through_time.setToolTip(f"Follow the object forward and backward through all frames ({keys})")
+
+    def show_progress(self, text: str | None, done: int, total: int) -> None:
+        """Show how far an object was followed; None hides the bar."""
+        for widget in (self.progress, self.cancel):
+            widget.setVisible(text is not None)
+        self.progress.setRange(0, max(total, 0))
+        self.progress.setValue(done)
+        self.progress.setFormat(text or "")
+
+    def show_noun(self, noun: str) -> None:
+        """Name the planes of the object in hand."""
+        self.weakest.setToolTip(_WEAKEST_TIP.format(noun=noun))
+
+    def _lay_out(self) -> None:
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 4, 6, 4)
+        layout.addLayout(_shared_row((self.through_stack, self.through_time)))
+        layout.addWidget(self.strip)
+        layout.addWidget(self.summary)
+        layout.addLayout(_shared_row((self.weakest, self.discard)))
+        layout.addWidget(self.next_object)
+        layout.addLayout(row((self.progress, self.cancel), stretch=0))
+        layout.addWidget(self.neighbours)
+        layout.addLayout(_shared_row((self.tracks, self.divide)))
+
+
+def _shared_row(widgets: tuple[QWidget, ...]) -> QHBoxLayout:
+    """Lay widgets out side by side with equal widths."""
+    layout = QHBoxLayout()
+    for widget in widgets:
+        layout.addWidget(widget, 1)
+    return layout

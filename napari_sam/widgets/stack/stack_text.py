@@ -1,0 +1,70 @@
+"""What the dock tells about objects on many planes."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from napari_sam.widgets.stack.plane_strip import StripContent
+
+_MOST_RUNS = 3
+
+
+def planes_text(planes: Iterable[int]) -> str:
+    """Return planes in words.
+
+    >>> planes_text([3, 4, 5, 9]), planes_text([7]), planes_text(range(0, 20, 2))
+    ('3–5, 9', '7', '0, 2, 4 … 18')
+    """
+    ordered = sorted(planes)
+    if not ordered:
+        return "none"
+    starts = [ordered[0], *(b for a, b in pairwise(ordered) if b > a + 1)]
+    ends = [*(a for a, b in pairwise(ordered) if b > a + 1), ordered[-1]]
+    runs = [str(a) if a == b else f"{a}–{b}" for a, b in zip(starts, ends, strict=True)]
+    if len(runs) <= _MOST_RUNS:
+        return ", ".join(runs)
+    return f"{', '.join(runs[:_MOST_RUNS])} … {ordered[-1]}"
+
+
+def summary_text(content: StripContent, name: str, stopped: Mapping[str, str] | None = None) -> str:
+    """Return where an object exists and where it is weakest, with why it ends where it does.
+
+    >>> from napari_sam.widgets.stack.plane_strip import StripContent
+    >>> summary_text(StripContent(64, {12: 0.9, 13: 0.61}, weakest=13), "Object")
+    'Object on planes 12–13 of 64 · weakest 13 (0.61)'
+    """
+    if not content.scores:
+        return f"{name}: on no {content.noun} yet"
+    several = "s" if len(content.scores) > 1 else ""
+    text = f"{name} on {content.noun}{several} {planes_text(content.scores)} of {content.count}"
+    if content.weakest is not None and len(content.scores) > 1:
+        text += f" · weakest {content.weakest} ({content.scores[content.weakest]:.2f})"
+    reasons = "; ".join(f"{way}: {reason}" for way, reason in (stopped or {}).items() if reason)
+    return f"{text}. {reasons}" if reasons else text
+
+
+def follow_hint(has_depth: bool, has_time: bool) -> str:
+    """Return which key follows the object; empty for a single image."""
+    if has_depth and has_time:
+        return "G follows it through the stack, Shift+G through time. "
+    return "G follows it through the stack. " if has_depth else "G follows it through time. " if has_time else ""
+
+
+def hand_step(content: StripContent, running: bool) -> str:
+    """Return the next step while an object on many planes is in hand."""
+    if running:
+        return f"The correction is carried to the neighbouring {content.noun}s. You can look, and click on."
+    return (
+        f"3. Check the {content.noun}s (W: weakest, strip, slider) and click where it is wrong. "
+        "C accepts all, Q keeps it for later, Escape drops it."
+    )
+
+
+def running_step(noun: str, count: int) -> str:
+    """Return the next step while objects are followed and none is in hand."""
+    which = "the object" if count == 1 else f"{count} objects"
+    return f"Following {which} through the {noun}s. Meanwhile click the next object."
