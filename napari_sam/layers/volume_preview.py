@@ -22,7 +22,9 @@ _LARGEST_PX = 1 << 25  # voxels of the preview; larger objects are shown reduced
 _SHOWN = 1
 
 
-def show_volume(layer: Labels, image: ImageLayer, masks: Mapping[int, MaskCrop], leading: tuple[int, ...], index: int) -> None:
+def show_volume(
+    layer: Labels, image: ImageLayer, masks: Mapping[int, MaskCrop], leading: tuple[int, ...], index: int
+) -> None:
     """Show an object on all its planes.
 
     Parameters

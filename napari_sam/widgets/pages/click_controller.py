@@ -357,7 +357,7 @@ class ClickController(QObject):
 
     def predict(self) -> None:
         """Send the prompts to the engine, or remove the preview if there are none."""
-        plane = self._images.plane
+        plane = self._images.plane if self._images.is_flat else None
         if self.prompts is None or plane is None:
             return
         self.prompts.deselect()

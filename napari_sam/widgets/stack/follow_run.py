@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_sam.engine.propagation.plane_mask import PackedMask
+from napari_sam.engine.propagation.plane_prompts import PlanePrompt, as_mask_prompt
+from napari_sam.engine.propagation.propagation import Propagation, StackPosition
+from napari_sam.errors import CancelledError
 from napari_sam.widgets.engine_thread import EngineThread, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from napari_sam.engine.propagation.plane_mask import PlaneMask
-    from napari_sam.engine.propagation.propagation import Propagation
     from napari_sam.layers.prompt_layers import PromptKeywords
     from napari_sam.widgets.engine_session import EngineSession
-    from napari_sam.widgets.stack.unsaved_object import UnsavedObject
+    from napari_sam.widgets.stack.unsaved_object import FollowRequest, UnsavedObject
 
 
 @dataclass(frozen=True)
@@ -69,14 +72,26 @@ class PredictorFollowEngine:
         request = followed.request
         followed.predictor = predictor = self._session.load(model).sharing()  # clicks have another image
         predictor.set_source(request.image)
-        return predictor.propagate(
-            masks={request.origin: request.prediction},
-            axis=request.axis,
-            planes=request.planes,
-            on_plane=hooks.on_plane,
-            progress=hooks.progress,
-            cancelled=hooks.cancelled,
-        )
+        found: list[PlaneMask] = []
+
+        def on_plane(mask: PlaneMask) -> None:
+            found.append(mask)
+            hooks.on_plane(mask)
+
+        options: dict[str, Any] = {} if request.planes is None else {"planes": request.planes}
+        try:
+            return predictor.propagate(
+                masks={request.origin: request.prediction},
+                axis=request.axis,
+                on_plane=on_plane,
+                progress=hooks.progress,
+                cancelled=hooks.cancelled,
+                **options,
+            )
+        except CancelledError:
+            if not found:
+                raise
+            return _found_so_far(request, found, predictor.model)
 
     def correct(
         self, followed: UnsavedObject, base: Propagation, plane: int, prompt: PromptKeywords, hooks: FollowHooks
@@ -87,6 +102,15 @@ class PredictorFollowEngine:
         return followed.predictor.repropagate(
             base, plane, **prompt, on_plane=hooks.on_plane, progress=hooks.progress, cancelled=hooks.cancelled
         )
+
+
+def _found_so_far(request: FollowRequest, found: list[PlaneMask], model: str) -> Propagation:
+    """Return the planes that were found before the user stopped."""
+    position = StackPosition(request.axis, request.count, request.image.shape, request.image.plane, request.index)
+    prompt = PlanePrompt(mask=as_mask_prompt(request.prediction, request.image.shape))
+    records = {mask.plane: PackedMask.of(mask) for mask in found if mask.mask.any()}
+    stopped = dict.fromkeys(("forward", "backward"), "you stopped it")
+    return Propagation(position, {request.origin: prompt}, records, stopped, model=model)
 
 
 class FollowRun(QObject):

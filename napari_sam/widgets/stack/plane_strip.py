@@ -113,7 +113,7 @@ class PlaneStrip(QWidget):
 
     def position_of(self, plane: int) -> float:
         """Return the horizontal position of the middle of a plane."""
-        return (plane + 0.5) * self.width() / max(1, self.content.count)
+        return (plane + 0.5) * float(self.width()) / max(1, self.content.count)
 
     # ---- the mouse ------------------------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject, Signal
 from napari_sam.layers.followed_layer import FollowedLayer
 from napari_sam.layers.placement import image_plane_shape
 from napari_sam.layers.stack_axes import DEPTH, TIME, axis_index
+from napari_sam.layers.volume_preview import show_volume
 from napari_sam.widgets.qt_helpers import single_shot
 from napari_sam.widgets.stack.plane_strip import StripContent
 from napari_sam.widgets.stack.stack_text import summary_text
@@ -68,6 +69,7 @@ class StackView(QObject):
         panel.strip.plane_chosen.connect(self.go_to)
         following.updated.connect(self._on_updated)
         self._images.plane_changed.connect(self._on_plane_changed)
+        self._images.ndisplay_changed.connect(self.redraw_soon)
 
     # ---- the image --------------------------------------------------------------------------------------------
 
@@ -139,6 +141,11 @@ class StackView(QObject):
                 mask = self.mask_on(following.preview, plane)
                 prompts.show([] if mask is None else [mask], plane, outline=True)
             self._show_others(plane)
+        elif prompts is not None and not self._images.is_flat:
+            shown = following.in_hand or following.preview
+            if shown is not None:
+                request = shown.request
+                show_volume(prompts.preview, prompts.image, shown.masks, request.plane, request.index)
         self.drawn.emit()
 
     def refresh(self) -> None:

@@ -149,6 +149,12 @@ class UnsavedObject:
             return self.result.mask(plane)
         return None
 
+    @property
+    def masks(self) -> dict[int, tuple[NDArray[np.bool_], Box]]:
+        """Mask and box of each plane on which the object exists."""
+        found = {plane: self.mask(plane) for plane in self.scores}
+        return {plane: mask for plane, mask in found.items() if mask is not None}
+
     def nearest_box(self, plane: int) -> Box | None:
         """Return the box of the object on a plane, or on the nearest plane on which it exists."""
         planes = self.scores
