@@ -28,7 +28,7 @@ class Acceptance:
     """
 
     def __init__(self, context: DockContext) -> None:
-        self._labels, self._form = context.labels, context.object_form
+        self._labels, self._form, self._notifier = context.labels, context.object_form, context.notifier
 
     def overlaps(self, answer: Answer, candidates: list[int], label: int | None) -> list[Overlap | None]:
         """Compare masks with the saved objects; None for large masks, and if the new object wins anyway."""
@@ -40,6 +40,13 @@ class Acceptance:
             else None
             for prediction, candidate in zip(answer.predictions, candidates, strict=True)
         ]
+
+    def save(self, answer: Answer, candidates: list[int], label: int | None = None, *, replacing: bool = False) -> bool:
+        """Write objects as `commit` does, and tell the user what failed; return whether any was written."""
+        failures = self.commit(answer, candidates, label, replacing=replacing)
+        if failures:
+            self._notifier.error("; ".join(failures))
+        return len(failures) < len(candidates)
 
     def commit(
         self, answer: Answer, candidates: list[int], label: int | None = None, *, replacing: bool = False

@@ -143,14 +143,10 @@ class ClickController(QObject):
         if self._is_outdated:
             self._context.notifier.info("Your last change is still being segmented: accept it in a moment.")
             return
-        predictions = self.answer.predictions
-        failures = self._acceptance.commit(self.answer, self.preview.candidates, self._corrected(), replacing=replacing)
-        if failures:
-            self._context.notifier.error("; ".join(failures))
-        if len(failures) == len(predictions):
+        if not self._acceptance.save(self.answer, self.preview.candidates, self._corrected(), replacing=replacing):
             self.changed.emit()
             return
-        y0, x0, y1, x1 = predictions[-1].bbox
+        y0, x0, y1, x1 = self.answer.predictions[-1].bbox
         self._last_px = float(max(y1 - y0, x1 - x0))
         if self.correction is not None:
             self.correction_ended.emit()
@@ -242,11 +238,6 @@ class ClickController(QObject):
         """Layers that prompts are drawn on; None without an image."""
         return self._drawn.layers
 
-    @property
-    def has_image(self) -> bool:
-        """Whether there is an image to draw prompts on."""
-        return self.prompts is not None
-
     def take_keys(self) -> None:
         """Use the keys of this page, with the tool for object points."""
         self.redirect.is_enabled = True
@@ -259,11 +250,11 @@ class ClickController(QObject):
         for button in (panel.previous, panel.following):
             button.setEnabled(self.answer is not None)
         is_in_hand = self.stack.in_hand is not None
-        panel.candidate.setText(self.preview.text)
+        panel.candidate.setText(self.stack.text or self.preview.text)
         panel.accept.setEnabled(self.answer is not None or is_in_hand)
         panel.replace.setEnabled(bool(overlap_text(self.preview.overlaps)) or is_in_hand)
         for button in (panel.clear, panel.segment, panel.brush):
-            button.setEnabled(self.has_image)
+            button.setEnabled(self.prompts is not None)
         self.actions.refresh()
         self.stack.refresh()
         self.tools.enable_undo(self._images.quiet_plane)
@@ -278,7 +269,9 @@ class ClickController(QObject):
             or hidden_step(self.tools.image_name, self._images.cover())
             or self.stack.guide()
             or overlap_step(overlap_text(overlaps), can_save(overlaps))
-            or next_step(self.has_image, self.answer, self.tools.current, self.tools.obstacle, self.stack.hint)
+            or next_step(
+                self.prompts is not None, self.answer, self.tools.current, self.tools.obstacle, self.stack.hint
+            )
         )
 
     def begin_correction(self, candidate: ReviewItem) -> bool:

@@ -62,6 +62,6 @@ class ClickPanel(QWidget):
         layout.addWidget(self.batch)
         layout.addWidget(self.segment)
         layout.addLayout(row((self.previous, self.candidate, self.following), stretch=1))
-        layout.addWidget(self.stack)
         layout.addLayout(actions)
+        layout.addWidget(self.stack)  # below the buttons, which must not move when it grows
         layout.addStretch(1)

@@ -97,6 +97,12 @@ class Following(QObject):
             self.in_hand.is_running = True
             self.run.correct(self.in_hand, plane, prompt)
 
+    def revert(self, plane: int) -> None:
+        """Take the correction of a plane back, if it was the last one, whose prompts are gone."""
+        if self.in_hand is not None and self.in_hand.corrected == plane:
+            self.run.cancel(self.in_hand)
+            self.in_hand.take_back()
+
     def take_next(self) -> None:
         """Take the next object that is ready in hand; after the last one, none."""
         ready = [x for x in self.objects if x.is_ready]

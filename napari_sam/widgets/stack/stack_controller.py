@@ -14,7 +14,7 @@ from napari_sam.layers.stack_axes import DEPTH, TIME, stack_image
 from napari_sam.widgets.qt_helpers import single_shot
 from napari_sam.widgets.stack.follow_run import PredictorFollowEngine
 from napari_sam.widgets.stack.following import Following
-from napari_sam.widgets.stack.stack_text import follow_hint, hand_step, planes_text, running_step
+from napari_sam.widgets.stack.stack_text import count_text, follow_hint, hand_step, planes_text, running_step
 from napari_sam.widgets.stack.stack_view import StackView
 from napari_sam.widgets.stack.unsaved_object import FollowRequest
 
@@ -174,6 +174,11 @@ class StackController(QObject):
         """Which key follows the answer; empty for a single image."""
         return follow_hint(*self.view.axes)
 
+    @property
+    def text(self) -> str:
+        """The object in hand in words; empty without one."""
+        return "" if self.in_hand is None else count_text(self.in_hand.content)
+
     def offer(self, answer: Answer, candidates: list[int]) -> None:
         """Note the answer to what is drawn, and look for a single object on the neighbouring planes."""
         layer = self._images.layer
@@ -205,7 +210,10 @@ class StackController(QObject):
         position = followed.request.along(plane)
         drawn = prompts.prompts(plane, False, only_background=True)
         if position is None or not drawn:
+            if position is not None:
+                self.following.revert(position)
             self.view.redraw()
+            self.changed.emit()
         elif _is_near(drawn[0], followed.nearest_box(position)):
             self.following.correct(position, drawn[0])
             self.changed.emit()

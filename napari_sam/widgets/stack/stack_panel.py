@@ -5,9 +5,10 @@ from __future__ import annotations
 from qtpy.QtWidgets import QCheckBox, QGroupBox, QHBoxLayout, QProgressBar, QVBoxLayout, QWidget
 
 from napari_sam.widgets.qt_helpers import button, row, wrapped_label
-from napari_sam.widgets.stack.plane_strip import PlaneStrip
+from napari_sam.widgets.stack.plane_strip import PlaneStrip, StripContent
 
-_STACK, _TIME = "⇅ Through the stack", "▶ Through time"
+_STACK, _TIME = "⇅ Through the stack  (G)", "▶ Through time  (G)"
+_STACK_OR, _OR_TIME = "⇅ Stack  (G)", "▶ Time  (⇧G)"  # where there are both
 _WEAKEST_TIP = "Go to the {noun} whose mask is the least certain (W); a click there corrects it"
 
 
@@ -21,7 +22,7 @@ class StackPanel(QGroupBox):
     """
 
     def __init__(self) -> None:
-        super().__init__("Through planes")
+        super().__init__("Follow the object")
         self.through_stack = button(_STACK, "Follow the object up and down through all planes (G)")
         self.through_time = button(_TIME, "Follow the object forward and backward through all frames (G)")
         self.strip = PlaneStrip()
@@ -50,10 +51,10 @@ class StackPanel(QGroupBox):
         self.through_stack.setVisible(has_depth)
         self.through_time.setVisible(has_time)
         for widget in (self.divide, self.tracks):
-            widget.setVisible(has_time)
+            widget.setVisible(False)
         both = has_depth and has_time
-        self.through_stack.setText(_STACK if both else f"{_STACK}  (G)")
-        self.through_time.setText(f"{_TIME}  (⇧G)" if both else f"{_TIME}  (G)")
+        self.through_stack.setText(_STACK_OR if both else _STACK)
+        self.through_time.setText(_OR_TIME if both else _TIME)
         self.through_stack.setToolTip("Follow the object up and down through all planes (G)")
         keys = "Shift+G" if both else "G"
         self.through_time.setToolTip(f"Follow the object forward and backward through all frames ({keys})")
@@ -66,9 +67,14 @@ class StackPanel(QGroupBox):
         self.progress.setValue(done)
         self.progress.setFormat(text or "")
 
-    def show_noun(self, noun: str) -> None:
-        """Name the planes of the object in hand."""
-        self.weakest.setToolTip(_WEAKEST_TIP.format(noun=noun))
+    def show_content(self, content: StripContent, summary: str) -> None:
+        """Show the planes of an object, with a line in words; nothing without an object."""
+        self.strip.show_content(content)
+        self.summary.setText(summary)
+        self.weakest.setEnabled(content.weakest is not None)
+        self.weakest.setToolTip(_WEAKEST_TIP.format(noun=content.noun))
+        for widget in (self.strip, self.summary, self.weakest, self.discard):
+            widget.setVisible(bool(summary))
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)

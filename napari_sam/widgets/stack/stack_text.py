@@ -47,6 +47,19 @@ def summary_text(content: StripContent, name: str, stopped: Mapping[str, str] | 
     return f"{text}. {reasons}" if reasons else text
 
 
+def count_text(content: StripContent) -> str:
+    """Return on how many planes an object lies, and its lowest score.
+
+    >>> from napari_sam.widgets.stack.plane_strip import StripContent
+    >>> count_text(StripContent(64, {12: 0.9, 13: 0.61}))
+    '2 planes  ·  lowest score 0.61'
+    """
+    count = len(content.scores)
+    several = "" if count == 1 else "s"
+    lowest = f"  ·  lowest score {min(content.scores.values()):.2f}" if count else ""
+    return f"{count} {content.noun}{several}{lowest}"
+
+
 def follow_hint(has_depth: bool, has_time: bool) -> str:
     """Return which key follows the object; empty for a single image."""
     if has_depth and has_time:

@@ -65,6 +65,7 @@ class StackView(QObject):
         self.clicked: tuple[int, ...] | None = None
         self.saved = StripContent()
         self._layer: FollowedLayer | None = None
+        self._is_closed = False
         self._redraw_soon = single_shot(self, _REDRAW_MS, self.redraw)
         panel.strip.plane_chosen.connect(self.go_to)
         following.updated.connect(self._on_updated)
@@ -127,7 +128,7 @@ class StackView(QObject):
 
     def redraw_soon(self) -> None:
         """Draw once the current burst of changes is over."""
-        if not self._redraw_soon.isActive():
+        if not self._is_closed and not self._redraw_soon.isActive():
             self._redraw_soon.start()
 
     def redraw(self) -> None:
@@ -152,10 +153,7 @@ class StackView(QObject):
         """Show the state in the panel."""
         panel, content, following = self._panel, self.content, self._following
         panel.show_axes(*self.axes)
-        panel.strip.show_content(content)
-        panel.summary.setText(self._summary(content))
-        panel.summary.setVisible(bool(panel.summary.text()))
-        panel.weakest.setEnabled(content.weakest is not None)
+        panel.show_content(content, self._summary(content))
         panel.discard.setEnabled(following.in_hand is not None)
         waiting = len(following.waiting)
         panel.next_object.setVisible(waiting > 0 or following.in_hand is not None)
@@ -170,6 +168,7 @@ class StackView(QObject):
 
     def close(self) -> None:
         """Remove the layer."""
+        self._is_closed = True
         self._redraw_soon.stop()
         self._remove_layer()
 

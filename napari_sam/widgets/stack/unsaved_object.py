@@ -90,6 +90,8 @@ class UnsavedObject:
         The object on all planes; None while it is being followed for the first time.
     is_running : bool
         Whether it is followed, or corrected, now.
+    corrected : int or None
+        Plane of the last correction.
     progress : (int, int)
         Planes done, and planes to do.
     """
@@ -99,10 +101,10 @@ class UnsavedObject:
         self.predictor: Predictor | None = None
         self.result: Propagation | None = None
         self.is_running = True
+        self.corrected: int | None = None
         self.progress = (0, request.count if request.planes is None else len(request.planes))
         self._arrived: dict[int, PlaneMask] = {}  # since the last result
         self._earlier: list[Propagation] = []  # results before each correction
-        self._corrected: int | None = None  # plane of the last correction
 
     @property
     def is_ready(self) -> bool:
@@ -175,15 +177,15 @@ class UnsavedObject:
 
     def base_of(self, plane: int) -> Propagation | None:
         """Return the result that a correction of a plane starts from: several clicks on it are one correction."""
-        if self.result is not None and plane != self._corrected:
+        if self.result is not None and plane != self.corrected:
             self._earlier.append(self.result)
-            self._corrected = plane
+            self.corrected = plane
         return self._earlier[-1] if self._earlier else self.result
 
     def take_back(self) -> bool:
         """Return to the result before the last correction; return False without one."""
         if not self._earlier:
             return False
-        self.result, self._corrected = self._earlier.pop(), None
+        self.result, self.corrected = self._earlier.pop(), None
         self._arrived.clear()
         return True

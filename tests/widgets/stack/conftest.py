@@ -109,7 +109,7 @@ def stack(dock, qtbot):
     return dock
 
 
-def click(dock, qtbot, plane, y, x):
-    """Click a point on a plane, and wait for the answer."""
-    dock.click.prompts.points.add((plane, y, x))
+def click(dock, qtbot, *point):
+    """Click a point, given by plane, y and x, and wait for the answer."""
+    dock.click.prompts.points.add(point)
     qtbot.waitUntil(lambda: dock.click.answer is not None)

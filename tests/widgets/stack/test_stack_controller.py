@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import numpy as np
+
+from napari_sam.errors import PromptError
 from tests.widgets.stack.conftest import click
 
 
@@ -29,3 +32,79 @@ def test_an_object_is_followed_while_the_user_clicks_the_next(stack, qtbot, foll
     assert stack.click.stack.in_hand is None  # another object is being clicked
     stack.click.stack.take_next()
     assert stack.click.stack.in_hand is not None
+
+
+def follow(dock, qtbot, *point):
+    """Click an object, follow it through the stack, and wait until it is in hand."""
+    click(dock, qtbot, *point)
+    dock.click.stack.follow()
+    qtbot.waitUntil(lambda: dock.click.stack.in_hand is not None)
+
+
+def test_accept_saves_the_whole_object_with_one_id_and_one_undo_step(stack, qtbot):
+    follow(stack, qtbot, 4, 5, 5)
+    stack.click.accept()
+    store = stack.labels.store_layers.store
+    assert len(store) == 1
+    assert [int(p[0]) for p in store.planes(1).plane] == list(range(9))
+    assert (store.array[7] == 1).sum() > 0
+    stack.click.undo()
+    assert len(store) == 0
+    assert not store.array[...].any()
+
+
+def test_the_strip_leads_to_the_weakest_plane(stack, qtbot):
+    follow(stack, qtbot, 4, 5, 5)
+    stack.click.stack.go_to_weakest()
+    assert stack.images.plane == (5,)
+    assert "weakest 5 (0.40)" in stack.panel.click.stack.summary.text()
+    stack.panel.click.stack.strip.plane_chosen.emit(1)
+    assert stack.images.plane == (1,)
+
+
+def test_a_click_on_another_plane_corrects_it_and_undo_takes_the_correction_back(stack, qtbot, follow_engine):
+    follow(stack, qtbot, 4, 5, 5)
+    before = stack.click.stack.in_hand.mask(6)
+    stack.viewer.dims.set_point(0, 6)
+    stack.click.prompts.points.add((6, 9, 9))
+    qtbot.waitUntil(lambda: bool(follow_engine.corrections) and not stack.click.stack.in_hand.is_running)
+    ((plane, prompt),) = follow_engine.corrections
+    assert (plane, prompt["points"].tolist()) == (6, [[9.0, 9.0]])
+    assert tuple(stack.click.stack.in_hand.mask(6)[1]) == (0, 0, 4, 4)
+    stack.click.undo()  # the point
+    qtbot.waitUntil(lambda: tuple(stack.click.stack.in_hand.mask(6)[1]) == tuple(before[1]))
+
+
+def test_a_click_far_away_begins_another_object_and_the_followed_one_waits(stack, qtbot):
+    follow(stack, qtbot, 4, 5, 5)
+    stack.click.prompts.points.add((4, 55, 65))
+    qtbot.waitUntil(lambda: stack.click.answer is not None)
+    assert stack.click.stack.in_hand is None
+    assert len(stack.click.stack.following.waiting) == 1
+
+
+def test_a_dropped_object_can_be_brought_back(stack, qtbot):
+    follow(stack, qtbot, 4, 5, 5)
+    stack.click.escape()
+    assert stack.click.stack.in_hand is None
+    stack.click.undo()
+    assert stack.click.stack.in_hand is not None
+
+
+def test_an_engine_that_fails_is_reported_and_nothing_is_lost(stack, qtbot, follow_engine, notifier):
+    follow_engine.error = PromptError("nothing is there", remedy="click elsewhere")
+    stack.panel.click.stack.neighbours.setChecked(False)
+    click(stack, qtbot, 4, 5, 5)
+    stack.click.stack.follow()
+    qtbot.waitUntil(lambda: bool(notifier.messages))
+    assert "nothing is there" in notifier.messages[-1]
+    assert not stack.click.stack.is_busy
+
+
+def test_a_single_image_has_nothing_to_follow_through(dock, qtbot, notifier):
+    dock.viewer.add_image(np.zeros((40, 50)))
+    qtbot.waitUntil(lambda: not dock.thread.busy)
+    assert dock.panel.click.stack.isHidden()
+    click(dock, qtbot, 5, 5)
+    dock.click.stack.follow()
+    assert "one plane only" in notifier.messages[-1]
