@@ -188,12 +188,10 @@ class LabelStoreLayers:
         self._refresh()
         return label
 
-    def commit_planes(
-        self, followed: Propagation, plane: tuple[int, ...], overlap: str = "keep", *, parent: int | None = None
-    ) -> int:
+    def commit_planes(self, followed: Propagation, overlap: str = "keep", *, parent: int | None = None) -> int:
         """Write an object that lies on several planes; see `LabelWriter.commit_planes`."""
         self.prepare_change()
-        label = self.store.commit_planes(followed, overlap=overlap, parent=parent, plane=plane)
+        label = self.store.commit_planes(followed, overlap=overlap, parent=parent)
         self._refresh()
         return label
 

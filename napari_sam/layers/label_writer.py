@@ -71,17 +71,13 @@ class LabelWriter(Protocol):
         """
         ...
 
-    def commit_planes(
-        self, followed: Propagation, plane: tuple[int, ...], overlap: str = "keep", *, parent: int | None = None
-    ) -> int:
+    def commit_planes(self, followed: Propagation, overlap: str = "keep", *, parent: int | None = None) -> int:
         """Write an object that lies on several planes, as one change, and return its id.
 
         Parameters
         ----------
         followed : Propagation
             Mask of each plane.
-        plane : tuple of int
-            Index along all leading axes of one of the planes.
         overlap : {"keep", "replace"}
             As in `commit`, like the errors.
         parent : int, optional

@@ -158,9 +158,7 @@ class LabelsLayerWriter:
         self._undone.clear()
         return label
 
-    def commit_planes(
-        self, followed: Propagation, plane: tuple[int, ...], overlap: str = "keep", *, parent: int | None = None
-    ) -> int:
+    def commit_planes(self, followed: Propagation, overlap: str = "keep", *, parent: int | None = None) -> int:
         """Write an object that lies on several planes, and return its id; see `LabelWriter.commit_planes`.
 
         Raises
@@ -173,7 +171,7 @@ class LabelsLayerWriter:
         label = self._new_label(overlap)
         parts = [_pixels(*followed.mask(p), followed.index(p)) for p in followed.planes]
         index, before = self._changed_pixels(tuple(np.concatenate(axis) for axis in zip(*parts, strict=True)), overlap)
-        self._write(_ObjectPixels(index, before, _record_of_planes(label, followed, plane, len(before))))
+        self._write(_ObjectPixels(index, before, _record_of_planes(label, followed, len(before))))
         self._undone.clear()
         return label
 
@@ -249,12 +247,12 @@ def _pixels(mask: NDArray[np.bool_], box: tuple[int, int, int, int], plane: tupl
     return *(np.full(len(rows), p) for p in plane), rows + box[0], cols + box[1]
 
 
-def _record_of_planes(label: int, followed: Propagation, plane: tuple[int, ...], area: int) -> ObjectRecord:
-    _, y0, x0, _, y1, x1 = followed.bbox
+def _record_of_planes(label: int, followed: Propagation, area: int) -> ObjectRecord:
+    first, y0, x0, _, y1, x1 = followed.bbox
     score = min(followed.scores.values())
     return {
         "label": label,
-        "plane": plane,
+        "plane": followed.index(first),
         "area_px": area,
         "bbox": (y0, x0, y1, x1),
         "predicted_iou": score,

@@ -235,7 +235,7 @@ class StackController(QObject):
         request = followed.request
         rule = "replace" if replacing else self._context.object_form.values()["overlap"]
         try:
-            label = self._context.labels.ready().commit_planes(followed.result, request.plane, rule)
+            label = self._context.labels.ready().commit_planes(followed.result, rule)
         except NapariSamError as error:
             self._notifier.error(str(error))
             return True
