@@ -85,8 +85,8 @@ def measure(
 
     sizes = sizes or PieceSizes()
     names = checked_properties(properties, image is not None)
-    opened = None if image is None else _open_fitting(image, labels)
-    chosen = [] if opened is None else _checked_channels(opened, channels)
+    opened = None if image is None else open_fitting(image, labels)
+    chosen = [] if opened is None else checked_channels(opened, channels)
     rows = pd.DataFrame(labels.journal.objects.table_of_planes(), columns=list(TableRow._fields))
     measurer = ObjectMeasurer(labels, opened, chosen, names, sizes)
     parts, done = [_of_plane(measurer.measure(rows.iloc[:0]), "")], 0
@@ -121,7 +121,14 @@ def _cells(rows: pd.DataFrame, cell_px: int) -> Iterator[NDArray[np.int64]]:
             yield np.sort(order[start:stop])
 
 
-def _checked_channels(image: Image, channels: Sequence[int] | None) -> list[int]:
+def checked_channels(image: Image, channels: Sequence[int] | None) -> list[int]:
+    """Return the channels to measure, all by default.
+
+    Raises
+    ------
+    SettingsError
+        If one does not exist.
+    """
     chosen = list(range(image.channel_count)) if channels is None else [int(c) for c in channels]
     if any(not 0 <= c < image.channel_count for c in chosen):
         raise SettingsError(
@@ -132,8 +139,14 @@ def _checked_channels(image: Image, channels: Sequence[int] | None) -> list[int]
     return chosen
 
 
-def _open_fitting(source: Any, labels: StoreView) -> Image:
-    """Open an image, if it has the shape of the labels."""
+def open_fitting(source: Any, labels: StoreView) -> Image:
+    """Open an image that the labels were made on.
+
+    Raises
+    ------
+    ImageError
+        If it has another shape than the labels.
+    """
     image = open_image(source)
     leading = len(labels.shape) - 2
     if tuple(image.shape) != tuple(labels.shape[-2:]):

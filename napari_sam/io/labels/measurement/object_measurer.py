@@ -75,7 +75,7 @@ class ObjectMeasurer:
 
     def _measure_region(self, region: NDArray[np.uint32], labels: NDArray[np.int64], box: Box, plane: Plane) -> Columns:
         """Measure the objects `labels` of a region with scikit-image."""
-        numbered = _renumber(region, labels)
+        numbered = renumber(region, labels)
         present = np.flatnonzero(np.bincount(numbered.ravel(), minlength=len(labels) + 1)[1:])
         columns: Columns = {"label": labels[present]}
         for name, values in _region_properties(numbered, None, self._shape).items():
@@ -87,7 +87,7 @@ class ObjectMeasurer:
                 )
                 for name, values in self._intensities(numbered, pixels, present + 1).items():
                     stem, _, index = name.rpartition("-")
-                    columns[self._channel_column(stem, channels[int(index)])] = values
+                    columns[channel_column(stem, channels[int(index)], self._image)] = values
         return columns
 
     def _intensities(self, numbered: NDArray[np.int32], pixels: NDArray[Any], present: NDArray[np.int64]) -> Columns:
@@ -127,7 +127,7 @@ class ObjectMeasurer:
         values = {"label": float(label)} | shape_from_moments(moments, centre) | self._outline(label, tight, plane)
         values |= dict(zip(_BOX_COLUMNS, map(float, tight), strict=True))
         for channel, statistic in zip(self._channels, statistics, strict=True):
-            values |= {self._channel_column(name, channel): value for name, value in statistic.values().items()}
+            values |= {channel_column(name, channel, self._image): value for name, value in statistic.values().items()}
         columns = {
             name: np.array([values[name]], float if math.isnan(values[name]) else column.dtype)
             for name, column in self._empty_columns().items()
@@ -154,13 +154,15 @@ class ObjectMeasurer:
         pixels = self._image.with_plane(plane or self._image.plane, channels).read(0, *box)
         return pixels.view(np.uint8) if pixels.dtype.kind == "b" else pixels
 
-    def _channel_column(self, stem: str, channel: int) -> str:
-        names = () if self._image is None else self._image.channel_names
-        is_named = channel < len(names) and len(set(names)) == len(names)
-        return f"{stem}_{names[channel] if is_named else channel}"
+
+def channel_column(stem: str, channel: int, image: Image | None) -> str:
+    """Return the name of a column of a channel: with the channel's name, if all are distinct, or its number."""
+    names = () if image is None else image.channel_names
+    is_named = channel < len(names) and len(set(names)) == len(names)
+    return f"{stem}_{names[channel] if is_named else channel}"
 
 
-def _renumber(region: NDArray[np.uint32], labels: NDArray[np.int64]) -> NDArray[np.int32]:
+def renumber(region: NDArray[np.uint32], labels: NDArray[np.int64]) -> NDArray[np.int32]:
     """Return a region with the objects `labels` numbered from 1, and everything else 0."""
     if not len(labels):
         return np.zeros(region.shape, np.int32)
