@@ -35,6 +35,11 @@ def dataset_folders(root: Path, split: str) -> list[Path]:
     return [folder for folder in sorted(root.glob(f"*/{split}")) if _has_samples(folder)]
 
 
+def dataset_name(folder: Path, root: Path, split: str) -> str:
+    """Return the name of the data set of a folder that `dataset_folders` found."""
+    return folder.resolve().name if folder == root and folder.name != split else folder.resolve().parent.name
+
+
 def _has_samples(folder: Path) -> bool:
     return any(folder.glob(f"*{LABELS_SUFFIX}")) or any(folder.glob(f"*{_BOUNDARIES_SUFFIX}"))
 
@@ -43,8 +48,8 @@ def find_collection_samples(root: Path, split: str, notes: list[str]) -> list[Sa
     """Find the samples of a collection, or of one of its folders."""
     samples: list[Sample] = []
     for folder in dataset_folders(root, split):
-        dataset = folder.resolve().name if folder == root and folder.name != split else folder.resolve().parent.name
-        index = _read_index(folder if folder == root else root)
+        dataset = dataset_name(folder, root, split)
+        index = read_index(folder if folder == root else root)
         samples += _labelled(folder, dataset, index, notes)
         samples += _with_boundaries(folder, dataset, index)
     return samples
@@ -108,7 +113,7 @@ def _read_packed_boundaries(path: Path) -> GroundTruth:
     return GroundTruth((boundaries.shape[1], boundaries.shape[2]), boundaries=boundaries)
 
 
-def _read_index(root: Path) -> dict[tuple[str, str], dict[str, str]]:
+def read_index(root: Path) -> dict[tuple[str, str], dict[str, str]]:
     """Read the groups of each sample from an INDEX.csv in the folder or up to three folders above."""
     folders = (root, *list(root.resolve().parents)[:_INDEX_DEPTH])
     path = next((folder / _INDEX_FILE for folder in folders if (folder / _INDEX_FILE).exists()), None)

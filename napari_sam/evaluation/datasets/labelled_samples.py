@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.evaluation.datasets.ground_truth import GroundTruth, TrueObject
+    from napari_sam.evaluation.datasets.stack_truth import StackTruth
 
 _MAX_LISTED_FILES = 4
 
@@ -45,13 +46,15 @@ class Sample:
     identity : str
         Text that changes when the files do.
     kind : str
-        "objects", or "boundaries" where people drew edges.
+        "objects", or "boundaries" where people drew edges; "volume" or "movie" for stacks.
     groups : mapping of str to str
         Grouping columns, such as modality or site.
     position : (float, float) or None
         Latitude and longitude, in degrees.
     number : int or None
         Image id in a COCO file.
+    read_stack : callable or None
+        Returns the `StackTruth` of a volume or movie.
     """
 
     dataset: str
@@ -64,6 +67,7 @@ class Sample:
     groups: Mapping[str, str] = field(default_factory=dict)
     position: tuple[float, float] | None = None
     number: int | None = None
+    read_stack: Callable[[], StackTruth] | None = None
 
     @property
     def title(self) -> str:

@@ -1,0 +1,1 @@
+"""Experiments on volumes and movies whose objects are known on every plane."""
