@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sys
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_sam.cli.command import Command, Result
+from napari_sam.cli.command import Command, Result, command_words
 from napari_sam.cli.many_inputs import InputPair, add_out_dir, pair_inputs, run_each
 from napari_sam.cli.options import add_source_options, at_plane, ints, open_chosen
 from napari_sam.cli.progress_line import ProgressLine
-from napari_sam.errors import ImageError, SettingsError
+from napari_sam.errors import ImageError, LabelsError, SettingsError
 
 if TYPE_CHECKING:
     import argparse
+
+    import pandas as pd
 
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.labels.label_store import LabelStore
@@ -38,12 +41,26 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         help="properties, such as area,centroid (default: all)",
     )
     command.add_argument("--channels", type=ints, metavar="C,C", help="channels to measure (default: all)")
+    command.add_argument(
+        "--volumes", action="store_true", help="measure objects through z: volume, surface and shape in 3-D"
+    )
+    command.add_argument(
+        "--z-step",
+        type=float,
+        metavar="LENGTH",
+        help="distance of planes for --volumes, in the unit of the pixel size (default: that of the image)",
+    )
     command.add_argument("--plane", type=ints, metavar="T,Z", help="plane of a stack that the labels belong to")
     add_source_options(command)
 
 
 def _run(args: argparse.Namespace) -> Result:
     from napari_sam.io.labels.measurement.measured_table import check_table_path  # noqa: PLC0415
+
+    if args.z_step is not None and not args.volumes:
+        raise SettingsError(
+            f"z_step is {args.z_step}, and areas are measured", parameter="z_step", remedy="give {volumes} too"
+        )
 
     if args.out_dir is not None:
         pairs = pair_inputs([args.labels, *args.image], args.out_dir, ".csv", stores=True)
@@ -72,10 +89,26 @@ def _measure(
         if own_image:
             image = _own_image(store)
             opened = None if image is None else _open(args, image)
-        names = PROPERTIES if args.properties is None else args.properties
-        table = measure(store, opened, names, args.channels, progress=ProgressLine("object"))
+        if args.volumes:
+            table = _measure_volumes(args, store, opened)
+        else:
+            names = PROPERTIES if args.properties is None else args.properties
+            table = measure(store, opened, names, args.channels, progress=ProgressLine("object"))
     path = write_table(table, pair.out)
     return {"labels": str(pair.source), "image": image, "output": str(path), "count": len(table)}
+
+
+def _measure_volumes(args: argparse.Namespace, store: LabelStore, image: Image | None) -> pd.DataFrame:
+    """Measure a stack in three dimensions."""
+    from napari_sam.io.labels.label_layout import LabelLayout  # noqa: PLC0415 - the command line starts quickly
+    from napari_sam.io.labels.measurement.measure_volumes import measure_volumes, voxel_size  # noqa: PLC0415
+
+    note = voxel_size(LabelLayout.from_meta(store.meta), args.z_step).note
+    if note:
+        problem = LabelsError(f"{note}, so lengths are in voxels", remedy="give {z_step} to tell it")
+        sys.stderr.write(f"note: {command_words(problem, args.words)}\n")
+    progress = ProgressLine("parts of the stack")
+    return measure_volumes(store, image, args.channels, z_step=args.z_step, progress=progress)
 
 
 def _open(args: argparse.Namespace, path: str) -> Image:

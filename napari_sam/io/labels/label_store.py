@@ -280,11 +280,11 @@ class LabelStore:
         settings = ExportSettings(format, None if labels is None else tuple(labels), simplify_px)
         return export_store(self, path, settings, progress, cancelled)
 
-    def measure(self, image: Any = None, **choice: Any) -> pd.DataFrame:
-        """Measure shapes and, with an image, intensities; see `napari_sam.io.labels.measurement.measure.measure`."""
-        from napari_sam.io.labels.measurement.measure import measure  # noqa: PLC0415 - slow to import
+    def measure(self, image: Any = None, *, volumes: bool = False, **choice: Any) -> pd.DataFrame:
+        """Measure shapes and, with an image, intensities, on planes (`measure`) or in 3-D (`measure_volumes`)."""
+        from napari_sam.io.labels.measurement.measure_volumes import measure_store  # noqa: PLC0415 - slow to import
 
-        return measure(self, image, **choice)
+        return measure_store(self, image, volumes=volumes, **choice)
 
     def commit(
         self,

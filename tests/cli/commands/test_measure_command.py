@@ -10,6 +10,7 @@ import pandas as pd
 
 from napari_sam import samples
 from napari_sam.cli import main
+from napari_sam.io.geo.axis_placement import AxisPlacement
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore
 
@@ -54,3 +55,19 @@ def test_an_image_on_the_web_is_fetched_only_if_the_user_names_it(tmp_path, caps
 def test_two_images_of_one_store_are_refused(tmp_path, capsys):
     assert main(["measure", "store", NUCLEI, NUCLEI, "--out", str(tmp_path / "t.csv")]) == 2
     assert "give --out-dir DIR to measure several label stores" in capsys.readouterr().err
+
+
+def test_volumes_are_measured_in_three_dimensions(tmp_path, capsys):
+    out = tmp_path / "v.csv"
+    image = open_image(np.zeros((4, 30, 40), np.uint8), axes="zyx")
+    image.place(dict.fromkeys("yx", AxisPlacement(0.5, 0.0, "micrometer")))
+    with LabelStore.create(tmp_path / "l", like=image, shape=(4, 30, 40)) as store:
+        store.commit_planes({z: (np.ones((10, 10), bool), (5, 5, 15, 15)) for z in (1, 2)})
+    arguments = ["measure", str(tmp_path / "l"), "--volumes", "--out", str(out)]
+    assert main([*arguments, "--z-step", "2"]) == 0
+    assert pd.read_csv(out)[["n_planes", "voxels", "volume_um3"]].to_numpy().tolist() == [[2, 200, 100.0]]
+    capsys.readouterr()
+    assert main(arguments) == 0
+    assert "so lengths are in voxels; give --z-step" in capsys.readouterr().err
+    assert main(["measure", str(tmp_path / "l"), "--z-step", "2", "--out", str(out)]) == 2
+    assert "give --volumes too" in capsys.readouterr().err

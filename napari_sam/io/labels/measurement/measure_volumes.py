@@ -14,7 +14,7 @@ from napari_sam.errors import CancelledError, LabelsError
 from napari_sam.io.geo.units import conversion, unit_suffix
 from napari_sam.io.labels.journal.rows import TableRow, parse_plane
 from napari_sam.io.labels.label_layout import LabelLayout
-from napari_sam.io.labels.measurement.measure import checked_channels, open_fitting
+from napari_sam.io.labels.measurement.measure import checked_channels, measure, open_fitting
 from napari_sam.io.labels.measurement.object_measurer import channel_column, renumber
 from napari_sam.io.labels.measurement.volume_sums import IntensitySums, VolumeSums
 
@@ -85,9 +85,14 @@ def voxel_size(layout: LabelLayout, z_step: float | None = None) -> VoxelSize:
         return VoxelSize((step / x.scale, y.scale / x.scale, 1.0), None, "the image has no pixel size with a unit")
     along_z = conversion(z.unit, x.unit)
     if z_step is None and along_z is None:
-        return VoxelSize((1.0, 1.0, 1.0), None, "the image does not give the distance of its planes: give {z_step}")
+        return VoxelSize((1.0, 1.0, 1.0), None, "the image does not give the distance of its planes")
     step = z_step if z_step is not None else z.scale * (along_z or 1.0)
     return VoxelSize((step, y.scale * (conversion(y.unit, x.unit) or 1.0), x.scale), x.unit)
+
+
+def measure_store(labels: StoreView, image: Any = None, *, volumes: bool = False, **choice: Any) -> pd.DataFrame:
+    """Measure the objects of a store through z, with `measure_volumes`, or on each plane, with `measure`."""
+    return measure_volumes(labels, image, **choice) if volumes else measure(labels, image, **choice)
 
 
 def measure_volumes(
@@ -230,7 +235,8 @@ class _Stack:
         """Return a tile clipped to the image; at the image's border it includes the first voxels outside."""
         height, width = self._plane_shape
         y0, x0 = tile.y0 - (tile.y0 == 0), tile.x0 - (tile.x0 == 0)
-        return Box(y0, x0, min(tile.y1, height + 1), min(tile.x1, width + 1))
+        y1, x1 = (end if end < size else size + 1 for end, size in ((tile.y1, height), (tile.x1, width)))
+        return Box(y0, x0, y1, x1)
 
     def _read(self, core: Box, z: int, ids: NDArray[np.int64]) -> NDArray[np.int32]:
         """Return the objects of a part of a plane, numbered from 1, with a margin of one voxel."""
