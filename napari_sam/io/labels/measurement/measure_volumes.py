@@ -12,7 +12,8 @@ from napari_sam.engine.geometry import Box
 from napari_sam.engine.pixel_validity import invalid_pixels
 from napari_sam.errors import CancelledError, LabelsError
 from napari_sam.io.geo.units import conversion, unit_suffix
-from napari_sam.io.labels.journal.rows import TableRow, parse_plane
+from napari_sam.io.labels.journal.row_values import parse_plane
+from napari_sam.io.labels.journal.rows import TableRow
 from napari_sam.io.labels.label_layout import LabelLayout
 from napari_sam.io.labels.measurement.measure import checked_channels, measure, open_fitting
 from napari_sam.io.labels.measurement.object_measurer import channel_column, renumber
