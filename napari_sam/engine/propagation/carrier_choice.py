@@ -49,12 +49,6 @@ def make_carrier(
     """
     if carry not in CARRY:
         raise PromptError(f"carry is {carry!r}", parameter="carry", remedy=f"choose one of {', '.join(CARRY)}")
-    if carry != "prompt" and isinstance(views.runner.net, Sam2):
+    if carry == "memory" or (carry == "auto" and isinstance(views.runner.net, Sam2)):
         return MemoryCarrier(views, planes, settings, cancelled)
-    if carry == "memory":
-        raise PromptError(
-            f"carry is 'memory', and the model {views.model!r} has none",
-            parameter="carry",
-            remedy="use 'prompt', or a SAM 2 model",
-        )
     return PromptCarrier(settings, cancelled)

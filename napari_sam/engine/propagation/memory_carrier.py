@@ -21,7 +21,7 @@ from napari_sam.engine.propagation.plane_mask import in_frame, mask_iou
 from napari_sam.engine.propagation.prompt_carrier import absent
 from napari_sam.engine.propagation.propagation_settings import PropagationSettings
 from napari_sam.engine.windows import Hints, coarser_window, cut_by
-from napari_sam.errors import CancelledError
+from napari_sam.errors import CancelledError, PromptError
 from src_models.networks.sam2.network import Sam2
 from src_models.video.frame_tracker import FrameTracker, computing
 from src_models.video.video_frames import network_pixels
@@ -61,6 +61,13 @@ class MemoryCarrier:
         When an object is followed, and when not.
     cancelled : callable, optional
         Called between the steps; return True to stop.
+    tracker : FrameTracker, optional
+        Runs the network; by default that of `views`.
+
+    Raises
+    ------
+    PromptError
+        If the network has no memory.
     """
 
     uses_later_prompts = True
@@ -71,14 +78,22 @@ class MemoryCarrier:
         planes: Sequence[int],
         settings: PropagationSettings | None = None,
         cancelled: Callable[[], bool] | None = None,
+        *,
+        tracker: FrameTracker | None = None,
     ) -> None:
         runner = views.runner
-        if not isinstance(runner.net, Sam2):
-            raise TypeError(f"{runner.kind} has no memory")
+        if tracker is None:
+            if not isinstance(runner.net, Sam2):
+                raise PromptError(
+                    f"carry is 'memory', and the model {views.model!r} has none",
+                    parameter="carry",
+                    remedy="use 'prompt', or a SAM 2 model",
+                )
+            tracker = FrameTracker(runner.net, len(planes))
         self.settings = PropagationSettings() if settings is None else settings
         self._views, self._planes = views, list(planes)
         self._times = {plane: time for time, plane in enumerate(self._planes)}
-        self._tracker = FrameTracker(runner.net, len(self._planes))
+        self._tracker = tracker
         self._device, self._dtype, self._side = runner.device, runner.dtype, int(runner.img_size)
         self._img_size = runner.img_size
         self._batch = VideoSettings().objects_per_batch
