@@ -195,6 +195,11 @@ class LabelStoreLayers:
         self._refresh()
         return label
 
+    def set_parent(self, child: int, parent: int | None) -> None:
+        """Set the object that another one descends from; see `LabelStore.set_parent`."""
+        self.prepare_change()
+        self.store.set_parent(child, parent)
+
     def review(self, label: int, verdict: str) -> None:
         """Accept or reject an object; see `LabelStore.review`."""
         self.prepare_change()
@@ -359,6 +364,13 @@ class LabelStoreLayers:
             self.edit.visible, self.display.visible = (shown, False) if near else (False, shown)
             if not near:
                 _refresh_pyramid(self.display)
+
+    def show_volume(self) -> None:
+        """Show all planes, for the 3-D view: the edit layer of a large store holds only one."""
+        if not self._closed and self.display is not None and self.edit.visible:
+            self.flush()
+            self.edit.visible, self.display.visible = False, True
+            _refresh_pyramid(self.display)
 
     def describe(self) -> None:
         """Show the object table of a small store as layer features, which napari displays under the mouse."""

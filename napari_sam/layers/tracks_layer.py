@@ -55,7 +55,7 @@ def track_data(parts: Iterable[ObjectPlane], time: int) -> NDArray[np.float64]:
         sums[key] = sums.get(key, np.zeros(len(position))) + area * position
         areas[key] = areas.get(key, 0.0) + area
     rows = [(key[0], *(sums[key] / areas[key])) for key in sorted(sums)]
-    return np.array(rows, dtype=float).reshape(len(rows), -1)
+    return np.array(rows, dtype=float) if rows else np.zeros((0, 0))
 
 
 def lineage_graph(parents: Mapping[int, int | None], labels: Iterable[int]) -> dict[int, list[int]]:

@@ -243,6 +243,8 @@ class SamDock(QWidget):
     def _on_view_moved(self) -> None:
         """Make the visible part of the labels editable, and embed that of the image before the user clicks."""
         layer, view, read = self.images.layer, self.images.view, self.images.read_quietly()
+        if not self.images.is_flat:
+            self.labels.show_volume()
         if layer is None or view is None or read is None:
             return
         plane, image = read

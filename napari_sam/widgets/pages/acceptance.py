@@ -10,6 +10,8 @@ from napari_sam.errors import LabelsError, StoreError
 from napari_sam.layers.overlap import Overlap, cut_prediction, find_overlap
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_sam.engine.interactive.prediction import Prediction
     from napari_sam.layers.prompt_layers import MaskCrop
     from napari_sam.widgets.dock_context import DockContext
@@ -25,10 +27,13 @@ class Acceptance:
     ----------
     context : DockContext
         Parts of the dock.
+    on_new : callable
+        Called with the id of each new object.
     """
 
-    def __init__(self, context: DockContext) -> None:
+    def __init__(self, context: DockContext, on_new: Callable[[int], None]) -> None:
         self._labels, self._form, self._notifier = context.labels, context.object_form, context.notifier
+        self._on_new = on_new
 
     def overlaps(self, answer: Answer, candidates: list[int], label: int | None) -> list[Overlap | None]:
         """Compare masks with the saved objects; None for large masks, and if the new object wins anyway."""
@@ -93,7 +98,7 @@ class Acceptance:
         self, prediction: Prediction, plane: tuple[int, ...], rule: str, candidate: int, label: int | None
     ) -> None:
         if label is None:
-            self._labels.ready().commit(prediction, plane, rule, candidate)
+            self._on_new(self._labels.ready().commit(prediction, plane, rule, candidate))
         else:
             self._labels.ready_store().commit(prediction, plane, rule, candidate, label)
 

@@ -88,7 +88,7 @@ class ClickController(QObject):
         self.actions = LabelActions(context, panel)
         self.stack = StackController(context, panel.stack, self.tools, follow_engine)
         self._drawn = DrawnPrompts(context, self.tools)
-        self._acceptance = Acceptance(context)
+        self._acceptance = Acceptance(context, self.stack.divisions.take_new)
         self.preview = MaskPreview(self._acceptance)
         self.milliseconds: float | None = None
         self.correction: MaskCorrection | None = None
@@ -334,10 +334,7 @@ class ClickController(QObject):
             "Shift-C": self.clear,
             "Shift-S": self.segment_all,
             "Escape": self.escape,
-            "G": self.stack.follow,
-            "Shift-G": self.stack.follow_time,
-            "W": self.stack.go_to_weakest,
-            "Q": self.stack.take_next,
+            **self.stack.bindings,
             "Control-Z": self.undo,
             "Control-Shift-Z": self.redo,
         }

@@ -9,12 +9,14 @@ from napari.layers import Image as ImageLayer
 from napari_sam.widgets.pages.toolbox import BRUSH
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     import napari
 
     from napari_sam.widgets.dock_context import DockContext
     from napari_sam.widgets.pages.toolbox import ToolBox
+
+IN_3D = "Objects are clicked in 2D: press Ctrl+Y, or the button below the layer list, then click the object on a plane."
 
 
 class MouseEvent(Protocol):
@@ -28,6 +30,11 @@ class MouseEvent(Protocol):
     @property
     def modifiers(self) -> Sequence[object]:
         """Keys that are held."""
+        ...
+
+    @property
+    def type(self) -> str:
+        """Kind of the event, such as "mouse_move"."""
         ...
 
 
@@ -52,8 +59,10 @@ class ClickRedirect:
 
     def __init__(self, context: DockContext, tools: ToolBox) -> None:
         self._viewer, self._labels, self._tools = context.viewer, context.labels, tools
+        self._notifier = context.notifier
         self.is_enabled = True
-        self._viewer.mouse_drag_callbacks.append(self._on_pressed)
+        self._callbacks = (self._on_pressed, self._on_pressed_in_3d)
+        self._viewer.mouse_drag_callbacks.extend(self._callbacks)
 
     def resume(self) -> None:
         """Select the layer of the current tool again, unless another page has the canvas."""
@@ -63,13 +72,24 @@ class ClickRedirect:
     def close(self) -> None:
         """Leave clicks alone."""
         self.is_enabled = False
-        if self._on_pressed in self._viewer.mouse_drag_callbacks:
-            self._viewer.mouse_drag_callbacks.remove(self._on_pressed)
+        for callback in self._callbacks:
+            if callback in self._viewer.mouse_drag_callbacks:
+                self._viewer.mouse_drag_callbacks.remove(callback)
 
     def _on_pressed(self, viewer: napari.Viewer, event: MouseEvent) -> None:
         is_click = event.button == 1 and not event.modifiers and viewer.dims.ndisplay == 2
         if is_click and self.is_enabled and self._tools.prompts is not None and self._is_passive():
             self._tools.resume()
+
+    def _on_pressed_in_3d(self, viewer: napari.Viewer, event: MouseEvent) -> Iterator[None]:
+        """Explain, after a click without a drag in the 3-D view, why nothing was segmented; a drag turns the view."""
+        is_click = event.button == 1 and not event.modifiers and viewer.dims.ndisplay == 3
+        yield
+        while event.type == "mouse_move":
+            is_click = False
+            yield
+        if is_click and self.is_enabled and self._tools.prompts is not None:
+            self._notifier.info(IN_3D)
 
     def _is_passive(self) -> bool:
         """Whether the selected layer takes no clicks, or none that the user can want."""

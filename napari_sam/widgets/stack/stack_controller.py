@@ -12,13 +12,17 @@ from napari_sam.errors import CancelledError, NapariSamError
 from napari_sam.layers.placement import image_plane_shape
 from napari_sam.layers.stack_axes import DEPTH, TIME, stack_image
 from napari_sam.widgets.qt_helpers import single_shot
+from napari_sam.widgets.stack.divisions import Divisions
 from napari_sam.widgets.stack.follow_run import PredictorFollowEngine
 from napari_sam.widgets.stack.following import Following
 from napari_sam.widgets.stack.stack_text import count_text, follow_hint, hand_step, planes_text, running_step
 from napari_sam.widgets.stack.stack_view import StackView
+from napari_sam.widgets.stack.tracks_view import TracksView
 from napari_sam.widgets.stack.unsaved_object import FollowRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari.layers import Image as ImageLayer
 
     from napari_sam.layers.prompt_layers import PromptKeywords
@@ -73,6 +77,8 @@ class StackController(QObject):
         The objects that are followed and not saved yet.
     view : StackView
         What is shown of them.
+    divisions : Divisions
+        Which object divides.
 
     Signals
     -------
@@ -80,13 +86,10 @@ class StackController(QObject):
         Something that the dock describes changed.
     prompts_used
         What is drawn belongs to an object that was followed, saved or dropped, and can be removed.
-    saved : int
-        The object of this id was saved.
     """
 
     changed = Signal()
     prompts_used = Signal()
-    saved = Signal(int)
 
     def __init__(
         self, context: DockContext, panel: StackPanel, tools: ToolBox, engine: FollowEngine | None = None
@@ -96,6 +99,8 @@ class StackController(QObject):
         self._images, self._notifier = context.images, context.notifier
         self.following = Following(context.session, engine or PredictorFollowEngine(context.session))
         self.view = StackView(context, panel, tools, self.following)
+        self.divisions = Divisions(context, panel)
+        self._tracks = TracksView(context, panel)
         self._offer: Offer | None = None
         self._dropped: UnsavedObject | None = None  # can be taken back
         self._ahead_soon = single_shot(self, _AHEAD_MS, self._look_ahead)
@@ -107,6 +112,7 @@ class StackController(QObject):
         panel.cancel.clicked.connect(self.stop)
         panel.neighbours.toggled.connect(self._on_neighbours_toggled)
         self.view.drawn.connect(self.refresh)
+        self.divisions.changed.connect(self.changed)
         self.following.ready.connect(self._on_ready)
         self.following.failed.connect(self._on_failed)
         self._images.image_changed.connect(self._on_image_changed)
@@ -179,6 +185,17 @@ class StackController(QObject):
         """The object in hand in words; empty without one."""
         return "" if self.in_hand is None else count_text(self.in_hand.content)
 
+    @property
+    def bindings(self) -> dict[str, Callable[[], None]]:
+        """Keys of this part of the page."""
+        return {
+            "G": self.follow,
+            "Shift-G": self.follow_time,
+            "W": self.go_to_weakest,
+            "Q": self.take_next,
+            "Y": self.divisions.divide,
+        }
+
     def offer(self, answer: Answer, candidates: list[int]) -> None:
         """Note the answer to what is drawn, and look for a single object on the neighbouring planes."""
         layer = self._images.layer
@@ -235,7 +252,8 @@ class StackController(QObject):
         request = followed.request
         rule = "replace" if replacing else self._context.object_form.values()["overlap"]
         try:
-            label = self._context.labels.ready().commit_planes(followed.result, rule)
+            writer = self._context.labels.ready()
+            label = writer.commit_planes(followed.result, rule, parent=self.divisions.mother)
         except NapariSamError as error:
             self._notifier.error(str(error))
             return True
@@ -243,7 +261,7 @@ class StackController(QObject):
         self.following.drop(followed)
         planes = planes_text(followed.result.planes)
         self._notifier.note(f"Object {label} is saved on {request.noun}s {planes}; Ctrl+Z takes it back.")
-        self.saved.emit(label)
+        self.divisions.count(label)
         self._show_hand()
         return True
 
@@ -267,18 +285,21 @@ class StackController(QObject):
         running = self.following.running
         if running and self._offer is None:
             return running_step(running[0].request.noun, len(running))
-        return ""
+        return self.divisions.guide() if self._offer is None else ""
 
     def refresh(self) -> None:
         """Enable the controls that can be used now."""
         for button in (self._panel.through_stack, self._panel.through_time):
             button.setEnabled(self._offer is not None)
+        self.divisions.refresh()
+        self._tracks.refresh()
         self.view.refresh()
 
     def close(self) -> None:
         """Stop following, and remove what is shown."""
         self._ahead_soon.stop()
         self.following.run.close()
+        self._tracks.close()
         self.view.close()
 
     # ---- following --------------------------------------------------------------------------------------------

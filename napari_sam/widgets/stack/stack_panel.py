@@ -51,7 +51,7 @@ class StackPanel(QGroupBox):
         self.through_stack.setVisible(has_depth)
         self.through_time.setVisible(has_time)
         for widget in (self.divide, self.tracks):
-            widget.setVisible(False)
+            widget.setVisible(has_time)
         both = has_depth and has_time
         self.through_stack.setText(_STACK_OR if both else _STACK)
         self.through_time.setText(_OR_TIME if both else _TIME)

@@ -257,6 +257,14 @@ class LabelTarget(QObject):
             except NapariSamError as error:
                 self._notifier.error(str(error))
 
+    def show_volume(self) -> None:
+        """Show all planes of the store, for the 3-D view."""
+        if self.store_layers is not None:
+            try:
+                self.store_layers.show_volume()
+            except NapariSamError as error:
+                self._notifier.error(str(error))
+
     def flush(self) -> None:
         """Write what was drawn to the journal, except a stroke that is still under way."""
         if self.store_layers is not None and not self.store_layers.is_drawing:
