@@ -27,6 +27,7 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         command, ExportSettings, {"labels": SettingOption("--objects", ints, "ID,ID", "objects to export", "all")}
     )
     add_settings(command, ExportSettings, ("simplify_px",))
+    add_settings(command, ExportSettings, ("smooth",), defaults=True)
 
 
 def _run(args: argparse.Namespace) -> Result:
@@ -54,6 +55,7 @@ def _export(args: argparse.Namespace, pair: InputPair) -> dict[str, object]:
             format=args.format,
             labels=args.labels,
             simplify_px=args.simplify_px,
+            smooth=args.smooth,
             progress=ProgressLine("step"),
         )
     files = [path] if path.is_file() else [f for f in path.rglob("*") if f.is_file()]
@@ -66,6 +68,7 @@ EXPORT = Command(
     _run,
     _add_options,
     details="The suffix selects the format: .geojson, .gpkg, .json (COCO), .csv, .parquet, .tif, .ome.tif, .png, "
-    ".zip (ImageJ ROIs), .zarr, .py (a script that makes the same objects again). - is standard "
+    ".zip (ImageJ ROIs), .zarr, .xml (TrackMate), .geff (tracks), .ctc (a folder of the Cell Tracking Challenge), "
+    ".stl and .ply (surfaces of volumes), .py (a script that makes the same objects again). - is standard "
     "output, for formats that are text. An existing file is replaced once the new one is complete; devices are not.",
 )

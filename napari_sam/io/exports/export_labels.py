@@ -13,7 +13,11 @@ from typing import TYPE_CHECKING
 
 from napari_sam.errors import LabelsError, NapariSamError
 from napari_sam.io.exports.export_job import ExportJob
-from napari_sam.io.exports.export_settings import EXTENSIONS, TEXT_FORMATS, ExportSettings
+from napari_sam.io.exports.export_settings import EXTENSIONS, FOLDER_FORMATS, TEXT_FORMATS, ExportSettings
+from napari_sam.io.exports.writers.stacks.write_challenge import write_challenge
+from napari_sam.io.exports.writers.stacks.write_geff import write_geff
+from napari_sam.io.exports.writers.stacks.write_mesh import write_ply, write_stl
+from napari_sam.io.exports.writers.stacks.write_trackmate import write_trackmate
 from napari_sam.io.exports.writers.write_coco import write_coco
 from napari_sam.io.exports.writers.write_geojson import write_geojson, write_geojson_pixels
 from napari_sam.io.exports.writers.write_geopackage import write_geopackage
@@ -44,6 +48,11 @@ WRITERS: dict[str, Callable[[ExportJob], None]] = {
     "png": write_png,
     "roi": write_imagej_rois,
     "zarr": write_zarr,
+    "ctc": write_challenge,
+    "trackmate": write_trackmate,
+    "geff": write_geff,
+    "stl": write_stl,
+    "ply": write_ply,
     "script": write_script,
 }
 
@@ -158,9 +167,9 @@ def _check_target(source: ExportSource, path: Path, format_name: str) -> None:
     image = source.image_uri
     if image and "://" not in image and target == Path(image).resolve():
         raise _bad_path(f"{path}: is the image that the labels belong to", "choose another {path}")
-    if path.is_dir() and format_name != "zarr":
+    if path.is_dir() and format_name not in FOLDER_FORMATS:
         raise _bad_path(f"{path}: is a folder", "give the path of a file")
-    if path.exists() and format_name == "zarr":
+    if path.exists() and format_name in FOLDER_FORMATS:
         raise _bad_path(
             f"{path}: exists already, and folders are not overwritten", "remove it, or choose another {path}"
         )

@@ -20,8 +20,16 @@ FORMATS = (
     "png",
     "roi",
     "zarr",
+    "ctc",
+    "trackmate",
+    "geff",
+    "stl",
+    "ply",
     "script",
 )
+FOLDER_FORMATS = ("zarr", "ctc", "geff")
+"""Formats that are folders."""
+MESH_FORMATS = ("stl", "ply")
 TEXT_FORMATS = ("geojson", "geojson-pixels", "coco", "csv", "script")
 """Formats that can be written to standard output."""
 POLYGON_FORMATS = ("geojson", "geojson-pixels", "gpkg", "roi")
@@ -38,6 +46,11 @@ EXTENSIONS = {  # longer extensions first
     ".png": "png",
     ".zip": "roi",
     ".zarr": "zarr",
+    ".xml": "trackmate",
+    ".geff": "geff",
+    ".stl": "stl",
+    ".ply": "ply",
+    ".ctc": "ctc",
     ".py": "script",
 }
 
@@ -69,6 +82,9 @@ class ExportSettings:
     simplify_px : float or None
         Distance in pixels that the outlines of polygons may deviate from the pixels' edges; None for the edges
         themselves. Only for the formats in `POLYGON_FORMATS`.
+    smooth : int
+        Repetitions of the smoothing that takes the steps between voxels away from meshes and keeps their volume. Only
+        for the formats in `MESH_FORMATS`.
     """
 
     format: str | None = setting(None, "file format (default: by the extension of OUT)", choices=FORMATS)
@@ -81,9 +97,16 @@ class ExportSettings:
         unit="px",
         option="--simplify",
     )
+    smooth: int = setting(0, "smooth meshes by this many repetitions, such as 10", low=0, high=1000)
 
     def __post_init__(self) -> None:
         validate(self, LabelsError)
+        if self.smooth and self.format is not None and self.format not in MESH_FORMATS:
+            raise LabelsError(
+                f"smooth is {self.smooth}, and format {self.format!r} has no meshes",
+                parameter="smooth",
+                remedy=f"leave it out, or choose one of {', '.join(MESH_FORMATS)}",
+            )
         if self.simplify_px is not None and self.format is not None and self.format not in POLYGON_FORMATS:
             raise LabelsError(
                 f"simplify_px is {self.simplify_px}, and format {self.format!r} has no polygons",

@@ -46,6 +46,11 @@ class ExportedObject(Protocol):
         ...
 
     @property
+    def parent(self) -> int | None:
+        """Id of the object that it descends from."""
+        ...
+
+    @property
     def category(self) -> str | None:
         """Category, such as "cell"."""
         ...

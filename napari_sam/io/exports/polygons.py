@@ -61,7 +61,7 @@ def polygons_of(runs: PixelRuns) -> list[Polygon]:
         ring.insert(0, ring.pop())  # start at the top right
         rings = polygons.setdefault(pieces[first - count], [])
         for simple in _simple_rings(ring):
-            if _doubled_area(simple) > 0:
+            if doubled_area(simple) > 0:
                 rings.insert(0, simple)
             else:
                 rings.append(simple)
@@ -138,7 +138,7 @@ def _simple_rings(ring: Ring) -> list[Ring]:
     return [*rings, path]
 
 
-def _doubled_area(ring: Ring) -> float:
+def doubled_area(ring: Ring) -> float:
     """Return twice the area of a ring, negative if it runs clockwise."""
     total = 0.0
     x0, y0 = ring[-1]

@@ -263,22 +263,22 @@ class LabelStore:
         format: str | None = None,  # noqa: A002 - the plainest word
         labels: Sequence[int] | None = None,
         simplify_px: float | None = None,
+        smooth: int = 0,
         progress: Callable[[int, int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Path:
         """Write objects to a file that other programs read, piece by piece, however large the image is.
 
-        The ending of `path` selects the format: ``.geojson``, ``.gpkg``, ``.json`` (COCO), ``.csv``, ``.parquet``,
-        ``.tif``, ``.ome.tif``, ``.png``, ``.zip`` (ImageJ ROIs), ``.zarr``, ``.py`` (a script); "-" is standard output.
-        See `ExportSettings` for the settings, and `export_store` for progress, cancelling and the errors.
+        The ending of `path` selects the format (`EXTENSIONS` in `export_settings`); "-" is standard output. See
+        `ExportSettings` for the settings, and `export_store` for progress, cancelling and the errors.
         """
         from napari_sam.io.labels.reading.store_export_source import export_store  # noqa: PLC0415 - slow to import
 
         if self.writable:
             with self._parts.writer.writing():
                 pass  # draws what a full disk left undrawn
-        settings = ExportSettings(format, None if labels is None else tuple(labels), simplify_px)
-        return export_store(self, path, settings, progress, cancelled)
+        chosen = None if labels is None else tuple(labels)
+        return export_store(self, path, ExportSettings(format, chosen, simplify_px, smooth), progress, cancelled)
 
     def measure(self, image: Any = None, *, volumes: bool = False, **choice: Any) -> pd.DataFrame:
         """Measure shapes and, with an image, intensities, on planes (`measure`) or in 3-D (`measure_volumes`)."""

@@ -1,0 +1,1 @@
+"""Writers of tracks and of surfaces."""
