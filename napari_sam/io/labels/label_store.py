@@ -224,8 +224,7 @@ class LabelStore:
     def table(self) -> pd.DataFrame:
         """Return a table of all objects: label, area, box, category, scores, model and time of creation.
 
-        In a stack also ``plane``, the first one, ``n_planes`` and ``parent``; area and box are of all planes, and
-        ``predicted_iou`` is the lowest of them. `planes` lists what lies on each.
+        In a stack also ``plane`` (the first), ``n_planes`` and ``parent``; area, box and the lowest score are of all.
         """
         return object_frame(self.journal.objects.table(), with_plane=len(self.shape) > 2)
 
