@@ -28,7 +28,12 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("out", type=Path, metavar="OUT", help="label store; made for --image if it is missing")
     command.add_argument("--image", metavar="IMAGE", help=f"the image that the objects lie on: {IMAGE_HELP}")
-    command.add_argument("--plane", type=ints, metavar="T,Z", help="plane of a stack that the objects lie on")
+    command.add_argument(
+        "--plane",
+        type=ints,
+        metavar="T,Z",
+        help="plane of a stack that the objects lie on (default: all planes, for a label image of a whole stack)",
+    )
     add_settings(
         command,
         ImportSettings,
@@ -39,6 +44,7 @@ def _add_options(command: argparse.ArgumentParser) -> None:
 
 def _run(args: argparse.Namespace) -> Result:
     from napari_sam.io.labels.label_store import LabelStore  # noqa: PLC0415 - the command line starts quickly
+    from napari_sam.io.prompts.formats.prompt_files import label_image  # noqa: PLC0415
 
     args.out = check_output_path(args.out)
     if args.image is None:
@@ -49,7 +55,9 @@ def _run(args: argparse.Namespace) -> Result:
     image = open_plane(args.image, None, args.plane)
     with label_output(args.out, image, overwrite=False) as output:
         target = output.target
-        store = LabelStore.create(target, like=image) if isinstance(target, Path) else target
+        whole_stack = args.plane is None and max(image.plane_axes.values(), default=1) > 1
+        stack = whole_stack and label_image(args.file) is not None
+        store = LabelStore.create(target, like=image, stack=stack) if isinstance(target, Path) else target
         with store:
             return _import(args, store)
 

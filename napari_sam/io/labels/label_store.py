@@ -70,8 +70,10 @@ class LabelStore:
         path: str | Path,
         like: Any = None,
         *,
+        stack: bool = False,
         shape: tuple[int, ...] | None = None,
-        scale: tuple[float, float] = (1.0, 1.0),
+        scale: Sequence[float] = (1.0, 1.0),
+        axes: str | None = None,
         overwrite: bool = False,
     ) -> Self:
         """Make an empty store and open it for writing.
@@ -82,11 +84,13 @@ class LabelStore:
             Folder to make, usually with the ending ``.ome.zarr``. In the ``labels`` folder of an OME-Zarr 0.5 image,
             the store is also registered with the image.
         like : Image, optional
-            The image that the labels belong to, or whatever `open_image` opens: its height, width and pixel size.
-        shape : tuple of int, optional
-            Shape without an image: (y, x), or with leading axes such as (t, z, y, x).
-        scale : (float, float)
-            Size of a pixel along y and x without an image.
+            The image that the labels belong to, or whatever `open_image` opens: its height, width and pixel size, and
+            with `stack` all of its planes.
+        stack : bool
+            Labels for all planes of a stack or movie, where an object keeps its id from plane to plane.
+        shape, scale, axes : optional
+            Without an image: (y, x), or with leading axes such as (t, z, y, x); size of a pixel along y and x, or along
+            all axes; names of the axes, such as "tyx".
         overwrite : bool
             Delete an existing store at `path`. Anything else at `path` is never deleted.
 
@@ -96,7 +100,7 @@ class LabelStore:
             If the folder exists or cannot be written; if the shape is invalid.
         """
         path = Path(path).expanduser().absolute()
-        create_folder(path, describe_store(like, shape, scale), overwrite)
+        create_folder(path, describe_store(like, shape, scale, axes, stack=stack), overwrite)
         return cls(path, writable=True)
 
     @classmethod
@@ -221,12 +225,14 @@ class LabelStore:
         """Return a table of the planes of an object: plane (tuple of int), area_px, y0, x0, y1, x1, predicted_iou."""
         return plane_frame(existing_parts(self.journal, label))
 
-    def table(self) -> pd.DataFrame:
+    def table(self, *, by_plane: bool = False) -> pd.DataFrame:
         """Return a table of all objects: label, area, box, category, scores, model and time of creation.
 
-        In a stack also ``plane`` (the first), ``n_planes`` and ``parent``; area, box and the lowest score are of all.
+        In a stack also ``plane`` (the first), ``n_planes`` and ``parent``; area, box and the lowest score are of all,
+        or with `by_plane` of each plane, a row of its own.
         """
-        return object_frame(self.journal.objects.table(), with_plane=len(self.shape) > 2)
+        objects = self.journal.objects
+        return object_frame(objects.table_of_planes() if by_plane else objects.table(), len(self.shape) > 2)
 
     def history(self) -> pd.DataFrame:
         """Return a table of all changes: number, kind, state (done, undone, dropped), time and record."""
@@ -295,7 +301,7 @@ class LabelStore:
         plane: Plane = (),
         candidate: int | None = None,
     ) -> int:
-        """Write an object.
+        """Write an object; returns its id, or with "erase" `label` or 0.
 
         Parameters
         ----------
@@ -312,11 +318,6 @@ class LabelStore:
             Index along the leading axes, if the store has any.
         candidate : int, optional
             Index of the mask; the best by default.
-
-        Returns
-        -------
-        int
-            The object's id; with "erase", `label` or 0.
 
         Raises
         ------
@@ -368,12 +369,8 @@ class LabelStore:
         """Write several objects of one plane as one change, about a hundred times faster than one by one.
 
         Where they overlap, the first keeps its pixels. See `place_objects` for `overlap`, `nms` and `since`, and
-        `commit` for the errors; `source` is the origin of the objects, as JSON, kept in the history.
-
-        Returns
-        -------
-        list of int
-            Id of each object; 0 if no pixel was free for it, -1 if `nms` left it out.
+        `commit` for the errors; `source` is the origin of the objects, as JSON, kept in the history. Returns the id of
+        each object; 0 if no pixel was free for it, -1 if `nms` left it out.
         """
         return self._editor.commit_many(objects, overlap, plane, nms, since, source)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 import os
 import shutil
 import time
@@ -18,6 +20,7 @@ from napari_sam.io.labels.recovery.folder_check import check_folder
 from napari_sam.io.labels.store_access import JOURNAL_FILE, WriterLock
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from napari_sam.io.labels.journal.rows import Record
@@ -84,35 +87,77 @@ class StoreDescription:
         }
 
 
-def describe_store(like: object, shape: tuple[int, ...] | None, scale: tuple[float, float]) -> StoreDescription:
+def describe_store(
+    like: object, shape: tuple[int, ...] | None, scale: Sequence[float], axes: str | None = None, *, stack: bool = False
+) -> StoreDescription:
     """Return the description of a new store, from the arguments of `LabelStore.create`.
 
     Raises
     ------
     LabelsError
-        If the shape is invalid.
+        If shape, scale or axes are invalid, or `stack` is asked for an image of one plane.
     """
     image = as_image(like)
     if image is not None:
-        y, x = image.scale
-        shape, scale = shape or tuple(image.shape), (y, x)
+        shape = shape or (*(_plane_sizes(image) if stack else ()), *image.shape)
+        scale = image.scale
     if shape is None or not 2 <= len(shape) <= 5 or any(not 0 < int(n) < _MAX_AXIS_PX for n in shape):
         raise LabelsError(
             f"shape {shape} is invalid",
             parameter="shape",
             remedy="give {like=image}, or (y, x) with up to three axes before them",
         )
-    axes = _stack_axes(image, len(shape) - 2) + "yx"
+    names = _checked_axes(axes, len(shape)) if axes is not None else _stack_axes(image, len(shape) - 2) + "yx"
     placement = getattr(image, "placement", None)
-    placements = [AxisPlacement() if placement is None else placement(axis) for axis in axes[:-2]]
     if placement is None:
-        unit = getattr(image, "unit", None)
-        placements += [AxisPlacement(float(size), 0.0, unit) for size in scale]
+        placements = _given_placements(scale, len(shape), getattr(image, "unit", None))
     else:
-        placements += [placement(axis) for axis in axes[-2:]]
+        known = [placement(axis) for axis in names]
+        placements = [given if given.is_valid else AxisPlacement() for given in known]
     uri = getattr(image, "uri", None)
-    layout = LabelLayout(tuple(int(n) for n in shape), axes, tuple(placements), None if uri is None else str(uri))
+    layout = LabelLayout(tuple(int(n) for n in shape), names, tuple(placements), None if uri is None else str(uri))
     return StoreDescription(layout, image)
+
+
+def _plane_sizes(image: ImageGeometry) -> tuple[int, ...]:
+    """Return the lengths of the axes of a stack's planes."""
+    sizes = tuple(int(n) for n in dict(getattr(image, "plane_axes", {})).values())
+    if not sizes:
+        raise LabelsError(
+            f"the image of shape {tuple(image.shape)} has one plane",
+            parameter="stack",
+            remedy="leave {stack} out, or open the image with the names of its axes: {open_image(path, axes='zyx')}",
+        )
+    return sizes
+
+
+def _checked_axes(axes: str, count: int) -> str:
+    """Return the names of the axes of a store, if NGFF knows them."""
+    if len(axes) != count or len(set(axes)) != count or not axes.endswith("yx") or axes not in _orders(count):
+        raise LabelsError(
+            f"axes {axes!r} do not name the {count} axes of the shape",
+            parameter="axes",
+            remedy=f"use one of {', '.join(_orders(count))}",
+        )
+    return axes
+
+
+def _orders(count: int) -> list[str]:
+    """Return the names that NGFF allows for a number of axes."""
+    return ["".join(names) + "yx" for names in itertools.combinations("tcz", count - 2)]
+
+
+def _given_placements(scale: Sequence[float], count: int, unit: str | None) -> list[AxisPlacement]:
+    """Return the placements of axes of which only the pixel size is known."""
+    sizes = [float(size) for size in scale]
+    if len(sizes) not in (2, count) or not all(0 < size < math.inf for size in sizes):
+        raise LabelsError(
+            f"scale {tuple(scale)} is invalid",
+            parameter="scale",
+            remedy=f"give positive numbers for y and x, or for all {count} axes",
+        )
+    leading = [AxisPlacement(size) for size in ([1.0] * (count - len(sizes)) + sizes)[:-2]]
+    return [*leading, *(AxisPlacement(size, 0.0, unit) for size in sizes[-2:])]
 
 
 def _stack_axes(image: ImageGeometry | None, count: int) -> str:

@@ -6,8 +6,11 @@ import sqlite3
 
 import numpy as np
 import pytest
+import zarr
 
 from napari_sam.errors import LabelsError, StoreError
+from napari_sam.io.geo.axis_placement import AxisPlacement
+from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore
 from tests.io.labels.label_stubs import predicted, square
 
@@ -51,9 +54,71 @@ def test_invalid_shapes_are_refused(tmp_path, shape):
         LabelStore.create(tmp_path / "s", shape=shape)
 
 
-def test_an_image_of_another_shape_is_refused(tmp_path):
-    from napari_sam.io.images.open_image import open_image
+def test_a_store_for_a_stack_has_its_planes_axes_scales_and_units(tmp_path):
+    image = open_image(write_movie(tmp_path / "movie.ome.zarr"))
+    assert image.array_axes == "tczyx"
+    with LabelStore.create(tmp_path / "s.ome.zarr", like=image, stack=True) as labels:
+        assert (labels.shape, labels.meta("axes")) == ((2, 3, 40, 50), "tzyx")
+        labels.commit_planes({(1, z): (square(3), (5, 6, 8, 9)) for z in range(3)})
+        exported = labels.export(tmp_path / "e.zarr")
+    for folder in (tmp_path / "s.ome.zarr", exported):
+        found = open_image(folder)
+        assert found.plane_axes == {"t": 2, "z": 3}
+        assert [found.placement(axis) for axis in "tzyx"] == [
+            AxisPlacement(30.0, 0.0, "second"),
+            AxisPlacement(2.5, 10.0, "micrometer"),
+            AxisPlacement(0.5, 0.0, "micrometer"),
+            AxisPlacement(0.25, 0.0, "micrometer"),
+        ]
+        assert found.with_plane((1, 2), found.selected).read(0, 4, 4, 9, 9)[..., 0].sum() == 9
 
+
+def write_movie(path):
+    """Write an OME-Zarr 0.5 image (t, c, z, y, x) of zeros, as other programs do."""
+    group = zarr.open_group(path, mode="w", zarr_format=3)
+    group.create_array("0", shape=(2, 1, 3, 40, 50), chunks=(1, 1, 1, 40, 50), dtype=np.uint8)
+    kinds = {"t": ("time", "second"), "c": ("channel", None), "z": ("space", "micrometer")}
+    axes = [
+        {"name": axis, "type": kind} | ({"unit": unit} if unit else {})
+        for axis in "tczyx"
+        for kind, unit in [kinds.get(axis, ("space", "micrometer"))]
+    ]
+    transformations = [
+        {"type": "scale", "scale": [30.0, 1.0, 2.5, 0.5, 0.25]},
+        {"type": "translation", "translation": [0.0, 0.0, 10.0, 0.0, 0.0]},
+    ]
+    datasets = [{"path": "0", "coordinateTransformations": transformations}]
+    group.attrs["ome"] = {"version": "0.5", "multiscales": [{"name": "m", "axes": axes, "datasets": datasets}]}
+    return path
+
+
+def test_without_an_image_axes_and_scales_are_given(tmp_path):
+    given = {"shape": (4, 20, 30), "axes": "tyx", "scale": (10, 0.5, 0.5)}
+    with LabelStore.create(tmp_path / "s", **given) as labels:
+        assert labels.meta("axes") == "tyx"
+        assert labels.scale == (0.5, 0.5)
+    assert open_image(tmp_path / "s").placement("t").scale == 10
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"shape": (4, 20, 30), "axes": "yzx"}, r"axes 'yzx' do not name the 3 axes.*\btyx, cyx, zyx"),
+        ({"shape": (4, 5, 20, 30), "axes": "ztyx"}, r"axes 'ztyx'.*use one of tcyx, tzyx"),
+        ({"shape": (20, 30), "axes": "zyx"}, "axes 'zyx' do not name the 2 axes"),
+        ({"shape": (4, 20, 30), "scale": (0, 1, 1)}, r"scale \(0, 1, 1\) is invalid"),
+        ({"shape": (4, 20, 30), "scale": (float("nan"), 1)}, "scale .* is invalid"),
+        ({"shape": (4, 20, 30), "scale": (1, 2, 3, 4)}, "for all 3 axes"),
+        ({"like": np.zeros((20, 30), np.uint8), "stack": True}, r"the image of shape \(20, 30\) has one plane"),
+    ],
+)
+def test_axes_and_scales_that_do_not_fit_are_refused(tmp_path, given, message):
+    with pytest.raises(LabelsError, match=message):
+        LabelStore.create(tmp_path / "s", **given)
+    assert not (tmp_path / "s").exists()
+
+
+def test_an_image_of_another_shape_is_refused(tmp_path):
     image = open_image(np.zeros((100, 120), np.uint8))
     LabelStore.create(tmp_path / "s", like=image).close()
     LabelStore.open(tmp_path / "s", like=image).close()

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.io.labels.journal.journal import Journal
-    from napari_sam.io.labels.journal.rows import ObjectRow, Plane, Record
+    from napari_sam.io.labels.journal.rows import ObjectRow, Plane, PlaneBeforeAfter, Record
     from napari_sam.io.labels.label_pyramid import LabelPyramid
 
-    PlaneBeforeAfter = tuple[ObjectPlane | None, ObjectPlane | None]
     Details = Mapping[int, Mapping[str, object]]
+    Scores = Mapping[tuple[int, Plane], float | None]
     Paint = Callable[[NDArray[np.uint32], Box], NDArray[np.uint32]]
 
 _STRIP_PX = 256  # an object's shrunken box is searched in strips of this width
@@ -165,7 +165,7 @@ class Edit:
         self,
         details: Details | None = None,
         *,
-        scores: Mapping[tuple[int, Plane], float | None] | None = None,
+        scores: Scores | None = None,
         renamed: Mapping[int, int] | None = None,
     ) -> Change:
         """Return the change with the rows of its objects.
@@ -212,7 +212,7 @@ class Edit:
                 rows[child.label] = (before, replace(after, parent=None if heir == child.label else heir))
 
     def _changed_parts(
-        self, rows: Mapping[int, ObjectRow], details: Details, scores: Mapping[tuple[int, Plane], float | None]
+        self, rows: Mapping[int, ObjectRow], details: Details, scores: Scores
     ) -> dict[int, list[PlaneBeforeAfter]]:
         """Return what lay and lies on each plane of the objects that lost or gained pixels there, by label."""
         parts: dict[int, list[PlaneBeforeAfter]] = {}

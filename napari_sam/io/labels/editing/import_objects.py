@@ -12,8 +12,9 @@ from napari_sam.engine.geometry import Box
 from napari_sam.errors import LabelsError
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.editing.commit_many import NewObject
+from napari_sam.io.labels.editing.import_stack import StackTarget, import_label_stack
 from napari_sam.io.prompts.check_prompts import check_prompts
-from napari_sam.io.prompts.formats.prompt_files import rows_of_file
+from napari_sam.io.prompts.formats.prompt_files import label_image, rows_of_file
 from napari_sam.io.prompts.prompt_planes import rows_on_plane
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
 _BATCH_PX = 1 << 26  # of the masks of one change
 
 
-class ImportTarget(Protocol):
+class ImportTarget(StackTarget, Protocol):
     """The store that objects are drawn into."""
 
     @property
@@ -60,11 +61,12 @@ def import_objects(
         Label image (TIFF, PNG, zarr ...), GeoJSON (also QuPath's), GeoPackage, COCO, ImageJ ROIs (.roi, .zip), or a
         ``_seg.npy`` file of Cellpose.
     plane : tuple of int
-        Plane to draw on; objects of other planes are left out.
+        Plane to draw on; objects of other planes are left out. Without one, a label image of a whole stack is drawn on
+        all planes, each number as one object, undone in one step.
     settings : ImportSettings
         How they are imported.
     counter : StepCounter
-        Progress, one step per object.
+        Progress, one step per object; for a whole stack two per plane.
 
     Returns
     -------
@@ -74,9 +76,12 @@ def import_objects(
     Raises
     ------
     LabelsError
-        If the file has boxes or points only.
+        If the file has boxes or points only, or labels that do not fit.
     """
     path = Path(path).expanduser()
+    stack = None if plane or len(store.shape) < 3 else label_image(path)
+    if stack is not None:
+        return import_label_stack(store, stack, str(store.meta("axes")), settings, counter)
     frame = _image_of_store(store, plane)
     rows, _ = rows_on_plane(rows_of_file(path, frame, settings.coordinates, None), frame)
     table = check_prompts(rows, frame.shape, skip=False, masks=True)

@@ -11,9 +11,9 @@ from napari_sam.io.labels.journal.rows import (
     JournaledChange,
     ObjectChange,
     ObjectOrigin,
-    ObjectPlane,
     ObjectRow,
     Patch,
+    plane_pair,
 )
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ class ChangeQueries:
             self._database.read(JournaledChange.from_columns, f"SELECT {_COLUMNS} FROM ops WHERE id = ?", (op,))  # noqa: S608
             for column in ("before", "after"):
                 self._database.read(ObjectRow.from_json, f"SELECT {column} FROM rows WHERE op = ?", (op,))  # noqa: S608
-                self._database.read(ObjectPlane.from_json, f"SELECT {column} FROM plane_rows WHERE op = ?", (op,))  # noqa: S608
+            self._database.read(plane_pair, "SELECT label, plane, before, after FROM plane_rows WHERE op = ?", (op,))
             yield op
 
     def latest_rows(self) -> dict[int, ObjectRow]:

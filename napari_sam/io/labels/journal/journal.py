@@ -24,8 +24,8 @@ from napari_sam.io.labels.journal.rows import (
     UNDONE,
     LogEntry,
     LogMark,
-    ObjectPlane,
     ObjectRow,
+    plane_pair,
 )
 from napari_sam.io.labels.journal.schema import FORMAT, create_tables, migrate, show_as_current, unknown_entry
 
@@ -35,9 +35,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Any
 
-    from napari_sam.io.labels.journal.rows import Change
+    from napari_sam.io.labels.journal.rows import Change, ObjectPlane, PlaneBeforeAfter
 
-    PlaneBeforeAfter = tuple[ObjectPlane | None, ObjectPlane | None]
     BeforeAfter = tuple[object | None, object | None]
 
 
@@ -241,11 +240,10 @@ class Journal:
             db.execute("UPDATE ops SET state = ? WHERE id = ?", (UNDONE if undo else DONE, op))
             rows = db.execute("SELECT label, before, after FROM rows WHERE op = ?", (op,)).fetchall()
             target = {label: before if undo else after for label, before, after in rows}
-            kept = db.execute("SELECT before, after FROM plane_rows WHERE op = ?", (op,)).fetchall()
+            kept = db.execute("SELECT label, plane, before, after FROM plane_rows WHERE op = ?", (op,)).fetchall()
             before, after = db.execute("SELECT next_before, next_after FROM ops WHERE id = ?", (op,)).fetchone()
             try:
-                pairs = [(ObjectPlane.from_json(was), ObjectPlane.from_json(now_is)) for was, now_is in kept]
-                planes = [pair[::-1] if undo else pair for pair in pairs]
+                planes = [plane_pair(*row)[::-1] if undo else plane_pair(*row) for row in kept]
                 restored = {whole(label): ObjectRow.from_json(row) for label, row in target.items()}
                 next_label = whole(before if undo else after)
             except INVALID as error:

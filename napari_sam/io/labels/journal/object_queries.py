@@ -112,6 +112,10 @@ class ObjectQueries:
             label = self._database.read_one(whole, _DIFFERING)
         if label is not None:
             raise self._database.damaged("the table of single planes", ValueError(f"object {label}"))
+        leading = (self._shape or ())[:-2]
+        for plane in self.planes():
+            if len(plane) != len(leading) or any(i >= n for i, n in zip(plane, leading, strict=True)):
+                raise self._database.damaged("the table of single planes", ValueError(f"plane {plane}"))
 
     def rows(self, labels: Sequence[int]) -> dict[int, ObjectRow]:
         """Return the rows of the objects that exist among `labels`, by label."""

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     Plane = tuple[int, ...]
     Record = JsonObject
+    PlaneBeforeAfter = tuple["ObjectPlane | None", "ObjectPlane | None"]
 
 DONE, UNDONE, DROPPED = "done", "undone", "dropped"
 """States of a change: in effect, undone, or undone and no longer available for redo."""
@@ -241,6 +242,21 @@ class ObjectPlane:
     def columns(self) -> tuple[object, ...]:
         """Return the values of `PLANE_COLUMNS`."""
         return (self.label, format_plane(self.plane), self.area_px, *self.box, self.predicted_iou)
+
+
+def plane_pair(label: object, plane: object, before: object, after: object) -> PlaneBeforeAfter:
+    """Read the columns of ``plane_rows``: what lay and lies on one plane of an object.
+
+    Raises
+    ------
+    ValueError
+        If a value is damaged, or belongs to another object or plane.
+    """
+    pair = (ObjectPlane.from_json(before), ObjectPlane.from_json(after))
+    named = {(part.label, format_plane(part.plane)) for part in pair if part is not None}
+    if named != {(label, plane)}:
+        raise ValueError(f"plane {plane} of object {label}")
+    return pair
 
 
 class TableRow(NamedTuple):

@@ -11,7 +11,7 @@ from napari_sam.errors import StoreError
 from napari_sam.io.labels.journal._database import INVALID, Database
 from napari_sam.io.labels.journal.journal import Journal
 from napari_sam.io.labels.journal.meta_values import check_fact
-from napari_sam.io.labels.journal.row_values import check_inside, format_plane, text, whole
+from napari_sam.io.labels.journal.row_values import check_inside, text, whole
 from napari_sam.io.labels.journal.rows import (
     DONE,
     DROPPED,
@@ -22,6 +22,7 @@ from napari_sam.io.labels.journal.rows import (
     ObjectPlane,
     ObjectRow,
     Patch,
+    plane_pair,
 )
 from napari_sam.io.labels.journal.schema import EMPTY, FORMAT, show_as_current, unknown_entry
 
@@ -259,12 +260,9 @@ def _check_row(history: _History, *row: object) -> None:
 
 
 def _check_plane_row(history: _History, *row: object) -> None:
-    op, label, plane, before, after = row
+    op, *columns = row
     with history.blaming(op):
-        for content in (before, after):
-            part = ObjectPlane.from_json(content)
-            if part is not None and (part.label, format_plane(part.plane)) != (label, plane):
-                raise ValueError(f"plane {plane} of object {label}")
+        plane_pair(*columns)
 
 
 def _check_entry(history: _History, *row: object) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import functools
 import sqlite3
 
-from napari_sam.io.labels.journal.rows import PLANE_COLUMNS
+from napari_sam.io.labels.journal.rows import OBJECT_COLUMNS, PLANE_COLUMNS
 
 FORMAT = 3
 """Version of the schema. Version 0.1 of the program writes 1, and refuses to open anything higher."""
@@ -186,7 +186,8 @@ def show_as_current(connection: sqlite3.Connection, version: int) -> None:
     """
     connection.execute("PRAGMA temp_store = MEMORY")
     if version < 3:
-        connection.execute("CREATE TEMP VIEW objects AS SELECT *, 1 AS n_planes, NULL AS parent FROM main.objects")
+        old = ", ".join(OBJECT_COLUMNS[:-2])
+        connection.execute(f"CREATE TEMP VIEW objects AS SELECT {old}, 1 AS n_planes, NULL AS parent FROM main.objects")  # noqa: S608
         connection.execute(f"CREATE TEMP VIEW object_planes AS {_PLANES_OF_OBJECTS}")
         connection.execute(f"CREATE TEMP VIEW plane_rows AS {_PLANE_ROWS_OF_ROWS}")
     if version < 2:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.engine.geometry import Box
-from napari_sam.errors import LabelsError, StoreError
+from napari_sam.errors import StoreError
 from napari_sam.io.labels.editing.draw_patches import draw_patches
 from napari_sam.io.labels.editing.edit import Edit
 from napari_sam.io.labels.label_pyramid import SHARD_PX, LabelPyramid
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.io.labels.editing.edit import Details
+    from napari_sam.io.labels.editing.edit import Details, Scores
     from napari_sam.io.labels.journal.journal import Journal
     from napari_sam.io.labels.journal.rows import LogMark, Plane
 
@@ -68,7 +68,7 @@ def recover(path: Path, journal: Journal) -> str:
         if old is None or old.shape != new.shape:
             return
         for plane in np.ndindex(*new.shape[:-2]):
-            kept += keep_plane(old, new, journal, tuple(int(i) for i in plane), {})
+            kept += keep_plane(old, new, journal, tuple(int(i) for i in plane), {}, {})
 
     redraw(path, journal, amend=amend)
     if not kept:
@@ -76,7 +76,14 @@ def recover(path: Path, journal: Journal) -> str:
     return f"what they had drawn, {kept} px, is kept as the change {KIND!r}, without its prompts"
 
 
-def keep_plane(old: LabelPyramid, new: LabelPyramid, journal: Journal, plane: Plane, details: Details) -> int:
+def keep_plane(
+    old: LabelPyramid,
+    new: LabelPyramid,
+    journal: Journal,
+    plane: Plane,
+    details: Details,
+    scores: Scores,
+) -> int:
     """Add the pixels of a plane that differ to the journal, and draw them.
 
     Parameters
@@ -89,6 +96,8 @@ def keep_plane(old: LabelPyramid, new: LabelPyramid, journal: Journal, plane: Pl
         Index along the leading axes.
     details : mapping of int to mapping
         Columns of objects that are known, by label.
+    scores : mapping of (int, tuple of int) to float or None
+        Scores of objects on single planes that are known.
 
     Returns
     -------
@@ -109,10 +118,7 @@ def keep_plane(old: LabelPyramid, new: LabelPyramid, journal: Journal, plane: Pl
             return pixels[part.slices_in(block)]
 
         changed += edit.paint(block, paint)
-    try:
-        change = edit.finish({label: details[label] for label in edit.gained if label in details})
-    except LabelsError:
-        return 0  # an object on two planes: no state that there ever was
+    change = edit.finish({label: details[label] for label in edit.gained if label in details}, scores=scores)
     if change.patches:
         journal.add(change, journal.rendered())
         draw_patches(new, change.patches, "do")

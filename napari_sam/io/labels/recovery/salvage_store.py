@@ -19,10 +19,9 @@ from napari_sam.io.labels.store_access import JOURNAL_FILE, WriterLock
 from napari_sam.io.object_boxes import boxes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
-    from napari_sam.io.labels.journal.rows import Plane
+    from napari_sam.io.labels.editing.edit import Scores
 
 _NEW = "journal.salvaged.sqlite"
 _OLD = "journal.damaged.sqlite"
@@ -150,11 +149,11 @@ def _amend(pixels: LabelPyramid, old: LabelPyramid | None, journal: Journal) -> 
         return
     details = {label: row.details() for label, row in known.items()}
     for plane in np.ndindex(*pixels.shape[:-2]):
-        keep_plane(old, pixels, journal, tuple(int(i) for i in plane), details)
+        keep_plane(old, pixels, journal, tuple(int(i) for i in plane), details, scores)
 
 
 def _measured(
-    pixels: LabelPyramid, known: dict[int, ObjectRow], scores: Mapping[tuple[int, Plane], float | None]
+    pixels: LabelPyramid, known: dict[int, ObjectRow], scores: Scores
 ) -> tuple[dict[int, ObjectRow], list[ObjectPlane]]:
     """Return a row for each object in the pixels, and one for each of its planes, with the details that are known."""
     rows: dict[int, ObjectRow] = {}

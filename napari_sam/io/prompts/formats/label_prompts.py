@@ -39,8 +39,8 @@ class ObjectTable(Protocol):
         """Shape of level 0."""
         ...
 
-    def table(self) -> pd.DataFrame:
-        """Return the objects, one per row."""
+    def table(self, *, by_plane: bool = False) -> pd.DataFrame:
+        """Return the objects, one per row; with `by_plane` one row for each plane of an object."""
         ...
 
 
@@ -53,7 +53,7 @@ def rows_of_store(store: ObjectTable, image: Image) -> PromptRows:
         If the store does not have the image's shape.
     """
     _check_shape(str(store.path), store.shape, image)
-    table = store.table()
+    table = store.table(by_plane=True)
     frame = table[[*BOX, "category"]].assign(score=table["predicted_iou"])
     if len(store.shape) > 2:
         frame = frame.assign(plane=table["plane"])

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from napari_sam.io.prompts.prompt_rows import PromptRows
 
 _SEPARATORS = ",;\t"
+_OUTLINES = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".json", ".geojson", ".gpkg", ".zip", ".roi")
 
 
 def rows_of_file(source: str | Path, image: Image, coordinates: str, image_id: int | str | None) -> PromptRows:
@@ -58,6 +59,20 @@ def rows_of_file(source: str | Path, image: Image, coordinates: str, image_id: i
             f"{path}: cannot be read as prompts ({error})", remedy="check that the file is complete"
         ) from error
     return rows_of_labels(open_image(source), image, str(source))
+
+
+def label_image(source: str | Path) -> Image | None:
+    """Return a file of labels as an image; None if its extension stands for tables or outlines.
+
+    Raises
+    ------
+    PromptError, ImageError
+        If the file does not exist, or is damaged.
+    """
+    path = Path(source) if "://" in str(source) else existing_path(source, PromptError)
+    if path.suffix.lower() in _OUTLINES:
+        return None
+    return open_image(read_cellpose_masks(path) if path.name.lower().endswith("_seg.npy") else source)
 
 
 def _read_csv(path: Path) -> PromptRows:
