@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sam.engine.propagation.follow_objects import ObjectFollower
 from napari_sam.errors import ImageError
 from napari_sam.io.images.image_stack import ImageStack
 from napari_sam.io.images.lazy_image import Image
+from napari_sam.io.propagation_folder import PropagationFolder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -61,6 +64,9 @@ class StackPredictor:
             uses the memory of models that have one.
         settings : PropagationSettings, optional
             When the object has ended.
+        resume_folder : str, Path or StepStore, optional
+            Folder in which progress is kept. If the process ends early, the same call continues there, with the same
+            result. It is deleted at the end.
         on_plane : callable, optional
             Called with a `PlaneMask` as soon as it is final.
         progress : callable, optional
@@ -81,8 +87,10 @@ class StackPredictor:
             read are left out, and named in `Propagation.missing`.
         PromptError
             If the prompt is empty, not finite, outside its plane, or selects nothing.
+        StoreError
+            If `resume_folder` holds another propagation or something else.
         CancelledError
-            If `cancelled()` returned True.
+            If `cancelled()` returned True; a `resume_folder` stays.
 
         Examples
         --------
@@ -169,4 +177,6 @@ class StackPredictor:
             )
         stack = ImageStack(image, options.get("axis"))
         normalisation = self.engine.embedder.normalisation if image.contrast_limits else stack.normalisation()
-        return ObjectFollower(stack, self.engine, normalisation, options)
+        folder = options.get("resume_folder")
+        steps = PropagationFolder(Path(folder)) if isinstance(folder, str | os.PathLike) else folder
+        return ObjectFollower(stack, self.engine, normalisation, options, steps)

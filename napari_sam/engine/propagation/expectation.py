@@ -5,15 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import numpy as np
+
+from napari_sam.engine.geometry import Box
 from napari_sam.engine.propagation.appearance import Appearance, appearance_of
 from napari_sam.engine.propagation.plane_mask import cropped, in_frame
 from napari_sam.engine.propagation.registration import Neighbourhood, find_shift, read_neighbourhood, search_region
 
 if TYPE_CHECKING:
-    import numpy as np
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
-    from napari_sam.engine.geometry import Box
     from napari_sam.engine.propagation.plane_views import PlaneView
 
 
@@ -51,6 +54,27 @@ class Track:
         """Continue the track on another plane."""
         pixels = read_neighbourhood(view, search_region(box, view.image.shape))
         return Track(view.plane, mask, box, pixels, self.reference)
+
+    def packed(self) -> dict[str, NDArray[np.generic]]:
+        """Return the track as arrays."""
+        return {
+            "numbers": np.array([self.plane, *self.box, *self.pixels.region]),
+            "mask": np.packbits(self.mask, axis=1),
+            "grey": self.pixels.grey,
+            "inside": self.reference.inside,
+            "ring": self.reference.ring,
+            "contrast": np.array(self.reference.contrast),
+        }
+
+    @classmethod
+    def unpacked(cls, arrays: Mapping[str, NDArray[np.generic]]) -> Track:
+        """Return the track that `packed` gave."""
+        plane, *edges = (int(n) for n in arrays["numbers"])
+        box, region = Box(*edges[:4]), Box(*edges[4:])
+        mask = np.unpackbits(arrays["mask"].astype(np.uint8), axis=1, count=box.width).astype(bool)
+        pixels = Neighbourhood(arrays["grey"].astype(np.float32), region)
+        inside, ring = (arrays[name].astype(np.float64) for name in ("inside", "ring"))
+        return cls(plane, mask, box, pixels, Appearance(inside, ring, float(arrays["contrast"])))
 
 
 @dataclass(frozen=True)

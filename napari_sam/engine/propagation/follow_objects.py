@@ -13,9 +13,12 @@ from napari_sam.engine.propagation.plane_prompts import PlanePrompt, corrected_p
 from napari_sam.engine.propagation.plane_views import PlaneViews
 from napari_sam.engine.propagation.propagation import Propagation, StackPosition
 from napari_sam.engine.propagation.propagator import Callbacks, ObjectRun, Propagator
+from napari_sam.engine.propagation.request import propagation_request
+from napari_sam.engine.propagation.resumable_carrier import ResumableCarrier
 from napari_sam.errors import PromptError
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable, Mapping, Sequence
 
     from napari_sam.engine.interactive.window_predictor import WindowPredictor
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     from napari_sam.engine.propagation.plane_mask import PlaneMask
     from napari_sam.engine.propagation.plane_views import PlaneSource
     from napari_sam.engine.propagation.propagation_settings import PropagationSettings
+    from napari_sam.engine.propagation.resumable_carrier import StepStore
 
 
 class PropagateOptions(TypedDict, total=False):
@@ -32,6 +36,7 @@ class PropagateOptions(TypedDict, total=False):
     planes: Sequence[int] | None
     carry: str
     settings: PropagationSettings | None
+    resume_folder: str | os.PathLike[str] | StepStore | None
     on_plane: Callable[[PlaneMask], None] | None
     progress: Callable[[int, int], None] | None
     cancelled: Callable[[], bool] | None
@@ -50,6 +55,8 @@ class ObjectFollower:
         Values that become black and white, on all planes.
     options : PropagateOptions
         As in `Predictor.propagate`.
+    steps : StepStore, optional
+        Keeps the progress, so that an interrupted run can be continued.
 
     Raises
     ------
@@ -58,10 +65,16 @@ class ObjectFollower:
     """
 
     def __init__(
-        self, source: PlaneSource, engine: WindowPredictor, normalisation: Normalisation, options: PropagateOptions
+        self,
+        source: PlaneSource,
+        engine: WindowPredictor,
+        normalisation: Normalisation,
+        options: PropagateOptions,
+        steps: StepStore | None = None,
     ) -> None:
         self.source = source
         self.model = engine.embedder.model.name
+        self._options, self._steps = options, steps
         self.planes = _check_planes(options.get("planes"), source.count)
         self._views = PlaneViews(source, engine, normalisation)
         self._carrier = make_carrier(
@@ -116,7 +129,14 @@ class ObjectFollower:
         return replace(result, prompts={**propagation.prompts, plane: prompt})
 
     def _run(self, runs: Sequence[ObjectRun]) -> None:
-        Propagator(self._views, self._carrier, self.planes, self._callbacks).run(runs)
+        carrier = self._carrier
+        if self._steps is None:
+            Propagator(self._views, carrier, self.planes, self._callbacks).run(runs)
+            return
+        request = propagation_request(self._views, self.planes, runs, self._options)
+        recorded = ResumableCarrier(carrier, self._steps, request)
+        Propagator(self._views, recorded, self.planes, self._callbacks).run(runs)
+        recorded.close()
 
     def _check_passed(self, prompts: Mapping[int, PlanePrompt]) -> None:
         outside = [plane for plane in prompts if plane not in self.planes]

@@ -38,13 +38,15 @@ class FollowedObject:
         Position, mask (h, w) and box of the plane on which it was found last.
     reverse : bool or None
         Direction of the pass.
+    after_start : dict of int to FrameMemory
+        What was remembered first on the way forward.
     """
 
     window: Window
     memory: ObjectMemory = field(default_factory=lambda: ObjectMemory(POINTER_FRAMES))
     last: tuple[int, NDArray[np.bool_], Box] | None = None
     reverse: bool | None = None
-    _after_start: dict[int, FrameMemory] = field(default_factory=dict)
+    after_start: dict[int, FrameMemory] = field(default_factory=dict)
 
     def conditioning(self, time: int, length: int) -> Conditioning:
         """Return what conditions a plane of the pass, which has `length` planes."""
@@ -60,7 +62,7 @@ class FollowedObject:
         The way back starts with what was remembered first on the way out, as if that had not been forgotten since.
         """
         if self.reverse is not None and self.reverse != reverse:
-            self.memory.tracked = dict(self._after_start)
+            self.memory.tracked = dict(self.after_start)
         self.reverse = reverse
         self.window = self.memory.prompted[time].place  # type: ignore[assignment]
         self.last = time, mask, box
@@ -75,8 +77,8 @@ class FollowedObject:
         self.memory.track(time, memory)
         for earlier in list(self.memory.tracked)[: 1 - MEMORY_FRAMES]:
             self.memory.tracked[earlier] = replace(self.memory.tracked[earlier], tokens=None, place=None)
-        if not self.reverse and len(self._after_start) < POINTER_FRAMES - 1:
-            self._after_start[time] = memory
+        if not self.reverse and len(self.after_start) < POINTER_FRAMES - 1:
+            self.after_start[time] = memory
 
     def replace_map(self, time: int, memory: FrameMemory) -> None:
         """Give the memory of a plane the map of another window; its pointer stays."""

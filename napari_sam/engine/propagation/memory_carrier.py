@@ -17,9 +17,11 @@ from napari_sam.engine.interactive.rendering import render_masks
 from napari_sam.engine.interactive.window_choice import choose_window
 from napari_sam.engine.propagation.carrier import CarriedMask
 from napari_sam.engine.propagation.followed_object import FollowedObject, fits, window_of
+from napari_sam.engine.propagation.memory_state import pack_object, unpack_object
 from napari_sam.engine.propagation.plane_mask import in_frame, mask_iou
 from napari_sam.engine.propagation.prompt_carrier import absent
 from napari_sam.engine.propagation.propagation_settings import PropagationSettings
+from napari_sam.engine.propagation.resumable_carrier import by_object
 from napari_sam.engine.windows import Hints, coarser_window, cut_by
 from napari_sam.errors import CancelledError, PromptError
 from src_models.networks.sam2.network import Sam2
@@ -135,6 +137,20 @@ class MemoryCarrier:
     ) -> CarriedMask:
         """As `Carrier.combine`: the newer mask, which knows all prompts."""
         return found
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """As `StatefulCarrier.state`."""
+        return {
+            f"{i}/{name}": values
+            for i, followed in self._objects.items()
+            for name, values in pack_object(followed).items()
+        }
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """As `StatefulCarrier.restore`."""
+        self._objects = {
+            i: unpack_object(arrays, self._img_size, self._device) for i, arrays in by_object(state).items()
+        }
 
     def _answered(self, view: PlaneView, i: int, given: PlanePrompt) -> CarriedMask:
         """Answer points, a box, and a mask to correct; a mask that the window cuts is sought in a coarser one."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -48,12 +49,12 @@ class PlaneMask:
 
 @dataclass(frozen=True)
 class PackedMask:
-    """A `PlaneMask` in one bit per pixel, as it is kept.
+    """A `PlaneMask` as it is kept: a few kilobytes for any size, so that many planes fit into memory.
 
     Attributes
     ----------
-    bits : ndarray of uint8
-        (h, ceil(w / 8)).
+    bits : bytes
+        One bit per pixel, (h, ceil(w / 8)), compressed by zlib.
     box : Box
         (y0, x0, y1, x1) in level-0 pixels, half-open.
     score : float
@@ -62,7 +63,7 @@ class PackedMask:
         Whether the object has a prompt on this plane.
     """
 
-    bits: NDArray[np.uint8]
+    bits: bytes
     box: Box
     score: float
     prompted: bool = False
@@ -70,12 +71,14 @@ class PackedMask:
     @classmethod
     def of(cls, found: PlaneMask) -> PackedMask:
         """Pack the mask of a plane."""
-        return cls(np.packbits(found.mask, axis=1), found.box, found.score, found.prompted)
+        bits = zlib.compress(np.packbits(found.mask, axis=1).tobytes(), 1)
+        return cls(bits, found.box, found.score, found.prompted)
 
     @property
     def mask(self) -> NDArray[np.bool_]:
         """The mask, (h, w)."""
-        return np.unpackbits(self.bits, axis=1, count=self.box.width).astype(bool)
+        packed = np.frombuffer(zlib.decompress(self.bits), np.uint8).reshape(self.box.height, -1)
+        return np.unpackbits(packed, axis=1, count=self.box.width).astype(bool)
 
 
 def cropped(mask: NDArray[np.bool_], box: Box) -> tuple[NDArray[np.bool_], Box]:

@@ -106,6 +106,11 @@ class PlaneViews:
         return self._engine.embedder.model.name
 
     @property
+    def weights(self) -> str:
+        """Fingerprint of the network's weights."""
+        return self._engine.embedder.model.weights
+
+    @property
     def runner(self) -> Runner:
         """The network on its device."""
         return self._engine.embedder.model.runner

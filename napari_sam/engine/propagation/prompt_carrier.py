@@ -20,10 +20,13 @@ from napari_sam.engine.propagation.expectation import Track, expect
 from napari_sam.engine.propagation.plane_decoder import Candidates, Question, decode_candidates
 from napari_sam.engine.propagation.plane_mask import mask_iou
 from napari_sam.engine.propagation.propagation_settings import PropagationSettings
+from napari_sam.engine.propagation.resumable_carrier import by_object
 from napari_sam.engine.windows import Hints
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
 
     from napari_sam.engine.propagation.expectation import Expected
     from napari_sam.engine.propagation.plane_prompts import PlanePrompt
@@ -105,6 +108,14 @@ class PromptCarrier:
         agreement = mask_iou(earlier.mask, earlier.box, found.mask, found.box)
         score = (weight * earlier.score + (1 - weight) * found.score) * (0.5 + 0.5 * agreement)
         return CarriedMask(mask, box, score, events=tuple({*earlier.events, *found.events}))
+
+    def state(self) -> dict[str, NDArray[np.generic]]:
+        """As `StatefulCarrier.state`."""
+        return {f"{i}/{name}": values for i, track in self._tracks.items() for name, values in track.packed().items()}
+
+    def restore(self, state: Mapping[str, NDArray[np.generic]]) -> None:
+        """As `StatefulCarrier.restore`."""
+        self._tracks = {i: Track.unpacked(arrays) for i, arrays in by_object(state).items()}
 
     def _answers(self, view: PlaneView, expected: Mapping[int, Expected]) -> dict[int, tuple[Expected, CarriedMask]]:
         """Ask the network for objects where they are expected."""
