@@ -17,14 +17,19 @@ if TYPE_CHECKING:
 
     from napari_sam.engine.linking.plane_objects import OverlapPairs, PlaneObjects, PlaneOverlap
 
+_END_COVERED, _END_IOU = 0.8, 0.1  # from which an object may end in, or begin with, a much smaller section
+_GAP_IOU = 0.5  # from which an object is the same on both sides of a gap
+
 
 def link_planes(
     objects: Sequence[PlaneObjects], overlaps: Sequence[PlaneOverlap], settings: PlaneLinking | None = None
 ) -> Links:
     """Link the objects of neighbouring planes by their overlap.
 
-    Objects of neighbouring planes are assigned to each other so that the sum of their overlaps is largest. The ends of
-    the chains that result are then assigned to the beginnings of later ones, at most `max_gap` planes further.
+    Objects of neighbouring planes are assigned to each other so that the sum of their IoU is largest. What then ends
+    in a plane is assigned to what begins in the next one, if the larger of the two covers the smaller: the last
+    section of an object is often much smaller than the one before. At last what ends is assigned to what begins at
+    most `max_gap` planes further, if both look alike.
 
     Parameters
     ----------
@@ -42,14 +47,17 @@ def link_planes(
     settings = settings or PlaneLinking()
     nodes = NodeTable(objects)
     pairs = nodes.pairs(overlaps)
-    greedy = settings.link_by == "greedy"
-    similarity = pairs.iou() if greedy else (pairs.iou() + pairs.covered()) / 2
-    allowed = similarity >= settings.min_overlap
-    if greedy:
-        chosen = _greedy(pairs, similarity, allowed & (pairs.gap == 0))
+    iou = pairs.iou()
+    adjacent = pairs.gap == 0
+    if settings.link_by == "greedy":
+        chosen = _greedy(pairs, iou, adjacent & (iou >= settings.min_iou))
     else:
-        chosen = _link(pairs, similarity, allowed & (pairs.gap == 0))
-        chosen |= _close_gaps(pairs, similarity, allowed & (pairs.gap > 0) & (pairs.gap <= settings.max_gap), chosen)
+        chosen = _link(pairs, iou, adjacent & (iou >= settings.min_iou))
+        covered = pairs.covered()
+        ends = adjacent & (covered >= _END_COVERED) & (iou >= _END_IOU)
+        chosen |= _link_ends(pairs, np.sqrt(iou * covered), ends, chosen)
+        across = ~adjacent & (pairs.gap <= settings.max_gap) & (iou >= max(_GAP_IOU, settings.min_iou))
+        chosen |= _link_ends(pairs, iou, across, chosen)
     edges = np.stack([pairs.first[chosen], pairs.second[chosen]], axis=1)
     return nodes.links(edges, settings.min_planes)
 
@@ -66,10 +74,10 @@ def _link(pairs: OverlapPairs, similarity: NDArray[np.float64], allowed: NDArray
     return chosen
 
 
-def _close_gaps(
+def _link_ends(
     pairs: OverlapPairs, similarity: NDArray[np.float64], allowed: NDArray[np.bool_], linked: NDArray[np.bool_]
 ) -> NDArray[np.bool_]:
-    """Return which pairs across gaps are linked: of nodes without a next and a previous node."""
+    """Return which allowed pairs are linked, of a node without a next one and a node without a previous one."""
     has_next, has_previous = np.zeros(pairs.nodes.count, bool), np.zeros(pairs.nodes.count, bool)
     has_next[pairs.first[linked]] = True
     has_previous[pairs.second[linked]] = True
