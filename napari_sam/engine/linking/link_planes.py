@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_sam.engine.linking.plane_objects import OverlapPairs, PlaneObjects, PlaneOverlap
 
 _END_COVERED, _END_IOU = 0.8, 0.1  # from which an object may end in, or begin with, a much smaller section
-_GAP_IOU = 0.5  # from which an object is the same on both sides of a gap
+_GAP_IOU = 0.7  # from which an object is the same on both sides of a gap
 
 
 def link_planes(
