@@ -155,12 +155,14 @@ def _move_aside(path: Path) -> Path:
 
 
 def _is_empty(path: Path) -> bool:
-    """Whether a store has neither objects nor finished tiles."""
+    """Whether a store has neither objects nor finished tiles or planes."""
     from napari_sam.io.labels.label_store import LabelStore  # noqa: PLC0415 - the command line starts quickly
     from napari_sam.jobs.segment_image import unfinished_run  # noqa: PLC0415 - imports torch
+    from napari_sam.jobs.stacks.stack_run import read_unfinished_stack  # noqa: PLC0415
 
     try:
         with LabelStore.open(path, "r") as store:
-            return len(store) == 0 and not (unfinished_run(path) or {}).get("tiles_done")
+            tiles, planes = unfinished_run(path) or {}, read_unfinished_stack(path) or {}
+            return len(store) == 0 and not tiles.get("tiles_done") and not planes.get("planes_done")
     except (StoreError, SettingsError):  # also if the record of a run is damaged
         return False

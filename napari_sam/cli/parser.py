@@ -27,6 +27,7 @@ from napari_sam.cli.commands.precompute_command import PRECOMPUTE
 from napari_sam.cli.commands.repair_command import REPAIR
 from napari_sam.cli.commands.segment_command import SEGMENT
 from napari_sam.cli.commands.soup_command import SOUP
+from napari_sam.cli.commands.track_command import TRACK
 from napari_sam.cli.commands.training_commands import CALIBRATE, PRETRAIN, TRAIN
 from napari_sam.cli.evaluate_commands.evaluate_command import EVALUATE
 from napari_sam.cli.options import join_negative_numbers
@@ -45,6 +46,7 @@ COMMANDS = (
     OVERVIEW,
     EVALUATE,
     EVERYTHING,
+    TRACK,
     EXPORT,
     REPAIR,
     IMPORT,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import importlib
 import math
 import sys
 from functools import partial
@@ -15,16 +13,34 @@ from napari_sam.cli.interruption import interruptible
 from napari_sam.cli.label_output import LabelOutput, check_output_path, label_output
 from napari_sam.cli.many_inputs import InputPair, add_out_dir, pair_inputs, run_each, single_output
 from napari_sam.cli.options import IMAGE_HELP, add_image_options, add_model_options, add_region_option, open_plane
-from napari_sam.cli.progress_line import ProgressLine, end_line
+from napari_sam.cli.progress_line import ProgressLine
 from napari_sam.cli.prompt_options import add_prompt_options, read_given_prompts
+from napari_sam.cli.run_results import (
+    add_existing_options,
+    add_worker_options,
+    check_existing,
+    check_stopped_run,
+    check_workers,
+    dask_client,
+    list_failures,
+    resume_choice,
+    summary,
+)
 from napari_sam.cli.setting_options import SettingOption, add_settings, given_settings, settings_from
+from napari_sam.cli.stack_options import (
+    add_stack_options,
+    check_stack_options,
+    describe_stopped,
+    run_stack,
+    stack_kind,
+)
 from napari_sam.engine.automatic.grid_settings import GridSettings
-from napari_sam.errors import ImageError, SettingsError, StoreError
+from napari_sam.errors import ImageError, SettingsError
 from napari_sam.jobs.job_settings import EverythingSettings
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     import pandas as pd
 
@@ -39,7 +55,6 @@ _GRID = {
     "stability_score_thresh": SettingOption(default="0.95; with the default model 0.8"),
     "min_mask_region_area": SettingOption(),
 }
-_LISTED = 20  # failed tiles
 _WORDS = {
     "resume=False": "--discard",
     "overwrite=True": "--overwrite",
@@ -86,14 +101,9 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     border = SettingOption(help="whether objects end at the border of --region, or are followed outside it")
     add_settings(command, EverythingSettings, {"overlap": overlap, "border": border}, defaults=True)
     add_settings(command, EverythingSettings, ("category", "branches"))
-    existing = command.add_mutually_exclusive_group()
-    existing.add_argument("--add", action="store_true", help="add to the objects of OUT")
-    existing.add_argument("--overwrite", action="store_true", help="replace the label store OUT")
-    existing.add_argument("--resume", action="store_true", help="continue the stopped run in OUT")
-    existing.add_argument("--discard", action="store_true", help="discard the stopped run in OUT, and add to OUT")
-    workers = command.add_mutually_exclusive_group()
-    workers.add_argument("--workers", type=int, default=1, metavar="N", help="processes on this machine (default: 1)")
-    workers.add_argument("--scheduler", metavar="ADDRESS", help="Dask cluster, such as tcp://host:8786")
+    add_existing_options(command)
+    add_worker_options(command)
+    add_stack_options(command)
     command.add_argument(
         "--measure",
         type=Path,
@@ -159,25 +169,30 @@ class _Models:
 
 def _run_image(args: argparse.Namespace, models: _Models) -> tuple[dict[str, object], pd.DataFrame | None]:
     """Segment an image; return the result to print, and with ``--measure`` the objects' measurements."""
-    from napari_sam.io.labels.measurement.measure import measure  # noqa: PLC0415 - starts quickly
-
     args.out = check_output_path(args.out)
     image = open_plane(args.image, args.channels, args.plane, series=args.series, axes=args.axes)
-    _check_plane(args, image)
+    if stack_kind(args) is None:
+        _check_plane(args, image)
     prompted = args.method == "prompted"
-    if _is_finished(args, prompted):
+    if _is_finished(args):
         result, store = _nothing_to_resume(args, image)
     else:
         prompts = read_given_prompts(args, image) if prompted else None
         predictor = models.predictor(args)
         message = f"stopping; continue in {args.out} with the same command and --resume"
         with interruptible(message) as cancelled, label_output(args.out, image, args.overwrite) as output:
-            if prompts is not None:
+            if stack_kind(args) is not None:
+                settings = EverythingSettings(**_found(args, predictor))
+                result, store = run_stack(args, image, predictor, output, settings, cancelled)
+            elif prompts is not None:
                 result, store = _segment_prompts(args, image, predictor, output, prompts, cancelled)
             else:
                 result, store = _segment_tiles(args, image, predictor, output, cancelled)
     with store:
-        table = None if args.measure is None else measure(store, image, progress=ProgressLine("measured"))
+        table = None
+        if args.measure is not None:
+            through_z = {"volumes": True} if stack_kind(args) == "volume" else {}
+            table = store.measure(image, progress=ProgressLine("measured"), **through_z)
     return result, table
 
 
@@ -195,8 +210,8 @@ def _check(args: argparse.Namespace) -> None:
             )
     settings_from(args, EverythingSettings, method="auto")
     settings_from(args, GridSettings)
-    if args.workers < 1:
-        raise SettingsError(f"workers is {args.workers}", parameter="workers", remedy="give a whole number from 1")
+    check_workers(args.workers)
+    check_stack_options(args)
     if prompted:
         _check_prompted(args)
 
@@ -227,7 +242,8 @@ def _check_plane(args: argparse.Namespace, image: Image) -> None:
         raise ImageError(
             f"{args.image}: a stack of {sizes}; the labels would be of a single plane",
             parameter="plane",
-            remedy=f"choose it with {{plane}} {','.join('0' for _ in axes)}, counted from 0",
+            remedy=f"choose it with {{plane}} {','.join('0' for _ in axes)}, counted from 0; or segment the whole "
+            "stack with {volume}, or with {track} if it is a movie",
         )
 
 
@@ -245,7 +261,12 @@ def _check_prompted(args: argparse.Namespace) -> None:
             sys.stderr.write(f"napari-sam: {option} has no effect with --prompts\n")
 
 
-def _is_finished(args: argparse.Namespace, prompted: bool) -> bool:
+def _kind(args: argparse.Namespace) -> str:
+    """Return what the run consists of."""
+    return "planes" if stack_kind(args) else "prompts" if args.method == "prompted" else "tiles"
+
+
+def _is_finished(args: argparse.Namespace) -> bool:
     """Whether ``--resume`` finds no stopped run to continue.
 
     Raises
@@ -255,45 +276,27 @@ def _is_finished(args: argparse.Namespace, prompted: bool) -> bool:
     """
     from napari_sam.jobs.segment_image import unfinished_run  # noqa: PLC0415 - imports torch
     from napari_sam.jobs.segment_prompts import unfinished_prompts  # noqa: PLC0415
+    from napari_sam.jobs.stacks.stack_run import read_unfinished_stack  # noqa: PLC0415
 
     if not args.out.exists() or args.overwrite:
         return False
     try:
-        tiles, prompts = unfinished_run(args.out), unfinished_prompts(args.out)
+        tiles, prompts, planes = unfinished_run(args.out), unfinished_prompts(args.out), read_unfinished_stack(args.out)
     except SettingsError:
         if args.discard:
             return False
         raise
-    if tiles is not None or prompts is not None:
-        _check_stopped_run(args, prompted, tiles, prompts)
-        return False
-    if not (args.add or args.resume or args.discard):
-        raise StoreError(
-            f"{args.out}: exists already", remedy="add objects to it with {add}, or replace it with {overwrite}"
-        )
-    return bool(args.resume)
-
-
-def _check_stopped_run(
-    args: argparse.Namespace, prompted: bool, tiles: dict[str, Any] | None, prompts: dict[str, Any] | None
-) -> None:
-    """Refuse a command that neither continues nor drops the stopped run of tiles or prompts in its output."""
-    if not (args.resume or args.discard):
-        raise StoreError(
-            f"{args.out}: holds a stopped run, of {_describe_run(tiles, prompts)}",
-            remedy="continue it with {resume}, or drop it with {discard}",
-        )
-    if args.resume and (prompts if prompted else tiles) is None:
-        raise StoreError(
-            f"{args.out}: the stopped run there is of the other kind",
-            remedy="leave out {prompts} with {resume}" if prompted else "give its {prompts} FILE with {resume}",
-        )
-
-
-def _describe_run(tiles: dict[str, Any] | None, prompts: dict[str, Any] | None) -> str:
-    if tiles is not None:
-        return f"which {tiles['tiles_done']} of {tiles['tiles']} tiles are done"
-    return f"{(prompts or {}).get('prompts', 'some')} prompts"
+    remedies = {
+        "tiles": f"leave out {{{stack_kind(args) or 'prompts'}}} with {{resume}}",
+        "prompts": "give its {prompts} FILE with {resume}",
+        "planes": "give {volume} or {track} with {resume}, as for that run",
+    }
+    for kind, unfinished in zip(remedies, (tiles, prompts, planes), strict=True):
+        if unfinished is not None:
+            described = describe_stopped(kind, unfinished)
+            check_stopped_run(args, kind == _kind(args), described, remedy=remedies[kind])
+            return False
+    return check_existing(args)
 
 
 def _nothing_to_resume(args: argparse.Namespace, image: Image) -> tuple[dict[str, object], LabelStore]:
@@ -303,10 +306,6 @@ def _nothing_to_resume(args: argparse.Namespace, image: Image) -> tuple[dict[str
     store = LabelStore.open(args.out, like=image)
     sys.stderr.write(f"napari-sam: nothing to resume in {args.out}: it has {len(store)} objects\n")
     return {"image": args.image, "output": str(args.out), "objects": len(store)}, store
-
-
-def _resume(args: argparse.Namespace) -> bool | None:
-    return True if args.resume else False if args.discard else None
 
 
 def _segment_prompts(
@@ -328,15 +327,15 @@ def _segment_prompts(
         min_iou=args.pred_iou_thresh or 0.0,
         category=args.category,
         diameter_px=args.diameter_px,
-        resume=_resume(args),
+        resume=resume_choice(args),
         progress=output.progress("prompt"),
         cancelled=cancelled,
     )
     failed = [{"prompt": f.number, "reason": f.reason} for f in report.failed]
-    _list_failures(args, [f"{prompts.word} {f.number}: {f.reason}" for f in report.failed], report.failures, "prompts")
+    list_failures(args, [f"{prompts.word} {f.number}: {f.reason}" for f in report.failed], report.failures, "prompts")
     counts = {name: getattr(report, name) for name in ("prompts", "objects", "unsure", "duplicates", "covered")}
     result = {
-        **_summary(args, "prompted", report.first_label),
+        **summary(args, "prompted", report.first_label),
         **counts,
         "skipped": sum(report.skipped.values()),
         "failed": failed if args.json else report.failures,
@@ -354,31 +353,22 @@ def _segment_tiles(
 ) -> tuple[dict[str, Any], LabelStore]:
     from napari_sam.jobs.segment_image import segment_everything  # noqa: PLC0415 - imports torch
 
-    with _client(args.scheduler) as client:
+    with dask_client(args.scheduler) as client:
         report = segment_everything(
             image,
             predictor,
             output.target,
-            args.method,
-            region=args.region,
-            diameter_px=args.diameter_px,
-            level=args.level,
-            grid=_grid(args, predictor.runner.kind),
-            branches=args.branches or "auto",
-            coarser=not args.no_coarser,
-            border=args.border,
-            overlap=args.overlap,
-            category=args.category,
-            resume=_resume(args),
+            **_found(args, predictor),
+            resume=resume_choice(args),
             client=client,
             workers=args.workers,
             progress=output.progress("step"),
             cancelled=cancelled,
         )
     failed = [{"box": [int(v) for v in f.box], "reason": f.reason} for f in report.failed]
-    _list_failures(args, [f"tile {tuple(f['box'])}: {f['reason']}" for f in failed], len(failed), "tiles")
+    list_failures(args, [f"tile {tuple(f['box'])}: {f['reason']}" for f in failed], len(failed), "tiles")
     result = {
-        **_summary(args, report.method, report.first_label),
+        **summary(args, report.method, report.first_label),
         "objects": report.objects,
         "tiles": report.tiles,
         "failed": failed if args.json else len(failed),
@@ -388,53 +378,26 @@ def _segment_tiles(
     return result, report.labels
 
 
-def _summary(args: argparse.Namespace, method: str, first_label: int) -> dict[str, object]:
-    return {"image": args.image, "output": str(args.out), "method": method, "first label": int(first_label)}
+def _found(args: argparse.Namespace, predictor: Predictor) -> dict[str, Any]:
+    """Return what to find in an image, or in each plane of a stack: the fields of `EverythingSettings`."""
+    return {
+        "method": args.method,
+        "region": args.region,
+        "diameter_px": args.diameter_px,
+        "level": args.level,
+        "grid": _grid(args, predictor.runner.kind),
+        "branches": args.branches or "auto",
+        "coarser": not args.no_coarser,
+        "border": args.border,
+        "overlap": args.overlap,
+        "category": args.category,
+    }
 
 
 def _grid(args: argparse.Namespace, kind: str) -> GridSettings | None:
     """Return the given settings of grid mode with the model's for the rest; None if none is given."""
     given = given_settings(args, GridSettings)
     return GridSettings.for_model(kind, **given) if given else None
-
-
-def _list_failures(args: argparse.Namespace, failures: list[str], count: int, units: str) -> None:
-    """List failures on standard error and set the exit status to 1; the other objects are written."""
-    if not count:
-        return
-    end_line()
-    more = [f"and {count - _LISTED} more"] if count > _LISTED else []
-    for line in [f"{count} {units} failed; the rest is in {args.out}:", *failures[:_LISTED], *more]:
-        sys.stderr.write(f"napari-sam: {line}\n")
-    args.status = 1
-
-
-@contextlib.contextmanager
-def _client(address: str | None) -> Iterator[Any]:
-    """Connect to a Dask cluster; None without an address.
-
-    Raises
-    ------
-    SettingsError
-        If `distributed` is not installed, or the scheduler does not answer.
-    """
-    if address is None:
-        yield None
-        return
-    try:
-        distributed = importlib.import_module("distributed")
-    except ImportError as error:
-        raise SettingsError(
-            f"scheduler {address} needs Dask", parameter="scheduler", remedy="run 'pip install napari-sam-xl[cluster]'"
-        ) from error
-    try:
-        client = distributed.Client(address, timeout="20s")
-    except (OSError, TimeoutError, ValueError) as error:
-        raise SettingsError(
-            f"scheduler {address}: no answer ({error})", parameter="scheduler", remedy="check that it is running"
-        ) from error
-    with client:
-        yield client
 
 
 EVERYTHING = Command(

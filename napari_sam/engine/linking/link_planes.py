@@ -50,13 +50,13 @@ def link_planes(
     iou = pairs.iou()
     adjacent = pairs.gap == 0
     if settings.link_by == "greedy":
-        chosen = _greedy(pairs, iou, adjacent & (iou >= settings.min_iou))
+        chosen = _greedy(pairs, iou, adjacent & (iou >= settings.min_overlap))
     else:
-        chosen = _link(pairs, iou, adjacent & (iou >= settings.min_iou))
+        chosen = _link(pairs, iou, adjacent & (iou >= settings.min_overlap))
         covered = pairs.covered()
         ends = adjacent & (covered >= _END_COVERED) & (iou >= _END_IOU)
         chosen |= _link_ends(pairs, np.sqrt(iou * covered), ends, chosen)
-        across = ~adjacent & (pairs.gap <= settings.max_gap) & (iou >= max(_GAP_IOU, settings.min_iou))
+        across = ~adjacent & (pairs.gap <= settings.max_gap) & (iou >= max(_GAP_IOU, settings.min_overlap))
         chosen |= _link_ends(pairs, iou, across, chosen)
     edges = np.stack([pairs.first[chosen], pairs.second[chosen]], axis=1)
     return nodes.links(edges, settings.min_planes)

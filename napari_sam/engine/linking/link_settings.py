@@ -20,7 +20,7 @@ class PlaneLinking:
         "assignment" decides on all pairs of two planes at once, so that their total overlap is largest, and closes
         gaps. "greedy" is plane-by-plane stitching, the usual baseline: the largest overlap is linked first, without
         gaps.
-    min_iou : float
+    min_overlap : float
         Smallest IoU of two objects of neighbouring planes that may be linked. The first and the last section of an
         object may be smaller.
     max_gap : int
@@ -35,9 +35,9 @@ class PlaneLinking:
     """
 
     link_by: str = setting("assignment", "how planes are linked", choices=PLANE_METHODS, advanced=True)
-    min_iou: float = setting(
+    min_overlap: float = setting(
         0.4, "smallest IoU of two objects of neighbouring planes that are linked",
-        low=0.0, high=1.0, above=True, step=0.05, option="--min-overlap",
+        low=0.0, high=1.0, above=True, step=0.05,
     )  # fmt: skip
     max_gap: int = setting(1, "planes in which an object may be missing", low=0, high=_MOST_GAP)
     min_planes: int = setting(1, "leave out objects found in fewer planes", low=1)

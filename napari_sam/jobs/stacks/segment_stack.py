@@ -11,16 +11,17 @@ import numpy as np
 
 from napari_sam.engine.automatic.dense_maps import check_region
 from napari_sam.engine.geometry import Box
-from napari_sam.errors import ImageError, StoreError
+from napari_sam.errors import ImageError
 from napari_sam.jobs.dask_pool import check_client
 from napari_sam.jobs.image_run import describe_source
-from napari_sam.jobs.run_output import close_after_error, output_store
+from napari_sam.jobs.run_output import close_after_error
 from napari_sam.jobs.stacks.link_stack import link_stack, without_covered
 from napari_sam.jobs.stacks.open_stack import choose_planes
 from napari_sam.jobs.stacks.segment_plane import PlaneSegmenter
 from napari_sam.jobs.stacks.stack_progress import StackProgress
 from napari_sam.jobs.stacks.stack_report import StackReport
 from napari_sam.jobs.stacks.stack_run import StackRun, read_unfinished_stack
+from napari_sam.jobs.stacks.stack_store import stack_store
 from napari_sam.jobs.stacks.write_stack import write_stack
 from napari_sam.jobs.store_use import exclusive_use
 from napari_sam.jobs.tile_plan import FinderSpec, choose_branches, choose_method, choose_side, estimate_side
@@ -98,7 +99,7 @@ def segment_stack(
         check_shareable(segmenter.predictor)
     if options.client is not None:
         check_client(options.client)
-    store, created = _output(output, stack)
+    store, created = stack_store(output, stack)
     started = False
     try:
         with exclusive_use(store):
@@ -242,23 +243,3 @@ def _describe(request: StackRequest, segmenter: PlaneSegmenter, planes: Sequence
         "stack_call": asdict(settings),
         "linking": {"kind": type(request.linking).__name__, **asdict(request.linking)},
     }
-
-
-def _output(output: LabelStore | str | Path | None, stack: ImageStack) -> tuple[LabelStore, bool]:
-    """Open or create the store of a stack.
-
-    Raises
-    ------
-    StoreError
-        If it is not one of this stack.
-    """
-    shape = (*stack.image.plane_axes.values(), *stack.shape)
-    store, created = output_store(output, stack.image, shape)
-    if tuple(store.shape) != shape:
-        close_after_error(store, output, delete=False)
-        raise StoreError(
-            f"{store.path}: labels of shape {tuple(store.shape)} do not fit the stack of shape {shape}",
-            parameter="output",
-            remedy="give the store of this stack, or a new path",
-        )
-    return store, created

@@ -38,8 +38,8 @@ def test_the_assignment_takes_the_larger_total_where_greedy_takes_the_largest_pa
     # The object in the middle of the second plane overlaps most with the right one of the first plane, whose own
     # successor is then left over; together the two other links are better.
     first, second = [(50, 30, 12), (50, 57, 12)], [(50, 46, 12), (50, 70, 12)]
-    assert numbers(link_planes(*tables([first, second]), PlaneLinking(min_iou=0.1)))[1] == [1, 2]
-    greedy = link_planes(*tables([first, second]), PlaneLinking("greedy", min_iou=0.1))
+    assert numbers(link_planes(*tables([first, second]), PlaneLinking(min_overlap=0.1)))[1] == [1, 2]
+    greedy = link_planes(*tables([first, second]), PlaneLinking("greedy", min_overlap=0.1))
     assert numbers(greedy)[1] == [2, 3]
 
 
@@ -82,5 +82,5 @@ def test_the_result_does_not_depend_on_the_order_of_the_tables():
 
 
 def test_a_wrong_threshold_is_named():
-    with pytest.raises(SettingsError, match="min_iou is 0"):
-        PlaneLinking(min_iou=0.0)
+    with pytest.raises(SettingsError, match="min_overlap is 0"):
+        PlaneLinking(min_overlap=0.0)

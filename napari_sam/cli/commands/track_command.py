@@ -1,0 +1,191 @@
+"""The command ``track``: objects through a movie or a stack, all of them or those at points and boxes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from napari_sam.cli.command import Command, Result
+from napari_sam.cli.interruption import interruptible
+from napari_sam.cli.label_output import LabelOutput, check_output_path, label_output
+from napari_sam.cli.options import IMAGE_HELP, add_image_options, add_model_options, floats, open_plane
+from napari_sam.cli.run_results import (
+    add_existing_options,
+    add_worker_options,
+    check_existing,
+    check_stopped_run,
+    check_workers,
+    list_failures,
+    summary,
+)
+from napari_sam.cli.setting_options import SettingOption, add_settings, settings_from
+from napari_sam.cli.stack_options import add_linking_options, chosen_planes, describe_stopped, run_stack
+from napari_sam.engine.linking.link_settings import FrameLinking
+from napari_sam.errors import SettingsError
+from napari_sam.jobs.job_settings import EverythingSettings
+
+if TYPE_CHECKING:
+    import argparse
+    from collections.abc import Callable
+
+    from napari_sam.engine.propagation.propagation import Propagation
+    from napari_sam.io.images.lazy_image import Image
+    from napari_sam.io.labels.label_store import LabelStore
+    from napari_sam.predictor import Predictor
+
+_WORDS = {"resume=False": "--discard", "overwrite=True": "--overwrite"}
+
+
+def _add_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("image", metavar="MOVIE", help=IMAGE_HELP)
+    command.add_argument("out", type=Path, metavar="OUT", help="label store, such as tracks.ome.zarr; made if missing")
+    prompts = command.add_argument_group("objects (default: all of them)")
+    prompts.add_argument(
+        "--point", action="append", default=[], type=floats(3), metavar="T,Y,X",
+        help="follow the object at a point; several points give several objects",
+    )  # fmt: skip
+    prompts.add_argument(
+        "--box", action="append", default=[], type=floats(5), metavar="T,Y0,X0,Y1,X1",
+        help="follow the object in a box; several boxes give several objects",
+    )  # fmt: skip
+    prompts.add_argument(
+        "--carry", choices=("auto", "memory", "prompt"), default="auto",
+        help="carry objects at points and boxes by the network's memory, or by their mask (default: auto)",
+    )  # fmt: skip
+    prompts.add_argument(
+        "--axis", default="t", help="axis along which objects at points and boxes are followed (default: t)"
+    )
+    add_linking_options(command.add_argument_group("linking of all objects"))
+    size = command.add_mutually_exclusive_group()
+    diameter = SettingOption(help="typical object diameter, instead of --level")
+    add_settings(size, EverythingSettings, {"level": SettingOption(), "diameter_px": diameter})
+    add_settings(command, EverythingSettings, ("method",))
+    add_settings(command, EverythingSettings, {"overlap": SettingOption()}, defaults=True)
+    add_settings(command, EverythingSettings, ("category",))
+    add_image_options(command)
+    add_model_options(command)
+    add_existing_options(command)
+    add_worker_options(command)
+
+
+def _run(args: argparse.Namespace) -> Result:
+    from napari_sam.io.labels.label_store import LabelStore  # noqa: PLC0415 - the command line starts quickly
+    from napari_sam.predictor import Predictor  # noqa: PLC0415 - imports torch
+
+    args.volume, args.track = False, True
+    prompts = _prompts(args)
+    check_workers(args.workers)
+    settings_from(args, FrameLinking)
+    settings = settings_from(args, EverythingSettings)
+    args.out = check_output_path(args.out)
+    image = open_plane(args.image, args.channels, args.plane, series=args.series, axes=args.axes)
+    if _is_finished(args, bool(prompts)):
+        with LabelStore.open(args.out, like=image) as store:
+            return {"image": args.image, "output": str(args.out), "objects": len(store)}
+    predictor = Predictor(args.model, args.device, args.precision)
+    message = f"stopping; continue in {args.out} with the same command and --resume"
+    with interruptible(message) as cancelled, label_output(args.out, image, args.overwrite) as output:
+        if prompts:
+            result, store = _follow(args, image, predictor, output, prompts, cancelled)
+        else:
+            result, store = run_stack(args, image, predictor, output, settings, cancelled)
+    store.close()
+    return result
+
+
+def _prompts(args: argparse.Namespace) -> list[dict[str, object]]:
+    """Return one prompt for each object that is given.
+
+    Raises
+    ------
+    SettingsError
+        If an option does not go with prompts.
+    """
+    prompts: list[dict[str, object]] = [{"points": [point]} for point in args.point]
+    prompts += [{"box": box} for box in args.box]
+    unused = {"resume": args.resume, "scheduler": args.scheduler, "level": args.level, "diameter_px": args.diameter_px}
+    for name, value in unused.items():
+        if prompts and value:
+            raise SettingsError(
+                f"{name} is {value}, which following objects at points and boxes does not use",
+                parameter=name,
+                remedy=f"leave {{{name}}} out",
+            )
+    return prompts
+
+
+def _is_finished(args: argparse.Namespace, prompted: bool) -> bool:
+    """Whether ``--resume`` finds no stopped run to continue.
+
+    Raises
+    ------
+    StoreError
+        If the output exists and no option says what to do with it.
+    """
+    from napari_sam.jobs.stacks.stack_run import read_unfinished_stack  # noqa: PLC0415 - imports torch
+
+    if not args.out.exists() or args.overwrite:
+        return False
+    try:
+        unfinished = read_unfinished_stack(args.out)
+    except SettingsError:
+        if args.discard:
+            return False
+        raise
+    if unfinished is not None:
+        remedy = "leave out {point} and {box} with {resume}"
+        check_stopped_run(args, not prompted, describe_stopped("planes", unfinished), remedy=remedy)
+        return False
+    return check_existing(args)
+
+
+def _follow(
+    args: argparse.Namespace,
+    image: Image,
+    predictor: Predictor,
+    output: LabelOutput,
+    prompts: list[dict[str, object]],
+    cancelled: Callable[[], bool],
+) -> tuple[dict[str, Any], LabelStore]:
+    """Follow the objects at prompts, and write each under an id of its own."""
+    from napari_sam.io.images.image_stack import ImageStack  # noqa: PLC0415 - imports torch
+    from napari_sam.jobs.stacks.stack_store import stack_store  # noqa: PLC0415
+
+    stack = ImageStack(image, args.axis)
+    predictor.set_source(image)
+    found = predictor.propagate_many(
+        prompts,
+        axis=args.axis,
+        planes=chosen_planes(args, stack.count),
+        carry=args.carry,
+        progress=output.progress("plane"),
+        cancelled=cancelled,
+    )
+    store, _ = stack_store(output.target, stack)
+    tracks = [
+        _describe(store.commit_planes(object_, overlap=args.overlap, category=args.category), object_)
+        for object_ in found
+    ]
+    failures = sorted({(plane, reason) for object_ in found for plane, reason in object_.missing.items()})
+    list_failures(args, [f"plane {plane}: {reason}" for plane, reason in failures], len(failures), "planes")
+    return {**summary(args, "prompted", tracks[0]["label"]), "tracks": tracks}, store
+
+
+def _describe(label: int, found: Propagation) -> dict[str, Any]:
+    """Return where an object was followed to, and why no farther."""
+    return {
+        "label": label,
+        "planes": [int(found.planes[0]), int(found.planes[-1])],
+        "weakest": int(found.weakest),
+        "stopped": dict(found.stopped),
+    }
+
+
+TRACK = Command(
+    "track",
+    "follow all objects of a movie, or those at points and boxes",
+    _run,
+    _add_options,
+    details="Ctrl+C stops and keeps the finished frames; --resume continues.",
+    words=_WORDS,
+)
