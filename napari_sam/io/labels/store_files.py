@@ -126,7 +126,7 @@ def _plane_sizes(image: ImageGeometry) -> tuple[int, ...]:
         raise LabelsError(
             f"the image of shape {tuple(image.shape)} has one plane",
             parameter="stack",
-            remedy="leave {stack} out, or open the image with the names of its axes: {open_image(path, axes='zyx')}",
+            remedy="leave {stack} out, or name the axes: open_image(path, axes='zyx')",
         )
     return sizes
 

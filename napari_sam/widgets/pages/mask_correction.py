@@ -42,7 +42,7 @@ class MaskCorrection:
         y0, x0, y1, x1 = candidate.box
         if (y1 - y0) * (x1 - x0) > _LARGEST_MASK_PX:
             return cls(candidate, {"box": (float(y0), float(x0), float(y1), float(x1))})
-        mask, box = store.mask(candidate.label)
+        mask, box = store.mask(candidate.label, candidate.plane)
         return cls(candidate, {"mask": MaskPrompt(mask, box)})
 
     @property

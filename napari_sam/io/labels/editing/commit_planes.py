@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 import numpy as np
 
 from napari_sam.engine.geometry import Box
+from napari_sam.engine.interactive.prompts import Prompt
 from napari_sam.errors import LabelsError
 from napari_sam.io.labels.editing.label_values import clipped_mask
+from napari_sam.io.labels.journal.prediction_records import prompt_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from napari_sam.engine.propagation.plane_prompts import PlanePrompt
     from napari_sam.io.labels.editing.edit import Edit
     from napari_sam.io.labels.journal.journal import Journal
     from napari_sam.io.labels.journal.rows import Plane, Record
@@ -37,6 +40,11 @@ class FollowedObject(Protocol):
     @property
     def scores(self) -> Mapping[int, float]:
         """Predicted IoU of each plane."""
+        ...
+
+    @property
+    def prompts(self) -> Mapping[int, PlanePrompt]:
+        """Prompts by plane."""
         ...
 
     @property
@@ -62,6 +70,25 @@ class ObjectOptions:
     category: str | None = None
     parent: int | None = None
     source: Record = field(default_factory=dict)
+
+    def record(self, planes: PlaneMasks | FollowedObject, count: int) -> Record:
+        """Return the record of the change for the journal, with the prompts of an object that was followed."""
+        record: Record = {"label": self.label, "overlap": self.overlap, "category": self.category, "planes": count}
+        if self.source:
+            record["source"] = self.source
+        if isinstance(planes, FollowedObject):
+            record |= {"model": planes.model, "prompts": _prompt_records(planes)}
+        return record
+
+
+def _prompt_records(followed: FollowedObject) -> list[Record]:
+    """Return the prompts of an object that was followed through planes, each with its plane, as JSON."""
+    records = []
+    for plane, given in sorted(followed.prompts.items()):
+        points = np.asarray(given.points, float).reshape(-1, 2)
+        prompt = Prompt(points, np.asarray(given.point_labels, np.int64), given.box, given.mask)
+        records.append({"plane": [int(i) for i in followed.index(plane)], **prompt_record(prompt)})
+    return records
 
 
 def masks_by_plane(

@@ -112,9 +112,7 @@ class ObjectEditor:
             check_label(label)
         masks = masks_by_plane(planes, self._shape)
         with self._writer.writing():
-            record: Record = {"label": label, "overlap": overlap, "category": options.category, "planes": len(masks)}
-            if options.source:
-                record["source"] = options.source
+            record = options.record(planes, len(masks))
             edit = self._writer.edit("commit", record, masks[0][0])
             if overlap == "erase":
                 draw_planes(edit, self._journal, masks, label, overlap)
@@ -127,7 +125,7 @@ class ObjectEditor:
             details: dict[str, object] = {}
             if options.category is not None:
                 details["category"] = options.category
-            model = planes.model if isinstance(planes, FollowedObject) else options.source.get("model")
+            model = record.get("model", options.source.get("model"))
             if model is not None:
                 details["model"] = model
             change = edit.finish({number: details}, scores=scores)

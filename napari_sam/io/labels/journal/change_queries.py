@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_sam.io.labels.journal.row_values import check_inside, text, whole
+from napari_sam.io.labels.journal.row_values import check_inside, optional_whole, text, whole
 from napari_sam.io.labels.journal.rows import (
     DONE,
     UNDONE,
@@ -151,6 +151,15 @@ class ChangeQueries:
     def objects_of(self, op: int) -> set[int]:
         """Return the ids of the objects that a change touched."""
         return set(self._database.read(whole, "SELECT label FROM rows WHERE op = ?", (op,)))
+
+    def parents_set_by(self, op: int) -> list[tuple[int, int | None]]:
+        """Return the objects to which a change gave another parent, each with the parent."""
+        child, parent = "json_extract(after, '$.label')", "json_extract(after, '$.parent')"
+        sql = (
+            f"SELECT {child}, {parent} FROM rows WHERE op = ? AND after IS NOT NULL "  # noqa: S608 - fixed words
+            f"AND {parent} IS NOT json_extract(before, '$.parent') ORDER BY label"
+        )
+        return self._database.read(lambda *row: (whole(row[0]), optional_whole(row[1])), sql, (op,))
 
     def check_each(self) -> Iterator[int]:
         """Iterate over the numbers of all changes; raises `StoreError` at one whose record or rows are damaged."""

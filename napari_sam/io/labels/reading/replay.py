@@ -23,7 +23,10 @@ _CALLS = {
     "relabel": ("relabel", ("label", "new")),
     "category": ("set_category", ("label", "category")),
     "review": ("review", ("label", "verdict")),
+    "parent": ("set_parent", ("label", "parent")),
 }
+_PLANE_NAMES = {"erase": "plane", "relabel": "planes"}
+"""What the record of a change names if it concerns some planes of an object only."""
 _DRAWN_NAMES = {"split": "cut", "commits": "prompts", "everything": "tile", "commit": "object"} | {
     kind: f"{kind}, drawn" for kind in _CALLS
 }
@@ -104,7 +107,7 @@ class _ScriptWriter:
     def lines(self, change: JournaledChange) -> list[str]:
         """Return the lines of a change: what was asked, or its pixels where its record does not say that."""
         try:
-            if change.kind == "commit":
+            if change.kind == "commit" and "planes" not in change.record:
                 return self._commit(change)
             if change.kind == "everything":
                 return self._everything(change)
@@ -175,6 +178,10 @@ def _other_change(store: StoreView, change: JournaledChange) -> Iterator[str]:
     if kind in _CALLS:
         method, names = _CALLS[kind]
         arguments = [literal(record[name]) for name in names]
+        where = record.get(_PLANE_NAMES.get(kind, ""))
+        if where is not None:
+            indices = tuple(where) if kind == "erase" else [tuple(plane) for plane in where]
+            arguments.append(literal(indices))
         yield f"labels.{method}({', '.join(arguments)})\n"
         return
     yield from _drawn_pixels(store, change)  # drawn by hand, or cut along a line: exactly these pixels
@@ -183,6 +190,8 @@ def _other_change(store: StoreView, change: JournaledChange) -> Iterator[str]:
         categories = [(entry["label"], entry["category"]) for entry in objects if entry.get("category") is not None]
         if categories:
             yield f"for label, category in {literal(categories)}:\n    labels.set_category(label, category)\n"
+    if kind == "commit" and record.get("category") is not None:
+        yield f"labels.set_category({literal(record['label'])}, {literal(record['category'])})\n"
     if kind == "split" and record.get("category") is not None:
         for label in record["parts"][1:]:
             yield f"labels.set_category({literal(label)}, {literal(record['category'])})\n"
@@ -194,6 +203,8 @@ def _drawn_pixels(store: StoreView, change: JournaledChange) -> Iterator[str]:
         plane = f", plane={literal(patch.plane)}" if patch.plane else ""
         name = _DRAWN_NAMES.get(change.kind, change.kind)
         yield f"labels.paint(labels_from_text({runs!r}), {literal(tuple(patch.box[:2]))}, kind={name!r}{plane})\n"
+    for child, parent in store.journal.changes.parents_set_by(change.op):
+        yield f"labels.set_parent({literal(child)}, {literal(parent)})\n"
 
 
 def _image(record: Record) -> str:

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
+from napari_sam.engine.propagation.plane_prompts import PlanePrompt
 from napari_sam.errors import LabelsError
 from napari_sam.io.labels.label_store import LabelStore
 from tests.io.labels.label_stubs import predicted, square
@@ -33,6 +34,7 @@ def followed(planes, scores, index):
         planes=planes,
         scores=scores,
         model="default",
+        prompts={planes[0]: PlanePrompt(((1.0, 2.0),), (1,))},
         index=index,
         mask=lambda z: (square(z + 1), (0, 0, z + 1, z + 1)),
     )
@@ -86,6 +88,8 @@ def test_one_undo_step_takes_all_planes_back(stack):
 def test_a_propagation_is_read_plane_by_plane(stack):
     label = stack.commit_planes(followed([2, 3], {2: 0.8, 3: 0.6}, lambda z: (z,)))
     assert stack.object(label)["model"] == "default"
+    prompts = stack.history()["record"][0]["prompts"]
+    assert prompts == [{"plane": [2], "points": [[1.0, 2.0]], "point_labels": [1]}]
     assert stack.planes(label)[["area_px", "predicted_iou"]].values.tolist() == [[9, 0.8], [16, 0.6]]
 
 

@@ -7,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+import tifffile
 from skimage.io import imsave
 
 from napari_sam.engine.interactive.prompts import MaskPrompt
@@ -143,3 +144,29 @@ def test_the_script_knows_the_settings_of_a_run():
     from napari_sam.jobs.job_settings import EverythingSettings
 
     assert set(_SETTINGS) == {field.name for field in fields(EverythingSettings)}
+
+
+def test_the_script_makes_objects_on_several_planes_with_their_lineage(tmp_path):
+    tifffile.imwrite(tmp_path / "stack.tif", np.zeros((4, 30, 40), np.uint8), photometric="minisblack")
+    with LabelStore.create(tmp_path / "a.ome.zarr", like=tmp_path / "stack.tif", stack=True) as labels:
+        for z0 in (0, 1, 2):
+            masks = {z: (square(4), (8 * z0, 2, 8 * z0 + 4, 6)) for z in range(z0, 4)}
+            labels.commit_planes(masks, category="cell", parent=z0 or None)
+        labels.erase(2, (1,))
+        labels.relabel(1, 9, planes=[(2,), (3,)])
+        labels.set_parent(9, 1)
+        run = labels.run_writer("run")
+        begin = run.begin({}, 2)
+        for z, label in [(0, 10), (1, 11)]:
+            run.write(np.full((3, 3), label), (20, 20), tile=str(z), begin=begin, details={}, plane=(z,))
+        run.set_parents({11: 10}, tile="parents", begin=begin)
+        script = to_script(labels)
+        pixels, table = labels.array[...], labels.table()
+    (tmp_path / "replay.py").write_text(script)
+    out = tmp_path / "b.ome.zarr"
+    command = [sys.executable, str(tmp_path / "replay.py"), str(tmp_path / "stack.tif"), str(out)]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    columns = ["label", "plane", "n_planes", "parent", "category"]
+    with LabelStore.open(out) as replayed:
+        np.testing.assert_array_equal(replayed.array[...], pixels)
+        assert replayed.table()[columns].equals(table[columns])
