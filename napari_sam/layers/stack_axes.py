@@ -52,6 +52,11 @@ def axis_index(layer: ImageLayer, axis: str) -> int | None:
     return None
 
 
+def has_axes(layer: ImageLayer) -> tuple[bool, bool]:
+    """Return whether a layer has several planes along depth, and along time."""
+    return axis_index(layer, DEPTH) is not None, axis_index(layer, TIME) is not None
+
+
 def stack_image(layer: ImageLayer, plane: Sequence[int], index: int, axis: str) -> Image:
     """Return the image that a layer displays on a plane, with depth called "z" and time "t".
 

@@ -148,6 +148,7 @@ class SamDock(QWidget):
         self.click.actions.run_redone.connect(self.everything.run_redone)
         self.click.actions.changed.connect(self._on_objects_changed)
         self.everything.changed.connect(self._on_objects_changed)
+        self.everything.tracked.connect(self.click.stack.show_tracks)
         self.review.changed.connect(self.refresh)
         self.review.fix_requested.connect(self._on_fix_requested)
 

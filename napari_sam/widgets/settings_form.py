@@ -146,6 +146,13 @@ class SettingsForm(QWidget, Generic[T]):
         """Insert a widget that is no setting, aligned with the fields."""
         self._layout.insertRow(index, label, widget)
 
+    def show_row(self, widget: QWidget, visible: bool) -> None:
+        """Show or hide a widget that was inserted, with its label."""
+        label = self._layout.labelForField(widget)
+        for part in (widget, label):
+            if part is not None:
+                part.setVisible(visible)
+
     def show_error(self, error: NapariSamError) -> bool:
         """Show an error beside the field that it concerns; return False if the form has no such field."""
         if error.parameter not in self._errors:

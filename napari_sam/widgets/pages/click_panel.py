@@ -30,7 +30,7 @@ class ClickPanel(QWidget):
             self.tools.addButton(tool)
         self.batch = QCheckBox("One object per box")
         self.batch.setToolTip("Draw many boxes, then segment and accept them together")
-        self.segment = button("Segment all boxes  (Shift+S)", "Segment every box as an object of its own")
+        self.segment = button("All boxes  (⇧S)", "Segment every box as an object of its own")
         self.previous = button("◀", "Previous mask, or previous of several objects (Shift+N)")
         self.following = button(
             "▶", "Next mask (N), or next of several objects; Alt+N shows another mask of that object"
@@ -59,8 +59,7 @@ class ClickPanel(QWidget):
         layout = QVBoxLayout(self)
         layout.addLayout(row((self.foreground, self.background)))
         layout.addLayout(row((self.box, self.brush)))
-        layout.addWidget(self.batch)
-        layout.addWidget(self.segment)
+        layout.addLayout(row((self.batch, self.segment), stretch=1))
         layout.addLayout(row((self.previous, self.candidate, self.following), stretch=1))
         layout.addLayout(actions)
         layout.addWidget(self.stack)  # below the buttons, which must not move when it grows

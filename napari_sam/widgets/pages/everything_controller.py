@@ -9,14 +9,16 @@ from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sam.engine.automatic.grid_settings import GridSettings
 from napari_sam.engine.geometry import Box
-from napari_sam.errors import NapariSamError
+from napari_sam.errors import ImageError, NapariSamError
 from napari_sam.jobs.segment_image import EverythingReport
+from napari_sam.jobs.stacks.stack_report import StackReport
 from napari_sam.layers.partial_results import PartialFrame, PartialLayer, TileColours
 from napari_sam.layers.placement import image_plane_shape
 from napari_sam.layers.region_layer import REGION_NAME, drawn_box, region_layer
+from napari_sam.layers.stack_axes import TIME, axis_index, has_axes, stack_image
 from napari_sam.widgets.pages.everything_panel import DRAWN, VIEW
 from napari_sam.widgets.pages.everything_run import EverythingRun
-from napari_sam.widgets.pages.everything_text import left_out_text, result_text, unfinished_text
+from napari_sam.widgets.pages.everything_text import left_out_text, result_text, stack_result_text, unfinished_text
 from napari_sam.widgets.pages.guide import everything_step
 
 if TYPE_CHECKING:
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
     from napari.layers import Image as ImageLayer
 
+    from napari_sam.io.images.lazy_image import Image
     from napari_sam.jobs.job_settings import EverythingSettings
     from napari_sam.widgets.dock_context import DockContext
     from napari_sam.widgets.engine_thread import Outcome
@@ -61,9 +64,12 @@ class EverythingController(QObject):
     -------
     changed
         A run began or ended, or another choice was made.
+    tracked
+        The objects of a movie were found and linked.
     """
 
     changed = Signal()
+    tracked = Signal()
 
     def __init__(
         self,
@@ -119,7 +125,9 @@ class EverythingController(QObject):
             return
         plane, image = read
         unfinished = self.unfinished()
+        axis = self._panel.axis if unfinished is None else unfinished.axis
         try:
+            image = self._stack(layer, plane, axis) if axis else image
             store_layers = self._labels.ready_store()
             store_layers.prepare_change()
             settings = self._new_settings(layer) if unfinished is None else unfinished.settings
@@ -129,8 +137,8 @@ class EverythingController(QObject):
         if settings is not None:
             # None replaces nothing: a run that another process left unfinished is then an error.
             resume = True if unfinished is not None else None if self._discarded is None else False
-            self._begin(layer, plane, settings, resume)
-            self.run.start(image, store_layers.store, settings, resume)
+            self._begin(layer, plane, settings, resume, has_tiles=not axis)
+            self.run.start(image, store_layers.store, settings, resume, axis)
             self.changed.emit()
 
     def discard(self) -> None:
@@ -169,6 +177,8 @@ class EverythingController(QObject):
         panel, in_memory = self._panel, self._labels.labels_layer is not None
         panel.own_store.setVisible(in_memory)
         self.show_view_size()
+        layer = self._images.layer
+        panel.show_axes(*((False, False) if layer is None else has_axes(layer)))
         if self.run.is_running:
             return
         unfinished = self.unfinished()
@@ -177,6 +187,7 @@ class EverythingController(QObject):
         panel.start.setEnabled(self._images.layer is not None and not in_memory)
         if unfinished is not None:
             panel.form.set_value("coarser", bool(unfinished.settings.coarser))
+            panel.choose_axis(unfinished.axis)
         if in_memory:
             panel.message.setText(_IN_MEMORY)
         elif unfinished is not None:
@@ -220,6 +231,14 @@ class EverythingController(QObject):
             return "unfinished"
         return "idle" if self._panel.review.isHidden() else "finished"
 
+    @staticmethod
+    def _stack(layer: ImageLayer, plane: tuple[int, ...], axis: str) -> Image:
+        """Return the image as a stack along an axis; raises `ImageError` if the layer has no such axis."""
+        index = axis_index(layer, axis)
+        if index is None:
+            raise ImageError(f"{layer.name} has no planes along {axis}", remedy="discard the run, and choose again")
+        return stack_image(layer, plane, index, axis)
+
     # ---- settings -----------------------------------------------------------------------------------------
 
     def _new_settings(self, layer: ImageLayer) -> EverythingSettings | None:
@@ -251,12 +270,20 @@ class EverythingController(QObject):
     # ---- progress -----------------------------------------------------------------------------------------
 
     def _begin(
-        self, layer: ImageLayer, plane: tuple[int, ...], settings: EverythingSettings, resume: bool | None
+        self,
+        layer: ImageLayer,
+        plane: tuple[int, ...],
+        settings: EverythingSettings,
+        resume: bool | None,
+        *,
+        has_tiles: bool,
     ) -> None:
         self._unfinished_before = None if resume else self.unfinished()
         self._first_progress, self._tiles_text, self._discarded = None, "", None
         frame = PartialFrame.of(settings.region or (0, 0, *image_plane_shape(layer)[-2:]))
-        if self._partial is None or self._partial.frame != frame or self._partial.layer not in self._viewer.layers:
+        if not has_tiles:
+            self._remove_partial()
+        elif self._partial is None or self._partial.frame != frame or self._partial.layer not in self._viewer.layers:
             self._remove_partial()
             with self._context.layer_list.own_change():
                 self._partial = PartialLayer(self._viewer, layer, frame, plane)
@@ -282,7 +309,9 @@ class EverythingController(QObject):
         if record is None or (self._first_progress is None and record == self._unfinished_before):
             return  # the run has not written its record yet
         is_joining = record.tiles_done >= record.tiles
-        self._tiles_text = "Joining and saving" if is_joining else f"{record.tiles_done} of {record.tiles} tiles"
+        self._tiles_text = (
+            "Joining and saving" if is_joining else f"{record.tiles_done} of {record.tiles} {record.unit}"
+        )
         if self._first_progress is None:
             self._panel.show_progress(record.tiles_done, record.tiles, self._tiles_text, None)
 
@@ -306,12 +335,19 @@ class EverythingController(QObject):
         if isinstance(outcome.value, EverythingReport):
             self._remove_partial()
             text = result_text(outcome.value, outcome.milliseconds / 1e3) + left_out_text(outcome.value.left_out)
-            self._panel.message.setText(text)
-            self._panel.review.setVisible(outcome.value.objects > 0)
+            self._show_result(text, outcome.value.objects)
+        elif isinstance(outcome.value, StackReport):
+            self._show_result(stack_result_text(outcome.value, outcome.milliseconds / 1e3), outcome.value.objects)
+            if outcome.value.axis == TIME:
+                self.tracked.emit()
         elif outcome.error is not None and not self.run.was_closed(outcome):
             self._panel.message.setText(f"The run stopped: {outcome.error}")
             self._context.notifier.failure(outcome.error)
         self.changed.emit()
+
+    def _show_result(self, text: str, objects: int) -> None:
+        self._panel.message.setText(text)
+        self._panel.review.setVisible(objects > 0)
 
     # ---- layers -------------------------------------------------------------------------------------------
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
 
 from napari_sam.jobs.job_settings import EverythingSettings
+from napari_sam.layers.stack_axes import DEPTH, TIME
 from napari_sam.widgets.pages.everything_text import duration
-from napari_sam.widgets.qt_helpers import button, combo_box, primary_button, row, wrapped_label
+from napari_sam.widgets.qt_helpers import button, combo_box, primary_button, refill, row, wrapped_label
 from napari_sam.widgets.settings_form import FieldText, SettingsForm
 
 VIEW, DRAWN, WHOLE = "view", "drawn", "whole"
+ONE_PLANE = ""
+_PLANES = {
+    ONE_PLANE: ("This plane only", "Objects of the plane that is shown"),
+    DEPTH: ("All, through the stack", "One object through all planes that it lies on"),
+    TIME: ("All, through time", "One object through all frames, with divisions and lineages"),
+}
 _WHERE = (("What is in view", VIEW), ("A rectangle I draw", DRAWN), ("The whole image", WHOLE))
 _ABOUT = "Finds all objects at once and saves them as labels. Meanwhile you can continue clicking."
 _START, _START_TIP = "▶ Start", "Find all objects there"
@@ -59,6 +67,7 @@ class EverythingPanel(QWidget):
     def __init__(self) -> None:
         super().__init__()
         self.where = combo_box("Which part of the image to segment", _WHERE)
+        self.planes = combo_box("Which planes of the stack to segment")
         self.form = SettingsForm(EverythingSettings(coarser=True), _FIELDS, _TEXTS)
         self.start = primary_button(_START, _START_TIP)
         self.discard = button("Discard", "Forget the unfinished run, and choose again")
@@ -75,6 +84,24 @@ class EverythingPanel(QWidget):
         """Show height and width of the visible part of the image."""
         text = "" if size is None else f"  (y {size[0]} × x {size[1]} px)"
         self.where.setItemText(0, _WHERE[0][0] + text)
+
+    @property
+    def axis(self) -> str:
+        """Axis along which objects are linked, "z" or "t"; empty for one plane."""
+        return str(self.planes.currentData() or ONE_PLANE)
+
+    def choose_axis(self, axis: str) -> None:
+        """Choose the axis along which objects are linked, if the image has it."""
+        self.planes.setCurrentIndex(max(0, self.planes.findData(axis)))
+
+    def show_axes(self, has_depth: bool, has_time: bool) -> None:
+        """Offer the planes of an image with these axes; hide the choice for a single image."""
+        choices = [ONE_PLANE, *([DEPTH] if has_depth else []), *([TIME] if has_time else [])]
+        if [self.planes.itemData(i) for i in range(self.planes.count())] != choices:
+            refill(self.planes, [(_PLANES[choice][0], choice) for choice in choices])
+            for i, choice in enumerate(choices):
+                self.planes.setItemData(i, _PLANES[choice][1], Qt.ItemDataRole.ToolTipRole)
+        self.form.show_row(self.planes, len(choices) > 1)
 
     def show_idle(self, unfinished: bool = False) -> None:
         """Show that nothing runs; an unfinished run can be resumed or discarded."""
@@ -110,6 +137,7 @@ class EverythingPanel(QWidget):
 
     def _lay_out(self) -> None:
         self.form.insert_row(0, "Where", self.where)
+        self.form.insert_row(1, "Planes", self.planes)
         layout = QVBoxLayout(self)
         layout.addWidget(wrapped_label(_ABOUT))
         layout.addWidget(self.form)

@@ -12,7 +12,11 @@ from napari_sam.errors import NapariSamError, StoreError
 from napari_sam.io.labels.review_queue import ReviewQueue
 from napari_sam.jobs.job_settings import EverythingSettings
 from napari_sam.jobs.segment_image import EverythingReport, segment_everything, unfinished_run
+from napari_sam.jobs.stacks.segment_volume import segment_volume
+from napari_sam.jobs.stacks.stack_run import read_unfinished_stack
+from napari_sam.jobs.stacks.track import track
 from napari_sam.layers.partial_results import PartialFrame
+from napari_sam.layers.stack_axes import TIME
 from napari_sam.widgets.engine_thread import EngineThread, Outcome
 from src_models.watershed_settings import WatershedSettings
 
@@ -25,6 +29,7 @@ if TYPE_CHECKING:
 
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.labels.label_store import LabelStore
+    from napari_sam.jobs.stacks.stack_report import StackReport
     from napari_sam.predictor import Predictor
     from napari_sam.widgets.engine_session import EngineSession
 
@@ -42,12 +47,20 @@ class UnfinishedRun:
     settings : EverythingSettings
         Settings that continue it.
     tiles, tiles_done : int
-        Number of tiles, and of those that are finished.
+        Number of tiles, and of those that are finished; of planes, if objects are linked along `axis`.
+    axis : str
+        Axis along which objects are linked, "z" or "t"; empty for one plane.
     """
 
     settings: EverythingSettings
     tiles: int
     tiles_done: int
+    axis: str = ""
+
+    @property
+    def unit(self) -> str:
+        """What is counted."""
+        return {"": "tiles", "t": "frames"}.get(self.axis, "planes")
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> UnfinishedRun:
@@ -67,6 +80,16 @@ class UnfinishedRun:
             watershed=WatershedSettings(**watershed) if isinstance(watershed, dict) else None,
         )
         return cls(settings, record["tiles"], min(record["tiles_done"], record["tiles"]))
+
+    @classmethod
+    def of_stack(cls, record: dict[str, Any]) -> UnfinishedRun:
+        """Convert the record that `read_unfinished_stack` returns."""
+        call: dict[str, Any] = dict(record["stack_call"])
+        grid, watershed = call.get("grid"), call.get("watershed")
+        call["grid"] = GridSettings(**grid) if isinstance(grid, dict) else None
+        call["watershed"] = WatershedSettings(**watershed) if isinstance(watershed, dict) else None
+        call["region"] = tuple(call["region"])
+        return cls(EverythingSettings(**call), record["planes"], record["planes_done"], record["axis"])
 
 
 @dataclass(frozen=True)
@@ -104,6 +127,8 @@ class RunRequest:
         Region, method and their settings.
     resume : bool or None
         Continue the unfinished run of the store; False replaces it, and None refuses to start beside it.
+    axis : str
+        Axis of the image along which objects are linked, "z" or "t"; empty for the image's plane alone.
     """
 
     image: Image
@@ -111,12 +136,13 @@ class RunRequest:
     store: LabelStore
     settings: EverythingSettings
     resume: bool | None
+    axis: str = ""
 
 
 class EverythingEngine(Protocol):
     """Finds all objects of an image."""
 
-    def segment(self, request: RunRequest, hooks: RunHooks) -> EverythingReport:
+    def segment(self, request: RunRequest, hooks: RunHooks) -> EverythingReport | StackReport:
         """Find all objects, and write them into the store."""
         ...
 
@@ -128,8 +154,18 @@ class EverythingEngine(Protocol):
 class JobsEngine:
     """The engine of `napari_sam.jobs`."""
 
-    def segment(self, request: RunRequest, hooks: RunHooks) -> EverythingReport:
+    def segment(self, request: RunRequest, hooks: RunHooks) -> EverythingReport | StackReport:
         """Find all objects, and write them into the store."""
+        if request.axis:
+            return (track if request.axis == TIME else segment_volume)(
+                request.image,
+                request.predictor,
+                request.store,
+                settings=request.settings,
+                resume=request.resume,
+                progress=hooks.progress,
+                cancelled=hooks.cancelled,
+            )
         return segment_everything(
             request.image,
             request.predictor,
@@ -145,7 +181,10 @@ class JobsEngine:
         """Return the unfinished run of the store at `path`."""
         try:
             record = unfinished_run(path)
-            return None if record is None else UnfinishedRun.of(record)
+            if record is not None:
+                return UnfinishedRun.of(record)
+            of_stack = read_unfinished_stack(path)
+            return None if of_stack is None else UnfinishedRun.of_stack(of_stack)
         except (NapariSamError, KeyError, TypeError, ValueError):  # damaged: it can be discarded, not continued
             return UnfinishedRun(EverythingSettings(), 0, 0)
 
@@ -176,7 +215,7 @@ class EverythingRun(QObject):
     tile_found : TileColours
         Labels of a finished tile, as the partial layer shows them.
     finished : Outcome
-        The run has ended; the value is an `EverythingReport`, or None.
+        The run has ended; the value is an `EverythingReport` or `StackReport`, or None.
     """
 
     activity_changed = Signal(str)
@@ -192,8 +231,10 @@ class EverythingRun(QObject):
         self._store: LabelStore | None = None
         self.thread.finished.connect(self._on_finished)
 
-    def start(self, image: Image, store: LabelStore, settings: EverythingSettings, resume: bool | None) -> None:
-        """Start a run, or continue an unfinished one."""
+    def start(
+        self, image: Image, store: LabelStore, settings: EverythingSettings, resume: bool | None, axis: str = ""
+    ) -> None:
+        """Start a run, or continue an unfinished one; the arguments are those of `RunRequest`."""
         self.is_running, self._store = True, store
         model, frame = self._session.model, PartialFrame.of(settings.region or (0, 0, *image.shape))
 
@@ -202,13 +243,13 @@ class EverythingRun(QObject):
             if tile is not None:
                 self.tile_found.emit(tile)
 
-        def job(cancelled: Callable[[], bool]) -> EverythingReport:
+        def job(cancelled: Callable[[], bool]) -> EverythingReport | StackReport:
             self.activity_changed.emit(_LOADING)
             predictor = self._session.load(model)
             dense = settings.method == "dense" or (settings.method == "auto" and predictor.can_dense)
             known = settings.diameter_px or settings.level is not None or settings.side or resume
             self.activity_changed.emit(_SAMPLING if dense and not known else _PREPARING)
-            request = RunRequest(image, predictor, store, settings, resume)
+            request = RunRequest(image, predictor, store, settings, resume, axis)
             report = self._engine.segment(request, RunHooks(self.progressed.emit, on_tile, cancelled))
             ReviewQueue(store)  # makes its index here rather than in the GUI thread
             return report

@@ -8,6 +8,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from napari_sam.jobs.segment_image import EverythingReport
+    from napari_sam.jobs.stacks.stack_report import StackReport
     from napari_sam.widgets.pages.everything_run import UnfinishedRun
 
 _NAMED_FAILURES = 3
@@ -38,8 +39,9 @@ def box_text(box: Sequence[int]) -> str:
 def unfinished_text(run: UnfinishedRun) -> str:
     """Return what can be resumed."""
     return (
-        f"An unfinished run: {run.tiles_done} of {run.tiles} tiles of the region {box_text(run.settings.region or ())} "
-        f"are done ({run.settings.method}). Resume continues it; objects are saved when all tiles are done."
+        f"An unfinished run: {run.tiles_done} of {run.tiles} {run.unit} of the region "
+        f"{box_text(run.settings.region or ())} are done ({run.settings.method}). Resume continues it; objects are "
+        f"saved when all {run.unit} are done."
     )
 
 
@@ -53,6 +55,24 @@ def result_text(report: EverythingReport, seconds: float) -> str:
     more = len(report.failed) - _NAMED_FAILURES
     rest = f"; and {more} more" if more > 0 else ""
     return f"{text} {len(report.failed)} tiles failed: {named}{rest}."
+
+
+def stack_result_text(report: StackReport, seconds: float) -> str:
+    """Return what a run over a stack found and linked, and which planes failed."""
+    noun = "frame" if report.axis == "t" else "plane"
+    count = f"{report.objects} objects" if report.objects else "no new objects"
+    parts = [f"{report.found} masks on {report.planes} {noun}s, linked"]
+    if report.divisions:
+        parts.append(f"{report.divisions} divisions")
+    if report.gaps:
+        parts.append(f"{report.gaps} gaps")
+    text = f"Found {count} in {duration(seconds)} ({report.method}; {', '.join(parts)})."
+    if not report.failed:
+        return text
+    named = "; ".join(f"{noun} {failure.plane}: {failure.reason}" for failure in report.failed[:_NAMED_FAILURES])
+    more = len(report.failed) - _NAMED_FAILURES
+    rest = f"; and {more} more" if more > 0 else ""
+    return f"{text} {len(report.failed)} {noun}s failed: {named}{rest}. The objects pass over them."
 
 
 def left_out_text(count: int) -> str:

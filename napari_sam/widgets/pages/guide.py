@@ -22,7 +22,7 @@ def next_step(has_image: bool, answer: Answer | None, tool: str, obstacle: str =
     obstacle : {"", "far", "background"}
         What keeps the tool from working: the view is too large to draw on, or there are background points only.
     follow : str
-        How to follow the object through the planes of a stack, as one or more sentences that end in a space.
+        How to follow the object through the planes of a stack, as a sentence; empty for a single image.
     """
     if not has_image:
         return "1. Open an image: drop a file here, or File → Open Sample → SAM for huge images."
@@ -36,9 +36,9 @@ def next_step(has_image: bool, answer: Answer | None, tool: str, obstacle: str =
         return "2. Drag boxes around objects." if tool == "box" else "2. Click an object in the image."
     count = len(answer.predictions)
     if count > 1:
-        return f"3. {follow}Press C to accept all {count} objects, or draw more boxes."
+        return f"3. {follow or f'Press C to accept all {count} objects, or draw more boxes.'}"
     if follow:
-        return f"3. {follow}C accepts this plane only, N shows another mask, more clicks improve it (B: background)."
+        return f"3. {follow} N shows another mask, more clicks improve it (B: background)."
     return "3. Press C to accept, N for another mask, or click where it is wrong (B: background)."
 
 

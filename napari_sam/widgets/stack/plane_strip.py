@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from qtpy.QtCore import QEvent
     from qtpy.QtGui import QMouseEvent, QPaintEvent, QWheelEvent
 
-_HEIGHT, _MARKER_PX, _LEAST_BAR = 44, 7, 0.18
+_HEIGHT, _MARKER_PX, _LEAST_BAR = 42, 7, 0.18
 _GAP_FROM_PX = 4.0  # cells at least this wide are drawn with a gap between them
 _SURE, _UNSURE = 0.8, 0.5  # scores from which a bar is green, and below which it is red
 _GOOD, _FAIR, _POOR = QColor("#0ea5a0"), QColor("#d9930a"), QColor("#e5484d")  # the height differs as well
@@ -84,6 +84,7 @@ class PlaneStrip(QWidget):
         self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
+        self.setFixedHeight(_HEIGHT)  # a crowded dock must not squeeze it
         self.setAccessibleName("Planes of the object")
 
     def sizeHint(self) -> QSize:

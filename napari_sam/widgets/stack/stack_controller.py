@@ -108,7 +108,6 @@ class StackController(QObject):
         panel.through_time.clicked.connect(self.follow_time)
         panel.weakest.clicked.connect(self.go_to_weakest)
         panel.next_object.clicked.connect(self.take_next)
-        panel.discard.clicked.connect(self.drop)
         panel.cancel.clicked.connect(self.stop)
         panel.neighbours.toggled.connect(self._on_neighbours_toggled)
         self.view.drawn.connect(self.refresh)
@@ -162,6 +161,10 @@ class StackController(QObject):
         """Stop following; what was found so far is kept."""
         for followed in self.following.running:
             self.following.run.cancel(followed)
+
+    def show_tracks(self) -> None:
+        """Show the tracks of all saved objects."""
+        self._panel.tracks.setChecked(True)
 
     # ---- what the page asks for ------------------------------------------------------------------------------
 

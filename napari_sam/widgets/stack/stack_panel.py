@@ -9,6 +9,7 @@ from napari_sam.widgets.stack.plane_strip import PlaneStrip, StripContent
 
 _STACK, _TIME = "⇅ Through the stack  (G)", "▶ Through time  (G)"
 _STACK_OR, _OR_TIME = "⇅ Stack  (G)", "▶ Time  (⇧G)"  # where there are both
+_LATER = "Later  (Q)"
 _WEAKEST_TIP = "Go to the {noun} whose mask is the least certain (W); a click there corrects it"
 
 
@@ -28,8 +29,7 @@ class StackPanel(QGroupBox):
         self.strip = PlaneStrip()
         self.summary = wrapped_label()
         self.weakest = button("Weakest  (W)", _WEAKEST_TIP.format(noun="plane"))
-        self.next_object = button("Next object  (Q)", "Look at the next object that was followed and is not saved yet")
-        self.discard = button("Drop", "Forget this object (Escape does the same)")
+        self.next_object = button(_LATER, "Look at the next object that was followed, or keep this one for later")
         self.progress = QProgressBar()
         self.cancel = button("Stop", "Stop following; what was found so far is kept")
         self.divide = button(
@@ -37,9 +37,9 @@ class StackPanel(QGroupBox):
             "The object under the mouse divides: then click its daughters and accept them, or press Y over saved ones",
             checkable=True,
         )
-        self.tracks = QCheckBox("Show tracks")
-        self.tracks.setToolTip("Draw the paths and lineages of all saved objects as a tracks layer")
-        self.neighbours = QCheckBox("Preview on neighbouring planes")
+        self.tracks = QCheckBox("Tracks")
+        self.tracks.setToolTip("Show the paths and lineages of all saved objects as a tracks layer")
+        self.neighbours = QCheckBox("Look nearby")
         self.neighbours.setChecked(True)
         self.neighbours.setToolTip("After a click, also look for the object on the planes before and after this one")
         self._lay_out()
@@ -73,8 +73,13 @@ class StackPanel(QGroupBox):
         self.summary.setText(summary)
         self.weakest.setEnabled(content.weakest is not None)
         self.weakest.setToolTip(_WEAKEST_TIP.format(noun=content.noun))
-        for widget in (self.strip, self.summary, self.weakest, self.discard):
+        for widget in (self.strip, self.summary, self.weakest):
             widget.setVisible(bool(summary))
+
+    def show_waiting(self, waiting: int, *, in_hand: bool) -> None:
+        """Offer the next of the objects that were followed, or to keep the one in hand for later."""
+        self.next_object.setVisible(waiting > 0 or in_hand)
+        self.next_object.setText(f"Next of {waiting}  (Q)" if waiting else _LATER)
 
     def _lay_out(self) -> None:
         layout = QVBoxLayout(self)
@@ -82,11 +87,9 @@ class StackPanel(QGroupBox):
         layout.addLayout(_shared_row((self.through_stack, self.through_time)))
         layout.addWidget(self.strip)
         layout.addWidget(self.summary)
-        layout.addLayout(_shared_row((self.weakest, self.discard)))
-        layout.addWidget(self.next_object)
+        layout.addLayout(_shared_row((self.weakest, self.next_object)))
         layout.addLayout(row((self.progress, self.cancel), stretch=0))
-        layout.addWidget(self.neighbours)
-        layout.addLayout(_shared_row((self.tracks, self.divide)))
+        layout.addLayout(row((self.neighbours, self.tracks, self.divide), stretch=2))
 
 
 def _shared_row(widgets: tuple[QWidget, ...]) -> QHBoxLayout:

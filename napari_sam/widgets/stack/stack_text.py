@@ -61,10 +61,12 @@ def count_text(content: StripContent) -> str:
 
 
 def follow_hint(has_depth: bool, has_time: bool) -> str:
-    """Return which key follows the object; empty for a single image."""
+    """Return which keys follow the object, or accept it on one plane; empty for a single image."""
     if has_depth and has_time:
-        return "G follows it through the stack, Shift+G through time. "
-    return "G follows it through the stack. " if has_depth else "G follows it through time. " if has_time else ""
+        return "G follows it through the stack, Shift+G through time, C accepts it on this plane only."
+    if has_depth:
+        return "G follows it through the stack, C accepts it on this plane only."
+    return "G follows it through time, C accepts it on this frame only." if has_time else ""
 
 
 def hand_step(content: StripContent, running: bool) -> str:

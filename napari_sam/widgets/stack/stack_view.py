@@ -8,7 +8,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_sam.layers.followed_layer import FollowedLayer
 from napari_sam.layers.placement import image_plane_shape
-from napari_sam.layers.stack_axes import DEPTH, TIME, axis_index
+from napari_sam.layers.stack_axes import DEPTH, TIME, axis_index, has_axes
 from napari_sam.layers.volume_preview import show_volume
 from napari_sam.widgets.qt_helpers import single_shot
 from napari_sam.widgets.stack.plane_strip import StripContent
@@ -82,7 +82,8 @@ class StackView(QObject):
     @property
     def axes(self) -> tuple[bool, bool]:
         """Whether the image has depth, and whether it has time, to follow objects along."""
-        return self.index_of(DEPTH) is not None, self.index_of(TIME) is not None
+        layer = self._images.layer
+        return (False, False) if layer is None else has_axes(layer)
 
     def begin(self) -> None:
         """Start with another image."""
@@ -154,17 +155,13 @@ class StackView(QObject):
         panel, content, following = self._panel, self.content, self._following
         panel.show_axes(*self.axes)
         panel.show_content(content, self._summary(content))
-        panel.discard.setEnabled(following.in_hand is not None)
-        waiting = len(following.waiting)
-        panel.next_object.setVisible(waiting > 0 or following.in_hand is not None)
-        panel.next_object.setText(f"Next of {waiting} waiting  (Q)" if waiting else "Keep for later  (Q)")
+        panel.show_waiting(len(following.waiting), in_hand=following.in_hand is not None)
         running = following.running
         if not running:
             panel.show_progress(None, 0, 0)
             return
-        done, total = running[0].progress
-        more = f", {len(running) - 1} more" if len(running) > 1 else ""
-        panel.show_progress(f"{done} of {total} {running[0].request.noun}s{more}", done, total)
+        first, more = running[0], f", {len(running) - 1} more" if len(running) > 1 else ""
+        panel.show_progress(f"on {len(first.scores)} {first.request.noun}s so far{more}", *first.progress)
 
     def close(self) -> None:
         """Remove the layer."""
