@@ -440,6 +440,9 @@ class ClickController(QObject):
             self.predict_soon()
 
     def _on_plane_changed(self) -> None:
+        plane, store_layers = self._images.quiet_plane, self._labels.store_layers
+        if self.correction is not None and plane is not None and store_layers is not None:
+            self.correction = self.correction.on_plane(store_layers.store, plane)
         if self.stack.in_hand is None:
             self.forget_answer()  # prompts belong to their plane
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from napari_sam.engine.interactive.prompts import MaskPrompt
@@ -44,6 +44,13 @@ class MaskCorrection:
             return cls(candidate, {"box": (float(y0), float(x0), float(y1), float(x1))})
         mask, box = store.mask(candidate.label, candidate.plane)
         return cls(candidate, {"mask": MaskPrompt(mask, box)})
+
+    def on_plane(self, store: LabelStore, plane: tuple[int, ...]) -> MaskCorrection:
+        """Return the correction of the same object on another plane; without a mask if the object is not there."""
+        parts = {part.plane: part for part in store.journal.objects.planes_of(self.candidate.label)}
+        if plane not in parts:
+            return self.started_over()
+        return self.of(store, replace(self.candidate, plane=plane, box=parts[plane].box))
 
     @property
     def mask(self) -> MaskPrompt | None:

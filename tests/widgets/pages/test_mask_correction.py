@@ -51,3 +51,12 @@ def test_a_very_large_object_is_corrected_by_its_box(store):
 def test_an_object_that_is_gone_cannot_be_corrected(store):
     with pytest.raises(LabelsError):
         MaskCorrection.of(store, ReviewItem(9, (), (0, 0, 4, 4), 16, None))
+
+
+def test_an_object_of_several_planes_is_corrected_on_the_plane_that_is_shown(tmp_path):
+    with LabelStore.create(tmp_path / "stack.ome.zarr", shape=(3, 40, 50)) as store:
+        square = np.ones((6, 8), bool)
+        store.commit_planes({0: (square, (10, 20, 16, 28)), 1: (square[:2], (0, 0, 2, 8))})
+        first = MaskCorrection.of(store, ReviewItem.of_object(store, 1))
+        assert first.on_plane(store, (1,)).mask.mask.shape == (2, 8)
+        assert first.on_plane(store, (2,)).mask is None
