@@ -56,7 +56,7 @@ def output_store(
     image : Image
         The image that the labels belong to.
     shape : tuple of int, optional
-        Shape of a new store, if it is for a whole stack and not for the plane of the image.
+        Shape of a new store, if it is for a whole stack; by default that of the image's plane.
 
     Returns
     -------
@@ -71,6 +71,7 @@ def output_store(
         If the store is closed, read-only, of another shape, or of a stack that has no plane like the image's.
     """
     created = False
+    shape = tuple(image.shape) if shape is None else shape
     if isinstance(output, LabelStore):
         if output.closed:
             raise StoreError(f"{output.path}: the store is closed", remedy="open it again")

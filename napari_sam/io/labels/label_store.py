@@ -70,7 +70,7 @@ class LabelStore:
         path: str | Path,
         like: Any = None,
         *,
-        stack: bool = False,
+        stack: bool | None = None,
         shape: tuple[int, ...] | None = None,
         scale: Sequence[float] = (1.0, 1.0),
         axes: str | None = None,
@@ -84,10 +84,10 @@ class LabelStore:
             Folder to make, usually with the ending ``.ome.zarr``. In the ``labels`` folder of an OME-Zarr 0.5 image,
             the store is also registered with the image.
         like : Image, optional
-            The image that the labels belong to, or whatever `open_image` opens: its height, width and pixel size, and
-            with `stack` all of its planes.
-        stack : bool
-            Labels for all planes of a stack or movie, where an object keeps its id from plane to plane.
+            The image that the labels belong to, or whatever `open_image` opens: its shape and pixel size.
+        stack : bool, optional
+            Labels for all planes of a stack or movie, where an object keeps its id from plane to plane, or for a single
+            plane. By default for all planes, if the image has more than one.
         shape, scale, axes : optional
             Without an image: (y, x), or with leading axes such as (t, z, y, x); size of a pixel along y and x, or along
             all axes; names of the axes, such as "tyx".

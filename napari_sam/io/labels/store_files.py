@@ -88,7 +88,12 @@ class StoreDescription:
 
 
 def describe_store(
-    like: object, shape: tuple[int, ...] | None, scale: Sequence[float], axes: str | None = None, *, stack: bool = False
+    like: object,
+    shape: tuple[int, ...] | None,
+    scale: Sequence[float],
+    axes: str | None = None,
+    *,
+    stack: bool | None = None,
 ) -> StoreDescription:
     """Return the description of a new store, from the arguments of `LabelStore.create`.
 
@@ -99,7 +104,7 @@ def describe_store(
     """
     image = as_image(like)
     if image is not None:
-        shape = shape or (*(_plane_sizes(image) if stack else ()), *image.shape)
+        shape = shape or (*_plane_sizes(image, stack), *image.shape)
         scale = image.scale
     if shape is None or not 2 <= len(shape) <= 5 or any(not 0 < int(n) < _MAX_AXIS_PX for n in shape):
         raise LabelsError(
@@ -119,9 +124,11 @@ def describe_store(
     return StoreDescription(layout, image)
 
 
-def _plane_sizes(image: ImageGeometry) -> tuple[int, ...]:
-    """Return the lengths of the axes of a stack's planes."""
+def _plane_sizes(image: ImageGeometry, stack: bool | None) -> tuple[int, ...]:
+    """Return the lengths of the axes before y and x; none for labels of a single plane."""
     sizes = tuple(int(n) for n in dict(getattr(image, "plane_axes", {})).values())
+    if stack is False or (stack is None and max(sizes, default=1) == 1):
+        return ()
     if not sizes:
         raise LabelsError(
             f"the image of shape {tuple(image.shape)} has one plane",

@@ -32,7 +32,7 @@ def calls(monkeypatch):
         recorded.append({"image": image, "output": output, "method": method, **choice})
         choice["progress"](1, 1)
         if not isinstance(output, LabelStore):
-            output = LabelStore.create(output, like=image)
+            output = LabelStore.create(output, like=image, stack=False)
         output.paint(np.ones((4, 5), int), (1, 1))
         failed = [TileFailure((0, 0, 8, 8), "chunk 3 is damaged")] if choice["category"] == "broken" else []
         return everything.EverythingReport("dense", 1, 1, 1, failed, [1], {"find": 0.123}, output)

@@ -118,6 +118,14 @@ def test_axes_and_scales_that_do_not_fit_are_refused(tmp_path, given, message):
     assert not (tmp_path / "s").exists()
 
 
+def test_a_store_like_a_stack_has_all_of_its_planes_unless_told_otherwise(tmp_path):
+    image = open_image(np.zeros((5, 30, 40), np.uint8), axes="zyx")
+    with LabelStore.create(tmp_path / "s", like=image) as labels:
+        assert labels.shape == (5, 30, 40)
+    with LabelStore.create(tmp_path / "plane", like=image, stack=False) as labels:
+        assert labels.shape == (30, 40)
+
+
 def test_an_image_of_another_shape_is_refused(tmp_path):
     image = open_image(np.zeros((100, 120), np.uint8))
     LabelStore.create(tmp_path / "s", like=image).close()
