@@ -130,7 +130,7 @@ def _checked_index(index: Sequence[int], shape: tuple[int, ...]) -> Plane:
         raise LabelsError(
             f"plane {tuple(index)} does not exist in a store of shape {shape}",
             parameter="planes",
-            remedy="name planes by an index for each leading axis; {LabelStore.create(path, like=stack)} makes a store of all planes",
+            remedy="give an index for each leading axis; {LabelStore.create(path, like=stack)} has all planes",
         )
     return tuple(int(i) for i in index)
 
