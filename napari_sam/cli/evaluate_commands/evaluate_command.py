@@ -40,6 +40,8 @@ _EXPERIMENTS = {
     "instances": "measure masks from a detector's boxes with COCO's average precision",
     "everything": "measure all objects of whole images, also of other programs' labels",
     "text": "measure masks from phrases",
+    "volumes": "measure volumes from one click, and all objects of volumes, next to plane-by-plane baselines",
+    "tracking": "measure objects followed through movies, and all tracks by the Cell Tracking Challenge's measures",
     "groups": "measure points by group: stain, site, sensor …",
     "data": "describe labelled images, and compare automatic with corrected masks",
     "all": "run all experiments that the data allow, with a report",
@@ -103,6 +105,10 @@ def _add_grid(command: argparse.ArgumentParser) -> None:
     add_settings(command, ExperimentSettings, {"grid": grid})
 
 
+def _add_no_everything(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--no-everything", action="store_true", help="leave out all objects of whole stacks")
+
+
 def _add_maps(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--maps", action="append", default=[], metavar="NAME=FOLDER", help="another program's edge maps, NAME.png"
@@ -130,9 +136,11 @@ def _add_by(command: argparse.ArgumentParser) -> None:
 
 
 _SUITES = ("all", "compare")
+_STACKS = ("volumes", "tracking")
 _EXPERIMENT_OPTIONS: tuple[tuple[Callable[[argparse.ArgumentParser], None], tuple[str, ...]], ...] = (
-    (_add_per_image, ("points", "groups", "instances", *_SUITES)),
-    (_add_clicks, ("points", "groups", *_SUITES)),
+    (_add_per_image, ("points", "groups", "instances", *_STACKS, *_SUITES)),
+    (_add_clicks, ("points", "groups", "volumes", *_SUITES)),
+    (_add_no_everything, _STACKS),
     (_add_no_baselines, ("points", *_SUITES)),
     (_add_grid, ("edges", "proposals", *_SUITES)),
     (_add_maps, ("edges",)),
@@ -178,7 +186,10 @@ def _find_samples(request: EvaluationRequest) -> list[Sample]:
         return []
     args = request.args
     notes: list[str] = []
-    samples = find_samples(request.data, args.format, args.split, args.only, notes)
+    if request.name in _STACKS:
+        samples = _find_stacks(request, notes)
+    else:
+        samples = find_samples(request.data, args.format, args.split, args.only, notes)
     for note in notes[:_LISTED]:
         sys.stderr.write(f"note: left out: {note}\n")
     if len(notes) > _LISTED:
@@ -191,6 +202,15 @@ def _find_samples(request: EvaluationRequest) -> list[Sample]:
             f"by {missing[0]}: no image has this column", parameter="by", remedy=f"choose from {', '.join(columns)}"
         )
     return samples
+
+
+def _find_stacks(request: EvaluationRequest, notes: list[str]) -> list[Sample]:
+    """Find the labelled volumes or movies."""
+    from napari_sam.evaluation.datasets.labelled_stacks import find_stack_samples  # noqa: PLC0415 - starts quickly
+    from napari_sam.evaluation.datasets.stack_truth import MOVIE, VOLUME  # noqa: PLC0415
+
+    kind = VOLUME if request.name == "volumes" else MOVIE
+    return find_stack_samples(request.data, request.args.split, kind, request.args.only, notes)
 
 
 def _measure(

@@ -150,6 +150,24 @@ def _data(request: EvaluationRequest) -> list[Experiment]:
     return [CompositionExperiment(**_sizes(request))]
 
 
+def _volumes(request: EvaluationRequest) -> list[Experiment]:
+    from napari_sam.evaluation.experiments.stacks.stack_everything import VolumeEverythingExperiment  # noqa: PLC0415
+    from napari_sam.evaluation.experiments.stacks.volume_prompts import VolumeExperiment  # noqa: PLC0415
+
+    experiments: list[Experiment] = [VolumeExperiment(**_sizes(request, "per_image", "clicks"))]
+    return experiments if request.args.no_everything else [*experiments, VolumeEverythingExperiment(**_sizes(request))]
+
+
+def _tracking(request: EvaluationRequest) -> list[Experiment]:
+    from napari_sam.evaluation.experiments.stacks.movie_prompts import MovieExperiment  # noqa: PLC0415
+    from napari_sam.evaluation.experiments.stacks.stack_everything import TrackingEverythingExperiment  # noqa: PLC0415
+
+    experiments: list[Experiment] = [MovieExperiment(**_sizes(request, "per_image"))]
+    if request.args.no_everything:
+        return experiments
+    return [*experiments, TrackingEverythingExperiment(**_sizes(request))]
+
+
 _BUILDERS: dict[str, Callable[[EvaluationRequest], list[Experiment]]] = {
     "points": _points,
     "groups": _points,
@@ -157,5 +175,7 @@ _BUILDERS: dict[str, Callable[[EvaluationRequest], list[Experiment]]] = {
     "proposals": _proposals,
     "instances": _instances,
     "everything": _everything,
+    "volumes": _volumes,
+    "tracking": _tracking,
     "data": _data,
 }

@@ -51,6 +51,26 @@ COLUMNS: dict[str, tuple[Column, ...]] = {
     ),
     "everything": tuple((name, "whole image", name) for name in ("mSA", "AP50", "AP75", "F1", "PQ", "SEG")),
     "text": (("text", "text", "IoU"), ("text + 1", "text + 1 point", "IoU")),
+    "volumes": (
+        ("IoU 3-D", "followed", "IoU"),
+        ("same click", "same click on every plane", "IoU"),
+        ("stitched", "stitched planes", "IoU"),
+        *((f"{n} planes off", "planes", f"IoU@{n}") for n in (1, 4, 16)),
+        ("NoC85", "clicks", "NoC85"),
+        ("corrected", "clicks", "IoU"),
+    ),
+    "volumes everything": (
+        *((name, "linked", name) for name in ("mSA", "AP50", "AP75", "PQ", "SEG")),
+        *((f"stitched {name}", "stitched planes", name) for name in ("mSA", "AP50")),
+    ),
+    "tracking": (
+        *((name, "followed", name) for name in ("J&F", "J", "F", "J decay")),
+        ("stitched J&F", "stitched frames", "J&F"),
+    ),
+    "tracking everything": (
+        *((name, "linked", name) for name in ("SEG", "DET", "TRA", "LNK", "division F1")),
+        *((f"stitched {name}", "stitched planes", name) for name in ("SEG", "TRA")),
+    ),
     "data": (
         ("masks/image", "image", "masks per image"),
         ("rel. size", "mask", "relative size"),
@@ -86,7 +106,7 @@ class ShortTable:
     def text(self) -> str:
         """Return the table for a terminal."""
         width = max(18, *(len(name) for name in self.rows)) + 2
-        lines = [f"{self.method:<{width}}" + "".join(f"{h:>12}" for h in self.headings) + f"{'n':>8}{'images':>8}"]
+        lines = [f"{self.method:<{width}}" + "".join(f"{h:>14}" for h in self.headings) + f"{'n':>8}{'images':>8}"]
         for name, cells in self.rows.items():
             values = (format_number(cells[h].value) if h in cells else "-" for h in self.headings)
             n, images = _counts(cells)

@@ -48,6 +48,17 @@ _DESCRIPTIONS = {
     "everything": "All objects of whole images: TP / (TP + FP + FN) averaged over IoU 0.50 to 0.95 (mSA) and at 0.5 "
     "and 0.75 (AP50, AP75), F1 and panoptic quality at 0.5, the Cell Tracking Challenge's SEG. In data that label only "
     "some of the visible objects, masks of the others count as wrong.",
+    "volumes": "One click at the centre of an object on its middle plane. `IoU 3-D` is that of the object followed "
+    "through the volume, `same click` that of the same click on every plane, joined while the masks overlap, and "
+    "`stitched` that of all objects of every plane, joined where they overlap. `4 planes off` is the IoU on single "
+    "planes at that distance from the click. Clicks that correct the plane with the largest error are counted up to "
+    "an IoU of 0.85 (`NoC85`); `corrected` is the IoU after them.",
+    "volumes everything": "All objects of whole volumes, matched in three dimensions; measures as for whole images. "
+    "`stitched` joins the objects of neighbouring planes where they overlap.",
+    "tracking": "One click on the first frame of an object: region similarity J and boundary accuracy F of DAVIS on "
+    "the frames after it. Frames in which only the true or only the followed object is count as zero.",
+    "tracking everything": "The Cell Tracking Challenge's measures of all objects of movies: SEG, DET, TRA, LNK, and "
+    "F1 of divisions. `stitched` joins the objects of neighbouring frames where they overlap.",
     "text": "Masks from phrases, and with a click if they miss the object.",
     "data": "The contents of the images: masks per image, square root of a mask's share of its image, one minus a "
     "mask's share of its convex hull.",
