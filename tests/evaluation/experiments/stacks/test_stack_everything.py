@@ -28,12 +28,6 @@ def predictor():
     return ns.Predictor(device="cpu")
 
 
-@pytest.fixture
-def without_baseline(monkeypatch):
-    """The baseline needs the network, which is tested with the prompts."""
-    monkeypatch.setattr(ns.Predictor, "can_dense", False)
-
-
 def labelled(planes, names):
     """Return labels in which every disc has the number that `names` gives it."""
     labels = np.zeros((len(planes), 160, 160), np.uint16)
@@ -43,17 +37,19 @@ def labelled(planes, names):
     return labels
 
 
-def test_a_volume_found_whole_scores_one(tmp_path, predictor, without_baseline):
+def test_a_volume_found_whole_scores_one(tmp_path, predictor):
     write_stack(tmp_path, labelled(VOLUME, lambda disc: disc[0]))
     (sample,) = find_stack_samples(tmp_path, "dev", "volume", None, [])
     experiment = VolumeEverythingExperiment(segment=StackSegmenter())
     payload = experiment.measure(sample, predictor, 0)
     assert payload["linked"]["ap50"] == payload["linked"]["seg"] == 1
     records = list(experiment.records([SampleResult("toy", "a", payload)], "m"))
-    assert {(r.protocol, r.value) for r in records if r.metric == "PQ"} == {("linked", 1)}
+    quality = {r.protocol: r.value for r in records if r.metric == "PQ"}
+    assert quality["linked"] == 1
+    assert 0 < quality["stitched planes"] <= 1  # by the default model
 
 
-def test_a_movie_with_a_division_scores_one(tmp_path, predictor, without_baseline):
+def test_a_movie_with_a_division_scores_one(tmp_path, predictor):
     names = {MOTHER[:2]: 1, LEFT[:2]: 2, RIGHT[:2]: 3}
     folder = write_stack(tmp_path, labelled(MOVIE, lambda disc: names.get(disc[:2], 4)), axes="TYX")
     (folder / "a.tracks.txt").write_text("1 0 1 0\n2 2 3 1\n3 2 3 1\n4 0 3 0\n")
