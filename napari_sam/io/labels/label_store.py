@@ -398,7 +398,8 @@ class LabelStore:
         """Split an object into several; returns the ids of the parts, largest first, which keeps the object's id.
 
         With `points` (P, 2) as (y, x), one in each part, it is cut at the narrowest places between them; without, its
-        separate pieces become objects. An object on several planes is split on one of them, `plane`.
+        separate pieces become objects. An object on several planes is split through them, by points with an index along
+        every axis, or on one of them, `plane`.
         """
         return self._editor.split(label, points, plane)
 

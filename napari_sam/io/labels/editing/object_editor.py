@@ -20,9 +20,10 @@ from napari_sam.io.labels.editing.commit_planes import (
 from napari_sam.io.labels.editing.existing_objects import existing_part, existing_parts, existing_row
 from napari_sam.io.labels.editing.label_values import box_at, check_label, checked_labels, clipped_mask
 from napari_sam.io.labels.editing.lineage import check_parent, parent_rows
-from napari_sam.io.labels.editing.split_mask import split_mask
+from napari_sam.io.labels.editing.split_object import SplitObject
 from napari_sam.io.labels.journal.prediction_records import prediction_record
 from napari_sam.io.labels.journal.rows import DETAIL_COLUMNS
+from napari_sam.io.labels.label_layout import LabelLayout
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,7 +42,6 @@ VERDICTS = ("accepted", "rejected")
 _RESERVED_KINDS = (
     "commit", "commits", "everything", "erase", "merge", "relabel", "category", "split", "review", "parent",
 )  # fmt: skip
-_SPLIT_PX = 1 << 26
 
 
 class ObjectEditor:
@@ -277,26 +277,13 @@ class ObjectEditor:
     def split(self, label: int, points: ArrayLike | None, plane: Plane | None) -> list[int]:
         """Split an object into several."""
         with self._writer.writing():
-            row, there = existing_row(self._journal, label), existing_part(self._journal, label, plane)
-            box = there.box
-            if box.area > _SPLIT_PX:
-                raise LabelsError(
-                    f"object {label} in box {box} is too large to split", remedy="paint the cut with the eraser"
-                )
-            edit = self._writer.edit("split", {"label": int(label)}, there.plane)
-            local = None if points is None else np.asarray(points, float) - box[:2]
-            parts = split_mask(edit.read(box) == label, local)
-            sizes = np.bincount(parts.ravel())[1:]
-            if len(sizes) > 1 and not sizes.all():
-                raise LabelsError(
-                    f"points {np.asarray(points).tolist()}: two of them fall on one pixel",
-                    parameter="points",
-                    remedy="move one of them",
-                )
-            if len(sizes) < 2:
-                raise LabelsError(
-                    f"object {label} is one piece", remedy="give two or more {points} (y, x) on its parts"
-                )
+            row, parts = existing_row(self._journal, label), existing_parts(self._journal, label)
+            if plane is not None:
+                parts = [existing_part(self._journal, label, plane)]
+            where = {} if plane is None else {"plane": list(parts[0].plane)}
+            edit = self._writer.edit("split", {"label": int(label), **where}, parts[0].plane)
+            split = SplitObject(edit, parts, LabelLayout.from_meta(self._journal.meta), points)
+            sizes = split.sizes
             order = np.argsort(-sizes, kind="stable") + 1
             next_label = self._journal.next_label()
             ids = [int(label), *range(next_label, next_label + len(order) - 1)]
@@ -305,11 +292,7 @@ class ObjectEditor:
             numbers[order] = ids
             edit.change.record |= {"parts": ids, "category": row.category}
 
-            def paint(labels: NDArray[np.uint32], part: Box) -> NDArray[np.uint32]:
-                pieces = parts[part.slices_in(box)]
-                return np.where(pieces > 0, numbers[pieces], labels)
-
-            edit.paint(box, paint)
+            split.draw(edit, numbers)
             inherited = {"category": row.category, "model": row.model}
             self._writer.write(edit.finish(dict.fromkeys(ids[1:], inherited)))
             return ids

@@ -12,21 +12,25 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def split_mask(mask: NDArray[np.bool_], points: NDArray[np.float64] | None) -> NDArray[np.int32]:
+def split_mask(
+    mask: NDArray[np.bool_], points: NDArray[np.float64] | None, spacing: tuple[float, ...] | None = None
+) -> NDArray[np.int32]:
     """Number the parts of a mask from 1.
 
     Parameters
     ----------
     mask : ndarray of bool
-        (h, w).
+        (h, w), or (planes, h, w).
     points : ndarray of float, optional
-        (P, 2) as (y, x), one point in each part; the mask is cut at the narrowest places between them. Without points
-        its separate pieces are the parts.
+        (P, 2) as (y, x) or (P, 3) as (plane, y, x), one point in each part; the mask is cut at the narrowest places
+        between them. Without points its separate pieces are the parts.
+    spacing : tuple of float, optional
+        Distance of neighbours along each axis; 1 by default.
 
     Returns
     -------
     ndarray of int32
-        (h, w), 0 outside the mask. If two points fall on one pixel, a number is missing.
+        Numbers of the mask's shape, 0 outside the mask. If two points fall on one pixel, a number is missing.
 
     Raises
     ------
@@ -41,19 +45,20 @@ def split_mask(mask: NDArray[np.bool_], points: NDArray[np.float64] | None) -> N
     from scipy import ndimage  # noqa: PLC0415 - slow to import
 
     if points is None:
-        pieces, _ = ndimage.label(mask, np.ones((3, 3)))
+        pieces, _ = ndimage.label(mask, np.ones((3,) * mask.ndim))
         numbered: NDArray[np.int32] = pieces
         return numbered
     from skimage.segmentation import watershed  # noqa: PLC0415 - slow to import
 
     seeds = np.zeros(mask.shape, np.int32)
-    for number, (y, x) in enumerate(np.round(np.atleast_2d(points)).astype(np.int64), start=1):
-        if not (0 <= y < mask.shape[0] and 0 <= x < mask.shape[1] and mask[y, x]):
+    for number, point in enumerate(np.round(np.atleast_2d(points)).astype(np.int64).tolist(), start=1):
+        position = tuple(point)
+        if not (all(0 <= i < n for i, n in zip(position, mask.shape, strict=True)) and mask[position]):
             raise LabelsError(f"point {number} does not lie on the object", remedy="give points on each of its parts")
-        seeds[y, x] = number
-    depth = ndimage.distance_transform_edt(mask)
+        seeds[position] = number
+    depth = ndimage.distance_transform_edt(mask, spacing)
     # Seeds flood up to the neck between them; a disc has none and is divided by the distance to the points.
-    nearness = ndimage.distance_transform_edt(seeds == 0)
+    nearness = ndimage.distance_transform_edt(seeds == 0, spacing)
     parts: NDArray[np.int32] = watershed(nearness - depth, seeds, mask=mask).astype(np.int32)
     parts[mask & (parts == 0)] = 1  # pieces without a point stay with the first
     return parts
