@@ -20,6 +20,7 @@ from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.layers.edit_layer import EDIT_PX, EditLayer
 from napari_sam.layers.object_categories import ShownCategories
 from napari_sam.layers.placement import image_plane_shape, placement
+from napari_sam.layers.saved_propagation import changed_planes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -188,10 +189,13 @@ class LabelStoreLayers:
         self._refresh()
         return label
 
-    def commit_planes(self, followed: Propagation, overlap: str = "keep", *, parent: int | None = None) -> int:
+    def commit_planes(
+        self, followed: Propagation, overlap: str = "keep", *, parent: int | None = None, label: int | None = None
+    ) -> int:
         """Write an object that lies on several planes; see `LabelWriter.commit_planes`."""
         self.prepare_change()
-        label = self.store.commit_planes(followed, overlap=overlap, parent=parent)
+        planes = followed if label is None else changed_planes(self.store, label, followed)
+        label = self.store.commit_planes(planes, label, overlap, parent=parent)
         self._refresh()
         return label
 

@@ -71,7 +71,9 @@ class LabelWriter(Protocol):
         """
         ...
 
-    def commit_planes(self, followed: Propagation, overlap: str = "keep", *, parent: int | None = None) -> int:
+    def commit_planes(
+        self, followed: Propagation, overlap: str = "keep", *, parent: int | None = None, label: int | None = None
+    ) -> int:
         """Write an object that lies on several planes, as one change, and return its id.
 
         Parameters
@@ -82,6 +84,8 @@ class LabelWriter(Protocol):
             As in `commit`, like the errors.
         parent : int, optional
             Object that it descends from; a labels layer cannot hold it.
+        label : int, optional
+            Saved object that gets these planes in place of its own; a labels layer has no such objects.
         """
         ...
 

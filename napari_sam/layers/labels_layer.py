@@ -158,7 +158,9 @@ class LabelsLayerWriter:
         self._undone.clear()
         return label
 
-    def commit_planes(self, followed: Propagation, overlap: str = "keep", *, parent: int | None = None) -> int:
+    def commit_planes(
+        self, followed: Propagation, overlap: str = "keep", *, parent: int | None = None, label: int | None = None
+    ) -> int:
         """Write an object that lies on several planes, and return its id; see `LabelWriter.commit_planes`.
 
         Raises
@@ -168,6 +170,8 @@ class LabelsLayerWriter:
         """
         if parent is not None:
             raise LabelsError(f"a labels layer cannot hold that object {parent} is the parent", remedy=_OTHER_STORE)
+        if label is not None:
+            raise LabelsError(f"object {label} belongs to a label store", remedy=_OTHER_LAYER)
         label = self._new_label(overlap)
         parts = [_pixels(*followed.mask(p), followed.index(p)) for p in followed.planes]
         index, before = self._changed_pixels(tuple(np.concatenate(axis) for axis in zip(*parts, strict=True)), overlap)

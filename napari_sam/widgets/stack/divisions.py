@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_sam.engine.geometry import Box
 from napari_sam.errors import LabelsError, NapariSamError
 from napari_sam.layers.stack_axes import TIME, axis_index
-from napari_sam.widgets.viewer.canvas_view import cursor_position
+from napari_sam.widgets.stack.saved_objects import label_under_mouse
 
 if TYPE_CHECKING:
     from napari_sam.layers.label_store_layers import LabelStoreLayers
@@ -55,7 +54,7 @@ class Divisions(QObject):
 
     def divide(self) -> None:
         """Mark the object under the mouse, or the last one, as dividing; if one is marked, make this its daughter."""
-        self._take(self._under_mouse() or (self.last if self.mother is None else 0))
+        self._take(label_under_mouse(self._context) or (self.last if self.mother is None else 0))
 
     def take_new(self, label: int) -> None:
         """Note an object that was saved on one frame; while another one divides, it becomes its daughter."""
@@ -127,15 +126,6 @@ class Divisions(QObject):
             self.end()
         self.refresh()
         self.changed.emit()
-
-    def _under_mouse(self) -> int:
-        """Return the saved object under the mouse; 0 if there is none."""
-        image, plane, writer = self._context.images.layer, self._context.images.quiet_plane, self._context.labels.writer
-        if image is None or plane is None or writer is None:
-            return 0
-        y, x = (round(v) for v in cursor_position(self._context.viewer, image))
-        pixel = Box(y, x, y + 1, x + 1).clip(writer.plane_shape)
-        return 0 if pixel.is_empty else int(writer.labels_in(pixel, plane)[0, 0])
 
     def _check_order(self, store_layers: LabelStoreLayers, label: int, mother: int) -> None:
         """Raise LabelsError if an object does not begin after the one that it would descend from."""

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from napari_sam.engine.propagation.plane_mask import PlaneMask
     from napari_sam.layers.prompt_layers import PromptKeywords
+    from napari_sam.predictor import Predictor
     from napari_sam.widgets.engine_session import EngineSession
     from napari_sam.widgets.stack.unsaved_object import FollowRequest, UnsavedObject
 
@@ -70,8 +71,7 @@ class PredictorFollowEngine:
     def follow(self, followed: UnsavedObject, model: str, hooks: FollowHooks) -> Propagation:
         """Follow an object through the planes that were asked for."""
         request = followed.request
-        followed.predictor = predictor = self._session.load(model).sharing()  # clicks have another image
-        predictor.set_source(request.image)
+        predictor = self._predictor(followed, model)
         found: list[PlaneMask] = []
 
         def on_plane(mask: PlaneMask) -> None:
@@ -97,20 +97,25 @@ class PredictorFollowEngine:
         self, followed: UnsavedObject, base: Propagation, plane: int, prompt: PromptKeywords, hooks: FollowHooks
     ) -> Propagation:
         """Correct an object on a plane, and follow it again from there as far as that changes anything."""
-        if followed.predictor is None:
-            return base
-        return followed.predictor.repropagate(
+        return self._predictor(followed, self._session.model).repropagate(
             base, plane, **prompt, on_plane=hooks.on_plane, progress=hooks.progress, cancelled=hooks.cancelled
         )
+
+    def _predictor(self, followed: UnsavedObject, model: str) -> Predictor:
+        """Return the predictor that follows an object; clicks have another one, with another image."""
+        if followed.predictor is None:
+            followed.predictor = self._session.load(model).sharing()
+            followed.predictor.set_source(followed.request.image)
+        return followed.predictor
 
 
 def _found_so_far(request: FollowRequest, found: list[PlaneMask], model: str) -> Propagation:
     """Return the planes that were found before the user stopped."""
     position = StackPosition(request.axis, request.count, request.image.shape, request.image.plane, request.index)
-    prompt = PlanePrompt(mask=as_mask_prompt(request.prediction, request.image.shape))
+    drawn = None if request.prediction is None else as_mask_prompt(request.prediction, request.image.shape)
     records = {mask.plane: PackedMask.of(mask) for mask in found if mask.mask.any()}
     stopped = dict.fromkeys(("forward", "backward"), "you stopped it")
-    return Propagation(position, {request.origin: prompt}, records, stopped, model=model)
+    return Propagation(position, {request.origin: PlanePrompt(mask=drawn)}, records, stopped, model=model)
 
 
 class FollowRun(QObject):
@@ -155,6 +160,17 @@ class FollowRun(QObject):
     def preview(self, followed: UnsavedObject, model: str) -> None:
         """Follow an object through few planes, at once."""
         self._submit(self._near, followed, model)
+
+    def load(self, followed: UnsavedObject, read: Callable[[Callable[[], bool]], Propagation]) -> None:
+        """Read a saved object; `read` is called in the thread."""
+        kind = f"load-{followed.number}"
+        self._objects[kind] = followed
+
+        def job(cancelled: Callable[[], bool]) -> Propagation:
+            followed.result = read(cancelled)
+            return followed.result
+
+        self._near.submit(kind, job)
 
     def correct(self, followed: UnsavedObject, plane: int, prompt: PromptKeywords) -> None:
         """Correct an object on a plane, in place of an earlier correction of this plane that is still under way."""

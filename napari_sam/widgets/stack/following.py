@@ -11,7 +11,10 @@ from napari_sam.widgets.stack.follow_run import FollowRun
 from napari_sam.widgets.stack.unsaved_object import UnsavedObject
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_sam.engine.propagation.plane_mask import PlaneMask
+    from napari_sam.engine.propagation.propagation import Propagation
     from napari_sam.layers.prompt_layers import PromptKeywords
     from napari_sam.widgets.engine_session import EngineSession
     from napari_sam.widgets.engine_thread import Outcome
@@ -78,6 +81,12 @@ class Following(QObject):
         followed = UnsavedObject(request)
         self.objects.append(followed)
         self.run.follow(followed, self._session.model)
+
+    def open_saved(self, request: FollowRequest, label: int, read: Callable[[Callable[[], bool]], Propagation]) -> None:
+        """Read a saved object, to correct it."""
+        followed = UnsavedObject(request, label)
+        self.objects.append(followed)
+        self.run.load(followed, read)
 
     def look_ahead(self, request: FollowRequest) -> None:
         """Follow the object of the last click through few planes."""

@@ -15,6 +15,7 @@ from napari_sam.widgets.qt_helpers import single_shot
 from napari_sam.widgets.stack.divisions import Divisions
 from napari_sam.widgets.stack.follow_run import PredictorFollowEngine
 from napari_sam.widgets.stack.following import Following
+from napari_sam.widgets.stack.saved_objects import label_under_mouse, saved_object
 from napari_sam.widgets.stack.stack_text import count_text, follow_hint, hand_step, planes_text, running_step
 from napari_sam.widgets.stack.stack_view import StackView
 from napari_sam.widgets.stack.tracks_view import TracksView
@@ -106,6 +107,7 @@ class StackController(QObject):
         self._ahead_soon = single_shot(self, _AHEAD_MS, self._look_ahead)
         panel.through_stack.clicked.connect(self.follow_depth)
         panel.through_time.clicked.connect(self.follow_time)
+        panel.edit.clicked.connect(self.edit)
         panel.weakest.clicked.connect(self.go_to_weakest)
         panel.next_object.clicked.connect(self.take_next)
         panel.cancel.clicked.connect(self.stop)
@@ -147,6 +149,24 @@ class StackController(QObject):
             self.following.take_next()
             self._show_hand()
 
+    def edit(self) -> None:
+        """Take the saved object under the mouse in hand, to correct it on all its planes."""
+        label = label_under_mouse(self._context) or self.divisions.last
+        if self.in_hand is not None:
+            self._notifier.info("An object is in hand: C saves it, Q keeps it for later, Escape drops it.")
+            return
+        try:
+            saved = saved_object(self._context, label, self.view.axis) if label else None
+        except NapariSamError as error:
+            self._notifier.error(str(error))
+            return
+        if saved is None:
+            self._notifier.info("Point at a saved object of the label store, then press E to correct it on all planes.")
+        else:
+            self.prompts_used.emit()
+            self.following.open_saved(saved.request, saved.label, saved.read)
+            self.changed.emit()
+
     def drop(self) -> None:
         """Forget the object in hand; Ctrl+Z brings it back."""
         dropped = self.in_hand
@@ -154,7 +174,8 @@ class StackController(QObject):
             self.following.drop(dropped)
             dropped.finish()
             self._dropped = dropped
-            self._notifier.note("The followed object was dropped; Ctrl+Z brings it back.")
+            what = "followed object" if dropped.label is None else f"correction of object {dropped.label}"
+            self._notifier.note(f"The {what} was dropped; Ctrl+Z brings it back.")
             self._show_hand()
 
     def stop(self) -> None:
@@ -197,6 +218,7 @@ class StackController(QObject):
             "W": self.go_to_weakest,
             "Q": self.take_next,
             "Y": self.divisions.divide,
+            "E": self.edit,
         }
 
     def offer(self, answer: Answer, candidates: list[int]) -> None:
@@ -256,7 +278,8 @@ class StackController(QObject):
         rule = "replace" if replacing else self._context.object_form.values()["overlap"]
         try:
             writer = self._context.labels.ready()
-            label = writer.commit_planes(followed.result, rule, parent=self.divisions.mother)
+            parent = self.divisions.mother if followed.label is None else None
+            label = writer.commit_planes(followed.result, rule, parent=parent, label=followed.label)
         except NapariSamError as error:
             self._notifier.error(str(error))
             return True
@@ -264,7 +287,8 @@ class StackController(QObject):
         self.following.drop(followed)
         planes = planes_text(followed.result.planes)
         self._notifier.note(f"Object {label} is saved on {request.noun}s {planes}; Ctrl+Z takes it back.")
-        self.divisions.count(label)
+        if followed.label is None:
+            self.divisions.count(label)
         self._show_hand()
         return True
 
@@ -284,7 +308,7 @@ class StackController(QObject):
     def guide(self) -> str:
         """Return the next step while followed objects need attention; empty otherwise."""
         if self.in_hand is not None:
-            return hand_step(self.in_hand.content, self.in_hand.is_running)
+            return hand_step(self.in_hand.content, self.in_hand.is_running, self.in_hand.label)
         running = self.following.running
         if running and self._offer is None:
             return running_step(running[0].request.noun, len(running))

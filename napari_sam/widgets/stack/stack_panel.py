@@ -37,6 +37,9 @@ class StackPanel(QGroupBox):
             "The object under the mouse divides: then click its daughters and accept them, or press Y over saved ones",
             checkable=True,
         )
+        self.edit = button(
+            "✎ Saved object  (E)", "Check and correct the saved object under the mouse on all its planes"
+        )
         self.tracks = QCheckBox("Tracks")
         self.tracks.setToolTip("Show the paths and lineages of all saved objects as a tracks layer")
         self.neighbours = QCheckBox("Look nearby")
@@ -89,7 +92,8 @@ class StackPanel(QGroupBox):
         layout.addWidget(self.summary)
         layout.addLayout(_shared_row((self.weakest, self.next_object)))
         layout.addLayout(row((self.progress, self.cancel), stretch=0))
-        layout.addLayout(row((self.neighbours, self.tracks, self.divide), stretch=2))
+        layout.addLayout(_shared_row((self.edit, self.divide)))
+        layout.addLayout(row((self.neighbours, self.tracks)))
 
 
 def _shared_row(widgets: tuple[QWidget, ...]) -> QHBoxLayout:

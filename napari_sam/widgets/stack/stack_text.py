@@ -69,13 +69,14 @@ def follow_hint(has_depth: bool, has_time: bool) -> str:
     return "G follows it through time, C accepts it on this frame only." if has_time else ""
 
 
-def hand_step(content: StripContent, running: bool) -> str:
-    """Return the next step while an object on many planes is in hand."""
+def hand_step(content: StripContent, running: bool, label: int | None = None) -> str:
+    """Return the next step while an object on many planes is in hand; `label` is a saved one that is corrected."""
     if running:
         return f"The correction is carried to the neighbouring {content.noun}s. You can look, and click on."
+    begin = "3." if label is None else f"Object {label}:"
     return (
-        f"3. Check the {content.noun}s (W: weakest, strip, slider) and click where it is wrong. "
-        "C accepts all, Q keeps it for later, Escape drops it."
+        f"{begin} Check the {content.noun}s (W: weakest, strip, slider) and click where it is wrong. "
+        "C saves all, Q keeps it for later, Escape drops it."
     )
 
 

@@ -172,7 +172,7 @@ class StackView(QObject):
     def _summary(self, content: StripContent) -> str:
         in_hand = self._following.in_hand
         if in_hand is not None and in_hand.result is not None:
-            return summary_text(content, "Object", in_hand.result.stopped)
+            return summary_text(content, in_hand.name, in_hand.result.stopped)
         if self.shown is None:
             return summary_text(content, "Last object") if content.scores else ""
         return summary_text(content, "Preview" if self.shown is self._following.preview else "Object")

@@ -39,8 +39,8 @@ class FollowRequest:
         Index of the clicked plane along all leading axes of the layer.
     count : int
         Number of planes along the axis.
-    prediction : Prediction
-        The object on that plane; its best mask is followed.
+    prediction : Prediction or None
+        The object on that plane; its best mask is followed. None for a saved object, which is only corrected.
     planes : range or None
         Planes to follow it through; None for all.
     """
@@ -50,7 +50,7 @@ class FollowRequest:
     index: int
     plane: tuple[int, ...]
     count: int
-    prediction: Prediction
+    prediction: Prediction | None
     planes: range | None = None
 
     @property
@@ -79,6 +79,8 @@ class UnsavedObject:
     ----------
     request : FollowRequest
         What to follow.
+    label : int, optional
+        Saved object that is corrected.
 
     Attributes
     ----------
@@ -96,8 +98,8 @@ class UnsavedObject:
         Planes done, and planes to do.
     """
 
-    def __init__(self, request: FollowRequest) -> None:
-        self.request, self.number = request, next(_serial)
+    def __init__(self, request: FollowRequest, label: int | None = None) -> None:
+        self.request, self.label, self.number = request, label, next(_serial)
         self.predictor: Predictor | None = None
         self.result: Propagation | None = None
         self.is_running = True
@@ -105,6 +107,11 @@ class UnsavedObject:
         self.progress = (0, request.count if request.planes is None else len(request.planes))
         self._arrived: dict[int, PlaneMask] = {}  # since the last result
         self._earlier: list[Propagation] = []  # results before each correction
+
+    @property
+    def name(self) -> str:
+        """What it is called."""
+        return "Object" if self.label is None else f"Object {self.label}"
 
     @property
     def is_ready(self) -> bool:

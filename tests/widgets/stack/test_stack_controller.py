@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
+import pytest
 
 from napari_sam.errors import PromptError
 from tests.widgets.stack.conftest import click
@@ -108,3 +111,41 @@ def test_a_single_image_has_nothing_to_follow_through(dock, qtbot, notifier):
     click(dock, qtbot, 5, 5)
     dock.click.stack.follow()
     assert "one plane only" in notifier.messages[-1]
+
+
+def test_a_saved_object_is_opened_corrected_and_saved_again(stack, qtbot, follow_engine):
+    follow(stack, qtbot, 4, 5, 5)
+    stack.click.accept()
+    store = stack.labels.store_layers.store
+    stack.viewer.cursor.position = (4, 5, 5)
+    stack.click.stack.edit()
+    qtbot.waitUntil(lambda: stack.click.stack.in_hand is not None)
+    assert "Object 1:" in stack.panel.next_step.text()
+    assert stack.click.stack.in_hand.scores[5] == pytest.approx(0.4)
+    stack.click.prompts.points.add((4, 9, 9))
+    qtbot.waitUntil(lambda: bool(follow_engine.corrections) and not stack.click.stack.in_hand.is_running)
+    stack.click.accept()
+    assert len(store) == 1
+    assert [int((store.array[plane] == 1).sum()) for plane in (6, 4, 5)] == [100, 16, 16]
+    stack.click.undo()
+    assert int((store.array[4] == 1).sum()) == 100
+
+
+def test_a_plane_that_a_correction_leaves_is_cleared(stack, qtbot):
+    follow(stack, qtbot, 4, 5, 5)
+    stack.click.accept()
+    stack.viewer.cursor.position = (4, 5, 5)
+    stack.click.stack.edit()
+    qtbot.waitUntil(lambda: stack.click.stack.in_hand is not None)
+    followed = stack.click.stack.in_hand
+    records = {plane: record for plane, record in followed.result.records.items() if plane < 8}
+    followed.result = replace(followed.result, records=records)
+    stack.click.accept()
+    store = stack.labels.store_layers.store
+    assert [int(plane[0]) for plane in store.planes(1).plane] == list(range(8))
+    assert not store.array[8].any()
+
+
+def test_the_key_for_saved_objects_explains_itself_where_there_is_none(stack, notifier):
+    stack.click.stack.edit()
+    assert "Point at a saved object" in notifier.messages[-1]

@@ -36,7 +36,7 @@ def click_strip(window, plane):
 def test_an_object_is_clicked_followed_checked_and_saved(stack, nuclei):
     window, layer = stack
     follow(window, layer)
-    assert "C accepts all" in window.guide
+    assert "C saves all" in window.guide
     assert sorted(window.dock.click.stack.in_hand.scores) == [0, 1, 2]
     click_strip(window, 2)
     window.settle()
