@@ -14,13 +14,10 @@ from napari_sam.errors import CancelledError, LabelsError
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
-
     from napari_sam.engine.propagation.propagation import StackPosition
-    from napari_sam.io.labels.journal.rows import ObjectPlane
+    from napari_sam.io.labels.editing.commit_planes import MaskAndBox, PlaneMasks, Scored
+    from napari_sam.io.labels.journal.rows import ObjectPlane, Plane
     from napari_sam.io.labels.label_store import LabelStore
-
-    Scored = tuple[NDArray[np.bool_], Box, float]
 
 _DRAWN = 1.0  # score of a plane that no network gave one
 
@@ -68,12 +65,12 @@ def saved_propagation(
     return Propagation(stack, {}, records, model=store.row(label).model or "")
 
 
-def changed_planes(store: LabelStore, label: int, corrected: Propagation) -> dict[tuple[int, ...], Scored]:
+def changed_planes(store: LabelStore, label: int, corrected: Propagation) -> PlaneMasks:
     """Return the planes of a corrected object as `LabelStore.commit_planes` takes them.
 
     Planes on which the object is no longer have an empty mask, which removes it there.
     """
-    planes: dict[tuple[int, ...], Scored] = {
+    planes: dict[int | Plane, MaskAndBox | Scored] = {
         corrected.index(plane): (*corrected.mask(plane), corrected.scores[plane]) for plane in corrected.planes
     }
     nothing = (np.zeros((1, 1), bool), Box(0, 0, 1, 1), 0.0)
