@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import dropwhile
 from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
@@ -13,10 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from napari_sam.io.labels.journal.rows import ObjectChange
+    from numpy.typing import NDArray
+
+    from napari_sam.engine.geometry import Box
+    from napari_sam.io.labels.journal.rows import ObjectChange, Patch
 
 _NOT_BY_PEOPLE = ("everything", "commits", "relabel", "category")
 """Kinds of changes that a program made, or that leave the mask alone."""
+_RUNS = ("everything", "commits")
 
 
 class Correction(NamedTuple):
@@ -71,6 +76,7 @@ def read_corrections(path: Path) -> Iterator[Correction]:
         for label, (operation, plane) in automatic.items():
             final_label, later = _follow(label, operation, changes)
             by_people = any(change.kind not in _NOT_BY_PEOPLE for change in later)
+            later = list(dropwhile(lambda change: change.kind in _RUNS, later))  # other tiles and planes of the object
             if final_label not in existing:
                 if by_people:  # not if a later run replaced it
                     yield Correction(label, 0.0, "removed", plane)
@@ -114,18 +120,33 @@ def _automatic_objects(store: LabelStore) -> dict[int, tuple[int, str]]:
 
 def _iou_with_first(store: LabelStore, first_label: int, label: int, changes: Sequence[int]) -> float:
     """Return the IoU of an object's mask and that before some changes, which are reverted in memory."""
-    row, journal = store.row(label), store.journal.changes
-    box = row.box
-    patches = [patch for number in changes for patch in journal.patches(number) if patch.plane == row.plane]
-    first = journal.row_before(first_label, changes[0]) if changes else None
+    journal = store.journal
+    patches = [patch for number in changes for patch in journal.changes.patches(number)]
+    boxes = {part.plane: part.box for part in journal.objects.planes_of(label)}
+    for patch in patches:
+        boxes[patch.plane] = boxes.get(patch.plane, patch.box).union(patch.box)
+    extent = store.row(label).box
+    first = journal.changes.row_before(first_label, changes[0]) if changes else None
     if first is not None:
-        box = box.union(first.box)
-    final = store.read(box, plane=row.plane)
-    before = final.copy()
+        extent = extent.union(first.box)
+    shared = union = 0
+    for plane, box in boxes.items():
+        inside = box.intersection(extent)
+        if inside.is_empty:
+            continue
+        final = store.read(inside, plane=plane)
+        before = _reverted(final, inside, [patch for patch in patches if patch.plane == plane])
+        first_mask, mask = before == first_label, final == label
+        shared += int(np.count_nonzero(first_mask & mask))
+        union += int(np.count_nonzero(first_mask | mask))
+    return shared / union if union else 1.0
+
+
+def _reverted(labels: NDArray[np.uint32], box: Box, patches: Sequence[Patch]) -> NDArray[np.uint32]:
+    """Return the labels of a box before some changes of its plane, given their patches in order."""
+    before = labels.copy()
     for patch in reversed(patches):
         common = box.intersection(patch.box)
         if not common.is_empty:
             before[common.slices_in(box)] = patch.labels(after=False)[common.slices_in(patch.box)]
-    first_mask, mask = before == first_label, final == label
-    union = int(np.count_nonzero(first_mask | mask))
-    return int(np.count_nonzero(first_mask & mask)) / union if union else 1.0
+    return before

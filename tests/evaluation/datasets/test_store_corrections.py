@@ -46,6 +46,21 @@ def test_renamed_objects_are_followed_and_brushes_count_as_people(tmp_path):
     assert corrections == {1: (1.0, "kept"), 3: (pytest.approx(100 / 150), "changed")}
 
 
+def test_all_planes_of_an_object_and_all_tiles_of_its_run_are_compared(tmp_path):
+    square = np.full((10, 10), 1)
+    with LabelStore.create(tmp_path / "cells.ome.zarr", shape=(3, 40, 80)) as store:
+        run = store.run_writer("run")
+        begin = run.begin({}, 2)
+        for z in range(3):
+            run.write(square, (5, 5), tile=str(z), begin=begin, details={}, plane=(z,))
+        run.write(square + 1, (25, 5), tile="3", begin=begin, details={}, plane=(0,))
+        store.erase(1, (2,))
+        store.paint(np.full((10, 5), 1), (5, 15), plane=(0,))
+        store.review(2, "accepted")
+    corrections = {label: (iou, outcome) for label, iou, outcome, _ in read_corrections(tmp_path / "cells.ome.zarr")}
+    assert corrections == {1: (pytest.approx(200 / 350), "changed"), 2: (1.0, "kept")}
+
+
 def test_a_store_without_automatic_masks_is_refused(tmp_path):
 
     with LabelStore.create(tmp_path / "cells.ome.zarr", shape=(9, 9)) as store:

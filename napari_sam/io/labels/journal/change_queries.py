@@ -134,7 +134,8 @@ class ChangeQueries:
     def changes_of_objects(self) -> list[ObjectChange]:
         """Return every change in effect of an object that existed before it, in order."""
         sql = (
-            "SELECT rows.label, ops.id, kind, CASE kind WHEN 'relabel' THEN json_extract(record, '$.new') END "
+            "SELECT rows.label, ops.id, kind, CASE WHEN kind = 'relabel' "
+            "AND json_extract(record, '$.planes') IS NULL THEN json_extract(record, '$.new') END "
             "FROM ops JOIN rows ON rows.op = ops.id WHERE state = 'done' AND rows.before IS NOT NULL ORDER BY ops.id"
         )
         return self._database.read(_object_change, sql)
