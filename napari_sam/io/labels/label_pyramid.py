@@ -18,7 +18,7 @@ from napari_sam.io.labels.level_checks import check_levels, dataset_paths, level
 from src_models.atomic import write_json
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from concurrent.futures import Future
     from pathlib import Path
     from types import EllipsisType
@@ -249,16 +249,31 @@ class LabelPyramid:
         y0, x0, y1, x1 = box
         return self.levels[level][(*plane, slice(y0, y1), slice(x0, x1))]
 
-    def draw(self, plane: tuple[int, ...], box: tuple[int, int, int, int], labels: NDArray[np.uint32]) -> None:
-        """Write a box of level 0 and its pixels of the coarser levels; returns when they are on disk.
+    def draw(
+        self, plane: tuple[int, ...], box: tuple[int, int, int, int], labels: NDArray[np.uint32]
+    ) -> Callable[[], None]:
+        """Begin to write a box of level 0 and its pixels of the coarser levels.
+
+        Returns
+        -------
+        callable
+            Waits until they are on disk.
 
         Raises
         ------
         StoreError
-            If it cannot be written.
+            If it cannot be written; the returned function raises it likewise.
         """
         y0, x0, _, _ = box
         futures: list[Future[None]] = []
+
+        def wait() -> None:
+            try:
+                for future in futures:
+                    future.result()
+            except (ValueError, OSError, RuntimeError) as error:
+                raise array_error(str(self.folder), error) from error
+
         try:
             for k, level in enumerate(self.levels):
                 step = 2**k
@@ -271,10 +286,9 @@ class LabelPyramid:
                         slice(left, left + part.shape[1]),
                     )
                     futures.append(level.write(index, part))
-            for future in futures:
-                future.result()
         except (ValueError, OSError, RuntimeError) as error:
             raise array_error(str(self.folder), error) from error
+        return wait
 
 
 def _array_metadata(shape: tuple[int, ...], axes: str) -> JsonObject:

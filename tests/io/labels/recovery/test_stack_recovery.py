@@ -56,7 +56,7 @@ def test_a_process_that_ends_while_planes_are_drawn_leaves_a_whole_object(store,
         if len(drawn) == 2:
             raise StoreError("the disk is full")
         drawn.append(plane)
-        draw(self, plane, box, labels)
+        return draw(self, plane, box, labels)
 
     monkeypatch.setattr(LabelPyramid, "draw", interrupted)
     with pytest.raises(StoreError, match="the change is safe in the journal"):
