@@ -12,7 +12,7 @@ from napari_sam.cli.options import IMAGE_HELP, ints, open_plane
 from napari_sam.cli.progress_line import ProgressLine
 from napari_sam.cli.setting_options import SettingOption, add_settings, given_settings
 from napari_sam.errors import SettingsError
-from napari_sam.io.labels.editing.import_settings import ImportSettings
+from napari_sam.io.labels.importing.import_settings import ImportSettings
 
 if TYPE_CHECKING:
     import argparse

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 from napari_sam.errors import LabelsError, StoreWarning
 from napari_sam.io.exports.export_settings import ExportSettings
+from napari_sam.io.labels.changes.edit_history import EditHistory
 from napari_sam.io.labels.editing.commit_planes import FollowedObject, ObjectOptions
-from napari_sam.io.labels.editing.edit_history import EditHistory
 from napari_sam.io.labels.editing.existing_objects import existing_part, existing_parts, existing_row
-from napari_sam.io.labels.editing.import_objects import import_objects
-from napari_sam.io.labels.editing.import_settings import ImportSettings
 from napari_sam.io.labels.editing.object_editor import ObjectEditor
 from napari_sam.io.labels.editing.run_writer import RunWriter
+from napari_sam.io.labels.importing.import_objects import import_objects
+from napari_sam.io.labels.importing.import_settings import ImportSettings
 from napari_sam.io.labels.reading.data_frames import change_frame, object_frame, plane_frame
 from napari_sam.io.labels.store_files import create_folder, describe_store
 from napari_sam.io.labels.store_parts import StoreParts

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_sam.errors import StoreError
-from napari_sam.io.labels.editing.change_writer import ChangeWriter
+from napari_sam.io.labels.changes.change_writer import ChangeWriter
 from napari_sam.io.labels.journal.journal import Journal
 from napari_sam.io.labels.label_pyramid import LabelPyramid
 from napari_sam.io.labels.recovery.folder_check import check_folder

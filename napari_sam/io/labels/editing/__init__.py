@@ -1,1 +1,1 @@
-"""Changes of a label store: made, written to journal and pixels, undone and redone."""
+"""What a user changes about the objects of a label store."""

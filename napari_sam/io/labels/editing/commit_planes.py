@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.propagation.plane_prompts import PlanePrompt
-    from napari_sam.io.labels.editing.edit import Edit
+    from napari_sam.io.labels.changes.edit import Edit
     from napari_sam.io.labels.journal.journal import Journal
     from napari_sam.io.labels.journal.rows import Plane, Record
 

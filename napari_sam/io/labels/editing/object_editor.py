@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from napari_sam.engine.interactive.prediction import Prediction
-    from napari_sam.io.labels.editing.change_writer import ChangeWriter
+    from napari_sam.io.labels.changes.change_writer import ChangeWriter
+    from napari_sam.io.labels.changes.edit import Edit
     from napari_sam.io.labels.editing.commit_planes import PlaneMasks
-    from napari_sam.io.labels.editing.edit import Edit
     from napari_sam.io.labels.journal.journal import Journal
     from napari_sam.io.labels.journal.rows import Change, ObjectPlane, Plane, Record
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.geometry import Box
-    from napari_sam.io.labels.editing.change_writer import ChangeWriter
-    from napari_sam.io.labels.editing.edit import Details, Edit
+    from napari_sam.io.labels.changes.change_writer import ChangeWriter
+    from napari_sam.io.labels.changes.edit import Details, Edit
     from napari_sam.io.labels.journal.journal import Journal
     from napari_sam.io.labels.journal.rows import JournaledChange, Plane, Record
 

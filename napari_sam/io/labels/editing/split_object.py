@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from napari_sam.engine.geometry import Box
-    from napari_sam.io.labels.editing.edit import Edit
+    from napari_sam.io.labels.changes.edit import Edit
     from napari_sam.io.labels.journal.rows import ObjectPlane, Plane
     from napari_sam.io.labels.label_layout import LabelLayout
 

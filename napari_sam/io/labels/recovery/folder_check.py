@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from napari_sam.errors import StoreError
-from napari_sam.io.labels.editing.drawn_marks import MARK_FILE
+from napari_sam.io.labels.changes.drawn_marks import MARK_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

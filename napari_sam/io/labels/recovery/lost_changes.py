@@ -8,8 +8,8 @@ import numpy as np
 
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import StoreError
-from napari_sam.io.labels.editing.draw_patches import draw_patches
-from napari_sam.io.labels.editing.edit import Edit
+from napari_sam.io.labels.changes.draw_patches import draw_patches
+from napari_sam.io.labels.changes.edit import Edit
 from napari_sam.io.labels.label_pyramid import SHARD_PX, LabelPyramid
 from napari_sam.io.labels.recovery.redraw import redraw
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.io.labels.editing.edit import Details, Scores
+    from napari_sam.io.labels.changes.edit import Details, Scores
     from napari_sam.io.labels.journal.journal import Journal
     from napari_sam.io.labels.journal.rows import LogMark, Plane
 

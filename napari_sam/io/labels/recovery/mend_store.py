@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_sam.errors import StoreError
-from napari_sam.io.labels.editing.drawn_marks import read_mark
+from napari_sam.io.labels.changes.drawn_marks import read_mark
 from napari_sam.io.labels.level_checks import dataset_paths, level_folder
 from napari_sam.io.labels.recovery.lost_changes import lost_after, recover
 from napari_sam.io.labels.recovery.redraw import discard_draft, install_redrawn, is_interrupted, redraw

@@ -11,8 +11,8 @@ import shutil
 from typing import TYPE_CHECKING
 
 from napari_sam.errors import StoreError
-from napari_sam.io.labels.editing.draw_patches import draw_patches
-from napari_sam.io.labels.editing.drawn_marks import write_marks
+from napari_sam.io.labels.changes.draw_patches import draw_patches
+from napari_sam.io.labels.changes.drawn_marks import write_marks
 from napari_sam.io.labels.label_layout import LabelLayout
 from napari_sam.io.labels.label_pyramid import LabelPyramid
 from napari_sam.io.labels.level_checks import REDRAWN, dataset_paths

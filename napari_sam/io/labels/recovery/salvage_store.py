@@ -21,7 +21,7 @@ from napari_sam.io.object_boxes import boxes_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from napari_sam.io.labels.editing.edit import Scores
+    from napari_sam.io.labels.changes.edit import Scores
 
 _NEW = "journal.salvaged.sqlite"
 _OLD = "journal.damaged.sqlite"

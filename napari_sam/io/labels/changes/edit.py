@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.engine.geometry import Box
-from napari_sam.io.labels.editing.combined_row import combined_row
+from napari_sam.io.labels.changes.combined_row import combined_row
 from napari_sam.io.labels.journal.row_values import number
 from napari_sam.io.labels.journal.rows import LARGEST_LABEL, Change, ObjectPlane, Patch
 from napari_sam.io.labels.journal.run_length import encode_labels

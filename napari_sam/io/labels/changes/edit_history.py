@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from napari_sam.io.labels.journal.rows import DONE, UNDONE
 
 if TYPE_CHECKING:
-    from napari_sam.io.labels.editing.change_writer import ChangeWriter
+    from napari_sam.io.labels.changes.change_writer import ChangeWriter
     from napari_sam.io.labels.journal.journal import Journal
     from napari_sam.io.labels.journal.rows import JournaledChange, Record
 

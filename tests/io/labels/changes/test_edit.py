@@ -7,7 +7,7 @@ import pytest
 
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import LabelsError
-from napari_sam.io.labels.editing.edit import Edit, boxes_of
+from napari_sam.io.labels.changes.edit import Edit, boxes_of
 from napari_sam.io.labels.editing.label_values import check_label, checked_labels, clipped_mask
 
 

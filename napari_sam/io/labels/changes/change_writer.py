@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from napari_sam.engine.memory import trim_heap
 from napari_sam.errors import LabelsError, StoreError
-from napari_sam.io.labels.editing.draw_patches import draw_patches
-from napari_sam.io.labels.editing.drawn_marks import write_marks
-from napari_sam.io.labels.editing.edit import Edit
+from napari_sam.io.labels.changes.draw_patches import draw_patches
+from napari_sam.io.labels.changes.drawn_marks import write_marks
+from napari_sam.io.labels.changes.edit import Edit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from napari_sam.engine.geometry import Box
     from napari_sam.io.images.lazy_image import Image
-    from napari_sam.io.labels.editing.import_settings import ImportSettings
     from napari_sam.io.labels.editing.run_writer import RunWriter
+    from napari_sam.io.labels.importing.import_settings import ImportSettings
     from napari_sam.io.labels.journal.journal import Journal
     from napari_sam.io.labels.journal.rows import Plane
     from napari_sam.io.step_counter import StepCounter

@@ -12,7 +12,7 @@ from napari_sam.engine.geometry import Box
 from napari_sam.errors import LabelsError
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.editing.commit_many import NewObject
-from napari_sam.io.labels.editing.import_stack import StackTarget, import_label_stack
+from napari_sam.io.labels.importing.import_stack import StackTarget, import_label_stack
 from napari_sam.io.prompts.check_prompts import check_prompts
 from napari_sam.io.prompts.formats.prompt_files import label_image, rows_of_file
 from napari_sam.io.prompts.prompt_planes import rows_on_plane
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from napari_sam.io.images.lazy_image import Image
-    from napari_sam.io.labels.editing.import_settings import ImportSettings
+    from napari_sam.io.labels.importing.import_settings import ImportSettings
     from napari_sam.io.labels.journal.rows import Plane, Record
     from napari_sam.io.prompts.prompt_table import PromptTable
     from napari_sam.io.step_counter import StepCounter

@@ -1,0 +1,1 @@
+"""Changes of a label store: prepared, written into journal and pixels, undone."""

@@ -1,0 +1,1 @@
+"""Objects of files of other programs, drawn into a label store."""
