@@ -11,6 +11,7 @@ from scipy import ndimage
 from napari_sam.engine.interactive.logit_fields import LogitGrid
 from napari_sam.engine.interactive.mask_cleanup import extend_padding
 from napari_sam.engine.interactive.prompts import Prompt
+from napari_sam.engine.propagation.blending import signed_distance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -21,6 +22,13 @@ if TYPE_CHECKING:
 OVERLAP_WEIGHT = 1.0
 """Weight of the overlap with the expected mask, against a predicted IoU of the same size."""
 
+RELIABLE = 0.85
+"""Product of score and overlap with the expected mask from which on a mask is taken as it is."""
+
+PRIOR_WEIGHT = 3.0
+"""Weight of the expected shape for a mask where that product is 0, against logits of the mask's mean size."""
+
+_PRIOR_WIDTH = 0.5  # distance from the expected outline at which the prior is full, over the radius of a disc
 _PART = 0.15  # share of an object's area from which on a part is no speck
 
 
@@ -33,13 +41,16 @@ class KeptMask:
     logits : ndarray of float32
         (H, W) low-res logits, without the parts that do not belong to the object.
     score : float
-        Confidence in [0, 1].
+        Predicted IoU in [0, 1].
+    agreement : float
+        IoU of the network's mask with the expected one.
     events : tuple of str
         As in `CarriedMask`.
     """
 
     logits: NDArray[np.float32]
     score: float
+    agreement: float
     events: tuple[str, ...]
 
 
@@ -79,16 +90,50 @@ class CandidateChoice:
         grid = LogitGrid(candidates.logits[best], candidates.window)
         rows, cols = grid.used
         expected = self._expected(candidates)[:rows, :cols]
+        score = float(np.clip(candidates.scores[best], 0, 1))
+        agreement = float(self.overlaps(candidates)[best])
+        doubt = max(0.0, 1 - score * agreement / RELIABLE)
+        grid = LogitGrid(grid.values.copy(), grid.window)
+        grid.values[:rows, :cols] = with_prior(grid.values[:rows, :cols], expected, PRIOR_WEIGHT * doubt)
         mask, parts = belonging_parts(grid.values[:rows, :cols] > 0, expected)
         if not mask.any():
             return None
-        score = float(np.clip(candidates.scores[best], 0, 1))
-        return KeptMask(extend_padding(grid, mask).values, score, ("split",) if parts > 1 else ())
+        kept = extend_padding(grid, mask).values
+        return KeptMask(kept, score, agreement, ("split",) if parts > 1 else ())
 
     def _expected(self, candidates: Candidates) -> NDArray[np.bool_]:
         logits = self._prompt.mask_logits(candidates.window, candidates.logits.shape[-1])
         inside: NDArray[np.bool_] = np.zeros(candidates.logits.shape[1:], bool) if logits is None else logits > 0
         return inside
+
+
+def with_prior(logits: NDArray[np.float32], expected: NDArray[np.bool_], weight: float) -> NDArray[np.float32]:
+    """Draw the outline of an uncertain mask towards the expected one.
+
+    Parameters
+    ----------
+    logits : ndarray of float32
+        (h, w).
+    expected : ndarray of bool
+        (h, w) the object where it is expected.
+    weight : float
+        Size of the prior over the mean size of the logits in and around both masks.
+
+    Returns
+    -------
+    ndarray of float32
+        (h, w) logits plus a prior that grows with the distance from the expected outline; negative outside of it.
+    """
+    either = expected | (logits > 0)
+    if weight <= 0 or not expected.any():
+        return logits
+    rows, cols = np.flatnonzero(either.any(1)), np.flatnonzero(either.any(0))
+    near = (slice(rows[0], rows[-1] + 1), slice(cols[0], cols[-1] + 1))
+    width = max(1.0, _PRIOR_WIDTH * float(np.sqrt(np.count_nonzero(expected) / np.pi)))
+    prior = np.clip(signed_distance(expected[near]) / width, -1, 1)
+    fused = logits.copy()
+    fused[near] += (weight * float(np.abs(logits[near]).mean()) * prior).astype(np.float32)
+    return fused
 
 
 def belonging_parts(mask: NDArray[np.bool_], expected: NDArray[np.bool_]) -> tuple[NDArray[np.bool_], int]:

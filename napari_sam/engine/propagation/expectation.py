@@ -9,8 +9,14 @@ import numpy as np
 
 from napari_sam.engine.geometry import Box
 from napari_sam.engine.propagation.appearance import Appearance, appearance_of
-from napari_sam.engine.propagation.plane_mask import cropped, in_frame
-from napari_sam.engine.propagation.registration import Neighbourhood, find_shift, read_neighbourhood, search_region
+from napari_sam.engine.propagation.plane_mask import cropped
+from napari_sam.engine.propagation.registration import (
+    Neighbourhood,
+    find_shift,
+    read_neighbourhood,
+    search_region,
+    warp_mask,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -104,13 +110,14 @@ def expect(track: Track, view: PlaneView) -> Expected | None:
     ImageError
         If the plane cannot be read.
     """
-    pixels = read_neighbourhood(view, track.pixels.region)
-    dy, dx = find_shift(track.pixels, pixels, track.box)
-    moved = track.box.shift(round(dy), round(dx))
-    inside = moved.clip(view.image.shape)
-    if inside.is_empty:
+    earlier, pixels = track.pixels, read_neighbourhood(view, track.pixels.region)
+    shift = find_shift(earlier, pixels, track.box)
+    moved = track.box.shift(round(shift[0]), round(shift[1]))
+    frame = moved.grow(max(2, max(moved.shape) // 4)).intersection(pixels.region)
+    if moved.clip(view.image.shape).is_empty or frame.is_empty:
         return None
-    mask = in_frame(track.mask, moved, inside)
+    distance = warp_mask(earlier, pixels, shift, earlier.resample(track.mask, track.box))
+    mask = pixels.enlarge(distance, frame) > 0
     if not mask.any():
         return None
-    return Expected(*cropped(mask, inside), pixels.is_blank)
+    return Expected(*cropped(mask, frame), pixels.is_blank)

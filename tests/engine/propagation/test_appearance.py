@@ -1,0 +1,37 @@
+"""How an object looks."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sam.engine.propagation.appearance import appearance_of
+
+DISC = np.hypot(*(np.indices((60, 60)) - 30)) < 12
+
+
+def picture(rng, inside, outside=60.0):
+    return (np.where(DISC, inside, outside) + rng.normal(0, 8, DISC.shape)).clip(0, 255).astype(np.float32)
+
+
+def test_an_object_is_similar_to_itself(rng):
+    reference = appearance_of(picture(rng, 160), DISC)
+    assert appearance_of(picture(rng, 160), DISC).similarity(reference) > 0.8
+
+
+def test_an_object_that_fades_is_less_and_less_similar(rng):
+    reference = appearance_of(picture(rng, 160), DISC)
+    similar = [appearance_of(picture(rng, grey), DISC).similarity(reference) for grey in (160, 110, 60)]
+    assert similar == sorted(similar, reverse=True)
+    assert similar[-1] < 0.25
+
+
+def test_objects_like_their_surroundings_stay_similar(rng):
+    """In electron micrographs, neighbours look alike."""
+    reference = appearance_of(picture(rng, 60), DISC)
+    assert appearance_of(picture(rng, 60), DISC).similarity(reference) == pytest.approx(0.5, abs=0.1)
+
+
+@pytest.mark.parametrize("mask", [np.zeros((60, 60), bool), np.ones((60, 60), bool)])
+def test_a_mask_without_inside_or_surroundings_can_be_measured(rng, mask):
+    assert np.isfinite(appearance_of(picture(rng, 160), mask).contrast)
