@@ -1,4 +1,4 @@
-"""How an object looks: its grey values, and those around it."""
+"""How an object looks: how much it differs from what is around it."""
 
 from __future__ import annotations
 
@@ -11,42 +11,35 @@ from scipy import ndimage
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_BINS = 16
-_SMOOTHING = 1.0  # of the histograms, in bins
 _RING = 0.5  # width of the ring around an object over the radius of a disc of its area
+_DISTINCT = 1.0  # contrast from which on an object stands out from its surroundings
 
 
 @dataclass(frozen=True)
 class Appearance:
-    """Grey values of an object and of the ring around it.
+    """Contrast of an object.
 
     Attributes
     ----------
-    inside, ring : ndarray of float
-        (16,) histograms, each of sum 1.
     contrast : float
-        Difference of the mean grey values inside and in the ring, over their mean standard deviation; positive for a
-        bright object.
+        Difference of the mean grey values inside and in the ring around the object, over their mean standard deviation;
+        positive for a bright object.
     """
 
-    inside: NDArray[np.float64]
-    ring: NDArray[np.float64]
     contrast: float
 
     def similarity(self, reference: Appearance) -> float:
-        """Return how much more this looks like a reference object than like the reference's surroundings.
+        """Return how much of a reference's contrast is left.
 
         Returns
         -------
         float
-            In [0, 1]; about 0.5 where object and surroundings have the same grey values. The larger of two measures:
-            the share of the Bhattacharyya coefficient with the object in the sum of those with object and
-            surroundings, and the contrast over that of the reference.
+            In [0, 1]: the share of the contrast that is left, drawn towards 1 where the reference itself hardly stands
+            out from its surroundings, as a cell among its neighbours.
         """
-        own, other = (float(np.sqrt(self.inside * h).sum()) for h in (reference.inside, reference.ring))
-        histogram = own / max(own + other, 1e-9)
-        kept = self.contrast / reference.contrast if abs(reference.contrast) > 1e-6 else 0.0
-        return float(np.clip(max(histogram, kept / 2), 0.0, 1.0))
+        distinct = min(1.0, abs(reference.contrast) / _DISTINCT)
+        left = self.contrast / reference.contrast if distinct > 0 else 1.0
+        return 1 - distinct * (1 - float(np.clip(left, 0.0, 1.0)))
 
 
 def appearance_of(grey: NDArray[np.float32], mask: NDArray[np.bool_]) -> Appearance:
@@ -59,19 +52,13 @@ def appearance_of(grey: NDArray[np.float32], mask: NDArray[np.bool_]) -> Appeara
     mask : ndarray of bool
         (h, w).
     """
-    radius = np.sqrt(max(int(mask.sum()), 1) / np.pi)
-    distance = ndimage.distance_transform_edt(~mask) if mask.any() else np.full(mask.shape, np.inf)
+    if not mask.any():
+        return Appearance(0.0)
+    radius = float(np.sqrt(int(mask.sum()) / np.pi))
+    distance = ndimage.distance_transform_edt(~mask)
     ring = (distance > 1) & (distance <= 1 + max(2.0, _RING * radius))
     inside, around = grey[mask], grey[ring]
-    if not len(inside) or not len(around):
-        inside = around = grey.ravel()
+    if not len(around):
+        return Appearance(0.0)
     spread = (float(inside.std()) + float(around.std())) / 2
-    contrast = (float(inside.mean()) - float(around.mean())) / max(spread, 1.0)
-    return Appearance(_histogram(inside), _histogram(around), contrast)
-
-
-def _histogram(values: NDArray[np.float32]) -> NDArray[np.float64]:
-    counts = np.bincount(np.clip(values * (_BINS / 256), 0, _BINS - 1).astype(int), minlength=_BINS).astype(float)
-    smooth: NDArray[np.float64] = ndimage.gaussian_filter1d(counts, _SMOOTHING, mode="nearest")
-    smooth /= smooth.sum()
-    return smooth
+    return Appearance((float(inside.mean()) - float(around.mean())) / max(spread, 1.0))

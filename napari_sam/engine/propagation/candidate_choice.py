@@ -23,9 +23,9 @@ OVERLAP_WEIGHT = 1.0
 """Weight of the overlap with the expected mask, against a predicted IoU of the same size."""
 
 RELIABLE = 0.85
-"""Product of score and overlap with the expected mask from which on a mask is taken as it is."""
+"""Score times squared overlap with the expected mask from which on a mask is taken as it is."""
 
-PRIOR_WEIGHT = 3.0
+PRIOR_WEIGHT = 6.0
 """Weight of the expected shape for a mask where that product is 0, against logits of the mask's mean size."""
 
 _PRIOR_WIDTH = 0.5  # distance from the expected outline at which the prior is full, over the radius of a disc
@@ -89,10 +89,12 @@ class CandidateChoice:
         best = self.best(candidates)
         grid = LogitGrid(candidates.logits[best], candidates.window)
         rows, cols = grid.used
+        if not (grid.values[:rows, :cols] > 0).any():
+            return None
         expected = self._expected(candidates)[:rows, :cols]
         score = float(np.clip(candidates.scores[best], 0, 1))
         agreement = float(self.overlaps(candidates)[best])
-        doubt = max(0.0, 1 - score * agreement / RELIABLE)
+        doubt = max(0.0, 1 - score * agreement**2 / RELIABLE)
         grid = LogitGrid(grid.values.copy(), grid.window)
         grid.values[:rows, :cols] = with_prior(grid.values[:rows, :cols], expected, PRIOR_WEIGHT * doubt)
         mask, parts = belonging_parts(grid.values[:rows, :cols] > 0, expected)

@@ -67,8 +67,6 @@ class Track:
             "numbers": np.array([self.plane, *self.box, *self.pixels.region]),
             "mask": np.packbits(self.mask, axis=1),
             "grey": self.pixels.grey,
-            "inside": self.reference.inside,
-            "ring": self.reference.ring,
             "contrast": np.array(self.reference.contrast),
         }
 
@@ -79,8 +77,7 @@ class Track:
         box, region = Box(*edges[:4]), Box(*edges[4:])
         mask = np.unpackbits(arrays["mask"].astype(np.uint8), axis=1, count=box.width).astype(bool)
         pixels = Neighbourhood(arrays["grey"].astype(np.float32), region)
-        inside, ring = (arrays[name].astype(np.float64) for name in ("inside", "ring"))
-        return cls(plane, mask, box, pixels, Appearance(inside, ring, float(arrays["contrast"])))
+        return cls(plane, mask, box, pixels, Appearance(float(arrays["contrast"])))
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_sam.engine.propagation.candidate_choice import KeptMask
     from napari_sam.engine.propagation.expectation import Expected
     from napari_sam.engine.propagation.plane_prompts import PlanePrompt
     from napari_sam.engine.propagation.plane_views import PlaneView
@@ -94,10 +96,8 @@ class PromptCarrier:
                 found[i] = absent("the plane is blank there")
             else:
                 expected[i] = place
-        for i, (place, answer) in self._answers(view, expected).items():
-            found[i] = answer if answer.absent else self._checked(view, i, place, answer)
-            if not found[i].absent:
-                self._tracks[i] = self._tracks[i].moved_to(view, answer.mask, answer.box)
+        for i, answer in self._answers(view, expected).items():
+            found[i] = absent("the network found nothing there") if answer is None else self._judged(view, i, answer)
         return found
 
     def combine(
@@ -106,8 +106,11 @@ class PromptCarrier:
         """As `Carrier.combine`: by the signed distances of both masks."""
         mask, box = blend((earlier.mask, earlier.box), (found.mask, found.box), weight)
         agreement = mask_iou(earlier.mask, earlier.box, found.mask, found.box)
-        score = (weight * earlier.score + (1 - weight) * found.score) * (0.5 + 0.5 * agreement)
-        return CarriedMask(mask, box, score, events=tuple({*earlier.events, *found.events}))
+        nearer = earlier if weight >= 0.5 else found
+        if agreement < self.settings.least_overlap:  # one of them has lost the object
+            mask, box = nearer.mask, nearer.box
+        score = (weight * earlier.score + (1 - weight) * found.score) * agreement
+        return CarriedMask(mask, box, score, events=nearer.events)
 
     def state(self) -> dict[str, NDArray[np.generic]]:
         """As `StatefulCarrier.state`."""
@@ -117,28 +120,23 @@ class PromptCarrier:
         """As `StatefulCarrier.restore`."""
         self._tracks = {i: Track.unpacked(arrays) for i, arrays in by_object(state).items()}
 
-    def _answers(self, view: PlaneView, expected: Mapping[int, Expected]) -> dict[int, tuple[Expected, CarriedMask]]:
-        """Ask the network for objects where they are expected."""
-        keys = list(expected)
+    def _answers(self, view: PlaneView, expected: Mapping[int, Expected]) -> dict[int, _Answer | None]:
+        """Ask the network for objects where they are expected; None where it finds nothing."""
         img_size = view.engine.embedder.img_size
-        questions = [self._question(view, expected[i], img_size) for i in keys]
-        choices = [CandidateChoice(MaskPrompt(expected[i].mask, expected[i].box)) for i in keys]
+        questions = [self._question(view, place, img_size) for place in expected.values()]
+        choices = [CandidateChoice(MaskPrompt(place.mask, place.box)) for place in expected.values()]
 
         def choose(position: int, candidates: Candidates) -> int:
             return choices[position].best(candidates)
 
         decoded = decode_candidates(view, questions, choose, self._cancelled)
-        answers = {}
-        for i, choice, candidates in zip(keys, choices, decoded, strict=True):
+        answers: dict[int, _Answer | None] = {}
+        for i, choice, candidates in zip(expected, choices, decoded, strict=True):
             kept = choice.chosen(candidates)
-            if kept is None:
-                answers[i] = expected[i], absent("the network found nothing there")
-                continue
-            (mask,), box = render_masks([LogitGrid(kept.logits, candidates.window)], candidates.window)
-            if not mask.any():
-                answers[i] = expected[i], absent("the network found nothing there")
-                continue
-            answers[i] = expected[i], CarriedMask(mask, box, kept.score, events=kept.events)
+            answers[i] = None
+            if kept is not None:
+                (mask,), box = render_masks([LogitGrid(kept.logits, candidates.window)], candidates.window)
+                answers[i] = _Answer(kept, mask, box, expected[i]) if mask.any() else None
         return answers
 
     def _question(self, view: PlaneView, expected: Expected, img_size: int) -> Question:
@@ -146,32 +144,39 @@ class PromptCarrier:
         mask = MaskPrompt(expected.mask, expected.box)
         point = inner_point(expected.mask)[None] + expected.box[:2]
         labels = np.ones(1, np.int64)
-        box = tuple(float(n) for n in expected.box)
-        prompts = (
-            Prompt(point, labels, mask=mask),
-            Prompt(point, labels, box),  # type: ignore[arg-type]
-            Prompt(point, labels),
-        )
+        y0, x0, y1, x1 = expected.box
+        box = float(y0), float(x0), float(y1), float(x1)
+        prompts = (Prompt(point, labels, mask=mask), Prompt(point, labels, box))
         window = choose_window(prompts[0], view.image.shape, img_size, Hints())
         return Question(prompts, window, expected.box)
 
-    def _checked(self, view: PlaneView, i: int, expected: Expected, answer: CarriedMask) -> CarriedMask:
-        """Return an answer if it is the object, else why it is not."""
-        settings, track = self.settings, self._tracks[i]
-        if answer.score < settings.least_score:
-            return absent(f"confidence {answer.score:.2f} below {settings.least_score:g}")
-        overlap = mask_iou(answer.mask, answer.box, expected.mask, expected.box)
-        if overlap < settings.least_overlap:
-            return absent(f"jump: overlap {overlap:.2f} below {settings.least_overlap:g}")
-        growth = np.count_nonzero(answer.mask) / np.count_nonzero(expected.mask)
+    def _judged(self, view: PlaneView, i: int, answer: _Answer) -> CarriedMask:
+        """Return an answer if it is the object, which then is followed from there; else why it is not."""
+        settings, track, kept = self.settings, self._tracks[i], answer.kept
+        growth = np.count_nonzero(answer.mask) / np.count_nonzero(answer.expected.mask)
         if not 1 / settings.most_growth <= growth <= settings.most_growth:
             return absent(f"jump: area times {growth:.2f}")
-        pixels = track.moved_to(view, answer.mask, answer.box).pixels
-        seen = appearance_of(pixels.grey, pixels.resample(answer.mask, answer.box))
+        moved = track.moved_to(view, answer.mask, answer.box)
+        seen = appearance_of(moved.pixels.grey, moved.pixels.resample(answer.mask, answer.box))
         similarity = seen.similarity(track.reference)
         if similarity < settings.least_similarity:
             return absent(f"disappeared: similarity {similarity:.2f} below {settings.least_similarity:g}")
-        return answer
+        if kept.score < settings.least_score:
+            return absent(f"confidence {kept.score:.2f} below {settings.least_score:g}")
+        if kept.agreement < settings.least_overlap:
+            return absent(f"jump: overlap {kept.agreement:.2f} below {settings.least_overlap:g}")
+        self._tracks[i] = moved
+        return CarriedMask(answer.mask, answer.box, kept.score * kept.agreement, events=kept.events)
+
+
+@dataclass(frozen=True)
+class _Answer:
+    """What the network answered for an object: its mask in level-0 pixels, and what was expected."""
+
+    kept: KeptMask
+    mask: NDArray[np.bool_]
+    box: Box
+    expected: Expected
 
 
 def absent(reason: str) -> CarriedMask:

@@ -20,7 +20,7 @@ class PropagationSettings:
     least_score : float
         Smallest confidence of a mask.
     least_similarity : float
-        Smallest similarity of an object's brightness and texture to those on its prompted plane, relative to its
+        Smallest share of an object's contrast on its prompted plane that is left, where it stands out from its
         surroundings.
     gap : int
         Number of planes on end on which an object may be missing.
@@ -30,7 +30,7 @@ class PropagationSettings:
     most_growth: float = setting(2.5, "largest ratio of areas on neighbouring planes", low=1, above=True)
     least_score: float = setting(0.2, "smallest confidence of a mask", low=0, high=1)
     least_similarity: float = setting(
-        0.3, "smallest similarity of an object's contrast to that on its prompted plane", low=0, high=1
+        0.3, "smallest share of the contrast of the prompted plane that is left", low=0, high=1
     )
     gap: int = setting(1, "number of planes on end on which an object may be missing", low=0)
 

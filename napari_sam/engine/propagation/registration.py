@@ -168,6 +168,7 @@ def warp_mask(
     ----------
     .. [1] G. Le Besnerais and F. Champagnat, "Dense optical flow by iterative local window registration", ICIP 2005.
     """
+    distance: NDArray[np.float32]
     move = tuple(s / p for s, p in zip(shift, earlier.pitch, strict=True))
     distance = ndimage.shift(signed_distance(mask), move, order=1, mode="nearest").astype(np.float32)
     inside = distance > 0
@@ -182,7 +183,7 @@ def warp_mask(
     if flow is None:
         return distance
     places = np.indices(moved.shape, dtype=np.float32) + flow
-    warped = distance.copy()
+    warped: NDArray[np.float32] = distance.copy()
     warped[near] = ndimage.map_coordinates(distance[near], places, order=1, mode="nearest")
     return warped
 
@@ -204,7 +205,7 @@ def _flow(later: NDArray[np.float32], earlier: NDArray[np.float32], largest: flo
 
     anchor = np.random.default_rng(0).normal(0, _ANCHOR * float(later.std()), later.shape).astype(np.float32)
     flow = optical_flow_ilk(later + anchor, earlier + anchor, radius=_FLOW_RADIUS, num_warp=_FLOW_WARPS)
-    flow = np.clip(np.nan_to_num(flow), -largest, largest).astype(np.float32)
+    flow = np.clip(np.nan_to_num(np.asarray(flow, np.float32)), -largest, largest).astype(np.float32)
     places = np.indices(earlier.shape, dtype=np.float32) + flow
     matched = ndimage.map_coordinates(earlier, places, order=1, mode="nearest")
     before, after = (float(np.abs(later - pixels).mean()) for pixels in (earlier, matched))

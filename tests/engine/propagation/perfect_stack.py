@@ -59,6 +59,8 @@ def _size(level, y0, x0, y1, x1, step=1):
 class PerfectStackRunner(PerfectRunner):
     """Decodes any prompt to the truth of its plane, whose number the embedding holds."""
 
+    net = None
+
     def __init__(self, stack):
         super().__init__(NOWHERE)
         self.stack, self.number, self.decoded = stack, 0, Counter()

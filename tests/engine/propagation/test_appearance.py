@@ -26,12 +26,17 @@ def test_an_object_that_fades_is_less_and_less_similar(rng):
     assert similar[-1] < 0.25
 
 
+def test_an_object_that_turns_dark_is_not_similar(rng):
+    reference = appearance_of(picture(rng, 160), DISC)
+    assert appearance_of(picture(rng, 20), DISC).similarity(reference) == 0
+
+
 def test_objects_like_their_surroundings_stay_similar(rng):
     """In electron micrographs, neighbours look alike."""
-    reference = appearance_of(picture(rng, 60), DISC)
-    assert appearance_of(picture(rng, 60), DISC).similarity(reference) == pytest.approx(0.5, abs=0.1)
+    reference = appearance_of(picture(rng, 61), DISC)
+    assert appearance_of(picture(rng, 58), DISC).similarity(reference) > 0.6
 
 
 @pytest.mark.parametrize("mask", [np.zeros((60, 60), bool), np.ones((60, 60), bool)])
 def test_a_mask_without_inside_or_surroundings_can_be_measured(rng, mask):
-    assert np.isfinite(appearance_of(picture(rng, 160), mask).contrast)
+    assert appearance_of(picture(rng, 160), mask).contrast == 0

@@ -20,7 +20,7 @@ def wandering(count, radius=40.0, step=(6.0, 9.0), start=(1000.0, 1000.0)):
             start[0] + step[0] * k,
             start[1] + step[1] * k + 20 * np.sin(k / 9),
             radius * (1 + 0.4 * np.sin(k / 25)),
-            ((3, 0.08, k / 17), (5, 0.04, -k / 23)),
+            ((3, 0.08, k / 17),),
         )
         for k in range(count)
     ]
@@ -210,7 +210,7 @@ def test_bad_prompts_are_named(given, words):
         ({"planes": []}, "planes is empty"),
         ({"planes": [0, 1]}, "plane 3 has a prompt"),
         ({"carry": "luck"}, "carry is 'luck'"),
-        ({"carry": "memory"}, "has none"),
+        ({"carry": "memory"}, "carry is .memory."),
     ],
 )
 def test_bad_options_are_named(options, words):
