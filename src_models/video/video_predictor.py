@@ -14,6 +14,7 @@ from torch.nn import functional as F
 
 from src_models.model_errors import VideoError
 from src_models.networks.prompt_encoder import BOTTOM_RIGHT, NEGATIVE, POSITIVE, TOP_LEFT
+from src_models.networks.sam2.network import Sam2
 from src_models.runtime import choose_device, choose_precision
 from src_models.video.frame_tracker import Conditioning, FrameTracker, computing
 from src_models.video.object_memory import ObjectMemory
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from src_models.networks.sam2.network import Sam2
     from src_models.video.object_memory import FrameMemory
 
 
@@ -91,7 +91,7 @@ class Sam2VideoPredictor:
     Raises
     ------
     VideoError
-        If the video has no frames.
+        If the video has no frames, or the network is not SAM 2.
     DeviceError
         If the device or precision is not available.
 
@@ -121,6 +121,11 @@ class Sam2VideoPredictor:
         device: str = "auto",
         precision: str = "auto",
     ) -> None:
+        if not isinstance(net, Sam2):
+            kind = getattr(net, "kind", type(net).__name__)
+            raise VideoError(
+                f"the network is {kind!r}, which has no memory", parameter="net", remedy="give one of load_sam2(...)"
+            )
         self.settings = settings or VideoSettings()
         self.device = choose_device(device)
         self.dtype = choose_precision(precision, self.device, net.kind)

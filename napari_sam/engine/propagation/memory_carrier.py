@@ -15,6 +15,7 @@ from napari_sam.engine.interactive.logit_fields import LogitGrid, span_of
 from napari_sam.engine.interactive.prompts import MaskPrompt, Prompt, parse_prompt
 from napari_sam.engine.interactive.rendering import render_masks
 from napari_sam.engine.interactive.window_choice import choose_window
+from napari_sam.engine.propagation.candidate_choice import belonging_parts
 from napari_sam.engine.propagation.carrier import CarriedMask
 from napari_sam.engine.propagation.followed_object import FollowedObject, fits, window_of
 from napari_sam.engine.propagation.memory_state import pack_object, unpack_object
@@ -257,7 +258,10 @@ class MemoryCarrier:
                 return absent(f"confidence {answer.score:.2f} below {self.settings.least_score:g}")
             if followed.last is not None and not mask_iou(answer.mask, answer.box, *followed.last[1:]):
                 return absent("jump: no overlap with the plane before")
+        earlier = None if followed.last is None else in_frame(*followed.last[1:], answer.box)
         followed.last = self._times[view.plane], answer.mask, answer.box
+        if earlier is not None and belonging_parts(answer.mask, earlier)[1] > 1:
+            return replace(answer, events=("split",))
         return answer
 
     def _features(self, view: PlaneView, window: Window) -> FrameFeatures:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.engine.propagation.carrier import CarriedMask
+from napari_sam.engine.propagation.collisions import with_merges
 from napari_sam.engine.propagation.plane_mask import PackedMask, PlaneMask, cropped, mask_iou
 from napari_sam.errors import CancelledError, ImageError, PromptError
 
@@ -201,7 +202,7 @@ class Propagator:
             view = self._views.view(plane)
             begun = {i: r.answers[plane] for i, r in enumerate(objects) if plane in self._beginning(r, step)}
             carried_on = [i for i in active if plane not in objects[i].prompts]
-            found = self._carrier.carry(view, carried_on, reverse=reverse) if carried_on else {}
+            found = with_merges(self._carrier.carry(view, carried_on, reverse=reverse)) if carried_on else {}
             if begun:
                 self._carrier.begin(view, begun, reverse=reverse)
         except ImageError as error:

@@ -96,3 +96,16 @@ def test_what_is_remembered_does_not_grow_with_the_stack(follow):
     last = tracker.conditionings[-1]
     assert len(last.frames) == 7
     assert len(last.pointers) == 16
+
+
+def test_an_object_in_two_parts_is_seen(follow):
+    whole, parts = disc((350, 450), 30), disc((350, 425), 14) | disc((350, 475), 14)
+    stack = np.stack([mask * np.uint8(200) for mask in (whole, whole, parts, parts)])
+    (run,), _ = follow(stack, (0, 350, 450))
+    assert run.events == {2: ("split",), 3: ("split",)}
+
+
+def test_objects_that_run_together_are_seen(follow):
+    stack = np.stack([disc((350, 450), 30) * np.uint8(200)] * 3)
+    runs, _ = follow(stack, (0, 355, 445), (0, 356, 444))
+    assert all(run.events == {1: ("merge",), 2: ("merge",)} for run in runs)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from src_models.model_errors import SettingsError, VideoError
+from src_models.networks.sam import build_sam
 from src_models.video.video_predictor import Sam2VideoPredictor
 from src_models.video.video_settings import VideoSettings
 from tests.src_models.small_sam2 import SMALL, small_sam2_network
@@ -214,3 +215,8 @@ def test_wrong_videos_and_runs_are_refused(track):
         prompted(track()).propagate(max_frames=-1)
     with pytest.raises(SettingsError, match="history_frames"):
         VideoSettings(history_frames=3)
+
+
+def test_a_network_without_a_memory_is_refused(small_frames):
+    with pytest.raises(VideoError, match=r"the network is 'vit_t', which has no memory; give one of load_sam2"):
+        Sam2VideoPredictor(build_sam("vit_t"), small_frames)
