@@ -23,6 +23,15 @@ def test_a_label_store_gives_samples(tmp_path):
         sample.source()
 
 
+def test_each_plane_of_an_object_is_an_object_of_that_planes_sample(tmp_path):
+    with LabelStore.create(tmp_path / "cells.ome.zarr", shape=(12, 20, 30)) as store:
+        store.commit_planes({z: (np.ones((z, 3), bool), (1, 2, 1 + z, 5)) for z in (2, 10)}, category="cell")
+    samples = find_samples(tmp_path / "cells.ome.zarr")
+    assert [sample.name for sample in samples] == ["plane/2", "plane/10"]
+    objects = [sample.truth().objects for sample in samples]
+    assert [(o.label, o.mask.sum(), o.category) for (o,) in objects] == [(1, 6, "cell"), (1, 30, "cell")]
+
+
 def test_an_edit_changes_the_identity_before_the_file_is_rewritten(tmp_path):
 
     with LabelStore.create(tmp_path / "cells.ome.zarr", shape=(20, 30)) as store:

@@ -92,6 +92,28 @@ def write_movie(path):
     return path
 
 
+def test_a_stack_of_more_than_2_to_the_31_voxels_is_written_at_its_far_corner(tmp_path):
+    shape = (2000, 40_000, 40_000)
+    corner = (39_990, 39_990, 39_995, 39_995)
+    with LabelStore.create(tmp_path / "s.ome.zarr", shape=shape) as labels:
+        labels.commit_planes({z: (square(5), corner) for z in (0, 1000, 1999)})
+        assert labels.planes(1)["plane"].tolist() == [(0,), (1000,), (1999,)]
+        labels.erase(1, (1000,))
+    with LabelStore.open(tmp_path / "s.ome.zarr", "r") as labels:
+        assert labels.array[1999, 39_990, 39_994] == 1
+        assert labels.read(corner, plane=(1000,)).sum() == 0
+        assert labels.object(1)["area_px"] == 50
+
+
+def test_a_stack_of_one_plane_is_a_stack(tmp_path):
+    image = open_image(np.zeros((1, 20, 30), np.uint8), axes="zyx")
+    with LabelStore.create(tmp_path / "s", like=image, stack=True) as labels:
+        assert labels.shape == (1, 20, 30)
+        labels.commit_planes({0: (square(3), (0, 0, 3, 3))})
+        assert labels.mask(1)[0].all()
+        assert labels.table()[["plane", "n_planes"]].values.tolist() == [["0", 1]]
+
+
 def test_without_an_image_axes_and_scales_are_given(tmp_path):
     given = {"shape": (4, 20, 30), "axes": "tyx", "scale": (10, 0.5, 0.5)}
     with LabelStore.create(tmp_path / "s", **given) as labels:

@@ -49,3 +49,13 @@ def test_a_negative_label_is_refused(drawn, image):
     labels[drawn == 0] = -1
     with pytest.raises(PromptError, match="label -1 is negative"):
         read_prompts(labels, image)
+
+
+def test_an_object_on_several_planes_gives_the_box_and_mask_of_the_images_plane(tmp_path):
+    image = open_image(np.zeros((6, *SHAPE), np.uint8), axes="zyx")
+    with LabelStore.create(tmp_path / "l.ome.zarr", like=image, stack=True) as store:
+        store.commit_planes({z: (np.ones((z, 4), bool), (5, 6, 5 + z, 10), z / 10) for z in (2, 5)})
+        table = read_prompts(store, image.with_plane((5,), image.selected), masks=True)
+    assert keywords(table) == [{"box": [5, 6, 10, 10]}]
+    assert table.keywords(0)["mask"].mask.sum() == 20
+    assert table.score.tolist() == [0.5]
