@@ -20,7 +20,7 @@ from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.layers.edit_layer import EDIT_PX, EditLayer
 from napari_sam.layers.object_categories import ShownCategories
 from napari_sam.layers.placement import image_plane_shape, placement
-from napari_sam.layers.saved_propagation import changed_planes
+from napari_sam.layers.saved_propagation import write_planes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from napari_sam.io.images.lazy_image import Image
 
 _MOST_FEATURES = 2000
+_MANY_PLANES = 32  # a change of more is undone in a thread
 
 
 class LabelStoreLayers:
@@ -194,15 +195,9 @@ class LabelStoreLayers:
     ) -> int:
         """Write an object that lies on several planes; see `LabelWriter.commit_planes`."""
         self.prepare_change()
-        planes = followed if label is None else changed_planes(self.store, label, followed)
-        label = self.store.commit_planes(planes, label, overlap, parent=parent)
+        label = write_planes(self.store, followed, overlap, parent, label)
         self._refresh()
         return label
-
-    def set_parent(self, child: int, parent: int | None) -> None:
-        """Set the object that another one descends from; see `LabelStore.set_parent`."""
-        self.prepare_change()
-        self.store.set_parent(child, parent)
 
     def review(self, label: int, verdict: str) -> None:
         """Accept or reject an object; see `LabelStore.review`."""
@@ -277,7 +272,15 @@ class LabelStoreLayers:
     # ---- changes by other threads ----------------------------------------------------------------------------
 
     def is_long(self, step: str) -> bool:
-        """Whether `step` ("undo" or "redo") concerns a whole run and should be done by another thread."""
+        """Whether `step` ("undo" or "redo") concerns a run or many planes, and should be done by another thread."""
+        change = None if self._closed else self.store.journal.changes.next_change(undo=step == "undo")
+        if change is None:
+            return False
+        planes = change.record.get("planes")
+        return change.is_whole_image_run or (isinstance(planes, int) and planes >= _MANY_PLANES)
+
+    def is_run(self, step: str) -> bool:
+        """Whether `step` ("undo" or "redo") concerns a whole run."""
         change = None if self._closed else self.store.journal.changes.next_change(undo=step == "undo")
         return change is not None and change.is_whole_image_run
 

@@ -237,6 +237,7 @@ def _layer(image: Image, *, rgb: bool, name: str) -> LayerData:
         "multiscale": len(levels) > 1,
         "scale": tuple(p.scale for p in placements),
         "translate": tuple(p.translation for p in placements),
+        "axis_labels": tuple(image.stack_axes + "yx"),
         "metadata": {
             "napari_sam": {"source": image.uri},
             "geo": {"crs": image.crs, "transform": image.transform},

@@ -79,6 +79,17 @@ def changed_planes(store: LabelStore, label: int, corrected: Propagation) -> Pla
     return planes
 
 
+def write_planes(
+    store: LabelStore, followed: Propagation, overlap: str = "keep", parent: int | None = None, label: int | None = None
+) -> int:
+    """Write an object that was followed, or give the saved object `label` these planes; return its id.
+
+    Raises as `LabelStore.commit_planes` does.
+    """
+    planes = followed if label is None else changed_planes(store, label, followed)
+    return store.commit_planes(planes, label, overlap, parent=parent)
+
+
 def _along(parts: Sequence[ObjectPlane], stack: StackPosition) -> list[ObjectPlane]:
     """Return the parts that lie on the planes of a stack."""
     return [part for part in parts if part.plane == stack.index(part.plane[stack.position])]

@@ -44,6 +44,7 @@ _PREPARE = "prepare"
 _ACTIVITIES = {
     _PREPARE: "Loading the model and looking at the image",
     "export": "Exporting",
+    "save": "Saving the object",
     "undo": "Undoing the run",
     "redo": "Writing the run again",
 }
@@ -186,8 +187,10 @@ class SamDock(QWidget):
         """Give the keys to the visible page."""
         page = self.panel.tabs.currentIndex()
         corrected = None if page == CLICK else self.click.end_correction()
+        self.click.stack.is_active = page != REVIEW and self.click.correction is None
         if page == REVIEW:
             self.click.redirect.is_enabled = False
+            self.click.stack.put_aside()
             self.click.clear()
             self.review.begin(corrected)
         else:

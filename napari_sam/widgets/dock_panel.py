@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QProgressBar, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QProgressBar, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
 from napari_sam.jobs.job_settings import EverythingSettings
 from napari_sam.widgets.message_line import MessageLine
 from napari_sam.widgets.pages.click_panel import ClickPanel
 from napari_sam.widgets.pages.everything_panel import EverythingPanel
 from napari_sam.widgets.pages.review_panel import ReviewPanel
-from napari_sam.widgets.qt_helpers import button, combo_box, row, wrapped_label
+from napari_sam.widgets.qt_helpers import button, combo_box, row, scrolled, wrapped_label
 from napari_sam.widgets.settings_form import FieldText, SettingsForm
 from src_models.runtime import available_devices
 
@@ -93,11 +93,17 @@ class DockPanel(QWidget):
         for index, (page, title, tip) in enumerate(pages):
             self.tabs.addTab(page, title)
             self.tabs.setTabToolTip(index, tip)
+        choices = QWidget()  # scrolls where the window is low; hint, progress and message stay in sight
+        inner = QVBoxLayout(choices)
+        inner.setContentsMargins(0, 0, 0, 0)
+        inner.addWidget(self.object_form)
+        inner.addWidget(self.tabs)
+        inner.addWidget(self.status)
+        inner.addStretch(1)
+        # napari leaves the free height to a widget that wants it, and otherwise below the dock.
+        self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         layout = QVBoxLayout(self)
         layout.addWidget(self.next_step)
-        layout.addWidget(self.object_form)
-        layout.addWidget(self.tabs)
+        layout.addWidget(scrolled(choices), 1)
         layout.addLayout(row((self.progress, self.cancel), stretch=0))
         layout.addWidget(self.message)
-        layout.addWidget(self.status)
-        layout.addStretch(1)

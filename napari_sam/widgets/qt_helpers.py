@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QSignalBlocker, Qt, QTimer
-from qtpy.QtWidgets import QComboBox, QHBoxLayout, QLabel, QPushButton, QToolButton, QVBoxLayout, QWidget
+from qtpy.QtCore import QSignalBlocker, QSize, Qt, QTimer
+from qtpy.QtWidgets import (
+    QComboBox,
+    QFrame,
+    QHBoxLayout,
+    QLabel,
+    QPushButton,
+    QScrollArea,
+    QToolButton,
+    QVBoxLayout,
+    QWidget,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from qtpy.QtCore import QObject
 
+_LEAST_HEIGHT = 200
 _COMBO_CHARACTERS = 12  # narrow enough for a dock; long items are cut
 
 
@@ -64,6 +75,13 @@ def row(widgets: Sequence[QWidget], stretch: int | None = None) -> QHBoxLayout:
     return layout
 
 
+def scrolled(widget: QWidget) -> QScrollArea:
+    """Return a frameless area that shows a widget, and scrolls it up and down where the window is too low for it."""
+    area = _VerticalScroll()
+    area.setWidget(widget)
+    return area
+
+
 def refill(combo: QComboBox, items: Sequence[tuple[str, object]]) -> None:
     """Replace the items of a combo box, and keep the selection if it is among the new items."""
     selected = combo.currentData()
@@ -82,6 +100,28 @@ def single_shot(parent: QObject, milliseconds: int, action: Callable[[], None]) 
     timer.setInterval(milliseconds)
     timer.timeout.connect(action)
     return timer
+
+
+class _VerticalScroll(QScrollArea):
+    """A scroll area that is never narrower than what it shows."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+
+    def minimumSizeHint(self) -> QSize:
+        """Return the width of the content beside a scroll bar, and a height that any screen has."""
+        content, bar = self.widget(), self.verticalScrollBar()
+        width = 0 if content is None else content.minimumSizeHint().width()
+        return QSize(width + (0 if bar is None else bar.sizeHint().width()), _LEAST_HEIGHT)
+
+    def sizeHint(self) -> QSize:
+        """Return the size of the content."""
+        content = self.widget()
+        return self.minimumSizeHint() if content is None else content.sizeHint().expandedTo(self.minimumSizeHint())
 
 
 class Fold(QWidget):

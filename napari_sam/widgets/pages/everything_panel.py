@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QLabel, QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
 from napari_sam.jobs.job_settings import EverythingSettings
 from napari_sam.layers.stack_axes import DEPTH, TIME
@@ -74,7 +74,7 @@ class EverythingPanel(QWidget):
         self.own_store = button("Use the image's label store", "Write to the label store that belongs to the image")
         self.cancel = button("Cancel", "Stop; finished tiles are kept, and the run can be resumed")
         self.progress = QProgressBar()
-        self.remaining = QLabel()
+        self.remaining = wrapped_label()  # long texts must not widen the dock
         self.message = wrapped_label(selectable=True)
         self.review = button("Review them one by one  →", "Look at each object, the least certain first")
         self._lay_out()

@@ -70,6 +70,7 @@ class LabelActions(QObject):
         self._images, self._memory = context.images, context.memory
         self._panel = panel
         self._lent: LabelStoreLayers | None = None  # whose store the thread changes
+        self._is_run = False  # whether that change is a whole run
         panel.export.clicked.connect(self.export)
         context.labels.store_closing.connect(self._on_store_closing)
         context.thread.finished.connect(self._on_finished)
@@ -130,6 +131,7 @@ class LabelActions(QObject):
         self.changed.emit()
 
     def _step_in_thread(self, step: str, store_layers: LabelStoreLayers) -> None:
+        self._is_run = store_layers.is_run(step)
         store_layers.lend()
         self._lent = store_layers
         change = store_layers.store.undo if step == UNDO else store_layers.store.redo
@@ -139,7 +141,9 @@ class LabelActions(QObject):
         if outcome.kind in (UNDO, REDO) and self._lent is not None:
             lent, self._lent = self._lent, None
             lent.take_back()
-            if outcome.value is not None:
+            if outcome.value is not None and not self._is_run:
+                self._notifier.note(_WORDS[outcome.kind])
+            elif outcome.value is not None:
                 (self.run_undone if outcome.kind == UNDO else self.run_redone).emit()
             self.changed.emit()
         elif outcome.kind == EXPORT and outcome.value is not None and self._thread.is_current(outcome):

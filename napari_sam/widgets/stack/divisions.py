@@ -70,7 +70,8 @@ class Divisions(QObject):
             return
         try:
             self._check_order(store_layers, label, mother)
-            store_layers.set_parent(label, mother)
+            store_layers.prepare_change()
+            store_layers.store.set_parent(label, mother)
         except NapariSamError as error:
             self._context.notifier.error(str(error))
         else:

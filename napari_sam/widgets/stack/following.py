@@ -125,6 +125,11 @@ class Following(QObject):
         if self.in_hand is followed:
             self.in_hand = None
 
+    def drop_saved(self) -> None:
+        """Forget the saved objects that are corrected, as when their store closes."""
+        for followed in [x for x in self.objects if x.label is not None]:
+            self.drop(followed)
+
     def drop_all(self) -> None:
         """Forget everything."""
         self.forget_preview()

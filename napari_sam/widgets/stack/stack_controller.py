@@ -2,31 +2,27 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_sam.engine.geometry import Box
 from napari_sam.errors import CancelledError, NapariSamError
-from napari_sam.layers.placement import image_plane_shape
-from napari_sam.layers.stack_axes import DEPTH, TIME, stack_image
+from napari_sam.layers.stack_axes import DEPTH, TIME
 from napari_sam.widgets.qt_helpers import single_shot
 from napari_sam.widgets.stack.divisions import Divisions
 from napari_sam.widgets.stack.follow_run import PredictorFollowEngine
 from napari_sam.widgets.stack.following import Following
+from napari_sam.widgets.stack.object_saver import ObjectSaver
+from napari_sam.widgets.stack.offer import Offer, is_near, requests_of
 from napari_sam.widgets.stack.saved_objects import label_under_mouse, saved_object
 from napari_sam.widgets.stack.stack_text import count_text, follow_hint, hand_step, planes_text, running_step
 from napari_sam.widgets.stack.stack_view import StackView
 from napari_sam.widgets.stack.tracks_view import TracksView
-from napari_sam.widgets.stack.unsaved_object import FollowRequest
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from napari.layers import Image as ImageLayer
-
-    from napari_sam.layers.prompt_layers import PromptKeywords
     from napari_sam.widgets.dock_context import DockContext
     from napari_sam.widgets.engine_session import Answer
     from napari_sam.widgets.pages.toolbox import ToolBox
@@ -36,26 +32,7 @@ if TYPE_CHECKING:
 
 _AHEAD_MS = 250
 _AHEAD_PLANES = 2  # before and after the clicked plane
-_NEAR = 1.0  # prompts within this many sizes of the object in hand correct it; farther away they mean another one
-
-
-@dataclass(frozen=True)
-class Offer:
-    """The answer to what is drawn, which can be followed.
-
-    Attributes
-    ----------
-    answer : Answer
-        The predictions.
-    candidates : list of int
-        Index of the mask that is chosen of each.
-    layer : napari.layers.Image
-        Image that was clicked.
-    """
-
-    answer: Answer
-    candidates: list[int]
-    layer: ImageLayer
+_NOT_NOW = "Finish the correction first: C accepts it, Escape goes back."
 
 
 class StackController(QObject):
@@ -80,6 +57,8 @@ class StackController(QObject):
         What is shown of them.
     divisions : Divisions
         Which object divides.
+    is_active : bool
+        False while the canvas belongs to another page, or to the correction of an object under review.
 
     Signals
     -------
@@ -102,6 +81,8 @@ class StackController(QObject):
         self.view = StackView(context, panel, tools, self.following)
         self.divisions = Divisions(context, panel)
         self._tracks = TracksView(context, panel)
+        self._saver = ObjectSaver(context)
+        self.is_active = True
         self._offer: Offer | None = None
         self._dropped: UnsavedObject | None = None  # can be taken back
         self._ahead_soon = single_shot(self, _AHEAD_MS, self._look_ahead)
@@ -114,8 +95,11 @@ class StackController(QObject):
         panel.neighbours.toggled.connect(self._on_neighbours_toggled)
         self.view.drawn.connect(self.refresh)
         self.divisions.changed.connect(self.changed)
+        self._saver.saved.connect(self._on_saved)
+        self._saver.failed.connect(self._on_not_saved)
         self.following.ready.connect(self._on_ready)
         self.following.failed.connect(self._on_failed)
+        context.labels.store_closing.connect(self.following.drop_saved)
         self._images.image_changed.connect(self._on_image_changed)
         self._images.pixels_changed.connect(self._on_image_changed)
 
@@ -143,7 +127,9 @@ class StackController(QObject):
 
     def take_next(self) -> None:
         """Look at the next object that was followed; after the last one, put it aside for later."""
-        if not self.following.waiting and self.in_hand is None:
+        if not self.is_active:
+            self._notifier.info(_NOT_NOW)
+        elif not self.following.waiting and self.in_hand is None:
             self._notifier.info("No followed object waits to be saved: click an object, then press G.")
         else:
             self.following.take_next()
@@ -152,6 +138,9 @@ class StackController(QObject):
     def edit(self) -> None:
         """Take the saved object under the mouse in hand, to correct it on all its planes."""
         label = label_under_mouse(self._context) or self.divisions.last
+        if not self.is_active:
+            self._notifier.info(_NOT_NOW)
+            return
         if self.in_hand is not None:
             self._notifier.info("An object is in hand: C saves it, Q keeps it for later, Escape drops it.")
             return
@@ -178,6 +167,10 @@ class StackController(QObject):
             self._notifier.note(f"The {what} was dropped; Ctrl+Z brings it back.")
             self._show_hand()
 
+    def put_aside(self) -> None:
+        """Keep the object in hand for later."""
+        self.following.in_hand = None
+
     def stop(self) -> None:
         """Stop following; what was found so far is kept."""
         for followed in self.following.running:
@@ -197,7 +190,7 @@ class StackController(QObject):
     @property
     def is_busy(self) -> bool:
         """Whether objects are followed, or wait to be saved."""
-        return bool(self.following.objects)
+        return bool(self.following.objects) or self._saver.is_busy
 
     @property
     def hint(self) -> str:
@@ -256,7 +249,7 @@ class StackController(QObject):
                 self.following.revert(position)
             self.view.redraw()
             self.changed.emit()
-        elif _is_near(drawn[0], followed.nearest_box(position)):
+        elif is_near(drawn[0], followed.nearest_box(position)):
             self.following.correct(position, drawn[0])
             self.changed.emit()
         else:
@@ -274,23 +267,23 @@ class StackController(QObject):
         if followed.is_running or followed.result is None:
             self._notifier.info("The correction is still carried to the other planes: accept it in a moment.")
             return True
-        request = followed.request
         rule = "replace" if replacing else self._context.object_form.values()["overlap"]
-        try:
-            writer = self._context.labels.ready()
-            parent = self.divisions.mother if followed.label is None else None
-            label = writer.commit_planes(followed.result, rule, parent=parent, label=followed.label)
-        except NapariSamError as error:
-            self._notifier.error(str(error))
-            return True
+        self.following.drop(followed)  # it returns if it cannot be saved
+        self._saver.save(followed, rule, self.divisions.mother if followed.label is None else None)
+        return True
+
+    def _on_saved(self, followed: UnsavedObject, label: int) -> None:
         self.view.saved, self._dropped = replace(followed.content, prompted=frozenset()), None
-        self.following.drop(followed)
-        planes = planes_text(followed.result.planes)
-        self._notifier.note(f"Object {label} is saved on {request.noun}s {planes}; Ctrl+Z takes it back.")
+        planes = planes_text(followed.scores)
+        self._notifier.note(f"Object {label} is saved on {followed.request.noun}s {planes}; Ctrl+Z takes it back.")
         if followed.label is None:
             self.divisions.count(label)
         self._show_hand()
-        return True
+
+    def _on_not_saved(self, followed: UnsavedObject) -> None:
+        self.following.objects.append(followed)
+        self.following.in_hand = self.in_hand or followed
+        self._show_hand()
 
     def take_back(self) -> bool:
         """Take back the last correction of the object in hand, or bring back the dropped one; return False if none."""
@@ -341,7 +334,7 @@ class StackController(QObject):
             self._notifier.info("Click an object first, then follow it.")
         else:
             try:
-                requests = _requests(offer, axis, index)
+                requests = requests_of(offer, axis, index)
             except NapariSamError as error:
                 self._notifier.error(str(error))
                 return
@@ -360,7 +353,7 @@ class StackController(QObject):
         if offer is None or index is None or not is_wanted or len(offer.answer.predictions) != 1:
             return
         try:
-            (request,) = _requests(offer, axis, index)
+            (request,) = requests_of(offer, axis, index)
         except NapariSamError:
             return  # reported when the user asks for it
         first, last = max(0, request.origin - _AHEAD_PLANES), min(request.count, request.origin + _AHEAD_PLANES + 1)
@@ -380,7 +373,7 @@ class StackController(QObject):
         prompts = self._tools.prompts
         is_idle = self._offer is None and (prompts is None or prompts.is_empty)
         if followed in self.following.waiting:
-            if self.in_hand is None and is_idle:
+            if self.in_hand is None and is_idle and self.is_active:
                 self.following.in_hand = followed
             else:
                 self._notifier.note("An object was followed to the end: Q shows it, then C saves it.")
@@ -411,25 +404,3 @@ class StackController(QObject):
         self.following.drop_all()
         self.view.begin()
         self.changed.emit()
-
-
-def _requests(offer: Offer, axis: str, index: int) -> list[FollowRequest]:
-    """Return what to follow, one request per object; raises `ImageError` if the layer cannot be read."""
-    plane = offer.answer.plane
-    image, count = stack_image(offer.layer, plane, index, axis), image_plane_shape(offer.layer)[index]
-    chosen = [
-        prediction if candidate == prediction.best else replace(prediction, best=candidate)
-        for prediction, candidate in zip(offer.answer.predictions, offer.candidates, strict=True)
-    ]
-    return [FollowRequest(image, axis, index, plane, count, prediction) for prediction in chosen]
-
-
-def _is_near(prompt: PromptKeywords, box: Box | None) -> bool:
-    """Return whether a prompt lies so near the object that it corrects it; other prompts mean another object."""
-    if box is None:
-        return True
-    reach = Box(*box).grow(round(_NEAR * max(box.height, box.width)))
-    if "box" in prompt:
-        y0, x0, y1, x1 = prompt["box"]
-        return reach.overlaps((int(y0), int(x0), int(y1) + 1, int(x1) + 1))
-    return any(reach.y0 <= y < reach.y1 and reach.x0 <= x < reach.x1 for y, x in prompt.get("points", ()))

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from napari_sam.errors import PromptError
+from napari_sam.widgets.dock_panel import CLICK, REVIEW
 from tests.widgets.stack.conftest import click
 
 
@@ -149,3 +150,43 @@ def test_a_plane_that_a_correction_leaves_is_cleared(stack, qtbot):
 def test_the_key_for_saved_objects_explains_itself_where_there_is_none(stack, notifier):
     stack.click.stack.edit()
     assert "Point at a saved object" in notifier.messages[-1]
+
+
+def test_a_large_object_is_saved_and_taken_back_in_the_background(stack, qtbot, monkeypatch):
+    monkeypatch.setattr("napari_sam.widgets.stack.object_saver._LARGE_PX", 1)
+    monkeypatch.setattr("napari_sam.layers.label_store_layers._MANY_PLANES", 2)
+    follow(stack, qtbot, 4, 5, 5)
+    stack.click.accept()
+    qtbot.waitUntil(lambda: "is saved on planes" in stack.panel.message.label.text())
+    store = stack.labels.store_layers.store
+    assert (store.array[7] == 1).any()
+    assert stack.labels.store_layers.edit.editable
+    stack.click.undo()
+    qtbot.waitUntil(lambda: len(store) == 0)
+
+
+def test_an_object_that_cannot_be_saved_stays_in_hand(stack, qtbot, notifier):
+    follow(stack, qtbot, 4, 5, 5)
+    stack.click.accept()
+    follow(stack, qtbot, 4, 5, 5)
+    stack.click.accept()  # it lies wholly under the first
+    assert "wholly under" in notifier.messages[-1]
+    assert stack.click.stack.in_hand is not None
+
+
+def test_the_review_page_puts_the_object_in_hand_aside(stack, qtbot):
+    follow(stack, qtbot, 4, 5, 5)
+    stack.panel.tabs.setCurrentIndex(REVIEW)
+    assert stack.click.stack.in_hand is None
+    stack.panel.tabs.setCurrentIndex(CLICK)
+    stack.click.stack.take_next()
+    assert stack.click.stack.in_hand is not None
+
+
+def test_corrections_of_saved_objects_end_with_their_store(stack, qtbot):
+    follow(stack, qtbot, 4, 5, 5)
+    stack.click.accept()
+    stack.click.stack.edit()
+    qtbot.waitUntil(lambda: stack.click.stack.in_hand is not None)
+    stack.labels.release()
+    assert not stack.click.stack.is_busy

@@ -1,0 +1,52 @@
+"""Which leading axis is depth, and which is time."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from napari.layers import Image
+
+from napari_sam.layers.stack_axes import axis_index, has_axes, stack_axes, stack_image
+
+
+def layer(shape, labels=None, **keywords):
+    return Image(np.zeros(shape, np.uint8), axis_labels=labels, **keywords)
+
+
+@pytest.mark.parametrize(
+    ("shape", "labels", "expected"),
+    [
+        ((4, 5), None, ""),
+        ((3, 4, 5), None, "?"),
+        ((3, 4, 5), ("t", "y", "x"), "t"),
+        ((3, 4, 5), ("Slice", "y", "x"), "z"),
+        ((2, 3, 4, 5), None, "tz"),
+        ((2, 3, 4, 5), ("z", "t", "y", "x"), "zt"),
+        ((2, 3, 4, 5), ("c", "frame", "y", "x"), "ct"),
+    ],
+)
+def test_axes_are_named_by_the_layer_or_by_their_order(shape, labels, expected):
+    assert stack_axes(layer(shape, labels)) == expected
+
+
+def test_an_unknown_axis_may_be_both_and_channels_are_none():
+    assert has_axes(layer((3, 4, 5))) == (True, True)
+    assert has_axes(layer((3, 4, 5), ("t", "y", "x"))) == (False, True)
+    assert has_axes(layer((3, 4, 5), ("c", "y", "x"))) == (False, False)
+    assert has_axes(layer((4, 5))) == (False, False)
+
+
+def test_an_axis_of_one_plane_does_not_count():
+    assert axis_index(layer((1, 3, 4, 5)), "t") is None
+    assert axis_index(layer((1, 3, 4, 5)), "z") == 1
+
+
+def test_the_image_of_a_layer_gets_the_name_and_scale_of_the_chosen_axis():
+    image = stack_image(layer((3, 4, 5), scale=(2.0, 0.5, 0.5)), (1,), 0, "z")
+    assert (image.plane_axes, image.plane) == ({"z": 3}, (1,))
+    assert (image.placement("z").scale, image.scale) == (2.0, (0.5, 0.5))
+
+
+def test_depth_and_time_can_be_the_other_way_round():
+    image = stack_image(layer((2, 3, 4, 5)), (0, 0), 0, "z")
+    assert list(image.plane_axes.items()) == [("z", 2), ("t", 3)]
