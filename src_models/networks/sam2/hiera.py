@@ -84,15 +84,23 @@ class WindowAttention(nn.Module):
         Padding tokens are zero before the projection, so that their queries, keys and values are its bias.
         """
         b, h, w, _ = x.shape
-        qkv = self.qkv(x)
         rows, cols = -(-h // side[0]), -(-w // side[1])
-        if (rows * side[0], cols * side[1]) != (h, w):
-            padded = self.qkv.bias.to(qkv.dtype).expand(b, rows * side[0], cols * side[1], -1).clone()
-            padded[:, :h, :w] = qkv
-            qkv = padded
-        qkv = qkv.view(b, rows, side[0], cols, side[1], 3, -1).transpose(2, 3)
-        q, k, v = qkv.reshape(b * rows * cols, side[0], side[1], 3, -1).unbind(3)
+        if (rows * side[0], cols * side[1]) == (h, w):
+            qkv = self.qkv(_cut(x, side))  # cut first: queries, keys and values are three times as large
+        else:
+            projected = self.qkv(x)
+            padded = self.qkv.bias.to(projected.dtype).expand(b, rows * side[0], cols * side[1], -1).clone()
+            padded[:, :h, :w] = projected
+            qkv = _cut(padded, side)
+        q, k, v = qkv.unflatten(-1, (3, -1)).unbind(3)
         return q, k, v
+
+
+def _cut(x: Tensor, side: tuple[int, int]) -> Tensor:
+    """Cut (B, H, W, C) into windows of a size that divides it: (n, *side, C)."""
+    b, h, w, c = x.shape
+    parts = x.view(b, h // side[0], side[0], w // side[1], side[1], c).transpose(2, 3)
+    return parts.reshape(-1, *side, c)
 
 
 def pooled(x: Tensor) -> Tensor:

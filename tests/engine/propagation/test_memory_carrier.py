@@ -111,3 +111,12 @@ def test_a_cancelled_run_stops_between_planes(predictor):
     calls = iter(range(30))
     with pytest.raises(CancelledError):
         predictor.propagate(points=[(0, 20, 30)], settings=LENIENT, cancelled=lambda: next(calls) > 4)
+
+
+def test_half_precision_follows_objects_too(net, movie):
+    predictor = Predictor(net, device="cpu", precision="bfloat16")
+    predictor.set_image(open_image(movie, axes="tyxc"))
+    found = predictor.propagate_many([{"points": [(2, 20, 30)]}, {"box": (2, 10, 40, 50, 90)}], settings=LENIENT)
+    single = stack_predictor(net, movie).propagate(box=(2, 10, 40, 50, 90), settings=LENIENT)
+    assert found[1].planes == single.planes
+    assert (whole(found[1], 2) != whole(single, 2)).mean() < 0.05
