@@ -121,7 +121,7 @@ def _add_boxes(command: argparse.ArgumentParser) -> None:
 
 def _add_labels(command: argparse.ArgumentParser) -> None:
     command.add_argument(
-        "--labels", action="append", default=[], metavar="NAME=FOLDER", help="another program's label images"
+        "--labels", action="append", default=[], metavar="NAME=FOLDER", help="another program's labels"
     )
 
 
@@ -145,7 +145,7 @@ _EXPERIMENT_OPTIONS: tuple[tuple[Callable[[argparse.ArgumentParser], None], tupl
     (_add_grid, ("edges", "proposals", *_SUITES)),
     (_add_maps, ("edges",)),
     (_add_boxes, ("instances",)),
-    (_add_labels, ("everything", *_SUITES)),
+    (_add_labels, ("everything", *_STACKS, *_SUITES)),
     (_add_automatic, ("data",)),
     (_add_by, ("groups", *_SUITES)),
 )

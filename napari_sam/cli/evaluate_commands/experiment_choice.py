@@ -122,14 +122,16 @@ def _instances(request: EvaluationRequest) -> list[Experiment]:
 
 
 def _everything(request: EvaluationRequest) -> list[Experiment]:
-    from napari_sam.evaluation.experiments.whole_images import (  # noqa: PLC0415
-        EverythingExperiment,
-        ExternalLabelExperiment,
-        parse_named_folders,
-    )
+    from napari_sam.evaluation.experiments.whole_images import EverythingExperiment, ExternalLabelExperiment  # noqa: PLC0415
 
-    settings = _sizes(request)
-    experiments: list[Experiment] = [EverythingExperiment(**settings)]
+    return [EverythingExperiment(**_sizes(request)), *_of_others(request, ExternalLabelExperiment)]
+
+
+def _of_others(request: EvaluationRequest, experiment: Callable[..., Experiment]) -> list[Experiment]:
+    """Return an experiment for each program of ``--labels``."""
+    from napari_sam.evaluation.experiments.whole_images import parse_named_folders  # noqa: PLC0415
+
+    experiments = []
     models = {model.name for model in chosen_models(request.args)}
     for name, folder in parse_named_folders(request.args.labels).items():
         if name in models:
@@ -140,7 +142,7 @@ def _everything(request: EvaluationRequest) -> list[Experiment]:
             raise EvaluationError(
                 f"labels {name}={folder}: no such folder", parameter="labels", remedy="check the path"
             )
-        experiments.append(ExternalLabelExperiment(name, folder, **settings))
+        experiments.append(experiment(tool=name, folder=folder, **_sizes(request)))
     return experiments
 
 
@@ -151,21 +153,25 @@ def _data(request: EvaluationRequest) -> list[Experiment]:
 
 
 def _volumes(request: EvaluationRequest) -> list[Experiment]:
+    from napari_sam.evaluation.experiments.stacks.external_stacks import ExternalStackExperiment  # noqa: PLC0415
     from napari_sam.evaluation.experiments.stacks.stack_everything import VolumeEverythingExperiment  # noqa: PLC0415
     from napari_sam.evaluation.experiments.stacks.volume_prompts import VolumeExperiment  # noqa: PLC0415
 
     experiments: list[Experiment] = [VolumeExperiment(**_sizes(request, "per_image", "clicks"))]
-    return experiments if request.args.no_everything else [*experiments, VolumeEverythingExperiment(**_sizes(request))]
+    if not request.args.no_everything:
+        experiments.append(VolumeEverythingExperiment(**_sizes(request)))
+    return [*experiments, *_of_others(request, ExternalStackExperiment)]
 
 
 def _tracking(request: EvaluationRequest) -> list[Experiment]:
+    from napari_sam.evaluation.experiments.stacks.external_stacks import ExternalTracksExperiment  # noqa: PLC0415
     from napari_sam.evaluation.experiments.stacks.movie_prompts import MovieExperiment  # noqa: PLC0415
     from napari_sam.evaluation.experiments.stacks.stack_everything import TrackingEverythingExperiment  # noqa: PLC0415
 
     experiments: list[Experiment] = [MovieExperiment(**_sizes(request, "per_image"))]
-    if request.args.no_everything:
-        return experiments
-    return [*experiments, TrackingEverythingExperiment(**_sizes(request))]
+    if not request.args.no_everything:
+        experiments.append(TrackingEverythingExperiment(**_sizes(request)))
+    return [*experiments, *_of_others(request, ExternalTracksExperiment)]
 
 
 _BUILDERS: dict[str, Callable[[EvaluationRequest], list[Experiment]]] = {

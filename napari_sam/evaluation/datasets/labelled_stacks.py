@@ -6,7 +6,10 @@ import glob
 from functools import partial
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from napari_sam.errors import EvaluationError, ImageError
+from napari_sam.evaluation.datasets.challenge_folders import find_challenge_samples, is_challenge
 from napari_sam.evaluation.datasets.collection_format import LABELS_SUFFIX, dataset_folders, dataset_name, read_index
 from napari_sam.evaluation.datasets.labelled_samples import Sample, evenly_spaced, file_identity
 from napari_sam.evaluation.datasets.stack_truth import MOVIE, STACK_AXES, VOLUME, open_stack_truth
@@ -40,7 +43,7 @@ def find_stack_samples(root: Path, split: str, kind: str, only: Sequence[str] | 
     ----------
     root : Path
         Folder with DATASET/SPLIT/NAME.image.* and NAME.labels.tif; NAME.tracks.txt holds the lineage of a movie, in the
-        format of the Cell Tracking Challenge.
+        format of the Cell Tracking Challenge. Or a data set of that, with 01 and 01_GT/TRA, or a folder of these.
     split : str
         Part of the data.
     kind : str
@@ -57,7 +60,7 @@ def find_stack_samples(root: Path, split: str, kind: str, only: Sequence[str] | 
     """
     if not root.is_dir():
         raise EvaluationError(f"{root}: no such folder", remedy="check the path")
-    samples = []
+    samples = _challenge_samples(root, only) if kind == MOVIE else []
     for folder in dataset_folders(root, split):
         dataset, index = dataset_name(folder, root, split), read_index(folder if folder == root else root)
         if only and dataset not in only:
@@ -74,6 +77,13 @@ def find_stack_samples(root: Path, split: str, kind: str, only: Sequence[str] | 
             f"{STACK_AXES[kind]}yx",
         )
     return samples
+
+
+def _challenge_samples(root: Path, only: Sequence[str] | None) -> list[Sample]:
+    """Return the movies of a data set of the Cell Tracking Challenge, or of a folder of such data sets."""
+    folders = [root, *sorted(path for path in root.iterdir() if path.is_dir())]
+    samples = [sample for folder in folders if is_challenge(folder) for sample in find_challenge_samples(folder)]
+    return [sample for sample in samples if not only or sample.dataset in only]
 
 
 def _sample(labels: Path, kind: str, dataset: str, groups: Mapping[str, str], notes: list[str]) -> Sample | None:
@@ -120,7 +130,8 @@ def open_stack_sample(sample: Sample) -> tuple[Image, StackTruth]:
     """
     if sample.read_stack is None:
         raise EvaluationError(f"{sample.title}: is no stack", remedy="use evaluate everything or evaluate points")
-    truth, image = sample.read_stack(), open_image(sample.source())
+    truth, source = sample.read_stack(), sample.source()
+    image = open_image(source, axes="tyx" if isinstance(source, np.ndarray) else None)
     planes = tuple(image.plane_axes.values())
     if (*planes, *image.shape) != truth.shape:
         raise EvaluationError(

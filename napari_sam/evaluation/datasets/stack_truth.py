@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -60,34 +61,24 @@ class StackObject:
         return self.planes[len(self.planes) // 2]
 
 
-@dataclass(frozen=True)
-class StackTruth:
-    """What is known about a volume or movie; planes are read on demand.
-
-    Attributes
-    ----------
-    image : Image
-        The label stack.
-    axis : str
-        The axis through planes.
-    lineage : TrackTable or None
-        Tracks with their parents, whose ids are the labels; None if only the labels are known.
-    """
-
-    image: Image
-    axis: str
-    lineage: TrackTable | None = None
+class StackTruth(ABC):
+    """Labels of a volume or movie, whose planes are read on demand."""
 
     @property
+    @abstractmethod
     def shape(self) -> tuple[int, int, int]:
         """Number of planes, height and width."""
-        return (self.image.plane_axes[self.axis], *self.image.shape)
 
+    @abstractmethod
     def plane(self, index: int) -> NDArray[np.int64]:
         """Return the labels (H, W) of a plane."""
-        height, width = self.image.shape
-        plane = self.image.with_plane((index,), self.image.selected)
-        return plane.read(0, 0, 0, height, width)[..., 0].astype(np.int64)
+
+    has_segmentation: bool = False
+    """Whether `plane` gives markers only, and `segmentation` the whole objects of some frames."""
+
+    def segmentation(self, index: int) -> NDArray[np.int64] | None:
+        """Return the whole objects of a frame, if `plane` gives markers; None for frames without."""
+        return None
 
     @cached_property
     def objects(self) -> tuple[StackObject, ...]:
@@ -109,8 +100,8 @@ class StackTruth:
 
     @cached_property
     def tracks(self) -> TrackTable:
-        """The tracks: those of the lineage, or one for each label without gaps."""
-        return self.lineage or make_tracks({o.label: o.planes for o in self.objects})
+        """The tracks: one for each label without gaps, if nothing else is known."""
+        return make_tracks({o.label: o.planes for o in self.objects})
 
     def volume(self, target: StackObject) -> NDArray[np.bool_]:
         """Return the mask (planes, h, w) of an object within its box, on all planes of the stack."""
@@ -120,7 +111,40 @@ class StackTruth:
         return mask
 
 
-def open_stack_truth(labels: Path, kind: str, tracks: Path | None = None) -> StackTruth:
+class LabelStack(StackTruth):
+    """A label stack in one file.
+
+    Parameters
+    ----------
+    image : Image
+        The opened file.
+    axis : str
+        The axis through planes.
+    lineage : TrackTable, optional
+        Tracks with their parents, whose ids are the labels.
+    """
+
+    def __init__(self, image: Image, axis: str, lineage: TrackTable | None = None) -> None:
+        self.image, self.axis, self.lineage = image, axis, lineage
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Number of planes, height and width."""
+        return (self.image.plane_axes[self.axis], *self.image.shape)
+
+    def plane(self, index: int) -> NDArray[np.int64]:
+        """Return the labels (H, W) of a plane."""
+        height, width = self.image.shape
+        plane = self.image.with_plane((index,), self.image.selected)
+        return plane.read(0, 0, 0, height, width)[..., 0].astype(np.int64)
+
+    @cached_property
+    def tracks(self) -> TrackTable:
+        """The tracks: those of the lineage, or one for each label without gaps."""
+        return self.lineage or super().tracks
+
+
+def open_stack_truth(labels: Path, kind: str, tracks: Path | None = None) -> LabelStack:
     """Open the labels of a stack.
 
     Raises
@@ -133,10 +157,10 @@ def open_stack_truth(labels: Path, kind: str, tracks: Path | None = None) -> Sta
     image = open_image(labels)
     if len(image.plane_axes) != 1 or image.channel_count != 1:
         raise EvaluationError(
-            f"{labels}: labels with the axes {image.array_axes}", remedy="give labels (z, y, x) or (t, y, x)"
+            f"{labels}: labels with the axes {image.array_axes}", remedy=f"give labels ({STACK_AXES[kind]}, y, x)"
         )
     if image.dtype.kind not in "ui":
         raise EvaluationError(f"{labels}: labels are {image.dtype}", remedy="save them as whole numbers")
     axis = next(iter(image.plane_axes))
     lineage = None if tracks is None else read_track_file(tracks)
-    return StackTruth(image, axis if axis in "zt" else STACK_AXES[kind], lineage)
+    return LabelStack(image, axis, lineage)

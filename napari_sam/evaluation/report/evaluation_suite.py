@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from itertools import combinations
 from typing import TYPE_CHECKING
 
+from napari_sam.evaluation.experiments.stacks.external_stacks import ExternalStackExperiment
 from napari_sam.evaluation.experiments.whole_images import ExternalLabelExperiment
 from napari_sam.evaluation.metrics.bootstrap import PairedDifference, paired_difference
 from napari_sam.evaluation.report.group_table import group_table
@@ -22,7 +23,13 @@ if TYPE_CHECKING:
     _Scores = dict[tuple[str, str, int], float]
     """Values by data set, sample and object."""
 
-TABLE_OF = {"baselines": "points", "edge baselines": "edges", "labels of others": "everything"}
+TABLE_OF = {
+    "baselines": "points",
+    "edge baselines": "edges",
+    "labels of others": "everything",
+    "volumes of others": "volumes everything",
+    "tracks of others": "tracking everything",
+}
 """Experiments whose rows belong in the table of another experiment."""
 
 _COMPARED_METRICS = {
@@ -32,6 +39,10 @@ _COMPARED_METRICS = {
     "everything": (("whole image", "mSA"), ("whole image", "PQ")),
     "edges": (("boundaries", "best F"),),
     "text": (("text", "IoU"),),
+    "volumes": (("followed", "IoU"), ("clicks", "IoU")),
+    "volumes everything": (("linked", "mSA"), ("linked", "PQ")),
+    "tracking": (("followed", "J&F"),),
+    "tracking everything": (("linked", "SEG"), ("linked", "TRA")),
 }
 """Protocols and metrics by which models are compared, object by object or image by image."""
 
@@ -107,7 +118,7 @@ class EvaluationSuite:
     @property
     def compared(self) -> list[str]:
         """Names of the models, and of other programs whose results were given."""
-        tools = [e.tool for e in self.experiments if isinstance(e, ExternalLabelExperiment)]
+        tools = [e.tool for e in self.experiments if isinstance(e, ExternalLabelExperiment | ExternalStackExperiment)]
         return [*(spec.name for spec in self.models), *tools]
 
     def parts(self) -> Iterator[tuple[Experiment, str, list[SampleResult]]]:

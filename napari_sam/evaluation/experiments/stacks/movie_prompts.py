@@ -9,8 +9,7 @@ import numpy as np
 
 from napari_sam.evaluation.datasets.labelled_stacks import open_stack_sample, select_stack_objects
 from napari_sam.evaluation.datasets.stack_truth import MOVIE
-from napari_sam.evaluation.experiments.experiment import Experiment, Record, require_predictor
-from napari_sam.evaluation.experiments.point_prompts import object_estimates
+from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates, require_predictor
 from napari_sam.evaluation.experiments.stacks.plane_by_plane import object_at, segment_planes, stitch
 from napari_sam.evaluation.metrics.stacks.video_scores import boundary_f, j_and_f, region_similarity
 from src_models.settings import setting
@@ -57,6 +56,8 @@ class MovieExperiment(Experiment):
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
         predictor = require_predictor(predictor)
         image, truth = open_stack_sample(sample)
+        if truth.has_segmentation:  # its labels are markers, which say nothing of outlines
+            return {"labels": [], "objects": []}
         objects = select_stack_objects(truth, self.per_image, _MIN_FRAMES)
         starts = [_first_click(truth, o) for o in objects]
         predictor.set_image(image)
@@ -83,7 +84,7 @@ class MovieExperiment(Experiment):
                             yield Record(*cell, protocol, metric, scores[name])
 
     def summary(self, results: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
-        return object_estimates(self, results, method, seed)
+        return mean_estimates(self.records(results, method), seed)
 
 
 def _first_click(truth: StackTruth, target: StackObject) -> tuple[int, int, int]:

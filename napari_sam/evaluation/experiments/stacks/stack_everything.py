@@ -82,7 +82,7 @@ class VolumeEverythingExperiment(Experiment):
         return payload if stitched is None else payload | {"stitched": volume_scores(truth, stitched.__getitem__)}
 
     def records(self, results: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
-        return _records(results, method, METRIC_NAMES)
+        return stack_records(results, method, METRIC_NAMES)
 
     def summary(self, results: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
         return mean_estimates(self.records(results, method), seed)
@@ -126,7 +126,7 @@ class TrackingEverythingExperiment(Experiment):
         return tracking_scores(truth, read, tracks, self.tolerance)
 
     def records(self, results: Sequence[SampleResult], method: str) -> Iterator[Record]:  # noqa: D102
-        return _records(results, method, TRACKING_METRICS)
+        return stack_records(results, method, TRACKING_METRICS)
 
     def summary(self, results: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102
         return mean_estimates(self.records(results, method), seed)
@@ -144,7 +144,11 @@ def tracking_scores(truth: StackTruth, read: ReadPlane, tracks: TrackTable, tole
     """Return the scores of a movie, read frame by frame, by the fields of `TrackingScores`; None where undefined."""
     comparison = TrackingComparison(truth.tracks, tracks, tolerance)
     for frame in range(truth.shape[0]):
-        comparison.add(truth.tracks.relabel(truth.plane(frame), frame), tracks.relabel(read(frame), frame))
+        predicted = tracks.relabel(read(frame), frame)
+        comparison.add(truth.tracks.relabel(truth.plane(frame), frame), predicted)
+        segmented = truth.segmentation(frame)
+        if segmented is not None:
+            comparison.add_segmentation(segmented, predicted)
     scores = comparison.scores()
     return _defined({name: getattr(scores, name) for name in TRACKING_METRICS})
 
@@ -183,7 +187,8 @@ def _defined(scores: Mapping[str, float]) -> dict[str, float | None]:
     return {name: None if np.isnan(value) else value for name, value in scores.items()}
 
 
-def _records(results: Sequence[SampleResult], method: str, names: Mapping[str, str]) -> Iterator[Record]:
+def stack_records(results: Sequence[SampleResult], method: str, names: Mapping[str, str]) -> Iterator[Record]:
+    """Yield the values of some stacks; `names` maps the keys of scores to the names of metrics."""
     for result in results:
         for key, protocol in PROTOCOLS.items():
             for name, metric in names.items():

@@ -123,6 +123,11 @@ class TrackingComparison:
     def __init__(self, true: TrackTable, predicted: TrackTable, tolerance: int = 1) -> None:
         self._true, self._predicted, self._tolerance = true, predicted, tolerance
         self._frames: list[FrameMatch] = []
+        self._segmented: list[FrameMatch] = []
+
+    def add_segmentation(self, true: NDArray[np.integer], predicted: NDArray[np.integer]) -> None:
+        """Add whole objects for SEG, where those given to `add` are markers; then only such frames count for it."""
+        self._segmented.append(match_frame(true, predicted))
 
     def add(self, true: NDArray[np.integer], predicted: NDArray[np.integer]) -> None:
         """Add the next frame; parameters as `match_frame`."""
@@ -138,10 +143,11 @@ class TrackingComparison:
         of_edges = (
             _REDUNDANT_EDGE * operations["ED"] + _MISSING_EDGE * operations["EA"] + _WRONG_EDGE * operations["EC"]
         )
-        ious = sum(float(frame.iou.sum()) for frame in self._frames)
+        segmented = self._segmented or self._frames
+        ious, whole = sum(float(frame.iou.sum()) for frame in segmented), sum(len(f.true) for f in segmented)
         true, predicted = self._true.divisions(), self._predicted.divisions()
         return TrackingScores(
-            seg=ious / vertices if vertices else math.nan,
+            seg=ious / whole if whole else math.nan,
             det=_accuracy(of_vertices, _MISSED * vertices),
             tra=_accuracy(of_vertices + of_edges, _MISSED * vertices + _MISSING_EDGE * edges),
             lnk=_accuracy(of_edges, _MISSING_EDGE * edges),
