@@ -11,6 +11,7 @@ import numpy as np
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.experiments.experiment import OVERALL
 from napari_sam.evaluation.experiments.point_prompts import REPORTED_CLICKS
+from napari_sam.evaluation.experiments.stacks.volume_prompts import DISTANCES
 from napari_sam.evaluation.metrics.edge_scores import recall_precision
 from napari_sam.evaluation.report.result_tables import sort_datasets
 
@@ -77,6 +78,23 @@ def point_curves(estimates: Sequence[Estimate]) -> bytes:
         ax.set(xlabel="number of points", ylabel="mean IoU", title=f"{protocol} points", xticks=measured, ylim=(0, 1))
         if ax.get_legend_handles_labels()[0]:
             ax.legend(frameon=False, fontsize=8)
+    return to_png(figure)
+
+
+def distance_curves(estimates: Sequence[Estimate]) -> bytes:
+    """Draw the mean IoU on single planes of volumes over their distance from the clicked plane."""
+    figure, (ax,) = new_figure()
+    cells = _overall_cells(estimates)
+    for i, method in enumerate(dict.fromkeys(method for method, _, _ in cells)):
+        known = {n: cells[method, "planes", f"IoU@{n}"] for n in DISTANCES if (method, "planes", f"IoU@{n}") in cells}
+        drawn = {n: estimate for n, estimate in known.items() if not math.isnan(estimate.value)}
+        if drawn:
+            values = [estimate.value for estimate in drawn.values()]
+            ax.errorbar(list(drawn), values, _error_bars(list(drawn.values())), color=f"C{i}", marker="o", label=method)
+            ax.legend(frameon=False, fontsize=8)
+    ax.set(xlabel="planes from the click", ylabel="mean IoU", ylim=(0, 1))
+    ax.set_xscale("symlog", linthresh=1)
+    ax.set_xticks(DISTANCES, [str(n) for n in DISTANCES])
     return to_png(figure)
 
 

@@ -174,12 +174,23 @@ def _composition_pictures(suite: EvaluationSuite) -> list[Picture]:
     return pictures
 
 
+def _volume_pictures(suite: EvaluationSuite) -> list[Picture]:
+    estimates = suite.estimates["volumes"]
+    bars = figures.data_set_bars(estimates, "followed", "IoU", title="one click on the middle plane")
+    curves = figures.distance_curves(estimates)
+    return [
+        Picture("volumes_sets", bars, "IoU in three dimensions from one click, by data set"),
+        Picture("volumes_distance", curves, "IoU on single planes, by their distance from the clicked plane"),
+    ]
+
+
 _PICTURES: dict[str, Callable[[EvaluationSuite], list[Picture]]] = {
     "points": _point_pictures,
     "edges": _edge_pictures,
     "proposals": _proposal_pictures,
     "instances": _instance_pictures,
     "everything": _everything_pictures,
+    "volumes": _volume_pictures,
     "data": _composition_pictures,
 }
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 
@@ -34,12 +35,16 @@ def test_volumes_have_tables_and_a_report(tmp_path, capsys):
     assert "All objects of volumes" in page
 
 
-def test_movies_have_a_table_without_the_whole_movies(tmp_path, capsys):
-    small_stack("TYX", tmp_path)
-    assert main(["evaluate", "tracking", str(tmp_path), "--per-image", "1", "--no-everything", *HERE]) == 0
-    text = capsys.readouterr().out
-    assert "J&F" in text
-    assert "TRA" not in text
+def test_movies_have_a_table_and_other_programs_theirs(tmp_path, capsys):
+    folder = small_stack("TYX", tmp_path / "data")
+    (tmp_path / "others").mkdir()
+    shutil.copy(folder / "a.labels.tif", tmp_path / "others" / "a.tif")
+    arguments = ["evaluate", "tracking", str(tmp_path / "data"), "--per-image", "1", "--no-everything"]
+    assert main([*arguments, "--labels", f"tracker={tmp_path / 'others'}", "--json", *HERE]) == 0
+    tables = json.loads(capsys.readouterr().out)["tables"]
+    assert 0 < tables["tracking"]["default"]["toy"]["J&F"] <= 1
+    assert set(tables["tracking everything"]) == {"tracker"}
+    assert tables["tracking everything"]["tracker"]["toy"]["TRA"] == 1
 
 
 def test_data_without_stacks_are_refused_with_the_remedy(tmp_path, capsys):

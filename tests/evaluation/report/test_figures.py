@@ -8,7 +8,14 @@ import numpy as np
 
 from napari_sam.evaluation.experiments.experiment import Estimate
 from napari_sam.evaluation.metrics.bootstrap import Interval
-from napari_sam.evaluation.report.figures import data_set_bars, edge_curves, model_sizes, new_figure, point_curves
+from napari_sam.evaluation.report.figures import (
+    data_set_bars,
+    distance_curves,
+    edge_curves,
+    model_sizes,
+    new_figure,
+    point_curves,
+)
 
 
 def estimate(metric, value=0.5, low=0.4, protocol="center", dataset="d"):
@@ -36,3 +43,9 @@ def test_a_figure_has_axes_side_by_side():
     figure, axes = new_figure(3, 2.0, 1.0)
     assert len(axes) == 3
     assert figure.get_size_inches().tolist() == [6.0, 1.0]
+
+
+def test_the_decay_from_the_clicked_plane_is_drawn_without_what_is_undefined():
+    cells = [estimate(f"IoU@{n}", value, protocol="planes") for n, value in ((0, 0.9), (4, 0.6), (16, math.nan))]
+    assert distance_curves(cells).startswith(b"\x89PNG")
+    assert distance_curves([estimate("IoU", protocol="followed")]).startswith(b"\x89PNG")

@@ -64,6 +64,6 @@ def test_missing_results_and_other_shapes_are_named(tmp_path, results):
     sample = sample_of(tmp_path / "data", "movie")
     with pytest.raises(EvaluationError, match=r"no labels of toy/a; give a\.tif, or a_RES"):
         experiment.measure(sample, None, 0)
-    tifffile.imwrite(results / "a.tif", volume()[:4], metadata={"axes": "TYX"})
+    tifffile.imwrite(results / "a.tif", volume()[:4], metadata={"axes": "TYX"}, photometric="minisblack")
     with pytest.raises(EvaluationError, match=r"\(4, 40, 60\)"):
         experiment.measure(sample, None, 0)
