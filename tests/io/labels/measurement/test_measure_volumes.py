@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -174,3 +175,21 @@ def test_measuring_stops_when_cancelled_and_counts_its_parts(tmp_path, volume):
         with pytest.raises(CancelledError):
             measure_volumes(store, cancelled=lambda: True)
     assert steps[-1][0] == steps[-1][1] > 0
+
+
+def peak_bytes(folder, planes):
+    """Return the memory that measuring a stack takes at its peak, of a block and a column through all planes."""
+    with LabelStore.create(folder, shape=(planes, 600, 700)) as store:
+        store.commit_planes({z: (np.ones((200, 300), bool), (100, 100, 300, 400)) for z in range(planes)})
+        store.commit_planes({z: (np.ones((5, 5), bool), (500, 600, 505, 605)) for z in range(planes)})
+        measure_volumes(store)  # what is imported and kept does not count
+        tracemalloc.start()
+        table = measure_volumes(store)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert table["voxels"].tolist() == [60_000 * planes, 25 * planes]
+    return peak
+
+
+def test_memory_does_not_grow_with_the_number_of_planes(tmp_path):
+    assert peak_bytes(tmp_path / "many", 40) < 1.3 * peak_bytes(tmp_path / "few", 5)
