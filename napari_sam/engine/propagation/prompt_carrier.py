@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +22,7 @@ from napari_sam.engine.propagation.plane_decoder import Candidates, Question, de
 from napari_sam.engine.propagation.plane_mask import mask_iou
 from napari_sam.engine.propagation.propagation_settings import PropagationSettings
 from napari_sam.engine.propagation.resumable_carrier import by_object
+from napari_sam.engine.propagation.shared_pixels import Claim, separate
 from napari_sam.engine.windows import Hints
 
 if TYPE_CHECKING:
@@ -96,8 +97,10 @@ class PromptCarrier:
                 found[i] = absent("the plane is blank there")
             else:
                 expected[i] = place
-        for i, answer in self._answers(view, expected).items():
-            found[i] = absent("the network found nothing there") if answer is None else self._judged(view, i, answer)
+        answers = self._answers(view, expected)
+        found |= {i: absent("the network found nothing there") for i, answer in answers.items() if answer is None}
+        for i, answer in _separated({i: answer for i, answer in answers.items() if answer is not None}).items():
+            found[i] = self._judged(view, i, answer)
         return found
 
     def combine(
@@ -153,6 +156,8 @@ class PromptCarrier:
     def _judged(self, view: PlaneView, i: int, answer: _Answer) -> CarriedMask:
         """Return an answer if it is the object, which then is followed from there; else why it is not."""
         settings, track, kept = self.settings, self._tracks[i], answer.kept
+        if not answer.mask.any():
+            return absent("its place belongs to another object")
         growth = np.count_nonzero(answer.mask) / np.count_nonzero(answer.expected.mask)
         if not 1 / settings.most_growth <= growth <= settings.most_growth:
             return absent(f"jump: area times {growth:.2f}")
@@ -177,6 +182,19 @@ class _Answer:
     mask: NDArray[np.bool_]
     box: Box
     expected: Expected
+
+
+def _separated(answers: Mapping[int, _Answer]) -> dict[int, _Answer]:
+    """Return answers of which no two claim the same pixel; those that ran together have the event "merge"."""
+    claims = {
+        i: Claim(answer.mask, answer.box, (answer.expected.mask, answer.expected.box)) for i, answer in answers.items()
+    }
+    masks, merged = separate(claims)
+    separated = {}
+    for i, answer in answers.items():
+        events = (*answer.kept.events, "merge") if i in merged else answer.kept.events
+        separated[i] = replace(answer, mask=masks[i], kept=replace(answer.kept, events=events))
+    return separated
 
 
 def absent(reason: str) -> CarriedMask:
