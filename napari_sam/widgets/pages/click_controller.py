@@ -135,13 +135,13 @@ class ClickController(QObject):
         self._accept(replacing=True)
 
     def _accept(self, *, replacing: bool) -> None:
+        if self._is_outdated:
+            self._context.notifier.info("Your last change is still being segmented: accept it in a moment.")
+            return
         if self.stack.accept(replacing=replacing):
             return
         if self.answer is None or self.prompts is None:
             self._context.notifier.info("Nothing to accept yet: click an object first.")
-            return
-        if self._is_outdated:
-            self._context.notifier.info("Your last change is still being segmented: accept it in a moment.")
             return
         if not self._acceptance.save(self.answer, self.preview.candidates, self._corrected(), replacing=replacing):
             self.changed.emit()

@@ -11,6 +11,8 @@ from napari_sam.layers.stack_axes import TIME, axis_index
 from napari_sam.widgets.stack.saved_objects import label_under_mouse
 
 if TYPE_CHECKING:
+    from napari.layers import Image as ImageLayer
+
     from napari_sam.layers.label_store_layers import LabelStoreLayers
     from napari_sam.widgets.dock_context import DockContext
     from napari_sam.widgets.stack.stack_panel import StackPanel
@@ -118,7 +120,7 @@ class Divisions(QObject):
         elif self._context.labels.store_layers is None:
             self._context.notifier.info("Save an object in a label store first: only a label store holds lineages.")
         elif self.mother is None and label:
-            self.mother, self._daughters = label, []
+            self._begin(label, image)
         elif self.mother is None:
             self._context.notifier.info("Point at the saved object that divides, then press Y.")
         elif label and label != self.mother:
@@ -127,6 +129,34 @@ class Divisions(QObject):
             self.end()
         self.refresh()
         self.changed.emit()
+
+    def _begin(self, label: int, image: ImageLayer) -> None:
+        """Mark an object; what it has on later frames is one of its daughters, which it was followed into."""
+        self.mother, self._daughters = label, []
+        store_layers, plane, time = (
+            self._context.labels.store_layers,
+            self._context.images.quiet_plane,
+            axis_index(image, TIME),
+        )
+        if store_layers is None or plane is None or time is None:
+            return
+        store = store_layers.store
+        parts = store.journal.objects.planes_of(label)
+        later = [part.plane for part in parts if part.plane[time] > plane[time]]
+        if not later or len(later) == len(parts):
+            return
+        try:
+            store_layers.prepare_change()
+            daughter = store.next_label
+            store.relabel(label, daughter, later)
+            store.set_parent(daughter, label)
+            store_layers.new_label()  # the brush may have had that id
+        except NapariSamError as error:
+            self._context.notifier.error(str(error))
+        else:
+            self.count(daughter)
+            text = f"Object {label} ends on frame {plane[time]}; its later frames are object {daughter}, a daughter."
+            self._context.notifier.note(f"{text} Ctrl+Z undoes that.")
 
     def _check_order(self, store_layers: LabelStoreLayers, label: int, mother: int) -> None:
         """Raise LabelsError if an object does not begin after the one that it would descend from."""

@@ -38,6 +38,8 @@ class StripContent:
         Plane with the lowest score.
     noun : str
         What a plane is called: "plane" or "frame".
+    notes : mapping of int to str
+        What else is known of planes: why the object is missing, or that it has several parts.
     """
 
     count: int = 0
@@ -45,6 +47,7 @@ class StripContent:
     prompted: frozenset[int] = frozenset()
     weakest: int | None = None
     noun: str = "plane"
+    notes: Mapping[int, str] = field(default_factory=dict)
 
     def text(self, plane: int) -> str:
         """Return what is known of a plane.
@@ -55,12 +58,14 @@ class StripContent:
         'frame 4: no object'
         """
         if plane not in self.scores:
-            return f"{self.noun} {plane}: no object"
+            return f"{self.noun} {plane}: {self.notes.get(plane, 'no object')}"
         notes = [f"score {self.scores[plane]:.2f}"]
         if plane in self.prompted:
             notes.append("with your clicks")
         if plane == self.weakest:
             notes.append("the weakest")
+        if plane in self.notes:
+            notes.append(self.notes[plane])
         return f"{self.noun} {plane}: {', '.join(notes)}"
 
 

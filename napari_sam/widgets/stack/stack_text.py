@@ -43,7 +43,9 @@ def summary_text(content: StripContent, name: str, stopped: Mapping[str, str] | 
     text = f"{name} on {content.noun}{several} {planes_text(content.scores)} of {content.count}"
     if content.weakest is not None and len(content.scores) > 1:
         text += f" · weakest {content.weakest} ({content.scores[content.weakest]:.2f})"
-    reasons = "; ".join(f"{way}: {reason}" for way, reason in (stopped or {}).items() if reason)
+    said = [f"{way}: {reason}" for way, reason in (stopped or {}).items() if reason]
+    said += [content.text(plane) for plane in sorted(content.notes) if plane not in content.scores][:_MOST_RUNS]
+    reasons = "; ".join(said)
     return f"{text}. {reasons}" if reasons else text
 
 

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from napari_sam.predictor import Predictor
 
 _serial = itertools.count(1)
+_EVENTS = {"split": "in several parts", "merge": "touches another object"}
 NOUNS = {"z": "plane", "t": "frame"}
 
 
@@ -147,7 +148,11 @@ class UnsavedObject:
     def content(self) -> StripContent:
         """What a strip shows of it."""
         request = self.request
-        return StripContent(request.count, self.scores, self.prompted, self.weakest, request.noun)
+        notes: dict[int, str] = {}
+        if self.result is not None:
+            notes = {plane: _EVENTS.get(events[0], events[0]) for plane, events in self.result.events.items() if events}
+            notes |= self.result.missing
+        return StripContent(request.count, self.scores, self.prompted, self.weakest, request.noun, notes)
 
     def mask(self, plane: int) -> tuple[NDArray[np.bool_], Box] | None:
         """Return mask (h, w) and box of a plane; None if the object is not on it."""

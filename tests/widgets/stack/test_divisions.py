@@ -90,3 +90,13 @@ def test_tracks_and_lineages_are_shown_and_follow_the_objects(movie, qtbot):
     qtbot.waitUntil(lambda: tracks.graph == {})
     dock.panel.click.stack.tracks.setChecked(False)
     assert name not in dock.viewer.layers
+
+
+def test_the_later_frames_of_an_object_that_divides_are_its_first_daughter(movie):
+    dock, store = movie
+    point_at(dock, 1, 12, 12)
+    dock.click.stack.divisions.divide()
+    assert [int(plane[0]) for plane in store.planes(1).plane] == [0, 1]
+    assert [int(plane[0]) for plane in store.planes(4).plane] == [2, 3]
+    assert store.row(4).parent == 1
+    assert "its second daughter" in dock.panel.next_step.text()
