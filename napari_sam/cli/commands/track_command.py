@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -79,7 +80,9 @@ def _run(args: argparse.Namespace) -> Result:
     settings = settings_from(args, EverythingSettings)
     args.out = check_output_path(args.out)
     image = open_plane(args.image, args.channels, args.plane, series=args.series, axes=args.axes)
-    if _is_finished(args, bool(prompts)):
+    args.progress_folder = _progress_folder(args) if prompts else None
+    continues = prompts and args.resume
+    if not continues and _is_finished(args, bool(prompts)):
         with LabelStore.open(args.out, like=image) as store:
             return {"image": args.image, "output": str(args.out), "objects": len(store)}
     predictor = Predictor(args.model, args.device, args.precision)
@@ -103,7 +106,7 @@ def _prompts(args: argparse.Namespace) -> list[dict[str, object]]:
     """
     prompts: list[dict[str, object]] = [{"points": [point]} for point in args.point]
     prompts += [{"box": box} for box in args.box]
-    unused = {"resume": args.resume, "scheduler": args.scheduler, "level": args.level, "diameter_px": args.diameter_px}
+    unused = {"scheduler": args.scheduler, "level": args.level, "diameter_px": args.diameter_px}
     for name, value in unused.items():
         if prompts and value:
             raise SettingsError(
@@ -112,6 +115,33 @@ def _prompts(args: argparse.Namespace) -> list[dict[str, object]]:
                 remedy=f"leave {{{name}}} out",
             )
     return prompts
+
+
+def _progress_folder(args: argparse.Namespace) -> Path:
+    """Return the folder beside the output that keeps the progress of objects at points and boxes.
+
+    Raises
+    ------
+    SettingsError
+        If it holds a stopped run, and no option says what to do with it; or if there is none to continue.
+    """
+    folder: Path = args.out.with_name(f".{args.out.name}.following")
+    stopped = folder.exists()
+    if args.resume and not stopped:
+        raise SettingsError(
+            f"resume is True, and no stopped run for {args.out} was found",
+            parameter="resume",
+            remedy="leave {resume} out",
+        )
+    if stopped and not args.resume:
+        if not (args.discard or args.overwrite):
+            raise SettingsError(
+                f"{folder} holds objects that were being followed for {args.out}",
+                parameter="resume",
+                remedy="continue with {resume=True}, or drop them with {resume=False}",
+            )
+        shutil.rmtree(folder, ignore_errors=True)
+    return folder
 
 
 def _is_finished(args: argparse.Namespace, prompted: bool) -> bool:
@@ -160,6 +190,7 @@ def _follow(
         carry=args.carry,
         progress=output.progress("plane"),
         cancelled=cancelled,
+        resume_folder=args.progress_folder,
     )
     store, _ = stack_store(output.target, stack)
     tracks = [

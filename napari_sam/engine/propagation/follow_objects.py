@@ -135,7 +135,11 @@ class ObjectFollower:
             return
         request = propagation_request(self._views, self.planes, runs, self._options)
         recorded = ResumableCarrier(carrier, self._steps, request)
-        Propagator(self._views, recorded, self.planes, self._callbacks).run(runs)
+        try:
+            Propagator(self._views, recorded, self.planes, self._callbacks).run(runs)
+        except PromptError:  # a repetition would end in the same way
+            recorded.close()
+            raise
         recorded.close()
 
     def _check_passed(self, prompts: Mapping[int, PlanePrompt]) -> None:

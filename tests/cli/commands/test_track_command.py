@@ -9,8 +9,10 @@ import pandas as pd
 import pytest
 import tifffile
 
+from napari_sam import Predictor
 from napari_sam.cli import main
 from napari_sam.io.labels.label_store import LabelStore
+from napari_sam.io.propagation_folder import PropagationFolder
 from napari_sam.jobs.stacks import segment_stack as stacks
 from napari_sam.jobs.stacks.stack_report import PlaneFailure, StackReport
 from napari_sam.jobs.stacks.stack_store import stack_store
@@ -142,7 +144,7 @@ def test_objects_at_points_and_boxes_are_followed(tmp_path, write, capsys):
     [
         (("--point", "9,30,30"), "planes 0 to 2"),
         (("--point", "0,30,300"), "300"),
-        (("--point", "0,30,30", "--resume"), "--resume is True"),
+        (("--point", "0,30,30", "--resume"), "resume is True, and no stopped run"),
         (("--point", "0,30,30", "--axis", "q"), "axis is 'q'"),
     ],
 )
@@ -150,3 +152,25 @@ def test_prompts_that_cannot_be_followed_are_refused_and_leave_nothing(tmp_path,
     assert run("track", write(), tmp_path / "o.ome.zarr", *options) == 2
     assert message in capsys.readouterr().err
     assert not (tmp_path / "o.ome.zarr").exists()
+
+
+def test_objects_that_were_being_followed_continue_with_resume(tmp_path, write, capsys):
+    movie, out = write(), tmp_path / "o.ome.zarr"
+    folder, point = tmp_path / ".o.ome.zarr.following", ("--point", "0,30,30")
+    assert run("track", movie, tmp_path / "whole.ome.zarr", *point) == 0
+    predictor = Predictor("default", device="cpu")
+    predictor.set_image(movie)
+
+    def end(mask):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        predictor.propagate_many(
+            [{"points": [[0, 30, 30]]}], axis="t", resume_folder=PropagationFolder(folder, 0.0), on_plane=end
+        )
+    assert run("track", movie, out, *point) == 2
+    assert "continue with --resume, or drop them with --discard" in capsys.readouterr().err
+    assert run("track", movie, out, *point, "--resume") == 0
+    assert not folder.exists()
+    with LabelStore.open(out, "r") as labels, LabelStore.open(tmp_path / "whole.ome.zarr", "r") as whole:
+        assert (labels.array[...] == whole.array[...]).all()

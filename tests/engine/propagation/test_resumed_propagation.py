@@ -7,7 +7,7 @@ import pytest
 
 from napari_sam import Predictor, open_image
 from napari_sam.engine.propagation.propagation_settings import PropagationSettings
-from napari_sam.errors import StoreError
+from napari_sam.errors import PromptError, StoreError
 from napari_sam.io.propagation_folder import PropagationFolder
 from tests.src_models.small_sam2 import small_sam2_network
 
@@ -111,3 +111,11 @@ def test_a_damaged_state_is_named(follow, tmp_path):
     (tmp_path / "progress" / "state.npz").write_bytes(b"cut short")
     with pytest.raises(StoreError, match=r"state\.npz is damaged.*delete the folder to start anew"):
         follow(resume_folder=str(tmp_path / "progress"))
+
+
+def test_a_prompt_that_selects_nothing_leaves_no_record(movie, tmp_path):
+    predictor = Predictor(small_sam2_network(score=-60.0), device="cpu", precision="float32")
+    predictor.set_image(open_image(movie, axes="tyxc"))
+    with pytest.raises(PromptError, match="selects nothing"):
+        predictor.propagate(points=[(2, 20, 30)], resume_folder=tmp_path / "progress")
+    assert not (tmp_path / "progress").exists()
