@@ -138,6 +138,10 @@ class Edit:
             changed += self._add_patch(part, before, after, differs)
         return changed
 
+    def touch(self, label: int) -> None:
+        """Let the change concern an object on the current plane even if no pixel differs, such as by its score."""
+        self._drawn.setdefault(self.plane, _PlaneEdit()).delta.setdefault(label, 0)
+
     def _add_patch(
         self, part: Box, before: NDArray[np.uint32], after: NDArray[np.uint32], differs: NDArray[np.bool_]
     ) -> int:

@@ -204,8 +204,11 @@ def draw_planes(
             edit.paint(area, painter(mask, box, label, overlap))
         if box is not None:
             empty = False
-            gained += int(np.count_nonzero(edit.read(box) == label))
-            scores[label, plane] = score
+            present = int(np.count_nonzero(edit.read(box) == label))
+            gained += present
+            if present:
+                edit.touch(label)
+                scores[label, plane] = score
     if not gained:
         if overlap == "erase":
             raise LabelsError(
