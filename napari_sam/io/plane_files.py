@@ -29,7 +29,7 @@ BLOCK_PX = 2048
 Block = tuple[int, int]
 """Row and column of a block."""
 
-_COLUMNS = {"labels": 1, "area": 1, "centroid": 2, "score": 1}
+_COLUMNS: dict[str, tuple[int, ...]] = {"labels": (), "area": (), "centroid": (2,), "boxes": (4,), "score": ()}
 _PLANE, _BLOCK = re.compile(r"p(\d{6})\.npz"), re.compile(r"b(\d+)_(\d+)\.npy")
 _LINKS = "links.npz"
 _CACHE_BYTES = 128 << 20
@@ -72,11 +72,25 @@ class PlaneFiles:
             If the disk is full or cannot be written.
         """
         path = self._path(objects.plane)
+        for key in [key for key in self._decoded if key[0] == objects.plane]:
+            self._decoded.pop(key)
         with named_write_errors(path), replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as file:
             for name in _COLUMNS:
                 _add(file, name, getattr(objects, name))
             for (row, column), labels in blocks:
                 _add(file, f"b{row}_{column}", np.frombuffer(encode_labels(labels), np.uint8))
+
+    def copy_plane(self, plane: int, other: PlaneFiles) -> None:
+        """Copy the file of a plane into another folder.
+
+        Raises
+        ------
+        StoreError
+            If the disk is full or cannot be written.
+        """
+        path = other._path(plane)
+        with named_write_errors(path), replacing(path) as temporary:
+            shutil.copyfile(self._path(plane), temporary)
 
     def table(self, plane: int) -> PlaneObjects:
         """Return the table of a plane's objects.
@@ -88,8 +102,8 @@ class PlaneFiles:
         """
         columns = {name: read_member(self._path(plane), name) for name in _COLUMNS}
         count = len(columns["labels"])
-        for name, dimensions in _COLUMNS.items():
-            if columns[name].shape != ((count,) if dimensions == 1 else (count, dimensions)):
+        for name, values in _COLUMNS.items():
+            if columns[name].shape != (count, *values):
                 raise StoreError(
                     f"{self._path(plane)}: damaged ({name} has shape {columns[name].shape})",
                     remedy="delete this file, then continue with {resume=True}",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sam.engine.linking.plane_objects import PlaneOverlap
+from napari_sam.engine.linking.plane_objects import PlaneObjects, PlaneOverlap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,28 +45,40 @@ class OverlapCounter:
         return PlaneOverlap(first_plane, second_plane, first, second, pixels)
 
 
-class CentroidSum:
-    """Sums the positions of the pixels of each object of a plane.
+class ObjectExtents:
+    """Area, position and bounding box of each object of a plane.
 
     Parameters
     ----------
     labels : ndarray of int64
         Ids of the objects, ascending.
+
+    Attributes
+    ----------
+    area : ndarray of int64
+        (n,) pixels.
     """
 
     def __init__(self, labels: NDArray[np.int64]) -> None:
         self._labels = labels
         self.area = np.zeros(len(labels), np.int64)
         self._sum = np.zeros((len(labels), 2), np.float64)
+        self._low = np.full((len(labels), 2), np.iinfo(np.int64).max)
+        self._high = np.zeros((len(labels), 2), np.int64)
 
     def add(self, block: NDArray[np.integer], origin: Sequence[int]) -> None:
         """Add a block (h, w) of ids whose first pixel is `origin` (y, x)."""
         y, x = np.nonzero(block)
         index = np.searchsorted(self._labels, block[y, x])
         self.area += np.bincount(index, minlength=len(self._labels))
-        for axis, position in enumerate((y, x)):
-            self._sum[:, axis] += np.bincount(index, position + float(origin[axis]), len(self._labels))
+        for axis, pixels in enumerate((y, x)):
+            position = pixels + int(origin[axis])
+            self._sum[:, axis] += np.bincount(index, position, len(self._labels))
+            np.minimum.at(self._low[:, axis], index, position)
+            np.maximum.at(self._high[:, axis], index, position + 1)
 
-    def centroids(self) -> NDArray[np.float64]:
-        """Return (n, 2) y, x of each object, in the pixels of `origin`."""
-        return self._sum / np.maximum(self.area, 1)[:, None]
+    def table(self, plane: int, score: NDArray[np.float32]) -> PlaneObjects:
+        """Return the table of the objects, given their scores (n,)."""
+        centroid = self._sum / np.maximum(self.area, 1)[:, None]
+        boxes = np.concatenate([self._low, self._high], axis=1)
+        return PlaneObjects(plane, self._labels, self.area, centroid, boxes, score)

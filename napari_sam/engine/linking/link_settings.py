@@ -25,6 +25,8 @@ class PlaneLinking:
         object may be smaller.
     max_gap : int
         Number of planes in which an object may be missing between two planes that show it.
+    follow : int
+        Number of planes through which an object that was not found again is followed by its mask as a prompt.
     min_planes : int
         Objects that are found in fewer planes are left out.
 
@@ -40,6 +42,7 @@ class PlaneLinking:
         low=0.0, high=1.0, above=True, step=0.05,
     )  # fmt: skip
     max_gap: int = setting(1, "planes in which an object may be missing", low=0, high=_MOST_GAP)
+    follow: int = setting(0, "planes through which an object that was not found again is followed", low=0)
     min_planes: int = setting(1, "leave out objects found in fewer planes", low=1)
 
     def __post_init__(self) -> None:
@@ -58,6 +61,8 @@ class FrameLinking:
         diameter of all objects.
     max_gap : int
         Number of frames in which an object may be missing.
+    follow : int
+        Number of frames through which an object that was not found again is followed by its mask as a prompt.
     divisions : bool
         Whether objects divide: two objects then have the same parent.
     min_frames : int
@@ -73,6 +78,7 @@ class FrameLinking:
         None, "farthest that an object moves between two frames", low=0, above=True, unit="px", option="--max-distance"
     )
     max_gap: int = setting(1, "frames in which an object may be missing", low=0, high=_MOST_GAP)
+    follow: int = setting(0, "frames through which an object that was not found again is followed", low=0)
     divisions: bool = setting(True, "objects divide")
     min_frames: int = setting(1, "leave out tracks found in fewer frames", low=1)
 

@@ -29,6 +29,8 @@ class PlaneObjects:
         (n,) pixels.
     centroid : ndarray of float64
         (n, 2) y, x, level-0 pixels.
+    boxes : ndarray of int64
+        (n, 4) y0, x0, y1, x1, half-open, level-0 pixels.
     score : ndarray of float32
         (n,) predicted IoU.
     """
@@ -37,6 +39,7 @@ class PlaneObjects:
     labels: NDArray[np.int64]
     area: NDArray[np.int64]
     centroid: NDArray[np.float64]
+    boxes: NDArray[np.int64]
     score: NDArray[np.float32]
 
     def __len__(self) -> int:

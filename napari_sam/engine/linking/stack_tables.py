@@ -6,15 +6,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sam.engine.linking.count_overlaps import CentroidSum, OverlapCounter
-from napari_sam.engine.linking.plane_objects import PlaneObjects
+from napari_sam.engine.linking.count_overlaps import ObjectExtents, OverlapCounter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from napari_sam.engine.linking.plane_objects import PlaneOverlap
+    from napari_sam.engine.linking.plane_objects import PlaneObjects, PlaneOverlap
 
 
 def stack_tables(
@@ -48,6 +47,6 @@ def stack_tables(
 
 def _plane_objects(index: int, plane: NDArray[np.integer]) -> PlaneObjects:
     labels = np.unique(plane[plane > 0]).astype(np.int64)
-    position = CentroidSum(labels)
-    position.add(plane, (0, 0))
-    return PlaneObjects(index, labels, position.area, position.centroids(), np.ones(len(labels), np.float32))
+    extents = ObjectExtents(labels)
+    extents.add(plane, (0, 0))
+    return extents.table(index, np.ones(len(labels), np.float32))

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.engine.geometry import Box
-from napari_sam.engine.linking.count_overlaps import CentroidSum
-from napari_sam.engine.linking.plane_objects import PlaneObjects
+from napari_sam.engine.linking.count_overlaps import ObjectExtents
 from napari_sam.engine.tiling.find_tiles import failure_reason, is_tile_error
 from napari_sam.errors import NothingSegmentedError, SettingsError
 from napari_sam.io.plane_files import BLOCK_PX
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.automatic.object_finder import ObjectFinder
+    from napari_sam.engine.linking.plane_objects import PlaneObjects
     from napari_sam.engine.normalisation import Normalisation
     from napari_sam.io.images.image_stack import ImageStack
     from napari_sam.io.labels.label_store import LabelStore
@@ -127,11 +127,11 @@ def _plane_content(labels: LabelStore, plane: int) -> tuple[PlaneObjects, Iterat
     """Return the table of a segmented plane, and its blocks that show objects."""
     rows = sorted(labels.journal.objects.table(), key=lambda row: row.label)
     ids = np.array([row.label for row in rows], np.int64)
-    position = CentroidSum(ids)
+    extents = ObjectExtents(ids)
     for (row, column), block in _blocks(labels):
-        position.add(block, (row * BLOCK_PX, column * BLOCK_PX))
+        extents.add(block, (row * BLOCK_PX, column * BLOCK_PX))
     score = np.array([1.0 if row.predicted_iou is None else row.predicted_iou for row in rows], np.float32)
-    return PlaneObjects(plane, ids, position.area, position.centroids(), score), _blocks(labels)
+    return extents.table(plane, score), _blocks(labels)
 
 
 def _blocks(labels: LabelStore) -> Iterator[tuple[Block, NDArray[np.uint32]]]:

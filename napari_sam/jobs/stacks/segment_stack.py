@@ -15,6 +15,7 @@ from napari_sam.errors import ImageError
 from napari_sam.jobs.dask_pool import check_client
 from napari_sam.jobs.image_run import describe_source
 from napari_sam.jobs.run_output import close_after_error
+from napari_sam.jobs.stacks.follow_missing import follow_missing
 from napari_sam.jobs.stacks.link_stack import link_stack, without_covered
 from napari_sam.jobs.stacks.open_stack import choose_planes
 from napari_sam.jobs.stacks.segment_plane import PlaneSegmenter
@@ -22,7 +23,7 @@ from napari_sam.jobs.stacks.stack_progress import StackProgress
 from napari_sam.jobs.stacks.stack_report import StackReport
 from napari_sam.jobs.stacks.stack_run import StackRun, read_unfinished_stack
 from napari_sam.jobs.stacks.stack_store import stack_store
-from napari_sam.jobs.stacks.write_stack import write_stack
+from napari_sam.jobs.stacks.write_stack import StackTarget, write_stack
 from napari_sam.jobs.store_use import exclusive_use
 from napari_sam.jobs.tile_plan import FinderSpec, choose_branches, choose_method, choose_side, estimate_side
 from napari_sam.jobs.tile_task import check_shareable
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from napari_sam.engine.linking.plane_objects import Links
     from napari_sam.io.images.image_stack import ImageStack
     from napari_sam.io.labels.label_store import LabelStore
+    from napari_sam.io.plane_files import PlaneFiles
     from napari_sam.jobs.job_settings import EverythingSettings
     from napari_sam.jobs.run_options import RunOptions
 
@@ -134,24 +136,34 @@ class _StackJob:
                 self.request.on_plane(plane)
         run.check_failures()
         times.append(time.perf_counter())
-        links = self._links(progress)
+        files = self._files()
+        links = self._links(files, progress)
         times.append(time.perf_counter())
         details = CommonDetails(self.segmenter.predictor.model, self.segmenter.settings.category)
-        labels = write_stack(run, self.request.stack, links, details, progress.step, options.cancelled)
+        target = StackTarget(run, files, self.request.stack, details)
+        labels = write_stack(target, links, progress.step, options.cancelled)
         times.append(time.perf_counter())
         report = self._report(links, labels, times)
         run.finish()
         progress.finish()
         return report
 
-    def _links(self, progress: StackProgress) -> Links:
+    def _files(self) -> PlaneFiles:
+        """Return the objects of the planes, with those that were followed from other planes."""
+        linking = self.request.linking
+        if not linking.follow:
+            return self.run.files
+        return follow_missing(self.run.files, self.segmenter, linking, self.segmenter.options.cancelled)
+
+    def _links(self, files: PlaneFiles, progress: StackProgress) -> Links:
         """Link the planes, or read the links that an earlier call has made."""
         run, settings = self.run, self.segmenter.settings
         links = run.files.links()
         if links is None:
-            links = link_stack(run.files, self.request.linking, progress.step, self.segmenter.options.cancelled)
+            linking, cancelled = self.request.linking, self.segmenter.options.cancelled
+            links = link_stack(files, linking, progress.step, cancelled)
             if settings.overlap == "keep" and len(run.store):
-                links = without_covered(links, run.files, run.store, self.request.stack)
+                links = without_covered(links, files, run.store, self.request.stack)
             run.files.write_links(links)
         return links
 

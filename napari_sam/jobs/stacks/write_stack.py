@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,17 +18,38 @@ if TYPE_CHECKING:
     from napari_sam.engine.linking.plane_objects import Links, PlaneObjects
     from napari_sam.io.images.image_stack import ImageStack
     from napari_sam.io.labels.editing.run_writer import RunBegin, RunWriter
+    from napari_sam.io.plane_files import PlaneFiles
     from napari_sam.jobs.stacks.stack_run import StackRun
     from napari_sam.jobs.write_objects import CommonDetails
 
 _PARENTS = "parents"
 
 
+@dataclass(frozen=True)
+class StackTarget:
+    """What is written, and where.
+
+    Attributes
+    ----------
+    run : StackRun
+        The run; what it has written before is in the journal of its store.
+    files : PlaneFiles
+        Pixels and tables of the planes.
+    stack : ImageStack
+        Says where the planes lie in the store.
+    details : CommonDetails
+        Model and category.
+    """
+
+    run: StackRun
+    files: PlaneFiles
+    stack: ImageStack
+    details: CommonDetails
+
+
 def write_stack(
-    run: StackRun,
-    stack: ImageStack,
+    target: StackTarget,
     links: Links,
-    details: CommonDetails,
     progress: Callable[[], None],
     cancelled: Callable[[], bool] | None,
 ) -> range:
@@ -35,14 +57,10 @@ def write_stack(
 
     Parameters
     ----------
-    run : StackRun
-        The run; what it has written before is in the journal of its store.
-    stack : ImageStack
-        Says where the planes lie in the store.
+    target : StackTarget
+        What is written, and where.
     links : Links
         Number of each object of each plane.
-    details : CommonDetails
-        Model and category.
     progress : callable
         Called after each plane.
     cancelled : callable, optional
@@ -60,8 +78,9 @@ def write_stack(
     CancelledError
         If `cancelled()` returned True, or the run was undone meanwhile.
     """
+    run = target.run
     overlap = str(run.record.asked["overlap"])
-    writer = run.store.run_writer(run.record.run_id, overlap=overlap, plane=stack.leading(0))
+    writer = run.store.run_writer(run.record.run_id, overlap=overlap, plane=target.stack.leading(0))
     begin = writer.begun()
     if begin is None and not links.count:  # without a change there is nothing to undo
         return range(run.store.next_label, run.store.next_label)
@@ -74,7 +93,7 @@ def write_stack(
             parameter="resume",
             remedy="drop the run with {resume=False}",
         )
-    blocks = _BlockWriter(run, stack, writer, begin, details, written)
+    blocks = _BlockWriter(target, writer, begin, written)
     for position, (plane, numbers) in enumerate(sorted(links.numbers.items())):
         for block in blocks.missing(plane):
             if cancelled is not None and cancelled():
@@ -94,17 +113,9 @@ def write_stack(
 class _BlockWriter:
     """Writes the blocks of the planes of a run."""
 
-    def __init__(
-        self,
-        run: StackRun,
-        stack: ImageStack,
-        writer: RunWriter,
-        begin: RunBegin,
-        details: CommonDetails,
-        written: set[str],
-    ) -> None:
-        self._files, self._stack, self._writer = run.files, stack, writer
-        self._begin, self._details, self._written = begin, details, written
+    def __init__(self, target: StackTarget, writer: RunWriter, begin: RunBegin, written: set[str]) -> None:
+        self._files, self._stack, self._details = target.files, target.stack, target.details
+        self._writer, self._begin, self._written = writer, begin, written
         self._vanished = np.array(sorted(writer.vanished_objects()) if written else [], np.int64)
 
     def missing(self, plane: int) -> list[tuple[int, int]]:
