@@ -55,7 +55,11 @@ def add_linking_options(group: argparse._ArgumentGroup) -> None:
         help="planes or frames to segment, from 0, B excluded (default: all)",
     )
     gap = SettingOption(help="planes or frames in which an object may be missing", default="1")
-    add_settings(group, PlaneLinking, {"max_gap": gap})
+    follow = SettingOption(
+        help="planes or frames through which an object that was not found again is followed by its mask",
+        default="1; in movies 2",
+    )
+    add_settings(group, PlaneLinking, {"max_gap": gap, "follow": follow})
     add_settings(group, FrameLinking, _OF_MOVIES)
 
 

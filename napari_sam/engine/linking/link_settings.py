@@ -42,7 +42,7 @@ class PlaneLinking:
         low=0.0, high=1.0, above=True, step=0.05,
     )  # fmt: skip
     max_gap: int = setting(1, "planes in which an object may be missing", low=0, high=_MOST_GAP)
-    follow: int = setting(0, "planes through which an object that was not found again is followed", low=0)
+    follow: int = setting(1, "planes through which an object that was not found again is followed", low=0)
     min_planes: int = setting(1, "leave out objects found in fewer planes", low=1)
 
     def __post_init__(self) -> None:
@@ -78,7 +78,7 @@ class FrameLinking:
         None, "farthest that an object moves between two frames", low=0, above=True, unit="px", option="--max-distance"
     )
     max_gap: int = setting(1, "frames in which an object may be missing", low=0, high=_MOST_GAP)
-    follow: int = setting(0, "frames through which an object that was not found again is followed", low=0)
+    follow: int = setting(2, "frames through which an object that was not found again is followed", low=0)
     divisions: bool = setting(True, "objects divide")
     min_frames: int = setting(1, "leave out tracks found in fewer frames", low=1)
 

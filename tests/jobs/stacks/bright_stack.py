@@ -9,6 +9,7 @@ import sys
 
 import numpy as np
 
+from napari_sam.engine.automatic.object_finder import TileObjects
 from napari_sam.engine.linking.link_settings import FrameLinking, PlaneLinking
 from napari_sam.jobs.job_settings import EverythingSettings
 from napari_sam.jobs.run_options import RunOptions
@@ -29,21 +30,36 @@ def stack(planes, side=160):
 
 
 class StackSegmenter:
-    """Call as `segment_volume` or `track`; `fails(plane)` tells which planes cannot be read."""
+    """Call as `segment_volume` or `track`, without following objects by prompts unless `linking` is given.
+
+    `fails(plane)` tells which planes cannot be read, and `misses(plane)` on which planes the first object is not found.
+    """
 
     def __init__(self, linking=PlaneLinking, axis="z"):
-        self.linking, self.axis, self.fails, self.planes = linking, axis, never, []
+        self.linking, self.axis, self.fails, self.misses, self.planes = linking, axis, never, never, []
 
     def __call__(self, source, predictor, output=None, *, planes=None, on_plane=None, linking=None, **keywords):
         options = {name: keywords.pop(name) for name in OPTIONS & keywords.keys()}
         settings = EverythingSettings(**{"side": 64, "method": "dense", **keywords})
-        request = StackRequest(open_stack(source, self.axis), planes, linking or self.linking(), settings, on_plane)
+        request = StackRequest(
+            open_stack(source, self.axis), planes, linking or self.linking(follow=0), settings, on_plane
+        )
         return segment_stack(request, predictor, output, RunOptions(**options), self._build)
 
     def _build(self, spec, predictor):
         plane = predictor.image.plane[-1]
         self.planes.append(plane)
-        return BrightFinder(predictor, lambda region: self.fails(plane))
+        kind = BlindFinder if self.misses(plane) else BrightFinder
+        return kind(predictor, lambda region: self.fails(plane))
+
+
+class BlindFinder(BrightFinder):
+    """Misses the first object of each tile."""
+
+    def finish(self, region, factor, computed):
+        found = super().finish(region, factor, computed)
+        labels = np.where(found.labels > 1, found.labels - 1, 0).astype(np.int32)
+        return TileObjects(labels, found.predicted_iou[1:], found.stability_score[1:])
 
 
 def main(source, out, step):

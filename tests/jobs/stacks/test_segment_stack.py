@@ -211,7 +211,7 @@ def test_an_unfinished_run_is_not_lost_and_not_mixed(segment, predictor, tmp_pat
     with pytest.raises(SettingsError, match=r"1 of 4 planes done.*resume=True"):
         segment(stack(VOLUME), predictor, out)
     with pytest.raises(SettingsError, match="max_gap"):
-        segment(stack(VOLUME), predictor, out, resume=True, linking=PlaneLinking(max_gap=0))
+        segment(stack(VOLUME), predictor, out, resume=True, linking=PlaneLinking(max_gap=0, follow=0))
     segment(stack(VOLUME), predictor, out, resume=False).labels.close()
 
 
