@@ -206,8 +206,8 @@ def _find_samples(request: EvaluationRequest) -> list[Sample]:
 
 def _find_stacks(request: EvaluationRequest, notes: list[str]) -> list[Sample]:
     """Find the labelled volumes or movies."""
-    from napari_sam.evaluation.datasets.labelled_stacks import find_stack_samples  # noqa: PLC0415 - starts quickly
     from napari_sam.evaluation.datasets.stack_truth import MOVIE, VOLUME  # noqa: PLC0415
+    from napari_sam.evaluation.datasets.stacks.labelled_stacks import find_stack_samples  # noqa: PLC0415 - starts quickly
 
     kind = VOLUME if request.name == "volumes" else MOVIE
     return find_stack_samples(request.data, request.args.split, kind, request.args.only, notes)

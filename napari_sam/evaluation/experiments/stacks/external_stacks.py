@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.datasets.challenge_folders import ChallengeFolder
 from napari_sam.evaluation.datasets.labelled_samples import file_identity
-from napari_sam.evaluation.datasets.labelled_stacks import TRACKS_SUFFIX
 from napari_sam.evaluation.datasets.stack_truth import MOVIE, VOLUME, open_stack_truth
+from napari_sam.evaluation.datasets.stacks.challenge_folders import ChallengeFolder
+from napari_sam.evaluation.datasets.stacks.labelled_stacks import TRACKS_SUFFIX
 from napari_sam.evaluation.experiments.experiment import Experiment, mean_estimates
 from napari_sam.evaluation.experiments.stacks.stack_everything import (
     TRACKING_METRICS,

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from napari_sam.evaluation.datasets.labelled_stacks import open_stack_sample, select_stack_objects
 from napari_sam.evaluation.datasets.stack_truth import MOVIE
+from napari_sam.evaluation.datasets.stacks.labelled_stacks import open_stack_sample, select_stack_objects
 from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates, require_predictor
 from napari_sam.evaluation.experiments.stacks.plane_by_plane import object_at, segment_planes, stitch
 from napari_sam.evaluation.metrics.stacks.video_scores import boundary_f, j_and_f, region_similarity

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 
-from napari_sam.evaluation.datasets.labelled_stacks import open_stack_sample
 from napari_sam.evaluation.datasets.stack_truth import MOVIE, VOLUME
+from napari_sam.evaluation.datasets.stacks.labelled_stacks import open_stack_sample
 from napari_sam.evaluation.experiments.experiment import Experiment, Record, mean_estimates, require_predictor
 from napari_sam.evaluation.experiments.stacks.plane_by_plane import segment_planes, stitch
 from napari_sam.evaluation.experiments.whole_images import METRIC_NAMES

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from napari_sam.evaluation.datasets.labelled_stacks import open_stack_sample, select_stack_objects
 from napari_sam.evaluation.datasets.stack_truth import VOLUME
+from napari_sam.evaluation.datasets.stacks.labelled_stacks import open_stack_sample, select_stack_objects
 from napari_sam.evaluation.experiments.experiment import Experiment, Record, require_predictor
 from napari_sam.evaluation.experiments.point_prompts import object_estimates
 from napari_sam.evaluation.experiments.simulated_clicks import next_click

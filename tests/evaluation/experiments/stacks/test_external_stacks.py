@@ -7,7 +7,7 @@ import pytest
 import tifffile
 
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.datasets.labelled_stacks import find_stack_samples
+from napari_sam.evaluation.datasets.stacks.labelled_stacks import find_stack_samples
 from napari_sam.evaluation.experiments.experiment import SampleResult
 from napari_sam.evaluation.experiments.stacks.external_stacks import ExternalStackExperiment, ExternalTracksExperiment
 from tests.evaluation.experiments.stacks.stack_stubs import volume, write_stack

@@ -9,7 +9,7 @@ import tifffile
 import napari_sam as ns
 from napari_sam.engine.linking.link_settings import FrameLinking
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.datasets.labelled_stacks import find_stack_samples
+from napari_sam.evaluation.datasets.stacks.labelled_stacks import find_stack_samples
 from napari_sam.evaluation.experiments.experiment import SampleResult
 from napari_sam.evaluation.experiments.stacks.stack_everything import (
     TrackingEverythingExperiment,

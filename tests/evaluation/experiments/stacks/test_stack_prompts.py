@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sam.engine.geometry import Box
-from napari_sam.evaluation.datasets.labelled_stacks import find_stack_samples
+from napari_sam.evaluation.datasets.stacks.labelled_stacks import find_stack_samples
 from napari_sam.evaluation.experiments.experiment import SampleResult
 from napari_sam.evaluation.experiments.stacks.movie_prompts import MovieExperiment, follow_scores
 from napari_sam.evaluation.experiments.stacks.plane_by_plane import PlaneMasks, object_at, stitch

@@ -7,8 +7,8 @@ import pytest
 import tifffile
 
 from napari_sam.errors import EvaluationError
-from napari_sam.evaluation.datasets.challenge_folders import ChallengeFolder
-from napari_sam.evaluation.datasets.labelled_stacks import find_stack_samples, open_stack_sample
+from napari_sam.evaluation.datasets.stacks.challenge_folders import ChallengeFolder
+from napari_sam.evaluation.datasets.stacks.labelled_stacks import find_stack_samples, open_stack_sample
 from napari_sam.evaluation.experiments.stacks.movie_prompts import MovieExperiment
 from napari_sam.evaluation.experiments.stacks.stack_everything import tracking_scores
 from tests.evaluation.experiments.stacks.stack_stubs import FollowOracle, volume

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.errors import EvaluationError, ImageError
-from napari_sam.evaluation.datasets.challenge_folders import find_challenge_samples, is_challenge
 from napari_sam.evaluation.datasets.collection_format import LABELS_SUFFIX, dataset_folders, dataset_name, read_index
 from napari_sam.evaluation.datasets.labelled_samples import Sample, evenly_spaced, file_identity
 from napari_sam.evaluation.datasets.stack_truth import MOVIE, STACK_AXES, VOLUME, open_stack_truth
+from napari_sam.evaluation.datasets.stacks.challenge_folders import find_challenge_samples, is_challenge
 from napari_sam.io.images.open_image import open_image
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sam.errors import EvaluationError, LabelsError
-from napari_sam.evaluation.datasets.labelled_stacks import find_stack_samples, select_stack_objects
+from napari_sam.evaluation.datasets.stacks.labelled_stacks import find_stack_samples, select_stack_objects
 from tests.evaluation.experiments.stacks.stack_stubs import volume, write_stack
 
 

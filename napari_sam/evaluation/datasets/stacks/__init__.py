@@ -1,0 +1,1 @@
+"""Labelled volumes and movies, in collections and in folders of the Cell Tracking Challenge."""
