@@ -98,10 +98,11 @@ class Edit:
         LabelsError
             If the store has no such plane.
         """
-        plane = self._pyramid.checked_plane(plane)
-        if plane != self.plane and self.plane in self._drawn:
-            self._drawn[self.plane].decoded = [None] * len(self._drawn[self.plane].decoded)
-        self.plane = plane
+        if plane != self.plane:
+            checked = self._pyramid.checked_plane(plane)
+            if self.plane in self._drawn:
+                self._drawn[self.plane].decoded = [None] * len(self._drawn[self.plane].decoded)
+            self.plane = checked
         return self
 
     def read(self, box: Box) -> NDArray[np.uint32]:

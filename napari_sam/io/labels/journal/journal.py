@@ -219,8 +219,10 @@ class Journal:
             db.executemany("INSERT INTO rows VALUES (?, ?, ?, ?)", table)
             _set_objects(db, {label: after for label, (_, after) in rows.items()})
             _count_objects(db, rows.values())
-            db.executemany("INSERT INTO plane_rows VALUES (?, ?, ?, ?, ?)", map(partial(_plane_row, op), change.planes))
-            _set_planes(db, change.planes)
+            if change.planes:  # never in a single image
+                entries = map(partial(_plane_row, op), change.planes)
+                db.executemany("INSERT INTO plane_rows VALUES (?, ?, ?, ?, ?)", entries)
+                _set_planes(db, change.planes)
             return _log(db, op, "do", now, change.next_after, rendered)
 
     def step(self, op: int, undo: bool, rendered: int) -> LogEntry:
