@@ -51,10 +51,11 @@ class FollowedObject:
     def conditioning(self, time: int, length: int) -> Conditioning:
         """Return what conditions a plane of the pass, which has `length` planes."""
         reverse = bool(self.reverse)
-        return Conditioning(
-            self.memory.frames(time, reverse, _PROMPTED_FRAMES, self.window),
-            self.memory.pointers(time, reverse, _PROMPTED_FRAMES, length),
-        )
+        frames = self.memory.frames(time, reverse, _PROMPTED_FRAMES, self.window)
+        if not frames:  # the last planes are missing: the latest that is remembered in this window
+            known = [m for m in self.memory.tracked.values() if m.tokens is not None and m.place == self.window]
+            frames = [(MEMORY_FRAMES - 2, memory) for memory in known[-1:]]
+        return Conditioning(frames, self.memory.pointers(time, reverse, _PROMPTED_FRAMES, length))
 
     def begin(self, time: int, mask: NDArray[np.bool_], box: Box, *, reverse: bool) -> None:
         """Begin a pass at a prompted plane, or pass through it.

@@ -198,11 +198,14 @@ class MemoryCarrier:
         """Find objects by their memories, those with the same window together; also tell if the window cuts them."""
         time, shape = self._times[view.plane], view.image.shape
         groups: defaultdict[tuple[Window, tuple[int, int]], list[tuple[int, Conditioning]]] = defaultdict(list)
+        found: dict[int, tuple[CarriedMask, bool]] = {}
         for i in objects:
             followed = self._objects[i]
             conditioning = followed.conditioning(time, self._tracker.length)
+            if not conditioning.frames:
+                found[i] = absent("nothing is remembered of its surroundings"), False
+                continue
             groups[followed.window, conditioning.layout].append((i, conditioning))
-        found: dict[int, tuple[CarriedMask, bool]] = {}
         for (window, _), group in groups.items():
             features = self._features(view, window)
             for batch in (group[k : k + self._batch] for k in range(0, len(group), self._batch)):

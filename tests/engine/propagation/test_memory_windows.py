@@ -109,3 +109,13 @@ def test_objects_that_run_together_are_seen(follow):
     stack = np.stack([disc((350, 450), 30) * np.uint8(200)] * 3)
     runs, _ = follow(stack, (0, 355, 445), (0, 356, 444))
     assert all(run.events == {1: ("merge",), 2: ("merge",)} for run in runs)
+
+
+def test_an_object_that_comes_back_at_the_side_of_its_window_is_followed_on(follow):
+    away = range(3, 14)
+    centres = [(350, 450) if t < 3 else (350, 520) for t in range(18)]
+    stack = np.stack([disc(c, 0 if t in away else 22) * np.uint8(200) for t, c in enumerate(centres)])
+    (run,), tracker = follow(stack, (0, 350, 450), axes="tyx")
+    assert sorted(run.records) == [0, 1, 2, 14, 15, 16, 17]
+    assert all(iou_with(disc(centres[t], 22), run.records[t]) > 0.93 for t in (15, 16, 17))
+    assert len({memory.place for c in tracker.conditionings for _, memory in c.frames}) > 1
