@@ -3,7 +3,7 @@
     python -m benchmarks.linking [--stacks ../shared/stacks] [--memory]
 
 Each plane of the truth is numbered afresh, separate pieces apart, and a share of its objects is left out, as a model
-misses them. Then the planes are linked again. ``--memory`` tracks movies of 40 and of 160 frames, each in a process of
+misses them. Then the planes are linked again. ``--memory`` tracks movies of 80 and of 240 frames, each in a process of
 its own, and prints their largest memory.
 """
 
@@ -144,7 +144,7 @@ def movie_rows(truth: np.ndarray, name: str) -> Iterator[dict[str, object]]:
         yield {"data": name, "left out": share, **means}
 
 
-def memory(counts: Iterable[int] = (40, 160)) -> dict[str, float]:
+def memory(counts: Iterable[int] = (80, 240)) -> dict[str, float]:
     """Return the largest memory of tracking, MiB, by number of frames."""
     peaks = {}
     for count in counts:

@@ -32,7 +32,7 @@ Block = tuple[int, int]
 _COLUMNS: dict[str, tuple[int, ...]] = {"labels": (), "area": (), "centroid": (2,), "boxes": (4,), "score": ()}
 _PLANE, _BLOCK = re.compile(r"p(\d{6})\.npz"), re.compile(r"b(\d+)_(\d+)\.npy")
 _LINKS = "links.npz"
-_CACHE_BYTES = 128 << 20
+_CACHE_BYTES = 64 << 20
 
 
 class PlaneFiles:

@@ -7,6 +7,7 @@ import re
 from importlib.metadata import version
 from typing import TYPE_CHECKING
 
+from napari_sam.engine.linking.link_settings import FrameLinking, PlaneLinking
 from napari_sam.engine.windows import Hints
 from napari_sam.io.labels.journal.row_values import text
 from napari_sam.io.labels.reading.script_values import known_arguments, literal, settings_arguments
@@ -138,6 +139,10 @@ class _ScriptWriter:
         record = change.record
         if "first_label" not in record:
             return [] if change.run_id in self._repeated_runs else list(_drawn_pixels(self._store, change))
+        if "stack_call" in record:
+            lines = _stack_lines(record)
+            self._repeated_runs.add(change.run_id)
+            return lines
         settings = settings_arguments(record["call"])
         image = _plane_image(record)
         lines = [
@@ -147,6 +152,26 @@ class _ScriptWriter:
         ]
         self._repeated_runs.add(change.run_id)
         return lines
+
+
+def _stack_lines(record: Record) -> list[str]:
+    """Return the lines of a run over a whole stack."""
+    given = dict(record["linking"])
+    kind = {"PlaneLinking": PlaneLinking, "FrameLinking": FrameLinking}[text(given.pop("kind"))]
+    function, planes = ("segment_volume", "planes") if kind is PlaneLinking else ("track", "frames")
+    plane = tuple(max(0, int(index)) for index in record["plane"])
+    arguments = [
+        f"axis={literal(record['axis'])}",
+        f"{planes}={literal(record['planes'])}",
+        f"settings=EverythingSettings({', '.join(settings_arguments(record['stack_call']))})",
+        f"linking=ns.{kind.__name__}({', '.join(known_arguments(given, kind))})",
+    ]
+    image = _plane_image({**record, "plane": plane})
+    return [
+        "from napari_sam.jobs.job_settings import EverythingSettings\n",
+        f"everything = ns.Predictor({literal(text(record['model']))})\n",
+        f"ns.{function}({image}, everything, labels, {', '.join(arguments)})\n",
+    ]
 
 
 def _commit_lines(record: Record, plane: Plane) -> tuple[str, str]:

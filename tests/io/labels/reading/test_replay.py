@@ -10,6 +10,7 @@ import pytest
 import tifffile
 from skimage.io import imsave
 
+import napari_sam as ns
 from napari_sam.engine.interactive.prompts import MaskPrompt
 from napari_sam.engine.windows import Hints
 from napari_sam.errors import LabelsError
@@ -170,3 +171,22 @@ def test_the_script_makes_objects_on_several_planes_with_their_lineage(tmp_path)
     with LabelStore.open(out) as replayed:
         np.testing.assert_array_equal(replayed.array[...], pixels)
         assert replayed.table()[columns].equals(table[columns])
+
+
+@pytest.mark.parametrize("function", ["segment_volume", "track"])
+def test_a_run_over_a_stack_is_repeated_by_its_call(function, tmp_path):
+    y, x = np.mgrid[:96, :96]
+    planes = [((y - cy) ** 2 + (x - 48) ** 2 < 200).astype(np.uint8) * 200 for cy in (44, 48)]
+    axes = "ZYX" if function == "segment_volume" else "TYX"
+    stack = tmp_path / "stack.tif"
+    tifffile.imwrite(stack, np.stack(planes), metadata={"axes": axes}, imagej=True)
+    report = getattr(ns, function)(stack, output=tmp_path / "a.ome.zarr", diameter_px=28, category="disc")
+    with report.labels as labels:
+        script, pixels, table = to_script(labels), labels.array[...], labels.table().drop(columns="created")
+    assert f"ns.{function}(" in script
+    (tmp_path / "replay.py").write_text(script)
+    command = [sys.executable, str(tmp_path / "replay.py"), str(stack), str(tmp_path / "b.ome.zarr")]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    with LabelStore.open(tmp_path / "b.ome.zarr") as replayed:
+        np.testing.assert_array_equal(replayed.array[...], pixels)
+        assert replayed.table().drop(columns="created").equals(table)
