@@ -315,7 +315,7 @@ class LabelStore:
         category : str, optional
             Category of the object.
         plane : tuple of int
-            Index along the leading axes, if the store has any.
+            Index along the leading axes, if the store has any; by default that of the plane that was segmented.
         candidate : int, optional
             Index of the mask; the best by default.
 

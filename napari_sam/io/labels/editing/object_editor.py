@@ -78,7 +78,7 @@ class ObjectEditor:
             full_mask = prediction.mask_at(chosen)
             record = prediction_record(prediction, chosen, full_mask)
             record |= {"overlap": overlap, "category": category, "label": label}
-            edit = self._writer.edit("commit", record, plane)
+            edit = self._writer.edit("commit", record, self._plane_of(prediction, plane))
             mask, box = clipped_mask(full_mask, prediction.bbox, self._plane_shape)
             if overlap == "erase":
                 _erase_under(edit, mask, box, label)
@@ -164,6 +164,10 @@ class ObjectEditor:
             if details:
                 self._writer.write(edit.finish(details))
             return numbers
+
+    def _plane_of(self, prediction: Prediction, plane: Plane) -> Plane:
+        """Return the plane to draw on: in a stack by default the one that was segmented."""
+        return plane if plane or len(self._shape) == 2 else tuple(prediction.context.plane)
 
     def _new_object(self, item: Prediction | NewObject, overlap: str) -> NewObject:
         if not isinstance(item, NewObject):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -134,6 +135,17 @@ def test_a_click_corrects_one_plane_of_an_object(stack):
     assert stack.planes(label)["area_px"].tolist() == [16, 36, 16]
     assert stack.object(label)["predicted_iou"] == pytest.approx(0.9)
     assert_table_fits_pixels(stack)
+
+
+def test_a_click_is_written_to_the_plane_that_was_segmented(stack):
+    prediction = predicted(square(6), (0, 0))
+    on_plane = replace(prediction, context=replace(prediction.context, plane=(4,)))
+    label = stack.commit(on_plane)
+    assert planes_of(stack, label) == [(4,)]
+    stack.commit(on_plane, label=label, plane=(2,))
+    assert planes_of(stack, label) == [(2,), (4,)]
+    with pytest.raises(LabelsError, match=r"plane \(\) does not fit"):
+        stack.commit(prediction)
 
 
 def test_an_object_is_erased_on_one_plane_or_as_a_whole(stack):
