@@ -317,7 +317,7 @@ class SamDock(QWidget):
         self.panel.next_step.setText(page.guide())
         self.labels.update_count()
         engine = self.session.describe(self.click.answer, self.click.milliseconds)
-        self.panel.status.setText(" · ".join(filter(None, (engine, self.labels.place_text))))
+        self.panel.show_status(" · ".join(filter(None, (engine, self.labels.place_text))))
 
     # ---- what is kept for the next session -----------------------------------------------------------------
 

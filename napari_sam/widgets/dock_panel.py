@@ -65,6 +65,8 @@ class DockPanel(QWidget):
         self.cancel = button("Cancel", "Stop what the engine is doing")
         self.message = MessageLine()
         self.status = wrapped_label(selectable=True)
+        # A long path in it must not widen the dock; the tooltip shows it whole.
+        self.status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self._lay_out()
         self.show_progress(None)
 
@@ -74,6 +76,11 @@ class DockPanel(QWidget):
             widget.setVisible(text is not None)
         self.progress.setRange(0, 0)
         self.progress.setFormat(text or "")
+
+    def show_status(self, text: str) -> None:
+        """Show model, speed and place of the objects."""
+        self.status.setText(text)
+        self.status.setToolTip(text)
 
     def _lay_out(self) -> None:
         for index, (label, combo) in enumerate(

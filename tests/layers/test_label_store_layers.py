@@ -140,3 +140,17 @@ def test_from_afar_the_pyramid_is_shown_and_close_by_the_edit_layer(viewer, tmp_
     assert layers.layer is layers.display
     layers.close()
     assert reports == []
+
+
+def test_the_3d_view_shows_all_planes_of_a_large_store(viewer, tmp_path, reports):
+    store = LabelStore.create(tmp_path / "stack.ome.zarr", shape=(2, 3000, 3000))
+    layers = LabelStoreLayers(store, viewer.add_image(np.zeros((2, 3000, 3000), np.uint8)), reports.append)
+    layers.move_to((0, 0, 500, 500), (1,))
+    assert layers.layer is layers.edit  # of one plane
+    layers.edit.data[0, 3:9, 3:9] = 1
+    layers.show_volume()
+    assert layers.layer is layers.display
+    assert (store.array[1, 3:9, 3:9] == 1).all()  # the stroke is saved
+    layers.move_to((0, 0, 500, 500), (1,))
+    assert layers.layer is layers.edit
+    layers.close()

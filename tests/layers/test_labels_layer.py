@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 from napari.layers import Labels
 
+from napari_sam.engine.geometry import Box
+from napari_sam.engine.propagation.plane_mask import PackedMask, PlaneMask
+from napari_sam.engine.propagation.propagation import Propagation, StackPosition
 from napari_sam.errors import LabelsError
 from napari_sam.layers.labels_layer import LabelsLayerWriter
 from tests.layers.conftest import prediction
@@ -126,3 +129,36 @@ def test_an_unknown_overlap_rule_is_named(writer):
     with pytest.raises(LabelsError, match="choose one of keep, replace") as caught:
         writer.commit(prediction(np.ones((5, 5), bool)), (), "merge")
     assert caught.value.parameter == "overlap"
+
+
+def test_an_object_on_several_planes_is_written_and_taken_back_as_one(viewer):
+    image = viewer.add_image(np.zeros((4, 20, 20)))
+    layer = viewer.add_labels(np.zeros((4, 20, 20), np.uint32))
+    writer = LabelsLayerWriter(layer, image)
+    followed = propagation({plane: (plane, plane, plane + 3, plane + 3) for plane in (1, 2)})
+    assert writer.commit_planes(followed) == 1
+    assert (layer.data == 1).sum((1, 2)).tolist() == [0, 9, 9, 0]
+    assert layer.features.predicted_iou.tolist() == [0.5]  # that of the weakest plane
+    writer.undo()
+    assert not layer.data.any()
+
+
+def test_a_labels_layer_holds_no_lineages_and_no_objects_of_a_store(viewer):
+    image = viewer.add_image(np.zeros((4, 20, 20)))
+    writer = LabelsLayerWriter(viewer.add_labels(np.zeros((4, 20, 20), np.uint32)), image)
+    followed = propagation({1: (0, 0, 3, 3)})
+    with pytest.raises(LabelsError, match="holds lineages"):
+        writer.commit_planes(followed, parent=3)
+    with pytest.raises(LabelsError, match="belongs to a label store"):
+        writer.commit_planes(followed, label=3)
+    with pytest.raises(LabelsError, match="overlap is 'no'"):
+        writer.commit_planes(followed, "no")
+
+
+def propagation(boxes):
+    """A full square on some planes."""
+    records = {}
+    for plane, (y0, x0, y1, x1) in boxes.items():
+        square = np.ones((y1 - y0, x1 - x0), bool)
+        records[plane] = PackedMask.of(PlaneMask(plane, square, Box(y0, x0, y1, x1), 0.4 + plane / 10))
+    return Propagation(StackPosition("z", 4, (20, 20), (1,), 0), {}, records)

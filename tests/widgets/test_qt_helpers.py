@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 from qtpy.QtCore import QObject, Qt
-from qtpy.QtWidgets import QLabel
+from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
-from napari_sam.widgets.qt_helpers import Fold, button, combo_box, refill, single_shot
+from napari_sam.widgets.qt_helpers import Fold, button, combo_box, refill, scrolled, single_shot
 
 
 def test_buttons_leave_the_keyboard_to_the_canvas(qtbot):
@@ -40,3 +40,20 @@ def test_a_fold_hides_its_content_until_it_is_opened(qtbot):
     assert fold.content.isHidden()
     fold.header.click()
     assert not fold.content.isHidden()
+
+
+def test_what_scrolls_is_never_cut_at_its_side_and_may_be_low(qtbot):
+    content = QWidget()
+    layout = QVBoxLayout(content)
+    layout.addWidget(QPushButton("short"))
+    for _ in range(40):
+        layout.addWidget(QPushButton("line"))
+    area = scrolled(content)
+    qtbot.addWidget(area)
+    narrow = area.minimumSizeHint()
+    assert narrow.height() < content.minimumSizeHint().height()
+    area.show()
+    layout.addWidget(QPushButton("a button with a text that is much longer than that of the others"))
+    qtbot.wait(50)
+    assert area.minimumSizeHint().width() > narrow.width()
+    assert area.minimumSizeHint().width() >= content.minimumSizeHint().width()
