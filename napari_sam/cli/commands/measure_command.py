@@ -62,6 +62,12 @@ def _run(args: argparse.Namespace) -> Result:
             f"z_step is {args.z_step}, and areas are measured", parameter="z_step", remedy="give {volumes} too"
         )
 
+    if args.volumes and args.properties is not None:
+        raise SettingsError(
+            f"properties {','.join(args.properties)}: with volumes, all are measured",
+            parameter="properties",
+            remedy="leave {properties} out",
+        )
     if args.out_dir is not None:
         pairs = pair_inputs([args.labels, *args.image], args.out_dir, ".csv", stores=True)
         return run_each(args, pairs, partial(_measure, image=None, own_image=True))

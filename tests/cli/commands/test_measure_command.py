@@ -71,3 +71,5 @@ def test_volumes_are_measured_in_three_dimensions(tmp_path, capsys):
     assert "so lengths are in voxels; give --z-step" in capsys.readouterr().err
     assert main(["measure", str(tmp_path / "l"), "--z-step", "2", "--out", str(out)]) == 2
     assert "give --volumes too" in capsys.readouterr().err
+    assert main([*arguments, "--properties", "area"]) == 2
+    assert "leave --properties out" in capsys.readouterr().err

@@ -172,7 +172,7 @@ def _add_tracks(model: ET.Element, graph: TrackGraph) -> None:
 
 
 def _add_settings(root: ET.Element, job: ExportJob) -> None:
-    """Add what TrackMate needs to find and scale the image."""
+    """Add what TrackMate needs to find and scale the image, and to show the tracks without filters."""
     sizes = dict(zip(job.source.axes, job.source.shape, strict=True))
     uri = job.source.image_uri or ""
     folder, _, name = uri.rpartition("/")
@@ -191,3 +191,10 @@ def _add_settings(root: ET.Element, job: ExportJob) -> None:
         voxeldepth=repr(_scale(job, "z")),
         timeinterval=repr(_scale(job, "t")),
     )
+    ET.SubElement(settings, "InitialSpotFilter", feature="QUALITY", value="0.0", isabove="true")
+    for name in ("SpotFilterCollection", "TrackFilterCollection"):
+        ET.SubElement(settings, name)
+    analyzers = ET.SubElement(settings, "AnalyzerCollection")
+    for name in ("SpotAnalyzers", "EdgeAnalyzers", "TrackAnalyzers"):
+        ET.SubElement(analyzers, name)
+    ET.SubElement(root, "GUIState", state="ConfigureViews")
