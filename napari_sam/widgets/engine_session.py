@@ -56,6 +56,11 @@ def load_predictor(model: str, cache: EmbeddingCache, device: str = "auto") -> P
     return Predictor(model, device, cache=cache)
 
 
+def is_quick(model: str) -> bool:
+    """Whether a model is quick enough to embed many windows in advance."""
+    return model in _AHEAD
+
+
 class EngineSession:
     """A predictor that is loaded on first use and follows the choice of the model.
 

@@ -119,6 +119,7 @@ class ClickController(QObject):
         self._labels.store_closing.connect(self._on_store_closing)
         self._thread.finished.connect(self._on_finished)
         self._drawn.drawn.connect(self._on_drawn)
+        self._drawn.drawn.connect(self.stack.following.forget_preview)  # the new click must not wait for it
         self.stack.prompts_used.connect(self._remove_prompts)
         self.stack.changed.connect(self.changed)
         self.tools.changed.connect(self.changed)
@@ -370,10 +371,9 @@ class ClickController(QObject):
             self.changed.emit()
             return
         read = self._images.read()
-        if read is None:
-            self._is_outdated = False
-            return
-        self._thread.submit(PREDICT, self._context.session.predict_job(read[1], plane, prompts, self.hints()))
+        self._is_outdated &= read is not None
+        if read is not None:
+            self._thread.submit(PREDICT, self._context.session.predict_job(read[1], plane, prompts, self.hints()))
 
     def _on_finished(self, outcome: Outcome) -> None:
         if outcome.kind != PREDICT or not self._thread.is_current(outcome):

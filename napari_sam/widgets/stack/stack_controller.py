@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_sam.errors import CancelledError, NapariSamError
 from napari_sam.layers.stack_axes import DEPTH, TIME
+from napari_sam.widgets.engine_session import is_quick
 from napari_sam.widgets.qt_helpers import single_shot
 from napari_sam.widgets.stack.divisions import Divisions
 from napari_sam.widgets.stack.follow_run import PredictorFollowEngine
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from napari_sam.widgets.stack.unsaved_object import UnsavedObject
 
 _AHEAD_MS = 250
-_AHEAD_PLANES = 2  # before and after the clicked plane
+_AHEAD_PLANES, _AHEAD_OF_SLOW = 2, 1  # before and after the clicked plane; the latter for slow models
 _NOT_NOW = "Finish the correction first: C accepts it, Escape goes back."
 
 
@@ -356,7 +357,8 @@ class StackController(QObject):
             (request,) = requests_of(offer, axis, index)
         except NapariSamError:
             return  # reported when the user asks for it
-        first, last = max(0, request.origin - _AHEAD_PLANES), min(request.count, request.origin + _AHEAD_PLANES + 1)
+        reach = _AHEAD_PLANES if is_quick(self._context.session.model) else _AHEAD_OF_SLOW
+        first, last = max(0, request.origin - reach), min(request.count, request.origin + reach + 1)
         self.following.look_ahead(replace(request, planes=range(first, last)))
         self.refresh()
 
