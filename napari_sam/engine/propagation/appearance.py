@@ -34,11 +34,11 @@ class Appearance:
         Returns
         -------
         float
-            In [0, 1]: the share of the contrast that is left, drawn towards 1 where the reference itself hardly stands
-            out from its surroundings, as a cell among its neighbours.
+            In [0, 1]: the share of the contrast that is left, drawn towards 1 where both hardly stand out from their
+            surroundings, as a cell among its neighbours.
         """
-        distinct = min(1.0, abs(reference.contrast) / _DISTINCT)
-        left = self.contrast / reference.contrast if distinct > 0 else 1.0
+        distinct = min(1.0, max(abs(reference.contrast), abs(self.contrast)) / _DISTINCT)
+        left = self.contrast / reference.contrast if reference.contrast else 1.0
         return 1 - distinct * (1 - float(np.clip(left, 0.0, 1.0)))
 
 

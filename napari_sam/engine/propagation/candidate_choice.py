@@ -22,11 +22,14 @@ if TYPE_CHECKING:
 OVERLAP_WEIGHT = 1.0
 """Weight of the overlap with the expected mask, against a predicted IoU of the same size."""
 
-RELIABLE = 0.85
-"""Score times squared overlap with the expected mask from which on a mask is taken as it is."""
+TRUSTED_OVERLAP, UNTRUSTED_OVERLAP = 0.8, 0.4
+"""Overlap with the expected mask from which on a mask is taken as it is, and below which the expected one counts."""
+
+TRUSTED_SCORE = 0.6
+"""Score from which on a mask is taken as it is."""
 
 PRIOR_WEIGHT = 6.0
-"""Weight of the expected shape for a mask where that product is 0, against logits of the mask's mean size."""
+"""Weight of the expected shape for a mask that is not trusted at all, against logits of the mask's mean size."""
 
 _PRIOR_WIDTH = 0.5  # distance from the expected outline at which the prior is full, over the radius of a disc
 _PART = 0.15  # share of an object's area from which on a part is no speck
@@ -44,6 +47,9 @@ class KeptMask:
         Predicted IoU in [0, 1].
     agreement : float
         IoU of the network's mask with the expected one.
+    evidence : float
+        Largest product of predicted IoU and overlap with the expected mask among the answers to the first prompt, which
+        does not know the expected mask.
     events : tuple of str
         As in `CarriedMask`.
     """
@@ -51,6 +57,7 @@ class KeptMask:
     logits: NDArray[np.float32]
     score: float
     agreement: float
+    evidence: float
     events: tuple[str, ...]
 
 
@@ -61,10 +68,12 @@ class CandidateChoice:
     ----------
     expected : MaskPrompt
         The object where it is expected.
+    change : float
+        Share by which masks may differ more than on planes close to each other, from `expected_change`.
     """
 
-    def __init__(self, expected: MaskPrompt) -> None:
-        self._prompt = Prompt(mask=expected)
+    def __init__(self, expected: MaskPrompt, change: float = 0.0) -> None:
+        self._prompt, self._change = Prompt(mask=expected), change
 
     def best(self, candidates: Candidates) -> int:
         """Return the index of the best candidate."""
@@ -93,20 +102,66 @@ class CandidateChoice:
             return None
         expected = self._expected(candidates)[:rows, :cols]
         score = float(np.clip(candidates.scores[best], 0, 1))
-        agreement = float(self.overlaps(candidates)[best])
-        doubt = max(0.0, 1 - score * agreement**2 / RELIABLE)
+        overlaps = self.overlaps(candidates)
+        agreement = float(overlaps[best])
+        unprimed = slice(candidates.masks_per_prompt)
+        evidence = float((np.clip(candidates.scores[unprimed], 0, 1) * overlaps[unprimed]).max())
+        doubt = 1 - trust(score, agreement / (1 - self._change))
         grid = LogitGrid(grid.values.copy(), grid.window)
         grid.values[:rows, :cols] = with_prior(grid.values[:rows, :cols], expected, PRIOR_WEIGHT * doubt)
         mask, parts = belonging_parts(grid.values[:rows, :cols] > 0, expected)
         if not mask.any():
             return None
         kept = extend_padding(grid, mask).values
-        return KeptMask(kept, score, agreement, ("split",) if parts > 1 else ())
+        return KeptMask(kept, score, agreement, evidence, ("split",) if parts > 1 else ())
 
     def _expected(self, candidates: Candidates) -> NDArray[np.bool_]:
         logits = self._prompt.mask_logits(candidates.window, candidates.logits.shape[-1])
         inside: NDArray[np.bool_] = np.zeros(candidates.logits.shape[1:], bool) if logits is None else logits > 0
         return inside
+
+
+def expected_change(mask: NDArray[np.bool_], spacing: float | None) -> float:
+    """Return the share by which an object may change more because its planes lie far apart, in [0, 0.5].
+
+    Parameters
+    ----------
+    mask : ndarray of bool
+        (h, w) the object, level-0 pixels.
+    spacing : float or None
+        Distance of planes over the size of a pixel; None if it is not known.
+
+    Examples
+    --------
+    >>> expected_change(np.ones((20, 20), bool), None), round(expected_change(np.ones((20, 20), bool), 5), 2)
+    (0.0, 0.11)
+    """
+    if spacing is None:
+        return 0.0
+    radius = float(np.sqrt(max(1, int(np.count_nonzero(mask))) / np.pi))
+    return float(np.clip(spacing / (4 * radius), 0.0, 0.5))
+
+
+def trust(score: float, overlap: float) -> float:
+    """Return how much a mask counts against the expected one, in [0, 1].
+
+    Neighbouring planes show nearly the same: a mask that differs much from the expected one is more likely wrong than
+    the object changed.
+
+    Parameters
+    ----------
+    score : float
+        Predicted IoU.
+    overlap : float
+        IoU with the expected mask.
+
+    Examples
+    --------
+    >>> trust(0.9, 0.9), trust(0.9, 0.3), round(trust(0.3, 0.6), 2)
+    (1.0, 0.0, 0.25)
+    """
+    gate = (overlap - UNTRUSTED_OVERLAP) / (TRUSTED_OVERLAP - UNTRUSTED_OVERLAP)
+    return float(np.clip(gate, 0, 1) * np.clip(score / TRUSTED_SCORE, 0, 1))
 
 
 def with_prior(logits: NDArray[np.float32], expected: NDArray[np.bool_], weight: float) -> NDArray[np.float32]:

@@ -51,4 +51,4 @@ def make_carrier(
         raise PromptError(f"carry is {carry!r}", parameter="carry", remedy=f"choose one of {', '.join(CARRY)}")
     if carry == "memory" or (carry == "auto" and isinstance(views.runner.net, Sam2)):
         return MemoryCarrier(views, planes, settings, cancelled)
-    return PromptCarrier(settings, cancelled)
+    return PromptCarrier(settings, cancelled, along_time=views.source.axis == "t")

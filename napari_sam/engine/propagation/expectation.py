@@ -42,6 +42,8 @@ class Track:
         Pixels around the object on that plane.
     reference : Appearance
         How the object looked on its prompted plane.
+    confidence : float
+        Highest confidence so far on a plane without a prompt.
     """
 
     plane: int
@@ -49,6 +51,7 @@ class Track:
     box: Box
     pixels: Neighbourhood
     reference: Appearance
+    confidence: float = 0.0
 
     @classmethod
     def start(cls, view: PlaneView, mask: NDArray[np.bool_], box: Box) -> Track:
@@ -56,10 +59,10 @@ class Track:
         pixels = read_neighbourhood(view, search_region(box, view.image.shape))
         return cls(view.plane, mask, box, pixels, appearance_of(pixels.grey, pixels.resample(mask, box)))
 
-    def moved_to(self, view: PlaneView, mask: NDArray[np.bool_], box: Box) -> Track:
-        """Continue the track on another plane."""
+    def moved_to(self, view: PlaneView, mask: NDArray[np.bool_], box: Box, confidence: float) -> Track:
+        """Continue the track on another plane, on which the object was found with some confidence."""
         pixels = read_neighbourhood(view, search_region(box, view.image.shape))
-        return Track(view.plane, mask, box, pixels, self.reference)
+        return Track(view.plane, mask, box, pixels, self.reference, max(confidence, self.confidence))
 
     def packed(self) -> dict[str, NDArray[np.generic]]:
         """Return the track as arrays."""
@@ -67,7 +70,7 @@ class Track:
             "numbers": np.array([self.plane, *self.box, *self.pixels.region]),
             "mask": np.packbits(self.mask, axis=1),
             "grey": self.pixels.grey,
-            "contrast": np.array(self.reference.contrast),
+            "contrast": np.array([self.reference.contrast, self.confidence]),
         }
 
     @classmethod
@@ -77,7 +80,8 @@ class Track:
         box, region = Box(*edges[:4]), Box(*edges[4:])
         mask = np.unpackbits(arrays["mask"].astype(np.uint8), axis=1, count=box.width).astype(bool)
         pixels = Neighbourhood(arrays["grey"].astype(np.float32), region)
-        return cls(plane, mask, box, pixels, Appearance(float(arrays["contrast"])))
+        contrast, confidence = (float(n) for n in arrays["contrast"])
+        return cls(plane, mask, box, pixels, Appearance(contrast), confidence)
 
 
 @dataclass(frozen=True)

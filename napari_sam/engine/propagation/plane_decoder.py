@@ -54,11 +54,14 @@ class Candidates:
         (N,) predicted IoU.
     window : Window
         Window of the logits.
+    masks_per_prompt : int
+        Number of masks that answer each prompt.
     """
 
     logits: NDArray[np.float32]
     scores: NDArray[np.float32]
     window: Window
+    masks_per_prompt: int
 
 
 def decode_candidates(
@@ -109,7 +112,7 @@ def decode_candidates(
         for i, question in group.items():
             parts = [next(decoded) for _ in question.prompts]
             logits, scores = (np.concatenate([part[k] for part in parts]) for k in (0, 1))
-            candidates = Candidates(logits, scores, window)
+            candidates = Candidates(logits, scores, window, len(parts[0][1]))
             wider = _wider(question, candidates.logits[choose(i, candidates)], shape)
             if wider is None:
                 done[i] = candidates

@@ -15,7 +15,7 @@ from napari_sam.engine.interactive.rendering import render_masks
 from napari_sam.engine.interactive.window_choice import choose_window
 from napari_sam.engine.propagation.appearance import appearance_of
 from napari_sam.engine.propagation.blending import blend
-from napari_sam.engine.propagation.candidate_choice import CandidateChoice, inner_point
+from napari_sam.engine.propagation.candidate_choice import CandidateChoice, expected_change, inner_point
 from napari_sam.engine.propagation.carrier import CarriedMask
 from napari_sam.engine.propagation.expectation import Track, expect
 from napari_sam.engine.propagation.plane_decoder import Candidates, Question, decode_candidates
@@ -39,9 +39,10 @@ if TYPE_CHECKING:
 class PromptCarrier:
     """Carry objects by prompts, with any promptable model.
 
-    The mask of the plane before is moved to where its neighbourhood is found on the next plane. There it prompts the
-    network in several ways, as a mask, by its box and by its middle, and of all answers the one is kept that scores
-    best and overlaps it most.
+    The mask of the plane before is warped as its neighbourhood moves and deforms to the next plane. There its middle
+    and its box prompt the network, and of all answers the one is kept that scores best and overlaps the warped mask
+    most. The middle alone says nothing about the object's size: how well its answers agree with the warped mask is the
+    confidence that the object is still there.
 
     Parameters
     ----------
@@ -49,13 +50,20 @@ class PromptCarrier:
         When an object is followed, and when not.
     cancelled : callable, optional
         Called between the steps; return True to stop.
+    along_time : bool
+        Whether the planes are frames of a movie.
     """
 
     uses_later_prompts = False
 
     def __init__(
-        self, settings: PropagationSettings | None = None, cancelled: Callable[[], bool] | None = None
+        self,
+        settings: PropagationSettings | None = None,
+        cancelled: Callable[[], bool] | None = None,
+        *,
+        along_time: bool = False,
     ) -> None:
+        self._along_time = along_time
         self.settings = PropagationSettings() if settings is None else settings
         self._cancelled = cancelled
         self._tracks: dict[int, Track] = {}
@@ -127,7 +135,10 @@ class PromptCarrier:
         """Ask the network for objects where they are expected; None where it finds nothing."""
         img_size = view.engine.embedder.img_size
         questions = [self._question(view, place, img_size) for place in expected.values()]
-        choices = [CandidateChoice(MaskPrompt(place.mask, place.box)) for place in expected.values()]
+        choices = [
+            CandidateChoice(MaskPrompt(place.mask, place.box), expected_change(place.mask, view.spacing))
+            for place in expected.values()
+        ]
 
         def choose(position: int, candidates: Candidates) -> int:
             return choices[position].best(candidates)
@@ -149,8 +160,8 @@ class PromptCarrier:
         labels = np.ones(1, np.int64)
         y0, x0, y1, x1 = expected.box
         box = float(y0), float(x0), float(y1), float(x1)
-        prompts = (Prompt(point, labels, mask=mask), Prompt(point, labels, box))
-        window = choose_window(prompts[0], view.image.shape, img_size, Hints())
+        prompts = Prompt(point, labels), Prompt(point, labels, box)
+        window = choose_window(Prompt(mask=mask), view.image.shape, img_size, Hints())
         return Question(prompts, window, expected.box)
 
     def _judged(self, view: PlaneView, i: int, answer: _Answer) -> CarriedMask:
@@ -158,20 +169,24 @@ class PromptCarrier:
         settings, track, kept = self.settings, self._tracks[i], answer.kept
         if not answer.mask.any():
             return absent("its place belongs to another object")
+        allowed = 1 - expected_change(answer.expected.mask, view.spacing)
         growth = np.count_nonzero(answer.mask) / np.count_nonzero(answer.expected.mask)
-        if not 1 / settings.most_growth <= growth <= settings.most_growth:
+        if not allowed / settings.most_growth <= growth <= settings.most_growth / allowed:
             return absent(f"jump: area times {growth:.2f}")
-        moved = track.moved_to(view, answer.mask, answer.box)
+        confidence = kept.evidence
+        moved = track.moved_to(view, answer.mask, answer.box, confidence)
         seen = appearance_of(moved.pixels.grey, moved.pixels.resample(answer.mask, answer.box))
         similarity = seen.similarity(track.reference)
         if similarity < settings.least_similarity:
             return absent(f"disappeared: similarity {similarity:.2f} below {settings.least_similarity:g}")
         if kept.score < settings.least_score:
             return absent(f"confidence {kept.score:.2f} below {settings.least_score:g}")
-        if kept.agreement < settings.least_overlap:
-            return absent(f"jump: overlap {kept.agreement:.2f} below {settings.least_overlap:g}")
+        if kept.agreement < settings.least_overlap * allowed:
+            return absent(f"jump: overlap {kept.agreement:.2f} below {settings.least_overlap * allowed:.2g}")
+        if not self._along_time and confidence < settings.least_confidence * track.confidence:
+            return absent(f"confidence {confidence:.2f} after {track.confidence:.2f}")
         self._tracks[i] = moved
-        return CarriedMask(answer.mask, answer.box, kept.score * kept.agreement, events=kept.events)
+        return CarriedMask(answer.mask, answer.box, confidence, events=kept.events)
 
 
 @dataclass(frozen=True)

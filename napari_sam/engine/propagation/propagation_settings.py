@@ -22,6 +22,9 @@ class PropagationSettings:
     least_similarity : float
         Smallest share of an object's contrast on its prompted plane that is left, where it stands out from its
         surroundings.
+    least_confidence : float
+        Smallest confidence on a plane of a volume, over the highest since the prompted plane. Movies are followed
+        through planes of low confidence, on which objects may be hidden.
     gap : int
         Number of planes on end on which an object may be missing.
     """
@@ -31,6 +34,9 @@ class PropagationSettings:
     least_score: float = setting(0.2, "smallest confidence of a mask", low=0, high=1)
     least_similarity: float = setting(
         0.3, "smallest share of the contrast of the prompted plane that is left", low=0, high=1
+    )
+    least_confidence: float = setting(
+        0.5, "smallest confidence over the highest since the prompted plane, in volumes", low=0, high=1
     )
     gap: int = setting(1, "number of planes on end on which an object may be missing", low=0)
 

@@ -21,7 +21,7 @@ def square(y, x, side=16):
 
 def candidates(*pairs):
     logits = np.stack([np.where(mask, 6.0, -6.0) for mask, _ in pairs]).astype(np.float32)
-    return Candidates(logits, np.array([score for _, score in pairs], np.float32), WINDOW)
+    return Candidates(logits, np.array([score for _, score in pairs], np.float32), WINDOW, 1)
 
 
 def choice(mask):
@@ -86,3 +86,9 @@ def test_without_a_part_in_place_the_largest_is_kept():
 
 def test_the_inner_point_is_farthest_from_the_outline():
     assert inner_point(square(10, 20, 11)).tolist() == [15, 25]
+
+
+def test_evidence_comes_from_the_prompt_that_does_not_know_the_object():
+    kept = choice(square(10, 10)).chosen(candidates((square(40, 40), 0.9), (square(10, 10), 0.9)))
+    assert kept.agreement == 1
+    assert kept.evidence == 0
