@@ -6,7 +6,9 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from napari_sam.errors import StoreError
 from napari_sam.io.labels.journal.rows import ObjectPlane, ObjectRow
+from napari_sam.io.labels.journal.run_length import REMEDY
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +37,11 @@ def combined_row(
         Its row before the change.
     parts : sequence of (ObjectPlane or None, ObjectPlane or None)
         What lay and lies on each plane that changed.
+
+    Raises
+    ------
+    StoreError
+        If the journal does not list the planes of the object.
     """
     kept = [after for _, after in parts if after is not None]
     lost = [part for part, _ in parts if part is not None]
@@ -50,6 +57,11 @@ def combined_row(
         else:
             changed = {part.plane for part in lost}
             kept += [part for part in journal.objects.planes_of(label) if part.plane not in changed]
+    if not kept:
+        raise StoreError(
+            f"{journal.path}: object {label} lies on {before.n_planes} planes, of which {len(lost)} are listed",
+            remedy=REMEDY,
+        )
     row = _row_of(kept)
     score = row.predicted_iou if row.plane else before.predicted_iou
     return replace(before, plane=row.plane, area_px=area, box=row.box, n_planes=count, predicted_iou=score)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_sam.errors import LabelsError
+from napari_sam.errors import LabelsError, StoreError
+from napari_sam.io.labels.journal.run_length import REMEDY
 
 if TYPE_CHECKING:
     from napari_sam.io.labels.journal.journal import Journal
@@ -26,9 +27,22 @@ def existing_row(journal: Journal, label: int) -> ObjectRow:
 
 
 def existing_parts(journal: Journal, label: int) -> list[ObjectPlane]:
-    """Return what lies on each plane of an object, in the order of the planes; raises as `existing_row`."""
-    existing_row(journal, label)
-    return journal.objects.planes_of(label)
+    """Return what lies on each plane of an object, in the order of the planes.
+
+    Raises
+    ------
+    LabelsError
+        If the object does not exist.
+    StoreError
+        If the journal names no plane or another number of planes.
+    """
+    row, parts = existing_row(journal, label), journal.objects.planes_of(label)
+    if len(parts) != row.n_planes:
+        raise StoreError(
+            f"{journal.path}: object {label} lies on {row.n_planes} planes, of which {len(parts)} are listed",
+            remedy=REMEDY,
+        )
+    return parts
 
 
 def existing_part(journal: Journal, label: int, plane: Plane | None) -> ObjectPlane:

@@ -37,6 +37,7 @@ def sound(tmp_path_factory):
         run = labels.run_writer("r", plane=(0,))
         begin = run.begin({"call": {}}, 2)
         run.write(np.full((5, 5), begin.first_label), (40, 0), tile="t", begin=begin, details={})
+        labels.commit_planes({z: (square(4), (0, 40, 4, 44), 0.5) for z in (0, 1)}, parent=9)
         labels.commit(predicted(square(3), (30, 0)), plane=(0,))
         labels.undo()
     return path
@@ -148,6 +149,21 @@ VALUES = {
         "model": [b"\xff"],
         "op": ["x", -1, 1 << 62],
         "created": ["x", 1e300, -1e300],
+        "n_planes": [0, -1, 1 << 62, "x"],
+        "parent": [-1, 1, 1 << 62, "x", b"\xff"],
+    },
+    "object_planes": {
+        "label": [-1, 1 << 40],
+        "plane": ["", "9", "0,0", "x", b"\xff", ",,,"],
+        "area_px": [-1, "x", 1 << 62, b"\x00"],
+        "x1": [1 << 62, "x", 0],
+        "predicted_iou": ["x", b"\x00", float("inf")],
+    },
+    "plane_rows": {
+        "label": [-1, 1 << 40, "x"],
+        "plane": ["", "9", b"\xff"],
+        "before": ["{}", "[]", DEEP, "[1, 2, 3, 4, 5, 6, 7, 8]", b"\xff"],
+        "after": ["{}", "[]", DEEP, '["x", "0", 1, 0, 0, 1, 1, null]', b"\xff"],
     },
 }
 
@@ -213,5 +229,5 @@ def test_a_sound_store_gives_no_error(sound, tmp_path):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with LabelStore.open(tmp_path / "s") as labels:
-            assert len(labels.table()) == 4
+            assert len(labels.table()) == 5
             assert labels.redo()["kind"] == "commit"
