@@ -103,9 +103,14 @@ class VolumeExperiment(Experiment):
         counts = count_planes(mask, target.box, followed)
         ious = [volume_iou(counts)]
         while ious[-1] < TARGET_IOU and len(ious) < self.clicks:
-            plane = max(counts, key=lambda c: c.error_px).plane
+            plane = max((c for c in counts if c.true), key=lambda c: c.error_px).plane
             y, x, label = _click(mask[plane], target.box, followed, plane)
-            followed = predictor.repropagate(followed, plane, points=[(y, x)], point_labels=[label])
+            points, labels = [(y, x)], [label]
+            if not label:  # background alone selects nothing
+                inside = deepest_point(mask[plane])
+                points.append((inside[0] + target.box.y0, inside[1] + target.box.x0))
+                labels.append(1)
+            followed = predictor.repropagate(followed, plane, points=points, point_labels=labels)
             counts = count_planes(mask, target.box, followed)
             ious.append(volume_iou(counts))
         return ious
