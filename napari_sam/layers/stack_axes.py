@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
 
 DEPTH, TIME, UNKNOWN = "z", "t", "?"
+_USED = "napari_sam_axes"  # metadata key of the axes as the user used them
 _NAMES = {
     DEPTH: ("z", "depth", "plane", "planes", "slice", "slices"),
     TIME: ("t", "time", "frame", "frames"),
@@ -57,16 +58,19 @@ def has_axes(layer: ImageLayer) -> tuple[bool, bool]:
     return axis_index(layer, DEPTH) is not None, axis_index(layer, TIME) is not None
 
 
-def stack_image(layer: ImageLayer, plane: Sequence[int], index: int, axis: str) -> Image:
+def stack_image(layer: ImageLayer, plane: Sequence[int] = (), index: int | None = None, axis: str = UNKNOWN) -> Image:
     """Return the image that a layer displays on a plane, with depth called "z" and time "t".
+
+    Without `index` and `axis`, the axes are those of the last call with both, so that a label store made for a movie
+    whose axes have no names gets an axis t.
 
     Parameters
     ----------
     layer : napari.layers.Image
         Layer with leading axes.
     plane : sequence of int
-        Index along each of them.
-    index : int
+        Index along each of them; missing entries are 0.
+    index : int, optional
         Leading axis that is depth or time.
     axis : {"z", "t"}
         Which of both, whatever `stack_axes` tells.
@@ -78,9 +82,14 @@ def stack_image(layer: ImageLayer, plane: Sequence[int], index: int, axis: str) 
     """
     image = image_from_layer(layer, plane)
     letters = list(stack_axes(layer))
-    if axis in letters:
-        letters[letters.index(axis)] = letters[index]
-    letters[index] = axis
+    used = layer.metadata.get(_USED)
+    if index is not None:
+        if axis in letters:
+            letters[letters.index(axis)] = letters[index]
+        letters[index] = axis
+        layer.metadata[_USED] = "".join(letters)
+    elif isinstance(used, str) and len(used) == len(letters):
+        letters = list(used)
     new = {old: letter for old, letter in zip(image.stack_axes, letters, strict=False) if letter in (DEPTH, TIME)}
     renamed = "".join(new.get(a, a) for a in image.array_axes)
     if renamed == image.array_axes or len(set(renamed)) != len(renamed):

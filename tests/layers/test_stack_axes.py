@@ -50,3 +50,10 @@ def test_the_image_of_a_layer_gets_the_name_and_scale_of_the_chosen_axis():
 def test_depth_and_time_can_be_the_other_way_round():
     image = stack_image(layer((2, 3, 4, 5)), (0, 0), 0, "z")
     assert list(image.plane_axes.items()) == [("z", 2), ("t", 3)]
+
+
+def test_an_axis_that_was_followed_in_time_is_time_for_the_label_store_too():
+    movie = layer((3, 4, 5))
+    stack_image(movie, (1,), 0, "t")
+    assert stack_image(movie).plane_axes == {"t": 3}
+    assert has_axes(movie) == (True, True)  # the user may have been wrong

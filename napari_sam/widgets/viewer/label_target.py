@@ -11,12 +11,12 @@ from qtpy.QtCore import QObject, QSignalBlocker, QTimer, Signal
 from qtpy.QtWidgets import QFileDialog
 
 from napari_sam.errors import ImageError, LabelsError, NapariSamError, StoreError
-from napari_sam.io.images.open_image import image_from_layer
 from napari_sam.io.labels.move_store import move_store
 from napari_sam.io.labels.store_paths import data_dir
 from napari_sam.layers.label_store_layers import LabelStoreLayers
 from napari_sam.layers.labels_layer import LabelsLayerWriter
 from napari_sam.layers.placement import TEMPORARY
+from napari_sam.layers.stack_axes import stack_image
 from napari_sam.layers.store_places import move_place, remember_labels_layer, remembered_labels_layer, store_place
 from napari_sam.widgets.qt_helpers import single_shot
 
@@ -196,7 +196,7 @@ class LabelTarget(QObject):
         if self.store_layers is not None and self.store_layers.read_only:
             self._open_again(self.store_layers.store.path)  # it may be free by now
         if self.store_layers is None:
-            source = image_from_layer(self._image)
+            source = stack_image(self._image)
             self._show(LabelStoreLayers.open(self._own_path, self._image, self._notifier.error, source))
         if self.store_layers is None:
             raise StoreError(

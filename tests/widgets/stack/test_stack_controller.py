@@ -190,3 +190,26 @@ def test_corrections_of_saved_objects_end_with_their_store(stack, qtbot):
     qtbot.waitUntil(lambda: stack.click.stack.in_hand is not None)
     stack.labels.release()
     assert not stack.click.stack.is_busy
+
+
+def test_an_object_of_a_movie_of_stacks_is_saved_on_the_depth_planes_of_its_frame(dock, qtbot):
+    dock.viewer.add_image(np.zeros((2, 9, 60, 70)), name="movie")
+    dock.viewer.dims.set_point((0, 1), (1, 4))
+    qtbot.waitUntil(lambda: not dock.thread.busy)
+    qtbot.wait(50)
+    follow(dock, qtbot, 1, 4, 5, 5)
+    dock.viewer.dims.set_point(0, 0)
+    qtbot.wait(100)
+    assert not dock.click.prompts.preview.data.any()  # it is not on the other frame
+    dock.click.accept()
+    store = dock.labels.store_layers.store
+    assert [tuple(plane) for plane in store.planes(1).plane] == [(1, z) for z in range(9)]
+    assert str(store.meta("axes"))[:2] == "tz"
+
+
+def test_the_store_of_a_movie_whose_axis_has_no_name_gets_an_axis_of_time(stack, qtbot):
+    click(stack, qtbot, 4, 5, 5)
+    stack.click.stack.follow_time()
+    qtbot.waitUntil(lambda: stack.click.stack.in_hand is not None)
+    stack.click.accept()
+    assert str(stack.labels.store_layers.store.meta("axes")) == "tyx"
