@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from napari_sam.engine.interactive.window_predictor import WindowPredictor
-    from napari_sam.engine.propagation.follow_objects import PropagateOptions
+    from napari_sam.engine.propagation.propagate_options import PropagateOptions
     from napari_sam.engine.propagation.propagation import Propagation
 
 

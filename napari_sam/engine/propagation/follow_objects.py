@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypedDict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -18,28 +18,13 @@ from napari_sam.engine.propagation.resumable_carrier import ResumableCarrier
 from napari_sam.errors import PromptError
 
 if TYPE_CHECKING:
-    import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from napari_sam.engine.interactive.window_predictor import WindowPredictor
     from napari_sam.engine.normalisation import Normalisation
-    from napari_sam.engine.propagation.plane_mask import PlaneMask
     from napari_sam.engine.propagation.plane_views import PlaneSource
-    from napari_sam.engine.propagation.propagation_settings import PropagationSettings
+    from napari_sam.engine.propagation.propagate_options import PropagateOptions
     from napari_sam.engine.propagation.resumable_carrier import StepStore
-
-
-class PropagateOptions(TypedDict, total=False):
-    """Keywords of `Predictor.propagate`, `propagate_many` and `repropagate` besides the prompts."""
-
-    axis: str | None
-    planes: Sequence[int] | None
-    carry: str
-    settings: PropagationSettings | None
-    resume_folder: str | os.PathLike[str] | StepStore | None
-    on_plane: Callable[[PlaneMask], None] | None
-    progress: Callable[[int, int], None] | None
-    cancelled: Callable[[], bool] | None
 
 
 class ObjectFollower:

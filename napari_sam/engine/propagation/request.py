@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from napari_sam.engine.interactive.prompts import MaskPrompt
-    from napari_sam.engine.propagation.follow_objects import PropagateOptions
     from napari_sam.engine.propagation.plane_prompts import PlanePrompt
     from napari_sam.engine.propagation.plane_views import PlaneViews
+    from napari_sam.engine.propagation.propagate_options import PropagateOptions
     from napari_sam.engine.propagation.propagator import ObjectRun
     from src_models.run_record import JsonValue
 
