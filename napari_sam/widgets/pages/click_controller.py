@@ -23,9 +23,9 @@ from napari_sam.widgets.pages.guide import (
 from napari_sam.widgets.pages.label_actions import LabelActions
 from napari_sam.widgets.pages.mask_correction import MaskCorrection
 from napari_sam.widgets.pages.mask_preview import MaskPreview
-from napari_sam.widgets.pages.toolbox import BRUSH, ToolBox
 from napari_sam.widgets.qt_helpers import single_shot
 from napari_sam.widgets.stack.stack_controller import StackController
+from napari_sam.widgets.toolbox import BRUSH, ToolBox
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from napari.layers import Image as ImageLayer
 
-from napari_sam.widgets.pages.toolbox import BRUSH
+from napari_sam.widgets.toolbox import BRUSH
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import napari
 
     from napari_sam.widgets.dock_context import DockContext
-    from napari_sam.widgets.pages.toolbox import ToolBox
+    from napari_sam.widgets.toolbox import ToolBox
 
 IN_3D = "Objects are clicked in 2D: press Ctrl+Y, or the button below the layer list, then click the object on a plane."
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
 
     from napari_sam.widgets.dock_context import DockContext
-    from napari_sam.widgets.pages.toolbox import ToolBox
+    from napari_sam.widgets.toolbox import ToolBox
 
 
 class DrawnPrompts(QObject):

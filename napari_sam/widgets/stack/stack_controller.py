@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
     from napari_sam.widgets.dock_context import DockContext
     from napari_sam.widgets.engine_session import Answer
-    from napari_sam.widgets.pages.toolbox import ToolBox
     from napari_sam.widgets.stack.follow_run import FollowEngine
     from napari_sam.widgets.stack.stack_panel import StackPanel
     from napari_sam.widgets.stack.unsaved_object import UnsavedObject
+    from napari_sam.widgets.toolbox import ToolBox
 
 _AHEAD_MS = 250
 _AHEAD_PLANES, _AHEAD_OF_SLOW = 2, 1  # before and after the clicked plane; the latter for slow models

@@ -18,10 +18,10 @@ from napari_sam.widgets.viewer.canvas_view import show_plane
 if TYPE_CHECKING:
     from napari_sam.layers.prompt_layers import MaskCrop
     from napari_sam.widgets.dock_context import DockContext
-    from napari_sam.widgets.pages.toolbox import ToolBox
     from napari_sam.widgets.stack.following import Following
     from napari_sam.widgets.stack.stack_panel import StackPanel
     from napari_sam.widgets.stack.unsaved_object import UnsavedObject
+    from napari_sam.widgets.toolbox import ToolBox
 
 _REDRAW_MS = 60
 
