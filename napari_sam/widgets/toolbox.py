@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from qtpy.QtCore import QObject, Signal
 
@@ -11,13 +11,24 @@ from napari_sam.layers.prompt_layers import BACKGROUND, FOREGROUND
 
 if TYPE_CHECKING:
     from napari.layers import Labels, Points, Shapes
+    from qtpy.QtWidgets import QPushButton
 
     from napari_sam.layers.prompt_history import PromptHistory
     from napari_sam.layers.prompt_layers import PromptLayers
     from napari_sam.widgets.dock_context import DockContext
-    from napari_sam.widgets.pages.click_panel import ClickPanel
 
 BOX, BRUSH = "box", "brush"
+
+
+class ToolButtons(Protocol):
+    """Buttons of the tools, and of undo and redo."""
+
+    foreground: QPushButton
+    background: QPushButton
+    box: QPushButton
+    brush: QPushButton
+    undo: QPushButton
+    redo: QPushButton
 
 
 class ToolBox(QObject):
@@ -27,7 +38,7 @@ class ToolBox(QObject):
     ----------
     context : DockContext
         Parts of the dock.
-    panel : ClickPanel
+    panel : ToolButtons
         Panel with a button per tool.
 
     Attributes
@@ -45,7 +56,7 @@ class ToolBox(QObject):
 
     changed = Signal()
 
-    def __init__(self, context: DockContext, panel: ClickPanel) -> None:
+    def __init__(self, context: DockContext, panel: ToolButtons) -> None:
         super().__init__()
         self._viewer, self._labels, self._notifier = context.viewer, context.labels, context.notifier
         self._form = context.object_form
