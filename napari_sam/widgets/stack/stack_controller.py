@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from napari_sam.widgets.engine_session import Answer
     from napari_sam.widgets.stack.follow_run import FollowEngine
     from napari_sam.widgets.stack.stack_panel import StackPanel
+    from napari_sam.widgets.stack.stack_view import PromptTools
     from napari_sam.widgets.stack.unsaved_object import UnsavedObject
-    from napari_sam.widgets.toolbox import ToolBox
 
 _AHEAD_MS = 250
 _AHEAD_PLANES, _AHEAD_OF_SLOW = 2, 1  # before and after the clicked plane; the latter for slow models
@@ -45,7 +45,7 @@ class StackController(QObject):
         Parts of the dock.
     panel : StackPanel
         The controls.
-    tools : ToolBox
+    tools : PromptTools
         Tools, with the prompt layers.
     engine : FollowEngine, optional
         Engine that follows objects.
@@ -73,7 +73,7 @@ class StackController(QObject):
     prompts_used = Signal()
 
     def __init__(
-        self, context: DockContext, panel: StackPanel, tools: ToolBox, engine: FollowEngine | None = None
+        self, context: DockContext, panel: StackPanel, tools: PromptTools, engine: FollowEngine | None = None
     ) -> None:
         super().__init__()
         self._context, self._panel, self._tools = context, panel, tools

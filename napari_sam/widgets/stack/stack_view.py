@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from qtpy.QtCore import QObject, Signal
 
@@ -16,14 +16,22 @@ from napari_sam.widgets.stack.stack_text import summary_text
 from napari_sam.widgets.viewer.canvas_view import show_plane
 
 if TYPE_CHECKING:
-    from napari_sam.layers.prompt_layers import MaskCrop
+    from napari_sam.layers.prompt_layers import MaskCrop, PromptLayers
     from napari_sam.widgets.dock_context import DockContext
     from napari_sam.widgets.stack.following import Following
     from napari_sam.widgets.stack.stack_panel import StackPanel
     from napari_sam.widgets.stack.unsaved_object import UnsavedObject
-    from napari_sam.widgets.toolbox import ToolBox
 
 _REDRAW_MS = 60
+
+
+class PromptTools(Protocol):
+    """What draws prompts."""
+
+    @property
+    def prompts(self) -> PromptLayers | None:
+        """Layers that are drawn on; None without an image."""
+        ...
 
 
 class StackView(QObject):
@@ -35,7 +43,7 @@ class StackView(QObject):
         Parts of the dock.
     panel : StackPanel
         The controls.
-    tools : ToolBox
+    tools : PromptTools
         Tools, with the prompt layers.
     following : Following
         The objects.
@@ -57,7 +65,7 @@ class StackView(QObject):
 
     drawn = Signal()
 
-    def __init__(self, context: DockContext, panel: StackPanel, tools: ToolBox, following: Following) -> None:
+    def __init__(self, context: DockContext, panel: StackPanel, tools: PromptTools, following: Following) -> None:
         super().__init__()
         self._context, self._panel, self._tools, self._following = context, panel, tools, following
         self._images = context.images
