@@ -16,9 +16,9 @@ from benchmarks import timing
 from napari_sam import Predictor, open_image, samples
 from napari_sam.engine.embeddings.embedding_cache import EmbeddingCache
 from napari_sam.engine.interactive.prediction import PredictionSettings
+from napari_sam.engine.propagation.carriers.prompt_carrier import PromptCarrier
 from napari_sam.engine.propagation.plane_prompts import PlanePrompt
 from napari_sam.engine.propagation.plane_views import PlaneViews
-from napari_sam.engine.propagation.prompt_carrier import PromptCarrier
 from napari_sam.io.images.image_stack import ImageStack
 from src_models.training.prompt_simulation import deepest_point
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.engine.interactive.prompts import MaskPrompt
-from napari_sam.engine.propagation.carrier_choice import make_carrier
+from napari_sam.engine.propagation.carriers.carrier_choice import make_carrier
 from napari_sam.engine.propagation.plane_prompts import PlanePrompt, corrected_prompt, parse_plane_prompts
 from napari_sam.engine.propagation.plane_views import PlaneViews
 from napari_sam.engine.propagation.propagation import Propagation, StackPosition

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.engine.geometry import Box
-from napari_sam.engine.propagation.appearance import Appearance, appearance_of
-from napari_sam.engine.propagation.plane_mask import cropped
-from napari_sam.engine.propagation.registration import (
+from napari_sam.engine.propagation.carriers.appearance import Appearance, appearance_of
+from napari_sam.engine.propagation.carriers.registration import (
     Neighbourhood,
     find_shift,
     read_neighbourhood,
     search_region,
     warp_mask,
 )
+from napari_sam.engine.propagation.plane_mask import cropped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from napari_sam.engine.geometry import Box
-from napari_sam.engine.propagation.blending import signed_distance
+from napari_sam.engine.propagation.carriers.blending import signed_distance
 from napari_sam.engine.window_pixels import read_window
 from napari_sam.engine.windows import Window
 

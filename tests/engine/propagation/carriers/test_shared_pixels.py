@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from napari_sam.engine.geometry import Box
-from napari_sam.engine.propagation.shared_pixels import Claim, separate
+from napari_sam.engine.propagation.carriers.shared_pixels import Claim, separate
 
 
 def claim(box, expected):

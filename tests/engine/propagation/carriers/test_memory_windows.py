@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sam import Predictor, open_image
-from napari_sam.engine.propagation.memory_carrier import MemoryCarrier
+from napari_sam.engine.propagation.carriers.memory_carrier import MemoryCarrier
 from napari_sam.engine.propagation.plane_mask import mask_iou
 from napari_sam.engine.propagation.plane_prompts import parse_plane_prompts
 from napari_sam.engine.propagation.plane_views import PlaneViews

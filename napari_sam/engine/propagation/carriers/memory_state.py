@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from napari_sam.engine.geometry import Box
-from napari_sam.engine.propagation.followed_object import FollowedObject
+from napari_sam.engine.propagation.carriers.followed_object import FollowedObject
 from napari_sam.engine.windows import Window
 from src_models.video.object_memory import FrameMemory
 

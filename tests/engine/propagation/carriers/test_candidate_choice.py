@@ -6,8 +6,13 @@ import numpy as np
 import pytest
 
 from napari_sam.engine.interactive.prompts import MaskPrompt
-from napari_sam.engine.propagation.candidate_choice import CandidateChoice, belonging_parts, inner_point, with_prior
-from napari_sam.engine.propagation.plane_decoder import Candidates
+from napari_sam.engine.propagation.carriers.candidate_choice import (
+    CandidateChoice,
+    belonging_parts,
+    inner_point,
+    with_prior,
+)
+from napari_sam.engine.propagation.carriers.plane_decoder import Candidates
 from napari_sam.engine.windows import Window
 
 WINDOW = Window((0, 0, 64, 64), 64)

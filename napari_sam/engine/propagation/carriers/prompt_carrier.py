@@ -13,16 +13,16 @@ from napari_sam.engine.interactive.prediction import PredictionSettings
 from napari_sam.engine.interactive.prompts import MaskPrompt, Prompt
 from napari_sam.engine.interactive.rendering import render_masks
 from napari_sam.engine.interactive.window_choice import choose_window
-from napari_sam.engine.propagation.appearance import appearance_of
-from napari_sam.engine.propagation.blending import blend
-from napari_sam.engine.propagation.candidate_choice import CandidateChoice, expected_change, inner_point
 from napari_sam.engine.propagation.carrier import CarriedMask
-from napari_sam.engine.propagation.expectation import Track, expect
-from napari_sam.engine.propagation.plane_decoder import Candidates, Question, decode_candidates
+from napari_sam.engine.propagation.carriers.appearance import appearance_of
+from napari_sam.engine.propagation.carriers.blending import blend
+from napari_sam.engine.propagation.carriers.candidate_choice import CandidateChoice, expected_change, inner_point
+from napari_sam.engine.propagation.carriers.expectation import Track, expect
+from napari_sam.engine.propagation.carriers.plane_decoder import Candidates, Question, decode_candidates
+from napari_sam.engine.propagation.carriers.shared_pixels import Claim, separate
 from napari_sam.engine.propagation.plane_mask import mask_iou
 from napari_sam.engine.propagation.propagation_settings import PropagationSettings
 from napari_sam.engine.propagation.resumable_carrier import by_object
-from napari_sam.engine.propagation.shared_pixels import Claim, separate
 from napari_sam.engine.windows import Hints
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.engine.propagation.candidate_choice import KeptMask
-    from napari_sam.engine.propagation.expectation import Expected
+    from napari_sam.engine.propagation.carriers.candidate_choice import KeptMask
+    from napari_sam.engine.propagation.carriers.expectation import Expected
     from napari_sam.engine.propagation.plane_prompts import PlanePrompt
     from napari_sam.engine.propagation.plane_views import PlaneView
 

@@ -15,12 +15,12 @@ from napari_sam.engine.interactive.logit_fields import LogitGrid, span_of
 from napari_sam.engine.interactive.prompts import MaskPrompt, Prompt, parse_prompt
 from napari_sam.engine.interactive.rendering import render_masks
 from napari_sam.engine.interactive.window_choice import choose_window
-from napari_sam.engine.propagation.candidate_choice import belonging_parts
 from napari_sam.engine.propagation.carrier import CarriedMask
-from napari_sam.engine.propagation.followed_object import FollowedObject, fits, window_of
-from napari_sam.engine.propagation.memory_state import pack_object, unpack_object
+from napari_sam.engine.propagation.carriers.candidate_choice import belonging_parts
+from napari_sam.engine.propagation.carriers.followed_object import FollowedObject, fits, window_of
+from napari_sam.engine.propagation.carriers.memory_state import pack_object, unpack_object
+from napari_sam.engine.propagation.carriers.prompt_carrier import absent
 from napari_sam.engine.propagation.plane_mask import in_frame, mask_iou
-from napari_sam.engine.propagation.prompt_carrier import absent
 from napari_sam.engine.propagation.propagation_settings import PropagationSettings
 from napari_sam.engine.propagation.resumable_carrier import by_object
 from napari_sam.engine.windows import Hints, coarser_window, cut_by

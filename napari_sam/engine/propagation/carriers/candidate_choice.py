@@ -11,13 +11,13 @@ from scipy import ndimage
 from napari_sam.engine.interactive.logit_fields import LogitGrid
 from napari_sam.engine.interactive.mask_cleanup import extend_padding
 from napari_sam.engine.interactive.prompts import Prompt
-from napari_sam.engine.propagation.blending import signed_distance
+from napari_sam.engine.propagation.carriers.blending import signed_distance
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.interactive.prompts import MaskPrompt
-    from napari_sam.engine.propagation.plane_decoder import Candidates
+    from napari_sam.engine.propagation.carriers.plane_decoder import Candidates
 
 OVERLAP_WEIGHT = 1.0
 """Weight of the overlap with the expected mask, against a predicted IoU of the same size."""

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from napari_sam.engine.geometry import Box
-from napari_sam.engine.propagation.registration import Neighbourhood, find_shift, search_region, warp_mask
+from napari_sam.engine.propagation.carriers.registration import Neighbourhood, find_shift, search_region, warp_mask
 
 REGION = Box(100, 200, 180, 280)
 OBJECT = Box(125, 225, 155, 255)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sam.engine.propagation.appearance import appearance_of
+from napari_sam.engine.propagation.carriers.appearance import appearance_of
 
 DISC = np.hypot(*(np.indices((60, 60)) - 30)) < 12
 

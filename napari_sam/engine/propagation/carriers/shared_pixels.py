@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from napari_sam.engine.propagation.blending import signed_distance
+from napari_sam.engine.propagation.carriers.blending import signed_distance
 from napari_sam.engine.propagation.plane_mask import in_frame, mask_iou
 
 if TYPE_CHECKING:

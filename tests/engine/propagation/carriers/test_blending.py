@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from napari_sam.engine.geometry import Box
-from napari_sam.engine.propagation.blending import blend, signed_distance
+from napari_sam.engine.propagation.carriers.blending import blend, signed_distance
 
 FRAME = Box(0, 0, 60, 60)
 

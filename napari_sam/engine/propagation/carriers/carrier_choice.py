@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_sam.engine.propagation.memory_carrier import MemoryCarrier
-from napari_sam.engine.propagation.prompt_carrier import PromptCarrier
+from napari_sam.engine.propagation.carriers.memory_carrier import MemoryCarrier
+from napari_sam.engine.propagation.carriers.prompt_carrier import PromptCarrier
 from napari_sam.errors import PromptError
 from src_models.networks.sam2.network import Sam2
 
