@@ -63,5 +63,5 @@ def test_a_mask_is_warped_as_the_pixels_around_it(texture):
 
 
 def test_a_region_to_search_stays_inside_the_image():
-    assert search_region(Box(0, 0, 20, 40), (1000, 1000)) == (0, 0, 50, 70)
+    assert search_region(Box(0, 0, 20, 40), (1000, 1000)) == (0, 0, 46, 66)
     assert Box(0, 0, 90, 90).contains(search_region(Box(60, 60, 85, 85), (90, 90)))
