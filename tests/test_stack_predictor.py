@@ -128,6 +128,19 @@ def test_a_point_corrects_the_mask_of_its_plane(predictor):
     assert min(ious(again, labels, 1)) > 0.95
 
 
+def test_a_background_point_alone_corrects_where_there_is_a_mask(predictor):
+    pixels, labels = two_discs()
+    predictor.set_image(open_image(pixels, axes="zyx"))
+    found = predictor.propagate(points=[(4, 72, 58)])
+    again = predictor.repropagate(found, 6, points=[(20, 20)], point_labels=[0])
+    assert again.prompts[6].point_labels == (0,)
+    assert again.prompts[6].mask is not None
+    assert min(ious(again, labels, 1)[:5]) > 0.95
+    short = predictor.propagate(points=[(4, 72, 58)], planes=range(3, 6))
+    with pytest.raises(PromptError, match="only background points"):
+        predictor.repropagate(short, 6, points=[(20, 20)], point_labels=[0], planes=range(3, 8))
+
+
 def test_the_weakest_plane_has_no_prompt(predictor):
     pixels, _ = two_discs()
     predictor.set_image(open_image(pixels, axes="zyx"))

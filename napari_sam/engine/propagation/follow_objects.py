@@ -86,15 +86,16 @@ class ObjectFollower:
 
     def correct(self, propagation: Propagation, plane: int, given: Mapping[str, Any]) -> Propagation:
         """Correct an object on a plane, and follow it again from there; see `Predictor.repropagate`."""
-        parsed = parse_plane_prompts(self.source.shape, self.source.count, plane, given)
+        record = propagation.records.get(plane)
+        mask = None if record is None else MaskPrompt(record.mask, record.box)
+        masks = {} if mask is None else {plane: mask}
+        parsed = parse_plane_prompts(self.source.shape, self.source.count, plane, given, masks)
         if set(parsed) != {plane}:
             other = next(p for p in parsed if p != plane)
             raise PromptError(
                 f"the correction of plane {plane} has a prompt on plane {other}", remedy="correct one plane at a time"
             )
         self._check_passed(parsed)
-        record = propagation.records.get(plane)
-        mask = None if record is None else MaskPrompt(record.mask, record.box)
         prompt = corrected_prompt(propagation.prompts.get(plane), mask, parsed[plane])
         known = {
             p: PlanePrompt(mask=MaskPrompt(propagation.records[p].mask, propagation.records[p].box))

@@ -63,7 +63,11 @@ class PlanePrompt:
 
 
 def parse_plane_prompts(
-    shape: tuple[int, int], count: int, current: int, given: Mapping[str, Any]
+    shape: tuple[int, int],
+    count: int,
+    current: int,
+    given: Mapping[str, Any],
+    masks: Mapping[int, MaskPrompt] | None = None,
 ) -> dict[int, PlanePrompt]:
     """Check the prompts of one object and sort them by plane.
 
@@ -79,6 +83,8 @@ def parse_plane_prompts(
         Some of ``points`` (P, 3) as (plane, y, x), ``point_labels`` (P,), ``box`` (plane, y0, x0, y1, x1), or several
         such boxes, and ``masks``, a mapping of planes to `MaskPrompt`, `Prediction`, (mask, box) or a mask of the
         whole plane. Points and boxes without a plane belong to the current one.
+    masks : mapping of int to MaskPrompt, optional
+        The object's masks, if it is known: on their planes, background points alone are a prompt, too.
 
     Raises
     ------
@@ -103,8 +109,9 @@ def parse_plane_prompts(
     if not prompts:
         raise PromptError("the prompt is empty", remedy="give at least one point, a box or a mask")
     for plane, prompt in prompts.items():
+        known = None if masks is None else masks.get(plane)
         try:
-            parse_prompt(shape, **prompt.as_keywords())
+            parse_prompt(shape, **replace(prompt, mask=prompt.mask or known).as_keywords())
         except PromptError as error:
             message = f"plane {plane}: {error.message}"
             raise PromptError(message, parameter=error.parameter, remedy=error.remedy) from None
