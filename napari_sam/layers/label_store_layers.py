@@ -20,7 +20,7 @@ from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.layers.edit_layer import EDIT_PX, EditLayer
 from napari_sam.layers.object_categories import ShownCategories
 from napari_sam.layers.placement import image_plane_shape, placement
-from napari_sam.layers.saved_propagation import write_planes
+from napari_sam.layers.stacks.saved_propagation import write_planes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -18,7 +18,7 @@ from napari_sam.io.images.formats.zarr.zarr_image import zarr_content
 from napari_sam.io.images.formats.zarr.zarr_store import is_url
 from napari_sam.io.images.lazy_image import CHANNEL_NAMES, SPATIAL
 from napari_sam.io.images.open_image import completed, open_image
-from napari_sam.layers.stack_level import StackLevel
+from napari_sam.layers.stacks.stack_level import StackLevel
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -15,7 +15,7 @@ from napari_sam.jobs.stacks.stack_report import StackReport
 from napari_sam.layers.partial_results import PartialFrame, PartialLayer, TileColours
 from napari_sam.layers.placement import image_plane_shape
 from napari_sam.layers.region_layer import REGION_NAME, drawn_box, region_layer
-from napari_sam.layers.stack_axes import TIME, axis_index, has_axes, stack_image
+from napari_sam.layers.stacks.stack_axes import TIME, axis_index, has_axes, stack_image
 from napari_sam.widgets.pages.everything_panel import DRAWN, VIEW
 from napari_sam.widgets.pages.everything_run import EverythingRun
 from napari_sam.widgets.pages.everything_text import left_out_text, result_text, stack_result_text, unfinished_text

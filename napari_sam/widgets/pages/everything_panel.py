@@ -6,7 +6,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
 
 from napari_sam.jobs.job_settings import EverythingSettings
-from napari_sam.layers.stack_axes import DEPTH, TIME
+from napari_sam.layers.stacks.stack_axes import DEPTH, TIME
 from napari_sam.widgets.pages.everything_text import duration
 from napari_sam.widgets.qt_helpers import button, combo_box, primary_button, refill, row, wrapped_label
 from napari_sam.widgets.settings_form import FieldText, SettingsForm

@@ -16,7 +16,7 @@ from napari_sam.jobs.stacks.segment_volume import segment_volume
 from napari_sam.jobs.stacks.stack_run import read_unfinished_stack
 from napari_sam.jobs.stacks.track import track
 from napari_sam.layers.partial_results import PartialFrame
-from napari_sam.layers.stack_axes import TIME
+from napari_sam.layers.stacks.stack_axes import TIME
 from napari_sam.widgets.engine_thread import EngineThread, Outcome
 from src_models.watershed_settings import WatershedSettings
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal
 
 from napari_sam.errors import LabelsError, NapariSamError
-from napari_sam.layers.stack_axes import TIME, axis_index
+from napari_sam.layers.stacks.stack_axes import TIME, axis_index
 from napari_sam.widgets.stack.saved_objects import label_under_mouse
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal
 
 from napari_sam.errors import NapariSamError
-from napari_sam.layers.saved_propagation import write_planes
+from napari_sam.layers.stacks.saved_propagation import write_planes
 
 if TYPE_CHECKING:
     from napari_sam.layers.label_store_layers import LabelStoreLayers

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_sam.engine.geometry import Box
 from napari_sam.layers.placement import image_plane_shape
-from napari_sam.layers.stack_axes import stack_image
+from napari_sam.layers.stacks.stack_axes import stack_image
 from napari_sam.widgets.stack.unsaved_object import FollowRequest
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 from napari_sam.engine.geometry import Box
 from napari_sam.engine.propagation.propagation import StackPosition
 from napari_sam.layers.placement import image_plane_shape
-from napari_sam.layers.saved_propagation import axis_of, saved_propagation
-from napari_sam.layers.stack_axes import DEPTH, TIME, axis_index, stack_axes, stack_image
+from napari_sam.layers.stacks.saved_propagation import axis_of, saved_propagation
+from napari_sam.layers.stacks.stack_axes import DEPTH, TIME, axis_index, stack_axes, stack_image
 from napari_sam.widgets.stack.unsaved_object import FollowRequest
 from napari_sam.widgets.viewer.canvas_view import cursor_position
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal
 
 from napari_sam.errors import CancelledError, NapariSamError
-from napari_sam.layers.stack_axes import DEPTH, TIME
+from napari_sam.layers.stacks.stack_axes import DEPTH, TIME
 from napari_sam.widgets.engine_session import is_quick
 from napari_sam.widgets.qt_helpers import single_shot
 from napari_sam.widgets.stack.divisions import Divisions

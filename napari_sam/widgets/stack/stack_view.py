@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Protocol
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_sam.layers.followed_layer import FollowedLayer
 from napari_sam.layers.placement import image_plane_shape
-from napari_sam.layers.stack_axes import DEPTH, TIME, axis_index, has_axes
-from napari_sam.layers.volume_preview import show_volume
+from napari_sam.layers.stacks.followed_layer import FollowedLayer
+from napari_sam.layers.stacks.stack_axes import DEPTH, TIME, axis_index, has_axes
+from napari_sam.layers.stacks.volume_preview import show_volume
 from napari_sam.widgets.qt_helpers import single_shot
 from napari_sam.widgets.stack.plane_strip import StripContent
 from napari_sam.widgets.stack.stack_text import summary_text

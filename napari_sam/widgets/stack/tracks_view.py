@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject
 
 from napari_sam.errors import StoreError
-from napari_sam.layers.stack_axes import TIME, axis_index
-from napari_sam.layers.tracks_layer import lineage_graph, show_tracks, track_data
+from napari_sam.layers.stacks.stack_axes import TIME, axis_index
+from napari_sam.layers.stacks.tracks_layer import lineage_graph, show_tracks, track_data
 from napari_sam.widgets.engine_thread import EngineThread
 from napari_sam.widgets.qt_helpers import single_shot
 

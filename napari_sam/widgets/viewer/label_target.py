@@ -16,7 +16,7 @@ from napari_sam.io.labels.store_paths import data_dir
 from napari_sam.layers.label_store_layers import LabelStoreLayers
 from napari_sam.layers.labels_layer import LabelsLayerWriter
 from napari_sam.layers.placement import TEMPORARY
-from napari_sam.layers.stack_axes import stack_image
+from napari_sam.layers.stacks.stack_axes import stack_image
 from napari_sam.layers.store_places import move_place, remember_labels_layer, remembered_labels_layer, store_place
 from napari_sam.widgets.qt_helpers import single_shot
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from napari_sam.layers.tracks_layer import TRACKS_NAME
+from napari_sam.layers.stacks.tracks_layer import TRACKS_NAME
 from tests.widgets.stack.conftest import click
 
 

@@ -12,7 +12,7 @@ from napari.components import ViewerModel
 from napari_sam.errors import CancelledError
 from napari_sam.jobs.job_settings import EverythingSettings
 from napari_sam.jobs.stacks.stack_report import PlaneFailure, StackReport
-from napari_sam.layers.tracks_layer import TRACKS_NAME
+from napari_sam.layers.stacks.tracks_layer import TRACKS_NAME
 from napari_sam.widgets.dock import SamDock
 from napari_sam.widgets.dock_panel import EVERYTHING
 from napari_sam.widgets.pages.everything_run import UnfinishedRun

@@ -10,7 +10,7 @@ import pytest
 from napari_sam.engine.propagation.propagation import StackPosition
 from napari_sam.errors import CancelledError, LabelsError
 from napari_sam.io.labels.label_store import LabelStore
-from napari_sam.layers.saved_propagation import axis_of, saved_propagation, write_planes
+from napari_sam.layers.stacks.saved_propagation import axis_of, saved_propagation, write_planes
 
 SQUARE = np.ones((3, 3), bool)
 

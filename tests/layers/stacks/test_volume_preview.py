@@ -6,7 +6,7 @@ import numpy as np
 from napari.layers import Image, Labels
 
 from napari_sam.layers import volume_preview
-from napari_sam.layers.volume_preview import object_volume, show_volume
+from napari_sam.layers.stacks.volume_preview import object_volume, show_volume
 
 
 def test_masks_of_different_boxes_meet_in_one_array():

@@ -6,7 +6,7 @@ import numpy as np
 
 from napari_sam.engine.geometry import Box
 from napari_sam.io.labels.journal.rows import ObjectPlane
-from napari_sam.layers.tracks_layer import lineage_graph, show_tracks, track_data
+from napari_sam.layers.stacks.tracks_layer import lineage_graph, show_tracks, track_data
 
 
 def test_an_object_on_several_depth_planes_of_a_frame_is_one_point_weighted_by_area():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from napari.layers import Image
 
-from napari_sam.layers.stack_axes import axis_index, has_axes, stack_axes, stack_image
+from napari_sam.layers.stacks.stack_axes import axis_index, has_axes, stack_axes, stack_image
 
 
 def layer(shape, labels=None, **keywords):

@@ -1,0 +1,1 @@
+"""Layers of stacks and movies: axes, followed objects, tracks."""
