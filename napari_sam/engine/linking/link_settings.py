@@ -79,7 +79,7 @@ class FrameLinking:
     )
     max_gap: int = setting(1, "frames in which an object may be missing", low=0, high=_MOST_GAP)
     follow: int = setting(2, "frames through which an object that was not found again is followed", low=0)
-    divisions: bool = setting(True, "objects divide")
+    divisions: bool = setting(True, "whether an object may divide into two")
     min_frames: int = setting(1, "leave out tracks found in fewer frames", low=1)
 
     def __post_init__(self) -> None:
