@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from napari.layers import Image, Labels
 
-from napari_sam.layers import volume_preview
+from napari_sam.layers.stacks import volume_preview
 from napari_sam.layers.stacks.volume_preview import object_volume, show_volume
 
 
