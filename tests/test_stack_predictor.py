@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -139,6 +141,32 @@ def test_a_background_point_alone_corrects_where_there_is_a_mask(predictor):
     short = predictor.propagate(points=[(4, 72, 58)], planes=range(3, 6))
     with pytest.raises(PromptError, match="only background points"):
         predictor.repropagate(short, 6, points=[(20, 20)], point_labels=[0], planes=range(3, 8))
+
+
+def test_an_object_is_removed_where_it_is_not(predictor):
+    pixels, _ = two_discs()
+    predictor.set_image(open_image(pixels, axes="zyx"))
+    found = predictor.propagate(points=[(2, 66, 54), (6, 78, 62)])
+    assert found.planes == tuple(range(PLANES))
+    assert found.without(7).planes == (0, 1, 2, 3, 4, 5, 6)
+    assert found.without(7).stopped == {"forward": "plane 7: removed by hand"}
+    assert found.without(1).planes == (2, 3, 4, 5, 6, 7, 8)
+    between = found.without(4)
+    assert between.planes == (0, 1, 2, 3, 5, 6, 7, 8)
+    assert between.missing == {4: "removed by hand"}
+    assert found.without(6).prompted == (2,)
+    with pytest.raises(PromptError, match="the only one with a prompt"):
+        found.without(6).without(2)
+    with pytest.raises(PromptError, match="plane 7: the object is not there"):
+        found.without(7).without(7)
+
+
+def test_an_object_without_prompts_ends_on_the_side_of_the_removed_plane(predictor):
+    pixels, _ = two_discs()
+    predictor.set_image(open_image(pixels, axes="zyx"))
+    saved = replace(predictor.propagate(points=[(4, 72, 58)]), prompts={})
+    assert saved.without(7).planes == tuple(range(7))
+    assert saved.without(2).planes == tuple(range(3, PLANES))
 
 
 def test_the_weakest_plane_has_no_prompt(predictor):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from napari_sam.engine.propagation.plane_mask import PackedMask
     from napari_sam.engine.propagation.plane_prompts import PlanePrompt
+
+_REMOVED = "removed by hand"
 
 
 @dataclass(frozen=True)
@@ -148,6 +150,43 @@ class Propagation:
     def index(self, plane: int) -> tuple[int, ...]:
         """Return the index of a plane along all leading axes of the image, as a label store names it."""
         return self.stack.index(plane)
+
+    def without(self, plane: int) -> Propagation:
+        """Return the object without a plane on which it is not.
+
+        Beyond the first or last prompted plane (of an object without prompts, its middle plane), the object ends
+        there: the planes further away are left out, too. Between prompts, only this plane is.
+
+        Parameters
+        ----------
+        plane : int
+            A plane with the object.
+
+        Raises
+        ------
+        PromptError
+            If the object is not there, or it is its only plane, or the only one with a prompt.
+        """
+        self._record(plane)
+        prompts = {p: prompt for p, prompt in self.prompts.items() if p != plane}
+        others = [p for p in self.planes if p != plane]
+        anchors = sorted(prompts) if self.prompts else others[len(others) // 2 :][:1]
+        if not anchors:
+            raise PromptError(
+                f"plane {plane} is the only one with {'a prompt' if self.prompts else 'the object'}",
+                parameter="plane",
+                remedy="prompt the object on another plane first, or give it up",
+            )
+        step = 1 if plane > anchors[-1] else -1 if plane < anchors[0] else 0
+        kept = {p: record for p, record in self.records.items() if p != plane and (p - plane) * step <= 0}
+        stopped, missing = dict(self.stopped), dict(self.missing)
+        if step:
+            stopped["forward" if step > 0 else "backward"] = f"plane {plane}: {_REMOVED}"
+            missing = {p: reason for p, reason in missing.items() if (p - plane) * step < 0}
+        else:
+            missing[plane] = _REMOVED
+        events = {p: names for p, names in self.events.items() if p in kept}
+        return replace(self, prompts=prompts, records=kept, stopped=stopped, missing=missing, events=events)
 
     def volume(self, shape: tuple[int, int, int] | None = None) -> NDArray[np.bool_]:
         """Return the object as one array.

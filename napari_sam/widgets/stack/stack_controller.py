@@ -91,6 +91,7 @@ class StackController(QObject):
         panel.through_time.clicked.connect(self.follow_time)
         panel.edit.clicked.connect(self.edit)
         panel.weakest.clicked.connect(self.go_to_weakest)
+        panel.not_here.clicked.connect(self.remove_here)
         panel.next_object.clicked.connect(self.take_next)
         panel.cancel.clicked.connect(self.stop)
         panel.neighbours.toggled.connect(self._on_neighbours_toggled)
@@ -125,6 +126,21 @@ class StackController(QObject):
             self._notifier.info("Follow an object first: click it, then press G.")
         else:
             self.view.go_to(weakest)
+
+    def remove_here(self) -> None:
+        """Remove the object in hand from the plane that is shown, and from those beyond it."""
+        followed, plane = self.in_hand, self._images.quiet_plane
+        position = None if followed is None or plane is None else followed.request.along(plane)
+        if followed is None or position is None:
+            self._notifier.info("Follow an object first: click it, then press G.")
+        elif followed.is_running:
+            self._notifier.info("The correction is still carried to the other planes: press K in a moment.")
+        else:
+            try:
+                followed.remove_plane(position)
+            except NapariSamError as error:
+                self._notifier.error(str(error))
+            self._show_hand()
 
     def take_next(self) -> None:
         """Look at the next object that was followed; after the last one, put it aside for later."""
@@ -210,6 +226,7 @@ class StackController(QObject):
             "G": self.follow,
             "Shift-G": self.follow_time,
             "W": self.go_to_weakest,
+            "K": self.remove_here,
             "Q": self.take_next,
             "Y": self.divisions.divide,
             "E": self.edit,

@@ -29,6 +29,9 @@ class StackPanel(QGroupBox):
         self.strip = PlaneStrip()
         self.summary = wrapped_label()
         self.weakest = button("Weakest  (W)", _WEAKEST_TIP.format(noun="plane"))
+        self.not_here = button(
+            "✂ Not here  (K)", "The object is not on this plane: remove it here, and beyond if nothing is clicked there"
+        )
         self.next_object = button(_LATER, "Look at the next object that was followed, or keep this one for later")
         self.progress = QProgressBar()
         self.cancel = button("Stop", "Stop following; what was found so far is kept")
@@ -76,7 +79,7 @@ class StackPanel(QGroupBox):
         self.summary.setText(summary)
         self.weakest.setEnabled(content.weakest is not None)
         self.weakest.setToolTip(_WEAKEST_TIP.format(noun=content.noun))
-        for widget in (self.strip, self.summary, self.weakest):
+        for widget in (self.strip, self.summary, self.weakest, self.not_here):
             widget.setVisible(bool(summary))
 
     def show_waiting(self, waiting: int, *, in_hand: bool) -> None:
@@ -90,7 +93,8 @@ class StackPanel(QGroupBox):
         layout.addLayout(_shared_row((self.through_stack, self.through_time)))
         layout.addWidget(self.strip)
         layout.addWidget(self.summary)
-        layout.addLayout(_shared_row((self.weakest, self.next_object)))
+        layout.addLayout(_shared_row((self.weakest, self.not_here)))
+        layout.addLayout(_shared_row((self.next_object,)))
         layout.addLayout(row((self.progress, self.cancel), stretch=0))
         layout.addLayout(_shared_row((self.edit, self.divide)))
         layout.addLayout(row((self.neighbours, self.tracks)))

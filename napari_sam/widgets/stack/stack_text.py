@@ -77,7 +77,7 @@ def hand_step(content: StripContent, running: bool, label: int | None = None) ->
         return f"The correction is carried to the neighbouring {content.noun}s. You can look, and click on."
     begin = "3." if label is None else f"Object {label}:"
     return (
-        f"{begin} Check the {content.noun}s (W: weakest, strip, slider) and click where it is wrong. "
+        f"{begin} Check the {content.noun}s (W: weakest, strip, slider): click where it is wrong, K where it is not. "
         "C saves all, Q keeps it for later, Escape drops it."
     )
 

@@ -194,6 +194,13 @@ class UnsavedObject:
             self.corrected = plane
         return self._earlier[-1] if self._earlier else self.result
 
+    def remove_plane(self, plane: int) -> None:
+        """Remove the object from a plane, and beyond it where it has no prompts; see `Propagation.without`."""
+        if self.result is not None:
+            shorter = self.result.without(plane)
+            self._earlier.append(self.result)
+            self.result, self.corrected = shorter, None
+
     def take_back(self) -> bool:
         """Return to the result before the last correction; return False without one."""
         if not self._earlier:

@@ -79,6 +79,20 @@ def test_a_click_on_another_plane_corrects_it_and_undo_takes_the_correction_back
     qtbot.waitUntil(lambda: tuple(stack.click.stack.in_hand.mask(6)[1]) == tuple(before[1]))
 
 
+def test_an_object_is_removed_from_the_plane_shown_and_beyond_and_undo_brings_it_back(stack, qtbot, notifier):
+    follow(stack, qtbot, 4, 5, 5)
+    stack.viewer.dims.set_point(0, 7)
+    stack.panel.click.stack.not_here.click()
+    assert sorted(stack.click.stack.in_hand.scores) == list(range(7))
+    assert "plane 7: removed by hand" in stack.panel.click.stack.summary.text()
+    stack.click.undo()
+    assert sorted(stack.click.stack.in_hand.scores) == list(range(9))
+    stack.viewer.dims.set_point(0, 4)
+    stack.click.stack.remove_here()
+    assert "only one with a prompt" in notifier.messages[-1]
+    assert sorted(stack.click.stack.in_hand.scores) == list(range(9))
+
+
 def test_a_click_far_away_begins_another_object_and_the_followed_one_waits(stack, qtbot):
     follow(stack, qtbot, 4, 5, 5)
     stack.click.prompts.points.add((4, 55, 65))

@@ -99,18 +99,16 @@ class VolumeExperiment(Experiment):
     def _correct(
         self, predictor: Predictor, target: StackObject, mask: NDArray[np.bool_], followed: Propagation
     ) -> list[float]:
-        """Return the IoU after each click, each on the plane with the largest error, up to `TARGET_IOU`."""
+        """Return the IoU after each correction of the plane with the largest error, up to `TARGET_IOU`."""
         counts = count_planes(mask, target.box, followed)
         ious = [volume_iou(counts)]
         while ious[-1] < TARGET_IOU and len(ious) < self.clicks:
-            plane = max((c for c in counts if c.true), key=lambda c: c.error_px).plane
-            y, x, label = _click(mask[plane], target.box, followed, plane)
-            points, labels = [(y, x)], [label]
-            if not label:  # background alone selects nothing
-                inside = deepest_point(mask[plane])
-                points.append((inside[0] + target.box.y0, inside[1] + target.box.x0))
-                labels.append(1)
-            followed = predictor.repropagate(followed, plane, points=points, point_labels=labels)
+            worst = max(counts, key=lambda c: c.error_px)
+            if not worst.true:  # it ran on: say where it ended
+                followed = followed.without(_first_beyond(counts, worst.plane))
+            else:
+                y, x, label = _click(mask[worst.plane], target.box, followed, worst.plane)
+                followed = predictor.repropagate(followed, worst.plane, points=[(y, x)], point_labels=[label])
             counts = count_planes(mask, target.box, followed)
             ious.append(volume_iou(counts))
         return ious
@@ -149,6 +147,13 @@ def plane_ious(counts: Sequence[PlaneCounts], start: int) -> dict[str, list[floa
         if count.true:
             ious.setdefault(str(abs(count.plane - start)), []).append(count.iou)
     return ious
+
+
+def _first_beyond(counts: Sequence[PlaneCounts], plane: int) -> int:
+    """Return the plane next to the true object, on the side of a plane beyond its end, on which it was found."""
+    true = [c.plane for c in counts if c.true]
+    beyond = [c.plane for c in counts if c.predicted and not c.true and (c.plane > true[-1]) == (plane > true[-1])]
+    return min(beyond, key=lambda p: min(abs(p - true[0]), abs(p - true[-1])))
 
 
 def _click(truth: NDArray[np.bool_], box: Box, followed: Propagation, plane: int) -> tuple[int, int, int]:
