@@ -161,6 +161,18 @@ def test_an_object_is_removed_where_it_is_not(predictor):
         found.without(7).without(7)
 
 
+def test_a_correction_is_not_carried_beyond_a_plane_that_the_object_was_removed_from(predictor):
+    pixels, _ = two_discs()
+    predictor.set_image(open_image(pixels, axes="zyx"))
+    shorter = predictor.propagate(points=[(4, 72, 58)]).without(7)
+    corrected = predictor.repropagate(shorter, 6, points=[(78, 62)])
+    assert corrected.planes == tuple(range(7))
+    assert corrected.stopped["forward"] == "plane 7: removed by hand"
+    longer = predictor.repropagate(corrected, 7, points=[(81, 64)])
+    assert longer.planes == tuple(range(PLANES))
+    assert "forward" not in longer.stopped
+
+
 def test_an_object_without_prompts_ends_on_the_side_of_the_removed_plane(predictor):
     pixels, _ = two_discs()
     predictor.set_image(open_image(pixels, axes="zyx"))

@@ -81,7 +81,7 @@ class ObjectFollower:
                 raise PromptError(message, parameter=error.parameter, remedy=error.remedy) from None
             runs.append(ObjectRun(parsed, tuple(parsed)))
         if runs:
-            self._run(runs)
+            self._run(runs, self.planes)
         return [self._result(run) for run in runs]
 
     def correct(self, propagation: Propagation, plane: int, given: Mapping[str, Any]) -> Propagation:
@@ -110,19 +110,19 @@ class ObjectFollower:
             dict(propagation.missing),
             dict(propagation.events),
         )
-        self._run([run])
-        result = self._result(run)
-        return replace(result, prompts={**propagation.prompts, plane: prompt})
+        self._run([run], [p for p in self.planes if propagation.allows(p, plane)])
+        prompts = {**propagation.prompts, plane: prompt}
+        return replace(self._result(run), prompts=prompts, removed=propagation.removed - {plane})
 
-    def _run(self, runs: Sequence[ObjectRun]) -> None:
+    def _run(self, runs: Sequence[ObjectRun], planes: Sequence[int]) -> None:
         carrier = self._carrier
         if self._steps is None:
-            Propagator(self._views, carrier, self.planes, self._callbacks).run(runs)
+            Propagator(self._views, carrier, planes, self._callbacks).run(runs)
             return
-        request = propagation_request(self._views, self.planes, runs, self._options)
+        request = propagation_request(self._views, planes, runs, self._options)
         recorded = ResumableCarrier(carrier, self._steps, request)
         try:
-            Propagator(self._views, recorded, self.planes, self._callbacks).run(runs)
+            Propagator(self._views, recorded, planes, self._callbacks).run(runs)
         except PromptError:  # a repetition would end in the same way
             recorded.close()
             raise

@@ -76,6 +76,8 @@ class Propagation:
         Planes where the object has several parts ("split") or ran together with another one ("merge").
     model : str
         Name of the model.
+    removed : frozenset of int
+        Planes that it was removed from by hand (`without`); corrections are not carried beyond them.
     """
 
     stack: StackPosition
@@ -85,6 +87,7 @@ class Propagation:
     missing: Mapping[int, str] = field(default_factory=dict)
     events: Mapping[int, tuple[str, ...]] = field(default_factory=dict)
     model: str = ""
+    removed: frozenset[int] = frozenset()
 
     def __repr__(self) -> str:
         span = f"{self.planes[0]} to {self.planes[-1]}" if self.planes else "none"
@@ -186,7 +189,13 @@ class Propagation:
         else:
             missing[plane] = _REMOVED
         events = {p: names for p, names in self.events.items() if p in kept}
-        return replace(self, prompts=prompts, records=kept, stopped=stopped, missing=missing, events=events)
+        left = replace(self, prompts=prompts, records=kept, stopped=stopped, missing=missing, events=events)
+        return replace(left, removed=self.removed | {plane})
+
+    def allows(self, plane: int, corrected: int) -> bool:
+        """Return whether the correction of a plane may be carried to another one: no removed plane lies between."""
+        low, high = sorted((plane, corrected))
+        return not any(low <= p <= high for p in self.removed - {corrected})
 
     def volume(self, shape: tuple[int, int, int] | None = None) -> NDArray[np.bool_]:
         """Return the object as one array.
