@@ -82,7 +82,13 @@ class EmbeddingArray:
         note = note_path(self.path / chunk_name(key))
         note.unlink(missing_ok=True)
         self.handle[y0, x0].write(bits.numpy()).result()
-        write_bytes(note, _entry_name(self.path, key).encode(), durable=False)
+        try:
+            name = _entry_name(self.path, key)
+        except FileNotFoundError:
+            if self.path.is_dir():  # another process has deleted the element already
+                return
+            raise
+        write_bytes(note, name.encode(), durable=False)
 
 
 def array_path(folder: Path, key: EmbeddingKey) -> Path:
