@@ -110,6 +110,8 @@ class DockPanel(QWidget):
         # napari leaves the free height to a widget that wants it, and otherwise below the dock.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)
         layout = QVBoxLayout(self)
+        margins = layout.contentsMargins()
+        layout.setContentsMargins(margins.left() // 2, margins.top(), margins.right() // 2, margins.bottom())
         layout.addWidget(self.next_step)
         layout.addWidget(scrolled(choices), 1)
         layout.addLayout(row((self.progress, self.cancel), stretch=0))

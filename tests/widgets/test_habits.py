@@ -9,7 +9,7 @@ from qtpy.QtWidgets import QFileDialog
 
 from napari_sam.io.exports.export_settings import EXTENSIONS
 from napari_sam.io.labels.label_store import LabelStore
-from napari_sam.widgets.pages.label_actions import FILE_TYPES
+from napari_sam.widgets.pages.label_actions import FILE_TYPES, STACK_FILE_TYPES
 
 A, B, C = (122, 182), (299, 269), (475, 482)
 
@@ -151,11 +151,13 @@ def test_a_store_that_another_process_writes_is_shown_read_only(window, nuclei):
 
 
 def test_the_dialog_offers_every_format_and_keeps_its_folder(accepted, tmp_path, monkeypatch):
-    offered = {EXTENSIONS[s.removeprefix(".ome") if s == ".ome.zarr" else s] for s in FILE_TYPES.values()}
+    types = FILE_TYPES | STACK_FILE_TYPES
+    offered = {EXTENSIONS[s.removeprefix(".ome") if s == ".ome.zarr" else s] for s in types.values()}
     assert offered == set(EXTENSIONS.values())
     starts = []
 
     def dialog(parent, title, start, filters):
+        assert not any(name in filters for name in STACK_FILE_TYPES)  # the image is no stack
         starts.append(start)
         return str(tmp_path / "out"), "Table (*.csv)"
 

@@ -37,6 +37,15 @@ FILE_TYPES = {
     "ImageJ ROIs": ".zip",
     "Python script": ".py",
 }
+STACK_FILE_TYPES = {
+    "Tracks, Cell Tracking Challenge": ".ctc",
+    "Tracks, TrackMate": ".xml",
+    "Tracks, GEFF": ".geff",
+    "Surfaces, STL": ".stl",
+    "Surfaces, PLY": ".ply",
+}
+"""What the dialog also offers for objects of stacks and movies."""
+
 _IN_PIXELS = (
     "The image has ground control points that no affine transform fits: coordinates are in pixels, not on the map."
 )
@@ -86,10 +95,13 @@ class LabelActions(QObject):
     def export(self) -> None:
         """Ask for a file and write all objects to it."""
         start = Path(self._memory.start_folder) / "objects"
-        filters = [f"{name} (*{suffix})" for name, suffix in FILE_TYPES.items()]
+        store_layers = self._labels.store_layers
+        is_stack = store_layers is not None and len(store_layers.store.shape) > 2
+        types = FILE_TYPES | (STACK_FILE_TYPES if is_stack else {})
+        filters = [f"{name} (*{suffix})" for name, suffix in types.items()]
         path, chosen = QFileDialog.getSaveFileName(self._panel, "Export all objects", str(start), ";;".join(filters))
         if path:
-            suffix = next((s for f, s in zip(filters, FILE_TYPES.values(), strict=True) if f == chosen), ".geojson")
+            suffix = next((s for f, s in zip(filters, types.values(), strict=True) if f == chosen), ".geojson")
             is_known = path.lower().endswith(tuple(EXTENSIONS))
             self._memory.folder = str(Path(path).parent)
             self._memory.save()

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _RING = 0.5  # width of the ring around an object over the radius of a disc of its area
 _DISTINCT = 1.0  # contrast from which on an object stands out from its surroundings
+_CLEAR = 3.0  # contrast beyond which more says nothing: without noise, one wrong pixel changes it many times
 
 
 @dataclass(frozen=True)
@@ -37,8 +38,9 @@ class Appearance:
             In [0, 1]: the share of the contrast that is left, drawn towards 1 where both hardly stand out from their
             surroundings, as a cell among its neighbours.
         """
-        distinct = min(1.0, max(abs(reference.contrast), abs(self.contrast)) / _DISTINCT)
-        left = self.contrast / reference.contrast if reference.contrast else 1.0
+        seen, wanted = (float(np.clip(x.contrast, -_CLEAR, _CLEAR)) for x in (self, reference))
+        distinct = min(1.0, max(abs(wanted), abs(seen)) / _DISTINCT)
+        left = seen / wanted if wanted else 1.0
         return 1 - distinct * (1 - float(np.clip(left, 0.0, 1.0)))
 
 

@@ -26,6 +26,12 @@ def test_an_object_that_fades_is_less_and_less_similar(rng):
     assert similar[-1] < 0.25
 
 
+def test_a_mask_that_is_a_pixel_off_is_similar_also_without_noise():
+    clean = np.where(DISC, 200, 0).astype(np.float32)
+    wider = np.hypot(*(np.indices((60, 60)) - 30)) < 13
+    assert appearance_of(clean, wider).similarity(appearance_of(clean, DISC)) == 1
+
+
 def test_an_object_that_turns_dark_is_not_similar(rng):
     reference = appearance_of(picture(rng, 160), DISC)
     assert appearance_of(picture(rng, 20), DISC).similarity(reference) == 0
