@@ -14,9 +14,9 @@ from napari_sam.engine.tiling.find_tiles import TileFailure
 from napari_sam.engine.tiling.merge_tiles import merge_tiles
 from napari_sam.engine.tiling.merged_objects import MergedObjects
 from napari_sam.engine.tiling.region_border import drop_cut_objects
-from napari_sam.errors import NothingSegmentedError, SettingsError
+from napari_sam.errors import NothingSegmentedError
 from napari_sam.io.tile_files import TileFiles, named_write_errors, read_member
-from napari_sam.jobs.store_use import undo_written
+from napari_sam.jobs.store_use import record_to_continue
 from src_models.atomic import replacing
 from src_models.run_record import RunRecord, as_json, damaged_record
 
@@ -148,21 +148,10 @@ class ImageRun:
     def _open_record(self, asked: JsonObject, resume: bool | None) -> RunRecord:
         """Read the record of an unfinished run, or begin a new one."""
         path = self.files.folder / _RECORD
-        try:
-            record = _load_record(self.files)
-        except SettingsError:
-            if resume is not False:
-                raise
-            record = None
-        if record is not None and resume is False:
-            undo_written(self.store, record.run_id)
-            record = None
+        record = record_to_continue(
+            self.store, lambda: _load_record(self.files), asked, resume, lambda: len(self.files.done())
+        )
         if record is not None:
-            where = f"{self.store.path} holds an unfinished run ({len(self.files.done())} of {record.total} tiles done)"
-            if resume is None:
-                remedy = "continue with {resume=True}, or drop it with {resume=False}"
-                raise SettingsError(where, parameter="resume", remedy=remedy)
-            record.check_resumable(asked, where)
             return record
         self.files.clear()
         with named_write_errors(path):

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sam.errors import CancelledError, SettingsError
+from napari_sam.errors import CancelledError
+from napari_sam.jobs.store_use import begin_writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -62,21 +63,11 @@ def write_objects(
         If `cancelled()` returned True, or the run was undone meanwhile.
     """
     writer = run.writer
-    begin = writer.begun()
-    if begin is None and not objects.count:  # without a change there is nothing to undo
+    if writer.begun() is None and not objects.count:  # without a change there is nothing to undo
         for _ in objects.tiles:
             on_tile_written()
         return range(run.store.next_label, run.store.next_label)
-    written = set() if begin is None else writer.written_tiles()
-    if begin is None:
-        begin = writer.begin(run.record.asked, objects.count)
-    elif begin.count != objects.count:
-        raise SettingsError(
-            f"{run.store.path}: {begin.count} objects were being written, but now there are {objects.count}, since "
-            "tiles were searched again",
-            parameter="resume",
-            remedy="drop the run with {resume=False}",
-        )
+    begin, written = begin_writing(run.store, writer, run.record.asked, objects.count)
     table = _ObjectTable(objects, begin, details)
     deleted = writer.vanished_objects() if written else set()
     for index, tile in enumerate(objects.tiles):

@@ -9,7 +9,7 @@ from napari_sam.errors import NothingSegmentedError, SettingsError
 from napari_sam.io.plane_files import PlaneFiles
 from napari_sam.io.tile_files import named_write_errors
 from napari_sam.jobs.stacks.stack_report import PlaneFailure
-from napari_sam.jobs.store_use import undo_written
+from napari_sam.jobs.store_use import record_to_continue
 from src_models.run_record import RunRecord
 
 if TYPE_CHECKING:
@@ -99,23 +99,14 @@ class StackRun:
     def _open_record(self, asked: JsonObject, resume: bool | None) -> RunRecord:
         """Read the record of an unfinished run, or begin a new one."""
         path = self.files.folder / _RECORD
-        try:
-            record = RunRecord.load(path, unit="planes")
-        except SettingsError:
-            if resume is not False:
-                raise
-            record = None
-        if record is not None and resume is False:
-            undo_written(self.store, record.run_id)
-            record = None
+        record = record_to_continue(
+            self.store,
+            lambda: RunRecord.load(path, unit="planes"),
+            asked,
+            resume,
+            lambda: len(self.files.planes()),
+        )
         if record is not None:
-            where = (
-                f"{self.store.path} holds an unfinished run ({len(self.files.planes())} of {record.total} planes done)"
-            )
-            if resume is None:
-                remedy = "continue with {resume=True}, or drop it with {resume=False}"
-                raise SettingsError(where, parameter="resume", remedy=remedy)
-            record.check_resumable(asked, where)
             return record
         self.files.clear()
         with named_write_errors(path):

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sam.errors import CancelledError, SettingsError
+from napari_sam.errors import CancelledError
 from napari_sam.jobs.stacks.link_stack import block_origin
+from napari_sam.jobs.store_use import begin_writing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -81,18 +82,9 @@ def write_stack(
     run = target.run
     overlap = str(run.record.asked["overlap"])
     writer = run.store.run_writer(run.record.run_id, overlap=overlap, plane=target.stack.leading(0))
-    begin = writer.begun()
-    if begin is None and not links.count:  # without a change there is nothing to undo
+    if writer.begun() is None and not links.count:  # without a change there is nothing to undo
         return range(run.store.next_label, run.store.next_label)
-    written = set() if begin is None else writer.written_tiles()
-    if begin is None:
-        begin = writer.begin(run.record.asked, links.count)
-    elif begin.count != links.count:
-        raise SettingsError(
-            f"{run.store.path}: {begin.count} objects were being written, but now there are {links.count}",
-            parameter="resume",
-            remedy="drop the run with {resume=False}",
-        )
+    begin, written = begin_writing(run.store, writer, run.record.asked, links.count)
     blocks = _BlockWriter(target, writer, begin, written)
     for position, (plane, numbers) in enumerate(sorted(links.numbers.items())):
         for block in blocks.missing(plane):
