@@ -83,12 +83,11 @@ class EmbeddingArray:
         note.unlink(missing_ok=True)
         self.handle[y0, x0].write(bits.numpy()).result()
         try:
-            name = _entry_name(self.path, key)
+            write_note(self.path, key)
         except FileNotFoundError:
             if self.path.is_dir():  # another process has deleted the element already
                 return
             raise
-        write_bytes(note, name.encode(), durable=False)
 
 
 def array_path(folder: Path, key: EmbeddingKey) -> Path:
@@ -108,6 +107,11 @@ def chunk_name(key: EmbeddingKey) -> str:
 def note_path(chunk: Path) -> Path:
     """Return the file that says which key a chunk belongs to."""
     return chunk.with_name(f"k{chunk.name[1:]}")
+
+
+def write_note(path: Path, key: EmbeddingKey) -> None:
+    """Write the file that says that the chunk of a key, in an array's folder, belongs to it."""
+    write_bytes(note_path(path / chunk_name(key)), _entry_name(path, key).encode(), durable=False)
 
 
 def _entry_name(path: Path, key: EmbeddingKey) -> str:

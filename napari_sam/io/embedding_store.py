@@ -35,6 +35,7 @@ from napari_sam.io.embedding_arrays import (
     create_array,
     note_path,
     open_array,
+    write_note,
 )
 from src_models.checkpoints.registry import weights_dir
 
@@ -135,14 +136,21 @@ class ZarrEmbeddingStore:
         return value
 
     def touch(self, key: EmbeddingKey) -> bool:
-        """Return whether a value exists, and mark it as the most recently used."""
+        """Return whether a value exists, and mark it as the most recently used.
+
+        A writer that was killed before it named its entry is completed.
+        """
         if key in self._pending:
             return True
+        chunk = self._chunk(key)
         with contextlib.suppress(PermissionError):
             try:
-                os.utime(self._chunk(key))
+                os.utime(chunk)
             except (FileNotFoundError, NotADirectoryError):
                 return False
+        if not note_path(chunk).is_file():
+            with contextlib.suppress(OSError):
+                write_note(chunk.parent, key)
         return key in self
 
     def put(self, key: EmbeddingKey, value: Tensor, *, wait: bool = False) -> None:

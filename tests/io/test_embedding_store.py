@@ -354,6 +354,15 @@ def test_entries_of_version_0_1_are_used(tmp_path):
     assert torch.equal(ZarrEmbeddingStore(tmp_path).get(_key()), _value())
 
 
+def test_the_note_of_a_writer_that_was_killed_is_completed(tmp_path):
+    _filled(ZarrEmbeddingStore(tmp_path), 2)
+    notes = {note: note.read_bytes() for note in tmp_path.glob("*/*/k.*")}
+    next(iter(notes)).unlink()
+    store = ZarrEmbeddingStore(tmp_path)
+    assert [store.touch(_key(i)) for i in range(2)] == [True, True]
+    assert {note: note.read_bytes() for note in tmp_path.glob("*/*/k.*")} == notes
+
+
 @pytest.mark.parametrize("text", ["[" * 200_000, "[]", "3", "{", '{"attributes": [], "shape": 3}', ""])
 def test_damaged_metadata_is_not_used(tmp_path, text):
     _filled(ZarrEmbeddingStore(tmp_path), 1)

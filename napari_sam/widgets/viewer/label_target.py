@@ -285,9 +285,10 @@ class LabelTarget(QObject):
 
     def close(self) -> None:
         """Release the writer for good; its layers stay in the viewer."""
+        self.release(keep_layers=True)
+        self._store_notifier.changed.disconnect(self._on_store_changed)  # also drops what another thread has queued
         for timer in (self._catch_up_soon, self._stroke_timer, self._table_timer, self._poll_timer):
             timer.stop()
-        self.release(keep_layers=True)
 
     def _on_chosen(self) -> None:
         choice = self._combo.currentData()

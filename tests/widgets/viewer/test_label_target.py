@@ -133,3 +133,14 @@ def test_a_stroke_is_written_and_announced(target, qtbot):
 
 def test_the_store_of_a_layer_without_a_file_lies_in_the_data_folder(target, tmp_path):
     assert Path(target._own_path).is_relative_to(tmp_path)
+
+
+def test_changes_that_another_thread_queued_are_dropped_when_closed(target, combo, qtbot, monkeypatch):
+    target.ready_store()
+    queued = threading.Thread(target=target._store_notifier.changed.emit)
+    queued.start()
+    queued.join()
+    target.close()
+    monkeypatch.setattr(target, "close", lambda: None)
+    monkeypatch.setattr(target, "update_count", lambda: pytest.fail("the box may be deleted"))
+    qtbot.wait(300)  # longer than changes are collected
