@@ -102,6 +102,7 @@ class LabelTarget(QObject):
         self._own_path: Path | None = None  # of the image's label store, which may not exist yet
         self.store_layers: LabelStoreLayers | None = None
         self.labels_layer: LabelsLayerWriter | None = None
+        self._is_closed = False
         self._store_notifier = StoreNotifier()
         self._store_notifier.changed.connect(self._on_store_changed)
         self._catch_up_soon = single_shot(self, _CATCH_UP_MS, self._catch_up)
@@ -286,7 +287,7 @@ class LabelTarget(QObject):
     def close(self) -> None:
         """Release the writer for good; its layers stay in the viewer."""
         self.release(keep_layers=True)
-        self._store_notifier.changed.disconnect(self._on_store_changed)  # also drops what another thread has queued
+        self._is_closed = True
         for timer in (self._catch_up_soon, self._stroke_timer, self._table_timer, self._poll_timer):
             timer.stop()
 
@@ -366,7 +367,8 @@ class LabelTarget(QObject):
         self.edited.emit()
 
     def _on_store_changed(self) -> None:
-        if not self._catch_up_soon.isActive():  # objects come in bursts
+        # Objects come in bursts, and what another thread has queued may arrive after closing.
+        if not self._is_closed and not self._catch_up_soon.isActive():
             self._catch_up_soon.start()
 
     def _catch_up(self) -> None:

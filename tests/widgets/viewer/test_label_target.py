@@ -141,6 +141,5 @@ def test_changes_that_another_thread_queued_are_dropped_when_closed(target, comb
     queued.start()
     queued.join()
     target.close()
-    monkeypatch.setattr(target, "close", lambda: None)
     monkeypatch.setattr(target, "update_count", lambda: pytest.fail("the box may be deleted"))
     qtbot.wait(300)  # longer than changes are collected
