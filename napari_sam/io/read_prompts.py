@@ -45,10 +45,11 @@ def read_prompts(
         width, height``, ``xmin, ymin, xmax, ymax``, ``left, top, right, bottom``) or ``y, x`` (points; pixel centres
         are whole numbers; or napari's ``axis-0, axis-1``), optionally ``category`` and ``score``, and for points
         ``label`` (1 on the object, 0 beside it) and ``object`` (points with the same value are one prompt); a COCO
-        file of annotations or detections; GeoJSON points and polygons, a GeoPackage, or ImageJ ROIs (a polygon
-        gives its box); labels of another program: a ``_seg.npy`` of Cellpose, a `LabelStore` or its folder, a label
-        image (path, or array of whole numbers of the image's shape), whose objects give their boxes; an array of boxes
-        (n, 4) or points (n, 2); or a `PromptTable`. Of prompts that
+        file of annotations or detections; a text file of YOLO (fractions of the image's size; class names from
+        ``classes.txt``, ``obj.names`` or ``data.yaml`` near it); an XML file of Pascal VOC; GeoJSON points and
+        polygons, a GeoPackage, or ImageJ ROIs (a polygon gives its box); labels of another program: a ``_seg.npy`` of
+        Cellpose, a `LabelStore` or its folder, a label image (path, or array of whole numbers of the image's shape),
+        whose objects give their boxes; an array of boxes (n, 4) or points (n, 2); or a `PromptTable`. Of prompts that
         name a plane (column ``plane``, QuPath's ``plane`` in GeoJSON, a COCO image's ``plane``, labels of a stack),
         those on the image's plane are used.
     image : Image

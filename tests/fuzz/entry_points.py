@@ -132,6 +132,10 @@ def _torch_checkpoint(folder):
 
 
 BOXES = "y0,x0,y1,x1,category,score\n1,1,9,9,cell,0.5\n20,20,30,30,,\n"
+VOC = (
+    "<annotation><size><width>48</width><height>40</height></size><object><name>cell</name><bndbox><xmin>2</xmin>"
+    "<ymin>3</ymin><xmax>9</xmax><ymax>12</ymax></bndbox></object></annotation>"
+)
 COCO = json.dumps(
     {
         "images": [{"id": 1, "file_name": "i.png", "height": 40, "width": 48}],
@@ -158,6 +162,8 @@ ENTRY_POINTS = {
     "label store": (_store, use_store),
     "label store as image": (_store, read_image),
     "boxes": (_text("b.csv", BOXES), read_as_prompts),
+    "yolo": (_text("y.txt", "0 0.5 0.5 0.2 0.1 0.9\n1 0.1 0.1 0.4 0.1 0.2 0.6\n"), read_as_prompts),
+    "pascal voc": (_text("v.xml", VOC), read_as_prompts),
     "coco": (_text("c.json", COCO), import_objects),
     "geojson": (_export(".geojson"), import_objects),
     "geojson as prompts": (_export(".geojson"), read_as_prompts),

@@ -24,7 +24,8 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "file",
         metavar="FILE",
-        help="label image, .geojson, .gpkg, COCO .json, ImageJ ROIs (.roi, .zip), or _seg.npy of Cellpose",
+        help="label image, .geojson, .gpkg, COCO .json, YOLO .txt with outlines, ImageJ ROIs (.roi, .zip), or _seg.npy "
+        "of Cellpose",
     )
     command.add_argument("out", type=Path, metavar="OUT", help="label store; made for --image if it is missing")
     command.add_argument("--image", metavar="IMAGE", help=f"the image that the objects lie on: {IMAGE_HELP}")

@@ -1,4 +1,4 @@
-"""Files of prompts: tables, COCO, GeoJSON, GeoPackage, ImageJ ROIs, Cellpose files and label images."""
+"""Files of prompts: tables, COCO, GeoJSON, GeoPackage, YOLO, Pascal VOC, ImageJ ROIs, Cellpose, label images."""
 
 from __future__ import annotations
 
@@ -16,6 +16,8 @@ from napari_sam.io.prompts.formats.geojson_prompts import rows_of_geojson
 from napari_sam.io.prompts.formats.geopackage_prompts import rows_of_geopackage
 from napari_sam.io.prompts.formats.imagej_prompts import rows_of_rois
 from napari_sam.io.prompts.formats.label_prompts import rows_of_labels
+from napari_sam.io.prompts.formats.voc_prompts import rows_of_voc
+from napari_sam.io.prompts.formats.yolo_prompts import is_yolo, rows_of_yolo
 from napari_sam.io.prompts.prompt_rows import rows_of_table
 from src_models.user_paths import existing_path
 
@@ -24,7 +26,7 @@ if TYPE_CHECKING:
     from napari_sam.io.prompts.prompt_rows import PromptRows
 
 _SEPARATORS = ",;\t"
-_OUTLINES = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".json", ".geojson", ".gpkg", ".zip", ".roi")
+_OUTLINES = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".json", ".geojson", ".gpkg", ".xml", ".zip", ".roi")
 
 
 def rows_of_file(source: str | Path, image: Image, coordinates: str, image_id: int | str | None) -> PromptRows:
@@ -39,7 +41,7 @@ def rows_of_file(source: str | Path, image: Image, coordinates: str, image_id: i
     suffix = path.suffix.lower()
     try:
         if suffix in (".csv", ".tsv", ".txt"):
-            return _read_csv(path)
+            return _read_csv(path, image)
         if suffix in (".parquet", ".pq"):
             return _read_parquet(path)
         if suffix in (".json", ".geojson"):
@@ -48,6 +50,8 @@ def rows_of_file(source: str | Path, image: Image, coordinates: str, image_id: i
             return _rows_of_json(content, path, image, coordinates, image_id)
         if suffix == ".gpkg":
             return rows_of_geopackage(path, image, coordinates)
+        if suffix == ".xml":
+            return rows_of_voc(path, image)
         if suffix in (".zip", ".roi"):
             return rows_of_rois(path, image)
         if path.name.lower().endswith("_seg.npy"):
@@ -75,11 +79,13 @@ def label_image(source: str | Path) -> Image | None:
     return open_image(read_cellpose_masks(path) if path.name.lower().endswith("_seg.npy") else source)
 
 
-def _read_csv(path: Path) -> PromptRows:
+def _read_csv(path: Path, image: Image) -> PromptRows:
     import pandas as pd  # noqa: PLC0415 - slow to import
 
     with path.open(encoding="utf-8-sig") as file:
         head = file.readline()
+    if path.suffix.lower() == ".txt" and (is_yolo(head) or not path.stat().st_size):
+        return rows_of_yolo(path, image)
     separator = max(_SEPARATORS, key=head.count)
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file, delimiter=separator, skipinitialspace=True)
