@@ -17,6 +17,7 @@ from napari_sam.moved_modules import register
 from src_models.thread_waiting import set_passive_waiting
 
 if TYPE_CHECKING:
+    from napari_sam.concept import Concept
     from napari_sam.engine.automatic.grid_settings import GridSettings
     from napari_sam.engine.interactive.prediction import Prediction
     from napari_sam.engine.interactive.prompts import MaskPrompt
@@ -36,6 +37,7 @@ set_passive_waiting()  # before anything loads torch
 
 __version__ = "0.1.0"
 __all__ = [
+    "Concept",
     "EverythingReport",
     "FrameLinking",
     "GridSettings",
@@ -54,6 +56,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "Concept": "napari_sam.concept",
     "EverythingReport": "napari_sam.jobs.segment_image",
     "FrameLinking": "napari_sam.engine.linking.link_settings",
     "GridSettings": "napari_sam.engine.automatic.grid_settings",

@@ -23,6 +23,7 @@ from src_models.model_errors import (
 __all__ = [
     "CancelledError",
     "CheckpointError",
+    "ConceptError",
     "DeviceError",
     "DivergedError",
     "DownloadCancelledError",
@@ -79,6 +80,10 @@ class StoreWarning(UserWarning):
 
 class CancelledError(NapariSamError):
     """The work was cancelled; finished parts are kept."""
+
+
+class ConceptError(NapariSamError, ValueError):
+    """A concept cannot be learned, read or used: examples are missing, or its features are those of another model."""
 
 
 class EvaluationError(NapariSamError, ValueError):

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sam.engine.automatic.dense_maps import check_region
 from napari_sam.engine.geometry import Box
 from napari_sam.engine.tiling.find_tiles import TileFailure, find_tiles
+from napari_sam.image_predictor import predictor_for_image
 from napari_sam.io.images.lazy_image import Image
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore
@@ -21,7 +22,7 @@ from napari_sam.jobs.image_run import ImageRun, describe_run, read_unfinished_ru
 from napari_sam.jobs.job_settings import EverythingSettings
 from napari_sam.jobs.process_pool import ProcessPool
 from napari_sam.jobs.run_options import RunOptions, settings_from
-from napari_sam.jobs.run_output import close_after_error, output_store, predictor_for_image
+from napari_sam.jobs.run_output import close_after_error, output_store
 from napari_sam.jobs.run_progress import RunProgress
 from napari_sam.jobs.store_use import exclusive_use
 from napari_sam.jobs.tile_plan import (

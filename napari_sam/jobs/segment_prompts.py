@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sam.errors import CancelledError
+from napari_sam.image_predictor import predictor_for_image
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.read_prompts import read_prompts
 from napari_sam.jobs.job_settings import PromptedSettings
 from napari_sam.jobs.prompt_run import PromptRun, read_unfinished_prompts
 from napari_sam.jobs.run_options import settings_from
-from napari_sam.jobs.run_output import close_after_error, output_store, predictor_for_image
+from napari_sam.jobs.run_output import close_after_error, output_store
 
 if TYPE_CHECKING:
     from collections.abc import Callable

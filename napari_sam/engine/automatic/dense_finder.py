@@ -14,7 +14,7 @@ from torch.nn import functional as F
 from napari_sam.engine.automatic.dense_maps import blend, dense_side
 from napari_sam.engine.automatic.object_finder import BRANCHES, TileObjects, is_uniform, uses_both_branches
 from napari_sam.engine.automatic.object_proposals import propose_objects
-from napari_sam.engine.automatic.prompted_objects import EncodedWindow, merge_objects, prompt_objects
+from napari_sam.engine.automatic.prompted_objects import EncodedWindow, RegionObject, merge_objects, prompt_objects
 from napari_sam.engine.automatic.region_windows import cover_region, even_starts, label_shape, network_record
 from napari_sam.engine.embeddings.window_objects import used_cells
 from napari_sam.engine.geometry import Box
@@ -24,7 +24,7 @@ from src_models.watershed import scored_objects
 from src_models.watershed_settings import WatershedSettings
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -129,6 +129,8 @@ class DenseFinder:
     """
 
     method = "dense"
+    keep_embeddings = False
+    """Whether `compute` returns embeddings also if nothing is prompted."""
 
     def __init__(
         self,
@@ -215,7 +217,7 @@ class DenseFinder:
                 for window, embedding in zip(batch, self._embeddings(batch), strict=True):
                     maps = runner.dense(embedding).numpy()
                     rows, cols = used_cells(window.shape, maps.shape[1], embedder.img_size)
-                    kept = embedding if self.prompts else None
+                    kept = embedding if self.prompts or self.keep_embeddings else None
                     computed.append(DenseMaps(window.window, maps[:, :rows, :cols], window.shape, kept))
         return computed
 
@@ -241,26 +243,29 @@ class DenseFinder:
 
     def finish(self, region: Box, factor: int, computed: list[DenseMaps]) -> TileObjects:
         """Find objects in the maps, prompt the mask decoder with them, and keep those of sufficient predicted IoU."""
-        maps, scale = self.maps(region, factor, computed), self.side / self.embedder.img_size
         if not self.prompts:
-            scored = scored_objects(maps, self.watershed, scale)
+            scored = scored_objects(self.maps(region, factor, computed), self.watershed, self.map_scale)
             return TileObjects(scored.labels, scored.predicted_iou, scored.stability_score)
-        windows = [
-            EncodedWindow(_label_box(dense.window, region, factor), dense.network_shape, dense.embedding)
-            for dense in computed
-            if dense.embedding is not None
-        ]
-        found = prompt_objects(
+        found = self.prompted(region, factor, computed)
+        found = [one for one in found if one.predicted_iou >= self.watershed.min_predicted_iou]
+        labels, kept = merge_objects(label_shape(region, factor), found)
+        scores = np.array([(found[i].predicted_iou, found[i].stability_score) for i in kept], np.float32).reshape(-1, 2)
+        return TileObjects(labels, scores[:, 0], scores[:, 1])
+
+    @property
+    def map_scale(self) -> float:
+        """Label pixels per pixel of the network's input."""
+        return self.side / self.embedder.img_size
+
+    def prompted(self, region: Box, factor: int, computed: list[DenseMaps]) -> list[RegionObject]:
+        """Return all objects that the maps suggest, as the mask decoder sees them, whatever their scores."""
+        return prompt_objects(
             self.embedder.model.runner,
-            windows,
-            propose_objects(maps, self.watershed, scale),
+            encoded_windows(region, factor, computed),
+            propose_objects(self.maps(region, factor, computed), self.watershed, self.map_scale),
             with_masks=self.embedder.model.uses_hypotheses,
             device_turn=self.embedder.priority_lock.background,
         )
-        found = [one for one in found if one.predicted_iou >= self.watershed.min_predicted_iou]
-        labels, kept = merge_objects((maps.shape[1], maps.shape[2]), found)
-        scores = np.array([(found[i].predicted_iou, found[i].stability_score) for i in kept], np.float32).reshape(-1, 2)
-        return TileObjects(labels, scores[:, 0], scores[:, 1])
 
     def maps(self, region: Box, factor: int, computed: list[DenseMaps]) -> NDArray[np.float32]:
         """Return the region's maps (3, h, w), one value per label pixel, blended from those of its windows."""
@@ -272,6 +277,15 @@ class DenseFinder:
             maps_of[window] = dense.maps
         shape = label_shape(region, factor)
         return blend(windows, lambda window: _resized(maps_of[window], window.shape), (0, 0, *shape))
+
+
+def encoded_windows(region: Box, factor: int, computed: Sequence[DenseMaps]) -> list[EncodedWindow]:
+    """Return the windows whose embeddings were kept, in label pixels of a region."""
+    return [
+        EncodedWindow(_label_box(dense.window, region, factor), dense.network_shape, dense.embedding)
+        for dense in computed
+        if dense.embedding is not None
+    ]
 
 
 def _label_box(window: Window, region: Box, factor: int) -> Box:

@@ -127,7 +127,7 @@ def prompt_objects(
     """
     by_window: dict[int, list[int]] = defaultdict(list)
     for index, proposal in enumerate(proposals):
-        number = _best_window(proposal.box, windows)
+        number = best_window(proposal.box, windows)
         if not proposal.is_candidate or windows[number].box.contains(proposal.box):  # others are cut
             by_window[number].append(index)
     masks: dict[int, RegionObject] = {}
@@ -186,7 +186,7 @@ def merge_objects(
     return labels, kept
 
 
-def _best_window(box: Box, windows: Sequence[EncodedWindow]) -> int:
+def best_window(box: Box, windows: Sequence[EncodedWindow]) -> int:
     """Return the index of the window in which a box is farthest from a border."""
 
     def margin(index: int) -> int:

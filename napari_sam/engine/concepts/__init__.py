@@ -1,0 +1,1 @@
+"""Concepts: what makes objects of one kind alike, learned from examples, and the candidates that they rank."""
