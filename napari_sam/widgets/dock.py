@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QCloseEvent
 
     from napari_sam.io.labels.review_queue import ReviewItem
-    from napari_sam.widgets.dock_context import DockPage
+    from napari_sam.widgets.dock_context import CanvasPage, DockPage
     from napari_sam.widgets.engine_thread import Outcome
     from napari_sam.widgets.notifier import Notifier
     from napari_sam.widgets.pages.everything_run import EverythingEngine
@@ -112,6 +112,7 @@ class SamDock(QWidget):
         self.everything = EverythingController(context, self.panel.everything, engine or JobsEngine())
         self.review = ReviewController(context, self.panel.review)
         self._pages: dict[int, DockPage] = {CLICK: self.click, EVERYTHING: self.everything, REVIEW: self.review}
+        self._canvas_pages: dict[int, CanvasPage] = {REVIEW: self.review}
         self._models = ModelSelection(self.panel.model, self.session.model)
         self._working = (self.session.model, "auto")  # model and device that were loaded last
         self._window = WindowWatcher(self)
@@ -187,15 +188,18 @@ class SamDock(QWidget):
         """Give the keys to the visible page."""
         page = self.panel.tabs.currentIndex()
         corrected = None if page == CLICK else self.click.end_correction()
-        self.click.stack.is_active = page != REVIEW and self.click.correction is None
-        if page == REVIEW:
+        chosen = self._canvas_pages.get(page)
+        self.click.stack.is_active = chosen is None and self.click.correction is None
+        for other in self._canvas_pages.values():
+            if other is not chosen:
+                other.end()
+        if chosen is None:
+            self.click.take_keys()
+        else:
             self.click.redirect.is_enabled = False
             self.click.stack.put_aside()
             self.click.clear()
-            self.review.begin(corrected)
-        else:
-            self.review.end()
-            self.click.take_keys()
+            chosen.begin(corrected)
         self.refresh()
 
     def _on_fix_requested(self, candidate: ReviewItem) -> None:

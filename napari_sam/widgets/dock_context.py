@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     import napari
 
+    from napari_sam.io.labels.review_queue import ReviewItem
     from napari_sam.jobs.job_settings import EverythingSettings
     from napari_sam.widgets.dock_memory import DockMemory
     from napari_sam.widgets.engine_session import EngineSession
@@ -72,3 +73,13 @@ class DockPage(Protocol):
 
     def close(self) -> None:
         """Release all that the page holds in the viewer."""
+
+
+class CanvasPage(DockPage, Protocol):
+    """Controller of a page that has the canvas and the keys for itself while it is shown."""
+
+    def begin(self, corrected: ReviewItem | None = None) -> None:
+        """Take the canvas and the keys; `corrected` is the object that the user has just corrected, if any."""
+
+    def end(self) -> None:
+        """Leave the canvas; the caller uses other keys."""
