@@ -31,7 +31,7 @@ def read_prompts(
     source: Any,
     image: Any,
     *,
-    masks: bool = False,
+    masks: bool | None = False,
     coordinates: str = "auto",
     image_id: int | str | None = None,
     errors: str = "raise",
@@ -54,8 +54,9 @@ def read_prompts(
         those on the image's plane are used.
     image : Image
         The image to segment, or any source that `open_image` accepts.
-    masks : bool
-        Pass the objects' pixels to the network as mask prompts, too: of labels and polygons.
+    masks : bool or None
+        Pass the objects' pixels to the network as mask prompts, too: of labels and polygons. None does so where the
+        source has them, and True requires it.
     coordinates : {"auto", "pixels", "map", "lonlat"}
         Coordinates of a GeoJSON file. "auto" means pixels if the image has no CRS; else the coordinates that the
         file declares, and longitude and latitude if it declares none.
@@ -100,7 +101,7 @@ def read_prompts(
             remedy="give labels or GeoJSON polygons, or leave out {masks}",
         )
     rows, elsewhere = rows_on_plane(rows, image)
-    table = check_prompts(rows, image.shape, skip=errors == "skip", masks=masks)
+    table = check_prompts(rows, image.shape, skip=errors == "skip", masks=masks is not False)
     return replace(table, skipped={**table.skipped, "other planes": elsewhere}) if elsewhere else table
 
 

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from napari.components import ViewerModel
     from napari.layers import Image as ImageLayer
+    from napari.layers import Layer
     from numpy.typing import NDArray
 
 TEMPORARY = "napari_sam_temporary"
@@ -62,6 +63,33 @@ def translate_to(image: ImageLayer, origin: Sequence[float]) -> NDArray[np.float
     linear = np.linalg.inv(image.affine.linear_matrix)
     translation: NDArray[np.float64] = np.asarray(image.translate) + linear @ moved
     return translation
+
+
+def data_to_image(layer: Layer, image: ImageLayer, data: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Convert coordinates of a layer's data into those of an image's data.
+
+    Parameters
+    ----------
+    layer : napari.layers.Layer
+        Layer of the coordinates; one with fewer axes than the image lies on its last axes.
+    image : napari.layers.Image
+        The image.
+    data : ndarray of float
+        (n, axes of the layer).
+
+    Returns
+    -------
+    ndarray of float
+        (n, axes of the image).
+    """
+
+    def convert(position: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.asarray(image.world_to_data(layer.data_to_world(position)), dtype=float)
+
+    zero = convert(np.zeros(layer.ndim))  # both transforms are affine, so that the axes' images determine them
+    axes = np.array([convert(axis) - zero for axis in np.eye(layer.ndim)])
+    converted: NDArray[np.float64] = np.asarray(data, dtype=float).reshape(-1, layer.ndim) @ axes + zero
+    return converted
 
 
 def crop_placement(

@@ -11,7 +11,7 @@ from napari.utils.colormaps import CyclicLabelColormap
 from skimage.draw import polygon2mask
 
 from napari_sam.engine.interactive.prompts import MaskPrompt
-from napari_sam.layers.placement import TEMPORARY, image_plane_shape, placement, translate_to
+from napari_sam.layers.placement import TEMPORARY, data_to_image, image_plane_shape, placement, translate_to
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -244,7 +244,7 @@ class PromptLayers:
 
     def _to_image(self, layer: Points | Shapes, data: NDArray[np.float64]) -> NDArray[np.float64]:
         """Convert coordinates of a prompt layer into level-0 pixels of the image."""
-        return np.array([self.image.world_to_data(layer.data_to_world(v)) for v in data], dtype=float)
+        return data_to_image(layer, self.image, data)
 
     def _points_on(self, plane: tuple[int, ...]) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
         if not len(self.points.data):
@@ -289,6 +289,17 @@ def shape_prompt(yx: NDArray[np.float64], kind: str, image_shape: tuple[int, int
     >>> shape_prompt(np.array([[2.0, 3.0], [2.0, 9.0], [7.0, 9.0], [7.0, 3.0]]), "rectangle", (10, 10))
     {'box': (2.5, 3.5, 7.5, 9.5)}
     """
+    box = shape_box(yx, kind, image_shape)
+    if box is None:
+        return None
+    mask = shape_mask(yx, kind, box)
+    return {"box": box} if mask is None else {"box": box, "mask": mask}
+
+
+def shape_box(
+    yx: NDArray[np.float64], kind: str, image_shape: tuple[int, int]
+) -> tuple[float, float, float, float] | None:
+    """Return the box (y0, x0, y1, x1) of a drawn shape inside the image; None if the shape is no area there."""
     if kind == "line" or len(yx) < 3:
         return None
     # napari's pixel centres are integers; the sides of a box lie between pixels.
@@ -296,20 +307,22 @@ def shape_prompt(yx: NDArray[np.float64], kind: str, image_shape: tuple[int, int
     high = np.clip(yx.max(0) + 0.5, 0, image_shape)
     if (high - low < _MIN_BOX_PX).any():
         return None
-    box = (float(low[0]), float(low[1]), float(high[0]), float(high[1]))
-    if kind == "rectangle" or (high - low).max() > _LARGEST_AREA_PX:
-        return {"box": box}
-    y0, x0 = (int(v) for v in np.floor(low))
-    y1, x1 = (int(v) for v in np.ceil(high))
+    return float(low[0]), float(low[1]), float(high[0]), float(high[1])
+
+
+def shape_mask(yx: NDArray[np.float64], kind: str, box: tuple[float, float, float, float]) -> MaskPrompt | None:
+    """Return the pixels of a drawn shape inside its box; None for a rectangle, or if there are none or too many."""
+    if kind == "rectangle" or max(box[2] - box[0], box[3] - box[1]) > _LARGEST_AREA_PX:
+        return None
+    y0, x0 = (int(v) for v in np.floor(box[:2]))
+    y1, x1 = (int(v) for v in np.ceil(box[2:]))
     if kind == "ellipse":
         centre, radii = (yx.min(0) + yx.max(0) + 1) / 2, np.ptp(yx, axis=0) / 2  # of the whole, uncut ellipse
         y, x = np.mgrid[y0:y1, x0:x1] + 0.5
         inside = ((y - centre[0]) / radii[0]) ** 2 + ((x - centre[1]) / radii[1]) ** 2 <= 1
     else:
         inside = polygon2mask((y1 - y0, x1 - x0), yx - (y0, x0))
-    if not inside.any():
-        return {"box": box}
-    return {"box": box, "mask": MaskPrompt(inside, (y0, x0, y1, x1))}
+    return MaskPrompt(inside, (y0, x0, y1, x1)) if inside.any() else None
 
 
 def _with_points(prompt: PromptKeywords, yx: NDArray[np.float64], labels: NDArray[np.int64]) -> PromptKeywords:

@@ -13,7 +13,7 @@ from napari_sam.errors import ModelError
 from napari_sam.layers.image_notes import image_notes
 from napari_sam.widgets.dock_context import DockContext
 from napari_sam.widgets.dock_memory import DockMemory
-from napari_sam.widgets.dock_panel import CLICK, EVERYTHING, REVIEW, DockPanel
+from napari_sam.widgets.dock_panel import CLICK, EVERYTHING, REFINE, REVIEW, DockPanel
 from napari_sam.widgets.engine_session import EngineSession
 from napari_sam.widgets.engine_thread import EngineThread
 from napari_sam.widgets.model_selection import ModelSelection, is_at_hand
@@ -23,6 +23,7 @@ from napari_sam.widgets.pages.everything_controller import EverythingController
 from napari_sam.widgets.pages.everything_run import JobsEngine
 from napari_sam.widgets.pages.review_controller import ReviewController
 from napari_sam.widgets.qt_helpers import single_shot
+from napari_sam.widgets.refine.refine_controller import RefineController
 from napari_sam.widgets.viewer.canvas_view import cursor_position
 from napari_sam.widgets.viewer.image_selection import ImageSelection
 from napari_sam.widgets.viewer.key_bindings import KeyBindings
@@ -70,7 +71,7 @@ class SamDock(QWidget):
     ----------
     panel : DockPanel
         All controls.
-    click, everything, review
+    click, everything, refine, review
         Controllers of the pages.
     """
 
@@ -110,16 +111,23 @@ class SamDock(QWidget):
         )
         self.click = ClickController(context, self.panel.click, follow_engine)
         self.everything = EverythingController(context, self.panel.everything, engine or JobsEngine())
+        self.refine = RefineController(context, self.panel.refine)
         self.review = ReviewController(context, self.panel.review)
-        self._pages: dict[int, DockPage] = {CLICK: self.click, EVERYTHING: self.everything, REVIEW: self.review}
+        self._pages: dict[int, DockPage] = {
+            CLICK: self.click,
+            EVERYTHING: self.everything,
+            REFINE: self.refine,
+            REVIEW: self.review,
+        }
         self._canvas_pages: dict[int, CanvasPage] = {REVIEW: self.review}
+        self._runs = (self.everything.run, self.refine.run)
         self._models = ModelSelection(self.panel.model, self.session.model)
         self._working = (self.session.model, "auto")  # model and device that were loaded last
         self._window = WindowWatcher(self)
         self._remember()
         self._activity: napari.utils.progress | None = None
         self._page_soon = single_shot(self, 0, self._on_page_changed)
-        self.images.is_held = lambda: self.everything.run.is_running or self.click.stack.is_busy
+        self.images.is_held = lambda: self._is_running or self.click.stack.is_busy
         self._connect()
         self.click.take_keys()
         self._on_layers_changed()
@@ -127,7 +135,8 @@ class SamDock(QWidget):
     def _connect(self) -> None:
         self.panel.tabs.currentChanged.connect(self._on_page_changed)
         self.panel.cancel.clicked.connect(self.cancel)
-        self.panel.everything.review.clicked.connect(self.show_review)
+        for page in (self.panel.everything, self.panel.refine):
+            page.run.review.clicked.connect(self.show_review)
         self._models.model_chosen.connect(self.set_model)
         self.panel.device.activated.connect(self.set_device)
         self.panel.object_form.changed.connect(self._keep_choices)
@@ -150,6 +159,7 @@ class SamDock(QWidget):
         self.click.actions.run_redone.connect(self.everything.run_redone)
         self.click.actions.changed.connect(self._on_objects_changed)
         self.everything.changed.connect(self._on_objects_changed)
+        self.refine.changed.connect(self._on_objects_changed)
         self.everything.tracked.connect(self.click.stack.show_tracks)
         self.review.changed.connect(self.refresh)
         self.review.fix_requested.connect(self._on_fix_requested)
@@ -177,6 +187,11 @@ class SamDock(QWidget):
         self._prepare()
         self.click.forget_answer()
         self.refresh()
+
+    @property
+    def _is_running(self) -> bool:
+        """Whether a run over many objects is under way."""
+        return any(run.is_running for run in self._runs)
 
     def show_review(self) -> None:
         """Open the page "Review"."""
@@ -210,7 +225,7 @@ class SamDock(QWidget):
         """Restart an empty review if objects were added or removed."""
         self.refresh()
         is_waiting = self.panel.tabs.currentIndex() == REVIEW and not self.review.has_object
-        if is_waiting and not self.everything.run.is_running:
+        if is_waiting and not self._is_running:
             self._page_soon.start()
 
     def _on_store_closing(self) -> None:
@@ -224,6 +239,7 @@ class SamDock(QWidget):
         """Offer the layers in the viewer, and react to the loss of those in use."""
         self.images.update_choices()
         self.click.update_layers()
+        self.refine.update_choices()
         self.labels.update_choices()
         self.refresh()
 
@@ -373,7 +389,7 @@ class SamDock(QWidget):
         self._window.close()
         self.layer_list.close()
         self.thread.close()
-        for page in (self.everything, self.review):
+        for page in (self.everything, self.refine, self.review):
             page.close()
         self.session.close()
         self._end_activity()

@@ -11,12 +11,13 @@ from napari_sam.widgets.pages.click_panel import ClickPanel
 from napari_sam.widgets.pages.everything_panel import EverythingPanel
 from napari_sam.widgets.pages.review_panel import ReviewPanel
 from napari_sam.widgets.qt_helpers import button, combo_box, row, scrolled, wrapped_label
+from napari_sam.widgets.refine.refine_panel import RefinePanel
 from napari_sam.widgets.settings_form import FieldText, SettingsForm
 from src_models.runtime import available_devices
 
 _AUTOMATIC, _NO_CHOICE = "automatic", 2  # "auto" and "cpu" are the same without an accelerator
 _HINT_LINES, _HINT_PADDING_PX = 4, 16
-CLICK, EVERYTHING, REVIEW = 0, 1, 2
+CLICK, EVERYTHING, REFINE, REVIEW = range(4)
 """Indices of the pages."""
 _OBJECT_TEXTS = {
     "overlap": FieldText(
@@ -37,7 +38,7 @@ class DockPanel(QWidget):
     ----------
     object_form : SettingsForm
         Overlap rule and object size, which hold for all pages.
-    click, everything, review : QWidget
+    click, everything, refine, review : QWidget
         Panels of the pages.
     """
 
@@ -57,6 +58,7 @@ class DockPanel(QWidget):
         self.object_form = SettingsForm(EverythingSettings(), ("overlap", "diameter_px"), _OBJECT_TEXTS)
         self.click = ClickPanel()
         self.everything = EverythingPanel()
+        self.refine = RefinePanel()
         self.review = ReviewPanel()
         self.tabs = QTabWidget()
         self.tabs.tabBar().setFocusPolicy(Qt.FocusPolicy.NoFocus)
@@ -95,6 +97,7 @@ class DockPanel(QWidget):
         pages = (
             (self.click, "Click", "Object by object, by points and boxes"),
             (self.everything, "Everything", "Find all objects at once"),
+            (self.refine, "Refine", "Improve objects of other programs: labels, shapes, points, files"),
             (self.review, "Review", "Judge objects one by one"),
         )
         for index, (page, title, tip) in enumerate(pages):

@@ -20,6 +20,7 @@ from napari_sam.widgets.pages.everything_panel import DRAWN, VIEW
 from napari_sam.widgets.pages.everything_run import EverythingRun
 from napari_sam.widgets.pages.everything_text import left_out_text, result_text, stack_result_text, unfinished_text
 from napari_sam.widgets.pages.guide import everything_step
+from napari_sam.widgets.run_controls import RemainingTime
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -86,7 +87,7 @@ class EverythingController(QObject):
         self._discarded: Path | None = None  # store whose unfinished run the next one replaces
         self._partial: PartialLayer | None = None
         self._tiles: list[TileColours] = []  # found since the last refresh
-        self._first_progress: tuple[float, int] | None = None  # time and steps done
+        self._remaining = RemainingTime(clock)
         self._counted_at, self._tiles_text = 0.0, ""
         self._unfinished_before: UnfinishedRun | None = None  # when the run began
         self._refresh_timer = QTimer(self)
@@ -98,11 +99,11 @@ class EverythingController(QObject):
         self._refresh_timer.timeout.connect(self._show_tiles)
         self.run.progressed.connect(self._on_progressed)
         self.run.tile_found.connect(self._tiles.append)
-        self.run.activity_changed.connect(panel.remaining.setText)
+        self.run.activity_changed.connect(panel.run.remaining.setText)
         self.run.finished.connect(self._on_finished)
-        panel.start.clicked.connect(self.start)
-        panel.discard.clicked.connect(self.discard)
-        panel.cancel.clicked.connect(self.cancel)
+        panel.run.start.clicked.connect(self.start)
+        panel.run.discard.clicked.connect(self.discard)
+        panel.run.cancel.clicked.connect(self.cancel)
         panel.own_store.clicked.connect(self._labels.use_own_store)
         panel.where.currentIndexChanged.connect(self.choose_region)
         panel.form.section("grid").toggled.connect(self._on_grid_toggled)
@@ -145,18 +146,18 @@ class EverythingController(QObject):
         """Forget the unfinished run."""
         self._discarded = self._labels.store_path
         self._remove_partial()
-        self._panel.message.setText("")
+        self._panel.run.message.setText("")
         self.changed.emit()
 
     def cancel(self) -> None:
         """Stop; finished tiles are kept."""
         if self.run.is_running:
-            self._panel.remaining.setText("Stopping…")
+            self._panel.run.remaining.setText("Stopping…")
             self.run.cancel()
 
     def choose_region(self) -> None:
         """Get ready to draw a rectangle, or remove the one that was drawn."""
-        self._panel.review.hide()
+        self._panel.run.review.hide()
         image = self._images.layer
         if self._is_drawing and image is not None:
             with self._context.layer_list.own_change():
@@ -184,16 +185,16 @@ class EverythingController(QObject):
         unfinished = self.unfinished()
         self._can_resume = unfinished is not None
         panel.show_idle(self._can_resume)
-        panel.start.setEnabled(self._images.layer is not None and not in_memory)
+        panel.run.start.setEnabled(self._images.layer is not None and not in_memory)
         if unfinished is not None:
             panel.form.set_value("coarser", bool(unfinished.settings.coarser))
             panel.choose_axis(unfinished.axis)
         if in_memory:
-            panel.message.setText(_IN_MEMORY)
+            panel.run.message.setText(_IN_MEMORY)
         elif unfinished is not None:
-            panel.message.setText(unfinished_text(unfinished))
-        elif panel.message.text() == _IN_MEMORY:
-            panel.message.setText("")
+            panel.run.message.setText(unfinished_text(unfinished))
+        elif panel.run.message.text() == _IN_MEMORY:
+            panel.run.message.setText("")
 
     def guide(self) -> str:
         """Return what the user can do next."""
@@ -206,13 +207,13 @@ class EverythingController(QObject):
 
     def run_undone(self) -> None:
         """Tell the user that all objects of a run were removed."""
-        self._panel.message.setText("The run was undone. Ctrl+Shift+Z writes its objects again.")
-        self._panel.review.hide()
+        self._panel.run.message.setText("The run was undone. Ctrl+Shift+Z writes its objects again.")
+        self._panel.run.review.hide()
 
     def run_redone(self) -> None:
         """Tell the user that the objects of a run were written again."""
-        self._panel.message.setText("The objects of the run were written again.")
-        self._panel.review.show()
+        self._panel.run.message.setText("The objects of the run were written again.")
+        self._panel.run.review.show()
 
     def close(self) -> None:
         """Stop the run, and remove the temporary layers."""
@@ -229,7 +230,7 @@ class EverythingController(QObject):
             return "running"
         if self._can_resume:
             return "unfinished"
-        return "idle" if self._panel.review.isHidden() else "finished"
+        return "idle" if self._panel.run.review.isHidden() else "finished"
 
     @staticmethod
     def _stack(layer: ImageLayer, plane: tuple[int, ...], axis: str) -> Image:
@@ -279,7 +280,8 @@ class EverythingController(QObject):
         has_tiles: bool,
     ) -> None:
         self._unfinished_before = None if resume else self.unfinished()
-        self._first_progress, self._tiles_text, self._discarded = None, "", None
+        self._remaining.begin()
+        self._tiles_text, self._discarded = "", None
         frame = PartialFrame.of(settings.region or (0, 0, *image_plane_shape(layer)[-2:]))
         if not has_tiles:
             self._remove_partial()
@@ -293,31 +295,27 @@ class EverythingController(QObject):
     def _on_progressed(self, done: int, total: int) -> None:
         if not self.run.is_running:
             return
-        now = self._clock()
-        if self._first_progress is None:
-            self._first_progress = (now, done)
-        since, first = self._first_progress
-        remaining_s = (now - since) / (done - first) * (total - done) if done > first else None
-        if now - self._counted_at > _COUNT_S:
+        remaining_s = self._remaining.seconds(done, total)
+        if self._clock() - self._counted_at > _COUNT_S:
             self._count_tiles()
-        self._panel.show_progress(done, total, self._tiles_text, remaining_s)
+        self._panel.run.show_progress(done, total, self._tiles_text, remaining_s)
 
     def _count_tiles(self) -> None:
         """Show the number of finished tiles; there is no other progress before the first tile."""
         self._counted_at = self._clock()
         record = self.unfinished()
-        if record is None or (self._first_progress is None and record == self._unfinished_before):
+        if record is None or (not self._remaining.has_begun and record == self._unfinished_before):
             return  # the run has not written its record yet
         is_joining = record.tiles_done >= record.tiles
         self._tiles_text = (
             "Joining and saving" if is_joining else f"{record.tiles_done} of {record.tiles} {record.unit}"
         )
-        if self._first_progress is None:
-            self._panel.show_progress(record.tiles_done, record.tiles, self._tiles_text, None)
+        if not self._remaining.has_begun:
+            self._panel.run.show_progress(record.tiles_done, record.tiles, self._tiles_text, None)
 
     def _show_tiles(self) -> None:
         """Put the tiles that were found since the last time onto the partial layer."""
-        if self.run.is_running and self._first_progress is None and self._clock() - self._counted_at > _COUNT_S:
+        if self.run.is_running and not self._remaining.has_begun and self._clock() - self._counted_at > _COUNT_S:
             self._count_tiles()
         tiles = self._tiles[:]
         self._tiles.clear()
@@ -341,13 +339,12 @@ class EverythingController(QObject):
             if outcome.value.axis == TIME:
                 self.tracked.emit()
         elif outcome.error is not None and not self.run.was_closed(outcome):
-            self._panel.message.setText(f"The run stopped: {outcome.error}")
+            self._panel.run.message.setText(f"The run stopped: {outcome.error}")
             self._context.notifier.failure(outcome.error)
         self.changed.emit()
 
     def _show_result(self, text: str, objects: int) -> None:
-        self._panel.message.setText(text)
-        self._panel.review.setVisible(objects > 0)
+        self._panel.run.show_result(text, objects > 0)
 
     # ---- layers -------------------------------------------------------------------------------------------
 
@@ -356,8 +353,8 @@ class EverythingController(QObject):
         self.cancel()
         self._remove_partial()
         self._remove_region()
-        self._panel.message.setText("")
-        self._panel.review.hide()
+        self._panel.run.message.setText("")
+        self._panel.run.review.hide()
 
     def _remove_partial(self) -> None:
         self._tiles.clear()

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QProgressBar, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_sam.jobs.job_settings import EverythingSettings
 from napari_sam.layers.stacks.stack_axes import DEPTH, TIME
-from napari_sam.widgets.pages.everything_text import duration
-from napari_sam.widgets.qt_helpers import button, combo_box, primary_button, refill, row, wrapped_label
+from napari_sam.widgets.qt_helpers import button, combo_box, refill, wrapped_label
+from napari_sam.widgets.run_controls import RunControls
 from napari_sam.widgets.settings_form import FieldText, SettingsForm
 
 VIEW, DRAWN, WHOLE = "view", "drawn", "whole"
@@ -20,7 +20,6 @@ _PLANES = {
 }
 _WHERE = (("What is in view", VIEW), ("A rectangle I draw", DRAWN), ("The whole image", WHOLE))
 _ABOUT = "Finds all objects at once and saves them as labels. Meanwhile you can continue clicking."
-_START, _START_TIP = "▶ Start", "Find all objects there"
 _FIELDS = ("method", "coarser", "level", "side", "grid", "watershed", "branches")
 _TEXTS = {
     "method": FieldText(
@@ -69,14 +68,13 @@ class EverythingPanel(QWidget):
         self.where = combo_box("Which part of the image to segment", _WHERE)
         self.planes = combo_box("Which planes of the stack to segment")
         self.form = SettingsForm(EverythingSettings(coarser=True), _FIELDS, _TEXTS)
-        self.start = primary_button(_START, _START_TIP)
-        self.discard = button("Discard", "Forget the unfinished run, and choose again")
         self.own_store = button("Use the image's label store", "Write to the label store that belongs to the image")
-        self.cancel = button("Cancel", "Stop; finished tiles are kept, and the run can be resumed")
-        self.progress = QProgressBar()
-        self.remaining = wrapped_label()  # long texts must not widen the dock
-        self.message = wrapped_label(selectable=True)
-        self.review = button("Review them one by one  →", "Look at each object, the least certain first")
+        self.run = RunControls(
+            "▶ Start",
+            "Find all objects there",
+            kept="finished tiles are kept, and the run can be resumed",
+            working="Finding objects…",
+        )
         self._lay_out()
         self.show_idle()
 
@@ -105,32 +103,13 @@ class EverythingPanel(QWidget):
 
     def show_idle(self, unfinished: bool = False) -> None:
         """Show that nothing runs; an unfinished run can be resumed or discarded."""
-        for widget in (self.progress, self.remaining, self.cancel):
-            widget.hide()
-        self.start.show()
-        self.start.setText("▶ Resume" if unfinished else _START)
-        self.start.setToolTip("Continue where the run stopped" if unfinished else _START_TIP)
-        self.discard.setVisible(unfinished)
+        self.run.show_idle(unfinished)
         self._enable_choices(not unfinished)
 
     def show_running(self) -> None:
         """Show that a run has begun, before its first progress."""
-        for widget in (self.start, self.discard, self.review):
-            widget.hide()
-        self.progress.setRange(0, 0)
-        self.progress.setFormat("")
-        self.remaining.setText("Getting ready…")
-        self.message.setText("")
-        for widget in (self.progress, self.remaining, self.cancel):
-            widget.show()
+        self.run.show_running()
         self._enable_choices(False)
-
-    def show_progress(self, done: int, total: int, text: str, remaining_s: float | None) -> None:
-        """Show the progress in steps and in words."""
-        self.progress.setRange(0, max(total, 1))
-        self.progress.setValue(done)
-        self.progress.setFormat(text)
-        self.remaining.setText("Finding objects…" if remaining_s is None else f"about {duration(remaining_s)} left")
 
     def _enable_choices(self, enabled: bool) -> None:
         self.form.setEnabled(enabled)
@@ -143,11 +122,6 @@ class EverythingPanel(QWidget):
         layout.addWidget(self.form)
         layout.addWidget(wrapped_label("“Overlap” and “Object size” above count here, too."))
         layout.addWidget(self.own_store)
-        layout.addLayout(row((self.start, self.discard), stretch=0))
-        layout.addWidget(self.progress)
-        layout.addLayout(row((self.remaining, self.cancel), stretch=0))
-        layout.addWidget(self.message)
-        layout.addWidget(self.review)
+        layout.addWidget(self.run)
         layout.addStretch(1)
-        self.review.hide()
         self.own_store.hide()

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Protocol
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import Signal
 
 from napari_sam.engine.automatic.grid_settings import GridSettings
-from napari_sam.errors import NapariSamError, StoreError
+from napari_sam.errors import NapariSamError
 from napari_sam.io.labels.review_queue import ReviewQueue
 from napari_sam.jobs.job_settings import EverythingSettings
 from napari_sam.jobs.segment_image import EverythingReport, segment_everything, unfinished_run
@@ -17,7 +17,7 @@ from napari_sam.jobs.stacks.stack_run import read_unfinished_stack
 from napari_sam.jobs.stacks.track import track
 from napari_sam.layers.partial_results import PartialFrame
 from napari_sam.layers.stacks.stack_axes import TIME
-from napari_sam.widgets.engine_thread import EngineThread, Outcome
+from napari_sam.widgets.background_run import BackgroundRun
 from src_models.watershed_settings import WatershedSettings
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
     from napari_sam.predictor import Predictor
     from napari_sam.widgets.engine_session import EngineSession
 
-_KIND = "everything"
 _LOADING, _PREPARING = "Loading the model…", "Getting ready…"
 _SAMPLING = "Looking at samples to choose the magnification…"
 
@@ -189,7 +188,7 @@ class JobsEngine:
             return UnfinishedRun(EverythingSettings(), 0, 0)
 
 
-class EverythingRun(QObject):
+class EverythingRun(BackgroundRun):
     """Run the engine in the background.
 
     Parameters
@@ -199,43 +198,22 @@ class EverythingRun(QObject):
     engine : EverythingEngine
         Engine that finds the objects.
 
-    Attributes
-    ----------
-    thread : EngineThread
-        Thread of the run; clicks have another one, and take precedence in the engine.
-    is_running : bool
-        Whether a run is under way.
-
     Signals
     -------
-    activity_changed : str
-        What the run does before its first progress.
-    progressed : int, int
-        Steps done, and all steps.
     tile_found : TileColours
         Labels of a finished tile, as the partial layer shows them.
-    finished : Outcome
-        The run has ended; the value is an `EverythingReport` or `StackReport`, or None.
     """
 
-    activity_changed = Signal(str)
-    progressed = Signal(int, int)
     tile_found = Signal(object)
-    finished = Signal(object)
 
     def __init__(self, session: EngineSession, engine: EverythingEngine) -> None:
         super().__init__()
         self._session, self._engine = session, engine
-        self.thread = EngineThread(self)
-        self.is_running = False
-        self._store: LabelStore | None = None
-        self.thread.finished.connect(self._on_finished)
 
     def start(
         self, image: Image, store: LabelStore, settings: EverythingSettings, resume: bool | None, axis: str = ""
     ) -> None:
         """Start a run, or continue an unfinished one; the arguments are those of `RunRequest`."""
-        self.is_running, self._store = True, store
         model, frame = self._session.model, PartialFrame.of(settings.region or (0, 0, *image.shape))
 
         def on_tile(box: tuple[int, int, int, int], labels: NDArray[np.uint32]) -> None:
@@ -254,29 +232,8 @@ class EverythingRun(QObject):
             ReviewQueue(store)  # makes its index here rather than in the GUI thread
             return report
 
-        self.thread.submit(_KIND, job)
+        self.submit(job, store)
 
     def unfinished(self, path: Path) -> UnfinishedRun | None:
         """Return the unfinished run of the store at `path`."""
         return self._engine.unfinished(path)
-
-    def cancel(self) -> None:
-        """Stop; finished tiles are kept."""
-        self.thread.cancel(_KIND)
-
-    def was_cancelled(self, outcome: Outcome) -> bool:
-        """Whether the run of this outcome was cancelled."""
-        return not self.thread.is_current(outcome)
-
-    def was_closed(self, outcome: Outcome) -> bool:
-        """Whether a run failed only because it was cancelled and its store closed under it."""
-        is_closed = self._store is not None and self._store.closed
-        return is_closed and self.was_cancelled(outcome) and isinstance(outcome.error, StoreError)
-
-    def close(self) -> None:
-        """Stop for good."""
-        self.thread.close()
-
-    def _on_finished(self, outcome: Outcome) -> None:
-        self.is_running = False
-        self.finished.emit(outcome)

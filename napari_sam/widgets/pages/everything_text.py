@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_sam.widgets.run_controls import duration
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -12,18 +14,6 @@ if TYPE_CHECKING:
     from napari_sam.widgets.pages.everything_run import UnfinishedRun
 
 _NAMED_FAILURES = 3
-
-
-def duration(seconds: float) -> str:
-    """Return a duration in words.
-
-    >>> duration(8), duration(100), duration(4000)
-    ('8 s', '2 min', '1 h 7 min')
-    """
-    if seconds < 60:
-        return f"{max(1, round(seconds))} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def box_text(box: Sequence[int]) -> str:

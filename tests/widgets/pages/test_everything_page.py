@@ -111,13 +111,13 @@ def test_all_objects_of_the_image_are_found_saved_and_offered_for_review(window,
     panel = window.panel.everything
     assert "press Start" in window.guide
     choose(window, WHOLE)
-    press(window, panel.start)
+    press(window, panel.run.start)
     wait_for_end(window)
     assert engine.calls[0].settings.region == (0, 0, *nuclei[0].shape)
     assert sorted(np.unique(window.labels())) == [0, 1, 2, 3, 4]
-    assert "Found 4 objects" in panel.message.text()
+    assert "Found 4 objects" in panel.run.message.text()
     assert PARTIAL_NAME not in window.viewer.layers
-    press(window, panel.review)
+    press(window, panel.run.review)
     assert window.panel.tabs.currentIndex() == REVIEW
     assert window.errors == []
 
@@ -130,7 +130,7 @@ def test_what_is_in_view_is_what_the_window_shows(window, nuclei, engine):
     panel = window.panel.everything
     h, w = (int(v / 6.0) for v in window.viewer.canvas.size)
     seen = panel.where.itemText(0)
-    press(window, panel.start)
+    press(window, panel.run.start)
     wait_for_end(window)
     y0, x0, y1, x1 = engine.calls[0].settings.region
     assert 0 < y0 < 256 < y1 < 512
@@ -145,18 +145,18 @@ def test_a_rectangle_is_drawn_with_the_mouse_or_one_of_the_users_own_selected(wi
     layer = opened(window, nuclei)
     choose(window, DRAWN)
     assert "Drag a rectangle" in window.guide
-    press(window, window.panel.everything.start)
+    press(window, window.panel.everything.run.start)
     assert "Drag a rectangle" in window.errors.pop()
     window.drag(layer, (100, 60), (300, 500))
     window.qtbot.wait(100)
-    press(window, window.panel.everything.start)
+    press(window, window.panel.everything.run.start)
     wait_for_end(window)
     np.testing.assert_allclose(engine.calls[0].settings.region, (100, 60, 300, 500), atol=3)
     assert window.dock.click.answer is None  # it was no prompt
     shapes = window.viewer.add_shapes([[[10, 20], [10, 420], [200, 420], [200, 20]]], name="mine")
     shapes.selected_data = {0}
     window.viewer.layers.selection.active = shapes
-    press(window, window.panel.everything.start)
+    press(window, window.panel.everything.run.start)
     wait_for_end(window)
     assert engine.calls[1].settings.region == (10, 20, 201, 421)
     choose(window, WHOLE)
@@ -171,7 +171,7 @@ def test_size_overlap_and_method_go_to_the_engine(window, nuclei, engine):
     assert panel.form.widget("coarser").native.isChecked()
     panel.form.widget("coarser").native.click()
     panel.form.set_value("method", "grid")
-    press(window, panel.start)
+    press(window, panel.run.start)
     wait_for_end(window)
     settings = engine.calls[0].settings
     assert (settings.method, settings.diameter_px, settings.overlap) == ("grid", 40.0, "replace")
@@ -186,17 +186,17 @@ def test_partial_results_and_time_left_show_while_it_works_and_clicks_go_on(wind
     choose(window, WHOLE)
     for event in (engine.go, engine.sampled, engine.begun):
         event.clear()
-    press(window, panel.start)
-    window.wait(lambda: "samples" in panel.remaining.text())
+    press(window, panel.run.start)
+    window.wait(lambda: "samples" in panel.run.remaining.text())
     engine.sampled.set()
-    window.wait(lambda: panel.progress.format() == "0 of 4 tiles")
+    window.wait(lambda: panel.run.progress.format() == "0 of 4 tiles")
     engine.begun.set()
     window.wait(lambda: PARTIAL_NAME in window.viewer.layers)
     window.wait(lambda: window.viewer.layers[PARTIAL_NAME].data[50, 50] == 1)
     assert window.viewer.layers[PARTIAL_NAME].data.shape == nuclei[0].shape
-    assert panel.progress.value() == 1
-    assert panel.cancel.isVisible()
-    assert not panel.start.isVisible()
+    assert panel.run.progress.value() == 1
+    assert panel.run.cancel.isVisible()
+    assert not panel.run.start.isVisible()
     window.predict(lambda: window.click(layer, A))
     window.key("C")
     assert window.dock.everything.run.is_running
@@ -213,7 +213,7 @@ def test_a_stroke_meanwhile_keeps_what_the_engine_writes(window, nuclei, engine)
     choose(window, WHOLE)
     window.key("D")
     edit = window.writer.edit
-    press(window, window.panel.everything.start)
+    press(window, window.panel.everything.run.start)
     window.dock.everything.run.thread._pool.submit(int).result()  # all is written, and no layer knows of it yet
     edit.data[0:5, 0:5] = 9
     edit.data[200:205, 300:305] = 9  # one stroke around the engine's objects
@@ -230,25 +230,25 @@ def test_cancel_keeps_the_tiles_and_offers_to_resume(window, nuclei, engine):
     choose(window, WHOLE)
     panel.form.widget("coarser").native.click()
     engine.go.clear()
-    press(window, panel.start)
+    press(window, panel.run.start)
     window.wait(lambda: engine.left is not None and engine.left.tiles_done == 1)
-    press(window, panel.cancel)
+    press(window, panel.run.cancel)
     wait_for_end(window)
-    assert "Resume" in panel.start.text()
-    assert "1 of 4 tiles" in panel.message.text()
+    assert "Resume" in panel.run.start.text()
+    assert "1 of 4 tiles" in panel.run.message.text()
     assert "Resume continues the run, Discard forgets" in window.guide
     panel.form.set_value("coarser", True)  # which is disabled
     assert len(window.writer.store) == 0
     engine.go.set()
     window.panel.object_form.set_value("diameter_px", 77)  # the run continues with its own settings
-    press(window, panel.start)
+    press(window, panel.run.start)
     wait_for_end(window)
     assert engine.calls[1].resume is True
     settings = engine.calls[1].settings
     assert (settings.side, settings.method, settings.coarser, settings.diameter_px) == (512, "dense", False, None)
     assert engine.calls[1].settings.region == engine.calls[0].settings.region
     assert len(window.writer.store) == 4
-    assert "Start" in panel.start.text()
+    assert "Start" in panel.run.start.text()
     assert window.errors == []
 
 
@@ -261,14 +261,14 @@ def test_an_unfinished_run_of_an_earlier_session_can_be_discarded(window, nuclei
     )
     window.panel.tabs.setCurrentIndex(CLICK)
     window.panel.tabs.setCurrentIndex(EVERYTHING)
-    assert "3 of 7 tiles" in panel.message.text()
+    assert "3 of 7 tiles" in panel.run.message.text()
     assert window.guide.startswith("Stopped")
-    press(window, panel.discard)
-    assert "Start" in panel.start.text()
+    press(window, panel.run.discard)
+    assert "Start" in panel.run.start.text()
     assert "press Start" in window.guide
     engine.tiles, engine_left = 2, engine.left
     engine.left = None
-    press(window, panel.start)
+    press(window, panel.run.start)
     wait_for_end(window)
     assert engine_left.tiles == 7
     assert engine.calls[0].resume is False
@@ -277,15 +277,15 @@ def test_an_unfinished_run_of_an_earlier_session_can_be_discarded(window, nuclei
 def test_failed_tiles_are_named_and_errors_are_notifications(window, nuclei, engine):
     opened(window, nuclei)
     engine.failed = [TileFailure((0, 0, 100, 100), "a bad chunk")]
-    press(window, window.panel.everything.start)
+    press(window, window.panel.everything.run.start)
     wait_for_end(window)
-    assert "1 tiles failed" in window.panel.everything.message.text()
-    assert "y 0–100, x 0–100: a bad chunk" in window.panel.everything.message.text()
+    assert "1 tiles failed" in window.panel.everything.run.message.text()
+    assert "y 0–100, x 0–100: a bad chunk" in window.panel.everything.run.message.text()
     engine.error = StoreError("disk full; free space")
-    press(window, window.panel.everything.start)
+    press(window, window.panel.everything.run.start)
     wait_for_end(window)
     assert window.errors == ["disk full; free space"]
-    assert window.panel.everything.start.isVisible()
+    assert window.panel.everything.run.start.isVisible()
 
 
 def test_a_layer_in_memory_is_refused_and_the_store_offered(window, nuclei, engine):
@@ -294,10 +294,10 @@ def test_a_layer_in_memory_is_refused_and_the_store_offered(window, nuclei, engi
     combo = window.panel.labels
     combo.setCurrentIndex(combo.findText("mine"))
     panel = window.panel.everything
-    assert not panel.start.isEnabled()
-    assert "label store" in panel.message.text()
+    assert not panel.run.start.isEnabled()
+    assert "label store" in panel.run.message.text()
     press(window, panel.own_store)
-    press(window, panel.start)
+    press(window, panel.run.start)
     wait_for_end(window)
     assert len(window.writer.store) == 4
 
@@ -305,7 +305,7 @@ def test_a_layer_in_memory_is_refused_and_the_store_offered(window, nuclei, engi
 def test_temporary_layers_cannot_be_written_to_and_go_with_their_image(window, nuclei, engine):
     layer = opened(window, nuclei)
     engine.go.clear()
-    press(window, window.panel.everything.start)
+    press(window, window.panel.everything.run.start)
     window.wait(lambda: PARTIAL_NAME in window.viewer.layers)
     combo = window.panel.labels
     offered = {combo.itemText(k) for k in range(combo.count())}
@@ -319,7 +319,7 @@ def test_temporary_layers_cannot_be_written_to_and_go_with_their_image(window, n
 def test_the_real_engine_finds_the_nuclei_in_view(window, nuclei):
     opened(window, nuclei)
     panel = window.panel.everything
-    press(window, panel.start)
+    press(window, panel.run.start)
     wait_for_end(window)
     assert window.errors == []
     store = window.writer.store
@@ -343,10 +343,10 @@ def _take_back_and_write_again(window, store):
     window.qtbot.wait(100)
     assert len(store) == 0
     assert not window.labels().any()
-    assert "undone" in panel.message.text()
-    assert not panel.review.isVisible()
+    assert "undone" in panel.run.message.text()
+    assert not panel.run.review.isVisible()
     window.key("Z", "ControlModifier+ShiftModifier")
-    window.wait(lambda: panel.review.isVisible())
+    window.wait(lambda: panel.run.review.isVisible())
     np.testing.assert_array_equal(window.labels(), found)
     assert window.writer.edit.editable
     assert window.errors == []

@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from types import SimpleNamespace
 
-import pytest
-
 from napari_sam.engine.tiling.find_tiles import TileFailure
 from napari_sam.jobs.job_settings import EverythingSettings
 from napari_sam.widgets.pages.everything_run import UnfinishedRun
-from napari_sam.widgets.pages.everything_text import duration, left_out_text, result_text, unfinished_text
-
-
-@pytest.mark.parametrize(("seconds", "text"), [(0.2, "1 s"), (59, "59 s"), (61, "1 min"), (7200, "2 h 0 min")])
-def test_durations(seconds, text):
-    assert duration(seconds) == text
+from napari_sam.widgets.pages.everything_text import left_out_text, result_text, unfinished_text
 
 
 def test_an_unfinished_run_is_described():

@@ -74,8 +74,8 @@ def test_objects_are_linked_along_the_chosen_axis(page, qtbot, engine, axis):
     start(page, qtbot)
     (request,) = engine.requests
     assert (request.axis, request.image.plane_axes) == (axis, {axis: 9})
-    assert "8 masks on 9" in page.panel.everything.message.text()
-    assert "3: it is damaged. The objects pass over them." in page.panel.everything.message.text()
+    assert "8 masks on 9" in page.panel.everything.run.message.text()
+    assert "3: it is damaged. The objects pass over them." in page.panel.everything.run.message.text()
 
 
 def test_a_tracked_movie_gets_a_tracks_layer(page, qtbot):
@@ -94,7 +94,7 @@ def test_a_stopped_run_over_a_stack_is_continued_along_its_axis(page, qtbot, eng
     page.panel.everything.choose_axis("z")
     engine.stops = True
     start(page, qtbot)
-    assert "4 of 9 planes" in page.panel.everything.message.text()
+    assert "4 of 9 planes" in page.panel.everything.run.message.text()
     engine.stops = False
     page.panel.everything.choose_axis("")
     start(page, qtbot)

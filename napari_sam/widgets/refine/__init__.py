@@ -1,0 +1,1 @@
+"""The page "Refine": objects of other programs as prompts."""
