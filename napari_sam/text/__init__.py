@@ -1,0 +1,1 @@
+"""Text prompts: what a phrase asks for, the vocabulary of concepts, and open-vocabulary detectors."""

@@ -1,0 +1,1 @@
+"""Open-vocabulary models of the library transformers, as `TextDetector`."""
