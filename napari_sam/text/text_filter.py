@@ -150,7 +150,8 @@ class BorderFilter:
 
     def keep(self, boxes: NDArray[np.int64], areas_px: NDArray[np.float64], pixel: PixelSize) -> NDArray[np.bool_]:
         """Return for each object (n,) whether it meets the condition; parameters as in `SizeFilter.keep`."""
-        at_border = (boxes[:, :2] <= 0).any(axis=1) | (boxes[:, 2:] >= np.array(pixel.shape)).any(axis=1)
+        beyond = np.concatenate([boxes[:, :2] <= 0, boxes[:, 2:] >= np.array(pixel.shape)], axis=1)
+        at_border: NDArray[np.bool_] = np.any(beyond, axis=1)
         return at_border if self.touches else ~at_border
 
 

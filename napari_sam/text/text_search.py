@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 import numpy as np
 
 from napari_sam.engine.automatic.dense_maps import check_region
+from napari_sam.engine.concepts.candidate_finder import find_candidates
 from napari_sam.engine.geometry import Box
 from napari_sam.engine.window_pixels import read_window
 from napari_sam.engine.windows import Window
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.concepts.candidates import Candidates
-    from napari_sam.engine.concepts.concept import Concept
+    from napari_sam.engine.concepts.concept_model import ConceptModel
     from napari_sam.engine.embeddings.embedder import Embedder
     from napari_sam.engine.interactive.prediction import Prediction
     from napari_sam.text.text_detector import MaskRanker, TextDetector
@@ -68,7 +69,7 @@ class TextPlan:
         What it asks for.
     name : str
         Name for the objects, such as "nucleus": that of the vocabulary, or the words themselves.
-    concept : Concept or None
+    concept : ConceptModel or None
         The concept that finds them.
     detector : TextDetector or None
         The open-vocabulary model that finds them, if no concept does. Without either, objects of any kind are meant.
@@ -76,7 +77,7 @@ class TextPlan:
 
     query: TextQuery
     name: str
-    concept: Concept | None = None
+    concept: ConceptModel | None = None
     detector: TextDetector | None = None
 
     @property
@@ -301,12 +302,11 @@ def _by_concept(
     plan: TextPlan, predictor: SearchPredictor, region: Box, progress: Progress | None, cancelled: Cancelled | None
 ) -> TextObjects:
     """Return the candidates of everything-mode with their scores by the concept; all alike without one."""
-    from napari_sam.engine.concepts.candidate_finder import find_candidates  # noqa: PLC0415 - only phrases need it
-
-    candidates = find_candidates(predictor, region, progress=progress, cancelled=cancelled)
+    diameter = None if plan.concept is None else plan.concept.diameter_px
+    candidates = find_candidates(predictor, region, diameter_px=diameter, progress=progress, cancelled=cancelled)
     scores, threshold = np.ones(len(candidates), np.float32), 0.5
     if plan.concept is not None:
-        scores = np.asarray(plan.concept.score(candidates.features), np.float32)
+        scores = np.asarray(plan.concept.score(candidates.features, candidates.layout), np.float32)
         threshold = float(plan.concept.threshold)
     quality = candidates.predicted_iou
     return TextObjects(plan, candidates.boxes, candidates.masks, scores, quality, threshold, candidates)

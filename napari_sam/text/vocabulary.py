@@ -11,16 +11,21 @@ from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_sam.errors import PromptError
+from napari_sam.engine.concepts.concept_bytes import concept_from_bytes
+from napari_sam.errors import ConceptError, PromptError
 from napari_sam.io.labels.store_paths import data_dir
+from src_models.user_paths import existing_path
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from napari_sam.engine.concepts.concept import Concept
+    from napari_sam.engine.concepts.concept_model import ConceptModel
 
 USER_FOLDER = "concepts"
 """Folder of the user's concepts, in the folder of this program's data."""
+
+CONCEPT_SUFFIXES = (".concept", ".safetensors")
+"""Endings of the files of concepts that are looked for in a folder."""
 
 _SHIPPED = "weights/concepts"
 _INDEX = "vocabulary.json"
@@ -93,10 +98,10 @@ class Word:
     synonyms: tuple[str, ...] = ()
     about: str = ""
     shipped: bool = False
-    _concept: Concept | None = field(default=None, repr=False, compare=False)
+    _concept: ConceptModel | None = field(default=None, repr=False, compare=False)
 
     @cached_property
-    def concept(self) -> Concept:
+    def concept(self) -> ConceptModel:
         """The concept; read when it is first used.
 
         Raises
@@ -106,9 +111,8 @@ class Word:
         """
         if self._concept is not None:
             return self._concept
-        from napari_sam.engine.concepts.concept import Concept  # noqa: PLC0415 - loads scikit-learn
-
-        return Concept.load(self.path)
+        path = existing_path(str(self.path), ConceptError)
+        return concept_from_bytes(path.read_bytes(), str(path))
 
 
 class Vocabulary:
@@ -151,7 +155,7 @@ class Vocabulary:
         """Names of all words, sorted, without synonyms."""
         return [word.name for word in self]
 
-    def add(self, name: str, concept: Concept, synonyms: Iterable[str] = ()) -> Word:
+    def add(self, name: str, concept: ConceptModel, synonyms: Iterable[str] = ()) -> Word:
         """Add a concept, for instance one learned from a class that the user named.
 
         Raises
@@ -181,8 +185,9 @@ class Vocabulary:
 
     def add_folder(self, folder: Path) -> None:
         """Add the concept files of a folder, named by their file names; a missing folder holds none."""
-        for path in sorted(folder.glob("*.safetensors")) if folder.is_dir() else []:
-            self.add_word(Word(path.stem, path))
+        for path in sorted(folder.glob("*")) if folder.is_dir() else []:
+            if path.suffix in CONCEPT_SUFFIXES:
+                self.add_word(Word(path.stem, path))
 
     def find(self, words: str) -> Word | None:
         """Return the word of a name or synonym, in singular or plural; None if it is unknown."""

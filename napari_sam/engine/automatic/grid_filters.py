@@ -61,12 +61,12 @@ def crop_boxes(shape: tuple[int, int], layers: int, overlap_ratio: float) -> lis
     return crops
 
 
-def box_nms(boxes: NDArray[np.integer[Any]], scores: NDArray[np.floating[Any]], threshold: float) -> NDArray[np.intp]:
+def box_nms(boxes: NDArray[np.number[Any]], scores: NDArray[np.floating[Any]], threshold: float) -> NDArray[np.intp]:
     """Choose boxes, best first, none of which overlaps a better one by more than the threshold.
 
     Parameters
     ----------
-    boxes : ndarray of int
+    boxes : ndarray of int or float
         (N, 4) as (y0, x0, y1, x1), half-open.
     scores : ndarray of float
         (N,); of equal ones the first counts as better.

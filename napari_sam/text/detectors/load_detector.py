@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_sam.errors import ModelError
 from napari_sam.text.detectors.transformers_files import find_model_folder, load_part
@@ -61,7 +61,7 @@ def load_detector(source: str | Path, device: str = "cpu") -> TransformersDetect
     return kind(folder.name, network, processor, device)
 
 
-def _processor(folder: ModelFolder) -> object:
+def _processor(folder: ModelFolder) -> Any:
     """Load what makes the inputs: of SAM 3 only the tokenizer, since its image processor needs torchvision."""
     if folder.kind == "sam3":
         return load_part(folder, "models.auto.tokenization_auto", "AutoTokenizer")
