@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from napari_sam.engine.linking.link_settings import FrameLinking, PlaneLinking
     from napari_sam.io.images.open_image import open_image
     from napari_sam.io.labels.label_store import LabelStore
+    from napari_sam.jobs.find.find import FindReport, find
     from napari_sam.jobs.segment_image import EverythingReport, segment_everything
     from napari_sam.jobs.segment_prompts import segment_prompts
     from napari_sam.jobs.stacks.segment_volume import segment_volume
@@ -39,6 +40,7 @@ __version__ = "0.1.0"
 __all__ = [
     "Concept",
     "EverythingReport",
+    "FindReport",
     "FrameLinking",
     "GridSettings",
     "LabelStore",
@@ -48,6 +50,7 @@ __all__ = [
     "Predictor",
     "StackReport",
     "WatershedSettings",
+    "find",
     "open_image",
     "segment_everything",
     "segment_prompts",
@@ -58,6 +61,7 @@ __all__ = [
 _HOMES = {
     "Concept": "napari_sam.concept",
     "EverythingReport": "napari_sam.jobs.segment_image",
+    "FindReport": "napari_sam.jobs.find.find",
     "FrameLinking": "napari_sam.engine.linking.link_settings",
     "GridSettings": "napari_sam.engine.automatic.grid_settings",
     "LabelStore": "napari_sam.io.labels.label_store",
@@ -67,6 +71,7 @@ _HOMES = {
     "Predictor": "napari_sam.predictor",
     "StackReport": "napari_sam.jobs.stacks.stack_report",
     "WatershedSettings": "src_models.watershed_settings",
+    "find": "napari_sam.jobs.find.find",
     "open_image": "napari_sam.io.images.open_image",
     "segment_everything": "napari_sam.jobs.segment_image",
     "segment_prompts": "napari_sam.jobs.segment_prompts",

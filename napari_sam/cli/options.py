@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from napari_sam.io.images.lazy_image import Image
+    from napari_sam.predictor import Predictor
 
 IMAGE_HELP = "TIFF, OME-Zarr, PNG, JPEG …"
 _NUMBERS = re.compile(r"-[\d.][\d.,eE+-]*")
@@ -114,6 +115,21 @@ def add_device_option(command: argparse.ArgumentParser) -> None:
 def add_precision_option(command: argparse.ArgumentParser) -> None:
     """Add ``--precision``."""
     command.add_argument("--precision", default="auto", help="auto, float32, bfloat16 or float16 (default: auto)")
+
+
+class CommandModel:
+    """The model of a command, loaded when the first image needs it."""
+
+    def __init__(self) -> None:
+        self._predictor: Predictor | None = None
+
+    def predictor(self, args: argparse.Namespace) -> Predictor:
+        """Return the predictor."""
+        from napari_sam.predictor import Predictor  # noqa: PLC0415 - imports torch
+
+        if self._predictor is None:
+            self._predictor = Predictor(args.model, args.device, args.precision)
+        return self._predictor
 
 
 def open_chosen(path: str, series: int | None = None, axes: str | None = None) -> Image:

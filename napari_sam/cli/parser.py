@@ -18,6 +18,7 @@ from napari_sam.cli.command import command_words
 from napari_sam.cli.commands.demo_command import DEMO
 from napari_sam.cli.commands.everything_command import EVERYTHING
 from napari_sam.cli.commands.export_command import EXPORT
+from napari_sam.cli.commands.find_commands import CONCEPT, FIND
 from napari_sam.cli.commands.image_commands import OVERVIEW, TRANSCODE
 from napari_sam.cli.commands.import_command import IMPORT
 from napari_sam.cli.commands.info_command import INFO
@@ -47,6 +48,8 @@ COMMANDS = (
     EVALUATE,
     EVERYTHING,
     TRACK,
+    CONCEPT,
+    FIND,
     EXPORT,
     REPAIR,
     IMPORT,

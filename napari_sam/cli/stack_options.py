@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from typing import TYPE_CHECKING, Any
 
 from napari_sam.cli.run_results import dask_client, list_failures, resume_choice, summary
 from napari_sam.cli.setting_options import SettingOption, add_settings, given_settings, settings_from
 from napari_sam.engine.linking.link_settings import FrameLinking, PlaneLinking
-from napari_sam.errors import SettingsError
+from napari_sam.errors import ImageError, SettingsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -91,6 +92,25 @@ def check_stack_options(args: argparse.Namespace) -> None:
         )
     settings_from(args, PlaneLinking)
     settings_from(args, FrameLinking)
+
+
+def check_plane(args: argparse.Namespace, image: Image) -> None:
+    """Refuse a stack of which no plane is chosen: the labels are of one plane.
+
+    Raises
+    ------
+    ImageError
+        If it has several planes.
+    """
+    axes = image.plane_axes
+    if args.plane is None and math.prod(axes.values()) > 1:
+        sizes = " x ".join(f"{size} along {axis}" for axis, size in axes.items())
+        raise ImageError(
+            f"{args.image}: a stack of {sizes}; the labels would be of a single plane",
+            parameter="plane",
+            remedy=f"choose it with {{plane}} {','.join('0' for _ in axes)}, counted from 0; or segment the whole "
+            "stack with {volume}, or with {track} if it is a movie",
+        )
 
 
 def describe_stopped(kind: str, unfinished: Mapping[str, Any]) -> str:

@@ -31,7 +31,7 @@ _COLUMNS = {"area": "iu", "core_area": "iu", "boxes": "iu", "cut": "iub", "predi
 """Columns of a tile's table, with the kinds of numpy types that they may have."""
 
 _NAME = "tile"
-_DAMAGED = (
+DAMAGED = (
     OSError, ValueError, KeyError, EOFError, TypeError, AttributeError, IndexError, OverflowError, MemoryError,
     RuntimeError, SyntaxError, struct.error, zlib.error, zipfile.BadZipFile,
 )  # fmt: skip
@@ -184,7 +184,7 @@ def read_member(path: Path, name: str, default: NDArray[Any] | None = None) -> N
                 return default
             member: NDArray[Any] = file[name]
             return member
-    except _DAMAGED as error:
+    except DAMAGED as error:
         raise _damaged(path, error) from error
 
 

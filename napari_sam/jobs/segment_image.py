@@ -17,8 +17,9 @@ from napari_sam.image_predictor import predictor_for_image
 from napari_sam.io.images.lazy_image import Image
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore
+from napari_sam.jobs.concept_search.concept_finder import ConceptFinder
 from napari_sam.jobs.dask_pool import DaskPool, check_client
-from napari_sam.jobs.image_run import ImageRun, describe_run, read_unfinished_run
+from napari_sam.jobs.image_run import ImageRun, describe_run, describe_source, read_unfinished_run
 from napari_sam.jobs.job_settings import EverythingSettings
 from napari_sam.jobs.process_pool import ProcessPool
 from napari_sam.jobs.run_options import RunOptions, settings_from
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     from napari_sam.engine.automatic.grid_settings import GridSettings
     from napari_sam.engine.automatic.object_finder import ObjectFinder
     from napari_sam.io.json_types import JsonObject
+    from napari_sam.jobs.concept_search.concept_spec import ConceptSearch
     from napari_sam.jobs.process_pool import TaskPool
     from napari_sam.predictor import Predictor
     from src_models.watershed_settings import WatershedSettings
@@ -225,6 +227,7 @@ def segment_image(
     settings: EverythingSettings,
     options: RunOptions,
     build_finder: Callable[[FinderSpec, Predictor], ObjectFinder] = FinderSpec.build,
+    search: ConceptSearch | None = None,
 ) -> EverythingReport:
     """Find all objects of an image; `segment_everything` with its arguments in two objects.
 
@@ -238,6 +241,13 @@ def segment_image(
         How to carry it out.
     build_finder : callable
         Makes the finder of this process.
+    search : ConceptSearch, optional
+        Keep only the objects of a concept.
+
+    Raises
+    ------
+    ConceptError
+        If the concept is of another model than the predictor's.
     """
     source = image if isinstance(image, Image) else open_image(image)
     own_predictor = predictor_for_image(predictor, source)
@@ -249,6 +259,8 @@ def segment_image(
         region=check_region(settings.region, source.shape, most_px=None),  # type: ignore[arg-type]
     )
     choose_side(settings, own_predictor)  # fails before a store is created
+    if search is not None:
+        search.check_model(own_predictor)
     if options.is_distributed:
         check_shareable(own_predictor)
     if options.client is not None:
@@ -258,7 +270,7 @@ def segment_image(
     try:
         with exclusive_use(store):
             times = [time.perf_counter()]
-            job = _plan_job(own_predictor, store, settings, options, build_finder)
+            job = _plan_job(own_predictor, store, settings, options, build_finder, search)
             started = True
             labels = job.carry_out(options, times)
     except BaseException:
@@ -330,6 +342,7 @@ def _plan_job(
     settings: EverythingSettings,
     options: RunOptions,
     build_finder: Callable[[FinderSpec, Predictor], ObjectFinder],
+    search: ConceptSearch | None,
 ) -> _ImageJob:
     """Choose the windows, cut the region into tiles, and open the run in the store."""
     shape = predictor.image.shape
@@ -338,13 +351,17 @@ def _plan_job(
     side, finest = split_side(window_side, predictor.img_size)
     grid = {} if settings.grid is None else asdict(settings.grid)
     watershed = None if settings.watershed is None else asdict(settings.watershed)
-    spec = FinderSpec(settings.method, side, grid, watershed, settings.branches)
+    concept = None if search is None else search.spec(store)
+    spec = FinderSpec(settings.method, side, grid, watershed, settings.branches, concept)
     factors = choose_factors(shape, side, finest, settings.searches_coarser)
     plan = plan_run(spec, region, shape, factors, settings.border)
     finder = build_finder(spec, predictor)
+    if isinstance(finder, ConceptFinder):
+        finder.begin(describe_source(predictor))
     asked = {
         **describe_run(predictor, finder, plan, settings.overlap, settings.category),
         "call": _repeatable_call(settings, region, window_side),
+        **({} if concept is None else {"find": concept.record()}),
     }
     return _ImageJob(predictor, settings, spec, finder, ImageRun(store, plan, asked, options.resume))
 

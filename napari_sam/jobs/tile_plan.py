@@ -12,9 +12,12 @@ from napari_sam.engine.automatic.grid_finder import GridFinder
 from napari_sam.engine.automatic.grid_settings import GridSettings
 from napari_sam.engine.automatic.magnification import estimate_scale
 from napari_sam.engine.automatic.object_finder import uses_both_branches
+from napari_sam.engine.concepts.candidate_finder import CandidateFinder
 from napari_sam.engine.tiling.tiles import plan_tiles
 from napari_sam.engine.windows import ladder_side
 from napari_sam.errors import PromptError
+from napari_sam.jobs.concept_search.concept_finder import ConceptFinder
+from napari_sam.jobs.concept_search.concept_spec import ConceptSpec
 from src_models.watershed_settings import WatershedSettings
 
 if TYPE_CHECKING:
@@ -93,6 +96,8 @@ class FinderSpec:
         Fields of `WatershedSettings`; None for those of the model.
     branches : {"auto", "both", "dense"}
         As in `DenseFinder`.
+    concept : ConceptSpec or None
+        Keep only the objects of a concept.
     """
 
     method: str
@@ -100,12 +105,22 @@ class FinderSpec:
     grid: JsonObject = field(default_factory=dict)
     watershed: JsonObject | None = None
     branches: str = "auto"
+    concept: ConceptSpec | None = None
+
+    @classmethod
+    def from_json(cls, values: JsonObject) -> FinderSpec:
+        """Return the description whose fields, by name, were written as JSON."""
+        concept = values.get("concept")
+        return cls(**{**values, "concept": None if concept is None else ConceptSpec(**concept)})
 
     def build(self, predictor: Predictor) -> ObjectFinder:
         """Build the finder."""
         if self.method == "grid":
             return GridFinder(predictor, GridSettings(**self.grid) if self.grid else None, side=self.side)
         settings = None if self.watershed is None else WatershedSettings(**self.watershed)
+        if self.concept is not None:
+            candidates = CandidateFinder(predictor, settings, side=self.side, branches=self.branches)
+            return ConceptFinder(candidates, self.concept)
         return DenseFinder(predictor, settings, side=self.side, branches=self.branches)
 
 

@@ -74,7 +74,7 @@ class TileJob:
     def from_json(cls, text: str) -> TileJob:
         """Read what `as_json` returned."""
         values = json.loads(text)
-        values["finder"] = FinderSpec(**values["finder"])
+        values["finder"] = FinderSpec.from_json(values["finder"])
         values["region"] = Box(*values["region"])
         for name in ("selected", "plane", "factors"):
             values[name] = tuple(values[name])

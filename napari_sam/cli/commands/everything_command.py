@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import sys
 from functools import partial
 from pathlib import Path
@@ -12,14 +11,19 @@ from napari_sam.cli.command import Command, Result
 from napari_sam.cli.interruption import interruptible
 from napari_sam.cli.label_output import LabelOutput, check_output_path, label_output
 from napari_sam.cli.many_inputs import InputPair, add_out_dir, pair_inputs, run_each, single_output
-from napari_sam.cli.options import IMAGE_HELP, add_image_options, add_model_options, add_region_option, open_plane
+from napari_sam.cli.options import (
+    IMAGE_HELP,
+    CommandModel,
+    add_image_options,
+    add_model_options,
+    add_region_option,
+    open_plane,
+)
 from napari_sam.cli.progress_line import ProgressLine
 from napari_sam.cli.prompt_options import add_prompt_options, read_given_prompts
 from napari_sam.cli.run_results import (
     add_existing_options,
     add_worker_options,
-    check_existing,
-    check_stopped_run,
     check_workers,
     dask_client,
     list_failures,
@@ -29,13 +33,14 @@ from napari_sam.cli.run_results import (
 from napari_sam.cli.setting_options import SettingOption, add_settings, given_settings, settings_from
 from napari_sam.cli.stack_options import (
     add_stack_options,
+    check_plane,
     check_stack_options,
-    describe_stopped,
     run_stack,
     stack_kind,
 )
+from napari_sam.cli.stopped_runs import is_finished, nothing_to_resume
 from napari_sam.engine.automatic.grid_settings import GridSettings
-from napari_sam.errors import ImageError, SettingsError
+from napari_sam.errors import SettingsError
 from napari_sam.jobs.job_settings import EverythingSettings
 
 if TYPE_CHECKING:
@@ -124,7 +129,7 @@ def _run(args: argparse.Namespace) -> Result:
     if args.measure is not None:
         check_table_path(args.measure)
     images = [args.image, *args.out]
-    models = _Models()
+    models = CommandModel()
     if args.out_dir is None:
         args.out = single_output(args, args.out, "OUT")
         result, table = _run_image(args, models)
@@ -141,7 +146,7 @@ def _run(args: argparse.Namespace) -> Result:
 
 
 def _run_pair(
-    models: _Models, tables: list[pd.DataFrame], args: argparse.Namespace, pair: InputPair
+    models: CommandModel, tables: list[pd.DataFrame], args: argparse.Namespace, pair: InputPair
 ) -> dict[str, object]:
     """Segment one of many images, and add its measurements to `tables`."""
     args.image, args.out = pair.source, pair.out
@@ -152,30 +157,15 @@ def _run_pair(
     return result
 
 
-class _Models:
-    """The model of a command, loaded when the first image needs it."""
-
-    def __init__(self) -> None:
-        self._predictor: Predictor | None = None
-
-    def predictor(self, args: argparse.Namespace) -> Predictor:
-        """Return the predictor."""
-        from napari_sam.predictor import Predictor  # noqa: PLC0415 - imports torch
-
-        if self._predictor is None:
-            self._predictor = Predictor(args.model, args.device, args.precision)
-        return self._predictor
-
-
-def _run_image(args: argparse.Namespace, models: _Models) -> tuple[dict[str, object], pd.DataFrame | None]:
+def _run_image(args: argparse.Namespace, models: CommandModel) -> tuple[dict[str, object], pd.DataFrame | None]:
     """Segment an image; return the result to print, and with ``--measure`` the objects' measurements."""
     args.out = check_output_path(args.out)
     image = open_plane(args.image, args.channels, args.plane, series=args.series, axes=args.axes)
     if stack_kind(args) is None:
-        _check_plane(args, image)
+        check_plane(args, image)
     prompted = args.method == "prompted"
-    if _is_finished(args):
-        result, store = _nothing_to_resume(args, image)
+    if is_finished(args, _kind(args)):
+        result, store = nothing_to_resume(args, image)
     else:
         prompts = read_given_prompts(args, image) if prompted else None
         predictor = models.predictor(args)
@@ -234,19 +224,6 @@ def _check_prompts_option(args: argparse.Namespace) -> None:
         )
 
 
-def _check_plane(args: argparse.Namespace, image: Image) -> None:
-    """Refuse a stack of which no plane is chosen: the labels are of one plane."""
-    axes = image.plane_axes
-    if args.plane is None and math.prod(axes.values()) > 1:
-        sizes = " x ".join(f"{size} along {axis}" for axis, size in axes.items())
-        raise ImageError(
-            f"{args.image}: a stack of {sizes}; the labels would be of a single plane",
-            parameter="plane",
-            remedy=f"choose it with {{plane}} {','.join('0' for _ in axes)}, counted from 0; or segment the whole "
-            "stack with {volume}, or with {track} if it is a movie",
-        )
-
-
 def _check_prompted(args: argparse.Namespace) -> None:
     """Refuse or report options that prompted mode does not use."""
     for name in ("level", "scheduler"):
@@ -264,48 +241,6 @@ def _check_prompted(args: argparse.Namespace) -> None:
 def _kind(args: argparse.Namespace) -> str:
     """Return what the run consists of."""
     return "planes" if stack_kind(args) else "prompts" if args.method == "prompted" else "tiles"
-
-
-def _is_finished(args: argparse.Namespace) -> bool:
-    """Whether ``--resume`` finds no stopped run to continue.
-
-    Raises
-    ------
-    StoreError
-        If the output exists and no option says what to do with it, or the stopped run is of the other kind.
-    """
-    from napari_sam.jobs.segment_image import unfinished_run  # noqa: PLC0415 - imports torch
-    from napari_sam.jobs.segment_prompts import unfinished_prompts  # noqa: PLC0415
-    from napari_sam.jobs.stacks.stack_run import read_unfinished_stack  # noqa: PLC0415
-
-    if not args.out.exists() or args.overwrite:
-        return False
-    try:
-        tiles, prompts, planes = unfinished_run(args.out), unfinished_prompts(args.out), read_unfinished_stack(args.out)
-    except SettingsError:
-        if args.discard:
-            return False
-        raise
-    remedies = {
-        "tiles": f"leave out {{{stack_kind(args) or 'prompts'}}} with {{resume}}",
-        "prompts": "give its {prompts} FILE with {resume}",
-        "planes": "give {volume} or {track} with {resume}, as for that run",
-    }
-    for kind, unfinished in zip(remedies, (tiles, prompts, planes), strict=True):
-        if unfinished is not None:
-            described = describe_stopped(kind, unfinished)
-            check_stopped_run(args, kind == _kind(args), described, remedy=remedies[kind])
-            return False
-    return check_existing(args)
-
-
-def _nothing_to_resume(args: argparse.Namespace, image: Image) -> tuple[dict[str, object], LabelStore]:
-    """Report an output without a stopped run."""
-    from napari_sam.io.labels.label_store import LabelStore  # noqa: PLC0415 - the command line starts quickly
-
-    store = LabelStore.open(args.out, like=image)
-    sys.stderr.write(f"napari-sam: nothing to resume in {args.out}: it has {len(store)} objects\n")
-    return {"image": args.image, "output": str(args.out), "objects": len(store)}, store
 
 
 def _segment_prompts(

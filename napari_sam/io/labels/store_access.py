@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 JOURNAL_FILE = "journal.sqlite"
+CONCEPTS_FOLDER = ".concepts"
+"""Folder inside a store with the concepts of its searches, by which these can be repeated."""
 _LOCK, _HOLDER = "writer.lock", "writer.json"
 
 

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from napari_sam.io.images.image_stack import ImageStack
     from napari_sam.io.labels.label_store import LabelStore
     from napari_sam.io.plane_files import Block
+    from napari_sam.jobs.concept_search.concept_spec import ConceptSearch
     from napari_sam.jobs.job_settings import EverythingSettings
     from napari_sam.jobs.stacks.stack_run import StackRun
     from napari_sam.predictor import Predictor
@@ -53,6 +54,8 @@ class PlaneSegmenter:
         How to carry it out.
     build_finder : callable
         Makes the finder of this process.
+    search : ConceptSearch, optional
+        Keep only the objects of a concept.
     """
 
     stack: ImageStack
@@ -61,6 +64,7 @@ class PlaneSegmenter:
     settings: EverythingSettings
     options: RunOptions
     build_finder: Callable[[FinderSpec, Predictor], ObjectFinder] = FinderSpec.build
+    search: ConceptSearch | None = None
 
     def at_plane(self, plane: int) -> Predictor:
         """Return a predictor that looks at a plane."""
@@ -103,7 +107,9 @@ class PlaneSegmenter:
         options = self.options
         options = RunOptions(resume or None, options.client, options.workers, progress, cancelled=options.cancelled)
         predictor = self.at_plane(plane)
-        report = segment_image(self.stack.plane(plane), predictor, scratch, self.settings, options, self.build_finder)
+        search = None if self.search is None else self.search.at_plane(plane)
+        image = self.stack.plane(plane)
+        report = segment_image(image, predictor, scratch, self.settings, options, self.build_finder, search)
         with report.labels as labels:
             run.files.write(*_plane_content(labels, plane))
         for number, failure in enumerate(report.failed):

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from napari_sam.io.images.image_stack import ImageStack
     from napari_sam.io.labels.label_store import LabelStore
     from napari_sam.io.plane_files import PlaneFiles
+    from napari_sam.jobs.concept_search.concept_spec import ConceptSearch
     from napari_sam.jobs.job_settings import EverythingSettings
     from napari_sam.jobs.run_options import RunOptions
 
@@ -63,6 +64,8 @@ class StackRequest:
         What to find in each plane.
     on_plane : callable, optional
         Called with the index of each plane that is segmented.
+    search : ConceptSearch, optional
+        Keep only the objects of a concept.
     """
 
     stack: ImageStack
@@ -70,6 +73,7 @@ class StackRequest:
     linking: PlaneLinking | FrameLinking
     settings: EverythingSettings
     on_plane: Callable[[int], None] | None = None
+    search: ConceptSearch | None = None
 
 
 def segment_stack(
@@ -106,7 +110,7 @@ def segment_stack(
     try:
         with exclusive_use(store):
             segmenter = _with_side(segmenter, planes, store)
-            asked = _describe(request, segmenter, planes)
+            asked = _describe(request, segmenter, planes, store)
             job = _StackJob(request, segmenter, StackRun(store, planes, asked, options.resume))
             started = True
             return job.carry_out()
@@ -210,7 +214,9 @@ def _segmenter(
         coarser=request.settings.searches_coarser,
     )
     choose_side(settings, looking)  # fails before a store is created
-    return PlaneSegmenter(stack, looking, normalisation, settings, options, build_finder)
+    if request.search is not None:
+        request.search.check_model(looking)
+    return PlaneSegmenter(stack, looking, normalisation, settings, options, build_finder, request.search)
 
 
 def _with_side(segmenter: PlaneSegmenter, planes: Sequence[int], store: LabelStore) -> PlaneSegmenter:
@@ -240,9 +246,11 @@ def _estimate_side(segmenter: PlaneSegmenter, planes: Sequence[int]) -> int:
     return sorted(sides)[len(sides) // 2]
 
 
-def _describe(request: StackRequest, segmenter: PlaneSegmenter, planes: Sequence[int]) -> dict[str, Any]:
+def _describe(
+    request: StackRequest, segmenter: PlaneSegmenter, planes: Sequence[int], store: LabelStore
+) -> dict[str, Any]:
     """Return everything that decides the result, as JSON: what must be equal to continue a run."""
-    stack, settings = request.stack, segmenter.settings
+    stack, settings, search = request.stack, segmenter.settings, request.search
     position = list(stack.image.plane)
     position[stack.position] = -1
     return {
@@ -253,5 +261,6 @@ def _describe(request: StackRequest, segmenter: PlaneSegmenter, planes: Sequence
         "side": settings.side,
         "overlap": settings.overlap,
         "stack_call": asdict(settings),
+        **({} if search is None else {"find": search.spec(store).record()}),
         "linking": {"kind": type(request.linking).__name__, **asdict(request.linking)},
     }

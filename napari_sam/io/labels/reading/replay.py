@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import re
 from importlib.metadata import version
+from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from napari_sam.engine.linking.link_settings import FrameLinking, PlaneLinking
 from napari_sam.engine.windows import Hints
 from napari_sam.io.labels.journal.row_values import text
 from napari_sam.io.labels.reading.script_values import known_arguments, literal, settings_arguments
+from napari_sam.io.labels.store_access import CONCEPTS_FOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +28,8 @@ _CALLS = {
     "review": ("review", ("label", "verdict")),
     "parent": ("set_parent", ("label", "parent")),
 }
+_FIND_SETTINGS = ("category", "region", "side", "coarser", "overlap", "border")
+"""Arguments of `find` that a run's record holds."""
 _PLANE_NAMES = {"erase": "plane", "relabel": "planes"}
 """What the record of a change names if it concerns some planes of an object only."""
 _DRAWN_NAMES = {"split": "cut", "commits": "prompts", "everything": "tile", "commit": "object"} | {
@@ -140,33 +144,53 @@ class _ScriptWriter:
         if "first_label" not in record:
             return [] if change.run_id in self._repeated_runs else list(_drawn_pixels(self._store, change))
         if "stack_call" in record:
-            lines = _stack_lines(record)
+            lines = _stack_lines(self._store, record)
             self._repeated_runs.add(change.run_id)
             return lines
-        settings = settings_arguments(record["call"])
         image = _plane_image(record)
+        if "find" in record:
+            call = _find_call(self._store, record, image, record["call"], [])
+        else:
+            settings = settings_arguments(record["call"])
+            call = f"ns.segment_everything({image}, everything, labels{''.join(f', {item}' for item in settings)})\n"
         lines = [
             f"everything = ns.Predictor({literal(text(record['model']))})\n",
             f"everything.set_source({image}, {_normalisation(record['normalisation'])})\n",
-            f"ns.segment_everything({image}, everything, labels{''.join(f', {item}' for item in settings)})\n",
+            call,
         ]
         self._repeated_runs.add(change.run_id)
         return lines
 
 
-def _stack_lines(record: Record) -> list[str]:
+def _find_call(store: StoreView, record: Record, image: str, call: Record, more: list[str]) -> str:
+    """Return the line of a search for a concept, whose file the store keeps."""
+    asked = record["find"]
+    path = store.path.absolute() / CONCEPTS_FOLDER / PurePath(text(asked["concept"])).name
+    given = {name: call[name] for name in _FIND_SETTINGS if call.get(name) is not None}
+    settings = settings_arguments(given)
+    threshold = f"threshold={literal(asked['threshold'])}"
+    arguments = [image, literal(str(path)), "everything", "labels", threshold, *settings, *more]
+    return f"ns.find({', '.join(arguments)})\n"
+
+
+def _stack_lines(store: StoreView, record: Record) -> list[str]:
     """Return the lines of a run over a whole stack."""
     given = dict(record["linking"])
     kind = {"PlaneLinking": PlaneLinking, "FrameLinking": FrameLinking}[text(given.pop("kind"))]
     function, planes = ("segment_volume", "planes") if kind is PlaneLinking else ("track", "frames")
     plane = tuple(max(0, int(index)) for index in record["plane"])
+    image = _plane_image({**record, "plane": plane})
+    linking = f"linking=ns.{kind.__name__}({', '.join(known_arguments(given, kind))})"
+    if "find" in record:
+        more = [f"planes={literal(record['planes'])}", linking]
+        call = _find_call(store, record, image, record["stack_call"], more)
+        return [f"everything = ns.Predictor({literal(text(record['model']))})\n", call]
     arguments = [
         f"axis={literal(record['axis'])}",
         f"{planes}={literal(record['planes'])}",
         f"settings=EverythingSettings({', '.join(settings_arguments(record['stack_call']))})",
-        f"linking=ns.{kind.__name__}({', '.join(known_arguments(given, kind))})",
+        linking,
     ]
-    image = _plane_image({**record, "plane": plane})
     return [
         "from napari_sam.jobs.job_settings import EverythingSettings\n",
         f"everything = ns.Predictor({literal(text(record['model']))})\n",

@@ -1,0 +1,1 @@
+"""Tiles in which only the objects of a concept are found."""

@@ -1,0 +1,1 @@
+"""Find the objects of a concept in whole images, stacks and folders."""
