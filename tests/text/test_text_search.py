@@ -121,7 +121,7 @@ def test_a_phrase_without_a_name_asks_for_objects_of_any_kind(predictor):
 
 def test_a_tiny_random_model_runs_through_to_masks(predictor, model_folders):
     load_detector.cache_clear()
-    search = TextSearch(Vocabulary(), str(model_folders("owlv2")), str(model_folders("clip")))
+    search = TextSearch(Vocabulary(), str(model_folders("grounding-dino")), str(model_folders("clip")))
     found = search.find("zebra", predictor, region=(40, 40, 152, 152))
     assert len(found) > 0
     assert ((found.boxes >= 0) & (found.boxes <= 192)).all()
