@@ -5,17 +5,16 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Mapping
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from src_models.atomic import replacing
+from src_models.checkpoints.adapters import AdapterBase, apply_adapter, read_adapter_base
+from src_models.checkpoints.checkpoint_writing import replacing_checkpoint
 from src_models.checkpoints.download import fetch_model
 from src_models.checkpoints.instance_decoders import unetr_from_state
 from src_models.checkpoints.integrity import file_digest
@@ -30,7 +29,7 @@ from src_models.networks.sam2.config import SAM2_KINDS
 from src_models.networks.sam2.network import Sam2
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from src_models.networks.promptable import PromptableNetwork
     from src_models.networks.unetr import UnetrDecoder
@@ -71,8 +70,8 @@ def load_network(
     ----------
     source : str or path
         A registered name (downloaded once, hash checked each time), or a checkpoint file of SAM, MobileSAM,
-        micro-sam, SAM 2 or this package. A name takes precedence over a file of that name; write ``./name`` for the
-        file.
+        micro-sam, SAM 2 or this package. An adapter of this package is merged into the network that it belongs to. A
+        name takes precedence over a file of that name; write ``./name`` for the file.
     device : str or torch.device
         Device of the weights.
     progress : callable, optional
@@ -146,7 +145,8 @@ def _load(
     if info is not None:  # before anything is downloaded
         _check_family(info.kind, family, f"model {info.name!r}")
     path = _user_path(source) if info is None else fetch_model(info, progress=progress, cancelled=cancelled)
-    state = read_state(path)
+    base = read_adapter_base(path) if info is None else None
+    state = read_state(path) if base is None else _merged_state(base, path)
     kind = detect_kind(state, path)
     _check_family(kind, family, str(path))
     if info is not None and kind != info.kind:
@@ -154,6 +154,29 @@ def _load(
             f"{path} holds {kind}, not {info.kind}", remedy=f"delete it to download {info.name} again"
         )
     return _filled(kind, state, path, target)
+
+
+def _merged_state(base: AdapterBase, path: Path) -> dict[str, Tensor]:
+    """Return the state dict of an adapter's network, with the adapter merged into it."""
+    source, beside = base.source, path.parent / Path(base.source).name
+    if source not in model_names() and not Path(source).exists() and beside.exists():
+        source = str(beside)  # moved together
+    try:
+        net = load_network(source)
+    except (CheckpointError, UnknownModelError) as err:
+        raise CheckpointError(
+            f"{path} is an adapter of {base.source}, which cannot be loaded: {err.message}",
+            remedy=f"put that file beside the adapter, as {beside.name}",
+        ) from err
+    net.quality_head = net.mask_judge = None  # they rate the masks from before
+    if weights_fingerprint(net) != base.fingerprint:
+        raise CheckpointError(
+            f"{path} is an adapter of {base.source}, and {source} is another network now",
+            remedy="give the checkpoint that the adapter was trained with",
+        )
+    state = dict(net.state_dict())
+    apply_adapter(state, read_state(path), base, path)
+    return state
 
 
 def _check_family(kind: str, family: type[Sam | Sam2] | None, what: str) -> None:
@@ -406,31 +429,3 @@ def _narrowed(value: Tensor, dtype: torch.dtype | None, name: str) -> Tensor:
             f"{name} reaches {largest:.3g}, too large for {dtype}", parameter="dtype", remedy="use bfloat16"
         )
     return value.to(dtype)
-
-
-@contextmanager
-def replacing_checkpoint(path: Path) -> Iterator[Path]:
-    """Write a checkpoint so that it appears whole or not at all; see `src_models.atomic.replacing`.
-
-    Parameters
-    ----------
-    path : Path
-        The target.
-
-    Yields
-    ------
-    Path
-        The temporary file to write.
-
-    Raises
-    ------
-    CheckpointError
-        If the file cannot be written.
-    """
-    try:
-        with replacing(path) as temporary:
-            yield temporary
-    except (OSError, SafetensorError, RuntimeError) as err:
-        raise CheckpointError(
-            f"cannot write {path}: {str(err).splitlines()[0]}", remedy="free some space, or choose another folder"
-        ) from err

@@ -78,6 +78,10 @@ class PromptableNetwork(nn.Module):
         embedding: Tensor = self.image_encoder(image)
         return embedding
 
+    def encode_crop(self, crop: Tensor, cell: tuple[int, int]) -> Tensor:
+        """Embed a normalised crop, (B, 3, H, W), of the network's square input at `cell` (y, x) of its grid."""
+        raise NotImplementedError
+
     def decode(
         self,
         embedding: Tensor,

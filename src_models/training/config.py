@@ -79,6 +79,14 @@ class TrainConfig:
         0.0, "stochastic depth of a ViT's last block, rising linearly from zero", low=0, high=1, below=True
     )
     freeze: tuple[str, ...] = setting((), 'beginnings of the names of fixed parameters, such as "image_encoder"')
+    train_last_blocks: int = setting(
+        0, "blocks (or stages) at the end of the image encoder that are trained, its others are fixed; 0 for all", low=0
+    )
+    lora_rank: int = setting(
+        0, "rank of low-rank updates (LoRA) of the image encoder, whose other weights are fixed; 0 for none", low=0
+    )
+    lora_alpha: float = setting(8.0, "scale of the low-rank updates times their rank", low=0, above=True)
+    lora_layers: str = setting("attention", "linear layers with low-rank updates", choices=("attention", "all"))
     warmup_steps: int = setting(150, "steps of linear warm-up", low=0)
     augment: float = setting(1.0, "share of the crops rotated, mirrored and changed in appearance", low=0, high=1)
     schedule: str = setting("cosine", "decay of the learning rate", choices=("cosine", "steps"))

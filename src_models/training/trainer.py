@@ -21,7 +21,7 @@ from src_models.training.loop.compute_ahead import computed_ahead
 from src_models.training.loop.run_folder import RunFolder, RunIdentity, rate_of_progress
 from src_models.training.loop.schedule import parameter_groups, rate_factor
 from src_models.training.loop.set_schedule import balanced_sources
-from src_models.training.starting_network import starting_network
+from src_models.training.starting_network import training_start
 from src_models.training.validation import Validation
 
 if TYPE_CHECKING:
@@ -70,7 +70,8 @@ class Trainer:
         self.device = choose_device(device)
         self.folder = RunFolder(out)
         torch.manual_seed(config.seed)
-        self.net = starting_network(config)
+        start = training_start(config)
+        self.net, self.base = start.net, start.base
         self.net.to(self.device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
         size, stride = self.net.img_size, self.net.prompt_encoder.stride
         _check_sides(config, size)
@@ -79,7 +80,7 @@ class Trainer:
         self.identity = RunIdentity(_plain(config), data.checksum(), _MAY_CHANGE, _completed)
         self.validation = Validation(data.validation, config, size) if data.validation else None
         groups = parameter_groups(self.net, config)
-        self.average = copy.deepcopy(self.net).requires_grad_(False)
+        self.average = copy.deepcopy(self.net)
         self.optimizer = torch.optim.AdamW(groups, lr=config.learning_rate, betas=(0.9, config.beta2))
         self.backward_pass = BackwardPass(self.net, config, self.device)
         pitch = stride // 4 if self.backward_pass.trains_dense else 0
@@ -168,7 +169,7 @@ class Trainer:
         TrainingError
             If they cannot be written; the previous checkpoint stays intact.
         """
-        self.folder.save_network(self.average, self.step)
+        self.folder.save_network(self.average, self.step, base=self.base)
         parts = {
             "best": self.best,
             "net": self.net.state_dict(),
@@ -225,7 +226,7 @@ class Trainer:
         self.folder.append("validation", {"step": self.step, **values})
         if values["iou_1click"] > self.best:
             self.best = values["iou_1click"]
-            self.folder.save_network(self.average, self.step, name="best")
+            self.folder.save_network(self.average, self.step, name="best", base=self.base)
 
     def _side(self, index: int) -> int:
         """Draw the side of the crops of a backward pass, a multiple of 32 pixels."""

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
-    from src_models.networks.sam import Sam
+    from src_models.networks.promptable import PromptableNetwork
     from src_models.training.config import TrainConfig
     from src_models.training.data.labelled_images import LabelledImage
 
@@ -46,7 +46,7 @@ class Validation:
             self.sets.append([sampler.draw(np.random.default_rng([config.seed, 2, i, k])) for k in range(_CROPS)])
 
     @torch.no_grad()
-    def score(self, net: Sam) -> dict[str, float]:
+    def score(self, net: PromptableNetwork) -> dict[str, float]:
         """Return the mean over data sets of the mean IoU per object.
 
         Returns
@@ -60,7 +60,7 @@ class Validation:
         names = ("iou_1click", "iou_oracle", "iou_box", "iou_error")
         return {name: round(value, 4) for name, value in zip(names, mean, strict=True)}
 
-    def _crop(self, net: Sam, crop: Crop) -> Tensor:
+    def _crop(self, net: PromptableNetwork, crop: Crop) -> Tensor:
         """Return the scores (N, 4) of the objects of a crop."""
         device = net.pixel_mean.device
         image = torch.from_numpy(crop.image).to(device).permute(2, 0, 1)[None].float()
@@ -75,7 +75,7 @@ class Validation:
         target = torch.from_numpy(crop.masks).to(device)[:, None].float()
         scores = []
         with torch.autocast(device.type, torch.bfloat16, enabled=self.bf16):
-            embedding = net.image_encoder(image)
+            embedding = net.encode_crop(image, (0, 0))
             for prompts in (clicks, boxes):
                 coords, labels = (t.to(device) for t in pad_prompts(prompts))
                 shape = (embedding.shape[-2], embedding.shape[-1])

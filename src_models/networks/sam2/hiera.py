@@ -18,6 +18,7 @@ from src_models.networks.image_encoder import from_windows
 if TYPE_CHECKING:
     from src_models.networks.sam2.config import Sam2Config
 
+PATCH = 4  # side of a token in pixels
 _CHUNK = 1 << 20  # hidden values of an MLP computed together on a CPU: they stay in its cache
 
 
@@ -156,6 +157,7 @@ class Hiera(nn.Module):
 
     def __init__(self, config: Sam2Config) -> None:
         super().__init__()
+        self.img_size = config.img_size
         self.patch_embed = PatchEmbed(config.width)
         self.pos_embed = nn.Parameter(torch.zeros(1, config.width, config.background, config.background))
         self.pos_embed_window = nn.Parameter(torch.zeros(1, config.width, config.windows[0], config.windows[0]))
@@ -171,10 +173,18 @@ class Hiera(nn.Module):
                 self.blocks.append(HieraBlock(width // 2 if pools else width, width, heads, window, pools))
             self.stage_ends.append(len(self.blocks) - 1)
 
-    def forward(self, x: Tensor) -> list[Tensor]:
-        """Map (B, 3, S, S) to the stages' features (B, S / 4, S / 4, C), (B, S / 8, S / 8, 2 C), and so on."""
+    def forward(self, x: Tensor, origin: tuple[int, int] | None = None) -> list[Tensor]:
+        """Map (B, 3, S, S) to the stages' features (B, S / 4, S / 4, C), (B, S / 8, S / 8, 2 C), and so on.
+
+        With `origin` (y, x), in patches of four pixels, the input is a crop of a whole image at that origin.
+        """
         x = self.patch_embed(x)
-        x = x + self._positions(x.shape[1], x.shape[2])
+        h, w = x.shape[1], x.shape[2]
+        if origin is None:
+            x = x + self._positions(h, w)
+        else:
+            side = self.img_size // PATCH
+            x = x + self._positions(side, side)[:, origin[0] : origin[0] + h, origin[1] : origin[1] + w]
         stages = []
         for i, block in enumerate(self.blocks):
             x = block(x)

@@ -17,6 +17,7 @@ from src_models.networks.sam2.config import (
     WIDTH,
     Sam2Config,
 )
+from src_models.networks.sam2.hiera import PATCH
 from src_models.networks.sam2.image_encoder import Sam2ImageEncoder
 from src_models.networks.sam2.mask_decoder import Sam2MaskDecoder, Sam2PromptEncoder, pack
 from src_models.networks.sam2.memory_attention import MemoryAttention
@@ -83,10 +84,20 @@ class Sam2(PromptableNetwork):
         packed[:, :WIDTH] += self.no_mem_embed.view(1, WIDTH, 1, 1).to(packed.dtype)
         return packed
 
-    def embed_frame(self, image: Tensor) -> Tensor:
-        """Embed preprocessed frames of a video, (B, 3, S, S), as the memory needs them: packed, (B, 1024, h, w)."""
+    def encode_crop(self, crop: Tensor, cell: tuple[int, int]) -> Tensor:
+        """Embed a normalised crop, (B, 3, H, W), of the network's square input at `cell` (y, x): packed, as `embed`."""
+        per_cell = self.image_encoder.stride // PATCH
+        packed = self.embed_frame(crop, (cell[0] * per_cell, cell[1] * per_cell))
+        no_memory = self.no_mem_embed.view(1, WIDTH, 1, 1).to(packed.dtype)
+        return torch.cat([packed[:, :WIDTH] + no_memory, packed[:, WIDTH:]], dim=1)
+
+    def embed_frame(self, image: Tensor, origin: tuple[int, int] | None = None) -> Tensor:
+        """Embed preprocessed frames of a video, (B, 3, S, S), as the memory needs them: packed, (B, 1024, h, w).
+
+        `origin` as in `Hiera.forward`.
+        """
         encoder, decoder = self.image_encoder, self.sam_mask_decoder
-        stages = encoder.trunk(image)
+        stages = encoder.trunk(image, origin)
         half = encoder.fine(stages, 1, decoder.conv_s1)
         quarter = encoder.fine(stages, 0, decoder.conv_s0)
         return pack(encoder.neck.coarse(stages), half, quarter)

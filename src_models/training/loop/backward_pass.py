@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from src_models.networks.dense_decoder import DenseDecoder
-    from src_models.networks.sam import Sam
+    from src_models.networks.promptable import PromptableNetwork
     from src_models.training.config import TrainConfig
     from src_models.training.data.crops import Crop
 
@@ -53,7 +53,7 @@ class BackwardPass:
 
     Parameters
     ----------
-    net : Sam
+    net : PromptableNetwork
         Network to train.
     config : TrainConfig
         Recipe and loss weights.
@@ -61,7 +61,7 @@ class BackwardPass:
         Device of the network.
     """
 
-    def __init__(self, net: Sam, config: TrainConfig, device: torch.device) -> None:
+    def __init__(self, net: PromptableNetwork, config: TrainConfig, device: torch.device) -> None:
         self.net, self.config, self.device = net, config, device
         self.trains_dense = net.dense_decoder is not None and config.dense_weight > 0
         self.trains_encoder = any(p.requires_grad for p in net.image_encoder.parameters())

@@ -15,7 +15,9 @@ import torch
 from PIL import Image
 
 from src_models.atomic import replacing
-from src_models.checkpoints.checkpoint_files import replacing_checkpoint, save_sam
+from src_models.checkpoints.adapters import AdapterBase, save_adapter
+from src_models.checkpoints.checkpoint_files import save_sam
+from src_models.checkpoints.checkpoint_writing import replacing_checkpoint
 from src_models.checkpoints.state_dicts import UNREADABLE
 from src_models.model_errors import CheckpointError, TrainingError
 from src_models.run_record import first_difference
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from src_models.networks.sam import Sam
+    from src_models.networks.promptable import PromptableNetwork
 
 _SPACE = "free some space and run the same command again"
 
@@ -86,12 +88,20 @@ class RunFolder:
         """Path of the state to resume from."""
         return self.path / "state.pt"
 
-    def save_network(self, net: Sam, step: int, *, name: str = "model", with_step: bool = True) -> None:
+    def save_network(
+        self,
+        net: PromptableNetwork,
+        step: int,
+        *,
+        name: str = "model",
+        with_step: bool = True,
+        base: AdapterBase | None = None,
+    ) -> None:
         """Write a network for use, in one step.
 
         Parameters
         ----------
-        net : Sam
+        net : PromptableNetwork
             The network.
         step : int
             Steps done.
@@ -99,6 +109,8 @@ class RunFolder:
             Name of the file, without its suffix.
         with_step : bool
             Store the step in the file.
+        base : AdapterBase, optional
+            The network without its low-rank updates: only what was trained is written, as an adapter of it.
 
         Raises
         ------
@@ -107,7 +119,11 @@ class RunFolder:
         """
         metadata = {"step": str(step)} if with_step else None
         with _saving(step):
-            save_sam(net, self.path / f"{name}.safetensors", metadata=metadata)
+            path = self.path / f"{name}.safetensors"
+            if base is None:
+                save_sam(net, path, metadata=metadata)
+            else:
+                save_adapter(net, path, base, metadata)
 
     def save_state(self, identity: RunIdentity, step: int, parts: Mapping[str, object]) -> None:
         """Write the state to resume from, in one step.

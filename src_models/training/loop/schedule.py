@@ -11,23 +11,23 @@ from src_models.model_errors import TrainingError
 if TYPE_CHECKING:
     from torch import nn
 
-    from src_models.networks.sam import Sam
+    from src_models.networks.promptable import PromptableNetwork
     from src_models.training.config import TrainConfig
 
 _BACKBONE = ("image_encoder.stem", "image_encoder.stages")
-_LAYER = re.compile(r"image_encoder\.(?:blocks|layers|stages)\.(\d+)\.")
-_INPUT = re.compile(r"image_encoder\.(?:patch_embed|pos_embed|stem)")
+_LAYER = re.compile(r"image_encoder\.(?:trunk\.)?(?:blocks|layers|stages)\.(\d+)\.")
+_INPUT = re.compile(r"image_encoder\.(?:trunk\.)?(?:patch_embed|pos_embed|stem)")
 # Steps 60 000 and 86 666 of 90 000, as in the paper.
 _DROPS = (60_000 / 90_000, 86_666 / 90_000)
 
 
-def parameter_groups(net: Sam, config: TrainConfig) -> list[dict[str, Any]]:
+def parameter_groups(net: PromptableNetwork, config: TrainConfig) -> list[dict[str, Any]]:
     """Group the trained parameters by peak rate and weight decay, and freeze the others.
 
     Parameters
     ----------
-    net : Sam
-        The network.
+    net : PromptableNetwork
+        The network; parameters that require no gradient stay fixed.
     config : TrainConfig
         Rates, layer decay and names of frozen parameters.
 
@@ -44,9 +44,10 @@ def parameter_groups(net: Sam, config: TrainConfig) -> list[dict[str, Any]]:
     _check_names(config.freeze, net)
     layers = 1 + max((int(m[1]) for m in (_LAYER.match(name) for name, _ in net.named_parameters()) if m), default=0)
     fixed = (*config.freeze, "dense_decoder.") if config.dense_weight == 0 else config.freeze
+    trained_layers = config.train_last_blocks or layers + 1
     groups: dict[tuple[bool, int, bool], list[nn.Parameter]] = {}
     for name, parameter in net.named_parameters():
-        if name.startswith(fixed):
+        if name.startswith(fixed) or not parameter.requires_grad or _distance(name, layers) > trained_layers:
             parameter.requires_grad_(False)
             continue
         # The key is the position, not the rate: a run resumed with other rates has the same groups.
@@ -65,7 +66,7 @@ def parameter_groups(net: Sam, config: TrainConfig) -> list[dict[str, Any]]:
     ]
 
 
-def _check_names(freeze: tuple[str, ...], net: Sam) -> None:
+def _check_names(freeze: tuple[str, ...], net: PromptableNetwork) -> None:
     """Refuse beginnings of names that no parameter has."""
     names = [name for name, _ in net.named_parameters()]
     for start in freeze:
