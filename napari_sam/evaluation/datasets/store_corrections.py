@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_sam.engine.geometry import Box
     from napari_sam.io.labels.journal.rows import ObjectChange, Patch
 
-_NOT_BY_PEOPLE = ("everything", "commits", "relabel", "category")
+_NOT_BY_PEOPLE = ("everything", "commits", "relabel", "category", "classes")
 """Kinds of changes that a program made, or that leave the mask alone."""
 _RUNS = ("everything", "commits")
 

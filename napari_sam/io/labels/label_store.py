@@ -2,41 +2,33 @@
 
 from __future__ import annotations
 
-import warnings
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from napari_sam.errors import LabelsError, StoreWarning
-from napari_sam.io.exports.export_settings import ExportSettings
-from napari_sam.io.labels.changes.edit_history import EditHistory
+from napari_sam.errors import LabelsError
 from napari_sam.io.labels.editing.commit_planes import FollowedObject, ObjectOptions
-from napari_sam.io.labels.editing.existing_objects import existing_part, existing_parts, existing_row
+from napari_sam.io.labels.editing.many_objects import ManyObjects
 from napari_sam.io.labels.editing.object_editor import ObjectEditor
 from napari_sam.io.labels.editing.run_writer import RunWriter
 from napari_sam.io.labels.importing.import_objects import import_objects
 from napari_sam.io.labels.importing.import_settings import ImportSettings
-from napari_sam.io.labels.reading.data_frames import change_frame, object_frame, plane_frame
+from napari_sam.io.labels.reading.open_store import OpenStore
 from napari_sam.io.labels.store_files import create_folder, describe_store
-from napari_sam.io.labels.store_parts import StoreParts
 from napari_sam.io.step_counter import StepCounter
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Callable, Iterable, Sequence
 
-    import numpy as np
-    import pandas as pd
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
 
-    from napari_sam.engine.geometry import Box
     from napari_sam.engine.interactive.prediction import Prediction
     from napari_sam.io.labels.editing.commit_many import NewObject
     from napari_sam.io.labels.editing.commit_planes import PlaneMasks
-    from napari_sam.io.labels.journal.rows import ObjectRow, Plane, Record
-    from napari_sam.io.labels.label_pyramid import LabelArray
+    from napari_sam.io.labels.journal.rows import Plane, Record
 
 
-class LabelStore:
+class LabelStore(OpenStore):
     """Objects of one image: a uint32 label image of any size, an object table, and unlimited undo.
 
     Every change is written to the journal before its pixels, so that a change whose method has returned is never
@@ -56,13 +48,10 @@ class LabelStore:
     """
 
     def __init__(self, path: Path, writable: bool, repair: bool = False, like: Any = None) -> None:
-        self.path = path.absolute()
-        parts = self._parts = StoreParts.open(self.path, writable, repair, like)
-        self._access, self._pyramid, self.journal = parts.access, parts.pyramid, parts.journal
-        self._editor = ObjectEditor(parts.writer, parts.journal, parts.pyramid.shape)
-        self._history = EditHistory(parts.journal, parts.writer)
-        for notice in parts.notices:
-            warnings.warn(notice, StoreWarning, stacklevel=3)
+        super().__init__(path, writable, repair, like)
+        writer = self._parts.writer
+        self._editor = ObjectEditor(writer, self.journal, self.shape)
+        self._many = ManyObjects(writer, self.journal)
 
     @classmethod
     def create(
@@ -132,116 +121,6 @@ class LabelStore:
         """Draw the pixels again from the journal, of which what is sound is saved first, and open for writing."""
         return cls(Path(path).expanduser(), writable=True, repair=True)
 
-    def close(self) -> None:
-        """Close the files and release the lock; the store cannot be used afterwards."""
-        self._parts.close()
-
-    def __repr__(self) -> str:
-        state = "closed" if self.closed else f"{len(self)} objects, {' x '.join(map(str, self.shape))} px"
-        return f"<LabelStore {self.path}, {state}>"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, kind: object, error: object, traceback: object) -> None:
-        self.close()
-
-    @property
-    def writable(self) -> bool:
-        """Whether the store is open for writing."""
-        return self._access.writable
-
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._access.closed
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the label image, (..., y, x)."""
-        return self._pyramid.shape
-
-    @property
-    def array(self) -> LabelArray:
-        """Level 0; index it to read."""
-        return self._pyramid.levels[0]
-
-    @property
-    def levels(self) -> list[LabelArray]:
-        """All scale levels, finest first."""
-        return list(self._pyramid.levels)
-
-    @property
-    def scale(self) -> tuple[float, float]:
-        """Size of a level-0 pixel along y and x."""
-        y, x = self.meta("scale")
-        return float(y), float(x)
-
-    @property
-    def next_label(self) -> int:
-        """Id of the next object: one more than the highest so far, or the lowest that is free."""
-        return self.journal.next_label()
-
-    @property
-    def can_undo(self) -> bool:
-        """Whether there is something to undo."""
-        return self._history.can_undo
-
-    @property
-    def can_redo(self) -> bool:
-        """Whether there is something to redo."""
-        return self._history.can_redo
-
-    def __len__(self) -> int:
-        """Return the number of objects."""
-        return int(self.meta("objects"))
-
-    def meta(self, key: str) -> Any:
-        """Return a fact about the image, or None: "image", "crs", "transform", "axes", "unit"."""
-        return self.journal.meta(key)
-
-    def read(self, box: tuple[int, int, int, int], level: int = 0, plane: Plane = ()) -> NDArray[np.uint32]:
-        """Return the labels of a box (y0, x0, y1, x1) in a level's pixels, half-open."""
-        self._access.check_place()
-        return self._pyramid.read(self._pyramid.checked_plane(plane), box, level)
-
-    def row(self, label: int) -> ObjectRow:
-        """Return the row of an object, or raise LabelsError if it does not exist."""
-        return existing_row(self.journal, label)
-
-    def object(self, label: int) -> Record:
-        """Return the row of an object as a dict of its columns."""
-        return self.row(label).as_dict()
-
-    def mask(self, label: int, plane: Plane | None = None) -> tuple[NDArray[np.bool_], Box]:
-        """Return an object's pixels on a plane as a mask (h, w), and the mask's box (y0, x0, y1, x1).
-
-        `plane` is the index along the leading axes, which an object on a single plane does not need.
-        """
-        part = existing_part(self.journal, label, plane)
-        return self._pyramid.read(part.plane, part.box) == label, part.box
-
-    def planes(self, label: int) -> pd.DataFrame:
-        """Return a table of the planes of an object: plane (tuple of int), area_px, y0, x0, y1, x1, predicted_iou."""
-        return plane_frame(existing_parts(self.journal, label))
-
-    def table(self, *, by_plane: bool = False) -> pd.DataFrame:
-        """Return a table of all objects: label, area, box, category, scores, model and time of creation.
-
-        In a stack also ``plane`` (the first), ``n_planes`` and ``parent``; area, box and the lowest score are of all,
-        or with `by_plane` of each plane, a row of its own.
-        """
-        objects = self.journal.objects
-        return object_frame(objects.table_of_planes() if by_plane else objects.table(), len(self.shape) > 2)
-
-    def history(self) -> pd.DataFrame:
-        """Return a table of all changes: number, kind, state (done, undone, dropped), time and record."""
-        return change_frame(self.journal.changes.all())
-
-    def reviewed(self) -> set[int]:
-        """Return the ids of the objects that a person has reviewed and kept; see `review_queue`."""
-        return self.journal.reviews.reviewed()
-
     def import_(
         self,
         path: str | Path,
@@ -260,36 +139,6 @@ class LabelStore:
         """
         counter = StepCounter(progress, cancelled, task="import", consequence="what is written stays")
         return import_objects(self, path, plane, ImportSettings(overlap, category, coordinates), counter)
-
-    def export(
-        self,
-        path: str | Path,
-        *,
-        format: str | None = None,  # noqa: A002 - the plainest word
-        labels: Sequence[int] | None = None,
-        simplify_px: float | None = None,
-        smooth: int = 0,
-        progress: Callable[[int, int], None] | None = None,
-        cancelled: Callable[[], bool] | None = None,
-    ) -> Path:
-        """Write objects to a file that other programs read, piece by piece, however large the image is.
-
-        The ending of `path` selects the format (`EXTENSIONS` in `export_settings`); "-" is standard output. See
-        `ExportSettings` for the settings, and `export_store` for progress, cancelling and the errors.
-        """
-        from napari_sam.io.labels.reading.store_export_source import export_store  # noqa: PLC0415 - slow to import
-
-        if self.writable:
-            with self._parts.writer.writing():
-                pass  # draws what a full disk left undrawn
-        chosen = None if labels is None else tuple(labels)
-        return export_store(self, path, ExportSettings(format, chosen, simplify_px, smooth), progress, cancelled)
-
-    def measure(self, image: Any = None, *, volumes: bool = False, **choice: Any) -> pd.DataFrame:
-        """Measure shapes and, with an image, intensities, on planes (`measure`) or in 3-D (`measure_volumes`)."""
-        from napari_sam.io.labels.measurement.measure_volumes import measure_store  # noqa: PLC0415 - slow to import
-
-        return measure_store(self, image, volumes=volumes, **choice)
 
     def commit(
         self,
@@ -390,9 +239,17 @@ class LabelStore:
         """Merge objects, on all of their planes; returns the id of the result, `into` or the smallest."""
         return self._editor.merge(labels, into)
 
-    def relabel(self, old: int, new: int, planes: Sequence[Plane] | None = None) -> None:
-        """Give an object, or its pixels on some planes, another id, which must be unused."""
-        self._editor.relabel(old, new, planes)
+    def relabel(
+        self, old: int | Mapping[int, int], new: int | None = None, planes: Sequence[Plane] | None = None
+    ) -> None:
+        """Give an object, or its pixels on some planes, another id, which must be unused.
+
+        A mapping of old to new ids gives many objects other ids in one step.
+        """
+        if isinstance(old, Mapping):
+            self._many.relabel(old)
+        else:
+            self._editor.relabel(old, 0 if new is None else new, planes)
 
     def split(self, label: int, points: ArrayLike | None = None, plane: Plane | None = None) -> list[int]:
         """Split an object into several; returns the ids of the parts, largest first, which keeps the object's id.
@@ -407,9 +264,16 @@ class LabelStore:
         """Set the object of a stack or movie that another one descends from, such as a cell before its division."""
         self._editor.set_parent(child, parent)
 
-    def set_category(self, label: int, category: str | None) -> None:
-        """Set the category of an object; None for unknown."""
-        self._editor.set_category(label, category)
+    def set_category(self, labels: int | Iterable[int] | Mapping[int, str | None], category: str | None = None) -> None:
+        """Give an object, or many in one step, a class; None for none. A mapping gives each object its own.
+
+        A name that is new becomes one of the `classes`.
+        """
+        self._many.set_category(labels, category)
+
+    def delete(self, labels: int | Iterable[int]) -> int:
+        """Remove many objects in one step, on all of their planes; returns their number."""
+        return self._many.delete(labels)
 
     def review(self, label: int, verdict: str = "accepted") -> None:
         """Record a person's verdict on an object, "accepted" or "rejected"; a rejected object is also erased.
@@ -438,11 +302,3 @@ class LabelStore:
     def rebuild(self, progress: Callable[[int, int], None] | None = None) -> None:
         """Draw all pixels again from the journal; `progress` is called with the changes drawn and their number."""
         self._parts.rebuild(progress)
-
-    def held(self) -> AbstractContextManager[None]:
-        """Return a context in which other threads cannot change the store."""
-        return self._access.held()
-
-    def on_drawn(self, listener: Callable[[Plane, Box], None]) -> None:
-        """Call `listener` with plane and box (level-0 pixels) whenever pixels were changed."""
-        self._parts.writer.on_drawn(listener)

@@ -50,7 +50,7 @@ def stored_format(path):
     return int(value)
 
 
-@pytest.mark.parametrize(("mode", "version"), [("r", 1), ("r+", 3)])
+@pytest.mark.parametrize(("mode", "version"), [("r", 1), ("r+", 4)])
 def test_objects_pixels_and_history_are_the_same(path, mode, version):
     with LabelStore.open(path, mode) as labels:
         assert state(labels) == EXPECTED["as_opened"]

@@ -74,7 +74,7 @@ class ChangeWriter:
         StoreError
             If it cannot be written. If the message says that it is in the journal, it is not lost.
         """
-        if not change.patches and not change.rows:
+        if not change.patches and not change.rows and not change.classes:
             raise LabelsError("nothing would change", remedy="give objects or settings that differ from what is there")
         entry = self._journal.add(change, self._rendered)
         self._draw_entry(entry, change.patches)

@@ -16,7 +16,7 @@ from napari_sam.io.labels.label_pyramid import blocks
 from napari_sam.io.object_boxes import boxes_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from numpy.typing import NDArray
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     Paint = Callable[[NDArray[np.uint32], Box], NDArray[np.uint32]]
 
 _STRIP_PX = 256  # an object's shrunken box is searched in strips of this width
+_CELL_PX = 2048  # side of the blocks in which the ids of many objects are replaced
 _DECODED_PX = 1 << 23  # changed pixels that stay decoded, for objects that several parts of a change touch
 
 
@@ -138,6 +139,33 @@ class Edit:
             differs = before != after
             changed += self._add_patch(part, before, after, differs)
         return changed
+
+    def replace_labels(self, new_labels: Mapping[int, int], parts: Iterable[ObjectPlane]) -> None:
+        """Give the pixels of many objects other ids, reading each block of pixels once.
+
+        Parameters
+        ----------
+        new_labels : mapping of int to int
+            New id by old id; 0 makes the pixels background.
+        parts : iterable of ObjectPlane
+            What lies on the planes to change; no two blocks of a plane may have been painted before.
+        """
+        by_plane: dict[Plane, dict[tuple[int, int], Box]] = {}
+        for part in parts:
+            cells = by_plane.setdefault(part.plane, {})
+            for block in blocks(part.box, _CELL_PX):
+                cell = (block.y0 // _CELL_PX, block.x0 // _CELL_PX)
+                cells[cell] = cells[cell].union(block) if cell in cells else block
+        old = np.array(sorted(new_labels), np.uint32)
+        new = np.array([new_labels[int(label)] for label in old], np.uint32)
+        for plane, cells in by_plane.items():
+            self.at(plane)
+            painted = self.plane in self._drawn
+            for _, block in sorted(cells.items()):
+                before = self.read(block) if painted else self._pyramid.read(self.plane, block)
+                index = np.minimum(np.searchsorted(old, before), len(old) - 1)
+                after = np.where(old[index] == before, new[index], before)
+                self._add_patch(block, before, after, before != after)
 
     def touch(self, label: int) -> None:
         """Let the change concern an object on the current plane even if no pixel differs, such as by its score."""

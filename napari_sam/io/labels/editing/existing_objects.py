@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_sam.errors import LabelsError, StoreError
+from napari_sam.io.labels.editing.label_values import checked_id
 from napari_sam.io.labels.journal.run_length import REMEDY
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
     from napari_sam.io.labels.journal.journal import Journal
     from napari_sam.io.labels.journal.rows import ObjectPlane, ObjectRow, Plane
 
@@ -37,11 +40,44 @@ def existing_parts(journal: Journal, label: int) -> list[ObjectPlane]:
         If the journal names no plane or another number of planes.
     """
     row, parts = existing_row(journal, label), journal.objects.planes_of(label)
+    _check_count(journal, row, parts)
+    return parts
+
+
+def _check_count(journal: Journal, row: ObjectRow, parts: list[ObjectPlane]) -> None:
     if len(parts) != row.n_planes:
         raise StoreError(
-            f"{journal.path}: object {label} lies on {row.n_planes} planes, of which {len(parts)} are listed",
+            f"{journal.path}: object {row.label} lies on {row.n_planes} planes, of which {len(parts)} are listed",
             remedy=REMEDY,
         )
+
+
+def existing_rows(journal: Journal, labels: Iterable[int]) -> dict[int, ObjectRow]:
+    """Return the rows of several objects, by label.
+
+    Raises
+    ------
+    LabelsError
+        If one does not exist, or none is given.
+    """
+    chosen = sorted({checked_id(label) for label in labels})
+    if not chosen:
+        raise LabelsError("no object is given", parameter="labels", remedy="give the ids of one or more objects")
+    rows = journal.objects.rows(chosen)
+    missing = [label for label in chosen if label not in rows]
+    if missing:
+        raise LabelsError(
+            f"there is no object {missing[0]}" + (f", and {len(missing) - 1} more" if len(missing) > 1 else ""),
+            remedy="table() lists the objects that exist",
+        )
+    return rows
+
+
+def existing_parts_of(journal: Journal, rows: Mapping[int, ObjectRow]) -> dict[int, list[ObjectPlane]]:
+    """Return what lies on each plane of several objects, by label, planes in order; errors as `existing_parts`."""
+    parts = journal.objects.planes_of_many(list(rows))
+    for label, row in rows.items():
+        _check_count(journal, row, parts.get(label, []))
     return parts
 
 

@@ -54,6 +54,19 @@ def check_label(label: int) -> None:
         )
 
 
+def checked_id(value: object) -> int:
+    """Return an id of an object as an int.
+
+    Raises
+    ------
+    LabelsError
+        If it is no whole number.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | np.integer):
+        raise LabelsError(f"labels: {value!r} is not an id", parameter="labels", remedy="give whole numbers")
+    return int(value)
+
+
 def box_at(origin: tuple[int, int], shape: tuple[int, ...]) -> Box:
     """Return the box of an array whose first pixel lies at `origin`.
 

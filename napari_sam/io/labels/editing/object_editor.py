@@ -17,7 +17,13 @@ from napari_sam.io.labels.editing.commit_planes import (
     eraser,
     masks_by_plane,
 )
-from napari_sam.io.labels.editing.existing_objects import existing_part, existing_parts, existing_row
+from napari_sam.io.labels.editing.existing_objects import (
+    existing_part,
+    existing_parts,
+    existing_parts_of,
+    existing_row,
+    existing_rows,
+)
 from napari_sam.io.labels.editing.label_values import box_at, check_label, checked_labels, clipped_mask
 from napari_sam.io.labels.editing.lineage import check_parent, parent_rows
 from napari_sam.io.labels.editing.split_object import SplitObject
@@ -40,7 +46,7 @@ if TYPE_CHECKING:
 OVERLAPS = ("keep", "replace", "erase")
 VERDICTS = ("accepted", "rejected")
 _RESERVED_KINDS = (
-    "commit", "commits", "everything", "erase", "merge", "relabel", "category", "split", "review", "parent",
+    "commit", "commits", "everything", "erase", "merge", "relabel", "category", "split", "review", "parent", "classes",
 )  # fmt: skip
 
 
@@ -247,13 +253,13 @@ class ObjectEditor:
                 remedy="give two ids or more, and one of them as {into}",
             )
         with self._writer.writing():
-            parts = {label: existing_parts(self._journal, label) for label in merged}
+            parts = existing_parts_of(self._journal, existing_rows(self._journal, merged))
             edit = self._writer.edit("merge", {"labels": merged, "into": target}, parts[target][0].plane)
             scores: dict[tuple[int, Plane], float | None] = {}
             for label in sorted(merged, key=lambda label: label == target):
                 scores |= {(target, part.plane): part.predicted_iou for part in parts[label]}
-                if label != target:
-                    _recolour(edit, parts[label], target)
+            others = {label: target for label in merged if label != target}
+            edit.replace_labels(others, [part for label in others for part in parts[label]])
             self._writer.write(edit.finish(scores=scores, renamed=dict.fromkeys(merged, target)))
             return target
 
@@ -308,13 +314,6 @@ class ObjectEditor:
             edit = self._writer.edit("parent", {"label": int(child), "parent": parent}, None)
             edit.change.rows |= rows
             self._writer.write(edit.change)
-
-    def set_category(self, label: int, category: str | None) -> None:
-        """Set the category of an object."""
-        with self._writer.writing():
-            row = existing_row(self._journal, label)
-            edit = self._writer.edit("category", {"label": int(label), "category": category}, row.plane)
-            self._writer.write(edit.finish({int(label): {"category": category}}))
 
     def review(self, label: int, verdict: str) -> None:
         """Record a person's verdict on an object."""

@@ -135,7 +135,8 @@ class ChangeQueries:
         """Return every change in effect of an object that existed before it, in order."""
         sql = (
             "SELECT rows.label, ops.id, kind, CASE WHEN kind = 'relabel' "
-            "AND json_extract(record, '$.planes') IS NULL THEN json_extract(record, '$.new') END "
+            "AND json_extract(record, '$.planes') IS NULL "
+            "THEN coalesce(json_extract(record, '$.new'), json_extract(record, '$.labels.' || rows.label)) END "
             "FROM ops JOIN rows ON rows.op = ops.id WHERE state = 'done' AND rows.before IS NOT NULL ORDER BY ops.id"
         )
         return self._database.read(_object_change, sql)

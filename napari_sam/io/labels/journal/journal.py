@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from napari_sam.errors import StoreError
 from napari_sam.io.labels.journal._database import INVALID, Database
 from napari_sam.io.labels.journal.change_queries import ChangeQueries
+from napari_sam.io.labels.journal.class_queries import ClassQueries, add_class_rows, step_classes, with_new_classes
 from napari_sam.io.labels.journal.meta_values import check_fact
 from napari_sam.io.labels.journal.object_queries import ObjectQueries
 from napari_sam.io.labels.journal.review_queries import ReviewQueries
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
 class Journal:
     """The SQLite file of one label store; its methods may be called from several threads.
 
-    It records changes. Its parts answer named queries: `objects` of the object table, `changes` of the history and
-    its runs, `reviews` of the verdicts.
+    It records changes. Its parts answer named queries: `objects` of the object table, `classes` of their classes,
+    `changes` of the history and its runs, `reviews` of the verdicts.
 
     Parameters
     ----------
@@ -74,6 +75,7 @@ class Journal:
             self._database.close()
             raise
         self.objects = ObjectQueries(self._database, shape)
+        self.classes = ClassQueries(self._database)
         self.changes = ChangeQueries(self._database, shape)
         self.reviews = ReviewQueries(self._database, indexed=writable or version >= 2)
 
@@ -150,7 +152,9 @@ class Journal:
         self.objects.table()
         self.objects.check_planes()
         self.log_after(0)
+        self.classes.all()
         for op in self.changes.check_each():
+            self.classes.check_changes(op)
             for patch in self.changes.patches(op):
                 for after in (False, True):
                     patch.labels(after)
@@ -190,6 +194,8 @@ class Journal:
     def add(self, change: Change, rendered: int) -> LogEntry:
         """Write a change; changes that were undone can then no longer be redone, but stay in the file.
 
+        A category of its objects that is no class yet becomes one.
+
         Parameters
         ----------
         change : Change
@@ -223,6 +229,7 @@ class Journal:
                 entries = map(partial(_plane_row, op), change.planes)
                 db.executemany("INSERT INTO plane_rows VALUES (?, ?, ?, ?, ?)", entries)
                 _set_planes(db, change.planes)
+            add_class_rows(db, op, with_new_classes(db, change.classes, rows.values()))
             return _log(db, op, "do", now, change.next_after, rendered)
 
     def step(self, op: int, undo: bool, rendered: int) -> LogEntry:
@@ -253,6 +260,10 @@ class Journal:
             _set_objects(db, restored)
             _count_objects(db, [(after, before) if undo else (before, after) for _, before, after in rows])
             _set_planes(db, planes)
+            try:
+                step_classes(db, op, undo)
+            except INVALID as error:
+                raise self._database.damaged(f"a class of change {op}", error) from error
             following = max(next_label, _above_objects(db))
             return _log(db, op, "undo" if undo else "redo", now, following, rendered)
 

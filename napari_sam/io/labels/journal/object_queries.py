@@ -212,6 +212,18 @@ class ObjectQueries:
         parts = self._database.read(self._object_plane, f"{_PLANES} WHERE label = ?", (int(label),))
         return sorted(parts, key=lambda part: part.plane)
 
+    def planes_of_many(self, labels: Sequence[int]) -> dict[int, list[ObjectPlane]]:
+        """Return what lies on each plane of the objects that exist among `labels`, by label, planes in order."""
+        if not self._is_stack:
+            return {label: [ObjectPlane.of(row)] for label, row in self.rows(labels).items()}
+        found: dict[int, list[ObjectPlane]] = {}
+        for start in range(0, len(labels), _PAGE):
+            page = tuple(int(label) for label in labels[start : start + _PAGE])
+            sql = f"{_PLANES} WHERE label IN ({','.join('?' * len(page))})"
+            for part in self._database.read(self._object_plane, sql, page):
+                found.setdefault(part.label, []).append(part)
+        return {label: sorted(parts, key=lambda part: part.plane) for label, parts in found.items()}
+
     def weakest_plane(self, label: int) -> ObjectPlane | None:
         """Return the plane of an object with the lowest score; the first of those without a score, if none has any."""
         parts = self.planes_of(label)

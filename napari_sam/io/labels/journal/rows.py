@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from napari_sam.engine.geometry import Box
     from napari_sam.io.json_types import JsonObject
+    from napari_sam.io.labels.journal.class_rows import ClassBeforeAfter
 
     Plane = tuple[int, ...]
     Record = JsonObject
@@ -334,6 +335,8 @@ class Change:
         Rows of the object table before and after, by label.
     planes : list of (ObjectPlane or None, ObjectPlane or None)
         What lies on single planes of a stack before and after.
+    classes : list of (ObjectClass or None, ObjectClass or None)
+        Classes before and after.
     """
 
     kind: str
@@ -344,6 +347,7 @@ class Change:
     patches: list[Patch] = field(default_factory=list)
     rows: dict[int, tuple[ObjectRow | None, ObjectRow | None]] = field(default_factory=dict)
     planes: list[tuple[ObjectPlane | None, ObjectPlane | None]] = field(default_factory=list)
+    classes: list[ClassBeforeAfter] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

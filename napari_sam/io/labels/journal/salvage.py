@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sam.errors import StoreError
 from napari_sam.io.labels.journal._database import INVALID, Database
+from napari_sam.io.labels.journal.class_rows import CLASS_COLUMNS, ObjectClass, class_pair
 from napari_sam.io.labels.journal.journal import Journal
 from napari_sam.io.labels.journal.meta_values import check_fact
 from napari_sam.io.labels.journal.row_values import check_inside, text, whole
@@ -41,7 +42,10 @@ _COLUMNS = {
     "objects": ",".join(OBJECT_COLUMNS),
     "object_planes": ",".join(PLANE_COLUMNS),
     "plane_rows": "op, label, plane, before, after",
+    "classes": ",".join(CLASS_COLUMNS),
+    "class_rows": "op, name, before, after",
 }
+_FORMATS_BEFORE = {str(version): version for version in range(1, FORMAT)}
 
 
 def check_salvageable(source: Path) -> None:
@@ -121,8 +125,9 @@ class Salvage:
             try:
                 if database.ask(unknown_entry) == EMPTY:
                     raise StoreError("the file is empty")
-                if database.read_one(text, "SELECT value FROM meta WHERE key = 'format'") == "1":
-                    show_as_current(database.connection, 1)
+                version = database.read_one(text, "SELECT value FROM meta WHERE key = 'format'")
+                if version in _FORMATS_BEFORE:
+                    show_as_current(database.connection, _FORMATS_BEFORE[version])
             except BaseException:
                 database.close()
                 raise
@@ -159,6 +164,8 @@ class Salvage:
         self._copy(database, writer, "objects", self._check_object)
         self._copy(database, writer, "object_planes", self._check_object_plane)
         self._copy(database, writer, "plane_rows", lambda *row: _check_plane_row(history, *row))
+        self._copy(database, writer, "classes", ObjectClass.from_columns)
+        self._copy(database, writer, "class_rows", lambda *row: _check_class_row(history, *row))
         dropped = history.unusable()
         with writer.transaction() as connection:
             for op in dropped:
@@ -166,10 +173,11 @@ class Salvage:
                 connection.execute("DELETE FROM patches WHERE op = ?", (op,))
                 connection.execute("DELETE FROM rows WHERE op = ?", (op,))
                 connection.execute("DELETE FROM plane_rows WHERE op = ?", (op,))
+                connection.execute("DELETE FROM class_rows WHERE op = ?", (op,))
         if dropped:
             self.lost.append(f"undo of changes {_some(dropped)}")
 
-    def _copy(self, database: Database, writer: Database, table: str, check: Callable[..., None]) -> None:
+    def _copy(self, database: Database, writer: Database, table: str, check: Callable[..., object]) -> None:
         """Copy the rows of a table that pass a check."""
         columns = _COLUMNS[table]
         marks = ",".join("?" * len(columns.split(",")))
@@ -265,6 +273,12 @@ def _check_plane_row(history: _History, *row: object) -> None:
         plane_pair(*columns)
 
 
+def _check_class_row(history: _History, *row: object) -> None:
+    op, *columns = row
+    with history.blaming(op):
+        class_pair(*columns)
+
+
 def _check_entry(history: _History, *row: object) -> None:
     seq, op, action, time = row
     if whole(op) not in history.changes or action not in ("do", "undo", "redo") or not isinstance(time, float):
@@ -281,6 +295,8 @@ def _readable_rows(database: Database, table: str, columns: str) -> Iterator[tup
         "objects": "label",
         "object_planes": "label",
         "plane_rows": "op",
+        "classes": "position",
+        "class_rows": "op",
     }[table]
     sql = f"SELECT {columns} FROM {table} WHERE {key} >= ? AND {key} < ? ORDER BY {key}"  # noqa: S608
     try:

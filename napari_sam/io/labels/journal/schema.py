@@ -10,7 +10,7 @@ import sqlite3
 
 from napari_sam.io.labels.journal.rows import OBJECT_COLUMNS, PLANE_COLUMNS
 
-FORMAT = 3
+FORMAT = 4
 """Version of the schema. Version 0.1 of the program writes 1, and refuses to open anything higher."""
 
 EMPTY = "no tables"
@@ -58,6 +58,18 @@ CREATE TABLE plane_rows (
 CREATE INDEX plane_rows_by_op ON plane_rows (op);
 CREATE INDEX objects_by_parent ON objects (parent) WHERE parent IS NOT NULL;
 """
+_CLASS_TABLES = """
+CREATE TABLE classes (
+    name TEXT PRIMARY KEY, position INTEGER NOT NULL, colour TEXT, parent TEXT, key INTEGER) WITHOUT ROWID;
+CREATE TABLE class_rows (op INTEGER NOT NULL REFERENCES ops (id), name TEXT NOT NULL, before TEXT, after TEXT);
+CREATE INDEX class_rows_by_op ON class_rows (op);
+CREATE INDEX objects_by_category ON objects (category) WHERE category IS NOT NULL;
+"""
+_CLASSES_OF_OBJECTS = (
+    "SELECT name, row_number() OVER (ORDER BY name) AS position, NULL AS colour, NULL AS parent, NULL AS key "
+    "FROM (SELECT DISTINCT CAST(category AS TEXT) AS name FROM main.objects WHERE category IS NOT NULL)"
+)  # earlier versions knew a class only from its objects
+_NO_CLASS_ROWS = "SELECT 0 AS op, '' AS name, NULL AS before, NULL AS after WHERE 0"
 _PLANES_OF_OBJECTS = "SELECT label, plane, area_px, y0, x0, y1, x1, predicted_iou FROM main.objects WHERE plane <> ''"
 _PLANE_ROWS_OF_ROWS = (
     "SELECT op, label, coalesce(json_extract(after, '$.plane'), json_extract(before, '$.plane')) AS plane, "  # noqa: S608
@@ -94,6 +106,8 @@ def create_tables(connection: sqlite3.Connection, version: int = FORMAT) -> None
         connection.execute(statement)
     if version >= 3:
         _execute_each(connection, _STACK_TABLES)
+    if version >= 4:
+        _execute_each(connection, _CLASS_TABLES)
 
 
 def _execute_each(connection: sqlite3.Connection, statements: str) -> None:
@@ -169,6 +183,9 @@ def migrate(connection: sqlite3.Connection, version: int) -> None:
         _execute_each(connection, _STACK_TABLES)
         connection.execute(f"INSERT INTO object_planes {_PLANES_OF_OBJECTS}")
         connection.execute(f"INSERT INTO plane_rows {_PLANE_ROWS_OF_ROWS}")
+    if version < 4:
+        _execute_each(connection, _CLASS_TABLES)
+        connection.execute(f"INSERT INTO classes {_CLASSES_OF_OBJECTS}")
     connection.execute("UPDATE meta SET value = ? WHERE key = 'format'", (str(FORMAT),))
 
 
@@ -185,6 +202,9 @@ def show_as_current(connection: sqlite3.Connection, version: int) -> None:
         Format of the journal.
     """
     connection.execute("PRAGMA temp_store = MEMORY")
+    if version < 4:
+        connection.execute(f"CREATE TEMP VIEW classes AS {_CLASSES_OF_OBJECTS}")
+        connection.execute(f"CREATE TEMP VIEW class_rows AS {_NO_CLASS_ROWS}")
     if version < 3:
         old = ", ".join(OBJECT_COLUMNS[:-2])
         connection.execute(f"CREATE TEMP VIEW objects AS SELECT {old}, 1 AS n_planes, NULL AS parent FROM main.objects")  # noqa: S608

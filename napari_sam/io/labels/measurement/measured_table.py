@@ -56,15 +56,25 @@ def join_measurements(
     table = table.astype({name: np.int64 for name in _INTEGER_COLUMNS if name in table})
     with_unit = [i for i, c in enumerate(table) if c in PIXEL_COLUMNS.values() or str(c).startswith("centroid")]
     position = max(with_unit, default=-1)
-    for offset, (name, values) in enumerate(_physical_columns(table, labels, image).items(), start=1):
+    for offset, (name, values) in enumerate(physical_columns(table, labels, image).items(), start=1):
         table.insert(position + offset, name, values)
     scores = rows[[*key, "predicted_iou", "stability_score", "model"]]
     table = table.merge(scores.astype({"predicted_iou": float, "stability_score": float}), on=key, how="left")
     return table if len(labels.shape) > 2 else table.drop(columns="plane")
 
 
-def _physical_columns(table: pd.DataFrame, labels: StoreView, image: Image | None) -> Columns:
-    """Return sizes and positions in map coordinates or physical units, if image or store know them."""
+def physical_columns(table: pd.DataFrame, labels: StoreView, image: Image | None) -> Columns:
+    """Return sizes and positions in map coordinates or physical units, if image or store know them.
+
+    Parameters
+    ----------
+    table : DataFrame
+        ``label`` and ``plane`` of objects, and measured columns whose names end in "_px".
+    labels : LabelStore
+        The objects.
+    image : Image or None
+        Knows pixel size and map rather than `labels`.
+    """
     in_px = {str(name): table[name].to_numpy(np.float64) for name in table if str(name).endswith("_px")}
     transform = labels.meta("transform") if image is None else image.transform
     if transform is not None:

@@ -16,6 +16,7 @@ import numpy as np
 
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import LabelsError, StoreError
+from napari_sam.io.labels.editing.label_values import checked_id
 from napari_sam.io.labels.journal.row_values import parse_plane
 from napari_sam.io.labels.label_pyramid import blocks
 from napari_sam.io.pixel_runs import PixelRuns, join_runs, runs_by_label
@@ -184,7 +185,7 @@ class ObjectReader:
         self._planes = [parse_plane(name) for name in planes] or [()]
         table = np.concatenate(pages)
         if labels is not None:
-            chosen = np.unique(np.array([_checked_id(value) for value in labels], np.int64))
+            chosen = np.unique(np.array([checked_id(value) for value in labels], np.int64))
             missing = chosen[~np.isin(chosen, table[:, 0])]
             if len(missing):
                 raise LabelsError(f"there is no object {missing[0]}", remedy="table() lists the objects that exist")
@@ -207,9 +208,3 @@ def _row_on_plane(row: ObjectRow | None, part: ObjectPlane | None) -> ObjectRow 
 
 def _fits_cell(row: ObjectRow) -> bool:
     return row.box.height <= _CELL_PX and row.box.width <= _CELL_PX
-
-
-def _checked_id(value: object) -> int:
-    if isinstance(value, bool) or not isinstance(value, int | np.integer):
-        raise LabelsError(f"labels: {value!r} is not an id", parameter="labels", remedy="give whole numbers")
-    return int(value)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from napari_sam.engine.linking.link_settings import FrameLinking, PlaneLinking
 from napari_sam.engine.windows import Hints
 from napari_sam.io.labels.journal.row_values import text
+from napari_sam.io.labels.reading.replay_classes import class_lines, many_lines
 from napari_sam.io.labels.reading.script_values import known_arguments, literal, settings_arguments
 from napari_sam.io.labels.store_access import CONCEPTS_FOLDER
 
@@ -224,6 +225,10 @@ def _commit_lines(record: Record, plane: Plane) -> tuple[str, str]:
 
 def _other_change(store: StoreView, change: JournaledChange) -> Iterator[str]:
     kind, record = change.kind, change.record
+    lines = class_lines(record) if kind == "classes" else many_lines(kind, record)
+    if lines:
+        yield from lines
+        return
     if kind in _CALLS:
         method, names = _CALLS[kind]
         arguments = [literal(record[name]) for name in names]

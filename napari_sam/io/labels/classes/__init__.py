@@ -1,0 +1,1 @@
+"""Classes of objects: names, colours, hierarchy and keys."""

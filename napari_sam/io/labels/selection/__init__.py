@@ -1,0 +1,1 @@
+"""Selection of objects: by values, classes, and regions of the image."""
