@@ -34,6 +34,7 @@ __all__ = [
     "ModelError",
     "NapariSamError",
     "NoImageError",
+    "NothingFitsError",
     "NothingSegmentedError",
     "PromptError",
     "SettingsError",
@@ -56,6 +57,10 @@ class NoImageError(NapariSamError, RuntimeError):
 
 class PromptError(NapariSamError, ValueError):
     """A prompt is empty, not finite, or outside the image."""
+
+
+class NothingFitsError(PromptError):
+    """No object fits a phrase."""
 
 
 class LabelsError(NapariSamError, ValueError):

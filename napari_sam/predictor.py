@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from napari_sam.engine.interactive.prediction import Prediction
     from napari_sam.engine.normalisation import Normalisation
     from napari_sam.engine.windows import Window
+    from napari_sam.text.text_detector import TextDetector
+    from napari_sam.text.text_search import TextSearch
     from src_models.networks.promptable import PromptableNetwork
     from src_models.runtime import Runner
     from src_models.watershed_settings import WatershedSettings
@@ -217,7 +219,7 @@ class Predictor(StackPredictor):
         """Set an open image; reads nothing beyond a sample of its coarsest level."""
         self.embedder.set_source(image, normalisation)
 
-    def predict(
+    def predict(  # noqa: PLR0913 - the public contract
         self,
         points: ArrayLike | None = None,
         point_labels: ArrayLike | None = None,
@@ -225,6 +227,8 @@ class Predictor(StackPredictor):
         mask: Any = None,
         multimask: bool = True,
         *,
+        text: str | None = None,
+        detector: TextSearch | TextDetector | str | Path | None = None,
         hints: Hints | None = None,
         refine: bool | None = None,
         cancelled: Callable[[], bool] | None = None,
@@ -243,6 +247,12 @@ class Predictor(StackPredictor):
             An earlier prediction to refine, a rough region, or low-res logits.
         multimask : bool
             Three masks for an ambiguous prompt, or one.
+        text : str, optional
+            A phrase such as "nuclei larger than 50 µm": the object that fits best; points correct the choice, and a
+            box is the part of the image that is searched.
+        detector : TextSearch, TextDetector, str or Path, optional
+            Open-vocabulary model for words outside the vocabulary: a folder of OWLv2, Grounding DINO, CLIPSeg or SAM 3
+            (extra "text"); or a search with its own vocabulary.
         hints : Hints, optional
             Knowledge about the object's size besides the prompts.
         refine : bool, optional
@@ -261,11 +271,16 @@ class Predictor(StackPredictor):
         NoImageError
             If no image was set.
         PromptError
-            If the prompt is empty, not finite or outside the image, or its object spans more than 16384 x 16384 px.
+            If the prompt is empty, not finite or outside the image, or its object spans more than 16384 x 16384 px; if
+            the text cannot be read or answered, or nothing fits it.
         CancelledError
             If `cancelled()` returned True.
         """
-        prompt = {"points": points, "point_labels": point_labels, "box": box, "mask": mask}
+        prompt: dict[str, Any] = {"points": points, "point_labels": point_labels, "box": box, "mask": mask}
+        if text is not None:
+            from napari_sam.text.text_prompt import prompt_of_text  # noqa: PLC0415 - only phrases need it
+
+            prompt = prompt_of_text(text, self, prompt, detector, cancelled)
         return self.predict_many([prompt], multimask, hints=hints, refine=refine, cancelled=cancelled)[0]
 
     def predict_many(

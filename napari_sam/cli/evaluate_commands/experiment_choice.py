@@ -61,12 +61,19 @@ def _sizes(request: EvaluationRequest, *names: str) -> dict[str, Any]:
 
 
 def _text(request: EvaluationRequest) -> tuple[list[Experiment], list[Sample]]:
-    from napari_sam.evaluation.experiments.text_prompts import TextExperiment, find_text_samples  # noqa: PLC0415
+    from napari_sam.evaluation.experiments.text_prompts import (  # noqa: PLC0415
+        TextExperiment,
+        check_phrases,
+        find_text_samples,
+    )
+    from napari_sam.text.text_search import TextSearch  # noqa: PLC0415
 
     if request.data.suffix.lower() != ".json":
         raise EvaluationError(f"{request.data}: is not a COCO .json, which holds the phrases", remedy="give that file")
     samples, phrases = find_text_samples(request.data)
-    return [TextExperiment(phrases, **_sizes(request))], samples
+    detector, ranker = request.args.detector, request.args.ranker
+    check_phrases(phrases, TextSearch(detector=detector, ranker=ranker))
+    return [TextExperiment(phrases, detector=detector, ranker=ranker, **_sizes(request))], samples
 
 
 def _points(request: EvaluationRequest) -> list[Experiment]:

@@ -6,13 +6,14 @@ combined with a click where the mask is wrong, as in the paper's figure; both me
 
 from __future__ import annotations
 
-import inspect
 import json
 import math
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, cast
+from typing import TYPE_CHECKING, Any, ClassVar
 
-from napari_sam.errors import EvaluationError
+import numpy as np
+
+from napari_sam.errors import EvaluationError, NothingFitsError, PromptError
 from napari_sam.evaluation.datasets.coco_format import find_coco_samples
 from napari_sam.evaluation.experiments.experiment import (
     Experiment,
@@ -22,10 +23,11 @@ from napari_sam.evaluation.experiments.experiment import (
     require_predictor,
 )
 from napari_sam.evaluation.experiments.simulated_clicks import crop_iou, next_click
+from napari_sam.text.text_search import TextSearch
 from src_models.settings import setting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
     from napari_sam.engine.interactive.prediction import Prediction
@@ -37,14 +39,6 @@ if TYPE_CHECKING:
 
 _SUFFICIENT_IOU = 0.5
 _PROTOCOLS = ("text", "text + 1 point")
-
-
-class _TextPredictor(Protocol):
-    """A predictor that accepts text."""
-
-    def predict(
-        self, *, text: str, points: Sequence[tuple[int, int]] = (), point_labels: Sequence[int] = ()
-    ) -> Prediction: ...
 
 
 @dataclass(frozen=True)
@@ -113,20 +107,21 @@ def _category_phrases(truth: GroundTruth) -> list[LabelledPhrase]:
     return [LabelledPhrase(o.category, o.label) for o in unique]
 
 
-def _require_text(predictor: Predictor) -> _TextPredictor:
-    """Return a predictor that accepts text.
+def check_phrases(phrases: Mapping[str, Sequence[LabelledPhrase]], search: TextSearch) -> None:
+    """Refuse phrases that the vocabulary does not know, where no detector takes them.
 
     Raises
     ------
     EvaluationError
-        If the model does not.
+        If there is one.
     """
-    if "text" not in inspect.signature(predictor.predict).parameters:
-        raise EvaluationError(
-            f"model {predictor.model!r} accepts no text prompts, like all our models",
-            remedy="evaluate points, boxes or everything instead",
-        )
-    return cast("_TextPredictor", predictor)
+    for text in dict.fromkeys(phrase.text for listed in phrases.values() for phrase in listed):
+        try:
+            search.plan(text)
+        except PromptError as error:
+            raise EvaluationError(
+                error.message, remedy=f"{error.remedy}, or evaluate points, boxes or everything instead"
+            ) from error
 
 
 @dataclass(frozen=True)
@@ -139,34 +134,42 @@ class TextExperiment(Experiment):
         Phrases by sample name, from `find_text_samples`.
     max_images : int or None
         Images, evenly spaced; None for all.
+    detector, ranker : str or None
+        Models of `TextSearch`.
     """
 
     name: ClassVar[str] = "text"
     title: ClassVar[str] = "Masks from text"
     phrases: dict[str, list[LabelledPhrase]] = field(default_factory=dict)
     max_images: int | None = setting(None, "images per data set, evenly spaced", low=1)
+    detector: str | None = setting(None, "open-vocabulary model for words outside the vocabulary")
+    ranker: str | None = setting(None, "CLIP model that ranks the detector's masks")
 
     def settings(self) -> dict[str, Any]:  # noqa: D102 - as in Experiment
-        return {"phrases": {name: [[p.text, p.label] for p in phrases] for name, phrases in self.phrases.items()}}
+        phrases = {name: [[p.text, p.label] for p in phrases] for name, phrases in self.phrases.items()}
+        models = {"detector": self.detector, "ranker": self.ranker} if self.detector or self.ranker else {}
+        return {"phrases": phrases, **models}
 
     def for_sample(self, sample: Sample) -> TextExperiment:  # noqa: D102 - as in Experiment
         return replace(self, phrases={sample.name: self.phrases.get(sample.name, [])})
 
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
-        text_predictor = _require_text(require_predictor(predictor))
+        predictor = require_predictor(predictor)
         _, truth = open_sample(predictor, sample)
         objects = {o.label: o for o in truth.objects}
+        search = TextSearch(detector=self.detector, ranker=self.ranker)
         payload: Payload = {"labels": [], "text": [], "text + 1 point": [], "phrases": []}
         for phrase in self.phrases.get(sample.name, []):
             o = objects.get(phrase.label)
             if o is None:
                 continue
-            p = text_predictor.predict(text=phrase.text)
-            alone = helped = crop_iou(p.mask, p.bbox[:2], o.mask, o.origin)
+            p = _predicted(predictor, search, phrase.text)
+            alone = helped = 0.0 if p is None else crop_iou(p.mask, p.bbox[:2], o.mask, o.origin)
             if alone < _SUFFICIENT_IOU:
-                y, x, label = next_click(p.mask, p.bbox[:2], o.mask, o.origin)
-                p = text_predictor.predict(text=phrase.text, points=[(y, x)], point_labels=[label])
-                helped = crop_iou(p.mask, p.bbox[:2], o.mask, o.origin)
+                mask, corner = (np.zeros((1, 1), bool), o.origin) if p is None else (p.mask, p.bbox[:2])
+                y, x, label = next_click(mask, corner, o.mask, o.origin)
+                p = _predicted(predictor, search, phrase.text, points=[(y, x)], point_labels=[label])
+                helped = 0.0 if p is None else crop_iou(p.mask, p.bbox[:2], o.mask, o.origin)
             for key, value in zip(payload, (o.label, alone, helped, phrase.text), strict=True):
                 payload[key].append(value)
         return payload
@@ -185,3 +188,11 @@ class TextExperiment(Experiment):
                 remedy="give images whose objects have categories",
             )
         return estimates
+
+
+def _predicted(predictor: Predictor, search: TextSearch, text: str, **points: Any) -> Prediction | None:
+    """Return the object that fits a phrase and points; None if nothing fits."""
+    try:
+        return predictor.predict(text=text, detector=search, **points)
+    except NothingFitsError:
+        return None

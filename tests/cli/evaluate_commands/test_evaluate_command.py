@@ -10,6 +10,7 @@ import tifffile
 from PIL import Image
 
 from napari_sam.cli import main
+from tests.text.tiny_models import make_grounding_dino
 
 HERE = ["--workers", "0", "--device", "cpu"]
 
@@ -206,13 +207,28 @@ def test_models_are_compared_side_by_side(data, capsys, tmp_path):
     assert "default - again" in (tmp_path / "out" / "report.md").read_text()
 
 
-def test_text_is_refused_without_a_model_for_it(data, capsys, tmp_path):
+@pytest.fixture
+def phrases(data, tmp_path):
     instances, _ = coco_of(data / "cells" / "dev", tmp_path)
     raw = json.loads(instances.read_text())
-    raw["annotations"][0]["phrases"] = ["a bright nucleus"]
+    raw["annotations"][0]["phrases"] = ["a zebra"]
     instances.write_text(json.dumps(raw))
-    assert main(["evaluate", "text", str(instances), *HERE]) == 2
-    assert "model 'default' accepts no text prompts" in capsys.readouterr().err
+    return instances
+
+
+def test_words_that_nothing_knows_are_refused(phrases, capsys):
+    assert main(["evaluate", "text", str(phrases), *HERE]) == 2
+    error = capsys.readouterr().err
+    assert "text: 'zebra' is not in the vocabulary" in error
+    assert "as --detector" in error
+
+
+def test_text_is_measured_with_an_open_vocabulary_model(phrases, capsys, tmp_path):
+    pytest.importorskip("transformers")
+    detector = make_grounding_dino(tmp_path / "dino")
+    assert main(["evaluate", "text", str(phrases), *HERE, "--detector", str(detector), "--json"]) == 0
+    table = json.loads(capsys.readouterr().out)["tables"]["text"]["default"]["instances"]
+    assert 0 <= table["text"] <= table["text + 1"] <= 1
 
 
 @pytest.mark.parametrize(

@@ -8,9 +8,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from napari_sam.errors import EvaluationError
+from napari_sam.errors import EvaluationError, NothingFitsError
 from napari_sam.evaluation.experiments.experiment import SampleResult
-from napari_sam.evaluation.experiments.text_prompts import LabelledPhrase, TextExperiment, find_text_samples
+from napari_sam.evaluation.experiments.text_prompts import (
+    LabelledPhrase,
+    TextExperiment,
+    check_phrases,
+    find_text_samples,
+)
+from napari_sam.text.text_search import TextSearch
+from napari_sam.text.vocabulary import Vocabulary, Word
 from tests.evaluation.evaluation_stubs import Oracle, answer
 
 
@@ -37,7 +44,9 @@ def write(folder, *, phrases=None, categories=("cell", "field")):
 class TextOracle(Oracle):
     """Finds the object of the first phrase at once, and that of the second only after a click."""
 
-    def predict(self, points=None, point_labels=None, text=None):
+    def predict(self, points=None, point_labels=None, text=None, detector=None):
+        if text == "nothing at all" and points is None:
+            raise NothingFitsError("text: nothing fits")
         label = 1 if text == "a round cell" else 2
         mask = self.labels == label
         if label == 2 and points is None:
@@ -61,12 +70,23 @@ def test_categories_of_single_objects_are_phrases_if_none_are_given(tmp_path):
     assert phrases["a"] == [LabelledPhrase("cell", 1), LabelledPhrase("field", 2)]
 
 
-def test_models_without_text_are_refused(tmp_path, labels):
-    samples, phrases = find_text_samples(write(tmp_path))
-    oracle = Oracle(labels)
-    oracle.predict = lambda points=None: None
-    with pytest.raises(EvaluationError, match="accepts no text prompts"):
-        TextExperiment(phrases).measure(samples[0], oracle, 0)
+def test_a_phrase_that_nothing_fits_counts_as_no_mask_and_gets_a_click(tmp_path, labels):
+    samples, phrases = find_text_samples(write(tmp_path, phrases=[["nothing at all"], ["the field below"]]))
+    payload = TextExperiment(phrases).measure(samples[0], TextOracle(labels), 0)
+    assert payload["text"] == [0.0, 0.0]
+    assert payload["text + 1 point"][1] == 1.0
+
+
+def test_words_that_nothing_knows_are_refused_before_any_measurement(tmp_path):
+    _, phrases = find_text_samples(write(tmp_path, phrases=[["a zebra"], ["a cell"]]))
+    search = TextSearch(Vocabulary([Word("nucleus")]))
+    with pytest.raises(EvaluationError, match=r"'zebra' is not in the vocabulary \(nucleus\).*or evaluate points"):
+        check_phrases(phrases, search)
+
+
+def test_the_models_are_part_of_what_is_recorded(tmp_path):
+    assert TextExperiment({}).settings() == {"phrases": {}}
+    assert TextExperiment({}, detector="owl").settings()["detector"] == "owl"
 
 
 @pytest.mark.parametrize("phrases", [[[""], ["x"]], [[3], ["x"]]])
