@@ -36,7 +36,6 @@ __all__ = [
     "NoImageError",
     "NothingFitsError",
     "NothingSegmentedError",
-    "ProjectError",
     "PromptError",
     "SettingsError",
     "StoreError",
@@ -94,7 +93,3 @@ class ConceptError(NapariSamError, ValueError):
 
 class EvaluationError(NapariSamError, ValueError):
     """Data cannot be evaluated: objects, labels, columns or scores are missing or invalid."""
-
-
-class ProjectError(NapariSamError, ValueError):
-    """A project cannot be opened, or has no such image, model or state."""

@@ -7,7 +7,6 @@ an editable copy of what is in view when zoomed in. A stroke is written to the j
 
 from __future__ import annotations
 
-import contextlib
 import threading
 from collections import deque
 from typing import TYPE_CHECKING
@@ -16,10 +15,10 @@ from napari.layers import Labels
 
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import LabelsError, StoreError
-from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.layers.edit_layer import EDIT_PX, EditLayer
 from napari_sam.layers.object_categories import ShownCategories
-from napari_sam.layers.placement import image_plane_shape, placement
+from napari_sam.layers.opened_store import check_fit, open_store
+from napari_sam.layers.placement import placement
 from napari_sam.layers.stacks.saved_propagation import write_planes
 
 if TYPE_CHECKING:
@@ -33,9 +32,10 @@ if TYPE_CHECKING:
     from napari_sam.engine.interactive.prediction import Prediction
     from napari_sam.engine.propagation.propagation import Propagation
     from napari_sam.io.images.lazy_image import Image
+    from napari_sam.io.labels.label_store import LabelStore
 
 _MOST_FEATURES = 2000
-_MANY_PLANES = 32  # a change of more is undone in a thread
+_MANY_PLANES, _MANY_OBJECTS = 32, 100  # a change of more is undone in a thread
 
 
 class LabelStoreLayers:
@@ -54,6 +54,8 @@ class LabelStoreLayers:
     ----------
     read_only : str
         Why nothing can be written, such as another process that writes to the store; empty if the store is writable.
+    category : str or None
+        Class of new objects; None for no class.
     on_changed_elsewhere : callable or None
         Called when another thread has written into the store, in that thread; `catch_up` then shows the change.
 
@@ -66,8 +68,9 @@ class LabelStoreLayers:
     def __init__(
         self, store: LabelStore, image: ImageLayer, report: Callable[[str], None], read_only: str = ""
     ) -> None:
-        _check_fit(store, image)
+        check_fit(store, image)
         self.store, self.image, self._report, self.read_only = store, image, report, read_only
+        self.category: str | None = None
         self._closed = self._lent = False
         self._brush_label = 0  # id that `new_label` last gave to the brush
         self._gui_thread = threading.get_ident()  # the only one that may touch layers
@@ -114,16 +117,7 @@ class LabelStoreLayers:
         LabelsError
             If the store does not fit the image.
         """
-        read_only = ""
-        if not path.exists():
-            store = LabelStore.create(path, like=source, shape=image_plane_shape(image))
-        else:
-            try:
-                with contextlib.suppress(StoreError), LabelStore.open(path, "r") as found:
-                    _check_fit(found, image)  # before anything is written: it may belong to another image
-                store = LabelStore.open(path)
-            except StoreError as error:
-                store, read_only = _opened_for_reading(path, error), error.message
+        store, read_only = open_store(path, image, source)
         try:
             return cls(store, image, report, read_only)
         except LabelsError:
@@ -186,7 +180,8 @@ class LabelStoreLayers:
     ) -> int:
         """Write an object, or give the object `label` a new mask; see `LabelStore.commit`."""
         self.prepare_change()
-        label = self.store.commit(prediction, label, overlap, plane=plane, candidate=candidate)
+        category = self.category if label is None else None
+        label = self.store.commit(prediction, label, overlap, category, plane=plane, candidate=candidate)
         self._refresh()
         return label
 
@@ -195,7 +190,7 @@ class LabelStoreLayers:
     ) -> int:
         """Write an object that lies on several planes; see `LabelWriter.commit_planes`."""
         self.prepare_change()
-        label = write_planes(self.store, followed, overlap, parent, label)
+        label = write_planes(self.store, followed, overlap, parent, label, category=self.category)
         self._refresh()
         return label
 
@@ -233,7 +228,7 @@ class LabelStoreLayers:
             )
         if self._lent:
             raise StoreError(
-                f"{self.store.path.name}: a whole run is being undone or redone", remedy="wait until that is done"
+                f"{self.store.path.name}: another change is being written", remedy="wait until that is done"
             )
         self.flush()
         self.write_categories()
@@ -272,12 +267,14 @@ class LabelStoreLayers:
     # ---- changes by other threads ----------------------------------------------------------------------------
 
     def is_long(self, step: str) -> bool:
-        """Whether `step` ("undo" or "redo") concerns a run or many planes, and should be done by another thread."""
+        """Whether `step` ("undo" or "redo") concerns a run, many planes or objects, and is for another thread."""
         change = None if self._closed else self.store.journal.changes.next_change(undo=step == "undo")
         if change is None:
             return False
-        planes = change.record.get("planes")
-        return change.is_whole_image_run or (isinstance(planes, int) and planes >= _MANY_PLANES)
+        planes, objects = change.record.get("planes"), change.record.get("labels")
+        has_many_planes = isinstance(planes, int) and planes >= _MANY_PLANES
+        has_many_objects = isinstance(objects, list | dict) and len(objects) >= _MANY_OBJECTS
+        return change.is_whole_image_run or has_many_planes or has_many_objects
 
     def is_run(self, step: str) -> bool:
         """Whether `step` ("undo" or "redo") concerns a whole run."""
@@ -420,24 +417,6 @@ class LabelStoreLayers:
             self.edit.refresh()
         elif self.display is not None:
             _refresh_pyramid(self.display)
-
-
-def _check_fit(store: LabelStore, image: ImageLayer) -> None:
-    """Raise `LabelsError` if a store has another shape than an image."""
-    shape = image_plane_shape(image)
-    if store.shape != shape:
-        raise LabelsError(
-            f"{store.path}: labels of shape {store.shape} do not fit the image {shape}",
-            remedy="move that folder away, or open another label store",
-        )
-
-
-def _opened_for_reading(path: Path, error: StoreError) -> LabelStore:
-    """Open a store that cannot be written for reading; raise the first error if that fails, too."""
-    try:
-        return LabelStore.open(path, "r")
-    except StoreError:
-        raise error from None
 
 
 def _refresh_pyramid(display: Labels) -> None:

@@ -93,7 +93,7 @@ def data_to_image(layer: Layer, image: ImageLayer, data: NDArray[np.float64]) ->
 
 
 def crop_placement(
-    image: ImageLayer, plane: tuple[int, ...], origin: tuple[int, int], factor: int
+    image: ImageLayer, plane: tuple[int, ...], origin: tuple[int, int], factor: float
 ) -> dict[str, NDArray[np.float64]]:
     """Return scale and translation of a reduced crop, so that its pixels lie on those of the image.
 
@@ -105,8 +105,8 @@ def crop_placement(
         Index of the crop along the leading axes.
     origin : (int, int)
         (y, x) of the first pixel of the crop, in level-0 pixels.
-    factor : int
-        Level-0 pixels per pixel of the crop.
+    factor : float
+        Level-0 pixels per pixel of the crop; less than 1 for a magnified one.
     """
     middle = (factor - 1) / 2  # centre of a coarse pixel, in level-0 pixels
     return {

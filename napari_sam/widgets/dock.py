@@ -11,13 +11,16 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_sam.errors import ModelError
 from napari_sam.layers.image_notes import image_notes
+from napari_sam.widgets.class_choice import ClassChoice
 from napari_sam.widgets.dock_context import DockContext
 from napari_sam.widgets.dock_memory import DockMemory
-from napari_sam.widgets.dock_panel import CLICK, EVERYTHING, REFINE, REVIEW, DockPanel
+from napari_sam.widgets.dock_panel import CLICK, EVERYTHING, OBJECTS, REFINE, REVIEW, DockPanel
 from napari_sam.widgets.engine_session import EngineSession
 from napari_sam.widgets.engine_thread import EngineThread
 from napari_sam.widgets.model_selection import ModelSelection, is_at_hand
 from napari_sam.widgets.notifier import DockNotifier, NapariNotifier
+from napari_sam.widgets.objects.objects_controller import ObjectsController
+from napari_sam.widgets.objects.store_jobs import CHANGE, QUERY
 from napari_sam.widgets.pages.click_controller import ClickController
 from napari_sam.widgets.pages.everything_controller import EverythingController
 from napari_sam.widgets.pages.everything_run import JobsEngine
@@ -48,6 +51,8 @@ _ACTIVITIES = {
     "save": "Saving the object",
     "undo": "Undoing the run",
     "redo": "Writing the run again",
+    CHANGE: "Changing objects",
+    QUERY: "Looking for objects",
 }
 
 
@@ -71,7 +76,7 @@ class SamDock(QWidget):
     ----------
     panel : DockPanel
         All controls.
-    click, everything, refine, review
+    click, everything, refine, review, objects
         Controllers of the pages.
     """
 
@@ -102,6 +107,11 @@ class SamDock(QWidget):
             viewer=self.viewer,
             images=self.images,
             labels=self.labels,
+            classes=ClassChoice(
+                self.labels,
+                self.panel.new_class,
+                lambda shown: self.panel.object_form.show_row(self.panel.new_class, shown),
+            ),
             object_form=self.panel.object_form,
             session=self.session,
             thread=self.thread,
@@ -113,13 +123,15 @@ class SamDock(QWidget):
         self.everything = EverythingController(context, self.panel.everything, engine or JobsEngine())
         self.refine = RefineController(context, self.panel.refine)
         self.review = ReviewController(context, self.panel.review)
+        self.objects = ObjectsController(context, self.panel.objects, self.click.actions)
         self._pages: dict[int, DockPage] = {
             CLICK: self.click,
             EVERYTHING: self.everything,
             REFINE: self.refine,
             REVIEW: self.review,
+            OBJECTS: self.objects,
         }
-        self._canvas_pages: dict[int, CanvasPage] = {REVIEW: self.review}
+        self._canvas_pages: dict[int, CanvasPage] = {REVIEW: self.review, OBJECTS: self.objects}
         self._runs = (self.everything.run, self.refine.run)
         self._models = ModelSelection(self.panel.model, self.session.model)
         self._working = (self.session.model, "auto")  # model and device that were loaded last
@@ -163,6 +175,7 @@ class SamDock(QWidget):
         self.everything.tracked.connect(self.click.stack.show_tracks)
         self.review.changed.connect(self.refresh)
         self.review.fix_requested.connect(self._on_fix_requested)
+        self.objects.changed.connect(self.refresh)
 
     # ---- the user's actions --------------------------------------------------------------------------------
 
@@ -336,6 +349,7 @@ class SamDock(QWidget):
             page.refresh()
         self.panel.next_step.setText(page.guide())
         self.labels.update_count()
+        self.objects.update_soon()
         engine = self.session.describe(self.click.answer, self.click.milliseconds)
         self.panel.show_status(" · ".join(filter(None, (engine, self.labels.place_text))))
 
@@ -389,7 +403,7 @@ class SamDock(QWidget):
         self._window.close()
         self.layer_list.close()
         self.thread.close()
-        for page in (self.everything, self.refine, self.review):
+        for page in (self.everything, self.refine, self.review, self.objects):
             page.close()
         self.session.close()
         self._end_activity()

@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
     from napari_sam.io.labels.review_queue import ReviewItem
     from napari_sam.jobs.job_settings import EverythingSettings
+    from napari_sam.widgets.class_choice import ClassChoice
     from napari_sam.widgets.dock_memory import DockMemory
     from napari_sam.widgets.engine_session import EngineSession
     from napari_sam.widgets.engine_thread import EngineThread
@@ -35,6 +36,8 @@ class DockContext:
         Image to segment.
     labels : LabelTarget
         Destination of accepted objects.
+    classes : ClassChoice
+        Classes of the label store in use, and the one that accepted objects get.
     object_form : SettingsForm
         Form with the overlap rule and the object size, which hold for all pages.
     session : EngineSession
@@ -53,6 +56,7 @@ class DockContext:
     viewer: napari.Viewer
     images: ImageSelection
     labels: LabelTarget
+    classes: ClassChoice
     object_form: SettingsForm[EverythingSettings]
     session: EngineSession
     thread: EngineThread

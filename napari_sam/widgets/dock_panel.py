@@ -7,6 +7,7 @@ from qtpy.QtWidgets import QFrame, QProgressBar, QSizePolicy, QTabWidget, QVBoxL
 
 from napari_sam.jobs.job_settings import EverythingSettings
 from napari_sam.widgets.message_line import MessageLine
+from napari_sam.widgets.objects.objects_panel import ObjectsPanel
 from napari_sam.widgets.pages.click_panel import ClickPanel
 from napari_sam.widgets.pages.everything_panel import EverythingPanel
 from napari_sam.widgets.pages.review_panel import ReviewPanel
@@ -17,7 +18,7 @@ from src_models.runtime import available_devices
 
 _AUTOMATIC, _NO_CHOICE = "automatic", 2  # "auto" and "cpu" are the same without an accelerator
 _HINT_LINES, _HINT_PADDING_PX = 4, 16
-CLICK, EVERYTHING, REFINE, REVIEW = range(4)
+CLICK, EVERYTHING, REFINE, REVIEW, OBJECTS = range(5)
 """Indices of the pages."""
 _OBJECT_TEXTS = {
     "overlap": FieldText(
@@ -38,7 +39,7 @@ class DockPanel(QWidget):
     ----------
     object_form : SettingsForm
         Overlap rule and object size, which hold for all pages.
-    click, everything, refine, review : QWidget
+    click, everything, refine, review, objects : QWidget
         Panels of the pages.
     """
 
@@ -55,11 +56,13 @@ class DockPanel(QWidget):
         devices = available_devices()
         self.device = combo_box("Where the network runs", [(_AUTOMATIC if d == "auto" else d, d) for d in devices])
         self.labels = combo_box("Where accepted objects are written")
+        self.new_class = combo_box("Class of the objects that you accept (keys 1 to 9); see the page “Objects”")
         self.object_form = SettingsForm(EverythingSettings(), ("overlap", "diameter_px"), _OBJECT_TEXTS)
         self.click = ClickPanel()
         self.everything = EverythingPanel()
         self.refine = RefinePanel()
         self.review = ReviewPanel()
+        self.objects = ObjectsPanel()
         self.tabs = QTabWidget()
         self.tabs.tabBar().setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self.progress = QProgressBar()
@@ -86,7 +89,7 @@ class DockPanel(QWidget):
 
     def _lay_out(self) -> None:
         for index, (label, combo) in enumerate(
-            (("Image", self.image), ("Model", self.model), ("Write to", self.labels))
+            (("Image", self.image), ("Model", self.model), ("Write to", self.labels), ("Class", self.new_class))
         ):
             self.object_form.insert_row(index, label, combo)
         if self.device.count() > _NO_CHOICE:
@@ -99,6 +102,7 @@ class DockPanel(QWidget):
             (self.everything, "Everything", "Find all objects at once"),
             (self.refine, "Refine", "Improve objects of other programs: labels, shapes, points, files"),
             (self.review, "Review", "Judge objects one by one"),
+            (self.objects, "Objects", "Select objects, give them classes, change many at once"),
         )
         for index, (page, title, tip) in enumerate(pages):
             self.tabs.addTab(page, title)

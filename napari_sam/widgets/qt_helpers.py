@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QSignalBlocker, QSize, Qt, QTimer
+from qtpy.QtGui import QColor, QIcon, QPixmap
 from qtpy.QtWidgets import (
     QComboBox,
     QFrame,
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from qtpy.QtCore import QObject
 
 _LEAST_HEIGHT = 200
+_SWATCH_PX = 12
 _COMBO_CHARACTERS = 12  # narrow enough for a dock; long items are cut
 
 
@@ -56,6 +58,13 @@ def narrow(combo: QComboBox) -> None:
     """Keep the items of a combo box from widening the dock."""
     combo.setSizeAdjustPolicy(QComboBox.SizeAdjustPolicy.AdjustToMinimumContentsLengthWithIcon)
     combo.setMinimumContentsLength(_COMBO_CHARACTERS)
+
+
+def swatch(colour: str) -> QIcon:
+    """Return a small square of a colour, "#rrggbb"."""
+    pixels = QPixmap(_SWATCH_PX, _SWATCH_PX)
+    pixels.fill(QColor(colour))
+    return QIcon(pixels)
 
 
 def wrapped_label(text: str = "", *, selectable: bool = False) -> QLabel:

@@ -8,7 +8,8 @@ import platform
 import time
 from typing import TypedDict
 
-_OWN = "napari-sam-xl"
+from napari_sam import __version__
+
 _PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "pycocotools", "opencv-python-headless")
 
 
@@ -30,7 +31,7 @@ def machine_info() -> MachineInfo:
     import torch  # noqa: PLC0415 - slow to import
 
     packages = {}
-    for name in (_OWN, *_PACKAGES):
+    for name in _PACKAGES:
         try:
             packages[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -42,7 +43,7 @@ def machine_info() -> MachineInfo:
         "system": f"{platform.system()} {platform.machine()}",
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU",
         "python": platform.python_version(),
-        "version": packages.pop(_OWN, "unknown"),
+        "version": __version__,
         "packages": packages,
     }
 

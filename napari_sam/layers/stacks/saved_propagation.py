@@ -80,14 +80,21 @@ def changed_planes(store: LabelStore, label: int, corrected: Propagation) -> Pla
 
 
 def write_planes(
-    store: LabelStore, followed: Propagation, overlap: str = "keep", parent: int | None = None, label: int | None = None
+    store: LabelStore,
+    followed: Propagation,
+    overlap: str = "keep",
+    parent: int | None = None,
+    label: int | None = None,
+    *,
+    category: str | None = None,
 ) -> int:
     """Write an object that was followed, or give the saved object `label` these planes; return its id.
 
-    Raises as `LabelStore.commit_planes` does.
+    A new object gets the class `category`. Raises as `LabelStore.commit_planes` does.
     """
-    planes = followed if label is None else changed_planes(store, label, followed)
-    return store.commit_planes(planes, label, overlap, parent=parent)
+    if label is None:
+        return store.commit_planes(followed, None, overlap, category, parent=parent)
+    return store.commit_planes(changed_planes(store, label, followed), label, overlap, parent=parent)
 
 
 def _along(parts: Sequence[ObjectPlane], stack: StackPosition) -> list[ObjectPlane]:

@@ -13,13 +13,7 @@ from napari_sam.widgets.engine_session import Answer
 from napari_sam.widgets.pages.acceptance import Acceptance, can_save, overlap_text
 from napari_sam.widgets.pages.click_redirect import ClickRedirect
 from napari_sam.widgets.pages.drawn_prompts import DrawnPrompts
-from napari_sam.widgets.pages.guide import (
-    correction_step,
-    flat_step,
-    hidden_step,
-    next_step,
-    overlap_step,
-)
+from napari_sam.widgets.pages.guide import correction_step, flat_step, hidden_step, next_step, overlap_step
 from napari_sam.widgets.pages.label_actions import LabelActions
 from napari_sam.widgets.pages.mask_correction import MaskCorrection
 from napari_sam.widgets.pages.mask_preview import MaskPreview
@@ -96,8 +90,8 @@ class ClickController(QObject):
         self._last_px: float | None = None  # size of the last accepted object
         self._predict_soon = single_shot(self, _DEBOUNCE_MS, self.predict)
         # napari selects a layer it has just added only after its event; the points are selected after that.
-        self._select_soon = single_shot(self, 0, self.tools.use_foreground)
         self.redirect = ClickRedirect(context, self.tools)
+        self._select_soon = single_shot(self, 0, self.redirect.select_points)
         self._connect()
 
     def _connect(self) -> None:
@@ -124,6 +118,7 @@ class ClickController(QObject):
         self.stack.changed.connect(self.changed)
         self.tools.changed.connect(self.changed)
         self.actions.changed.connect(self.changed)
+        self._context.classes.changed.connect(self._on_classes_changed)
 
     # ---- the user's actions --------------------------------------------------------------------------------
 
@@ -336,6 +331,7 @@ class ClickController(QObject):
             "Shift-S": self.segment_all,
             "Escape": self.escape,
             **self.stack.bindings,
+            **self._context.classes.bindings,
             "Control-Z": self.undo,
             "Control-Shift-Z": self.redo,
         }
@@ -445,6 +441,10 @@ class ClickController(QObject):
             self.correction = self.correction.on_plane(store_layers.store, plane)
         if self.stack.in_hand is None:
             self.forget_answer()  # prompts belong to their plane
+
+    def _on_classes_changed(self) -> None:
+        if self.redirect.is_enabled:
+            self._context.keys.use(self._bindings())
 
     def _on_store_closing(self) -> None:
         self.correction = None

@@ -69,6 +69,11 @@ class ClickRedirect:
         if self.is_enabled:
             self._tools.resume()
 
+    def select_points(self) -> None:
+        """Choose the tool for object points, unless another page has the canvas."""
+        if self.is_enabled:
+            self._tools.use_foreground()
+
     def close(self) -> None:
         """Leave clicks alone."""
         self.is_enabled = False

@@ -118,6 +118,29 @@ def review_step(reviewing: bool, all_done: bool) -> str:
     return "Is the outlined object right?  A: yes · R: no, erase it · F: fix it · S: later"
 
 
+def objects_step(total: int, selected: int, classes: int, tool: str) -> str:
+    """Return the next step on the page "Objects".
+
+    Parameters
+    ----------
+    total, selected, classes : int
+        Number of saved objects, of those that are selected, and of classes.
+    tool : {"pick", "rectangle", "lasso"}
+        What the mouse does.
+    """
+    if not total:
+        return "There are no saved objects yet: find some on the page “Everything”, or accept one on “Click”."
+    if selected:
+        how = "a key from 1 to 9 sets their class" if classes else "“+ Class” adds a class for them"
+        return f"{selected} selected: {how}, Delete removes them, J joins them. Escape deselects."
+    how = {
+        "pick": "Click an object",
+        "rectangle": "Drag a box around objects",
+        "lasso": "Draw a line around objects",
+    }[tool]
+    return f"{how} to select; Shift adds, Ctrl takes away. Or write a condition, such as area_px > 50."
+
+
 def candidate_text(answer: Answer | None, candidate: int) -> str:
     """Return which of the masks is shown, and its score."""
     if answer is None:

@@ -12,7 +12,7 @@ from napari_sam.errors import NapariSamError
 from napari_sam.io.exports.export_settings import EXTENSIONS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from napari_sam.layers.label_store_layers import LabelStoreLayers
     from napari_sam.widgets.dock_context import DockContext
@@ -80,7 +80,7 @@ class LabelActions(QObject):
         self._panel = panel
         self._lent: LabelStoreLayers | None = None  # whose store the thread changes
         self._is_run = False  # whether that change is a whole run
-        panel.export.clicked.connect(self.export)
+        panel.export.clicked.connect(lambda: self.export())
         context.labels.store_closing.connect(self._on_store_closing)
         context.thread.finished.connect(self._on_finished)
 
@@ -92,23 +92,24 @@ class LabelActions(QObject):
         """Repeat the change that was undone last."""
         self._step(REDO)
 
-    def export(self) -> None:
-        """Ask for a file and write all objects to it."""
+    def export(self, labels: Sequence[int] | None = None) -> None:
+        """Ask for a file and write objects to it, all by default."""
         start = Path(self._memory.start_folder) / "objects"
         store_layers = self._labels.store_layers
         is_stack = store_layers is not None and len(store_layers.store.shape) > 2
         types = FILE_TYPES | (STACK_FILE_TYPES if is_stack else {})
         filters = [f"{name} (*{suffix})" for name, suffix in types.items()]
-        path, chosen = QFileDialog.getSaveFileName(self._panel, "Export all objects", str(start), ";;".join(filters))
+        title = "Export all objects" if labels is None else f"Export {len(labels)} selected objects"
+        path, chosen = QFileDialog.getSaveFileName(self._panel, title, str(start), ";;".join(filters))
         if path:
             suffix = next((s for f, s in zip(filters, types.values(), strict=True) if f == chosen), ".geojson")
             is_known = path.lower().endswith(tuple(EXTENSIONS))
             self._memory.folder = str(Path(path).parent)
             self._memory.save()
-            self.export_to(path if is_known else path + suffix)
+            self.export_to(path if is_known else path + suffix, labels)
 
-    def export_to(self, path: str) -> None:
-        """Write all objects to a file; its suffix gives the format."""
+    def export_to(self, path: str, labels: Sequence[int] | None = None) -> None:
+        """Write objects to a file, all by default; its suffix gives the format."""
         if self._labels.store_layers is None:
             self._notifier.info("Accept an object first: there is no label store to export yet.")
             return
@@ -118,7 +119,8 @@ class LabelActions(QObject):
         note = f" {_IN_PIXELS}" if read is not None and read[1].control_points else ""
 
         def job(cancelled: Callable[[], bool]) -> str:
-            return f"Exported {len(store)} objects to {store.export(path, cancelled=cancelled)}.{note}"
+            count = len(store) if labels is None else len(labels)
+            return f"Exported {count} objects to {store.export(path, labels=labels, cancelled=cancelled)}.{note}"
 
         self._thread.submit(EXPORT, job)
 

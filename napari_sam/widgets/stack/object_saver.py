@@ -62,9 +62,11 @@ class ObjectSaver(QObject):
                 label = writer.commit_planes(result, overlap, parent=parent, label=followed.label)
             else:
                 store_layers.lend()
-                store, own = store_layers.store, followed.label
+                store, own, category = store_layers.store, followed.label, store_layers.category
                 self._under_way = followed, store_layers
-                self._context.thread.submit(SAVE, lambda _: write_planes(store, result, overlap, parent, own))
+                self._context.thread.submit(
+                    SAVE, lambda _: write_planes(store, result, overlap, parent, own, category=category)
+                )
                 return
         except NapariSamError as error:
             self._context.notifier.error(str(error))

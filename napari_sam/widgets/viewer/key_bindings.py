@@ -6,15 +6,18 @@ napari's layers have keys of their own, which take precedence over those of the 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from weakref import WeakSet
+from weakref import WeakKeyDictionary
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Container, Mapping
 
     import napari
     from napari.layers import Layer
 
     Keys = Mapping[str, Callable[[], None]]
+
+BRUSH_KEYS = frozenset("123456789")
+"""Keys of napari's own tools for drawing labels, which a layer that is drawn on keeps."""
 
 
 class KeyBindings:
@@ -28,23 +31,25 @@ class KeyBindings:
 
     def __init__(self, viewer: napari.Viewer) -> None:
         self._viewer = viewer
-        self._layers: WeakSet[Layer] = WeakSet()
+        self._layers: WeakKeyDictionary[Layer, Container[str]] = WeakKeyDictionary()  # and the keys that they keep
         self._keys: Keys = {}
 
     def use(self, keys: Keys) -> None:
         """Bind these keys in place of the current ones, to the viewer and all layers."""
-        for owner in (self._viewer, *self._layers):
+        for owner, kept in ((self._viewer, ()), *self._layers.items()):
             for key in self._keys:
-                owner.bind_key(key, None, overwrite=True)
-            _bind(owner, keys)
+                if key not in kept:
+                    owner.bind_key(key, None, overwrite=True)
+            _bind(owner, keys, kept)
         self._keys = keys
 
-    def add_layer(self, layer: Layer) -> None:
-        """Bind the keys to a layer, now and whenever they change."""
-        self._layers.add(layer)
-        _bind(layer, self._keys)
+    def add_layer(self, layer: Layer, kept: Container[str] = ()) -> None:
+        """Bind the keys to a layer, now and whenever they change, except those that it keeps for itself."""
+        self._layers[layer] = kept
+        _bind(layer, self._keys, kept)
 
 
-def _bind(owner: napari.Viewer | Layer, keys: Keys) -> None:
+def _bind(owner: napari.Viewer | Layer, keys: Keys, kept: Container[str]) -> None:
     for key, action in keys.items():
-        owner.bind_key(key, lambda _, action=action: action(), overwrite=True)
+        if key not in kept:
+            owner.bind_key(key, lambda _, action=action: action(), overwrite=True)

@@ -19,6 +19,7 @@ from napari_sam.layers.placement import TEMPORARY
 from napari_sam.layers.stacks.stack_axes import stack_image
 from napari_sam.layers.store_places import move_place, remember_labels_layer, remembered_labels_layer, store_place
 from napari_sam.widgets.qt_helpers import single_shot
+from napari_sam.widgets.viewer.key_bindings import BRUSH_KEYS
 
 if TYPE_CHECKING:
     import napari
@@ -340,7 +341,7 @@ class LabelTarget(QObject):
             layers.selection.active = active
         opened.edit.events.set_data.connect(self._on_set_data)
         opened.on_changed_elsewhere = self._store_notifier.changed.emit
-        self._keys.add_layer(opened.edit)
+        self._keys.add_layer(opened.edit, BRUSH_KEYS)
         self.store_layers = opened
         self._poll_timer.start()
         if opened.read_only:

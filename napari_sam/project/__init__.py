@@ -1,1 +1,0 @@
-"""Projects: many images, annotated by several people, and the models trained on them."""

@@ -1,0 +1,1 @@
+"""The page "Objects": selection, classes and edits of many objects."""

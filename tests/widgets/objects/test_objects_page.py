@@ -1,0 +1,97 @@
+"""The page "Objects" in a real window: the mouse selects, keys give classes, the table follows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from napari_sam.layers.objects.selection_outline import OUTLINE_NAME
+from napari_sam.widgets.dock_panel import OBJECTS
+from tests.widgets.objects.conftest import SIDES, paint_objects
+
+MIDDLE = {label: (5 + side / 2, 5 + 20 * (label - 1) + side / 2) for label, side in SIDES.items()}
+
+
+@pytest.fixture
+def selecting(window):
+    """A window that shows the page, with four objects."""
+    window.layer = window.show(np.zeros((40, 90), np.uint8), name="cells")
+    paint_objects(window.dock.labels.ready_store().store)
+    window.panel.tabs.setCurrentIndex(OBJECTS)
+    window.settle()
+    window.selected = lambda: window.dock.objects.selected.ordered
+    return window
+
+
+def drag(window, spots, modifier="NoModifier"):
+    from qtpy.QtCore import Qt
+    from qtpy.QtTest import QTest
+
+    native, left = window.canvas.native, Qt.MouseButton.LeftButton
+    held = getattr(Qt.KeyboardModifier, modifier)
+    points = [window.canvas_position(window.layer, spot) for spot in spots]
+    QTest.mouseMove(native, points[0])
+    QTest.mousePress(native, left, held, points[0])
+    for point in [*points[1:], points[-1]]:
+        window.qtbot.wait(30)
+        QTest.mouseMove(native, point)
+    QTest.mouseRelease(native, left, held, points[-1])
+    window.settle()
+
+
+def test_the_mouse_selects_and_keys_give_classes(selecting):
+    window = selecting
+    window.click(window.layer, MIDDLE[2])
+    window.wait(lambda: window.selected() == [2])
+    assert OUTLINE_NAME in window.viewer.layers
+    drag(window, [MIDDLE[3]], "ShiftModifier")
+    assert window.selected() == [2, 3]
+    assert "2 selected" in window.guide
+    window.key("B")
+    drag(window, [(1, 1), (30, 18)])
+    assert window.selected() == [1]
+    window.key("L")
+    drag(window, [(1, 42), (1, 85), (25, 85), (25, 42)], "ShiftModifier")
+    assert window.selected() == [1, 3, 4]
+    assert len(window.dock.objects.canvas._band.layer.data) == 0
+    window.dock.objects.palette.add_named("round")
+    window.key("1")
+    window.settle()
+    assert window.writer.store.select(category="round") == [1, 3, 4]
+    window.key("Delete")
+    window.settle()
+    assert np.unique(window.labels()).tolist() == [0, 2]
+    window.key("Z", "ControlModifier")
+    window.settle()
+    assert np.unique(window.labels()).tolist() == [0, 1, 2, 3, 4]
+    assert window.writer.store.select(category="round") == [1, 3, 4]
+    window.key("A", "ControlModifier")
+    window.wait(lambda: len(window.selected()) == 4)
+    window.key("Escape")
+    assert window.selected() == []
+    assert window.errors == []
+
+
+def test_rows_of_the_table_are_selected_objects_and_the_other_way_round(selecting):
+    window = selecting
+    panel, docked = window.panel.objects, window.dock.objects.table
+    before = window.canvas.native.height()
+    panel.table.setChecked(True)
+    table = docked.table
+    window.wait(lambda: window.canvas.native.height() < before)  # the table takes some of its height
+    window.settle()
+    window.wait(lambda: table.rows.rowCount() == 4)
+    table.view.selectRow(2)
+    assert window.selected() == [3]
+    window.click(window.layer, MIDDLE[1])
+    window.wait(lambda: window.selected() == [1])
+    assert [index.row() for index in table.view.selectionModel().selectedRows()] == [0]
+    window.dock.objects.edits.delete()
+    window.wait(lambda: table.rows.labels.tolist() == [2, 3, 4])
+    docked._visit(4)
+    view = window.dock.images.view
+    assert view[1] < MIDDLE[4][1] < view[3]
+    window.viewer.window.remove_dock_widget(table)  # as the button of its title bar does
+    window.wait(lambda: docked.table is None)
+    assert not panel.table.isChecked()
+    assert window.errors == []
