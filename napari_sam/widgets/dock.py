@@ -14,9 +14,11 @@ from napari_sam.layers.image_notes import image_notes
 from napari_sam.widgets.class_choice import ClassChoice
 from napari_sam.widgets.dock_context import DockContext
 from napari_sam.widgets.dock_memory import DockMemory
-from napari_sam.widgets.dock_panel import CLICK, EVERYTHING, OBJECTS, REFINE, REVIEW, DockPanel
+from napari_sam.widgets.dock_panel import CLICK, EVERYTHING, FIND, OBJECTS, REFINE, REVIEW, DockPanel
 from napari_sam.widgets.engine_session import EngineSession
 from napari_sam.widgets.engine_thread import EngineThread
+from napari_sam.widgets.find.find_controller import FindController
+from napari_sam.widgets.find.find_engine import ConceptEngine
 from napari_sam.widgets.model_selection import ModelSelection, is_at_hand
 from napari_sam.widgets.notifier import DockNotifier, NapariNotifier
 from napari_sam.widgets.objects.objects_controller import ObjectsController
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from napari_sam.io.labels.review_queue import ReviewItem
     from napari_sam.widgets.dock_context import CanvasPage, DockPage
     from napari_sam.widgets.engine_thread import Outcome
+    from napari_sam.widgets.find.find_engine import FindEngine
     from napari_sam.widgets.notifier import Notifier
     from napari_sam.widgets.pages.everything_run import EverythingEngine
     from napari_sam.widgets.stack.follow_run import FollowEngine
@@ -69,6 +72,8 @@ class SamDock(QWidget):
         Engine that finds all objects.
     follow_engine : FollowEngine, optional
         Engine that follows objects through planes.
+    find_engine : FindEngine, optional
+        Engine that finds objects like the examples.
     notifier : Notifier, optional
         Receiver of messages to the user.
 
@@ -76,7 +81,7 @@ class SamDock(QWidget):
     ----------
     panel : DockPanel
         All controls.
-    click, everything, refine, review, objects
+    click, everything, find, refine, review, objects
         Controllers of the pages.
     """
 
@@ -87,6 +92,7 @@ class SamDock(QWidget):
         session: EngineSession | None = None,
         engine: EverythingEngine | None = None,
         follow_engine: FollowEngine | None = None,
+        find_engine: FindEngine | None = None,
         notifier: Notifier | None = None,
     ) -> None:
         self._is_docked = self._is_closed = False  # read by events during construction
@@ -121,17 +127,19 @@ class SamDock(QWidget):
         )
         self.click = ClickController(context, self.panel.click, follow_engine)
         self.everything = EverythingController(context, self.panel.everything, engine or JobsEngine())
+        self.find = FindController(context, self.panel.find, self.click.actions, find_engine or ConceptEngine())
         self.refine = RefineController(context, self.panel.refine)
         self.review = ReviewController(context, self.panel.review)
         self.objects = ObjectsController(context, self.panel.objects, self.click.actions)
         self._pages: dict[int, DockPage] = {
             CLICK: self.click,
             EVERYTHING: self.everything,
+            FIND: self.find,
             REFINE: self.refine,
             REVIEW: self.review,
             OBJECTS: self.objects,
         }
-        self._canvas_pages: dict[int, CanvasPage] = {REVIEW: self.review, OBJECTS: self.objects}
+        self._canvas_pages: dict[int, CanvasPage] = {FIND: self.find, REVIEW: self.review, OBJECTS: self.objects}
         self._runs = (self.everything.run, self.refine.run)
         self._models = ModelSelection(self.panel.model, self.session.model)
         self._working = (self.session.model, "auto")  # model and device that were loaded last
@@ -147,7 +155,7 @@ class SamDock(QWidget):
     def _connect(self) -> None:
         self.panel.tabs.currentChanged.connect(self._on_page_changed)
         self.panel.cancel.clicked.connect(self.cancel)
-        for page in (self.panel.everything, self.panel.refine):
+        for page in (self.panel.everything, self.panel.find, self.panel.refine):
             page.run.review.clicked.connect(self.show_review)
         self._models.model_chosen.connect(self.set_model)
         self.panel.device.activated.connect(self.set_device)
@@ -172,6 +180,7 @@ class SamDock(QWidget):
         self.click.actions.changed.connect(self._on_objects_changed)
         self.everything.changed.connect(self._on_objects_changed)
         self.refine.changed.connect(self._on_objects_changed)
+        self.find.changed.connect(self._on_objects_changed)
         self.everything.tracked.connect(self.click.stack.show_tracks)
         self.review.changed.connect(self.refresh)
         self.review.fix_requested.connect(self._on_fix_requested)
@@ -403,7 +412,7 @@ class SamDock(QWidget):
         self._window.close()
         self.layer_list.close()
         self.thread.close()
-        for page in (self.everything, self.refine, self.review, self.objects):
+        for page in (self.everything, self.find, self.refine, self.review, self.objects):
             page.close()
         self.session.close()
         self._end_activity()

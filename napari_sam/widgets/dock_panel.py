@@ -6,6 +6,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QFrame, QProgressBar, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
 
 from napari_sam.jobs.job_settings import EverythingSettings
+from napari_sam.widgets.find.find_panel import FindPanel
 from napari_sam.widgets.message_line import MessageLine
 from napari_sam.widgets.objects.objects_panel import ObjectsPanel
 from napari_sam.widgets.pages.click_panel import ClickPanel
@@ -18,7 +19,7 @@ from src_models.runtime import available_devices
 
 _AUTOMATIC, _NO_CHOICE = "automatic", 2  # "auto" and "cpu" are the same without an accelerator
 _HINT_LINES, _HINT_PADDING_PX = 4, 16
-CLICK, EVERYTHING, REFINE, REVIEW, OBJECTS = range(5)
+CLICK, EVERYTHING, FIND, REFINE, REVIEW, OBJECTS = range(6)
 """Indices of the pages."""
 _OBJECT_TEXTS = {
     "overlap": FieldText(
@@ -39,7 +40,7 @@ class DockPanel(QWidget):
     ----------
     object_form : SettingsForm
         Overlap rule and object size, which hold for all pages.
-    click, everything, refine, review, objects : QWidget
+    click, everything, find, refine, review, objects : QWidget
         Panels of the pages.
     """
 
@@ -60,6 +61,7 @@ class DockPanel(QWidget):
         self.object_form = SettingsForm(EverythingSettings(), ("overlap", "diameter_px"), _OBJECT_TEXTS)
         self.click = ClickPanel()
         self.everything = EverythingPanel()
+        self.find = FindPanel()
         self.refine = RefinePanel()
         self.review = ReviewPanel()
         self.objects = ObjectsPanel()
@@ -100,6 +102,7 @@ class DockPanel(QWidget):
         pages = (
             (self.click, "Click", "Object by object, by points and boxes"),
             (self.everything, "Everything", "Find all objects at once"),
+            (self.find, "Find", "Mark one object, get all of its kind"),
             (self.refine, "Refine", "Improve objects of other programs: labels, shapes, points, files"),
             (self.review, "Review", "Judge objects one by one"),
             (self.objects, "Objects", "Select objects, give them classes, change many at once"),

@@ -1,0 +1,1 @@
+"""The page "Find": examples, ranked candidates and their outlines."""

@@ -1,0 +1,1 @@
+"""The page "Find": all objects like the examples."""
