@@ -13,7 +13,7 @@ from napari_sam.io.labels.editing.object_editor import ObjectEditor
 from napari_sam.io.labels.editing.run_writer import RunWriter
 from napari_sam.io.labels.importing.import_objects import import_objects
 from napari_sam.io.labels.importing.import_settings import ImportSettings
-from napari_sam.io.labels.reading.open_store import OpenStore
+from napari_sam.io.labels.open_store import OpenStore
 from napari_sam.io.labels.store_files import create_folder, describe_store
 from napari_sam.io.step_counter import StepCounter
 
