@@ -36,6 +36,7 @@ __all__ = [
     "NoImageError",
     "NothingFitsError",
     "NothingSegmentedError",
+    "ProjectError",
     "PromptError",
     "SettingsError",
     "StoreError",
@@ -93,3 +94,7 @@ class ConceptError(NapariSamError, ValueError):
 
 class EvaluationError(NapariSamError, ValueError):
     """Data cannot be evaluated: objects, labels, columns or scores are missing or invalid."""
+
+
+class ProjectError(NapariSamError, ValueError):
+    """A project cannot be opened, or has no such image, model or state."""

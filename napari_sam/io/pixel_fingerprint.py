@@ -62,7 +62,10 @@ def _blocks(array: LevelArray) -> list[NDArray[np.generic]]:
     is_stack = any(n > 1 for n in sizes[:axes])
     planes = [tuple(int(f * (n - 1)) for n in sizes[:axes]) for f in (np.linspace(0, 1, _BLOCKS) if is_stack else (0,))]
     places = itertools.product(planes, _starts(sizes[axes]), _starts(sizes[axes + 1]))
-    parts = [array[(*plane, slice(y, y + _BLOCK_PX), slice(x, x + _BLOCK_PX))] for plane, y, x in places]
+    h, w = sizes[axes : axes + 2]
+    parts = [
+        array[(*plane, slice(y, min(h, y + _BLOCK_PX)), slice(x, min(w, x + _BLOCK_PX)))] for plane, y, x in places
+    ]
     if hasattr(array, "dask"):
         from dask.base import compute  # noqa: PLC0415 - only for its arrays
 

@@ -1,0 +1,1 @@
+"""Projects: a folder that names many images, and keeps their label stores, models and history."""
