@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from napari_sam.jobs.stacks.stack_report import StackReport
     from napari_sam.jobs.stacks.track import track
     from napari_sam.predictor import Predictor
+    from napari_sam.project.project import Project
     from src_models.watershed_settings import WatershedSettings
 
 register()
@@ -48,6 +49,7 @@ __all__ = [
     "PlaneLinking",
     "Prediction",
     "Predictor",
+    "Project",
     "StackReport",
     "WatershedSettings",
     "find",
@@ -69,6 +71,7 @@ _HOMES = {
     "PlaneLinking": "napari_sam.engine.linking.link_settings",
     "Prediction": "napari_sam.engine.interactive.prediction",
     "Predictor": "napari_sam.predictor",
+    "Project": "napari_sam.project.project",
     "StackReport": "napari_sam.jobs.stacks.stack_report",
     "WatershedSettings": "src_models.watershed_settings",
     "find": "napari_sam.jobs.find.find",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import glob
 import re
 import sys
 from dataclasses import dataclass
@@ -12,14 +11,12 @@ from typing import TYPE_CHECKING
 
 from napari_sam.cli.command import command_words
 from napari_sam.cli.progress_line import end_line
-from napari_sam.errors import CancelledError, ImageError, NapariSamError, SettingsError, StoreError
-from napari_sam.io.labels.store_access import JOURNAL_FILE
+from napari_sam.errors import CancelledError, NapariSamError, SettingsError, StoreError
+from napari_sam.io.image_inputs import expand_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
-_OTHER_SUFFIXES = (".zarr", ".png", ".jpg", ".jpeg", ".jp2", ".bmp", ".gif", ".webp")  # of images, besides TIFF
-_ZARR_FILES = ("zarr.json", ".zgroup", ".zarray", ".zattrs")
 _SUFFIX = re.compile(r"(\.ome)?\.[A-Za-z0-9]{1,8}$")
 
 
@@ -92,7 +89,7 @@ def pair_inputs(patterns: Iterable[str], folder: Path, suffix: str, *, stores: b
         If the folder cannot be made.
     """
     pairs: dict[str, InputPair] = {}
-    for source in [path for pattern in patterns for path in _expand(pattern, stores)]:
+    for source in [path for pattern in patterns for path in expand_inputs(pattern, stores=stores)]:
         name = _SUFFIX.sub("", re.split(r"[?#]", source.rstrip("/"))[0].replace("\\", "/").rsplit("/", 1)[-1])
         pair = InputPair(source, folder / f"{name}{suffix}")
         known = pairs.setdefault(pair.out.name.casefold(), pair)
@@ -155,37 +152,3 @@ def run_each(
     if counts:
         summary["objects"] = sum(n for n in counts if isinstance(n, int))
     return {**summary, "failed": failed, **({"results": results} if args.json else {})}
-
-
-def _expand(pattern: str, stores: bool) -> list[str]:
-    """Return the inputs that a path, a URL, a pattern or a folder stands for."""
-    path = Path(pattern).expanduser()
-    if "://" in pattern or path.is_file():
-        return [pattern]
-    if path.is_dir():
-        if any((path / name).is_file() for name in _ZARR_FILES) or path.suffix == ".zarr":
-            return [str(path)]
-        inputs = sorted(str(entry) for entry in path.iterdir() if _is_input(entry, stores))
-        if not inputs:
-            kind = "label store" if stores else "image"
-            raise ImageError(f"{pattern}: the folder holds no {kind}", remedy="give another folder, or the files")
-        return inputs
-    if glob.has_magic(pattern):
-        inputs = sorted(
-            entry
-            for entry in glob.glob(str(path), recursive=True)
-            if Path(entry).is_file() or _is_input(Path(entry), stores)
-        )
-        if not inputs:
-            raise ImageError(f"{pattern}: no file has such a name", remedy="check the pattern")
-        return inputs
-    return [pattern]  # the command reports that it does not exist
-
-
-def _is_input(entry: Path, stores: bool) -> bool:
-    """Whether an entry of a folder is an image (or a label store); hidden files are not."""
-    from napari_sam.io.images.formats.tiff.tiff_image import TIFF_SUFFIXES  # noqa: PLC0415 - starts quickly
-
-    if entry.name.startswith(".") or entry.suffix.lower() not in (*TIFF_SUFFIXES, *_OTHER_SUFFIXES):
-        return False
-    return (entry / JOURNAL_FILE).is_file() == stores if entry.is_dir() else not stores

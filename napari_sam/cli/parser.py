@@ -25,6 +25,7 @@ from napari_sam.cli.commands.info_command import INFO
 from napari_sam.cli.commands.measure_command import MEASURE
 from napari_sam.cli.commands.models_command import MODELS
 from napari_sam.cli.commands.precompute_command import PRECOMPUTE
+from napari_sam.cli.commands.project_commands import PROJECT
 from napari_sam.cli.commands.repair_command import REPAIR
 from napari_sam.cli.commands.segment_command import SEGMENT
 from napari_sam.cli.commands.soup_command import SOUP
@@ -55,6 +56,7 @@ COMMANDS = (
     IMPORT,
     MEASURE,
     PRECOMPUTE,
+    PROJECT,
     TRAIN,
     PRETRAIN,
     CALIBRATE,

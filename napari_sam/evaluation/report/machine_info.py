@@ -8,8 +8,7 @@ import platform
 import time
 from typing import TypedDict
 
-from napari_sam import __version__
-
+_OWN = "napari-sam-xl"
 _PACKAGES = ("torch", "numpy", "scipy", "scikit-image", "pycocotools", "opencv-python-headless")
 
 
@@ -31,7 +30,7 @@ def machine_info() -> MachineInfo:
     import torch  # noqa: PLC0415 - slow to import
 
     packages = {}
-    for name in _PACKAGES:
+    for name in (_OWN, *_PACKAGES):
         try:
             packages[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
@@ -43,7 +42,7 @@ def machine_info() -> MachineInfo:
         "system": f"{platform.system()} {platform.machine()}",
         "accelerator": torch.cuda.get_device_name() if torch.cuda.is_available() else "no GPU",
         "python": platform.python_version(),
-        "version": __version__,
+        "version": packages.pop(_OWN, "unknown"),
         "packages": packages,
     }
 

@@ -1,0 +1,174 @@
+"""The commands ``project create``, ``add``, ``list``, ``next``, ``set`` and ``relocate``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_sam.cli.command import Command, CommandGroup, Result
+from napari_sam.cli.progress_line import ProgressLine, end_line
+from napari_sam.errors import SettingsError
+
+if TYPE_CHECKING:
+    import argparse
+
+    from napari_sam.project.project import Project
+
+_LISTED = 20  # images that could not be added
+_STATES = ("unseen", "in work", "done", "checked")
+
+
+def _add_folder(command: argparse.ArgumentParser) -> None:
+    command.add_argument("project", type=Path, metavar="PROJECT", help="folder of the project")
+    command.add_argument("--user", metavar="NAME", help="name under which changes are noted (default: yours)")
+
+
+def _add_groups(command: argparse.ArgumentParser, text: str) -> None:
+    command.add_argument("--group", action="append", default=[], metavar="COLUMN=VALUE", help=text)
+
+
+def _groups(args: argparse.Namespace) -> dict[str, str]:
+    """Return the columns that were given as COLUMN=VALUE."""
+    groups = {}
+    for text in args.group:
+        name, separator, value = text.partition("=")
+        if not (name and separator):
+            raise SettingsError(
+                f"group is {text!r}", parameter="group", remedy="give COLUMN=VALUE, such as condition=treated"
+            )
+        groups[name] = value
+    return groups
+
+
+def _open(args: argparse.Namespace) -> Project:
+    from napari_sam.project.project import Project  # noqa: PLC0415 - the command line starts quickly
+
+    return Project(args.project, args.user)
+
+
+def _create_options(command: argparse.ArgumentParser) -> None:
+    _add_folder(command)
+    command.add_argument("images", nargs="*", metavar="IMAGE", help="images to add, as for 'project add'")
+    command.add_argument("--name", help="name of the project (default: that of the folder)")
+    _add_groups(command, "column of these images, such as condition=treated")
+
+
+def _create(args: argparse.Namespace) -> Result:
+    from napari_sam.project.project import Project  # noqa: PLC0415
+
+    project = Project.create(args.project, args.name, args.user)
+    return {"project": str(project.path), **(_added(project, args) if args.images else {})}
+
+
+def _add_options(command: argparse.ArgumentParser) -> None:
+    _add_folder(command)
+    command.add_argument(
+        "images", nargs="+", metavar="IMAGE", help="files, URLs, patterns, folders, and OME-Zarr plates with all fields"
+    )
+    _add_groups(command, "column of these images, such as condition=treated; may be repeated")
+
+
+def _add(args: argparse.Namespace) -> Result:
+    return _added(_open(args), args)
+
+
+def _added(project: Project, args: argparse.Namespace) -> dict[str, object]:
+    report = project.add(*args.images, progress=ProgressLine("images"), **_groups(args))
+    end_line()
+    for place, reason in list(report.failed.items())[:_LISTED]:
+        sys.stderr.write(f"napari-sam: {place} was left out: {reason}\n")
+    for note in report.notes:
+        sys.stderr.write(f"napari-sam: {note}\n")
+    if report.failed:
+        args.status = 1
+    return {"added": len(report.added), "known": len(report.known), "failed": len(report.failed)}
+
+
+def _list_options(command: argparse.ArgumentParser) -> None:
+    _add_folder(command)
+    command.add_argument("--state", action="append", choices=_STATES, help="only these; may be repeated")
+    _add_groups(command, "only images with this value; may be repeated")
+    command.add_argument("--out", type=Path, metavar="TABLE", help="write the table, as .csv or .parquet")
+
+
+def _list(args: argparse.Namespace) -> Result:
+    import pandas as pd  # noqa: PLC0415
+
+    project = _open(args)
+    rows = [image.row() for image in project.images(args.state, _groups(args))]
+    if args.out is not None:
+        from napari_sam.io.labels.measurement.measured_table import write_table  # noqa: PLC0415
+
+        return {"images": len(rows), "out": str(write_table(pd.DataFrame(rows), args.out))}
+    if args.json:
+        return {"project": project.name, "counts": project.counts(), "images": rows}
+    counts = ", ".join(f"{number} {state}" for state, number in project.counts().items())
+    sys.stdout.write(f"{project.name}: {counts}\n")
+    for row in rows:
+        busy = f"  open for {row['locked_by']}" if row["locked_by"] else ""
+        objects = "damaged" if row["objects"] is None else f"{row['objects']} objects"
+        sys.stdout.write(f"{row['image_id']:<20} {row['state']:<8} {objects:>12}  {row['image']}{busy}\n")
+    return None
+
+
+def _next_options(command: argparse.ArgumentParser) -> None:
+    _add_folder(command)
+    command.add_argument("--after", metavar="IMAGE", help="id of an image: those behind it come first")
+    _add_groups(command, "only images with this value; may be repeated")
+
+
+def _next(args: argparse.Namespace) -> Result:
+    image = _open(args).next_image(args.after, _groups(args))
+    if image is None:
+        return {"image_id": None, "left": 0}
+    return {"image_id": image.image_id, "image": image.source, "labels": str(image.labels_path), "state": image.state}
+
+
+def _set_options(command: argparse.ArgumentParser) -> None:
+    _add_folder(command)
+    command.add_argument("image", metavar="IMAGE", help="id, file name or path of an image of the project")
+    command.add_argument("--state", choices=_STATES, help="how far it is")
+    _add_groups(command, "column to set; may be repeated")
+
+
+def _set(args: argparse.Namespace) -> Result:
+    project, groups = _open(args), _groups(args)
+    if args.state is None and not groups:
+        raise SettingsError("nothing to set was given", parameter="state", remedy="give {state} or {group}")
+    image = project.image(args.image)
+    if groups:
+        image = project.set_groups(image.image_id, **groups)
+    if args.state is not None:
+        image.state = args.state
+    return {"image_id": image.image_id, "state": image.state, **image.entry.groups}
+
+
+def _relocate_options(command: argparse.ArgumentParser) -> None:
+    _add_folder(command)
+    command.add_argument(
+        "places", nargs="+", metavar="FOLDER", help="where moved images may be: folders, files, patterns"
+    )
+
+
+def _relocate(args: argparse.Namespace) -> Result:
+    project = _open(args)
+    found = project.relocate(*args.places)
+    missing = project.missing()
+    if missing:
+        args.status = 1
+    return {"found": len(found), "missing": [image.entry.source for image in missing]}
+
+
+PROJECT = CommandGroup(
+    "project",
+    "keep many images, their objects and how far they are in one folder",
+    (
+        Command("create", "make a project in a new or empty folder", _create, _create_options),
+        Command("add", "add images, which stay where they are", _add, _add_options),
+        Command("list", "list images with their states and numbers of objects", _list, _list_options),
+        Command("next", "name the next image to annotate that nobody works on", _next, _next_options),
+        Command("set", "set the state or columns of an image", _set, _set_options),
+        Command("relocate", "find images that have moved, by their pixels", _relocate, _relocate_options),
+    ),
+)

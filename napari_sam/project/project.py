@@ -1,0 +1,309 @@
+"""The public `Project`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from napari_sam.errors import ImageError, NapariSamError, ProjectError
+from napari_sam.io.image_inputs import expand_inputs
+from napari_sam.io.images.formats.zarr.plates import is_plate, plate_fields
+from napari_sam.io.projects.image_entry import STATES
+from napari_sam.io.projects.project_folder import ProjectFolder
+from napari_sam.project.project_image import ProjectImage
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Collection, Iterator, Mapping
+    from pathlib import Path
+
+    from napari_sam.io.json_types import JsonObject
+
+
+@dataclass(frozen=True)
+class AddReport:
+    """Result of adding images to a project.
+
+    Attributes
+    ----------
+    added, known : list of ProjectImage
+        Images that are new, and images that the project had already.
+    failed : dict of str to str
+        Reason for each that could not be opened.
+    notes : tuple of str
+        What may be a mistake: images of different kinds.
+    """
+
+    added: list[ProjectImage] = field(default_factory=list)
+    known: list[ProjectImage] = field(default_factory=list)
+    failed: dict[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+class Project:
+    """A folder that names many images and keeps what belongs to them: label stores, states and history.
+
+    Images stay where they are. Several people can work in one folder on a shared drive; an image that one of them has
+    open is closed to the others. The folder can be moved and copied.
+
+    Parameters
+    ----------
+    folder : str or path
+        An existing project; `create` makes one.
+    user : str, optional
+        Name under which changes are noted; that of the machine's user by default.
+
+    Raises
+    ------
+    ProjectError
+        If there is no project in the folder, or a newer version made it.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from napari_sam import samples
+    >>> project = Project.create(tempfile.mkdtemp())
+    >>> report = project.add(samples.NUCLEI, condition="untreated")
+    >>> project.images()
+    [<ProjectImage 'nuclei.png': 512 x 640, uint8 x 1, unseen>]
+    >>> image = project.next_image()
+    >>> with image.labels() as labels:
+    ...     label = labels.paint(samples.nuclei_labels()[:9, :9] > 0, (0, 0))
+    >>> image.state
+    'in work'
+    """
+
+    def __init__(self, folder: str | os.PathLike[str], user: str | None = None) -> None:
+        self._folder = ProjectFolder(folder, user)
+
+    @classmethod
+    def create(cls, folder: str | os.PathLike[str], name: str | None = None, user: str | None = None) -> Project:
+        """Make a project.
+
+        Parameters
+        ----------
+        folder : str or path
+            A new or empty folder.
+        name : str, optional
+            Name of the project; that of the folder by default.
+        user : str, optional
+            As in `Project`.
+
+        Raises
+        ------
+        ProjectError
+            If the folder is not empty, or cannot be made.
+        """
+        return cls(ProjectFolder.create(folder, name, user).path, user)
+
+    def __repr__(self) -> str:
+        counts = ", ".join(f"{number} {state}" for state, number in self.counts().items() if number)
+        return f"<Project {self.name!r}: {counts or 'no images'}>"
+
+    def __len__(self) -> int:
+        return len(self.images())
+
+    @property
+    def path(self) -> Path:
+        """The folder."""
+        return self._folder.path
+
+    @property
+    def name(self) -> str:
+        """Name of the project."""
+        return self._folder.name
+
+    def add(
+        self,
+        *sources: str | os.PathLike[str],
+        progress: Callable[[int, int], None] | None = None,
+        **groups: str,
+    ) -> AddReport:
+        """Add images; nothing is copied.
+
+        Parameters
+        ----------
+        *sources : str or path
+            Files, URLs, folders, patterns such as ``"day1/*.tif"``, and OME-Zarr plates, of which every field is an
+            image with the columns "plate", "well" and "field".
+        progress : callable, optional
+            Called with the number of images looked at and their total.
+        **groups : str
+            Columns of these images, to sort and filter by: ``condition="treated"``.
+
+        Raises
+        ------
+        ImageError
+            If a folder or a pattern holds no image. Single images that cannot be opened are in the report.
+        ProjectError
+            If the project cannot be written.
+        """
+        report = AddReport()
+        places = [place for source in sources for place in _places(str(source))]
+        for number, (place, columns) in enumerate(places, 1):
+            try:
+                entry, is_new = self._folder.add(place, groups | columns)
+                (report.added if is_new else report.known).append(ProjectImage(self._folder, entry))
+            except ImageError as error:
+                report.failed[place] = str(error)
+            if progress is not None:
+                progress(number, len(places))
+        return AddReport(report.added, report.known, report.failed, self._notes())
+
+    def remove(self, image_id: str) -> None:
+        """Take an image out of the project. Its file and its label store stay; adding it again finds the objects."""
+        self._folder.remove(image_id)
+
+    def images(
+        self, state: str | Collection[str] | None = None, groups: Mapping[str, str] | None = None
+    ) -> list[ProjectImage]:
+        """Return images, in the order of their paths.
+
+        Parameters
+        ----------
+        state : str or collection of str, optional
+            Only those in this state, or in one of these: "unseen", "in work", "done", "checked".
+        groups : mapping of str to str, optional
+            Only those whose columns have these values.
+
+        Raises
+        ------
+        ProjectError
+            If there is no such state, or an entry is damaged.
+        """
+        states = STATES if state is None else (state,) if isinstance(state, str) else tuple(state)
+        unknown = [name for name in states if name not in STATES]
+        if unknown:
+            raise ProjectError(f"state is {unknown[0]!r}", parameter="state", remedy=f"choose from {', '.join(STATES)}")
+        wanted = dict(groups or {}).items()
+        return [
+            ProjectImage(self._folder, entry)
+            for entry in self._folder.entries()
+            if entry.state in states and wanted <= entry.groups.items()
+        ]
+
+    def image(self, image_id: str) -> ProjectImage:
+        """Return an image by its id, or by its file name or path if only one image has it.
+
+        Raises
+        ------
+        ProjectError
+            If the project has none, or several.
+        """
+        if image_id.replace("-", "").isalnum():
+            try:
+                return ProjectImage(self._folder, self._folder.entry(image_id))
+            except ProjectError:
+                pass
+        found = [image for image in self.images() if image_id in (image.name, image.entry.source)]
+        if len(found) == 1:
+            return found[0]
+        ids = ", ".join(image.image_id for image in found[:5])
+        raise ProjectError(
+            f"{self.name} has {len(found) or 'no'} image{'s' * (len(found) != 1)} {image_id!r}",
+            parameter="image_id",
+            remedy=f"give one of the ids {ids}" if found else "list the images of the project",
+        )
+
+    def next_image(self, after: str | None = None, groups: Mapping[str, str] | None = None) -> ProjectImage | None:
+        """Return the next image to annotate that nobody works on; None if all are done.
+
+        Parameters
+        ----------
+        after : str, optional
+            Id of an image: those behind it come first. Without it, images in work come before unseen ones.
+        groups : mapping of str to str, optional
+            Only images whose columns have these values.
+        """
+        images = self.images(("unseen", "in work"), groups)
+        if after is None:
+            images.sort(key=lambda image: image.state != "in work")
+        else:
+            order = {image.image_id: i for i, image in enumerate(self.images())}
+            place = order.get(after, -1)
+            images.sort(key=lambda image: (order.get(image.image_id, 0) <= place, order.get(image.image_id, 0)))
+            images = [image for image in images if image.image_id != after]
+        return next((image for image in images if image.locked_by is None), None)
+
+    def set_groups(self, image_id: str, **groups: str) -> ProjectImage:
+        """Set columns of an image, such as ``condition="treated"``, and keep its others."""
+        return ProjectImage(self._folder, self._folder.set_groups(image_id, groups))
+
+    def relocate(self, *places: str | os.PathLike[str]) -> list[ProjectImage]:
+        """Find images that have moved, by their pixels; states, columns and objects stay theirs.
+
+        Parameters
+        ----------
+        *places : str or path
+            Folders, patterns or files where they may be now.
+
+        Returns
+        -------
+        list of ProjectImage
+            Those that were found.
+        """
+        candidates = (place for source in places for place, _ in _places(str(source)))
+        return [ProjectImage(self._folder, entry) for entry in self._folder.relocate(candidates)]
+
+    def missing(self) -> list[ProjectImage]:
+        """Return images that are not where they were."""
+        return [image for image in self.images() if not _is_there(image)]
+
+    def counts(self) -> dict[str, int]:
+        """Return the number of images in each state."""
+        counts = dict.fromkeys(STATES, 0)
+        for entry in self._folder.entries():
+            counts[entry.state] += 1
+        return counts
+
+    def table(self) -> pd.DataFrame:
+        """Return a table of all images.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each image: name, state, number of objects (missing if the store is damaged), who set the state,
+            who works on it, height and width in level-0 pixels, kind, the columns that were given, source and id.
+        """
+        return pd.DataFrame([image.row() for image in self.images()])
+
+    def history(self) -> list[JsonObject]:
+        """Return what happened, earliest first: "time" (seconds since 1970), "user", "event", "image" and details."""
+        return self._folder.events()
+
+    def _notes(self) -> tuple[str, ...]:
+        kinds: dict[str, int] = {}
+        for entry in self._folder.entries():
+            kinds[entry.kind] = kinds.get(entry.kind, 0) + 1
+        if len(kinds) < 2:
+            return ()
+        text = ", ".join(f"{number} of {kind}" for kind, number in sorted(kinds.items()))
+        return (f"the project has images of different kinds ({text}); one model rarely suits all of them",)
+
+
+def _places(source: str) -> Iterator[tuple[str, dict[str, str]]]:
+    """Return the images that a word of the user stands for, with their columns."""
+    for place in expand_inputs(source):
+        if _may_be_plate(place):
+            for one in plate_fields(place):
+                yield one.location, {"plate": one.plate, "well": one.well, "field": one.field}
+        else:
+            yield place, {}
+
+
+def _may_be_plate(place: str) -> bool:
+    if ".zarr" not in place:
+        return False
+    try:
+        return is_plate(place)
+    except NapariSamError:  # opening it tells what is wrong
+        return False
+
+
+def _is_there(image: ProjectImage) -> bool:
+    try:
+        return bool(image.source)
+    except ImageError:
+        return False
