@@ -66,7 +66,7 @@ def test_a_label_store_gives_examples_as_well(tmp_path, capsys):
     [
         ([], "--positive"),
         (["--positive", "9999"], "9999"),
-        (["--positive", "1", "--negative", "1"], "--negative"),
+        (["--positive", "1", "--negative", "1"], "both positive and negative"),
     ],
 )
 def test_wrong_examples_are_one_line(labels_file, tmp_path, capsys, options, words):
