@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from napari_sam.io.images.open_image import open_image
     from napari_sam.io.labels.label_store import LabelStore
     from napari_sam.jobs.find.find import FindReport, find
+    from napari_sam.jobs.find.find_in_images import find_in_images
+    from napari_sam.jobs.find.find_settings import FindSettings
     from napari_sam.jobs.segment_image import EverythingReport, segment_everything
     from napari_sam.jobs.segment_prompts import segment_prompts
     from napari_sam.jobs.stacks.segment_volume import segment_volume
@@ -42,6 +44,7 @@ __all__ = [
     "Concept",
     "EverythingReport",
     "FindReport",
+    "FindSettings",
     "FrameLinking",
     "GridSettings",
     "LabelStore",
@@ -53,6 +56,7 @@ __all__ = [
     "StackReport",
     "WatershedSettings",
     "find",
+    "find_in_images",
     "open_image",
     "segment_everything",
     "segment_prompts",
@@ -64,6 +68,7 @@ _HOMES = {
     "Concept": "napari_sam.concept",
     "EverythingReport": "napari_sam.jobs.segment_image",
     "FindReport": "napari_sam.jobs.find.find",
+    "FindSettings": "napari_sam.jobs.find.find_settings",
     "FrameLinking": "napari_sam.engine.linking.link_settings",
     "GridSettings": "napari_sam.engine.automatic.grid_settings",
     "LabelStore": "napari_sam.io.labels.label_store",
@@ -75,6 +80,7 @@ _HOMES = {
     "StackReport": "napari_sam.jobs.stacks.stack_report",
     "WatershedSettings": "src_models.watershed_settings",
     "find": "napari_sam.jobs.find.find",
+    "find_in_images": "napari_sam.jobs.find.find_in_images",
     "open_image": "napari_sam.io.images.open_image",
     "segment_everything": "napari_sam.jobs.segment_image",
     "segment_prompts": "napari_sam.jobs.segment_prompts",

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import re
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sam.cli.command import command_words
 from napari_sam.cli.progress_line import end_line
-from napari_sam.errors import CancelledError, NapariSamError, SettingsError, StoreError
-from napari_sam.io.image_inputs import expand_inputs
+from napari_sam.errors import CancelledError, NapariSamError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-_SUFFIX = re.compile(r"(\.ome)?\.[A-Za-z0-9]{1,8}$")
+    from napari_sam.jobs.input_pairs import InputPair
 
 
 def add_out_dir(command: argparse._ActionsContainer, outputs: str) -> None:
@@ -28,22 +25,6 @@ def add_out_dir(command: argparse._ActionsContainer, outputs: str) -> None:
         metavar="DIR",
         help=f"write {outputs} into this folder; then any number of inputs may be given: files, patterns, folders",
     )
-
-
-@dataclass(frozen=True)
-class InputPair:
-    """An input and its output.
-
-    Attributes
-    ----------
-    source : str
-        Path or URL.
-    out : Path
-        What to write.
-    """
-
-    source: str
-    out: Path
 
 
 def single_output(args: argparse.Namespace, rest: Sequence[str], word: str) -> Path:
@@ -63,49 +44,6 @@ def single_output(args: argparse.Namespace, rest: Sequence[str], word: str) -> P
             remedy="give {out_dir} DIR to process several inputs",
         )
     return Path(rest[0])
-
-
-def pair_inputs(patterns: Iterable[str], folder: Path, suffix: str, *, stores: bool = False) -> list[InputPair]:
-    """Expand the inputs, and name the output of each after it.
-
-    Parameters
-    ----------
-    patterns : iterable of str
-        Files, URLs, patterns such as ``*.tif``, and folders, which stand for the images (or label stores) in them.
-    folder : Path
-        Folder of the outputs; made if it is missing.
-    suffix : str
-        Suffix of the outputs, such as ".ome.zarr".
-    stores : bool
-        The inputs are label stores.
-
-    Raises
-    ------
-    ImageError
-        If a pattern or a folder holds no input.
-    SettingsError
-        If two inputs have one name.
-    StoreError
-        If the folder cannot be made.
-    """
-    pairs: dict[str, InputPair] = {}
-    for source in [path for pattern in patterns for path in expand_inputs(pattern, stores=stores)]:
-        name = _SUFFIX.sub("", re.split(r"[?#]", source.rstrip("/"))[0].replace("\\", "/").rsplit("/", 1)[-1])
-        pair = InputPair(source, folder / f"{name}{suffix}")
-        known = pairs.setdefault(pair.out.name.casefold(), pair)
-        if known.source != source:
-            raise SettingsError(
-                f"{known.source} and {source} would both be written to {pair.out}",
-                parameter="out_dir",
-                remedy="rename one, or process them in two runs with two folders",
-            )
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise StoreError(
-            f"{folder}: the folder cannot be made ({error.strerror})", remedy="choose another folder"
-        ) from error
-    return list(pairs.values())
 
 
 def run_each(

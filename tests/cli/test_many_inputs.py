@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_sam.cli.many_inputs import InputPair, pair_inputs, run_each
+from napari_sam.cli.many_inputs import run_each
 from napari_sam.errors import CancelledError, ImageError, SettingsError, StoreError
 from napari_sam.io.labels.label_store import LabelStore
+from napari_sam.jobs.input_pairs import InputPair, pair_inputs
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sam.cli.command import Command, Result
 from napari_sam.cli.interruption import interruptible
 from napari_sam.cli.label_output import LabelOutput, check_output_path, label_output
-from napari_sam.cli.many_inputs import InputPair, add_out_dir, pair_inputs, run_each, single_output
+from napari_sam.cli.many_inputs import add_out_dir, run_each, single_output
 from napari_sam.cli.options import (
     IMAGE_HELP,
     CommandModel,
@@ -41,6 +41,7 @@ from napari_sam.cli.stack_options import (
 from napari_sam.cli.stopped_runs import is_finished, nothing_to_resume
 from napari_sam.engine.automatic.grid_settings import GridSettings
 from napari_sam.errors import SettingsError
+from napari_sam.jobs.input_pairs import InputPair, pair_inputs
 from napari_sam.jobs.job_settings import EverythingSettings
 
 if TYPE_CHECKING:

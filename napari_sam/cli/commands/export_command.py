@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_sam.cli.command import Command, Result
-from napari_sam.cli.many_inputs import InputPair, add_out_dir, pair_inputs, run_each, single_output
+from napari_sam.cli.many_inputs import add_out_dir, run_each, single_output
 from napari_sam.cli.options import ints
 from napari_sam.cli.progress_line import ProgressLine
 from napari_sam.cli.setting_options import SettingOption, add_settings
 from napari_sam.errors import SettingsError, StoreError
 from napari_sam.io.exports.export_settings import ExportSettings, extension_of
+from napari_sam.jobs.input_pairs import InputPair, pair_inputs
 
 if TYPE_CHECKING:
     import argparse

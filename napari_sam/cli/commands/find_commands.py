@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sam.cli.command import Command, Result
 from napari_sam.cli.interruption import interruptible
 from napari_sam.cli.label_output import LabelOutput, check_output_path, label_output
-from napari_sam.cli.many_inputs import InputPair, pair_inputs, run_each
+from napari_sam.cli.many_inputs import run_each
 from napari_sam.cli.options import (
     IMAGE_HELP,
     CommandModel,
@@ -42,6 +42,7 @@ from napari_sam.engine.linking.link_settings import FrameLinking, PlaneLinking
 from napari_sam.errors import SettingsError
 from napari_sam.io.labels.store_access import JOURNAL_FILE
 from napari_sam.jobs.find.find_settings import FindSettings
+from napari_sam.jobs.input_pairs import InputPair, pair_inputs
 
 if TYPE_CHECKING:
     import argparse

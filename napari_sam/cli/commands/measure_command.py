@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sam.cli.command import Command, Result, command_words
-from napari_sam.cli.many_inputs import InputPair, add_out_dir, pair_inputs, run_each
+from napari_sam.cli.many_inputs import add_out_dir, run_each
 from napari_sam.cli.options import add_source_options, at_plane, ints, open_chosen
 from napari_sam.cli.progress_line import ProgressLine
 from napari_sam.errors import ImageError, LabelsError, SettingsError
+from napari_sam.jobs.input_pairs import InputPair, pair_inputs
 
 if TYPE_CHECKING:
     import argparse

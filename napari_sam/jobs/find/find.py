@@ -72,7 +72,7 @@ class FindReport:
 def find(  # noqa: PLR0913 - the public contract
     image: Any,
     concept: Concept | str | Path,
-    predictor: Predictor | str | Path = "default",
+    predictor: Predictor | str | Path | None = None,
     output: LabelStore | str | Path | None = None,
     *,
     threshold: float | None = None,
@@ -106,8 +106,9 @@ def find(  # noqa: PLR0913 - the public contract
         Whatever `open_image` accepts.
     concept : Concept, str or Path
         A concept, or its file.
-    predictor : Predictor, str or Path
-        A predictor, whose own image is not changed, or the name or file of a model; the concept must be of this model.
+    predictor : Predictor, str or Path, optional
+        A predictor, whose own image is not changed, or the name or file of a model, which must be that of the concept;
+        the model of the concept by default.
     output : LabelStore or path, optional
         Where the objects are written; a store is created at a path that does not exist. By default a temporary store,
         deleted when the process ends.
@@ -196,13 +197,14 @@ def find(  # noqa: PLR0913 - the public contract
     chosen = settings_from(FindSettings, settings, keywords)
     search = concept_search(concept, chosen, candidates)
     found = chosen.for_concept(search.concept)
+    model = search.concept.layout.model if predictor is None else predictor
     if linking is None:
-        report = segment_image(image, predictor, output, found, options, search=search)
+        report = segment_image(image, model, output, found, options, search=search)
         counts = {"tiles": report.tiles, "left_out": report.left_out}
         return _report(search, report, counts)
     stack = open_stack(image, "t" if isinstance(linking, FrameLinking) else "z")
     request = StackRequest(stack, planes, linking, found, search=search)
-    linked = segment_stack(request, predictor, output, options)
+    linked = segment_stack(request, model, output, options)
     return _report(search, linked, {"planes": linked.planes, "gaps": linked.gaps})
 
 
