@@ -27,6 +27,11 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     add_settings(
         command, ExportSettings, {"labels": SettingOption("--objects", ints, "ID,ID", "objects to export", "all")}
     )
+    command.add_argument(
+        "--where",
+        metavar="CONDITION",
+        help="export only objects that fulfil a condition, such as \"area_um2 > 50 and category == 'nucleus'\"",
+    )
     add_settings(command, ExportSettings, ("simplify_px",))
     add_settings(command, ExportSettings, ("smooth",), defaults=True)
 
@@ -50,11 +55,12 @@ def _export(args: argparse.Namespace, pair: InputPair) -> dict[str, object]:
     except StoreError:  # open in another process, or read-only
         store = LabelStore.open(pair.source, "r")
     with store:
-        count = len(store) if args.labels is None else len(set(args.labels))
+        labels = args.labels if args.where is None else store.select(args.where, labels=args.labels)
+        count = len(store) if labels is None else len(set(labels))
         path = store.export(
             pair.out,
             format=args.format,
-            labels=args.labels,
+            labels=labels,
             simplify_px=args.simplify_px,
             smooth=args.smooth,
             progress=ProgressLine("step"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from napari_sam.io.class_styles import ClassStyle
     from napari_sam.io.exports.export_source import ExportedObject, ExportSource, ObjectSequence
     from napari_sam.io.exports.polygons import Polygon
     from napari_sam.io.pixel_runs import PixelRuns
@@ -49,6 +51,11 @@ class ExportJob:
     def labels(self) -> tuple[int, ...] | None:
         """Ids of the objects; None for all."""
         return self.settings.labels
+
+    @cached_property
+    def classes(self) -> dict[str, ClassStyle]:
+        """Classes of the store, by name."""
+        return {style.name: style for style in self.source.classes()}
 
     def polygons(self, runs: PixelRuns) -> list[Polygon]:
         """Return the polygons of an object: along the pixels' edges, or simplified if the settings say so."""

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.geometry import Box
+    from napari_sam.io.class_styles import ClassStyle
     from napari_sam.io.geo.axis_placement import AxisPlacement
     from napari_sam.io.pixel_runs import PixelRuns
 
@@ -179,6 +180,10 @@ class ExportSource(Protocol):
 
     def rows(self, labels: Sequence[int] | None) -> Iterator[ExportedObject]:
         """Iterate over the objects with these ids without their pixels, by label; all by default."""
+        ...
+
+    def classes(self) -> list[ClassStyle]:
+        """Return the classes, in their order."""
         ...
 
     def categories(self) -> list[str | None]:

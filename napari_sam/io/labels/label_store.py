@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from napari_sam.engine.interactive.prediction import Prediction
+    from napari_sam.io.class_styles import ClassStyle
     from napari_sam.io.labels.editing.commit_many import NewObject
     from napari_sam.io.labels.editing.commit_planes import PlaneMasks
     from napari_sam.io.labels.journal.rows import Plane, Record
@@ -214,14 +215,16 @@ class LabelStore(OpenStore):
         nms: float | None = None,
         since: int | None = None,
         source: Record | None = None,
+        classes: Sequence[ClassStyle] = (),
     ) -> list[int]:
         """Write several objects of one plane as one change, about a hundred times faster than one by one.
 
         Where they overlap, the first keeps its pixels. See `place_objects` for `overlap`, `nms` and `since`, and
-        `commit` for the errors; `source` is the origin of the objects, as JSON, kept in the history. Returns the id of
-        each object; 0 if no pixel was free for it, -1 if `nms` left it out.
+        `commit` for the errors; `source` is the origin of the objects, as JSON, kept in the history, and
+        `classes` are added with colours and parents where the store does not have them. Returns the id of each object;
+        0 if no pixel was free for it, -1 if `nms` left it out.
         """
-        return self._editor.commit_many(objects, overlap, plane, nms, since, source)
+        return self._editor.commit_many(objects, overlap, plane, nms, since, source, classes)
 
     def erase(self, label: int, plane: Plane | None = None) -> None:
         """Remove an object, or its pixels on one plane."""

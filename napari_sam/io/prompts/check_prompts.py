@@ -269,6 +269,7 @@ def _combine(
         word=rows.word,
         skipped=skipped,
         mask=None if mask is None else lambda i: mask(int(first_rows[i])),
+        classes=rows.classes,
     )
 
 

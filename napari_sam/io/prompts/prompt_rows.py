@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.errors import PromptError
+from napari_sam.io.class_styles import joined_styles, style_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.interactive.prompts import MaskPrompt
+    from napari_sam.io.class_styles import ClassStyle
 
 BOX = ("y0", "x0", "y1", "x1")
 POINT = ("y", "x")
@@ -37,6 +39,8 @@ class PromptRows:
         (rows,) number of each row in messages.
     mask : callable or None
         From the index of a row to its `MaskPrompt`, or None if the object has no pixel.
+    classes : tuple of ClassStyle
+        Colours and parents of the categories, as far as the source has them.
     """
 
     frame: pd.DataFrame
@@ -44,6 +48,7 @@ class PromptRows:
     word: str
     numbers: NDArray[np.int64]
     mask: Callable[[int], MaskPrompt | None] | None = None
+    classes: tuple[ClassStyle, ...] = ()
 
 
 def rows_of_table(frame: pd.DataFrame, name: str, word: str = "row", first: int = 0) -> PromptRows:
@@ -65,4 +70,16 @@ def rows_of_table(frame: pd.DataFrame, name: str, word: str = "row", first: int 
     """
     if not len(frame):
         raise PromptError(f"{name}: the table is empty", remedy="give at least one box or point")
-    return PromptRows(frame, name, word, np.arange(first, first + len(frame)))
+    numbers = np.arange(first, first + len(frame))
+    return PromptRows(frame, name, word, numbers, classes=_classes_of(frame))
+
+
+def _classes_of(frame: pd.DataFrame) -> tuple[ClassStyle, ...]:
+    """Return the classes of a table, such as our own exports, with the parents and colours that it gives."""
+    names = [name for name in ("category", "category_colour", "category_parent") if name in frame]
+    if len(names) < 2 or names[0] != "category":
+        return ()
+    rows = frame[names].drop_duplicates().reindex(columns=["category", "category_colour", "category_parent"])
+    styles = [style_of(*row) for row in rows.itertuples(index=False)]
+    parents = [style_of(style.parent) for style in styles if style is not None]
+    return joined_styles(style for style in (*styles, *parents) if style is not None)

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.interactive.prompts import MaskPrompt
+    from napari_sam.io.class_styles import ClassStyle
 
 
 @dataclass(frozen=True, repr=False)
@@ -40,6 +41,8 @@ class PromptTable:
         Number of prompts left out, by reason.
     mask : callable or None
         From the index of a prompt to its `MaskPrompt`, or None if the object has no pixel.
+    classes : tuple of ClassStyle
+        Colours and parents of the categories, as far as the source has them.
     """
 
     boxes: NDArray[np.float64]
@@ -52,6 +55,7 @@ class PromptTable:
     word: str = "row"
     skipped: dict[str, int] = field(default_factory=dict)
     mask: Callable[[int], MaskPrompt | None] | None = None
+    classes: tuple[ClassStyle, ...] = ()
 
     def __len__(self) -> int:
         """Return the number of prompts."""

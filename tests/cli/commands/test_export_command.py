@@ -42,3 +42,16 @@ def test_many_stores_need_a_format(stores, tmp_path, capsys):
 def test_a_store_has_one_output(stores, capsys):
     assert main(["export", str(stores / "a.ome.zarr")]) == 2
     assert "OUT is missing; give OUT, or --out-dir DIR" in capsys.readouterr().err
+
+
+def test_a_condition_chooses_the_objects(stores, tmp_path, capsys):
+    with LabelStore.open(stores / "a.ome.zarr") as store:
+        store.paint(np.full((20, 20), 2), (30, 30))
+        store.set_category(2, "it's")
+    out = tmp_path / "a.csv"
+    command = ["export", str(stores / "a.ome.zarr"), str(out), "--json"]
+    assert main([*command, "--where", 'area_px > 50 and class == "it\'s"']) == 0
+    assert json.loads(capsys.readouterr().out)["count"] == 1
+    assert out.read_text().splitlines()[1].startswith("2,it's")
+    assert main([*command, "--where", "area > 50"]) == 2
+    assert "did you mean area_px" in capsys.readouterr().err

@@ -26,16 +26,21 @@ def write_coco(job: ExportJob) -> None:
     """
     height, width = job.source.shape[-2:]
     planes = {plane: i for i, plane in enumerate(job.planes(), start=1)}
-    categories = {name: i for i, name in enumerate(job.source.categories(), start=1)}
+    used = job.source.categories()
+    unused = sorted(job.classes.keys() - set(used))
+    categories = {name: i for i, name in enumerate([*used, *unused], start=1)}
     images = [
         {"id": i, "file_name": _file_name(job), "width": width, "height": height}
         | ({"plane": list(plane)} if plane else {})
         for plane, i in planes.items()
     ]
+    info: JsonObject = {"description": f"exported from {job.source.path.name} by napari-sam-xl"}
+    if None in categories:
+        info["unclassified_category"] = categories[None]
     head = {
-        "info": {"description": f"exported from {job.source.path.name} by napari-sam-xl"},
+        "info": info,
         "images": images,
-        "categories": [{"id": i, "name": name or _UNNAMED} for name, i in categories.items()],
+        "categories": [_category(job, name, i) for name, i in categories.items()],
     }
     with job.partial.open("w", encoding="utf-8") as file:
         file.write(json.dumps(head)[:-1] + ', "annotations": [')
@@ -48,6 +53,14 @@ def write_coco(job: ExportJob) -> None:
             file.write(separator + json.dumps(entry))
             separator = ",\n"
         file.write("\n]}\n")
+
+
+def _category(job: ExportJob, name: str | None, number: int) -> JsonObject:
+    """Return a category: in COCO the class above is its ``supercategory``, and ``color`` is that of COCO panoptic."""
+    if name is None:
+        return {"id": number, "name": _UNNAMED}
+    style = job.classes[name]
+    return {"id": number, "name": name, "supercategory": style.parent or "", "color": style.rgb}
 
 
 def _annotation(obj: ExportedObject, runs: PixelRuns, shape: tuple[int, int], image: int, category: int) -> JsonObject:

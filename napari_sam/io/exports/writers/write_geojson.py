@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.errors import LabelsError
+from napari_sam.io.class_styles import path_in, qualified_name
 from napari_sam.io.exports.export_source import plane_text
 from napari_sam.io.exports.object_measurements import BOX_COLUMNS, ObjectMeasurements, as_properties
 from napari_sam.io.geo.antimeridian import crosses_antimeridian, split_at_antimeridian, with_points_between
@@ -73,12 +74,20 @@ def write_geojson_pixels(job: ExportJob) -> None:
     note = {"coordinates": _PIXEL_NOTE, "shape": list(source.shape), "pixel_size_yx": list(source.scale)}
     if source.control_points:
         note["map"] = control_points_text(source.control_points)
-    _write(job, note, lambda _, polygons: [[[*ring, ring[0]] for ring in p] for p in polygons], _qupath_properties)
+    classifications = _classifications(job)
+    _write(
+        job,
+        note,
+        lambda _, polygons: [[[*ring, ring[0]] for ring in p] for p in polygons],
+        lambda obj, measured, count: _qupath_properties(obj, measured, count, classifications),
+    )
 
 
 def _write(job: ExportJob, note: JsonObject, convert: Convert, properties: Properties) -> None:
     if job.settings.simplify_px is not None:
         note = {**note, "simplified_px": job.settings.simplify_px}
+    if job.classes:
+        note = {**note, "classes": [style.as_json() for style in job.classes.values()]}
     head = {"type": "FeatureCollection", "napari_sam": {"source": job.source.path.name, **note}}
     objects = job.sequence()
     measurements = ObjectMeasurements(job, shape=True)
@@ -112,7 +121,18 @@ def _properties(obj: ExportedObject, measured: Measured) -> JsonObject:
     return properties | measured
 
 
-def _qupath_properties(obj: ExportedObject, measured: Measured, count: int) -> JsonObject:
+def _classifications(job: ExportJob) -> dict[str, JsonObject]:
+    """Return the classes as QuPath names them, by name; it refuses one without a colour."""
+    hierarchy = {name: style.parent for name, style in job.classes.items()}
+    return {
+        name: {"name": qualified_name(path_in(hierarchy, name)), "color": style.rgb}
+        for name, style in job.classes.items()
+    }
+
+
+def _qupath_properties(
+    obj: ExportedObject, measured: Measured, count: int, classifications: dict[str, JsonObject]
+) -> JsonObject:
     """Add the properties that QuPath displays; it does not accept null, so missing values are left out."""
     scores = {"predicted_iou": obj.predicted_iou, "stability_score": obj.stability_score}
     display: JsonObject = {
@@ -120,7 +140,7 @@ def _qupath_properties(obj: ExportedObject, measured: Measured, count: int) -> J
         "name": str(obj.label),
     }
     if obj.category is not None:
-        display["classification"] = {"name": obj.category}
+        display["classification"] = classifications[obj.category]
     measurements = {
         name: value for name, value in (measured | scores).items() if value is not None and name not in BOX_COLUMNS
     }

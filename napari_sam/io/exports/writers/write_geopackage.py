@@ -15,6 +15,7 @@ import numpy as np
 
 from napari_sam.errors import LabelsError
 from napari_sam.io.exports.export_source import plane_text
+from napari_sam.io.exports.geopackage_classes import CLASS_COLUMNS, add_class_metadata, class_values
 from napari_sam.io.exports.object_measurements import WHOLE_COLUMNS, ObjectMeasurements, as_properties
 from napari_sam.io.geo.crs import crs_name, epsg_code, well_known_text
 from napari_sam.io.geo.map_coordinates import control_points_text, to_map
@@ -73,12 +74,13 @@ def write_geopackage(job: ExportJob) -> None:
     extent = np.array([np.inf, np.inf, -np.inf, -np.inf])
     measurements = ObjectMeasurements(job, shape=True)
     measured_columns = [name for name in measurements.names if name not in _COLUMNS]
-    names = ",".join(f'"{name}"' for name in (*_COLUMNS, *measured_columns))
-    marks = ",".join("?" * (1 + len(_COLUMNS) + len(measured_columns)))
+    class_columns = CLASS_COLUMNS if job.classes else ()
+    names = ",".join(f'"{name}"' for name in (*_COLUMNS, *class_columns, *measured_columns))
+    marks = ",".join("?" * (1 + len(_COLUMNS) + len(class_columns) + len(measured_columns)))
     insert = f"INSERT INTO {_TABLE} (geom,{names}) VALUES ({marks})"  # noqa: S608 - names of columns, quoted
     with contextlib.closing(sqlite3.connect(job.partial, isolation_level=None)) as db:
         db.executescript(_SCHEMA)
-        db.execute(_table_schema(measured_columns))
+        db.execute(_table_schema(class_columns, measured_columns))
         db.execute("BEGIN")
         srs_id = _add_reference_systems(db, job.crs)
         for obj, runs in job.objects():
@@ -89,19 +91,23 @@ def write_geopackage(job: ExportJob) -> None:
             plane = plane_text(obj.plane) or None
             measured = as_properties(measurements.of(obj, runs))
             row = (blob, obj.label, plane, obj.category, obj.area_px, *scores, obj.model, created)
-            db.execute(insert, (*row, *(measured[name] for name in measured_columns)))
+            of_class = class_values(job.classes, obj.category) if class_columns else ()
+            db.execute(insert, (*row, *of_class, *(measured[name] for name in measured_columns)))
         db.execute(
             "INSERT INTO gpkg_contents (table_name, data_type, identifier, min_x, min_y, max_x, max_y, srs_id) "
             "VALUES (?, 'features', ?, ?, ?, ?, ?, ?)",
             (_TABLE, _TABLE, *(float(v) if np.isfinite(v) else None for v in extent), srs_id),
         )
         db.execute("INSERT INTO gpkg_geometry_columns VALUES (?, 'geom', 'MULTIPOLYGON', ?, 0, 0)", (_TABLE, srs_id))
+        if job.classes:
+            add_class_metadata(db, _TABLE, job.classes)
         db.execute("COMMIT")
 
 
-def _table_schema(measured_columns: list[str]) -> str:
+def _table_schema(class_columns: tuple[str, ...], measured_columns: list[str]) -> str:
     """Return the statement that makes the table of objects."""
-    types = "".join(f', "{name}" {"INTEGER" if name in WHOLE_COLUMNS else "DOUBLE"}' for name in measured_columns)
+    types = "".join(f', "{name}" TEXT' for name in class_columns)
+    types += "".join(f', "{name}" {"INTEGER" if name in WHOLE_COLUMNS else "DOUBLE"}' for name in measured_columns)
     return (
         f"CREATE TABLE {_TABLE} (fid INTEGER PRIMARY KEY AUTOINCREMENT NOT NULL, geom MULTIPOLYGON, "
         f"{_COLUMN_TYPES}{types})"

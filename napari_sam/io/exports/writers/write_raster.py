@@ -15,8 +15,10 @@ from napari_sam.io.images.pyramid_files import chunk_boxes
 
 if TYPE_CHECKING:
     from napari_sam.io.exports.export_job import ExportJob
+    from napari_sam.io.json_types import JsonObject
 
 _PNG_PX = 1 << 26
+_MOST_PROPERTIES = 500_000  # programs read the JSON file that holds them as a whole
 _PIECE_PX = 2048  # side of a shard of a label image
 
 
@@ -53,7 +55,7 @@ def write_zarr(job: ExportJob) -> None:
     """Write an NGFF 0.5 label image with the same levels and chunks, without the journal."""
     source, pixels = job.source, ExportPixels(job.source, job.labels)
     levels = source.create_copy(job.partial)
-    _add_map_position(job)
+    _add_metadata(job)
     boxes = [list(chunk_boxes((h, w), (_PIECE_PX, _PIECE_PX))) for *_, h, w in source.level_shapes]
     planes = job.planes()
     job.counter.begin(sum(map(len, boxes)) * len(planes))
@@ -70,11 +72,28 @@ def write_zarr(job: ExportJob) -> None:
     pixels.check()
 
 
-def _add_map_position(job: ExportJob) -> None:
-    """Add CRS and transform to the group's metadata, as in the images that `transcode` writes."""
+def _add_metadata(job: ExportJob) -> None:
+    """Add CRS and transform to the group's metadata, as in the images that `transcode` writes, and the classes."""
     path = job.partial / "zarr.json"
     group = json.loads(path.read_text())
     source = job.source
     position = MapPosition(source.crs, source.transform, source.control_points)
     group["attributes"]["napari_sam"] = position.as_json()
+    classes = _add_classes(job, group["attributes"]["ome"])
+    if classes:
+        group["attributes"]["napari_sam"]["classes"] = classes
     path.write_text(json.dumps(group, indent=1))
+
+
+def _add_classes(job: ExportJob, ome: JsonObject) -> list[JsonObject]:
+    """Add the class of each object as a property of its label, and the class's colour; returns the classes."""
+    labels = ome.setdefault("image-label", {})
+    colours: dict[int, JsonObject] = {}
+    properties: dict[int, JsonObject] = {}
+    for obj in job.source.rows(job.labels):
+        if obj.category is not None and obj.label not in properties and len(properties) < _MOST_PROPERTIES:
+            colours[obj.label] = {"label-value": obj.label, "rgba": [*job.classes[obj.category].rgb, 255]}
+            properties[obj.label] = {"label-value": obj.label, "category": obj.category}
+    if properties:
+        labels["colors"], labels["properties"] = list(colours.values()), list(properties.values())
+    return [style.as_json() for style in job.classes.values()]

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     Column = NDArray[Any] | list[str] | list[str | None]
 
 _PAGE = 5000
-_TEXT = ("plane", "category", "model")
+_TEXT = ("plane", "category", "category_parent", "category_colour", "model")
 _INTEGER = ("label", *WHOLE_COLUMNS)
 
 
@@ -98,6 +98,10 @@ def _page(job: ExportJob, keys: NDArray[np.int64], measured: dict[str, NDArray[n
     if len(job.source.shape) > 2:
         columns["plane"] = [plane_text(obj.plane) for obj in objects]
     columns["category"] = [obj.category for obj in objects]
+    if job.classes:
+        styles = [None if obj.category is None else job.classes[obj.category] for obj in objects]
+        columns["category_parent"] = [None if style is None else style.parent for style in styles]
+        columns["category_colour"] = [None if style is None else style.colour for style in styles]
     for name, values in measured.items():
         columns[name] = values[present].astype(np.int64) if name in WHOLE_COLUMNS else values[present]
     columns["predicted_iou"] = np.array([obj.predicted_iou for obj in objects], float)

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from napari_sam.errors import LabelsError
+from napari_sam.io.class_styles import path_in
 from napari_sam.io.labels.classes.class_values import checked_colour, checked_key, checked_name
 from napari_sam.io.labels.journal.class_rows import ObjectClass
 
@@ -281,20 +282,6 @@ class ClassTable:
         change = edit.finish({label: {"category": new} for label in labels})
         change.classes = [pair for pair in change.classes if pair != (None, None)]
         self._writer.write(change)
-
-
-def path_in(hierarchy: dict[str, str | None], name: str) -> list[str]:
-    """Return the names from the top of a hierarchy (parent by name) down to one; a circle ends the path.
-
-    >>> path_in({"cell": None, "neuron": "cell"}, "neuron")
-    ['cell', 'neuron']
-    """
-    path = [name]
-    parent = hierarchy.get(name)
-    while parent is not None and parent not in path:
-        path.append(parent)
-        parent = hierarchy.get(parent)
-    return path[::-1]
 
 
 def _take_key(edit: Edit, known: dict[str, ObjectClass], key: int) -> None:

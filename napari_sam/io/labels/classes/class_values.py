@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
-import unicodedata
 from typing import TYPE_CHECKING
 
 from napari_sam.errors import LabelsError
+from napari_sam.io.class_styles import LONGEST_NAME, is_valid_name
 from napari_sam.io.labels.journal.class_rows import KEYS
 
 if TYPE_CHECKING:
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     Colour = str | Sequence[float]
 
-LONGEST_NAME = 500
-"""Most characters of the name of a class."""
 _HEX = re.compile(r"#?([0-9a-fA-F]{3}|[0-9a-fA-F]{6})")
 
 
@@ -45,7 +43,7 @@ def checked_name(name: object, parameter: str = "name") -> str:
             parameter=parameter,
             remedy=f"give at most {LONGEST_NAME}",
         )
-    if any(unicodedata.category(letter) in ("Cc", "Cs", "Zl", "Zp") for letter in plain):
+    if not is_valid_name(plain):
         raise LabelsError(
             f"the name of a class, {plain!r}, has control characters or line breaks",
             parameter=parameter,

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import LabelsError
+from napari_sam.io.labels.classes.new_classes import new_class_pairs
 from napari_sam.io.labels.editing.commit_many import NewObject, place_objects
 from napari_sam.io.labels.editing.commit_planes import (
     FollowedObject,
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from napari_sam.engine.interactive.prediction import Prediction
+    from napari_sam.io.class_styles import ClassStyle
     from napari_sam.io.labels.changes.change_writer import ChangeWriter
     from napari_sam.io.labels.changes.edit import Edit
     from napari_sam.io.labels.editing.commit_planes import PlaneMasks
@@ -155,6 +157,7 @@ class ObjectEditor:
         nms: float | None,
         since: int | None,
         source: Record | None,
+        classes: Sequence[ClassStyle] = (),
     ) -> list[int]:
         """Write several objects as one change."""
         if overlap not in ("keep", "replace"):
@@ -168,6 +171,7 @@ class ObjectEditor:
             bounds = Box(0, 0, *self._plane_shape)
             numbers, details = place_objects(edit, self._journal, bounds, new_objects, overlap, nms, first)
             if details:
+                edit.change.classes = new_class_pairs(self._journal, classes)
                 self._writer.write(edit.finish(details))
             return numbers
 

@@ -8,17 +8,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.errors import CancelledError, LabelsError, StoreError
+from napari_sam.io.labels.classes.new_classes import new_class_pairs
 from napari_sam.io.labels.editing.label_values import box_at, checked_labels
 from napari_sam.io.labels.editing.lineage import parent_rows
 from napari_sam.io.labels.journal.row_values import whole
 from napari_sam.io.labels.journal.rows import LARGEST_LABEL, Change
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
     from napari_sam.engine.geometry import Box
+    from napari_sam.io.class_styles import ClassStyle
     from napari_sam.io.labels.changes.change_writer import ChangeWriter
     from napari_sam.io.labels.changes.edit import Details, Edit
     from napari_sam.io.labels.journal.journal import Journal
@@ -78,7 +80,7 @@ class RunWriter:
         """Return the ids of objects of this run that were drawn, and erased or renamed since."""
         return self._journal.changes.vanished_objects_of_run(self.run_id)
 
-    def begin(self, record: Record, count: int) -> RunBegin:
+    def begin(self, record: Record, count: int, classes: Sequence[ClassStyle] = ()) -> RunBegin:
         """Reserve ids for the objects, which several calls of `write` then write.
 
         Parameters
@@ -87,6 +89,8 @@ class RunWriter:
             Settings of the run, as JSON.
         count : int
             Number of objects.
+        classes : sequence of ClassStyle
+            Classes that the run brings; those that the store has stay as they are.
 
         Raises
         ------
@@ -104,6 +108,7 @@ class RunWriter:
                 )
             described = {"run": self.run_id, **record, "first_label": first, "count": count}
             change = Change(_KIND, described, first, min(first + count, LARGEST_LABEL), run_id=self.run_id)
+            change.classes = new_class_pairs(self._journal, classes)
             return RunBegin(self._writer.write_record(change), first, count)
 
     def write(

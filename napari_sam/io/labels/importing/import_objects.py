@@ -10,16 +10,19 @@ import numpy as np
 
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import LabelsError
+from napari_sam.io.class_styles import cleaned_name
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.editing.commit_many import NewObject
 from napari_sam.io.labels.importing.import_stack import StackTarget, import_label_stack
 from napari_sam.io.prompts.check_prompts import check_prompts
+from napari_sam.io.prompts.formats.label_classes import read_label_classes
 from napari_sam.io.prompts.formats.prompt_files import label_image, rows_of_file
 from napari_sam.io.prompts.prompt_planes import rows_on_plane
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from napari_sam.io.class_styles import ClassStyle
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.labels.importing.import_settings import ImportSettings
     from napari_sam.io.labels.journal.rows import Plane, Record
@@ -42,9 +45,15 @@ class ImportTarget(StackTarget, Protocol):
         ...
 
     def commit_many(
-        self, objects: Sequence[NewObject], overlap: str, *, plane: Plane, source: Record | None
+        self,
+        objects: Sequence[NewObject],
+        overlap: str,
+        *,
+        plane: Plane,
+        source: Record | None,
+        classes: Sequence[ClassStyle],
     ) -> list[int]:
-        """Write several objects as one change."""
+        """Write several objects, and the classes that they bring, as one change."""
         ...
 
 
@@ -81,7 +90,8 @@ def import_objects(
     path = Path(path).expanduser()
     stack = None if plane or len(store.shape) < 3 else label_image(path)
     if stack is not None:
-        return import_label_stack(store, stack, str(store.meta("axes")), settings, counter)
+        classes = read_label_classes(path)
+        return import_label_stack(store, stack, str(store.meta("axes")), settings, counter, classes=classes)
     frame = _image_of_store(store, plane)
     rows, _ = rows_on_plane(rows_of_file(path, frame, settings.coordinates, None), frame)
     table = check_prompts(rows, frame.shape, skip=False, masks=True)
@@ -95,7 +105,7 @@ def import_objects(
     for batch in _batches(table, frame.shape, path.name, settings.category):
         counter.check()
         source = {"kind": "import", "file": path.name}
-        ids += store.commit_many(batch, settings.overlap, plane=plane, source=source)
+        ids += store.commit_many(batch, settings.overlap, plane=plane, source=source, classes=table.classes)
         for _ in batch:
             counter.step()
     return ids
@@ -129,7 +139,7 @@ def _batches(
             continue
         score = float(table.score[i])
         record = {
-            "category": table.category[i] or category,
+            "category": cleaned_name(table.category[i]) or category,
             "predicted_iou": None if np.isnan(score) else score,
             "number": int(table.number[i]),
         }

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from napari_sam.io.labels.importing.import_settings import ImportSettings
     from napari_sam.io.labels.journal.journal import Journal
     from napari_sam.io.labels.journal.rows import Plane
+    from napari_sam.io.prompts.formats.label_classes import LabelClasses
     from napari_sam.io.step_counter import StepCounter
 
 _BLOCK_PX = 2048  # a shard of the store
@@ -46,7 +47,13 @@ class StackTarget(Protocol):
 
 
 def import_label_stack(
-    store: StackTarget, labels: Image, axes: str, settings: ImportSettings, counter: StepCounter
+    store: StackTarget,
+    labels: Image,
+    axes: str,
+    settings: ImportSettings,
+    counter: StepCounter,
+    *,
+    classes: LabelClasses,
 ) -> list[int]:
     """Draw all planes of a label image into a store; pixels of one number are one object, and undo is one step.
 
@@ -64,6 +71,8 @@ def import_label_stack(
         Overlap and category.
     counter : StepCounter
         Progress, two steps for each plane.
+    classes : LabelClasses
+        Classes of the objects, by their number in the file.
 
     Returns
     -------
@@ -88,8 +97,11 @@ def import_label_stack(
     if not len(numbers):
         return []
     writer = store.run_writer(f"import-{uuid.uuid4()}", overlap=settings.overlap)
-    begin = writer.begin({"kind": "import", "file": labels.name}, len(numbers))
-    details = {begin.first_label + i: {"category": settings.category} for i in range(len(numbers))}
+    begin = writer.begin({"kind": "import", "file": labels.name}, len(numbers), classes.classes)
+    details = {
+        begin.first_label + i: {"category": classes.category.get(number, settings.category)}
+        for i, number in enumerate(numbers.tolist())
+    }
     for plane, source in pairs:
         counter.check()
         for block, pixels in _blocks(labels, source):

@@ -61,6 +61,11 @@ class ClassQueries:
         sql = "SELECT category, count(*) FROM objects WHERE category IS NOT NULL GROUP BY category"
         return dict(self._database.read(lambda name, count: (text(name), whole(count)), sql))
 
+    def added_by(self, op: int) -> list[ObjectClass]:
+        """Return the classes that a change added, in their order."""
+        sql = "SELECT after FROM class_rows WHERE op = ? AND before IS NULL AND after IS NOT NULL ORDER BY rowid"
+        return [item for item in self._database.read(ObjectClass.from_json, sql, (op,)) if item is not None]
+
     def check_changes(self, op: int) -> None:
         """Raise `StoreError` if what a change did to classes is damaged."""
         self._database.read(class_pair, "SELECT name, before, after FROM class_rows WHERE op = ?", (op,))

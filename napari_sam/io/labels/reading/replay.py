@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from napari_sam.engine.linking.link_settings import FrameLinking, PlaneLinking
 from napari_sam.engine.windows import Hints
 from napari_sam.io.labels.journal.row_values import text
-from napari_sam.io.labels.reading.replay_classes import class_lines, many_lines
+from napari_sam.io.labels.reading.replay_classes import added_class_lines, class_lines, many_lines
 from napari_sam.io.labels.reading.script_values import known_arguments, literal, settings_arguments
 from napari_sam.io.labels.store_access import CONCEPTS_FOLDER
 
@@ -238,6 +238,7 @@ def _other_change(store: StoreView, change: JournaledChange) -> Iterator[str]:
             arguments.append(literal(indices))
         yield f"labels.{method}({', '.join(arguments)})\n"
         return
+    yield from added_class_lines(store.journal.classes.added_by(change.op))
     yield from _drawn_pixels(store, change)  # drawn by hand, or cut along a line: exactly these pixels
     if kind == "commits":
         objects = [{**record["shared"], **entry} for entry in record["objects"]]

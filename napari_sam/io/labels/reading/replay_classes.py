@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING
 from napari_sam.io.labels.reading.script_values import literal
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from napari_sam.io.labels.journal.class_rows import ObjectClass
     from napari_sam.io.labels.journal.rows import Record
 
 _CLASS_CALLS = {
@@ -40,6 +43,16 @@ def class_lines(record: Record) -> list[str]:
     arguments = [literal(record[name]) for name in positional]
     arguments += [f"{name}={literal(record[name])}" for name in named if name in record]
     return [f"labels.classes.{call}({', '.join(arguments)})\n"]
+
+
+def added_class_lines(classes: Sequence[ObjectClass]) -> list[str]:
+    """Return the lines that add classes which came with objects, such as of a file; those without values need none."""
+    if all(item.own_colour is None and item.parent is None and item.key is None for item in classes):
+        return []
+    listed = [
+        {"name": item.name, "colour": item.own_colour, "parent": item.parent, "key": item.key} for item in classes
+    ]
+    return class_lines({"call": "extend", "classes": listed})
 
 
 def many_lines(kind: str, record: Record) -> list[str]:

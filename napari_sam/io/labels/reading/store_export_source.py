@@ -6,6 +6,7 @@ from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from napari_sam.io.class_styles import ClassStyle
 from napari_sam.io.exports.export_labels import export_labels
 from napari_sam.io.labels.label_layout import LabelLayout
 from napari_sam.io.labels.label_pyramid import LabelPyramid
@@ -122,6 +123,10 @@ class StoreExportSource:
     def rows(self, labels: Sequence[int] | None) -> Iterator[ExportedObject]:
         """Iterate over objects without their pixels, by label."""
         return ObjectReader(self._store, labels).rows()
+
+    def classes(self) -> list[ClassStyle]:
+        """Return the classes, in their order."""
+        return [ClassStyle(item.name, item.colour, item.parent, item.key) for item in self._store.journal.classes.all()]
 
     def categories(self) -> list[str | None]:
         """Return the categories in use."""

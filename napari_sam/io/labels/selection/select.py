@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from napari_sam.errors import LabelsError
-from napari_sam.io.labels.classes.class_table import path_in
+from napari_sam.io.class_styles import path_in
 from napari_sam.io.labels.editing.existing_objects import existing_rows
 from napari_sam.io.labels.selection.expression import Expression
 from napari_sam.io.labels.selection.object_columns import ObjectColumns

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,11 +12,13 @@ import numpy as np
 
 from napari_sam.engine.interactive.prompts import MaskPrompt
 from napari_sam.errors import PromptError, TrainingError
+from napari_sam.io.class_styles import joined_styles, style_of
 from napari_sam.io.images.address import split_address
 from napari_sam.io.prompts.prompt_rows import BOX, PromptRows
 from src_models.training.data.coco_dataset import bare_name
 
 if TYPE_CHECKING:
+    from napari_sam.io.class_styles import ClassStyle
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.json_types import JsonObject
 
@@ -23,6 +26,7 @@ if TYPE_CHECKING:
     Entry = JsonObject
 
 _IDS = (int, float, str)  # of images and categories in JSON
+_NO_PARENT = ("none", None)  # as supercategory
 _QUOTED = 60  # characters of a wrong value that a message repeats
 
 
@@ -52,6 +56,10 @@ def rows_of_coco(content: JsonObject, name: str, image: Image, image_id: int | s
     numbers = [i for i, entry in enumerate(entries) if _belongs_to(entry, chosen)]
     kept = [entries[i] for i in numbers]
     categories = _names_by_id(content, "categories", "name", name)
+    info = content.get("info")
+    unclassified = info.get("unclassified_category") if isinstance(info, dict) else None  # of our own exports
+    if isinstance(unclassified, int) and unclassified in categories:
+        categories[unclassified] = None
     boxes = np.full((len(kept), 4), np.nan)
     problems: list[str | None] = [None] * len(kept)
     for i, entry in enumerate(kept):
@@ -67,7 +75,20 @@ def rows_of_coco(content: JsonObject, name: str, image: Image, image_id: int | s
     frame["score"] = pd.Series([entry.get("score") for entry in kept], dtype=object)
     with_mask = any(entry.get("segmentation") for entry in kept)
     mask = partial(_mask, kept, image.shape, name, numbers) if with_mask else None
-    return PromptRows(frame, name, "annotation", np.array(numbers, np.int64), mask)
+    classes = _classes(content.get("categories"), categories)
+    return PromptRows(frame, name, "annotation", np.array(numbers, np.int64), mask, classes)
+
+
+def _classes(categories: object, names: dict[Id, Any]) -> tuple[ClassStyle, ...]:
+    """Return categories that have names and their supercategories; one that is its own supercategory has none."""
+    entries = [item for item in categories if isinstance(item, dict)] if isinstance(categories, list) else []
+    listed = [item for item in entries if names.get(item["id"]) is not None]
+    styles = [style_of(item.get("name"), item.get("color"), item.get("supercategory")) for item in listed]
+    parents = [style_of(style.parent) for style in styles if style is not None and style.parent not in _NO_PARENT]
+    known = [
+        replace(style, parent=None) if style.parent in _NO_PARENT else style for style in styles if style is not None
+    ]
+    return joined_styles([*known, *(style for style in parents if style is not None)])
 
 
 def _mask(entries: list[Entry], shape: tuple[int, int], name: str, numbers: list[int], i: int) -> MaskPrompt | None:

@@ -7,6 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.errors import PromptError
+from napari_sam.io.class_styles import (
+    cleaned_name,
+    joined_styles,
+    qualified_name,
+    qualified_styles,
+    styles_of_json,
+)
 from napari_sam.io.geo.crs import crs_name, is_same_crs
 from napari_sam.io.geo.map_coordinates import LON_LAT, projection
 from napari_sam.io.prompts.formats.polygon_masks import polygons_mask
@@ -18,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.interactive.prompts import MaskPrompt
+    from napari_sam.io.class_styles import ClassStyle
     from napari_sam.io.geo.map_coordinates import Project
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.json_types import JsonObject
@@ -75,7 +83,37 @@ def rows_of_geojson(content: JsonObject, name: str, image: Image, coordinates: s
     def mask(i: int) -> MaskPrompt | None:
         return polygons_mask(outlines[i], image.shape) if i in outlines else None
 
-    return PromptRows(frame, name, "feature", numbers, mask if outlines else None)
+    return PromptRows(frame, name, "feature", numbers, mask if outlines else None, _classes(content, features))
+
+
+def _classes(content: JsonObject, features: list[Any]) -> tuple[ClassStyle, ...]:
+    """Return the classes of a file: those that our own exports list, and those of QuPath's classifications."""
+    note = content.get("napari_sam")
+    listed = styles_of_json(note.get("classes")) if isinstance(note, dict) else []
+    if listed:
+        return joined_styles(listed)
+    found: dict[str, object] = {}
+    for feature in features:
+        classification = _classification(feature)
+        name = _name_of(classification)
+        if name is not None:
+            found.setdefault(name, classification.get("color", classification.get("colorRGB")))
+    return joined_styles(style for name, colour in found.items() for style in qualified_styles(name, colour))
+
+
+def _classification(feature: object) -> JsonObject:
+    """Return QuPath's classification of a feature; empty without one."""
+    properties = feature.get("properties") if isinstance(feature, dict) else None
+    classification = properties.get("classification") if isinstance(properties, dict) else None
+    return classification if isinstance(classification, dict) else {}
+
+
+def _name_of(classification: JsonObject) -> str | None:
+    """Return the name of a classification, which versions of QuPath write as text or as a list of its parts."""
+    names = classification.get("names")
+    if isinstance(names, list) and names and all(isinstance(part, str) for part in names):
+        return cleaned_name(qualified_name(names))
+    return cleaned_name(classification.get("name"))
 
 
 def _geometry(geometry: JsonObject, convert: Convert) -> tuple[NDArray[np.float64], Polygons]:
@@ -108,8 +146,7 @@ def _properties(feature: Any) -> JsonObject:
     """Return category, score and plane of a feature."""
     properties = feature.get("properties") if isinstance(feature, dict) else None
     properties = properties if isinstance(properties, dict) else {}
-    classification = properties.get("classification")  # QuPath's
-    name = classification.get("name") if isinstance(classification, dict) else None
+    name = _name_of(_classification(feature))
     score = properties.get("score", properties.get("predicted_iou"))
     geometry = feature.get("geometry") if isinstance(feature, dict) else None
     plane = geometry.get("plane") if isinstance(geometry, dict) else None  # QuPath's

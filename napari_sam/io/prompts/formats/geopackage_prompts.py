@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from napari_sam.errors import PromptError
+from napari_sam.io.exports.geopackage_classes import read_class_metadata
 from napari_sam.io.geo.crs import is_same_crs
 from napari_sam.io.geo.map_coordinates import LON_LAT, projection
 from napari_sam.io.prompts.formats.geojson_prompts import rows_of_geojson
@@ -50,9 +51,11 @@ def rows_of_geopackage(path: Path, image: Image, coordinates: str = "auto") -> P
             table, column, crs = _layer(db, path)
             convert, kind = _conversion(crs, image, coordinates, path)
             features = list(_features(db, table, column, convert))
+            note = {"classes": read_class_metadata(db)}
     except sqlite3.Error as error:
         raise PromptError(f"{path}: not a GeoPackage, or damaged ({error})", remedy="export it again") from error
-    return rows_of_geojson({"type": "FeatureCollection", "features": features}, str(path), image, kind)
+    content = {"type": "FeatureCollection", "features": features, "napari_sam": note}
+    return rows_of_geojson(content, str(path), image, kind)
 
 
 def _layer(db: sqlite3.Connection, path: Path) -> tuple[str, str, str | None]:

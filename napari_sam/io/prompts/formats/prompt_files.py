@@ -5,8 +5,11 @@ from __future__ import annotations
 import csv
 import importlib
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from napari_sam.errors import PromptError
 from napari_sam.io.images.open_image import open_image
@@ -15,6 +18,7 @@ from napari_sam.io.prompts.formats.coco_prompts import rows_of_coco
 from napari_sam.io.prompts.formats.geojson_prompts import rows_of_geojson
 from napari_sam.io.prompts.formats.geopackage_prompts import rows_of_geopackage
 from napari_sam.io.prompts.formats.imagej_prompts import rows_of_rois
+from napari_sam.io.prompts.formats.label_classes import read_label_classes
 from napari_sam.io.prompts.formats.label_prompts import rows_of_labels
 from napari_sam.io.prompts.formats.voc_prompts import rows_of_voc
 from napari_sam.io.prompts.formats.yolo_prompts import is_yolo, rows_of_yolo
@@ -62,7 +66,17 @@ def rows_of_file(source: str | Path, image: Image, coordinates: str, image_id: i
         raise PromptError(
             f"{path}: cannot be read as prompts ({error})", remedy="check that the file is complete"
         ) from error
-    return rows_of_labels(open_image(source), image, str(source))
+    return _with_classes(rows_of_labels(open_image(source), image, str(source)), source)
+
+
+def _with_classes(rows: PromptRows, source: str | Path) -> PromptRows:
+    """Return the rows of a label image with the categories that its metadata gives."""
+    labelled = read_label_classes(source)
+    if not labelled.category:
+        return rows
+    frame = rows.frame.copy()
+    frame["category"] = np.array([labelled.category.get(number) for number in rows.numbers.tolist()], object)
+    return replace(rows, frame=frame, classes=labelled.classes)
 
 
 def label_image(source: str | Path) -> Image | None:

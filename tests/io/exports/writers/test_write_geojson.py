@@ -35,7 +35,7 @@ def test_geojson_has_the_properties_of_qupath_and_a_note_on_coordinates(small, t
     out = small.export(tmp_path / "s.geojson")
     first, second = features(out)
     assert first["geometry"]["coordinates"] == [[[3, 0], [3, 1], [4, 1], [4, 2], [1, 2], [1, 0], [3, 0]]]
-    assert first["properties"]["classification"] == {"name": "cell"}
+    assert first["properties"]["classification"] == {"name": "cell", "color": [230, 159, 0]}
     assert first["properties"]["objectType"] == "annotation"
     measured = first["properties"]["measurements"]
     assert (measured["area_px"], measured["centroid_y_px"], measured["centroid_x_px"]) == (5, 0.6, 1.8)
