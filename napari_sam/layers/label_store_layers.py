@@ -200,6 +200,11 @@ class LabelStoreLayers:
         self.store.review(label, verdict)
         self._refresh()
 
+    def set_category(self, label: int, category: str | None) -> None:
+        """Give an object a class; see `LabelStore.set_category`."""
+        self.prepare_change()
+        self.store.set_category(label, category)
+
     def undo(self) -> bool:
         """Undo the last change, a stroke or an object; return False if there is none."""
         self.prepare_change()

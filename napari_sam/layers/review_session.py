@@ -8,7 +8,11 @@ from napari_sam.errors import LabelsError
 from napari_sam.io.labels.review_queue import ReviewCounts, ReviewItem, ReviewQueue
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_sam.layers.label_store_layers import LabelStoreLayers
+
+_AHEAD = 100  # objects of a given order that are looked up together
 
 
 class ReviewSession:
@@ -18,6 +22,9 @@ class ReviewSession:
     ----------
     writer : LabelStoreLayers
         Layers of the store under review.
+    order : sequence of int, optional
+        Ids of the objects to look at, in this order, with or without a verdict; by default those without a verdict,
+        the least certain mask first.
 
     Attributes
     ----------
@@ -27,11 +34,12 @@ class ReviewSession:
         Progress of the review.
     """
 
-    def __init__(self, writer: LabelStoreLayers) -> None:
+    def __init__(self, writer: LabelStoreLayers, order: Sequence[int] | None = None) -> None:
         self.writer = writer
+        self._order = None if order is None else list(order)
         self._queue = ReviewQueue(writer.store)
         self._skipped: list[ReviewItem] = []  # since the last verdict
-        self.current = self._queue.following()
+        self.current = self._following(None)
         self.counts = self._queue.counts()
 
     @property
@@ -62,6 +70,21 @@ class ReviewSession:
         self.counts = ReviewCounts(self.counts.reviewed + 1, rejected, len(self.writer.store) + rejected)
         self.advance()
 
+    def classify(self, name: str) -> None:
+        """Give the current object a class; in a given order, which is one of doubtful classes, move to the next.
+
+        Raises
+        ------
+        LabelsError
+            If the object no longer exists.
+        StoreError
+            If the class cannot be written.
+        """
+        if self.current is not None:
+            self.writer.set_category(self.current.label, name)
+            if self._order is not None:
+                self.advance()
+
     def skip(self) -> None:
         """Move to the next object without a verdict; the skipped one returns after all others."""
         if self.current is not None:
@@ -78,7 +101,7 @@ class ReviewSession:
 
     def advance(self) -> None:
         """Move to the next object; after the last, to those that were skipped."""
-        self.current = self._queue.following(self.current) or self._queue.following()
+        self.current = self._following(self.current) or (self._following(None) if self._order is None else None)
 
     def undo(self) -> bool:
         """Return to the object skipped last, or take back the last verdict; return False if there is neither.
@@ -103,8 +126,21 @@ class ReviewSession:
         candidate = ReviewItem.of_object(self.writer.store, label)  # a rejected object is gone afterwards
         self.writer.redo()
         self._look_at(candidate)
-        self.advance()
+        if not self._queue.waits(label):
+            self.advance()
         return True
+
+    def _following(self, after: ReviewItem | None) -> ReviewItem | None:
+        """Return the next object after one, or the first."""
+        if self._order is None:
+            return self._queue.following(after)
+        start = 0 if after is None or after.label not in self._order else self._order.index(after.label) + 1
+        rows = self.writer.store.journal.objects.rows(self._order[start : start + _AHEAD])
+        while start < len(self._order) and not rows:  # all of these were erased
+            start += _AHEAD
+            rows = self.writer.store.journal.objects.rows(self._order[start : start + _AHEAD])
+        label = next((label for label in self._order[start : start + _AHEAD] if label in rows), None)
+        return None if label is None else ReviewItem.of_object(self.writer.store, label)
 
     def _look_at(self, candidate: ReviewItem) -> None:
         self.current = candidate

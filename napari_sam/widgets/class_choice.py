@@ -37,6 +37,8 @@ class ClassChoice(QObject):
         Name of the class of new objects; None for no class.
     classes : list of ObjectClass
         The classes, in their order; empty without a store.
+    doubtful : list of int
+        Objects whose class was told by the object classifier, the least certain first.
 
     Signals
     -------
@@ -51,6 +53,7 @@ class ClassChoice(QObject):
         self._labels, self._combo, self._show = labels, combo, show
         self.current: str | None = None
         self.classes: list[ObjectClass] = []
+        self.doubtful: list[int] = []
         combo.activated.connect(lambda _: self.choose(combo.currentData()))
         labels.store_opened.connect(self._on_store_opened)
         labels.store_closing.connect(self._on_store_closing)
@@ -110,5 +113,5 @@ class ClassChoice(QObject):
         self.choose(self.current)
 
     def _on_store_closing(self) -> None:
-        self.current = None
+        self.current, self.doubtful = None, []
         self._take([])

@@ -85,3 +85,34 @@ def test_the_review_returns_to_an_object_without_a_verdict(session, layers):
     session.decide("accepted")
     session.return_to(candidate)
     assert session.current.label != 3
+
+
+def test_a_class_is_set_and_taken_back_without_a_verdict(session, layers):
+    label = session.current.label
+    session.classify("nucleus")
+    assert session.current.label == label
+    assert layers.store.object(label)["category"] == "nucleus"
+    assert session.counts.reviewed == 0
+    session.decide("accepted")
+    assert session.undo()  # the verdict
+    assert session.undo()  # the class
+    assert session.current.label == label
+    assert layers.store.object(label)["category"] is None
+    assert not session.undo()
+    assert session.redo()
+    assert layers.store.object(label)["category"] == "nucleus"
+    assert session.current.label == label
+
+
+def test_a_given_order_is_followed_past_erased_objects_and_a_class_moves_on(layers):
+    labels = sorted(layers.store.journal.objects.labels())[::-1]
+    layers.store.erase(labels[1])
+    session = ReviewSession(layers, [9999, *labels])
+    assert session.current.label == labels[0]
+    session.classify("nucleus")
+    assert session.current.label == labels[2]
+    session.skip()
+    assert session.current is None
+    assert session.undo()
+    assert session.current.label == labels[2]
+    assert layers.store.object(labels[0])["category"] == "nucleus"

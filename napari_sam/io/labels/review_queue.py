@@ -131,9 +131,9 @@ class ReviewQueue:
         return ReviewCounts(kept + rejected, rejected, len(self._store) + rejected)
 
     def last_verdict(self) -> int | None:
-        """Return the object whose verdict undo would remove; None if the last change was something else."""
+        """Return the object whose verdict or class undo would take back; None if the last change was another one."""
         return self._reviews.next_verdict(undo=True)
 
     def next_verdict(self) -> int | None:
-        """Return the object whose verdict redo would restore; None if that change was something else."""
+        """Return the object whose verdict or class redo would restore; None if that change was another one."""
         return self._reviews.next_verdict(undo=False)

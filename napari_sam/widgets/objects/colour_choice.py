@@ -175,9 +175,14 @@ class ColourChoice(QObject):
 
 
 def _classes(store: LabelStore) -> tuple[list[int], list[str | None]]:
-    """Return the ids of all objects, and their classes."""
-    rows = store.journal.objects.table()
-    return [row.label for row in rows], [row.category for row in rows]
+    """Return the ids of the objects that have a class, and their classes."""
+    labels: list[int] = []
+    names: list[str | None] = []
+    for name in store.classes.names:
+        of_class = store.journal.classes.objects_of(name)
+        labels += of_class
+        names += [name] * len(of_class)
+    return labels, names
 
 
 def _values(store: LabelStore, image: Image | None, name: str) -> tuple[list[int], NDArray[np.float64]]:

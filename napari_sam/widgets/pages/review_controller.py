@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
@@ -10,6 +11,7 @@ from napari_sam.errors import NapariSamError
 from napari_sam.layers.review_outline import ReviewOutline
 from napari_sam.layers.review_session import ReviewSession
 from napari_sam.widgets.pages.guide import review_step
+from napari_sam.widgets.pages.review_panel import CLASSES
 from napari_sam.widgets.viewer.canvas_view import focus_canvas, zoom_to
 
 if TYPE_CHECKING:
@@ -60,6 +62,8 @@ class ReviewController(QObject):
         panel.fix.clicked.connect(self.fix)
         panel.skip.clicked.connect(self.skip)
         panel.undo.clicked.connect(self.undo)
+        panel.order.activated.connect(lambda _: self.begin())
+        context.classes.changed.connect(self._on_classes_changed)
 
     @property
     def is_active(self) -> bool:
@@ -92,7 +96,7 @@ class ReviewController(QObject):
             return
         try:
             store_layers.prepare_change()
-            self.session = ReviewSession(store_layers)
+            self.session = ReviewSession(store_layers, self._order())
             if corrected is not None:
                 self.session.return_to(corrected)
         except NapariSamError as error:
@@ -146,6 +150,16 @@ class ReviewController(QObject):
         if self.session is not None and self.session.current is not None:
             self.fix_requested.emit(self.session.current)
 
+    def classify(self, name: str) -> None:
+        """Give the object a class."""
+        self._do(lambda session: session.classify(name))
+
+    def _order(self) -> list[int] | None:
+        """Return the objects with doubtful classes, if the user has chosen to look at these."""
+        doubtful = self._context.classes.doubtful
+        self._panel.offer_classes(bool(doubtful))
+        return doubtful if self._panel.order.currentData() == CLASSES else None
+
     def _do(self, action: Callable[[ReviewSession], None]) -> None:
         if self.session is None:
             return
@@ -170,7 +184,12 @@ class ReviewController(QObject):
             "Z": self.undo,
             "Control-Z": self.undo,
             "Control-Shift-Z": self.redo,
+            **{str(key): partial(self.classify, name) for key, name in self._context.classes.keys.items()},
         }
+
+    def _on_classes_changed(self) -> None:
+        if self.is_active:
+            self._context.keys.use(self._bindings())
 
     def _show(self) -> None:
         """Outline the current object, and move the camera there."""
@@ -180,7 +199,8 @@ class ReviewController(QObject):
         viewer = self._context.viewer
         self._panel.show_counts(session.counts)
         candidate = session.current
-        self._panel.show_object(candidate, session.can_undo)
+        category = None if candidate is None else self._class_of(session, candidate)
+        self._panel.show_object(candidate, session.can_undo, category)
         outline.layer.visible = candidate is not None
         if candidate is None:
             return
@@ -189,6 +209,10 @@ class ReviewController(QObject):
         outline.show(session.writer.store, candidate)
         zoom_to(viewer, outline.image, candidate.plane, candidate.box)
         viewer.layers.selection.active = outline.layer
+
+    def _class_of(self, session: ReviewSession, candidate: ReviewItem) -> str | None:
+        row = session.writer.store.journal.objects.row(candidate.label)
+        return None if row is None else row.category
 
     def _new_outline(self, image: ImageLayer) -> ReviewOutline:
         with self._context.layer_list.own_change():

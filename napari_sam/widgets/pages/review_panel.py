@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QVBoxLayout, QWidget
 
-from napari_sam.widgets.qt_helpers import button, wrapped_label
+from napari_sam.widgets.qt_helpers import button, combo_box, wrapped_label
 
 if TYPE_CHECKING:
     from napari_sam.io.labels.review_queue import ReviewCounts, ReviewItem
 
-_ABOUT = "Each object in turn, the least certain first. Verdicts are saved at once."
+MASKS, CLASSES = "masks", "classes"
+"""Orders of the review."""
+_ABOUT = "Each object in turn, the least certain first. Verdicts are saved at once; the keys 1 to 9 set the class."
 
 
 class ReviewPanel(QWidget):
@@ -20,6 +22,7 @@ class ReviewPanel(QWidget):
 
     def __init__(self) -> None:
         super().__init__()
+        self.order = combo_box("Which object comes next", [("Least certain masks first", MASKS)])
         self.object = wrapped_label()
         self.object.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.object.setStyleSheet("QLabel { font-weight: bold; padding: 6px; }")
@@ -33,10 +36,20 @@ class ReviewPanel(QWidget):
         self.counts = QLabel()
         self.counts.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self._lay_out()
+        self.offer_classes(False)
         self.show_object(None)
         self.show_counts(None)
 
-    def show_object(self, candidate: ReviewItem | None, can_undo: bool = False) -> None:
+    def offer_classes(self, offered: bool) -> None:
+        """Offer the order by doubtful classes, or only that by masks, which is then chosen."""
+        index = self.order.findData(CLASSES)
+        if offered and index < 0:
+            self.order.addItem("Most doubtful classes first", CLASSES)
+        elif not offered and index >= 0:
+            self.order.removeItem(index)
+        self.order.setVisible(offered)
+
+    def show_object(self, candidate: ReviewItem | None, can_undo: bool = False, category: str | None = None) -> None:
         """Describe the outlined object; without one, the line on top of the dock gives the reason."""
         for verdict in (self.accept, self.reject, self.fix, self.skip):
             verdict.setEnabled(candidate is not None)
@@ -46,7 +59,8 @@ class ReviewPanel(QWidget):
             self.object.setText("")
             return
         score = "no score" if candidate.predicted_iou is None else f"score {candidate.predicted_iou:.2f}"
-        self.object.setText(f"Object {candidate.label}  ·  {score}  ·  {candidate.area_px} px")
+        kind = f"  ·  {category}" if category else ""
+        self.object.setText(f"Object {candidate.label}{kind}  ·  {score}  ·  {candidate.area_px} px")
 
     def show_counts(self, counts: ReviewCounts | None) -> None:
         """Show the progress of the review; None hides it."""
@@ -67,6 +81,7 @@ class ReviewPanel(QWidget):
         grid.addWidget(self.undo, 2, 0, 1, 2)
         layout = QVBoxLayout(self)
         layout.addWidget(wrapped_label(_ABOUT))
+        layout.addWidget(self.order)
         layout.addWidget(self.object)
         layout.addLayout(grid)
         layout.addWidget(self.progress)

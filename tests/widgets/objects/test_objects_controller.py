@@ -10,7 +10,8 @@ import pytest
 from napari_sam.layers.objects.lookup_colormap import LookupColormap
 from napari_sam.layers.objects.selection_band import BAND_NAME, Combine
 from napari_sam.layers.objects.selection_outline import OUTLINE_NAME
-from napari_sam.widgets.dock_panel import CLICK
+from napari_sam.widgets.dock_panel import CLICK, REVIEW
+from napari_sam.widgets.pages.review_panel import CLASSES
 from tests.widgets.objects.conftest import SIDES
 
 AROUND_2_AND_3 = np.array([(0.0, 20.0), (0.0, 60.0), (20.0, 60.0), (20.0, 20.0)])
@@ -257,3 +258,29 @@ def test_another_image_takes_the_page_along(objects):
     objects.page.select_all()
     assert "no saved objects" in objects.messages[0]
     assert "no saved objects" in objects.dock.panel.next_step.text()
+
+
+def test_the_review_shows_classes_sets_them_by_key_and_looks_at_doubtful_ones_first(objects):
+    dock, panel = objects.dock, objects.dock.panel.review
+    objects.page.palette.add_named("cell")
+    dock.panel.tabs.setCurrentIndex(REVIEW)
+    first = dock.review.session.current.label
+    assert panel.order.isHidden()
+    bound(dock.viewer)["1"](dock.viewer)
+    assert objects.store.object(first)["category"] == "cell"
+    assert "cell" in panel.object.text()
+    assert dock.review.session.current.label == first
+    bound(dock.viewer)["Z"](dock.viewer)
+    assert objects.store.object(first)["category"] is None
+    dock.panel.tabs.setCurrentIndex(CLICK)
+    dock.objects._context.classes.doubtful = [3, 1, 4]
+    dock.panel.tabs.setCurrentIndex(REVIEW)
+    assert not panel.order.isHidden()
+    panel.order.setCurrentIndex(panel.order.findData(CLASSES))
+    panel.order.activated.emit(1)
+    assert dock.review.session.current.label == 3
+    bound(dock.viewer)["1"](dock.viewer)
+    assert dock.review.session.current.label == 1
+    bound(dock.viewer)["A"](dock.viewer)
+    assert dock.review.session.current.label == 4
+    assert objects.store.reviewed() == {1}

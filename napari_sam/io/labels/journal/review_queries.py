@@ -70,7 +70,7 @@ class ReviewQueries:
         return self._database.read_one(whole, sql) or 0
 
     def next_verdict(self, undo: bool) -> int | None:
-        """Return the object whose verdict undo, or else redo, would apply to; new objects do not count."""
+        """Return the object whose verdict or class undo, or else redo, would change; new objects do not count."""
         state, order = (DONE, "DESC") if undo else (UNDONE, "ASC")
         existed = (
             "SELECT before IS NOT NULL AND after IS NOT NULL OR kind = 'review' FROM rows "
@@ -81,7 +81,7 @@ class ReviewQueries:
             f"ORDER BY id {order} LIMIT 1"
         )
         row = self._database.read_one(lambda *columns: columns, sql, (state,))
-        if row is None or optional_text(row[0]) not in ("review", "commit") or not row[2]:
+        if row is None or optional_text(row[0]) not in ("review", "commit", "category") or not row[2]:
             return None
         return whole(row[1])
 
