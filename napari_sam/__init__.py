@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from napari_sam.jobs.find.find import FindReport, find
     from napari_sam.jobs.find.find_in_images import find_in_images
     from napari_sam.jobs.find.find_settings import FindSettings
-    from napari_sam.jobs.segment_image import EverythingReport, segment_everything
+    from napari_sam.jobs.segment_everything import segment_everything
+    from napari_sam.jobs.segment_image import EverythingReport
     from napari_sam.jobs.segment_prompts import segment_prompts
     from napari_sam.jobs.stacks.segment_volume import segment_volume
     from napari_sam.jobs.stacks.stack_report import StackReport
@@ -82,7 +83,7 @@ _HOMES = {
     "find": "napari_sam.jobs.find.find",
     "find_in_images": "napari_sam.jobs.find.find_in_images",
     "open_image": "napari_sam.io.images.open_image",
-    "segment_everything": "napari_sam.jobs.segment_image",
+    "segment_everything": "napari_sam.jobs.segment_everything",
     "segment_prompts": "napari_sam.jobs.segment_prompts",
     "segment_volume": "napari_sam.jobs.stacks.segment_volume",
     "track": "napari_sam.jobs.stacks.track",

@@ -117,16 +117,6 @@ def add_precision_option(command: argparse.ArgumentParser) -> None:
     command.add_argument("--precision", default="auto", help="auto, float32, bfloat16 or float16 (default: auto)")
 
 
-def add_text_models(command: argparse.ArgumentParser) -> None:
-    """Add ``--detector`` and ``--ranker``, the models of words outside the vocabulary."""
-    command.add_argument(
-        "--detector",
-        metavar="MODEL",
-        help="folder of OWLv2, Grounding DINO, CLIPSeg or SAM 3, or its name in the Hub's cache: for any words",
-    )
-    command.add_argument("--ranker", metavar="MODEL", help="folder of CLIP, which ranks the detector's masks")
-
-
 class CommandModel:
     """The model of a command, loaded when the first image needs it."""
 

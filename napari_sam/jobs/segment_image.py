@@ -20,9 +20,7 @@ from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.jobs.concept_search.concept_finder import ConceptFinder
 from napari_sam.jobs.dask_pool import DaskPool, check_client
 from napari_sam.jobs.image_run import ImageRun, describe_run, describe_source, read_unfinished_run
-from napari_sam.jobs.job_settings import EverythingSettings
 from napari_sam.jobs.process_pool import ProcessPool
-from napari_sam.jobs.run_options import RunOptions, settings_from
 from napari_sam.jobs.run_output import close_after_error, output_store
 from napari_sam.jobs.run_progress import RunProgress
 from napari_sam.jobs.store_use import exclusive_use
@@ -42,16 +40,13 @@ from napari_sam.jobs.write_objects import CommonDetails, write_objects
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import numpy as np
-    from numpy.typing import NDArray
-
-    from napari_sam.engine.automatic.grid_settings import GridSettings
     from napari_sam.engine.automatic.object_finder import ObjectFinder
     from napari_sam.io.json_types import JsonObject
     from napari_sam.jobs.concept_search.concept_spec import ConceptSearch
+    from napari_sam.jobs.job_settings import EverythingSettings
     from napari_sam.jobs.process_pool import TaskPool
+    from napari_sam.jobs.run_options import RunOptions
     from napari_sam.predictor import Predictor
-    from src_models.watershed_settings import WatershedSettings
 
 
 @dataclass(frozen=True)
@@ -91,135 +86,6 @@ class EverythingReport:
     left_out: int = 0
 
 
-def segment_everything(  # noqa: PLR0913 - the public contract
-    image: Any,
-    predictor: Predictor | str | Path = "default",
-    output: LabelStore | str | Path | None = None,
-    method: str = "auto",
-    *,
-    region: tuple[int, int, int, int] | None = None,
-    diameter_px: float | None = None,
-    level: int | None = None,
-    side: int | None = None,
-    grid: GridSettings | None = None,
-    watershed: WatershedSettings | None = None,
-    branches: str = "auto",
-    coarser: bool | None = None,
-    overlap: str = "keep",
-    category: str | None = None,
-    border: str = "cut",
-    settings: EverythingSettings | None = None,
-    resume: bool | None = None,
-    client: Any = None,
-    workers: int = 1,
-    progress: Callable[[int, int], None] | None = None,
-    on_tile: Callable[[Box, NDArray[np.uint32]], None] | None = None,
-    cancelled: Callable[[], bool] | None = None,
-) -> EverythingReport:
-    """Find all objects of an image of any size.
-
-    The image is cut into overlapping tiles. Objects that neighbouring tiles agree on are merged and drawn across the
-    border in one piece; objects larger than a tile are searched at coarser levels. The result does not depend on the
-    order of the tiles or the number of workers. Each finished tile is on disk: after cancellation or a crash, the same
-    call with ``resume=True`` continues and ends with the same labels.
-
-    Parameters
-    ----------
-    image
-        Whatever `open_image` accepts.
-    predictor : Predictor, str or Path
-        A predictor, whose own image is not changed, or the name or file of a model.
-    output : LabelStore or path, optional
-        Where the objects are written; a store is created at a path that does not exist. By default a temporary store,
-        deleted when the process ends.
-    method : {"auto", "grid", "dense"}
-        Prompt with a grid of points, as SAM's automatic mask generator does, or run the dense decoder. "auto" takes
-        "dense" if the model has a dense decoder.
-    region : (int, int, int, int), optional
-        (y0, x0, y1, x1) in level-0 pixels, half-open; the whole image by default.
-    diameter_px : float, optional
-        Typical object diameter in level-0 pixels; it sets the magnification.
-    level : int, optional
-        Reduce the image 2 ** level times along each axis, instead of `diameter_px`.
-    side : int, optional
-        Level-0 pixels that one window of the network covers, instead of `diameter_px` and `level`. Without any of the
-        three, dense mode estimates the magnification from samples of the image, and grid mode uses full resolution.
-    grid : GridSettings, optional
-        Settings of grid mode; those of the model by default.
-    watershed : WatershedSettings, optional
-        Settings of dense mode; those of the model by default.
-    branches : {"auto", "both", "dense"}
-        Whether dense mode also prompts the mask decoder with its objects; "auto" does with the default model.
-    coarser : bool, optional
-        Also search coarser levels for objects larger than half a window; by default only without `diameter_px`.
-    overlap : {"keep", "replace"}
-        "keep" leaves existing objects their pixels and drops new objects that are half covered by them; "replace"
-        gives the pixels to the new objects.
-    category : str, optional
-        Category of the new objects.
-    border : {"cut", "whole"}
-        Whether objects end at the border of `region`, or those whose centre lies in it are followed outside it.
-    settings : EverythingSettings, optional
-        All arguments from `method` to `border` in one object, instead of them.
-    resume : bool, optional
-        True continues an unfinished run of the same settings in the output, False drops it. By default an unfinished
-        run is an error, so that nothing is lost.
-    client : distributed.Client, optional
-        Cluster whose workers find the objects; they must reach image, model and output by the same paths.
-    workers : int
-        Processes on this machine, if there is no client; 1 is this process.
-    progress : callable, optional
-        Called with the number of steps done and of all steps.
-    on_tile : callable, optional
-        Called with box (level-0 pixels) and labels (h, w) of each tile of the finest factor, with preliminary ids;
-        from other threads.
-    cancelled : callable, optional
-        Polled between the steps; the work stops when it returns True.
-
-    Returns
-    -------
-    EverythingReport
-
-    Raises
-    ------
-    SettingsError
-        If an argument is not allowed, or there is an unfinished run in the output.
-    PromptError
-        If the region lies outside the image, or the model does not support the method.
-    ImageError
-        If the image cannot be opened.
-    StoreError
-        If the disk fails, or every tile fails; finished tiles are kept.
-    LabelsError
-        If the ids of the store are used up.
-    CancelledError
-        If `cancelled()` returned True; finished tiles are kept.
-
-    Examples
-    --------
-    >>> import napari_sam as ns
-    >>> from napari_sam.samples import nuclei
-    >>> report = ns.segment_everything(nuclei())  # doctest: +SKIP
-    >>> report.labels.table()                       # doctest: +SKIP
-    """
-    options = RunOptions(resume, client, workers, progress, on_tile, cancelled)
-    keywords = {
-        "method": method,
-        "region": None if region is None else tuple(region),
-        "diameter_px": diameter_px,
-        "level": level,
-        "side": side,
-        "grid": grid,
-        "watershed": watershed,
-        "branches": branches,
-        "coarser": None if coarser is None else bool(coarser),
-        "overlap": overlap,
-        "category": category,
-        "border": border,
-    }
-    return segment_image(image, predictor, output, settings_from(EverythingSettings, settings, keywords), options)
-
-
 def segment_image(
     image: Any,
     predictor: Predictor | str | Path,
@@ -228,6 +94,7 @@ def segment_image(
     options: RunOptions,
     build_finder: Callable[[FinderSpec, Predictor], ObjectFinder] = FinderSpec.build,
     search: ConceptSearch | None = None,
+    asked_text: JsonObject | None = None,
 ) -> EverythingReport:
     """Find all objects of an image; `segment_everything` with its arguments in two objects.
 
@@ -243,6 +110,8 @@ def segment_image(
         Makes the finder of this process.
     search : ConceptSearch, optional
         Keep only the objects of a concept.
+    asked_text : dict, optional
+        Further keywords of `segment_everything` that repeat the run: the phrase and its detector.
 
     Raises
     ------
@@ -270,7 +139,7 @@ def segment_image(
     try:
         with exclusive_use(store):
             times = [time.perf_counter()]
-            job = _plan_job(own_predictor, store, settings, options, build_finder, search)
+            job = _plan_job(own_predictor, store, settings, options, build_finder, search, asked_text)
             started = True
             labels = job.carry_out(options, times)
     except BaseException:
@@ -343,6 +212,7 @@ def _plan_job(
     options: RunOptions,
     build_finder: Callable[[FinderSpec, Predictor], ObjectFinder],
     search: ConceptSearch | None,
+    asked_text: JsonObject | None,
 ) -> _ImageJob:
     """Choose the windows, cut the region into tiles, and open the run in the store."""
     shape = predictor.image.shape
@@ -362,6 +232,7 @@ def _plan_job(
         **describe_run(predictor, finder, plan, settings.overlap, settings.category),
         "call": _repeatable_call(settings, region, window_side),
         **({} if concept is None else {"find": concept.record()}),
+        **({} if asked_text is None else {"words": asked_text}),
     }
     return _ImageJob(predictor, settings, spec, finder, ImageRun(store, plan, asked, options.resume))
 

@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
     Cancelled = Callable[[], bool]
 
+RANKER_THRESHOLD = 0.5
+"""Score of a ranker from which a mask fits: better than the contrary."""
+
 _CROP_MARGIN = 0.25  # of a box's long side, around the crop that is ranked
 _CROP_PX = 224
 
@@ -268,15 +271,38 @@ class TextSearch:
         predictions = predictor.predict_many(prompts, multimask=False, cancelled=cancelled) if prompts else []
         visible = [i for i, p in enumerate(predictions) if p.mask.any()]
         boxes = np.array([predictions[i].bbox for i in visible], np.int64).reshape(-1, 4)
-        scores = found.scores[visible]
-        if self.ranker is not None and visible:
-            scores = self._loaded_ranker().rank(
-                [_crop(embedder, Box(*box)) for box in boxes.tolist()], plan.query.words
-            )
+        scores, threshold = self.ranked(detector, embedder, boxes, found.scores[visible], plan.query.words)
         quality = [float(predictions[i].predicted_iou[predictions[i].best]) for i in visible]
         masks = tuple(predictions[i].mask for i in visible)
-        threshold = detector.threshold if self.ranker is None else 0.5
         return TextObjects(plan, boxes, masks, scores, np.array(quality, np.float32), threshold)
+
+    def ranked(
+        self,
+        detector: TextDetector,
+        embedder: Embedder,
+        boxes: NDArray[np.int64],
+        scores: NDArray[np.float32],
+        words: str,
+    ) -> tuple[NDArray[np.float32], float]:
+        """Return the scores of masks, and the one from which they fit: the ranker's, or the detector's without one.
+
+        Parameters
+        ----------
+        detector : TextDetector
+            The detector.
+        embedder : Embedder
+            Looks at the image.
+        boxes : ndarray of int
+            (n, 4) of the masks, level-0 pixels.
+        scores : ndarray of float
+            (n,) of the detector.
+        words : str
+            The phrase.
+        """
+        if self.ranker is None:
+            return scores, detector.threshold
+        crops = [_crop(embedder, Box(*box)) for box in boxes.tolist()]
+        return self._loaded_ranker().rank(crops, words), RANKER_THRESHOLD
 
     def _loaded_detector(self) -> TextDetector:
         if isinstance(self.detector, str) or hasattr(self.detector, "joinpath"):

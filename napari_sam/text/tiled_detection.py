@@ -140,10 +140,23 @@ def detect_in_region(
 def _detect_in_tile(detector: TextDetector, text: str, embedder: Embedder, tile: Box) -> Detections:
     """Return what is found in a tile, in level-0 pixels."""
     rgb = read_window(embedder.image, embedder.normalisation, Window(tile, detector.side))
-    found = detector.detect(rgb, text)
+    return boxes_in_image(detector.detect(rgb, text), tile, (rgb.shape[0], rgb.shape[1]))
+
+
+def boxes_in_image(found: Detections, tile: Box, shape: tuple[int, int]) -> Detections:
+    """Bring detections from the picture of a tile to level-0 pixels; those without a pixel in the tile are left out.
+
+    Parameters
+    ----------
+    found : Detections
+        In pixels of the picture.
+    tile : Box
+        What the picture shows, level-0 pixels.
+    shape : (int, int)
+        Height and width of the picture.
+    """
     corner, end = np.array(tile[:2] * 2), np.array(tile[2:] * 2)
-    boxes = found.boxes * (np.array(tile.shape * 2) / np.array(rgb.shape[:2] * 2)) + corner
-    boxes = np.clip(boxes, corner, end)
+    boxes = np.clip(found.boxes * (np.array(tile.shape * 2) / np.array(shape * 2)) + corner, corner, end)
     visible = np.isfinite(boxes).all(axis=1) & ((boxes[:, 2:] - boxes[:, :2]) >= 1).all(axis=1)
     return Detections(boxes[visible], found.scores[visible])
 

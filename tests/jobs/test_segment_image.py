@@ -15,7 +15,8 @@ import napari_sam as ns
 from napari_sam.errors import CancelledError, LabelsError, SettingsError, StoreError
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.jobs.image_run import UNFINISHED
-from napari_sam.jobs.segment_image import segment_everything, unfinished_run
+from napari_sam.jobs.segment_everything import segment_everything
+from napari_sam.jobs.segment_image import unfinished_run
 from napari_sam.samples import nuclei
 from tests.engine.tiny import tiny_predictor
 from tests.jobs.bright_finder import BrightFinder, Segmenter

@@ -10,7 +10,8 @@ from napari_sam.engine.geometry import Box
 from napari_sam.errors import CancelledError, ImageError, SettingsError
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.jobs.image_run import UNFINISHED
-from napari_sam.jobs.segment_image import segment_everything, unfinished_run
+from napari_sam.jobs.segment_everything import segment_everything
+from napari_sam.jobs.segment_image import unfinished_run
 from napari_sam.jobs.tile_plan import FinderSpec
 from napari_sam.jobs.tile_task import TileJob
 from napari_sam.samples import nuclei

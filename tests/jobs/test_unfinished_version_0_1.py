@@ -12,7 +12,8 @@ import pytest
 
 import napari_sam as ns
 from napari_sam.io.labels.label_store import LabelStore
-from napari_sam.jobs.segment_image import segment_everything, unfinished_run
+from napari_sam.jobs.segment_everything import segment_everything
+from napari_sam.jobs.segment_image import unfinished_run
 from napari_sam.jobs.segment_prompts import segment_prompts, unfinished_prompts
 from tests.jobs.make_unfinished_version_0_1 import PROMPT_SETTINGS, SETTINGS, boxes, float32_predictor, small_image
 

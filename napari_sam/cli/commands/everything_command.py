@@ -39,6 +39,7 @@ from napari_sam.cli.stack_options import (
     stack_kind,
 )
 from napari_sam.cli.stopped_runs import is_finished, nothing_to_resume
+from napari_sam.cli.text_options import add_text_models, add_text_option, check_text_models, text_keywords
 from napari_sam.engine.automatic.grid_settings import GridSettings
 from napari_sam.errors import SettingsError
 from napari_sam.jobs.input_pairs import InputPair, pair_inputs
@@ -103,6 +104,9 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     add_model_options(command)
     _add_grid_options(command)
     add_prompt_options(command)
+    words = command.add_argument_group("words")
+    add_text_option(words, "keep the objects that fit, such as 'nuclei larger than 10 µm'")
+    add_text_models(words)
     overlap = SettingOption(help="keep shared pixels in existing objects, or replace them by new objects")
     border = SettingOption(help="whether objects end at the border of --region, or are followed outside it")
     add_settings(command, EverythingSettings, {"overlap": overlap, "border": border}, defaults=True)
@@ -205,6 +209,18 @@ def _check(args: argparse.Namespace) -> None:
     check_stack_options(args)
     if prompted:
         _check_prompted(args)
+    _check_text(args)
+
+
+def _check_text(args: argparse.Namespace) -> None:
+    """Refuse ``--text`` where another option says what to find, and its models without it."""
+    if args.text is None:
+        check_text_models(args)
+    elif args.method == "prompted" or stack_kind(args) is not None:
+        other = stack_kind(args) or "prompts"
+        raise SettingsError(
+            f"text {args.text!r} with --{other}", parameter="text", remedy=f"leave {{text}} or {{{other}}} out"
+        )
 
 
 def _check_prompts_option(args: argparse.Namespace) -> None:
@@ -287,7 +303,7 @@ def _segment_tiles(
     output: LabelOutput,
     cancelled: Callable[[], bool],
 ) -> tuple[dict[str, Any], LabelStore]:
-    from napari_sam.jobs.segment_image import segment_everything  # noqa: PLC0415 - imports torch
+    from napari_sam.jobs.segment_everything import segment_everything  # noqa: PLC0415 - imports torch
 
     with dask_client(args.scheduler) as client:
         report = segment_everything(
@@ -295,6 +311,7 @@ def _segment_tiles(
             predictor,
             output.target,
             **_found(args, predictor),
+            **text_keywords(args),
             resume=resume_choice(args),
             client=client,
             workers=args.workers,

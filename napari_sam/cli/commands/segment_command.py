@@ -1,12 +1,13 @@
-"""The command ``segment``: objects at points and boxes."""
+"""The command ``segment``: objects at points and boxes, or by words."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_sam.cli.command import Command, Result
 from napari_sam.cli.options import IMAGE_HELP, add_image_options, add_model_options, floats, open_plane
+from napari_sam.cli.text_options import add_text_models, add_text_option, check_text_models, text_keywords
 from napari_sam.errors import PromptError
 
 if TYPE_CHECKING:
@@ -29,6 +30,10 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         metavar="Y0,X0,Y1,X1",
         help="box around the object; several boxes give several objects",
     )
+    add_text_option(
+        command, "the object that fits best, such as 'nucleus touching the border'; points correct the choice"
+    )
+    add_text_models(command)
     add_image_options(command)
     add_model_options(command)
     command.add_argument("--diameter", type=float, dest="diameter_px", metavar="PX", help="typical object diameter")
@@ -47,8 +52,10 @@ def _prompts(args: argparse.Namespace) -> list[dict[str, object]]:
             )
         labels = [1] * len(args.point) + [0] * len(args.negative)
         prompts = [{**(prompts[0] if prompts else {}), "points": points, "point_labels": labels}]
-    if not prompts:
-        raise PromptError("no prompt", remedy="give --point Y,X or --box Y0,X0,Y1,X1")
+    if args.text is not None and len(prompts) > 1:
+        raise PromptError(f"{len(prompts)} boxes with a text", parameter="text", remedy="give one box, to search in")
+    if not prompts and args.text is None:
+        raise PromptError("no prompt", remedy="give --point Y,X, --box Y0,X0,Y1,X1 or --text WORDS")
     return prompts
 
 
@@ -59,9 +66,15 @@ def _run(args: argparse.Namespace) -> Result:
 
     image = open_plane(args.image, args.channels, args.plane, series=args.series, axes=args.axes)
     prompts = _prompts(args)
+    check_text_models(args)
     predictor = Predictor(args.model, args.device, args.precision)
     predictor.set_image(image)
-    predictions = predictor.predict_many(prompts, hints=Hints(diameter_px=args.diameter_px))
+    hints = Hints(diameter_px=args.diameter_px)
+    if args.text is None:
+        predictions = predictor.predict_many(prompts, hints=hints)
+    else:
+        given: dict[str, Any] = prompts[0] if prompts else {}
+        predictions = [predictor.predict(**given, **text_keywords(args), hints=hints)]
     objects = [describe(i, p) for i, p in enumerate(predictions, start=1)]
     if args.output is not None:
         rendered, origin = render_labels(predictions, image.shape, args.crop)

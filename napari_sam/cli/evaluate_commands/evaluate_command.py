@@ -17,9 +17,10 @@ from napari_sam.cli.evaluate_commands.model_choice import chosen_models
 from napari_sam.cli.evaluate_commands.rating_command import HUMAN
 from napari_sam.cli.evaluate_commands.sample_options import add_sample_options
 from napari_sam.cli.interruption import interruptible
-from napari_sam.cli.options import add_device_option, add_precision_option, add_text_models
+from napari_sam.cli.options import add_device_option, add_precision_option
 from napari_sam.cli.progress_line import ProgressLine
 from napari_sam.cli.setting_options import SettingOption, add_settings, settings_from
+from napari_sam.cli.text_options import add_text_models
 from napari_sam.errors import EvaluationError
 from napari_sam.evaluation.evaluation_settings import ExperimentSettings, RunSettings
 

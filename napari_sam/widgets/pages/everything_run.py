@@ -11,7 +11,8 @@ from napari_sam.engine.automatic.grid_settings import GridSettings
 from napari_sam.errors import NapariSamError
 from napari_sam.io.labels.review_queue import ReviewQueue
 from napari_sam.jobs.job_settings import EverythingSettings
-from napari_sam.jobs.segment_image import EverythingReport, segment_everything, unfinished_run
+from napari_sam.jobs.segment_everything import segment_everything
+from napari_sam.jobs.segment_image import EverythingReport, unfinished_run
 from napari_sam.jobs.stacks.segment_volume import segment_volume
 from napari_sam.jobs.stacks.stack_run import read_unfinished_stack
 from napari_sam.jobs.stacks.track import track

@@ -15,7 +15,7 @@ from napari_sam.cli import main
 from napari_sam.engine.tiling.find_tiles import TileFailure
 from napari_sam.errors import CancelledError
 from napari_sam.io.labels.label_store import LabelStore
-from napari_sam.jobs import segment_image as everything
+from napari_sam.jobs import segment_everything as everything
 from napari_sam.jobs.image_run import UNFINISHED
 from src_models.run_record import RunRecord
 
@@ -286,3 +286,22 @@ def test_a_stack_is_refused_until_a_plane_is_chosen(tmp_path, calls, capsys):
     assert not (tmp_path / "o.ome.zarr").exists()
     assert main(["everything", str(stack), str(tmp_path / "o.ome.zarr"), "--plane", "2"]) == 0
     assert calls[0]["image"].plane == (2,)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--text", "qwertz"], "'qwertz' is not in the vocabulary"),
+        (["--text", ""], "text is ''"),
+        (["--detector", "owl"], "detector owl; give --text, too"),
+        (["--text", "cells", "--prompts", "b.csv"], "leave --text or --prompts out"),
+        (["--text", "cells", "--volume"], "leave --text or --volume out"),
+        (["--text", "zebra", "--detector", "no/such"], "hf download no/such"),
+    ],
+)
+def test_words_that_cannot_be_answered_are_one_line(tmp_path, capsys, arguments, words):
+    assert main(["everything", str(NUCLEI), str(tmp_path / "out.ome.zarr"), *arguments]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "out.ome.zarr").exists()

@@ -10,6 +10,7 @@ import tifffile
 
 from napari_sam import samples
 from napari_sam.cli import main
+from tests.text.tiny_models import make_grounding_dino
 
 NUCLEI = str(samples.NUCLEI)
 
@@ -81,3 +82,18 @@ def test_a_plane_of_a_stack_is_selected(tmp_path, capsys):
     assert "--plane 3" in capsys.readouterr().err
     assert main([*arguments, "--plane", "0,0"]) == 2
     assert "has axes of 3 planes" in capsys.readouterr().err
+
+
+def test_words_need_something_that_knows_them(capsys):
+    assert main(["segment", str(NUCLEI), "--text", "qwertz"]) == 2
+    error = capsys.readouterr().err
+    assert "text: 'qwertz' is not in the vocabulary" in error
+    assert "as --detector" in error
+
+
+def test_words_are_answered_by_a_detector(tmp_path, capsys):
+    pytest.importorskip("transformers")
+    detector = make_grounding_dino(tmp_path / "dino")
+    arguments = ["--text", "zebra", "--detector", str(detector), "--box", "40,40,140,140", "--json"]
+    assert main(["segment", str(NUCLEI), *arguments]) == 0
+    assert len(json.loads(capsys.readouterr().out)["objects"]) == 1

@@ -152,7 +152,8 @@ class _ScriptWriter:
         if "find" in record:
             call = _find_call(self._store, record, image, record["call"], [])
         else:
-            settings = settings_arguments(record["call"])
+            words = [f"{name}={literal(text(value))}" for name, value in record.get("words", {}).items()]
+            settings = [*settings_arguments(record["call"]), *words]
             call = f"ns.segment_everything({image}, everything, labels{''.join(f', {item}' for item in settings)})\n"
         lines = [
             f"everything = ns.Predictor({literal(text(record['model']))})\n",
