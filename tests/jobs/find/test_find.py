@@ -168,6 +168,14 @@ def test_other_processes_find_the_same_objects(predictor, nucleus, tmp_path):
     assert len(CandidateFiles(tmp_path / "c").regions()) == shared.counts["tiles"] > 1
 
 
+def test_a_dask_cluster_finds_the_same_objects(cluster, predictor, nucleus, tmp_path):
+    settings = FindSettings(side=128, region=(0, 0, 250, 250))
+    alone = find(NUCLEI, nucleus, predictor, tmp_path / "a.ome.zarr", settings=settings)
+    shared = find(NUCLEI, nucleus, "default", tmp_path / "b.ome.zarr", settings=settings, client=cluster)
+    with alone.labels, shared.labels:
+        np.testing.assert_array_equal(shared.labels.array[:, :], alone.labels.array[:, :])
+
+
 def test_the_exported_script_repeats_the_search(predictor, nucleus, tmp_path):
     report = find(NUCLEI, nucleus, predictor, tmp_path / "a.ome.zarr", region=(0, 0, 128, 128), threshold=0.4)
     with report.labels as labels:
