@@ -12,6 +12,8 @@ import pytest
 import tifffile
 from nbclient import NotebookClient
 
+from napari_sam.io.labels.label_store import LabelStore
+
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
 
@@ -47,3 +49,17 @@ def test_the_notebook_of_stacks_leaves_a_table_meshes_and_labels(tmp_path):
     assert table["volume_um3"].tolist() == pytest.approx(volume_um3[volume_um3 > 0].tolist())
     assert (tmp_path / "nuclei.stl").stat().st_size > 84
     assert (tmp_path / "nuclei.ply").read_bytes().startswith(b"ply")
+
+
+@pytest.mark.timeout(900)
+@pytest.mark.filterwarnings("ignore")
+def test_the_notebook_of_concepts_finds_a_kind_and_leaves_a_table_of_classes(tmp_path):
+    _, pictures = run("find_all_like_this.ipynb", tmp_path)
+    assert pictures == 3
+    assert (tmp_path / "nucleus.concept").stat().st_size <= 200_000
+    with LabelStore.open(tmp_path / "nuclei.ome.zarr", "r") as nuclei:
+        assert set(nuclei.table()["category"]) == {"nucleus"}
+        assert len(nuclei) >= 10  # of 17
+    table = pd.read_csv(tmp_path / "fields.csv")
+    assert set(table["category"]) == {"wheat", "maize"}
+    assert (table["category"] == "maize").sum() >= 3  # of 5
