@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from src_models.model_errors import DeviceError
 from src_models.networks.crop_decoder import CropPrompts, decode_crops
+from src_models.networks.dense_decoder import DenseDecoder
 from src_models.networks.layers import ConvNorm
 from src_models.networks.mask_decoder import DecodedMasks
 from src_models.networks.mask_judge import JudgedMasks
@@ -226,6 +227,29 @@ class Runner:
         with torch.inference_mode(), self._autocast():
             maps: Tensor = decoder(embedding.contiguous(memory_format=torch.channels_last))
             return maps[0].float().cpu()
+
+    def dense_with_features(self, embedding: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Compute the dense maps of a window, and the features of which the decoder makes them.
+
+        Parameters
+        ----------
+        embedding : Tensor
+            As in `dense`.
+
+        Returns
+        -------
+        maps : Tensor
+            As from `dense`.
+        features : Tensor or None
+            (1, 128, h, w) in the precision of the runner; None if the decoder is not that of the default model.
+        """
+        decoder = self.net.dense_decoder
+        if not isinstance(decoder, DenseDecoder):
+            return self.dense(embedding), None
+        with torch.inference_mode(), self._autocast():
+            features = decoder.features(embedding.contiguous(memory_format=torch.channels_last))
+            maps = torch.sigmoid(decoder.from_features(features))
+            return maps[0].float().cpu(), features
 
     def decode(
         self,

@@ -50,12 +50,20 @@ class DenseDecoder(nn.Module):
         self.mix2 = _ResidualConv(32)
         self.head = nn.Conv2d(32, 3, 1)
 
-    def logits(self, embedding: Tensor) -> Tensor:
-        """Map (B, 256, h, w) to (B, 3, 4h, 4w) before the sigmoid."""
-        x = self.mix8(self.reduce(embedding))
-        x = self.mix4(self.up4(x))
+    def features(self, embedding: Tensor) -> Tensor:
+        """Map (B, 256, h, w) to the decoder's own features (B, 128, h, w), of which `from_features` makes logits."""
+        out: Tensor = self.mix8(self.reduce(embedding))
+        return out
+
+    def from_features(self, features: Tensor) -> Tensor:
+        """Map (B, 128, h, w) to (B, 3, 4h, 4w) before the sigmoid."""
+        x = self.mix4(self.up4(features))
         out: Tensor = self.head(self.mix2(self.up2(x)))
         return out
+
+    def logits(self, embedding: Tensor) -> Tensor:
+        """Map (B, 256, h, w) to (B, 3, 4h, 4w) before the sigmoid."""
+        return self.from_features(self.features(embedding))
 
     def forward(self, embedding: Tensor) -> Tensor:
         """Map (B, 256, h, w) to (B, 3, 4h, 4w) in [0, 1], with the channels of this module's constants."""

@@ -90,12 +90,15 @@ class DenseMaps:
         The part of the network's input that shows the image.
     embedding : Tensor or None
         (1, 256, h, w), if the mask decoder is to be prompted.
+    features : Tensor or None
+        (1, c, h, w) of the dense decoder, if they are asked for and it has any.
     """
 
     window: Window
     maps: NDArray[np.float32]
     network_shape: tuple[int, int]
     embedding: torch.Tensor | None = None
+    features: torch.Tensor | None = None
 
 
 class DenseFinder:
@@ -129,8 +132,8 @@ class DenseFinder:
     """
 
     method = "dense"
-    keep_embeddings = False
-    """Whether `compute` returns embeddings also if nothing is prompted."""
+    keeps_features = False
+    """Whether `compute` also returns the embeddings, and the features of the dense decoder."""
 
     def __init__(
         self,
@@ -215,11 +218,19 @@ class DenseFinder:
             batch = read[start : start + size]
             with embedder.priority_lock.background(cancelled):
                 for window, embedding in zip(batch, self._embeddings(batch), strict=True):
-                    maps = runner.dense(embedding).numpy()
+                    maps, features = self._maps_of(embedding)
                     rows, cols = used_cells(window.shape, maps.shape[1], embedder.img_size)
-                    kept = embedding if self.prompts or self.keep_embeddings else None
-                    computed.append(DenseMaps(window.window, maps[:, :rows, :cols], window.shape, kept))
+                    kept = embedding if self.prompts or self.keeps_features else None
+                    computed.append(DenseMaps(window.window, maps[:, :rows, :cols], window.shape, kept, features))
         return computed
+
+    def _maps_of(self, embedding: torch.Tensor) -> tuple[NDArray[np.float32], torch.Tensor | None]:
+        """Return the maps of a window, and the features of the dense decoder if they are kept."""
+        runner = self.embedder.model.runner
+        if not self.keeps_features:
+            return runner.dense(embedding).numpy(), None
+        maps, features = runner.dense_with_features(embedding)
+        return maps.numpy(), features
 
     def _embeddings(self, windows: list[DenseWindow]) -> list[torch.Tensor]:
         """Return embeddings (1, 256, h, w) of windows, from the cache or computed together."""

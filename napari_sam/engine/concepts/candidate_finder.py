@@ -57,7 +57,7 @@ class CandidateFinder(DenseFinder):
         Least predicted IoU of a candidate.
     """
 
-    keep_embeddings = True
+    keeps_features = True
 
     def __init__(
         self,
@@ -84,7 +84,9 @@ class CandidateFinder(DenseFinder):
         seen: list[DenseMaps] = []
         for window, dense in zip(read, computed, strict=True):
             pixels = self.embedder.pixels(window.window, window.shape) if window.pixels is None else window.pixels
-            seen.append(SeenWindow(dense.window, dense.maps, dense.network_shape, dense.embedding, pixels))
+            seen.append(
+                SeenWindow(dense.window, dense.maps, dense.network_shape, dense.embedding, dense.features, pixels)
+            )
         return seen
 
     def candidates(self, region: Box, factor: int, computed: Sequence[DenseMaps]) -> Candidates:
@@ -204,7 +206,13 @@ def features_in_windows(
         What they mean.
     """
     windows = encoded_windows(region, factor, computed)
-    layout = network_layout(embedder, int(windows[0].embedding.shape[1]))
+    decoded = computed[0].features
+    layout = FeatureLayout.of_network(
+        embedder.model.weights,
+        embedder.model.name,
+        min(int(windows[0].embedding.shape[1]), MOST_CHANNELS),
+        0 if decoded is None else int(decoded.shape[1]),
+    )
     features = np.zeros((len(objects), layout.width), np.float32)
     numbers = np.array([best_window(found.box, windows) for found in objects], np.intp)
     for number in np.unique(numbers).tolist():
@@ -222,14 +230,9 @@ def features_in_windows(
     return features, layout
 
 
-def network_layout(embedder: Embedder, channels: int) -> FeatureLayout:
-    """Return the layout of the features of a network whose embeddings have `channels` channels."""
-    return FeatureLayout.of_network(embedder.model.weights, embedder.model.name, min(channels, MOST_CHANNELS))
-
-
 def _view(embedder: Embedder, dense: DenseMaps, window: EncodedWindow) -> WindowView:
     """Prepare a window for measuring objects in it."""
     pixels = dense.pixels if isinstance(dense, SeenWindow) else None
     if pixels is None:
         pixels = embedder.pixels(dense.window, dense.network_shape)
-    return WindowView.of(window.embedding, dense.maps, pixels, embedder.img_size, dense.window.shape)
+    return WindowView.of(window.embedding, dense.features, dense.maps, pixels, embedder.img_size, dense.window.shape)

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from napari_sam.engine.concepts.concept_model import ConceptModel, Population
+from napari_sam.engine.concepts.concept_model import ConceptModel, evenly
 from napari_sam.engine.concepts.feature_layout import FeatureLayout
 from napari_sam.errors import ConceptError
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
 
 FORMAT = "napari-sam-concept"
 LIMIT_BYTES = 200_000
@@ -38,14 +35,11 @@ def concept_to_bytes(model: ConceptModel) -> bytes:
         "groups": [list(group) for group in model.layout.groups],
         "version": model.layout.version,
         "diameter_px": model.diameter_px,
+        "typical_distance": model.typical_distance,
     }
     tensors = {}
     room = LIMIT_BYTES - _RESERVE_BYTES - len(json.dumps(header))
-    if model.population is not None:
-        tensors["mean"], tensors["deviation"] = model.population.mean, model.population.deviation
-        header["population"] = model.population.count
-        room -= 8 * model.layout.width
-    kept = _evenly(model.accepted, max(2, room // (2 * model.layout.width + 1)))
+    kept = evenly(model.accepted, max(2, room // (2 * model.layout.width + 1)))
     tensors["features"] = model.features[kept].astype(np.float16)
     tensors["accepted"] = model.accepted[kept].astype(np.uint8)
     return save(tensors, {"concept": json.dumps(header)})
@@ -86,17 +80,15 @@ def concept_from_bytes(data: bytes, source: str = "concept") -> ConceptModel:
         )
         model = ConceptModel(layout, str(header["name"]))
         model.threshold = float(header["threshold"])
+        model.typical_distance = float(header["typical_distance"])
         diameter = header.get("diameter_px")
         model.diameter_px = None if diameter is None else float(diameter)
         features, accepted = tensors["features"].astype(np.float32), tensors["accepted"].astype(bool)
-        if features.shape != (len(accepted), layout.width) or not 0 <= model.threshold <= 1:
+        if features.shape != (len(accepted), layout.width) or not (
+            0 <= model.threshold <= 1 and model.typical_distance >= 0
+        ):
             raise damaged
         model.add(features, accepted)
-        if "mean" in tensors:
-            mean, deviation = (tensors[name].astype(np.float32) for name in ("mean", "deviation"))
-            if mean.shape != (layout.width,) or deviation.shape != (layout.width,):
-                raise damaged
-            model.population = Population(int(header["population"]), mean, deviation)
     except (SafetensorError, ValueError, KeyError, TypeError, OverflowError, AttributeError) as error:
         if error is damaged:
             raise
@@ -114,16 +106,3 @@ def _header(data: bytes) -> dict[str, Any]:
     if header["format"] != FORMAT:
         raise ValueError("another format")
     return header
-
-
-def _evenly(accepted: NDArray[np.bool_], most: int) -> NDArray[np.intp]:
-    """Return the indices of at most `most` examples, half of each kind where both have enough."""
-    if len(accepted) <= most:
-        return np.arange(len(accepted))
-    kinds = [np.flatnonzero(accepted), np.flatnonzero(~accepted)]
-    share = [min(len(kinds[0]), max(most // 2, most - len(kinds[1]))), 0]
-    share[1] = most - share[0]
-    chosen = [
-        kind[np.linspace(0, len(kind) - 1, count).astype(np.intp)] for kind, count in zip(kinds, share, strict=True)
-    ]
-    return np.sort(np.concatenate(chosen))

@@ -1,17 +1,18 @@
 """A concept: what makes objects of one kind alike, learned from a few accepted and rejected objects.
 
-With accepted objects only, the score is the similarity of features to them; each group of features is compared in
-units of the differences between all objects seen, so that what every object of an image has in common does not count.
-With rejected objects, a regularised logistic regression corrects that score.
+The score is the predicted IoU of an object, less a penalty for being more unlike the accepted examples than most whole
+objects around them are (`similarity`). One example is enough for that. Where objects were rejected, a regularised
+logistic regression on all features corrects the score.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from napari_sam.engine.concepts.kernel_logistic import fit_correction, logistic
+from napari_sam.engine.concepts.similarity import DIRECTIONS, MEASURES, SPREAD, directions, measure_pairs
 from napari_sam.errors import ConceptError
 
 if TYPE_CHECKING:
@@ -20,58 +21,30 @@ if TYPE_CHECKING:
     from napari_sam.engine.concepts.feature_layout import FeatureLayout
 
 DEFAULT_THRESHOLD = 0.5
-_SIMILARITY_GROUPS = ("embedding", "surroundings", "maps", "shape", "size", "colour", "texture")
-_WEIGHTS = {
-    "embedding": 3.0,
-    "surroundings": 1.0,
-    "maps": 1.0,
-    "shape": 1.0,
-    "size": 1.5,
-    "colour": 1.5,
+WEIGHTS = {
+    "contrast": 0.3,
+    "embedding": 0.0,
+    "surroundings": 0.0,
+    "decoder": 0.3,
+    "maps": 0.1,
+    "shape": 0.15,
+    "larger": 0.1,
+    "smaller": 0.5,
+    "colour": 0.2,
     "texture": 1.0,
 }
-_STEEPNESS, _MIDDLE = 8.0, 0.6  # of the logistic function that makes a score of a similarity
-_REGULARISATION = 0.1  # C of the logistic regression
-_DIRECTIONS = ("embedding", "surroundings")
+"""Weight of each of `MEASURES` in the distance of two objects, from the train splits of six data sets and mixtures."""
+
+_STEEPNESS, _QUALITY, _INTERCEPT = 1.5, 5.5, -2.3  # of the logit: distance, predicted IoU, constant
+_TYPICAL = 0.4  # quantile of the distances of whole objects nearby that objects of the kind do not exceed
+_WHOLE = 0.4  # predicted IoU of whole objects
 _NEAREST = 3  # an object is compared with so many accepted examples, those most like it
-_FLOOR = 1e-3  # least standard deviation
-
-
-@dataclass(frozen=True)
-class Population:
-    """Mean and spread of the features of all objects seen, whatever their kind.
-
-    Attributes
-    ----------
-    count : int
-        Number of objects.
-    mean, deviation : ndarray of float32
-        (d,) each.
-    """
-
-    count: int
-    mean: NDArray[np.float32]
-    deviation: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, features: NDArray[np.float32]) -> Population:
-        """Measure a table of features (n, d)."""
-        mean, deviation = features.mean(0), features.std(0)
-        return cls(len(features), mean.astype(np.float32), deviation.astype(np.float32))
-
-    def with_more(self, other: Population) -> Population:
-        """Return the population of both (parallel variance of Chan et al., 1979)."""
-        count = self.count + other.count
-        delta = other.mean - self.mean
-        mean = self.mean + delta * (other.count / count)
-        square = self.count * self.deviation**2 + other.count * other.deviation**2
-        square += delta**2 * (self.count * other.count / count)
-        return Population(count, mean.astype(np.float32), np.sqrt(square / count).astype(np.float32))
-
-    def standardised(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return features less their mean, over their standard deviation."""
-        out = (features - self.mean) / np.maximum(self.deviation, np.float32(_FLOOR))
-        return out.astype(np.float32)
+_VARIANCE = 1.0  # of the weights of the correction
+_SHARES = {"contrast": 2.0, "embedding": 1.0, "surroundings": 1.0, "decoder": 2.0, "maps": 0.5, "shape": 1.0}
+_SHARES |= {"size": 1.0, "colour": 1.0, "texture": 2.0, "quality": 0.5}
+_REACH = 50.0  # of a feature in units of its spread
+_MOST_EXAMPLES = 1000  # that the correction is fitted to
+_MOST_NEARBY = 1000  # other objects that are kept in memory
 
 
 class ConceptModel:
@@ -88,6 +61,8 @@ class ConceptModel:
     ----------
     threshold : float
         Score from which objects count as of the kind.
+    typical_distance : float
+        Distance to the examples that objects of the kind are not penalised for; learned from `add_population`.
     diameter_px : float or None
         Median diameter of the accepted examples, level-0 pixels; it sets the magnification at which others are found.
     """
@@ -98,8 +73,9 @@ class ConceptModel:
         self.diameter_px: float | None = None
         self.features = np.zeros((0, layout.width), np.float32)
         self.accepted = np.zeros(0, bool)
-        self.population: Population | None = None
-        self._coefficients: NDArray[np.float64] | None = None
+        self.typical_distance = 0.0
+        self._nearby = np.zeros((0, layout.width), np.float32)
+        self._correction: NDArray[np.float64] | None = None
 
     @property
     def examples(self) -> tuple[int, int]:
@@ -127,17 +103,22 @@ class ConceptModel:
         rows = self._checked(features, layout)
         self.features = np.concatenate([self.features, rows])
         self.accepted = np.concatenate([self.accepted, np.broadcast_to(np.asarray(accepted, bool), len(rows))])
-        self._coefficients = None
+        self._correction = None
 
     def add_population(self, features: ArrayLike, layout: FeatureLayout | None = None) -> None:
-        """Take note of objects whose kind is unknown, such as all candidates of an image: they tell what is usual."""
+        """Take note of the objects around the examples, of whatever kind; their distances tell what is usual.
+
+        Parameters
+        ----------
+        features, layout
+            As in `add`.
+        """
         rows = self._checked(features, layout)
-        if len(rows):
-            more = Population.of(rows)
-            self.population = more if self.population is None else self.population.with_more(more)
+        whole = rows[:, self.layout.slices["quality"].start] >= _WHOLE
+        self._nearby = np.concatenate([self._nearby, rows[whole]])[-_MOST_NEARBY:]
 
     def fit(self) -> None:
-        """Learn from the examples.
+        """Learn from the examples; takes milliseconds.
 
         Raises
         ------
@@ -145,9 +126,14 @@ class ConceptModel:
             If no example is accepted.
         """
         self._check_examples()
-        self._coefficients = None
+        self._correction = None
+        if len(self._nearby):
+            self.typical_distance = float(np.quantile(self._distance(self._nearby), _TYPICAL))
         if not self.accepted.all():
-            self._coefficients = self._regression()
+            kept = evenly(self.accepted, _MOST_EXAMPLES)
+            offset = self._similarity_logits(self.features, leave_out=True)[kept]
+            values = self._correction_features(self.features[kept])
+            self._correction = fit_correction(values, self.accepted[kept], offset, _VARIANCE)
 
     def score(self, features: ArrayLike, layout: FeatureLayout | None = None) -> NDArray[np.float32]:
         """Return how sure it is that objects are of the kind, (n,) from 0 to 1.
@@ -164,13 +150,12 @@ class ConceptModel:
         """
         rows = self._checked(features, layout)
         self._check_examples()
-        if self._coefficients is None and not self.accepted.all():
+        if self._correction is None and not self.accepted.all():
             self.fit()
-        logits = self._logits(self._similarity(rows))
-        if self._coefficients is not None:
-            logits = self._columns(rows, self._similarity(rows)) @ self._coefficients[:-1] + self._coefficients[-1]
-        scores: NDArray[np.float32] = (1 / (1 + np.exp(-np.clip(logits, -30, 30)))).astype(np.float32)
-        return scores
+        logits = self._similarity_logits(rows)
+        if self._correction is not None:
+            logits = logits + self._correction_features(rows) @ self._correction
+        return logistic(logits).astype(np.float32)
 
     def _check_examples(self) -> None:
         if not self.accepted.any():
@@ -184,7 +169,7 @@ class ConceptModel:
         if layout is not None:
             self.layout.check_same(layout)
         rows = np.atleast_2d(np.asarray(features, np.float32))
-        if rows.shape[1] != self.layout.width or not np.isfinite(rows).all():
+        if rows.ndim != 2 or rows.shape[1] != self.layout.width or not np.isfinite(rows).all():
             raise ConceptError(
                 f"features have the shape {rows.shape}, or values that are not finite; {self.layout.width} finite "
                 "columns are needed",
@@ -193,57 +178,46 @@ class ConceptModel:
             )
         return rows
 
-    def _standardised(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
-        population = self.population or Population.of(self.features)
-        return population.standardised(rows)
+    def _similarity_logits(self, rows: NDArray[np.float32], *, leave_out: bool = False) -> NDArray[np.float64]:
+        """Return the logits of being a whole object like the accepted examples, (n,).
 
-    def _similarity(self, rows: NDArray[np.float32], *, leave_out: bool = False) -> NDArray[np.float64]:
-        """Return the weighted mean of the groups' cosine similarities to the accepted examples, (n,)."""
-        examples, values = self.features[self.accepted], rows
-        slices, total = self.layout.slices, np.zeros(len(rows))
-        weight = 0.0
-        for group in _SIMILARITY_GROUPS:
-            pair = values[:, slices[group]], examples[:, slices[group]]
-            similar = _cosine(*pair) if group in _DIRECTIONS else _closeness(*pair)
-            if leave_out:  # an example must not be compared with itself
-                own = np.flatnonzero(self.accepted)
-                similar[own, np.arange(len(own))] = -np.inf if len(own) > 1 else 1.0
-            most = max(1, min(_NEAREST, similar.shape[1] - leave_out))
-            similar = np.sort(similar, 1)[:, -most:].mean(1)
-            total += _WEIGHTS[group] * similar
-            weight += _WEIGHTS[group]
-        out: NDArray[np.float64] = total / weight
-        return out
+        With `leave_out`, `rows` are all examples, none of which is compared with itself.
+        """
+        excess = np.maximum(self._distance(rows, leave_out=leave_out) - self.typical_distance, 0)
+        quality = rows[:, self.layout.slices["quality"].start].astype(np.float64)
+        logits: NDArray[np.float64] = _QUALITY * quality + _INTERCEPT - _STEEPNESS * excess
+        return logits
 
-    def _logits(self, similarity: NDArray[np.float64]) -> NDArray[np.float64]:
-        return _STEEPNESS * (similarity - _MIDDLE)
+    def _distance(self, rows: NDArray[np.float32], *, leave_out: bool = False) -> NDArray[np.float64]:
+        """Return the mean distance to the nearest accepted examples, (n,); parameters as in `_similarity_logits`."""
+        examples = self.features[self.accepted]
+        weights = np.array([WEIGHTS[name] for name in MEASURES], np.float32)
+        distances = measure_pairs(rows, examples, self.layout) @ weights
+        if leave_out and len(examples) > 1:
+            distances[np.flatnonzero(self.accepted), np.arange(len(examples))] = np.inf
+        most = max(1, min(_NEAREST, len(examples) - leave_out))
+        nearest: NDArray[np.float64] = np.sort(distances, axis=1)[:, :most].mean(1, dtype=np.float64)
+        return nearest
 
-    def _columns(self, rows: NDArray[np.float32], similarity: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what the logistic regression sees: the logit of the similarity, and the features."""
-        values = np.clip(self._standardised(rows), -4, 4).astype(np.float64)
-        for group in self.layout.slices.values():  # each group weighs the same, whatever its width
-            values[:, group] /= np.sqrt(group.stop - group.start)
-        return np.column_stack([self._logits(similarity), values])
-
-    def _regression(self) -> NDArray[np.float64]:
-        """Fit a logistic regression to the examples; return its weights and its intercept."""
-        from sklearn.linear_model import LogisticRegression  # noqa: PLC0415 - slow to import
-
-        columns = self._columns(self.features, self._similarity(self.features, leave_out=True))
-        model = LogisticRegression(C=1.0, class_weight="balanced", max_iter=500)
-        model.fit(columns, self.accepted)
-        return np.concatenate([model.coef_[0], model.intercept_])
+    def _correction_features(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return what the correction is linear in, (n, k): directions, and other features in units of their spread."""
+        columns = [
+            np.sqrt(_SHARES[name]) * part for name, part in zip(DIRECTIONS, directions(rows, self.layout), strict=True)
+        ]
+        for name, spread in SPREAD.items():
+            values = np.clip(rows[:, self.layout.slices[name]] / np.array(spread, np.float32), -_REACH, _REACH)
+            columns.append(np.sqrt(_SHARES[name] / len(spread)) * values)
+        return np.column_stack([*columns, np.ones(len(rows))]).astype(np.float64)
 
 
-def _closeness(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return 1 less the mean absolute difference of all rows, (n, m)."""
-    difference = np.abs(a[:, None] - b[None]).mean(-1, dtype=np.float64)
-    close: NDArray[np.float64] = 1 - difference
-    return close
-
-
-def _cosine(a: NDArray[np.float32], b: NDArray[np.float32]) -> NDArray[np.float64]:
-    """Return the cosine similarity of all rows, (n, m)."""
-    norms = [np.maximum(np.linalg.norm(x, axis=1, keepdims=True), 1e-6) for x in (a, b)]
-    similar: NDArray[np.float64] = ((a / norms[0]) @ (b / norms[1]).T).astype(np.float64)
-    return similar
+def evenly(accepted: NDArray[np.bool_], most: int) -> NDArray[np.intp]:
+    """Return the indices of at most `most` examples, half of each kind where both have enough."""
+    if len(accepted) <= most:
+        return np.arange(len(accepted))
+    kinds = np.flatnonzero(accepted), np.flatnonzero(~accepted)
+    positive = min(len(kinds[0]), max(most // 2, most - len(kinds[1])))
+    chosen = [
+        kind[np.linspace(0, len(kind) - 1, count).astype(np.intp)]
+        for kind, count in zip(kinds, (positive, most - positive), strict=True)
+    ]
+    return np.sort(np.concatenate(chosen))

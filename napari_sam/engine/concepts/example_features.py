@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 Mask = tuple["NDArray[np.bool_]", Box]
 """Pixels of an object (h, w) in its box (y0, x0, y1, x1), level-0 pixels."""
 
+_SAME = 0.5  # IoU from which a candidate is the example itself
+_USUAL_SCORES = (0.7, 0.8)
 _CONTEXT = 1.25  # a region around an example is so many times as wide as the example, at least
 
 
@@ -79,7 +81,10 @@ def measure_examples(
     for region, numbers in regions_of([box for _, box in masks], side, shape).items():
         computed = finder.compute(region, 1, finder.read(region, 1), cancelled)
         around.append(finder.candidates(region, 1, computed))
-        objects = [RegionObject(masks[i][1].shift(-region.y0, -region.x0), masks[i][0], 1.0, 1.0) for i in numbers]
+        objects = [
+            RegionObject(masks[i][1].shift(-region.y0, -region.x0), masks[i][0], *_scores(masks[i], around[-1]))
+            for i in numbers
+        ]
         features, layout = features_in_windows(embedder, region, 1, computed, objects)
         rows.update(zip(numbers, features, strict=True))
     assert layout is not None  # noqa: S101 - there is a region for every mask
@@ -115,6 +120,31 @@ def _around(box: Box, side: int, shape: tuple[int, int]) -> Box:
         spans.append((start, min(start + length, shape[axis])))
     (y0, y1), (x0, x1) = spans
     return Box(y0, x0, y1, x1)
+
+
+def best_match(mask: Mask, candidates: Candidates) -> tuple[int, float]:
+    """Return the index of the candidate most like a mask, and their IoU; (-1, 0.0) if none overlaps it."""
+    pixels, box = mask
+    area, best = int(np.count_nonzero(pixels)), (-1, 0.0)
+    overlapping = (candidates.boxes[:, :2] < box[2:]).all(1) & (candidates.boxes[:, 2:] > box[:2]).all(1)
+    for index in np.flatnonzero(overlapping).tolist():
+        other, other_box = candidates.masks[index], Box(*candidates.boxes[index].tolist())
+        common = box.intersection(other_box)
+        both = int(np.count_nonzero(pixels[common.slices_in(box)] & other[common.slices_in(other_box)]))
+        iou = both / (area + int(np.count_nonzero(other)) - both)
+        if iou > best[1]:
+            best = index, iou
+    return best
+
+
+def _scores(mask: Mask, candidates: Candidates) -> tuple[float, float]:
+    """Return the scores that the network would give a mask: those of the same candidate, or usual ones."""
+    index, iou = best_match(mask, candidates)
+    if iou >= _SAME:
+        return float(candidates.predicted_iou[index]), float(candidates.stability_score[index])
+    if not len(candidates):
+        return _USUAL_SCORES
+    return float(np.median(candidates.predicted_iou)), float(np.median(candidates.stability_score))
 
 
 def _check_masks(masks: Sequence[Mask], shape: tuple[int, int]) -> None:

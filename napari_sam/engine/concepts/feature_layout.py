@@ -20,7 +20,14 @@ COLOUR = (
     *(f"{part} {channel}" for part in ("mean", "deviation", "contrast") for channel in ("red", "green", "blue")),
     *(f"grey at {percent} %" for percent in (10, 50, 90)),
 )
-TEXTURE = ("edge inside", "edge at the outline", *(f"detail at {sigma} px" for sigma in (1, 2, 4)))
+TEXTURE = (
+    *(
+        f"log2 of {what}"
+        for what in ("edge inside", "edge at the outline", *(f"detail in {px} px" for px in (3, 7, 15)))
+    ),
+    "finer over coarser detail",
+    "fine over coarse detail",
+)
 QUALITY = ("predicted IoU", "stability score")
 
 
@@ -46,8 +53,8 @@ class FeatureLayout:
     version: int = FEATURES_VERSION
 
     @classmethod
-    def of_network(cls, weights: str, model: str, width: int) -> FeatureLayout:
-        """Return the layout of a network whose embeddings have `width` channels."""
+    def of_network(cls, weights: str, model: str, width: int, decoder_width: int = 0) -> FeatureLayout:
+        """Return the layout of a network whose embeddings have `width` channels, and its dense decoder so many."""
         handmade = {
             "maps": MAPS,
             "shape": SHAPE,
@@ -56,7 +63,13 @@ class FeatureLayout:
             "texture": TEXTURE,
             "quality": QUALITY,
         }
-        groups = [("embedding", width), ("surroundings", width), *((name, len(of)) for name, of in handmade.items())]
+        decoder = [("decoder", decoder_width)] if decoder_width else []
+        groups = [
+            ("embedding", width),
+            ("surroundings", width),
+            *decoder,
+            *((name, len(of)) for name, of in handmade.items()),
+        ]
         return cls(weights, model, tuple(groups))
 
     @property
@@ -90,16 +103,20 @@ class FeatureLayout:
         ConceptError
             If they differ; the message names both models.
         """
-        if self.weights != other.weights:
-            raise ConceptError(
-                f"{what} was learned with the model {self.model!r} (weights {self.weights[:8]}), and these features "
-                f"are those of {other.model!r} (weights {other.weights[:8]})",
-                parameter=what,
-                remedy=f"use the model {self.model!r} with it, or learn the concept again",
-            )
+        self.check_model(other.weights, other.model, what)
         if (self.groups, self.version) != (other.groups, other.version):
             raise ConceptError(
                 f"{what} has features of version {self.version}, and this program computes version {other.version}",
                 parameter=what,
                 remedy="learn the concept again from its examples",
+            )
+
+    def check_model(self, weights: str, model: str, what: str = "concept") -> None:
+        """Refuse another model, by the fingerprint of its weights and its name; errors as `check_same`."""
+        if self.weights != weights:
+            raise ConceptError(
+                f"{what} was learned with the model {self.model!r} (weights {self.weights[:8]}), and these features "
+                f"are those of {model!r} (weights {weights[:8]})",
+                parameter=what,
+                remedy=f"use the model {self.model!r} with it, or learn the concept again",
             )

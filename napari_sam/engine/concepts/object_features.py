@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from scipy import ndimage
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 
 _RING_CELLS = 2  # cells of the embedding around an object
 _RING_PX = 4  # pixels around an object for its contrast
+DETAIL_PX = (3, 7, 15)
+"""Detail is the difference of pixels from the mean of squares so wide."""
+
+_LEAST_DETAIL = 0.002  # half a grey value of 8 bits, added before logarithms
 _EPSILON = 1e-6
 
 
@@ -109,6 +113,8 @@ def extract_features(view: WindowView, objects: Sequence[MaskInWindow], layout: 
     for row, found in zip(features, objects, strict=True):
         inside, around = _pooled(view.embedding, found, view.stride, _RING_CELLS)
         row[slices["embedding"]], row[slices["surroundings"]] = inside, around
+        if view.decoded is not None:
+            row[slices["decoder"]] = _pooled(view.decoded, found, view.stride, 0)[0]
         row[slices["maps"]] = _map_features(view, found)
         row[slices["shape"]], row[slices["size"]] = _shape_and_size(found, view.level0_per_px)
         row[slices["colour"]], row[slices["texture"]] = _colour_and_texture(view, found)
@@ -120,21 +126,22 @@ def _pooled(
     image: NDArray[np.float32], found: MaskInWindow, stride: float, ring: int
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Average an image (h, w, c) of cells, `stride` pixels wide, inside an object and in a ring around it."""
-    box = found.box
-    y0, x0 = (max(0, int(start // stride) - ring) for start in box[:2])
-    y1, x1 = (min(size, math.ceil(end / stride) + ring) for end, size in zip(box[2:], image.shape[:2], strict=True))
-    rows, cols = np.nonzero(found.mask)
-    index = [
-        np.clip((at + start).astype(np.float32) // stride, low, high - 1).astype(np.intp) - low
-        for at, start, low, high in ((rows, box.y0, y0, y1), (cols, box.x0, x0, x1))
-    ]
-    shape = (y1 - y0, x1 - x0)
-    share = np.bincount(index[0] * shape[1] + index[1], minlength=shape[0] * shape[1]).reshape(shape) / stride**2
-    share = np.minimum(share, 1).astype(np.float32)
+    spans, starts = [], []
+    for axis in (0, 1):
+        first, last = found.box[axis], found.box[axis + 2]
+        cells = np.arange(int(first // stride), min(image.shape[axis], math.ceil(last / stride)))
+        spans.append((int(cells[0]), int(cells[-1]) + 1))
+        starts.append(np.maximum(np.ceil(cells * stride).astype(np.intp) - first, 0))
+    counts = np.add.reduceat(np.add.reduceat(found.mask, starts[0], 0, np.float32), starts[1], 1)
+    share = np.pad(np.minimum(counts / np.float32(stride**2), 1), ring)
     grown = ndimage.maximum_filter(share, 2 * ring + 1, mode="constant")
-    cells = image[y0:y1, x0:x1].reshape(-1, image.shape[-1])
-    weights = np.stack([share.ravel(), (grown - share).ravel()])
-    inside, around = (weights @ cells) / np.maximum(weights.sum(1, keepdims=True), _EPSILON)
+    inner, outer = [], []
+    for (low, high), size in zip(spans, image.shape[:2], strict=True):
+        outer.append(slice(max(0, low - ring), min(size, high + ring)))
+        inner.append(slice(outer[-1].start - low + ring, outer[-1].stop - low + ring))
+    weights = np.stack([share[tuple(inner)].ravel(), (grown - share)[tuple(inner)].ravel()])
+    pooled = weights @ image[tuple(outer)].reshape(-1, image.shape[-1])
+    inside, around = pooled / np.maximum(weights.sum(1, keepdims=True), _EPSILON)
     return inside, around
 
 
@@ -154,18 +161,18 @@ def _map_features(view: WindowView, found: MaskInWindow) -> tuple[float, ...]:
 def _shape_and_size(found: MaskInWindow, level0_per_px: float) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Compute `feature_layout.SHAPE` and `feature_layout.SIZE`."""
     mask = found.mask
-    area = float(np.count_nonzero(mask))
-    rows, cols = np.nonzero(mask)
-    covariance = np.cov(np.stack([rows, cols])) if len(rows) > 1 else np.zeros((2, 2))
-    minor, major = (4 * math.sqrt(max(0.0, v) + 1 / 12) for v in np.linalg.eigvalsh(covariance))
+    rows, cols = mask.sum(1), mask.sum(0)
+    area = float(rows.sum())
+    minor, major = (4 * math.sqrt(max(0.0, v) + 1 / 12) for v in np.linalg.eigvalsh(_covariance(mask, rows, cols)))
     padded = np.pad(mask, 1)
-    rim = padded & ~ndimage.binary_erosion(padded)
+    rim = padded & ~_shrunk(padded)
     perimeter = float(np.count_nonzero(rim))
-    filled = float(np.count_nonzero(ndimage.binary_fill_holes(padded)))
+    outside = ndimage.label(~padded)[0]
+    filled = float(np.count_nonzero(outside != outside[0, 0]))
     shape = (
         minor / major,
         area / found.box.area,
-        area / max(area, _hull_area(rim)),
+        area / max(area, _hull_area(mask)),
         min(2.0, 4 * math.pi * area / perimeter**2),
         area / filled,
     )
@@ -173,29 +180,53 @@ def _shape_and_size(found: MaskInWindow, level0_per_px: float) -> tuple[tuple[fl
     return shape, tuple(math.log2(d * level0_per_px) for d in diameters)
 
 
-def _hull_area(rim: NDArray[np.bool_]) -> float:
-    """Return the area of the convex hull of the pixels of an outline."""
-    points = np.argwhere(rim).astype(np.float64)
-    corners = np.concatenate([points + offset for offset in ((-0.5, -0.5), (-0.5, 0.5), (0.5, -0.5), (0.5, 0.5))])
+def _covariance(
+    mask: NDArray[np.bool_], rows: NDArray[np.integer[Any]], cols: NDArray[np.integer[Any]]
+) -> NDArray[np.float64]:
+    """Return the covariance (2, 2) of the pixels of a mask, from its sums by row and by column."""
+    area = rows.sum()
+    y, x = np.arange(len(rows)), np.arange(len(cols))
+    middle = (rows @ y) / area, (cols @ x) / area
+    y, x = y - middle[0], x - middle[1]
+    mixed = y @ (mask @ x)
+    moments = [[float(rows @ y**2), float(mixed)], [float(mixed), float(cols @ x**2)]]
+    return np.array(moments) / float(area)
+
+
+def _shrunk(padded: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return a mask without its outermost pixels; its own border must be empty."""
+    out = padded.copy()
+    for axis, step in ((0, 1), (0, -1), (1, 1), (1, -1)):
+        out &= np.roll(padded, step, axis)
+    return out
+
+
+def _hull_area(mask: NDArray[np.bool_]) -> float:
+    """Return the area of the convex hull of a mask's pixels, by the corners of each row's first and last pixel."""
+    rows = np.flatnonzero(mask.any(1))
+    first, last = mask[rows].argmax(1), mask.shape[1] - mask[rows, ::-1].argmax(1)
+    corners = [np.column_stack([rows + down, x]) for down in (0, 1) for x in (first, last)]
     try:
-        return float(ConvexHull(corners).volume)
+        return float(ConvexHull(np.concatenate(corners).astype(np.float64)).volume)
     except QhullError:
         return 0.0
 
 
 def _colour_and_texture(view: WindowView, found: MaskInWindow) -> tuple[list[float], list[float]]:
     """Compute `feature_layout.COLOUR` and `feature_layout.TEXTURE`."""
-    shape = (view.pixels.shape[0], view.pixels.shape[1])
-    outer = found.box.grow(_RING_PX).clip(shape)
+    outer = found.box.grow(_RING_PX).clip((view.pixels.shape[0], view.pixels.shape[1]))
     mask = np.zeros(outer.shape, bool)
     mask[found.box.slices_in(outer)] = found.mask
-    grown = ndimage.maximum_filter(mask, 2 * _RING_PX + 1, mode="constant")
-    ring, rim = grown & ~mask, mask & ~ndimage.minimum_filter(mask, 3, mode="nearest")
-    rgb, grey, edges = view.rgb[outer.slices], view.grey[outer.slices], view.gradient[outer.slices]
-    mean = rgb[mask].mean(0)
+    ring = ndimage.maximum_filter(mask, 2 * _RING_PX + 1, mode="constant") & ~mask
+    rgb = view.pixels[outer.slices].astype(np.float32) / np.float32(255)
+    grey = rgb.mean(-1)
+    inside, values = rgb[mask], grey[mask]
+    mean = inside.mean(0)
     contrast = mean - rgb[ring].mean(0) if ring.any() else np.zeros(3)
-    percentiles = np.percentile(grey[mask], (10, 50, 90))
-    colour = [*mean, *rgb[mask].std(0), *contrast, *percentiles]
-    at_rim = edges[rim].mean() if rim.any() else 0.0
-    texture = [edges[mask].mean(), at_rim, *view.details[outer.slices][mask].mean(0)]
-    return colour, texture
+    colour = [*mean, *inside.std(0), *contrast, *np.percentile(values, (10, 50, 90))]
+    edges = np.hypot(*np.gradient(grey)) if min(grey.shape) > 1 else np.zeros_like(grey)
+    padded = np.pad(mask, 1)
+    rim = mask & ~_shrunk(padded)[1:-1, 1:-1]
+    details = [np.abs(grey - ndimage.uniform_filter(grey, size))[mask].mean() for size in DETAIL_PX]
+    logs = [math.log2(value + _LEAST_DETAIL) for value in (edges[mask].mean(), edges[rim].mean(), *details)]
+    return colour, [*logs, logs[2] - logs[4], logs[3] - logs[4]]

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import ndimage
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-DETAIL_SIGMAS = (1.0, 2.0, 4.0)
 MOST_CHANNELS = 256
 """Channels of an embedding that are used; SAM 2 adds finer features after them."""
 
@@ -25,7 +22,9 @@ class WindowView:
     Attributes
     ----------
     embedding : ndarray of float32
-        (h, w, c) without padding.
+        (h, w, c) without padding, less its mean over the window.
+    decoded : ndarray of float32 or None
+        (h, w, c) features of the dense decoder, likewise; None without any.
     maps : ndarray of float32 or None
         (3, H, W) of the dense decoder, without padding; None without one.
     pixels : ndarray of uint8
@@ -37,6 +36,7 @@ class WindowView:
     """
 
     embedding: NDArray[np.float32]
+    decoded: NDArray[np.float32] | None
     maps: NDArray[np.float32] | None
     pixels: NDArray[np.uint8]
     stride: float
@@ -46,6 +46,7 @@ class WindowView:
     def of(
         cls,
         embedding: Tensor,
+        decoded: Tensor | None,
         maps: NDArray[np.float32] | None,
         pixels: NDArray[np.uint8],
         img_size: int,
@@ -57,6 +58,8 @@ class WindowView:
         ----------
         embedding : Tensor
             (1, C, h, w) with padding.
+        decoded : Tensor or None
+            (1, c, h, w) features of the dense decoder, likewise.
         maps : ndarray of float32 or None
             (3, H, W) without padding.
         pixels : ndarray of uint8
@@ -68,34 +71,17 @@ class WindowView:
         """
         stride = img_size / int(embedding.shape[-1])
         rows, cols = (min(int(embedding.shape[-1]), max(1, int(np.ceil(n / stride)))) for n in pixels.shape[:2])
-        cells = embedding[0, :MOST_CHANNELS, :rows, :cols].float().cpu().numpy()
         return cls(
-            np.ascontiguousarray(cells.transpose(1, 2, 0)),
+            _cells(embedding, rows, cols),
+            None if decoded is None else _cells(decoded, rows, cols),
             maps,
             pixels,
             stride,
             max(window_shape) / max(pixels.shape[:2]),
         )
 
-    @cached_property
-    def rgb(self) -> NDArray[np.float32]:
-        """The pixels, from 0 to 1."""
-        return self.pixels.astype(np.float32) / np.float32(255)
 
-    @cached_property
-    def grey(self) -> NDArray[np.float32]:
-        """Mean of the channels, (h, w)."""
-        mean: NDArray[np.float32] = self.rgb.mean(-1, dtype=np.float32)
-        return mean
-
-    @cached_property
-    def gradient(self) -> NDArray[np.float32]:
-        """Magnitude of the gradient of the smoothed grey values, (h, w)."""
-        smooth = ndimage.gaussian_filter(self.grey, 1.0)
-        magnitude: NDArray[np.float32] = (np.hypot(ndimage.sobel(smooth, 0), ndimage.sobel(smooth, 1)) / 8).astype("f4")
-        return magnitude
-
-    @cached_property
-    def details(self) -> NDArray[np.float32]:
-        """Difference of the grey values from smoothed ones, absolute, for each of `DETAIL_SIGMAS`: (h, w, s)."""
-        return np.stack([np.abs(self.grey - ndimage.gaussian_filter(self.grey, s)) for s in DETAIL_SIGMAS], -1)
+def _cells(tensor: Tensor, rows: int, cols: int) -> NDArray[np.float32]:
+    """Return the cells (h, w, c) of a tensor (1, C, H, W) that show the image, less what all have in common."""
+    cells = tensor[0, :MOST_CHANNELS, :rows, :cols].float().cpu().numpy()
+    return np.ascontiguousarray((cells - cells.mean((1, 2), keepdims=True)).transpose(1, 2, 0))

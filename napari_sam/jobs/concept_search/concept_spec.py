@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_sam.engine.concepts.feature_layout import FeatureLayout
 from napari_sam.errors import ConceptError
 from napari_sam.io.labels.store_access import CONCEPTS_FOLDER
 
@@ -76,10 +75,8 @@ class ConceptSearch:
         ConceptError
             If the concept was learned with another model; the message names both.
         """
-        layout = self.concept.layout
-        channels = dict(layout.groups).get("embedding", 0)
         model = predictor.embedder.model
-        layout.check_same(FeatureLayout.of_network(model.weights, model.name, channels))
+        self.concept.layout.check_model(model.weights, model.name)
         if not predictor.can_dense:
             raise ConceptError(
                 f"model {model.name!r} has no dense decoder, which suggests the objects that a concept ranks",

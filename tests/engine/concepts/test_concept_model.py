@@ -10,8 +10,9 @@ import pytest
 from safetensors.numpy import save
 
 from napari_sam.engine.concepts.concept_bytes import LIMIT_BYTES, concept_from_bytes, concept_to_bytes
-from napari_sam.engine.concepts.concept_model import ConceptModel, Population
+from napari_sam.engine.concepts.concept_model import ConceptModel
 from napari_sam.engine.concepts.feature_layout import FeatureLayout
+from napari_sam.engine.concepts.similarity import SPREAD
 from napari_sam.errors import ConceptError
 
 LAYOUT = FeatureLayout.of_network("a" * 64, "default", 16)
@@ -22,7 +23,9 @@ def two_kinds(rng, count=60, spread=0.6):
     kinds = np.arange(count) % 2 == 0
     middle = rng.normal(0, 1, LAYOUT.width)
     features = rng.normal(0, spread, (count, LAYOUT.width)) + np.where(kinds[:, None], middle, -middle)
-    features[:, 2 * 16 :] *= 0.3  # those with units vary less than embeddings do
+    for name, spread in SPREAD.items():
+        features[:, LAYOUT.slices[name]] *= 2 * np.array(spread)
+    features[:, LAYOUT.slices["quality"]] = 0.6
     return features.astype(np.float32), kinds
 
 
@@ -46,11 +49,17 @@ def test_objects_like_the_examples_rank_first_and_pass_the_threshold(rng, positi
     assert ((scores >= concept.threshold) == kinds).mean() > 0.95
 
 
-def test_the_population_of_two_parts_is_that_of_all(rng):
-    features = rng.normal(3, 2, (50, 5)).astype(np.float32)
-    whole, parts = Population.of(features), Population.of(features[:20]).with_more(Population.of(features[20:]))
-    np.testing.assert_allclose(parts.mean, whole.mean, rtol=1e-4)
-    np.testing.assert_allclose(parts.deviation, whole.deviation, rtol=1e-4)
+def test_a_rejected_object_scores_less_afterwards_and_an_accepted_one_more(rng):
+    features, kinds = two_kinds(rng)
+    concept = concept_of(features, kinds, positive=2)
+    for kind in (False, True):
+        of_kind = features[kinds == kind]
+        corrected = of_kind[np.argsort(concept.score(of_kind))[0 if kind else -1]]
+        before = concept.score(corrected)[0]
+        concept.add(corrected, kind)
+        concept.fit()
+        after = concept.score(corrected)[0]
+        assert after > before if kind else after < before
 
 
 def test_a_concept_without_an_accepted_example_is_refused():
