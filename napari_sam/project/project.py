@@ -13,6 +13,8 @@ from napari_sam.io.images.formats.zarr.plates import is_plate, plate_fields
 from napari_sam.io.projects.image_entry import STATES
 from napari_sam.io.projects.project_folder import ProjectFolder
 from napari_sam.project.project_image import ProjectImage
+from napari_sam.project.training.improve_settings import ImproveSettings
+from napari_sam.project.training.model_versions import ModelVersion, ModelVersions
 
 if TYPE_CHECKING:
     import os
@@ -268,6 +270,85 @@ class Project:
             who works on it, height and width in level-0 pixels, kind, the columns that were given, source and id.
         """
         return pd.DataFrame([image.row() for image in self.images()])
+
+    @property
+    def model(self) -> str:
+        """Model in use: a registered name, or the checkpoint of a version; for `Predictor` and `segment_everything`."""
+        number = self.versions.current()
+        return str(self._folder.settings.get("model", "default")) if number == 0 else str(self.versions.path(number))
+
+    @property
+    def versions(self) -> ModelVersions:
+        """Versions of the project's model, which `improve` adds to."""
+        return ModelVersions(self.path / "models")
+
+    def use_model(self, version: int | str) -> None:
+        """Put a model in use.
+
+        Parameters
+        ----------
+        version : int or str
+            Number of a version, also an earlier one; 0 for the model that the project began with. Or the name or
+            checkpoint of another model, from which the project begins anew.
+
+        Raises
+        ------
+        ProjectError
+            If there is no such version.
+        """
+        if isinstance(version, str):
+            self._folder.save_settings(model=version)
+        self.versions.use(0 if isinstance(version, str) else version)
+        self._folder.log("model", version=version)
+
+    def improve(
+        self,
+        settings: ImproveSettings | None = None,
+        *,
+        device: str = "auto",
+        progress: Callable[[str, int, int], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> ModelVersion:
+        """Train the model in use on the accepted objects, and compare before and after on images kept for it.
+
+        Of images that are done or checked all objects count, of others those that a person drew, clicked or accepted
+        in a review. A quarter of the images is not trained on, always the same ones. The new version is kept beside
+        the others; `use_model` puts it in use.
+
+        Parameters
+        ----------
+        settings : ImproveSettings, optional
+            What is trained and how long. By default the decoders, on a CPU in minutes, or the whole network on a GPU.
+        device : str
+            As `Predictor` takes it.
+        progress : callable, optional
+            Called with the part of the work, the number of steps done and their total.
+        cancelled : callable, optional
+            Return True to stop; the same call continues.
+
+        Returns
+        -------
+        ModelVersion
+            What was gained, with intervals; `better` tells whether to use it.
+
+        Raises
+        ------
+        ProjectError
+            If fewer than two images have accepted objects.
+        StoreLockedError
+            If somebody else trains the model of this project.
+        CancelledError
+            If `cancelled()` returned True.
+        """
+        from napari_sam.project.training.improve import ImproveRequest, improve  # noqa: PLC0415 - imports torch
+
+        request = ImproveRequest(
+            self.images(), self.model, self.versions, self._folder.user, device, settings or ImproveSettings()
+        )
+        with self._folder.model_lock():
+            version = improve(request, progress=progress, cancelled=cancelled)
+        self._folder.log("improved", version=version.number, better=version.better)
+        return version
 
     def history(self) -> list[JsonObject]:
         """Return what happened, earliest first: "time" (seconds since 1970), "user", "event", "image" and details."""

@@ -1,21 +1,29 @@
-"""The commands ``project create``, ``add``, ``list``, ``next``, ``set`` and ``relocate``."""
+"""The commands ``project create``, ``add``, ``list``, ``improve`` and so on."""
 
 from __future__ import annotations
 
+import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sam.cli.command import Command, CommandGroup, Result
+from napari_sam.cli.interruption import interruptible
+from napari_sam.cli.options import add_device_option
 from napari_sam.cli.progress_line import ProgressLine, end_line
+from napari_sam.cli.setting_options import add_settings, settings_from
 from napari_sam.errors import SettingsError
+from napari_sam.project.training.improve_settings import ImproveSettings
 
 if TYPE_CHECKING:
     import argparse
 
     from napari_sam.project.project import Project
+    from napari_sam.project.training.model_versions import Gain
 
 _LISTED = 20  # images that could not be added
+_NICENESS = 10  # of training
 _STATES = ("unseen", "in work", "done", "checked")
 
 
@@ -160,6 +168,67 @@ def _relocate(args: argparse.Namespace) -> Result:
     return {"found": len(found), "missing": [image.entry.source for image in missing]}
 
 
+def _improve_options(command: argparse.ArgumentParser) -> None:
+    _add_folder(command)
+    add_settings(command, ImproveSettings, ("encoder", "steps", "learning_rate"), defaults=True)
+    add_device_option(command)
+    command.add_argument("--use", action="store_true", help="put the new model in use if it is better")
+
+
+def _improve(args: argparse.Namespace) -> Result:
+    project = _open(args)
+    lines: dict[str, ProgressLine] = {}
+
+    def report(part: str, done: int, total: int) -> None:
+        lines.setdefault(part, ProgressLine(part))(done, total)
+
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)  # other programs come first
+    settings = settings_from(args, ImproveSettings)
+    with interruptible("saving and stopping; continue with the same command") as cancelled:
+        version = project.improve(settings, device=args.device, progress=report, cancelled=cancelled)
+    end_line()
+    if args.use and version.better:
+        project.use_model(version.number)
+    result = asdict(version) | {"model": str(project.versions.path(version.number)), "in_use": project.model}
+    if args.json:
+        return result
+    for name in ("iou_1click", "clicks_to_085"):
+        result[name] = _gain_text(getattr(version, name))
+    return result
+
+
+def _gain_text(gain: Gain) -> str:
+    interval = "" if gain.low is None else f" [{gain.low:+.3f}, {gain.high:+.3f}]"
+    return f"{gain.before:.3f} -> {gain.after:.3f} ({gain.difference:+.3f}{interval})"
+
+
+def _models(args: argparse.Namespace) -> Result:
+    project = _open(args)
+    versions = [asdict(version) for version in project.versions.all()]
+    if args.json:
+        return {"in_use": project.versions.current(), "model": project.model, "versions": versions}
+    sys.stdout.write(f"in use: {project.model}\n")
+    for version in project.versions.all():
+        verdict = "better" if version.better else "not better"
+        sys.stdout.write(
+            f"{version.number:>3}  {verdict:<10}  {version.images} images, {version.objects} objects;  1 click "
+            f"{_gain_text(version.iou_1click)};  clicks to 0.85 {_gain_text(version.clicks_to_085)}\n"
+        )
+    return None
+
+
+def _use_options(command: argparse.ArgumentParser) -> None:
+    _add_folder(command)
+    command.add_argument("version", metavar="VERSION", help="number of a version, 0 for the first model, or a model")
+
+
+def _use(args: argparse.Namespace) -> Result:
+    project = _open(args)
+    project.use_model(int(args.version) if args.version.isdecimal() else args.version)
+    return {"in_use": project.model}
+
+
 PROJECT = CommandGroup(
     "project",
     "keep many images, their objects and how far they are in one folder",
@@ -169,6 +238,9 @@ PROJECT = CommandGroup(
         Command("list", "list images with their states and numbers of objects", _list, _list_options),
         Command("next", "name the next image to annotate that nobody works on", _next, _next_options),
         Command("set", "set the state or columns of an image", _set, _set_options),
+        Command("improve", "train the model on the accepted objects, and compare it", _improve, _improve_options),
+        Command("models", "list the versions of the model and what each gained", _models, _add_folder),
+        Command("use", "put a version of the model in use, also an earlier one", _use, _use_options),
         Command("relocate", "find images that have moved, by their pixels", _relocate, _relocate_options),
     ),
 )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from napari_sam.engine.geometry import Box
     from napari_sam.io.labels.journal.rows import ObjectChange, Patch
 
-_NOT_BY_PEOPLE = ("everything", "commits", "relabel", "category", "classes")
+NOT_BY_PEOPLE = ("everything", "commits", "relabel", "category", "classes")
 """Kinds of changes that a program made, or that leave the mask alone."""
 _RUNS = ("everything", "commits")
 
@@ -75,7 +75,7 @@ def read_corrections(path: Path) -> Iterator[Correction]:
         changes = _changes_by_label(store)
         for label, (operation, plane) in automatic.items():
             final_label, later = _follow(label, operation, changes)
-            by_people = any(change.kind not in _NOT_BY_PEOPLE for change in later)
+            by_people = any(change.kind not in NOT_BY_PEOPLE for change in later)
             later = list(dropwhile(lambda change: change.kind in _RUNS, later))  # other tiles and planes of the object
             if final_label not in existing:
                 if by_people:  # not if a later run replaced it

@@ -275,6 +275,16 @@ class ProjectFolder:
         """
         return ImageLock(self._lock_path(image_id), self.entry(image_id).source, self.user, self._clock)
 
+    def model_lock(self) -> ImageLock:
+        """Take the lock of the project's model, which one person trains at a time.
+
+        Raises
+        ------
+        StoreLockedError
+            If somebody else trains it; the message names who.
+        """
+        return ImageLock(self.path / "locks" / "model.json", f"the model of {self.name}", self.user, self._clock)
+
     def holder(self, image_id: str) -> LockHolder | None:
         """Return who works on an image; None if nobody does."""
         return lock_holder(self._lock_path(image_id), self._clock)

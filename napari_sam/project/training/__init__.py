@@ -1,0 +1,1 @@
+"""Improve a project's model: training pairs from accepted objects, training, comparison, versions."""
