@@ -79,7 +79,7 @@ def test_two_objects_share_what_the_network_sees(predictor):
     pixels, labels = two_discs()
     predictor.set_image(open_image(pixels, axes="zyx"))
     one, two = predictor.propagate_many([{"points": [(4, 72, 58)]}, {"box": (4, 50, 78, 94, 118)}])
-    assert predictor.runner.encoded == PLANES
+    assert predictor.runner.encoded == PLANES + 2 * 2 * 2  # and both ends of both objects seen from two sides
     assert min(ious(one, labels, 1)) > 0.95
     assert min(ious(two, labels, 2)) > 0.92  # a click on one plane gives no more: the edge is between two greys
 

@@ -12,9 +12,11 @@ from napari_sam.engine.propagation.carriers.carrier_choice import make_carrier
 from napari_sam.engine.propagation.plane_prompts import PlanePrompt, corrected_prompt, parse_plane_prompts
 from napari_sam.engine.propagation.plane_views import PlaneViews
 from napari_sam.engine.propagation.propagation import Propagation, StackPosition
+from napari_sam.engine.propagation.propagation_settings import PropagationSettings
 from napari_sam.engine.propagation.propagator import Callbacks, ObjectRun, Propagator
 from napari_sam.engine.propagation.request import propagation_request
 from napari_sam.engine.propagation.resumable_carrier import ResumableCarrier
+from napari_sam.engine.propagation.side.end_finder import SideEndFinder
 from napari_sam.errors import PromptError
 
 if TYPE_CHECKING:
@@ -116,17 +118,25 @@ class ObjectFollower:
 
     def _run(self, runs: Sequence[ObjectRun], planes: Sequence[int]) -> None:
         carrier = self._carrier
+        ends = self._end_finder()
         if self._steps is None:
-            Propagator(self._views, carrier, planes, self._callbacks).run(runs)
+            Propagator(self._views, carrier, planes, self._callbacks, ends).run(runs)
             return
         request = propagation_request(self._views, planes, runs, self._options)
         recorded = ResumableCarrier(carrier, self._steps, request)
         try:
-            Propagator(self._views, recorded, planes, self._callbacks).run(runs)
+            Propagator(self._views, recorded, planes, self._callbacks, ends).run(runs)
         except PromptError:  # a repetition would end in the same way
             recorded.close()
             raise
         recorded.close()
+
+    def _end_finder(self) -> SideEndFinder | None:
+        """Return what looks for the ends of objects in side views: of volumes, where masks are prompts."""
+        settings = self._options.get("settings") or PropagationSettings()
+        if not settings.side_views or self.source.axis == "t" or self._carrier.uses_later_prompts:
+            return None
+        return SideEndFinder(self._views, self._options.get("cancelled"))
 
     def _check_passed(self, prompts: Mapping[int, PlanePrompt]) -> None:
         outside = [plane for plane in prompts if plane not in self.planes]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from napari_sam.engine.interactive.window_predictor import WindowPredictor
+
 if TYPE_CHECKING:
     from napari_sam.engine.image_source import ImageSource
-    from napari_sam.engine.interactive.window_predictor import WindowPredictor
     from napari_sam.engine.normalisation import Normalisation
     from src_models.runtime import Runner
 
@@ -126,3 +127,9 @@ class PlaneViews:
         embedder = self._engine.embedder.sharing()
         embedder.set_source(self.source.plane(plane), self.normalisation)
         return PlaneView(plane, self._engine.looking_through(embedder), self.source.spacing)
+
+    def looking_at(self, image: ImageSource, normalisation: Normalisation) -> WindowPredictor:
+        """Return a predictor for another image, with the same network; each prompt is answered with one look."""
+        embedder = self._engine.embedder.sharing()
+        embedder.set_source(image, normalisation)
+        return WindowPredictor(embedder, tidy=self._engine.tidy)

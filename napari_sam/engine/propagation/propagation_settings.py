@@ -27,6 +27,9 @@ class PropagationSettings:
         through planes of low confidence, on which objects may be hidden.
     gap : int
         Number of planes on end on which an object may be missing.
+    side_views : bool
+        Whether the ends of an object in a volume are looked for in its side views, too: objects that lie behind each
+        other without a gap are told apart there. Only where its mask is the prompt on the next plane.
     """
 
     least_overlap: float = setting(0.3, "smallest overlap (IoU) with the mask of the plane before", low=0, high=1)
@@ -39,6 +42,7 @@ class PropagationSettings:
         0.5, "smallest confidence over the highest since the prompted plane, in volumes", low=0, high=1
     )
     gap: int = setting(1, "number of planes on end on which an object may be missing", low=0)
+    side_views: bool = setting(True, "look for the ends of objects in volumes in their side views, too")
 
     def __post_init__(self) -> None:
         """Check every value."""

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
+from napari_sam.engine.geometry import Box
 from napari_sam.engine.propagation.carrier import CarriedMask
 from napari_sam.engine.propagation.collisions import with_merges
 from napari_sam.engine.propagation.plane_mask import PackedMask, PlaneMask, cropped, mask_iou
 from napari_sam.errors import CancelledError, ImageError, PromptError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from napari_sam.engine.propagation.carrier import Carrier
     from napari_sam.engine.propagation.plane_prompts import PlanePrompt
@@ -23,6 +24,8 @@ CONVERGED_IOU = 0.99
 """Overlap of a new mask with the earlier one from which on a correction has no further effect."""
 
 _FORWARD, _BACKWARD = "forward", "backward"
+_FIRST_CHECK, _CHECK_EVERY = 8, 32  # planes after which the end of an object is looked for
+_LEAST_PLANES = 4  # with fewer planes it is not
 
 
 @dataclass
@@ -52,6 +55,7 @@ class ObjectRun:
         self.earlier: dict[int, PackedMask] = dict(self.records)  # what this run has not looked at
         self.answers: dict[int, CarriedMask] = {}
         self.corrects = bool(self.records)
+        self.known = frozenset(self.records)
 
     def next_prompt(self, plane: int, step: int) -> int | None:
         """Return the nearest prompted plane beyond a plane in a direction, +1 or -1; None without one."""
@@ -66,7 +70,8 @@ class Callbacks:
     Attributes
     ----------
     on_plane : callable or None
-        Called with each `PlaneMask` as soon as it is final.
+        Called with each `PlaneMask` as soon as it is found; again, with an empty mask, if the object turns out to have
+        ended before that plane.
     progress : callable or None
         Called with the number of planes done and their total.
     cancelled : callable or None
@@ -80,12 +85,25 @@ class Callbacks:
 
 @dataclass
 class _Active:
-    """An object in a pass: where the pass began for it, and for how many planes it has been missing."""
+    """An object in a pass: where it began for it, up to where its end was looked for, and since when it is missing."""
 
     start: int
     absent: list[int] = field(default_factory=list)
     reason: str = ""
     unchanged: int = 0
+
+    def __post_init__(self) -> None:
+        self.checked = self.start
+
+
+class EndFinder(Protocol):
+    """Finds where an object ends among planes on which it was found."""
+
+    def last_plane(
+        self, records: Mapping[int, PackedMask], planes: Sequence[int], anchor: int, step: int
+    ) -> int | None:
+        """Return the last plane in a direction, +1 or -1, from `anchor`, one of `planes`; None if it is not known."""
+        ...
 
 
 class Propagator:
@@ -101,6 +119,8 @@ class Propagator:
         Planes to pass, in ascending order; prompted planes among them.
     callbacks : Callbacks, optional
         What to call on the way.
+    ends : EndFinder, optional
+        Looks on the way whether an object has ended. Planes beyond its end are given up, and reported with empty masks.
 
     Attributes
     ----------
@@ -109,9 +129,14 @@ class Propagator:
     """
 
     def __init__(
-        self, views: PlaneViews, carrier: Carrier, planes: Sequence[int], callbacks: Callbacks | None = None
+        self,
+        views: PlaneViews,
+        carrier: Carrier,
+        planes: Sequence[int],
+        callbacks: Callbacks | None = None,
+        ends: EndFinder | None = None,
     ) -> None:
-        self._views, self._carrier, self._planes = views, carrier, list(planes)
+        self._views, self._carrier, self._planes, self._ends = views, carrier, list(planes), ends
         self._calls = Callbacks() if callbacks is None else callbacks
         self.failed: dict[int, str] = {}
         self._done = 0
@@ -173,13 +198,26 @@ class Propagator:
             if not active and not waiting:
                 return
             self._pass_plane(objects, active, plane, step)
+            self._end_objects(objects, active, plane, step)
             for i, planes in enumerate(starts):
                 if plane in planes:
                     active[i] = _Active(plane)
             self._progress(1, self._total(objects))
         for i, state in active.items():  # at the end of the planes
-            if state.absent:
-                self._stop(objects[i], state, state.absent[-1])
+            self._reach_end(i, objects[i], state, step)
+
+    def _end_objects(self, objects: Sequence[ObjectRun], active: dict[int, _Active], plane: int, step: int) -> None:
+        """End the pass of objects whose side views, looked at from time to time, show that they have ended."""
+        for i in [i for i, state in active.items() if _is_due(abs(plane - state.start))]:
+            if self._shorten(i, objects[i], active[i], plane, step):
+                del active[i]
+
+    def _reach_end(self, i: int, run: ObjectRun, state: _Active, step: int) -> None:
+        """Note what an object that was followed to the last plane ends with."""
+        if state.absent:
+            self._stop(i, run, state, state.absent[-1])
+        else:
+            self._shorten(i, run, state, self._planes[::step][-1], step)
 
     def _starts(self, run: ObjectRun, step: int) -> tuple[int, ...]:
         """Return the planes at which a pass begins for an object."""
@@ -231,10 +269,10 @@ class Propagator:
         run.missing[plane] = reason
         patience = self._carrier.patience
         if patience is not None and len(state.absent) > patience:
-            self._stop(run, state, plane)
+            self._stop(i, run, state, plane)
             del active[i]
 
-    def _stop(self, run: ObjectRun, state: _Active, plane: int) -> None:
+    def _stop(self, i: int, run: ObjectRun, state: _Active, plane: int) -> None:
         """Note that an object ends before a plane on which it is absent."""
         step = 1 if plane > state.start else -1
         if run.next_prompt(plane, step) is not None:
@@ -247,6 +285,33 @@ class Propagator:
             for p in beyond:
                 run.earlier.pop(p)
                 run.records.pop(p, None)
+        self._shorten(i, run, state, state.absent[0] - step, step)
+
+    def _shorten(self, i: int, run: ObjectRun, state: _Active, plane: int, step: int) -> bool:
+        """Give up the planes beyond the end of an object that was followed up to a plane; return whether there are any.
+
+        Planes between two prompts belong to the object in any case.
+        """
+        if self._ends is None or run.next_prompt(state.start, step) is not None:
+            return False
+        new = [p for p in run.records if (p - state.checked) * step > 0 and (p - plane) * step <= 0]
+        if abs(plane - state.start) < _LEAST_PLANES or not set(new) - run.known:
+            return False
+        anchor = state.start if abs(plane - state.start) <= _CHECK_EVERY + _FIRST_CHECK else state.checked
+        reach = abs(plane - anchor) + _FIRST_CHECK
+        shown = [p for p in self._planes if abs(p - anchor) <= reach and p not in self.failed]
+        last = self._ends.last_plane(run.records, shown, anchor, step)
+        if last is None or (last - plane) * step >= 0:
+            state.checked = max(new, key=lambda p: abs(p - state.start))
+            return False
+        for p in [p for p in run.records if (p - last) * step > 0 and p not in run.known]:
+            for known in (run.records, run.events, run.earlier):
+                known.pop(p, None)
+            self._report(i, p, run)
+        for p in [p for p in run.missing if (p - last) * step > 0]:
+            del run.missing[p]
+        run.stopped[_FORWARD if step > 0 else _BACKWARD] = f"plane {last + step}: it ends there in its side views"
+        return True
 
     def _found(
         self, run: ObjectRun, active: dict[int, _Active], i: int, view: PlaneView, carried: CarriedMask, step: int
@@ -285,7 +350,7 @@ class Propagator:
 
     def _report(self, i: int, plane: int, run: ObjectRun) -> None:
         if self._calls.on_plane is not None:
-            record = run.records[plane]
+            record = run.records.get(plane, _NOTHING)
             self._calls.on_plane(PlaneMask(plane, record.mask, record.box, record.score, plane in run.prompts, index=i))
 
     def _total(self, objects: Sequence[ObjectRun]) -> int:
@@ -303,6 +368,14 @@ class Propagator:
             raise CancelledError("following the objects was cancelled")
 
 
+def _is_due(count: int) -> bool:
+    """Return whether the end of an object is looked for after a number of planes."""
+    return count == _FIRST_CHECK or (count > 0 and count % _CHECK_EVERY == 0)
+
+
 def _packed(carried: CarriedMask, prompted: bool = False) -> PackedMask:
     mask, box = cropped(np.asarray(carried.mask, bool), carried.box)
     return PackedMask.of(PlaneMask(0, mask, box, float(carried.score), prompted))
+
+
+_NOTHING = _packed(CarriedMask(np.zeros((1, 1), bool), Box(0, 0, 1, 1), 0.0))

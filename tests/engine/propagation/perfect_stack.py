@@ -12,6 +12,7 @@ from napari_sam.engine.interactive.window_predictor import WindowPredictor
 from napari_sam.engine.loaded_model import LoadedModel
 from napari_sam.engine.normalisation import Normalisation
 from napari_sam.engine.propagation.follow_objects import ObjectFollower
+from napari_sam.engine.propagation.propagation_settings import PropagationSettings
 from napari_sam.engine.window_pixels import read_window
 from napari_sam.errors import ImageError
 from tests.engine.perfect import Blob, BlobImage, PerfectRunner
@@ -90,7 +91,11 @@ def perfect_engine(stack, runner=None):
 
 
 def follow(stack, prompts, engine=None, **options):
-    """Follow objects through a `BlobStack`; returns the propagations and the engine's runner."""
+    """Follow objects through a `BlobStack`; returns the propagations and the engine's runner.
+
+    The network knows the planes only, so that side views are left out.
+    """
+    options.setdefault("settings", PropagationSettings(side_views=False))
     engine = perfect_engine(stack) if engine is None else engine
     follower = ObjectFollower(stack, engine, Normalisation(), options)
     return follower.follow(prompts), engine.embedder.model.runner

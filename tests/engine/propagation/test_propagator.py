@@ -8,6 +8,7 @@ import pytest
 from napari_sam.engine.geometry import Box
 from napari_sam.engine.normalisation import Normalisation
 from napari_sam.engine.propagation.follow_objects import ObjectFollower
+from napari_sam.engine.propagation.propagation_settings import PropagationSettings
 from napari_sam.errors import CancelledError, ImageError, PromptError
 from tests.engine.perfect import Blob
 from tests.engine.propagation.perfect_stack import BlobStack, follow, iou_with_truth, perfect_engine
@@ -143,6 +144,7 @@ def test_cancelling_keeps_what_was_reported():
 
 def correct(stack, engine, propagation, plane, given, **options):
     engine.embedder.model.runner.decoded.clear()
+    options.setdefault("settings", PropagationSettings(side_views=False))  # the network knows the planes only
     follower = ObjectFollower(stack, engine, Normalisation(), options)
     return follower.correct(propagation, plane, given), engine.embedder.model.runner
 
