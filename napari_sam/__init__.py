@@ -19,11 +19,13 @@ from src_models.thread_waiting import set_passive_waiting
 if TYPE_CHECKING:
     from napari_sam.concept import Concept
     from napari_sam.engine.automatic.grid_settings import GridSettings
+    from napari_sam.engine.concepts.object_classifier import ObjectClassifier
     from napari_sam.engine.interactive.prediction import Prediction
     from napari_sam.engine.interactive.prompts import MaskPrompt
     from napari_sam.engine.linking.link_settings import FrameLinking, PlaneLinking
     from napari_sam.io.images.open_image import open_image
     from napari_sam.io.labels.label_store import LabelStore
+    from napari_sam.jobs.classify.classify_objects import ClassifyReport, classify_objects
     from napari_sam.jobs.find.find import FindReport, find
     from napari_sam.jobs.find.find_in_images import find_in_images
     from napari_sam.jobs.find.find_settings import FindSettings
@@ -42,6 +44,7 @@ set_passive_waiting()  # before anything loads torch
 
 __version__ = "0.1.0"
 __all__ = [
+    "ClassifyReport",
     "Concept",
     "EverythingReport",
     "FindReport",
@@ -50,12 +53,14 @@ __all__ = [
     "GridSettings",
     "LabelStore",
     "MaskPrompt",
+    "ObjectClassifier",
     "PlaneLinking",
     "Prediction",
     "Predictor",
     "Project",
     "StackReport",
     "WatershedSettings",
+    "classify_objects",
     "find",
     "find_in_images",
     "open_image",
@@ -66,6 +71,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ClassifyReport": "napari_sam.jobs.classify.classify_objects",
     "Concept": "napari_sam.concept",
     "EverythingReport": "napari_sam.jobs.segment_image",
     "FindReport": "napari_sam.jobs.find.find",
@@ -74,12 +80,14 @@ _HOMES = {
     "GridSettings": "napari_sam.engine.automatic.grid_settings",
     "LabelStore": "napari_sam.io.labels.label_store",
     "MaskPrompt": "napari_sam.engine.interactive.prompts",
+    "ObjectClassifier": "napari_sam.engine.concepts.object_classifier",
     "PlaneLinking": "napari_sam.engine.linking.link_settings",
     "Prediction": "napari_sam.engine.interactive.prediction",
     "Predictor": "napari_sam.predictor",
     "Project": "napari_sam.project.project",
     "StackReport": "napari_sam.jobs.stacks.stack_report",
     "WatershedSettings": "src_models.watershed_settings",
+    "classify_objects": "napari_sam.jobs.classify.classify_objects",
     "find": "napari_sam.jobs.find.find",
     "find_in_images": "napari_sam.jobs.find.find_in_images",
     "open_image": "napari_sam.io.images.open_image",

@@ -1,0 +1,1 @@
+"""Assign the objects of label stores to classes."""
