@@ -66,8 +66,6 @@ def test_objects_of_a_stack_are_measured_on_their_largest_plane(drawing, default
     image, labels = drawing
     both = np.stack([np.full_like(image, 120), image])
     tifffile.imwrite(tmp_path / "i.tif", both, metadata={"axes": "ZYX"}, ome=True)
-        tmp_path / "i.tif", np.stack([np.full_like(image, 120), image]), metadata={"axes": "ZYX"}, ome=True
-    )
     with ns.LabelStore.create(tmp_path / "s", like=tmp_path / "i.tif", stack=True) as store:
         store.paint(labels, (0, 0), plane=(1,))
         store.paint(labels[:40], (0, 0), plane=(0,))
