@@ -286,7 +286,7 @@ def _judged(proposal: Proposal, decoded: RegionObject | None) -> RegionObject | 
     dense = RegionObject(proposal.box, proposal.mask, proposal.predicted_iou, proposal.stability_score)
     if decoded is None:
         return None if proposal.is_candidate else dense
-    agreement = _iou(dense, decoded)
+    agreement = object_iou(dense, decoded)
     features = (1.0, proposal.predicted_iou, decoded.predicted_iou, agreement)
     score = sum(w * f for w, f in zip(_QUALITY, features, strict=True)) - _DOUBT * proposal.is_candidate
     score = float(np.clip(score, 0, 1))
@@ -294,7 +294,7 @@ def _judged(proposal: Proposal, decoded: RegionObject | None) -> RegionObject | 
     return RegionObject(outline.box, outline.mask, score, outline.stability_score)
 
 
-def _iou(a: RegionObject, b: RegionObject) -> float:
+def object_iou(a: RegionObject, b: RegionObject) -> float:
     """Return the IoU of two objects."""
     common = a.box.intersection(b.box)
     if common.is_empty:

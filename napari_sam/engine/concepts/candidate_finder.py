@@ -11,10 +11,17 @@ from napari_sam.engine.automatic.dense_finder import DenseFinder, DenseMaps, enc
 from napari_sam.engine.automatic.dense_maps import check_region, dense_side
 from napari_sam.engine.automatic.magnification import estimate_scale
 from napari_sam.engine.automatic.object_proposals import propose_objects
-from napari_sam.engine.automatic.prompted_objects import EncodedWindow, RegionObject, best_window
+from napari_sam.engine.automatic.prompted_objects import (
+    EncodedWindow,
+    RegionObject,
+    best_window,
+    object_iou,
+    prompt_objects,
+)
 from napari_sam.engine.concepts.candidates import Candidates
 from napari_sam.engine.concepts.feature_layout import FeatureLayout
 from napari_sam.engine.concepts.object_features import MaskInWindow, extract_features
+from napari_sam.engine.concepts.similar_regions import similar_regions
 from napari_sam.engine.concepts.window_view import MOST_CHANNELS, WindowView
 
 if TYPE_CHECKING:
@@ -23,12 +30,16 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.automatic.dense_finder import DenseWindow
+    from napari_sam.engine.concepts.concept_model import ConceptModel
     from napari_sam.engine.embeddings.embedder import Embedder, EmbedderHolder
     from napari_sam.engine.geometry import Box
     from src_models.watershed_settings import WatershedSettings
 
 MIN_PREDICTED_IOU = 0.2
 """Least predicted IoU of candidates; everything-mode with the default model asks for twice as much."""
+
+
+_SAME = 0.5  # IoU from which two candidates are one
 
 
 @dataclass(frozen=True)
@@ -55,6 +66,11 @@ class CandidateFinder(DenseFinder):
         As in `DenseFinder`.
     min_predicted_iou : float
         Least predicted IoU of a candidate.
+
+    Attributes
+    ----------
+    concept : ConceptModel or None
+        If set, the mask decoder is also prompted where the image is similar to its examples and no candidate lies.
     """
 
     keeps_features = True
@@ -71,6 +87,7 @@ class CandidateFinder(DenseFinder):
     ) -> None:
         super().__init__(predictor, settings, side, keep=keep, branches=branches)
         self.min_predicted_iou = min_predicted_iou
+        self.concept: ConceptModel | None = None
 
     def compute(
         self,
@@ -100,6 +117,8 @@ class CandidateFinder(DenseFinder):
             The result of `compute`.
         """
         objects = [found for found in self._objects(region, factor, computed) if found.mask.any()]
+        if self.concept is not None and self.prompts:
+            objects += self._similar_objects(region, factor, computed, objects, self.concept)
         objects = [found for found in objects if found.predicted_iou >= self.min_predicted_iou]
         features, layout = features_in_windows(self.embedder, region, factor, computed, objects)
         corner = np.array(region[:2] * 2)
@@ -113,6 +132,30 @@ class CandidateFinder(DenseFinder):
             layout,
             factor,
         )
+
+    def _similar_objects(
+        self,
+        region: Box,
+        factor: int,
+        computed: Sequence[DenseMaps],
+        objects: Sequence[RegionObject],
+        concept: ConceptModel,
+    ) -> list[RegionObject]:
+        """Return further objects where the image is similar to a concept's examples."""
+        windows = encoded_windows(region, factor, computed)
+        proposals = [
+            proposal
+            for dense, window in zip(computed, windows, strict=True)
+            for proposal in similar_regions(_view(self.embedder, dense, window), window, objects, concept, factor)
+        ]
+        model = self.embedder.model
+        turn = self.embedder.priority_lock.background
+        found = prompt_objects(model.runner, windows, proposals, with_masks=model.uses_hypotheses, device_turn=turn)
+        added: list[RegionObject] = []
+        for one in found:  # neighbouring windows may show the same object
+            if all(object_iou(one, other) < _SAME for other in (*objects, *added)):
+                added.append(one)
+        return added
 
     def _objects(self, region: Box, factor: int, computed: Sequence[DenseMaps]) -> list[RegionObject]:
         """Return objects in label pixels of the region; they may overlap."""
@@ -133,6 +176,7 @@ def find_candidates(
     side: int | None = None,
     diameter_px: float | None = None,
     settings: WatershedSettings | None = None,
+    concept: ConceptModel | None = None,
     progress: Callable[[int, int], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> Candidates:
@@ -150,6 +194,8 @@ def find_candidates(
         Diameter of a typical object, level-0 pixels.
     settings : WatershedSettings, optional
         As in `DenseFinder`.
+    concept : ConceptModel, optional
+        Look for more candidates where the image is similar to its examples; its diameter is used if none is given.
     progress : callable, optional
         Called with the number of windows done and their total.
     cancelled : callable, optional
@@ -164,7 +210,9 @@ def find_candidates(
     """
     embedder = predictor.embedder
     box = check_region(region, embedder.image.shape)
-    finder = CandidateFinder(predictor, settings, side or candidate_side(predictor, box, diameter_px), keep=True)
+    diameter = concept.diameter_px if diameter_px is None and concept is not None else diameter_px
+    finder = CandidateFinder(predictor, settings, side or candidate_side(predictor, box, diameter), keep=True)
+    finder.concept = concept
     windows = finder.windows(box, 1)
     computed: list[DenseMaps] = []
     for i, window in enumerate(windows):

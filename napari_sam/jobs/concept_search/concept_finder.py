@@ -47,6 +47,7 @@ class ConceptFinder:
         self.finder, self.threshold = finder, spec.threshold
         self._spec = spec
         self._concept = Concept.load(spec.path) if concept is None else concept
+        self.finder.concept = self._concept  # prompts where the image is similar to its examples
         self._files = None if spec.candidates is None else CandidateFiles(spec.candidates)
 
     @property
