@@ -201,9 +201,10 @@ class LabelStoreLayers:
         self._refresh()
 
     def set_category(self, label: int, category: str | None) -> None:
-        """Give an object a class; see `LabelStore.set_category`."""
+        """Give an object a class, unless it has it already; see `LabelStore.set_category`."""
         self.prepare_change()
-        self.store.set_category(label, category)
+        if self.store.row(label).category != category:
+            self.store.set_category(label, category)
 
     def undo(self) -> bool:
         """Undo the last change, a stroke or an object; return False if there is none."""

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.projects.image_entry import ImageEntry
-    from napari_sam.io.projects.image_lock import ImageLock
     from napari_sam.io.projects.project_folder import ProjectFolder
 
 
@@ -113,22 +112,6 @@ class ProjectImage:
         """
         return open_image(self.source)
 
-    def hold(self) -> ImageLock:
-        """Hold the image so that nobody else works on it, for ``with``.
-
-        Raises
-        ------
-        StoreLockedError
-            If somebody else does; the message names who.
-        """
-        return self._folder.lock(self.image_id)
-
-    def begin(self) -> None:
-        """Note that the image is in work, if nobody has seen it."""
-        self.entry = self._folder.entry(self.image_id)
-        if self.state == "unseen":
-            self.state = "in work"
-
     @contextlib.contextmanager
     def labels(self) -> Iterator[LabelStore]:
         """Open its label store for writing, and hold the image meanwhile so that nobody else does; for ``with``.
@@ -142,12 +125,13 @@ class ProjectImage:
         ImageError
             If the image has moved.
         """
-        with self.hold():
+        with self._folder.lock(self.image_id):
             if self.labels_path.exists():
                 opened = LabelStore.open(self.labels_path)
             else:
                 opened = LabelStore.create(self.labels_path, like=self.open())
-            self.begin()
+            if self._folder.entry(self.image_id).state == "unseen":
+                self.state = "in work"
             with opened as store:
                 yield store
 

@@ -11,7 +11,7 @@ from napari_sam.errors import NapariSamError
 from napari_sam.widgets.qt_helpers import swatch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from qtpy.QtWidgets import QComboBox
 
@@ -37,8 +37,9 @@ class ClassChoice(QObject):
         Name of the class of new objects; None for no class.
     classes : list of ObjectClass
         The classes, in their order; empty without a store.
-    doubtful : list of int
-        Objects whose class was told by the object classifier, the least certain first.
+    suggested : dict
+        Class that the object classifier gave to each object, by id, the least certain first; without those that the
+        user has confirmed or corrected.
 
     Signals
     -------
@@ -53,7 +54,7 @@ class ClassChoice(QObject):
         self._labels, self._combo, self._show = labels, combo, show
         self.current: str | None = None
         self.classes: list[ObjectClass] = []
-        self.doubtful: list[int] = []
+        self.suggested: dict[int, str] = {}
         combo.activated.connect(lambda _: self.choose(combo.currentData()))
         labels.store_opened.connect(self._on_store_opened)
         labels.store_closing.connect(self._on_store_closing)
@@ -68,6 +69,11 @@ class ClassChoice(QObject):
     def keys(self) -> dict[int, str]:
         """Name of the class of each key that has one."""
         return {item.key: item.name for item in self.classes if item.key is not None}
+
+    def confirm(self, labels: Iterable[int]) -> None:
+        """Take the classes of objects for the user's own."""
+        for label in labels:
+            self.suggested.pop(label, None)
 
     @property
     def bindings(self) -> dict[str, Callable[[], None]]:
@@ -113,5 +119,5 @@ class ClassChoice(QObject):
         self.choose(self.current)
 
     def _on_store_closing(self) -> None:
-        self.current, self.doubtful = None, []
+        self.current, self.suggested = None, {}
         self._take([])

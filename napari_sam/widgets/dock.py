@@ -22,7 +22,7 @@ from napari_sam.widgets.find.find_engine import ConceptEngine
 from napari_sam.widgets.model_selection import ModelSelection, is_at_hand
 from napari_sam.widgets.notifier import DockNotifier, NapariNotifier
 from napari_sam.widgets.objects.objects_controller import ObjectsController
-from napari_sam.widgets.objects.store_jobs import CHANGE, QUERY
+from napari_sam.widgets.objects.store_jobs import CHANGE, CLASSIFY, QUERY
 from napari_sam.widgets.pages.click_controller import ClickController
 from napari_sam.widgets.pages.everything_controller import EverythingController
 from napari_sam.widgets.pages.everything_run import JobsEngine
@@ -56,6 +56,7 @@ _ACTIVITIES = {
     "redo": "Writing the run again",
     CHANGE: "Changing objects",
     QUERY: "Looking for objects",
+    CLASSIFY: "Learning classes",
 }
 
 
@@ -140,7 +141,7 @@ class SamDock(QWidget):
             OBJECTS: self.objects,
         }
         self._canvas_pages: dict[int, CanvasPage] = {FIND: self.find, REVIEW: self.review, OBJECTS: self.objects}
-        self._runs = (self.everything.run, self.find.everywhere.run, self.refine.run)
+        self._runs = (self.everything.run, self.refine.run)
         self._models = ModelSelection(self.panel.model, self.session.model)
         self._working = (self.session.model, "auto")  # model and device that were loaded last
         self._window = WindowWatcher(self)
@@ -185,6 +186,7 @@ class SamDock(QWidget):
         self.review.changed.connect(self.refresh)
         self.review.fix_requested.connect(self._on_fix_requested)
         self.objects.changed.connect(self.refresh)
+        self.objects.jobs.changed.connect(self._on_objects_changed)
 
     # ---- the user's actions --------------------------------------------------------------------------------
 

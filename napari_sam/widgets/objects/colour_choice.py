@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from napari_sam.io.labels.label_store import LabelStore
     from napari_sam.layers.objects.lookup_colormap import LookupColormap
     from napari_sam.widgets.dock_context import DockContext
+    from napari_sam.widgets.engine_thread import IsCancelled
     from napari_sam.widgets.objects.colour_legend import ColourLegend
     from napari_sam.widgets.objects.store_jobs import StoreJobs
 
@@ -116,22 +117,22 @@ class ColourChoice(QObject):
         if len(store) > QUICK_OBJECTS or (self._by != CLASS and self._by not in _TABLE):
             self._jobs.query(colours, self._show, _KIND)
         else:
-            self._show(colours(store))
+            self._show(colours(store, lambda: False))
 
     def close(self) -> None:
         """Stop following changes; the colours stay."""
         self._update_soon.stop()
 
-    def _colours_of(self, by: str) -> Callable[[LabelStore], _Colours | NapariSamError]:
+    def _colours_of(self, by: str) -> Callable[[LabelStore, IsCancelled], _Colours | NapariSamError]:
         """Return a function that makes the colours; an error is returned, since another choice must follow."""
         read = self._context.images.read_quietly()
         image = None if read is None else read[1]
 
-        def colours(store: LabelStore) -> _Colours | NapariSamError:
+        def colours(store: LabelStore, cancelled: IsCancelled) -> _Colours | NapariSamError:
             try:
                 if by == CLASS:
                     return _Colours(class_colormap(*_classes(store), store.classes.colours), None)
-                return _Colours(*value_colormap(*_values(store, image, by)))
+                return _Colours(*value_colormap(*_values(store, image, by, cancelled)))
             except NapariSamError as error:
                 return error
 
@@ -185,7 +186,9 @@ def _classes(store: LabelStore) -> tuple[list[int], list[str | None]]:
     return labels, names
 
 
-def _values(store: LabelStore, image: Image | None, name: str) -> tuple[list[int], NDArray[np.float64]]:
+def _values(
+    store: LabelStore, image: Image | None, name: str, cancelled: IsCancelled
+) -> tuple[list[int], NDArray[np.float64]]:
     """Return the ids of all objects, and the values of a column.
 
     Raises
@@ -196,7 +199,7 @@ def _values(store: LabelStore, image: Image | None, name: str) -> tuple[list[int
     from napari_sam.io.labels.selection.expression import Expression  # noqa: PLC0415 - slow to import
     from napari_sam.io.labels.selection.object_columns import ObjectColumns  # noqa: PLC0415
 
-    columns = ObjectColumns(store, image)
+    columns = ObjectColumns(store, image, cancelled)
     values = columns.of(Expression(name)).get(name)
     if values is None or values.dtype == object:
         raise LabelsError(f"{name!r} is no column of numbers", remedy="give one, such as area_px, or colour by class")

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtWidgets import QInputDialog
 
+from napari_sam.widgets.objects.class_suggestions import write_classes
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -75,7 +77,9 @@ class ObjectEdits:
         labels = self._chosen()
         if labels:
             done = f"Set to “{name}”:" if name else "Class removed of"
-            self._jobs.change(lambda store: store.set_category(labels, name), self._then(done, labels, labels))
+            self._context.classes.confirm(labels)
+            classes = dict.fromkeys(labels, name)
+            self._jobs.change(lambda store: write_classes(store, classes), self._then(done, labels, labels))
 
     def _chosen(self) -> list[int]:
         """Return the selected objects; tell the user if there are none."""

@@ -13,6 +13,7 @@ from napari_sam.layers.objects.selection_band import LASSO, PICK, RECTANGLE, Com
 from napari_sam.widgets.objects.canvas_selection import CanvasSelection, area_corners
 from napari_sam.widgets.objects.class_list import KEYS
 from napari_sam.widgets.objects.class_palette import ClassPalette
+from napari_sam.widgets.objects.class_suggestions import ClassSuggestions
 from napari_sam.widgets.objects.colour_choice import ColourChoice
 from napari_sam.widgets.objects.object_edits import ObjectEdits
 from napari_sam.widgets.objects.selected_objects import SelectedObjects
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from napari_sam.io.labels.label_store import LabelStore
     from napari_sam.io.labels.review_queue import ReviewItem
     from napari_sam.widgets.dock_context import DockContext
+    from napari_sam.widgets.engine_thread import IsCancelled
     from napari_sam.widgets.objects.objects_panel import ObjectsPanel
     from napari_sam.widgets.pages.label_actions import LabelActions
 
@@ -57,6 +59,8 @@ class ObjectsController(QObject):
         What selects and outlines on the canvas.
     palette : ClassPalette
         The classes.
+    suggestions : ClassSuggestions
+        Classes suggested by a classifier.
     colours : ColourChoice
         Colours of the saved objects.
     table : TableDock
@@ -78,6 +82,7 @@ class ObjectsController(QObject):
         self.canvas = CanvasSelection(context, self.selected)
         self.edits = ObjectEdits(context, self.selected, self.jobs, panel)
         self.palette = ClassPalette(context, panel.classes, self.jobs)
+        self.suggestions = ClassSuggestions(context, self.jobs, panel.confusion)
         self.colours = ColourChoice(context, panel.colour, panel.legend, self.jobs)
         self.table = TableDock(context, panel.table, self.selected, self.jobs)
         self._tools = {PICK: panel.pick, RECTANGLE: panel.rectangle, LASSO: panel.lasso}
@@ -97,6 +102,7 @@ class ObjectsController(QObject):
             (panel.export, self.export),
             (panel.undo, self._actions.undo),
             (panel.redo, self._actions.redo),
+            (panel.suggest, self.suggestions.suggest),
             (panel.classes.assign, self.assign),
             (panel.classes.select, self.select_class),
         ):
@@ -148,6 +154,7 @@ class ObjectsController(QObject):
         for button in (panel.select, panel.all, panel.where, panel.colour):
             button.setEnabled(total > 0)
         panel.none.setEnabled(count > 0)
+        panel.suggest.setEnabled(is_writable and total > 0)
         writer = labels.writer
         panel.undo.setEnabled(writer is not None and writer.can_undo)
         panel.redo.setEnabled(writer is not None and writer.can_redo)
@@ -191,21 +198,21 @@ class ObjectsController(QObject):
 
     def select_all(self) -> None:
         """Select all objects."""
-        self._select(lambda store: store.journal.objects.labels(), Combine.REPLACE)
+        self._select(lambda store, _: store.journal.objects.labels(), Combine.REPLACE)
 
     def select_where(self) -> None:
         """Select the objects that fulfil the condition in the text field."""
         where = self._panel.where.text()
         read = self._context.images.read_quietly()
         image = None if read is None else read[1]
-        self._select(lambda store: store.select(where, image=image), _held())
+        self._select(lambda store, cancelled: store.select(where, image=image, cancelled=cancelled), _held())
         focus_canvas()
 
     def select_class(self) -> None:
         """Select the objects of the chosen class, and of the classes below it."""
         name = self._panel.classes.current
         if name is not None:
-            self._select(lambda store: store.select(category=name), _held())
+            self._select(lambda store, _: store.select(category=name), _held())
 
     def assign(self) -> None:
         """Give the selected objects the chosen class."""
@@ -225,14 +232,14 @@ class ObjectsController(QObject):
             self._panel.classes.choose(name)
             self.edits.classify(name)
 
-    def _select(self, query: Callable[[LabelStore], object], how: Combine) -> None:
+    def _select(self, query: Callable[[LabelStore, IsCancelled], object], how: Combine) -> None:
         self.jobs.query(query, lambda labels: self.selected.combine(labels, how))
 
     def _on_encircled(self, corners: NDArray[np.float64], how: Combine) -> None:
         plane = self._context.images.quiet_plane
         if plane is not None:
             polygon = area_corners(corners)
-            self._select(lambda store: store.select(polygon=polygon, plane=plane), how)
+            self._select(lambda store, _: store.select(polygon=polygon, plane=plane), how)
 
     def _on_classes_changed(self) -> None:
         self.palette.show()

@@ -7,12 +7,16 @@ from qtpy.QtWidgets import QButtonGroup, QGridLayout, QLabel, QLineEdit, QVBoxLa
 
 from napari_sam.widgets.objects.class_list import ClassList
 from napari_sam.widgets.objects.colour_legend import ColourLegend
-from napari_sam.widgets.qt_helpers import button, combo_box, row
+from napari_sam.widgets.qt_helpers import Fold, button, combo_box, row, wrapped_label
 
 _FILTER_TIP = (
     "Select the objects for which this holds, then press Enter. Columns: label, area_px, category, predicted_iou, "
     "touches_border and others of the object table; areas in µm² (area_um2) where the image has a pixel size. "
     "Example: area_px > 50 and category == 'nucleus' and not touches_border"
+)
+_KEYS = (
+    "P click, B box, L lasso; Shift adds, Ctrl takes away · Ctrl+A all, Escape none · 1 to 9 class, 0 no class · "
+    "Delete removes, J joins · Ctrl+Z undoes, Ctrl+Shift+Z repeats"
 )
 
 
@@ -37,6 +41,13 @@ class ObjectsPanel(QWidget):
         self.all = button("All", "Select all objects (Ctrl+A)")
         self.none = button("None", "Select nothing (Escape)")
         self.classes = ClassList()
+        self.suggest = button(
+            "Classify the others",
+            "Learn from the objects that have a class, and give each of the others the most likely one; "
+            "the page “Review” then shows the most doubtful first",
+        )
+        self.confusion = wrapped_label(selectable=True)
+        self.confusion.hide()
         self.colour = combo_box("What the colours of the objects show")
         self.legend = ColourLegend()
         self.delete = button("✕ Delete  (Del)", "Remove the selected objects")
@@ -57,7 +68,10 @@ class ObjectsPanel(QWidget):
         layout.addLayout(row((self.where, self.select), stretch=0))
         layout.addLayout(row((self.all, self.count, self.none), stretch=1))
         layout.addWidget(self.classes)
+        layout.addWidget(self.suggest)
+        layout.addWidget(self.confusion)
         layout.addLayout(row((QLabel("Colour by"), self.colour, self.table), stretch=1))
         layout.addWidget(self.legend)
         layout.addLayout(actions)
+        layout.addWidget(Fold("Keys", wrapped_label(_KEYS)))
         layout.addStretch(1)

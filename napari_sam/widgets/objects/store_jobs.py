@@ -14,9 +14,9 @@ if TYPE_CHECKING:
     from napari_sam.io.labels.label_store import LabelStore
     from napari_sam.layers.label_store_layers import LabelStoreLayers
     from napari_sam.widgets.dock_context import DockContext
-    from napari_sam.widgets.engine_thread import Outcome
+    from napari_sam.widgets.engine_thread import IsCancelled, Outcome
 
-CHANGE, QUERY = "change objects", "query objects"
+CHANGE, QUERY, CLASSIFY = "change objects", "query objects", "classify objects"
 QUICK_OBJECTS = 20_000
 """Objects whose table can be read in the GUI thread without delay."""
 
@@ -64,7 +64,9 @@ class StoreJobs(QObject):
         self._lent, self._done[CHANGE] = store_layers, done
         self._thread.submit(CHANGE, lambda _: (change(store_layers.store),))
 
-    def query(self, query: Callable[[LabelStore], Any], done: Callable[[Any], None], kind: str = QUERY) -> None:
+    def query(
+        self, query: Callable[[LabelStore, IsCancelled], Any], done: Callable[[Any], None], kind: str = QUERY
+    ) -> None:
         """Ask the store in the thread; a newer query of the same kind replaces an older one."""
         store_layers = self._labels.store_layers
         if store_layers is None:
@@ -72,7 +74,7 @@ class StoreJobs(QObject):
             return
         self._labels.flush()
         self._done[kind] = done
-        self._thread.submit(kind, lambda _: (query(store_layers.store),))
+        self._thread.submit(kind, lambda cancelled: (query(store_layers.store, cancelled),))
 
     def _on_finished(self, outcome: Outcome) -> None:
         if outcome.kind == CHANGE and self._lent is not None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from napari_sam.io.labels.label_store import LabelStore
     from napari_sam.widgets.dock_context import DockContext
+    from napari_sam.widgets.engine_thread import IsCancelled
     from napari_sam.widgets.objects.selected_objects import SelectedObjects
     from napari_sam.widgets.objects.store_jobs import StoreJobs
 
@@ -131,5 +132,5 @@ class TableDock(QObject):
         zoom_to(self._context.viewer, store_layers.image, item.plane, item.box)
 
 
-def _table_of(store: LabelStore) -> pd.DataFrame:
+def _table_of(store: LabelStore, _: IsCancelled) -> pd.DataFrame:
     return store.table()

@@ -152,11 +152,13 @@ class ReviewController(QObject):
 
     def classify(self, name: str) -> None:
         """Give the object a class."""
+        if self.session is not None and self.session.current is not None:
+            self._context.classes.confirm([self.session.current.label])
         self._do(lambda session: session.classify(name))
 
     def _order(self) -> list[int] | None:
         """Return the objects with doubtful classes, if the user has chosen to look at these."""
-        doubtful = self._context.classes.doubtful
+        doubtful = list(self._context.classes.suggested)
         self._panel.offer_classes(bool(doubtful))
         return doubtful if self._panel.order.currentData() == CLASSES else None
 

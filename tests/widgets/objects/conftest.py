@@ -34,9 +34,10 @@ class ObjectsPage:
         self.page, self.panel = dock.objects, dock.panel.objects
 
     def settle(self):
-        self.qtbot.wait(20)
-        self.qtbot.waitUntil(lambda: not self.dock.thread.busy and not self.page.jobs.is_busy, timeout=30_000)
-        self.qtbot.wait(20)
+        for _ in range(2):  # the answer to a query may begin a change
+            self.qtbot.wait(30)
+            self.qtbot.waitUntil(lambda: not self.dock.thread.busy and not self.page.jobs.is_busy, timeout=60_000)
+        self.qtbot.wait(30)
 
     def do(self, action, *arguments):
         action(*arguments)

@@ -273,7 +273,7 @@ def test_the_review_shows_classes_sets_them_by_key_and_looks_at_doubtful_ones_fi
     bound(dock.viewer)["Z"](dock.viewer)
     assert objects.store.object(first)["category"] is None
     dock.panel.tabs.setCurrentIndex(CLICK)
-    dock.objects._context.classes.doubtful = [3, 1, 4]
+    dock.objects._context.classes.suggested = {3: "cell", 1: "cell", 4: "cell"}
     dock.panel.tabs.setCurrentIndex(REVIEW)
     assert not panel.order.isHidden()
     panel.order.setCurrentIndex(panel.order.findData(CLASSES))
@@ -283,4 +283,5 @@ def test_the_review_shows_classes_sets_them_by_key_and_looks_at_doubtful_ones_fi
     assert dock.review.session.current.label == 1
     bound(dock.viewer)["A"](dock.viewer)
     assert dock.review.session.current.label == 4
+    assert list(dock.objects._context.classes.suggested) == [1, 4]
     assert objects.store.reviewed() == {1}
