@@ -17,10 +17,11 @@ def downgrade(path, version):
     connection = sqlite3.connect(path / "old.sqlite")
     create_tables(connection, version)
     connection.execute("ATTACH ? AS new", (str(path / "journal.sqlite"),))
-    for table in ("meta", "ops", "patches", "rows", "log", "objects"):
+    planes = ("object_planes", "plane_rows") if version >= 3 else ()
+    for table in ("meta", "ops", "patches", "rows", "log", "objects", *planes):
         columns = ",".join(row[1] for row in connection.execute(f"PRAGMA main.table_info({table})"))
         connection.execute(f"INSERT INTO main.{table} ({columns}) SELECT {columns} FROM new.{table}")
-    for key in ("before", "after"):
+    for key in ("before", "after") if version < 3 else ():
         removed = f"UPDATE rows SET {key} = json_remove({key}, '$.n_planes', '$.parent') WHERE {key} IS NOT NULL"
         connection.execute(removed)
     connection.execute("UPDATE meta SET value = ? WHERE key = 'format'", (str(version),))
@@ -29,7 +30,7 @@ def downgrade(path, version):
     (path / "old.sqlite").replace(path / "journal.sqlite")
 
 
-@pytest.fixture(params=[1, 2])
+@pytest.fixture(params=[1, 2, 3])
 def old(request, tmp_path):
     """A stack of an earlier version: objects on single planes, one of them erased, one moved and shrunk."""
     with LabelStore.create(tmp_path / "s", shape=(2, 12, 30, 30)) as store:
@@ -38,6 +39,8 @@ def old(request, tmp_path):
         store.paint(np.full((3, 3), 3), (20, 20), plane=(1, 11))
         store.erase(3)
         store.paint(np.zeros((4, 2), int), (1, 2), plane=(0, 3))
+        store.set_category(2, "nucleus")
+        store.set_category(1, "it's a cell")
     downgrade(store.path, request.param)
     return store.path
 
@@ -64,12 +67,13 @@ def test_objects_are_found_by_plane(old, mode):
 
 def test_changes_of_the_earlier_version_are_undone_and_redone(old):
     with LabelStore.open(old) as store:
-        store.undo()
+        for _ in range(3):
+            store.undo()
         assert planes(store)[1] == [((0, 3), 20, (1, 2, 5, 7))]
         store.undo()
         assert planes(store)[3] == [((1, 11), 9, (20, 20, 23, 23))]
-        store.redo()
-        store.redo()
+        while store.redo():
+            pass
         assert planes(store) == EXPECTED
         while store.undo():
             pass
@@ -94,3 +98,17 @@ def test_a_damaged_row_does_not_keep_a_journal_from_its_migration(old):
     with LabelStore.open(old) as store:
         assert planes(store) == EXPECTED
         assert json.loads(json.dumps(store.object(1)))["n_planes"] == 1
+
+
+def test_the_categories_of_objects_become_classes_with_the_same_colours_for_readers_and_writers(old):
+    with LabelStore.open(old, "r") as store:
+        shown = store.classes.colours
+        assert store.classes.counts() == {"it's a cell": 1, "nucleus": 1}
+        assert store.select(category="nucleus") == [2]
+    with LabelStore.open(old) as store:
+        assert store.classes.colours == shown
+        assert list(shown) == ["it's a cell", "nucleus"]
+        store.classes.rename("nucleus", "core")
+        store.undo()
+        assert store.classes.colours == shown
+        store.journal.check_all()

@@ -170,3 +170,28 @@ def test_every_command_says_in_one_line_what_was_mended(tmp_path, capsys):
     (line,) = [line for line in capsys.readouterr().err.splitlines() if "lost" in line]
     assert line.startswith("napari-sam: ")
     assert len((tmp_path / "out.csv").read_text().splitlines()) == 6
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE classes SET colour = 'red' WHERE name = 'kind 3'",
+        "UPDATE classes SET position = 'x' WHERE name = 'kind 3'",
+        "UPDATE classes SET key = 77 WHERE name = 'kind 3'",
+        "UPDATE class_rows SET after = '{' WHERE name = 'kind 3'",
+        "UPDATE class_rows SET name = 'other' WHERE name = 'kind 3'",
+    ],
+)
+def test_of_damaged_classes_the_others_and_all_objects_are_kept(store, statement):
+    with LabelStore.open(store) as labels:
+        labels.classes.update("kind 1", colour="#123456", key=4)
+    pixels = pixels_of(store)
+    execute(store, statement)
+    with pytest.warns(StoreWarning, match="journal was damaged"):
+        labels = LabelStore.repair(store)
+    with labels:
+        check(labels, pixels)
+        assert labels.classes["kind 1"].colour == "#123456"
+        assert labels.classes.counts()["kind 3"] == 1
+        assert "kind 3" in labels.classes
+        labels.journal.check_all()
