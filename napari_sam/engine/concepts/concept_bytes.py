@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,7 @@ def concept_to_bytes(model: ConceptModel) -> bytes:
         "version": model.layout.version,
         "diameter_px": model.diameter_px,
         "typical_distance": model.typical_distance,
+        "correction_shift": model.correction_shift,
     }
     tensors = {}
     room = LIMIT_BYTES - _RESERVE_BYTES - len(json.dumps(header))
@@ -81,11 +83,12 @@ def concept_from_bytes(data: bytes, source: str = "concept") -> ConceptModel:
         model = ConceptModel(layout, str(header["name"]))
         model.threshold = float(header["threshold"])
         model.typical_distance = float(header["typical_distance"])
+        model.correction_shift = float(header["correction_shift"])
         diameter = header.get("diameter_px")
         model.diameter_px = None if diameter is None else float(diameter)
         features, accepted = tensors["features"].astype(np.float32), tensors["accepted"].astype(bool)
         if features.shape != (len(accepted), layout.width) or not (
-            0 <= model.threshold <= 1 and model.typical_distance >= 0
+            0 <= model.threshold <= 1 and model.typical_distance >= 0 and math.isfinite(model.correction_shift)
         ):
             raise damaged
         model.add(features, accepted)

@@ -35,13 +35,15 @@ WEIGHTS = {
 }
 """Weight of each of `MEASURES` in the distance of two objects, from the train splits of six data sets and mixtures."""
 
-_STEEPNESS, _QUALITY, _INTERCEPT = 1.5, 5.5, -2.3  # of the logit: distance, predicted IoU, constant
+_STEEPNESS, _QUALITY, _INTERCEPT = 1.2, 5.5, -2.3  # of the logit: distance, predicted IoU, constant
+_BONUS = 0.6  # of the penalty, for being more alike than usual
 _TYPICAL = 0.4  # quantile of the distances of whole objects nearby that objects of the kind do not exceed
 _WHOLE = 0.4  # predicted IoU of whole objects
 _NEAREST = 3  # an object is compared with so many accepted examples, those most like it
-_VARIANCE = 1.0  # of the weights of the correction
+_VARIANCE = 3.0  # of the weights of the correction
 _SHARES = {"contrast": 2.0, "embedding": 1.0, "surroundings": 1.0, "decoder": 2.0, "maps": 0.5, "shape": 1.0}
 _SHARES |= {"size": 1.0, "colour": 1.0, "texture": 2.0, "quality": 0.5}
+_MARGIN = 0.5  # of the logits of rejected objects below the threshold
 _REACH = 50.0  # of a feature in units of its spread
 _MOST_EXAMPLES = 1000  # that the correction is fitted to
 _MOST_NEARBY = 1000  # other objects that are kept in memory
@@ -63,6 +65,8 @@ class ConceptModel:
         Score from which objects count as of the kind.
     typical_distance : float
         Distance to the examples that objects of the kind are not penalised for; learned from `add_population`.
+    correction_shift : float
+        Added to corrected logits, so that a few rejections do not lower the scores of all objects of the kind.
     diameter_px : float or None
         Median diameter of the accepted examples, level-0 pixels; it sets the magnification at which others are found.
     """
@@ -74,7 +78,9 @@ class ConceptModel:
         self.features = np.zeros((0, layout.width), np.float32)
         self.accepted = np.zeros(0, bool)
         self.typical_distance = 0.0
+        self.correction_shift = 0.0
         self._nearby = np.zeros((0, layout.width), np.float32)
+        self._middle: NDArray[np.float64] = np.zeros(0)
         self._correction: NDArray[np.float64] | None = None
 
     @property
@@ -133,7 +139,11 @@ class ConceptModel:
             kept = evenly(self.accepted, _MOST_EXAMPLES)
             offset = self._similarity_logits(self.features, leave_out=True)[kept]
             values = self._correction_features(self.features[kept])
-            self._correction = fit_correction(values, self.accepted[kept], offset, _VARIANCE)
+            # Measured from the mean of the kind: rejecting objects must not lower the scores of all others.
+            self._middle = values[self.accepted[kept]].mean(0)
+            self._correction = fit_correction(values - self._middle, self.accepted[kept], offset, _VARIANCE)
+            if len(self._nearby):
+                self.correction_shift = self._shift(offset[~self.accepted[kept]], values[~self.accepted[kept]])
 
     def score(self, features: ArrayLike, layout: FeatureLayout | None = None) -> NDArray[np.float32]:
         """Return how sure it is that objects are of the kind, (n,) from 0 to 1.
@@ -154,8 +164,27 @@ class ConceptModel:
             self.fit()
         logits = self._similarity_logits(rows)
         if self._correction is not None:
-            logits = logits + self._correction_features(rows) @ self._correction
+            logits = logits + self._corrections(self._correction_features(rows)) + self.correction_shift
         return logistic(logits).astype(np.float32)
+
+    def _corrections(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Return what the correction adds to the logits of objects with these `_correction_features`."""
+        if self._correction is None:
+            return np.zeros(len(values))
+        added: NDArray[np.float64] = (values - self._middle) @ self._correction
+        return added
+
+    def _shift(self, offset: NDArray[np.float64], rejected: NDArray[np.float64]) -> float:
+        """Return a constant to add to corrected logits, so that few rejections do not lower all objects of the kind.
+
+        Half of the objects around that were similar enough keep their logits or gain; no rejected object is accepted.
+        """
+        similar = self._nearby[self._similarity_logits(self._nearby) >= 0]
+        if not len(similar):
+            return 0.0
+        lowered = -float(np.median(self._corrections(self._correction_features(similar))))
+        room = -float((offset + self._corrections(rejected)).max()) - _MARGIN
+        return max(0.0, min(lowered, room))
 
     def _check_examples(self) -> None:
         if not self.accepted.any():
@@ -183,7 +212,8 @@ class ConceptModel:
 
         With `leave_out`, `rows` are all examples, none of which is compared with itself.
         """
-        excess = np.maximum(self._distance(rows, leave_out=leave_out) - self.typical_distance, 0)
+        excess = self._distance(rows, leave_out=leave_out) - self.typical_distance
+        excess = np.where(excess > 0, excess, _BONUS * excess)
         quality = rows[:, self.layout.slices["quality"].start].astype(np.float64)
         logits: NDArray[np.float64] = _QUALITY * quality + _INTERCEPT - _STEEPNESS * excess
         return logits
@@ -207,7 +237,7 @@ class ConceptModel:
         for name, spread in SPREAD.items():
             values = np.clip(rows[:, self.layout.slices[name]] / np.array(spread, np.float32), -_REACH, _REACH)
             columns.append(np.sqrt(_SHARES[name] / len(spread)) * values)
-        return np.column_stack([*columns, np.ones(len(rows))]).astype(np.float64)
+        return np.column_stack(columns).astype(np.float64)
 
 
 def evenly(accepted: NDArray[np.bool_], most: int) -> NDArray[np.intp]:

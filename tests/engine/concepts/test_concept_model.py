@@ -76,6 +76,22 @@ def test_features_of_another_model_are_refused_naming_both():
         concept.add(np.ones((1, other.width)), True, other)
 
 
+def test_rejections_alone_do_not_hide_the_kind(rng):
+    features, kinds = two_kinds(rng, count=80)
+    concept = concept_of(features, kinds, positive=1, negative=9)
+    scores = concept.score(features)
+    assert (scores[kinds] >= concept.threshold).mean() > 0.9
+    assert (scores[~kinds] < concept.threshold).mean() > 0.9
+
+
+def test_ten_thousand_objects_are_scored_with_many_examples(rng):
+    features, kinds = two_kinds(rng, count=10_000)
+    concept = concept_of(features, kinds, positive=50, negative=50)
+    scores = concept.score(features)
+    assert scores.shape == (10_000,)
+    assert ((scores >= concept.threshold) == kinds).mean() > 0.95
+
+
 @pytest.mark.parametrize("features", [np.ones((2, 3)), np.full((1, LAYOUT.width), np.nan)])
 def test_features_of_another_width_or_not_finite_are_refused(features):
     with pytest.raises(ConceptError, match="finite"):
