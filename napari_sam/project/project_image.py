@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.projects.image_entry import ImageEntry
+    from napari_sam.io.projects.image_lock import ImageLock
     from napari_sam.io.projects.project_folder import ProjectFolder
 
 
@@ -112,6 +113,22 @@ class ProjectImage:
         """
         return open_image(self.source)
 
+    def hold(self) -> ImageLock:
+        """Hold the image so that nobody else works on it, for ``with``.
+
+        Raises
+        ------
+        StoreLockedError
+            If somebody else does; the message names who.
+        """
+        return self._folder.lock(self.image_id)
+
+    def begin(self) -> None:
+        """Note that the image is in work, if nobody has seen it."""
+        self.entry = self._folder.entry(self.image_id)
+        if self.state == "unseen":
+            self.state = "in work"
+
     @contextlib.contextmanager
     def labels(self) -> Iterator[LabelStore]:
         """Open its label store for writing, and hold the image meanwhile so that nobody else does; for ``with``.
@@ -125,13 +142,12 @@ class ProjectImage:
         ImageError
             If the image has moved.
         """
-        with self._folder.lock(self.image_id):
+        with self.hold():
             if self.labels_path.exists():
                 opened = LabelStore.open(self.labels_path)
             else:
                 opened = LabelStore.create(self.labels_path, like=self.open())
-            if self._folder.entry(self.image_id).state == "unseen":
-                self.state = "in work"
+            self.begin()
             with opened as store:
                 yield store
 

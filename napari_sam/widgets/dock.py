@@ -141,7 +141,7 @@ class SamDock(QWidget):
             OBJECTS: self.objects,
         }
         self._canvas_pages: dict[int, CanvasPage] = {FIND: self.find, REVIEW: self.review, OBJECTS: self.objects}
-        self._runs = (self.everything.run, self.refine.run)
+        self._runs = (self.everything.run, self.find.everywhere.run, self.refine.run)
         self._models = ModelSelection(self.panel.model, self.session.model)
         self._working = (self.session.model, "auto")  # model and device that were loaded last
         self._window = WindowWatcher(self)

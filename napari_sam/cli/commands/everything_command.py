@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from functools import partial
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,7 +47,8 @@ from napari_sam.jobs.job_settings import EverythingSettings
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from contextlib import AbstractContextManager
 
     import pandas as pd
 
@@ -81,6 +82,11 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         help="label store, such as cells.ome.zarr; made if missing; or, with --out-dir, images",
     )
     add_out_dir(command, "the label store of each image")
+    add_everything_options(command)
+
+
+def add_everything_options(command: argparse.ArgumentParser) -> None:
+    """Add all options but those that name images and outputs."""
     command.add_argument(
         "--method",
         choices=("auto", "grid", "dense", "prompted"),
@@ -128,23 +134,47 @@ def _add_grid_options(command: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> Result:
-    from napari_sam.io.labels.measurement.measured_table import check_table_path, write_table  # noqa: PLC0415
-
+    if args.out_dir is not None:
+        return segment_pairs(args, lambda: pair_inputs([args.image, *args.out], args.out_dir, ".ome.zarr"))
     _check(args)
-    if args.measure is not None:
-        check_table_path(args.measure)
-    images = [args.image, *args.out]
+    args.out = single_output(args, args.out, "OUT")
+    result, table = _run_image(args, CommandModel())
+    if table is not None:
+        from napari_sam.io.labels.measurement.measured_table import write_table  # noqa: PLC0415
+
+        result["table"] = str(write_table(table, args.measure))
+    return result
+
+
+def segment_pairs(
+    args: argparse.Namespace,
+    find_pairs: Callable[[], Sequence[InputPair]],
+    around: Callable[[InputPair], AbstractContextManager[object]] = nullcontext,
+) -> dict[str, object]:
+    """Segment many images; one that fails does not stop the others.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+        Options of `add_everything_options`, and ``out_dir``, the folder of the outputs.
+    find_pairs : callable
+        Returns the images and their label stores; called after the options were checked.
+    around : callable
+        Returns a context in which an image is segmented.
+    """
+    _check(args)
     models = CommandModel()
-    if args.out_dir is None:
-        args.out = single_output(args, args.out, "OUT")
-        result, table = _run_image(args, models)
-        if table is not None:
-            result["table"] = str(write_table(table, args.measure))
-        return result
     tables: list[pd.DataFrame] = []
-    result = dict(run_each(args, pair_inputs(images, args.out_dir, ".ome.zarr"), partial(_run_pair, models, tables)))
+
+    def run(copied: argparse.Namespace, pair: InputPair) -> dict[str, object]:
+        with around(pair):
+            return _run_pair(models, tables, copied, pair)
+
+    result = dict(run_each(args, find_pairs(), run))
     if tables:
         import pandas as pd  # noqa: PLC0415 - slow to import
+
+        from napari_sam.io.labels.measurement.measured_table import write_table  # noqa: PLC0415
 
         result["table"] = str(write_table(pd.concat(tables, ignore_index=True), args.measure))
     return result
@@ -193,6 +223,10 @@ def _run_image(args: argparse.Namespace, models: CommandModel) -> tuple[dict[str
 
 def _check(args: argparse.Namespace) -> None:
     """Refuse options that do not go together, before anything is opened."""
+    if args.measure is not None:
+        from napari_sam.io.labels.measurement.measured_table import check_table_path  # noqa: PLC0415
+
+        check_table_path(args.measure)
     if args.prompts is not None and args.method == "auto":
         args.method = "prompted"
     prompted = args.method == "prompted"

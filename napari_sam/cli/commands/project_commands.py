@@ -4,22 +4,27 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sam.cli.command import Command, CommandGroup, Result
+from napari_sam.cli.commands.everything_command import EVERYTHING, add_everything_options, segment_pairs
 from napari_sam.cli.interruption import interruptible
 from napari_sam.cli.options import add_device_option
 from napari_sam.cli.progress_line import ProgressLine, end_line
 from napari_sam.cli.setting_options import add_settings, settings_from
-from napari_sam.errors import SettingsError
+from napari_sam.errors import ImageError, SettingsError
+from napari_sam.jobs.input_pairs import InputPair
 from napari_sam.project.training.improve_settings import ImproveSettings
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
     from napari_sam.project.project import Project
+    from napari_sam.project.project_image import ProjectImage
     from napari_sam.project.training.model_versions import Gain
 
 _LISTED = 20  # images that could not be added
@@ -133,6 +138,43 @@ def _next(args: argparse.Namespace) -> Result:
     return {"image_id": image.image_id, "image": image.source, "labels": str(image.labels_path), "state": image.state}
 
 
+def _everything_options(command: argparse.ArgumentParser) -> None:
+    _add_folder(command)
+    command.add_argument(
+        "--state", action="append", choices=_STATES, help="images in these states (default: unseen and in work)"
+    )
+    _add_groups(command, "only images with this value; may be repeated")
+    add_everything_options(command)
+    command.set_defaults(model=None)
+
+
+def _everything(args: argparse.Namespace) -> Result:
+    project = _open(args)
+    images = project.images(args.state or ("unseen", "in work"), _groups(args))
+    args.model = args.model or project.model
+    args.out_dir = project.path / "labels"
+    by_path = {image.labels_path: image for image in images}
+
+    @contextmanager
+    def held(pair: InputPair) -> Iterator[None]:
+        with by_path[pair.out].hold():
+            by_path[pair.out].begin()
+            yield
+
+    def pairs() -> list[InputPair]:
+        return [InputPair(_place(image), image.labels_path) for image in images]
+
+    return segment_pairs(args, pairs, held)
+
+
+def _place(image: ProjectImage) -> str:
+    """Return where an image is, or where it was: opening it there says that it has moved."""
+    try:
+        return image.source
+    except ImageError:
+        return image.entry.source
+
+
 def _set_options(command: argparse.ArgumentParser) -> None:
     _add_folder(command)
     command.add_argument("image", metavar="IMAGE", help="id, file name or path of an image of the project")
@@ -237,6 +279,14 @@ PROJECT = CommandGroup(
         Command("add", "add images, which stay where they are", _add, _add_options),
         Command("list", "list images with their states and numbers of objects", _list, _list_options),
         Command("next", "name the next image to annotate that nobody works on", _next, _next_options),
+        Command(
+            "everything",
+            "find all objects of all images with the model in use",
+            _everything,
+            _everything_options,
+            details="Images that are finished are passed over with --resume.",
+            words=EVERYTHING.words,
+        ),
         Command("set", "set the state or columns of an image", _set, _set_options),
         Command("improve", "train the model on the accepted objects, and compare it", _improve, _improve_options),
         Command("models", "list the versions of the model and what each gained", _models, _add_folder),

@@ -82,11 +82,23 @@ class Found:
         Where, level-0 pixels.
     place : hashable
         The image and plane.
+    concept : Concept or None
+        Concept that words stand for, if they were looked for.
+    scores : ndarray of float32 or None
+        (n,) scores by words, used while nothing is accepted.
+    threshold : float
+        Score from which those count.
+    name : str
+        What the words mean; empty without words.
     """
 
     candidates: Candidates
     region: Box
     place: Place
+    concept: Concept | None = None
+    scores: NDArray[np.float32] | None = None
+    threshold: float = 0.5
+    name: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +107,10 @@ class Ranking:
 
     Attributes
     ----------
-    concept : Concept
-        What was learned.
+    concept : Concept or None
+        What was learned; None if only words gave the scores.
+    threshold : float
+        Score from which candidates count as found, unless the user chooses another.
     candidates : Candidates
         The found ones, and after them accepted examples that none of them shows.
     extras : tuple of Example
@@ -109,7 +123,8 @@ class Ranking:
         Their outlines.
     """
 
-    concept: Concept
+    concept: Concept | None
+    threshold: float
     candidates: Candidates
     extras: tuple[Example, ...]
     scores: NDArray[np.float32]
@@ -195,7 +210,8 @@ class Search:
 
     def take(self, found: Found, ranking: Ranking) -> None:
         """Show these candidates and scores."""
-        self.found, self.ranking, self.concept = found, ranking, ranking.concept
+        self.found, self.ranking = found, ranking
+        self.concept = ranking.concept or self.concept
 
     def undo(self) -> bool:
         """Take the last choice back; return False without one."""
@@ -333,7 +349,6 @@ def rank(found: Found, choices: Choices, loaded: Concept | None, name: str, prev
     ConceptError
         If nothing is accepted, or examples were measured with another model.
     """
-    concept = learn(found.candidates, choices, loaded, name)
     extras = tuple(e for e in choices.examples if _is_missing(e, found))
     candidates = found.candidates
     if extras:
@@ -343,8 +358,11 @@ def rank(found: Found, choices: Choices, loaded: Concept | None, name: str, prev
     else:
         overlaps = Overlaps.of(candidates)
         pixels = OutlinePixels.of(candidates.boxes, candidates.masks, found.region, candidates.factor)
+    if found.scores is not None and not choices.counts[0] and loaded is None:
+        return Ranking(found.concept, found.threshold, candidates, extras, found.scores, overlaps, pixels)
+    concept = learn(found.candidates, choices, loaded or found.concept, name)
     scores = concept.score(candidates.features, candidates.layout)
-    return Ranking(concept, candidates, extras, scores, overlaps, pixels)
+    return Ranking(concept, concept.threshold, candidates, extras, scores, overlaps, pixels)
 
 
 def learn(candidates: Candidates, choices: Choices, loaded: Concept | None, name: str) -> Concept:

@@ -1,4 +1,4 @@
-"""Concepts on disk: load one, save one."""
+"""Concepts and open-vocabulary models on disk."""
 
 from __future__ import annotations
 
@@ -32,6 +32,11 @@ class ConceptFiles(QObject):
     search : Search
         What is looked for.
 
+    Attributes
+    ----------
+    detector : str
+        Folder of the open-vocabulary model for any words; empty for none.
+
     Signals
     -------
     loaded
@@ -43,6 +48,7 @@ class ConceptFiles(QObject):
     def __init__(self, context: DockContext, panel: FindPanel, search: Search) -> None:
         super().__init__()
         self._context, self._panel, self._search = context, panel, search
+        self.detector = ""
 
     def ask_load(self) -> None:
         """Ask for the file of a concept, and use it."""
@@ -85,6 +91,15 @@ class ConceptFiles(QObject):
             return
         self._remember(path)
         self._context.notifier.info(f"The concept is saved in {path}: use it with “Load…”, or napari-sam find.")
+
+    def ask_detector(self) -> None:
+        """Ask for the folder of an open-vocabulary model."""
+        folder = str(self._context.memory.start_folder)
+        path = QFileDialog.getExistingDirectory(self._panel, "Folder of an open-vocabulary model", folder)
+        if path:
+            self.detector = path
+            self._remember(Path(path) / "model")
+            self._context.notifier.info(f"Words that the vocabulary does not have are looked for with {path}.")
 
     def _remember(self, path: Path) -> None:
         self._context.memory.folder = str(path.parent)

@@ -6,26 +6,22 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
 
+from napari_sam.engine.geometry import Box
 from napari_sam.errors import NapariSamError
+from napari_sam.jobs.find.find_settings import FindSettings
 from napari_sam.layers.find.search import Example, Search
 from napari_sam.layers.objects.selection_band import LASSO, PICK
-from napari_sam.widgets.engine_thread import EngineThread
 from napari_sam.widgets.find.concept_files import ConceptFiles
 from napari_sam.widgets.find.find_canvas import FindCanvas
-from napari_sam.widgets.find.find_engine import (
-    Saved,
-    Searched,
-    Wanted,
-    mark_object,
-    rank_again,
-    save_results,
-    search,
-)
+from napari_sam.widgets.find.find_everywhere import FindEverywhere
+from napari_sam.widgets.find.find_jobs import MARK, SAVE, SEARCH, FindJobs
 from napari_sam.widgets.find.find_marks import labelled_object
+from napari_sam.widgets.find.find_panel import FOLDER
 from napari_sam.widgets.find.find_region import FindRegion
 from napari_sam.widgets.find.find_text import examples_text, find_step, results_text, saved_text
+from napari_sam.widgets.find.store_for_many import store_for_many
+from napari_sam.widgets.find.wanted import Wanted
 from napari_sam.widgets.qt_helpers import single_shot
-from napari_sam.widgets.run_controls import RemainingTime
 from napari_sam.widgets.viewer.canvas_view import cursor_position, focus_canvas
 
 if TYPE_CHECKING:
@@ -34,18 +30,14 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from napari_sam.engine.geometry import Box
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.labels.review_queue import ReviewItem
     from napari_sam.widgets.dock_context import DockContext
-    from napari_sam.widgets.engine_thread import Outcome
-    from napari_sam.widgets.find.find_engine import FindEngine
+    from napari_sam.widgets.find.find_engine import FindEngine, Saved, Searched
     from napari_sam.widgets.find.find_panel import FindPanel
     from napari_sam.widgets.pages.label_actions import LabelActions
 
-_MARK, _SEARCH, _RANK, _SAVE = "mark", "search", "rank", "save results"
 _RANK_MS = 30  # several clicks in a row are ranked once
-_IN_MEMORY = "“Write to” is a layer in memory: choose the image's label store there to save many objects."
 
 
 class FindController(QObject):
@@ -70,8 +62,10 @@ class FindController(QObject):
         Where to look.
     files : ConceptFiles
         Concepts on disk.
-    thread : EngineThread
-        Thread of the searches; clicks on the page "Click" have another one.
+    everywhere : FindEverywhere
+        Runs over a whole image or a folder.
+    jobs : FindJobs
+        What the engine does for the page.
 
     Signals
     -------
@@ -80,19 +74,17 @@ class FindController(QObject):
     """
 
     changed = Signal()
-    _progressed = Signal(int, int)
 
     def __init__(self, context: DockContext, panel: FindPanel, actions: LabelActions, engine: FindEngine) -> None:
         super().__init__()
-        self._context, self._panel, self._actions, self._engine = context, panel, actions, engine
+        self._context, self._panel, self._actions = context, panel, actions
         self._images, self._labels = context.images, context.labels
         self.search = Search()
         self.canvas = FindCanvas(context)
         self.region = FindRegion(context, panel.where, self.canvas)
         self.files = ConceptFiles(context, panel, self.search)
-        self.thread = EngineThread(self)
-        self._remaining = RemainingTime()
-        self._busy: set[str] = set()  # kinds of jobs under way
+        self.everywhere = FindEverywhere(context, panel)
+        self.jobs = FindJobs(context, engine, panel.run)
         self._is_saved = False  # the last results
         self._is_threshold_chosen = False  # by the user, so that learning leaves it alone
         self._rank_soon = single_shot(self, _RANK_MS, self._rank)
@@ -106,6 +98,7 @@ class FindController(QObject):
             (panel.load, self.files.ask_load),
             (panel.save_concept, self.files.ask_save),
             (panel.clear, self.clear),
+            (panel.detector, self.files.ask_detector),
             (panel.pick, lambda: self.use(PICK)),
             (panel.lasso, lambda: self.use(LASSO)),
             (panel.undo, self.undo),
@@ -114,13 +107,18 @@ class FindController(QObject):
             control.clicked.connect(lambda _=False, action=action: action())
         panel.name.editingFinished.connect(focus_canvas)
         panel.name.textChanged.connect(self.changed)
+        panel.words.returnPressed.connect(self.start)
+        panel.words.textChanged.connect(self.changed)
         self.files.loaded.connect(self._learn)
+        self.everywhere.changed.connect(self.changed)
         self.region.changed.connect(self.changed)
         panel.histogram.threshold_changed.connect(self.set_threshold)
         self.canvas.clicked.connect(self.mark)
         self.canvas.encircled.connect(self._on_encircled)
-        self.thread.finished.connect(self._on_finished)
-        self._progressed.connect(self._on_progressed)
+        self.jobs.searched.connect(self._take)
+        self.jobs.marked.connect(self._on_marked)
+        self.jobs.saved.connect(self._on_saved)
+        self.jobs.ended.connect(self.show)
         self._images.image_changed.connect(self._on_image_changed)
         self._images.pixels_changed.connect(self._on_image_changed)
         self._images.plane_changed.connect(self._on_plane_changed)
@@ -145,17 +143,18 @@ class FindController(QObject):
         panel, ranking = self._panel, self.search.ranking
         loaded = self.search.loaded
         panel.examples.setText(examples_text(*self.search.choices.counts, "" if loaded is None else loaded.name))
-        panel.run.start.setEnabled(self._images.layer is not None and self.search.has_examples)
+        words = bool(panel.words.text().strip())
+        panel.run.start.setEnabled(self._images.layer is not None and (self.search.has_examples or words))
         panel.save_concept.setEnabled(self.search.concept is not None)
         panel.clear.setEnabled(self.search.has_examples or self.search.choices.counts[1] > 0)
         panel.undo.setEnabled(self.search.can_undo)
-        is_found = ranking is not None and _SEARCH not in self._busy
+        is_found = ranking is not None and SEARCH not in self.jobs.busy
         panel.found.setVisible(is_found)
         if ranking is not None:
             count = int(self.search.results().sum())
             panel.results.setText(results_text(count, int(self.search.alternatives().sum()), self.search.threshold))
             panel.save.setText(f"✓ Save {count} object{'' if count == 1 else 's'}  (C)")
-            panel.save.setEnabled(count > 0 and _SAVE not in self._busy)
+            panel.save.setEnabled(count > 0 and SAVE not in self.jobs.busy)
 
     def guide(self) -> str:
         """Return what the user can do next."""
@@ -163,6 +162,7 @@ class FindController(QObject):
             has_image=self._images.layer is not None,
             state=self._state(),
             has_example=self.search.has_examples,
+            has_words=bool(self._panel.words.text().strip()),
             tool=self.canvas.tool,
         )
 
@@ -177,13 +177,16 @@ class FindController(QObject):
     def close(self) -> None:
         """Stop the engine, and release the canvas."""
         self._rank_soon.stop()
-        self.thread.close()
+        self.jobs.close()
+        self.everywhere.close()
         self.end()
 
     def _state(self) -> str:
-        if _SEARCH in self._busy:
+        if SEARCH in self.jobs.busy:
             return "searching"
-        if _MARK in self._busy:
+        if self.everywhere.run.is_running:
+            return "running"
+        if MARK in self.jobs.busy:
             return "marking"
         if self.search.ranking is not None:
             return "found"
@@ -191,6 +194,7 @@ class FindController(QObject):
 
     def _bindings(self) -> dict[str, Callable[[], None]]:
         return {
+            **self._context.classes.bindings,
             "P": lambda: self.use(PICK),
             "L": lambda: self.use(LASSO),
             "Escape": lambda: self.use(PICK),
@@ -232,10 +236,13 @@ class FindController(QObject):
 
     def start(self) -> None:
         """Look for all objects like the examples."""
-        if _SEARCH in self._busy:
+        if SEARCH in self.jobs.busy or self.everywhere.run.is_running:
             return
-        if not self.search.has_examples:
+        if not self.search.has_examples and not self._panel.words.text().strip():
             self._context.notifier.info(self.guide())
+            return
+        if self.region.is_everywhere:
+            self._start_everywhere()
             return
         region = self.region.box()
         if region is None:
@@ -246,20 +253,25 @@ class FindController(QObject):
         if wanted is None:
             return
         self._is_saved = self._is_threshold_chosen = False
-        self._remaining.begin()
-        self._panel.run.show_running()
-        self._panel.run.remaining.setText("Loading the model…")
-        session, engine, model = self._context.session, self._engine, self._context.session.model
-
-        def job(cancelled: Callable[[], bool]) -> Searched:
-            return search(engine, wanted, session.load(model), self._progressed.emit, cancelled)
-
-        self._submit(_SEARCH, job)
+        self.jobs.search(wanted)
         self.show()
+
+    def _start_everywhere(self) -> None:
+        """Look in the whole image or in a folder, and save what is found."""
+        wanted = self._wanted(Box(0, 0, 0, 0))
+        if wanted is None:
+            return
+        settings = FindSettings(
+            threshold=self.search.threshold if self._is_threshold_chosen else None,
+            category=self._category,
+            overlap=str(self._context.object_form.values()["overlap"]),
+        )
+        self.everywhere.start(wanted, self.search.concept, settings, in_folder=self.region.kind == FOLDER)
 
     def cancel(self) -> None:
         """Stop the search."""
-        self.thread.cancel()
+        self.jobs.cancel()
+        self.everywhere.cancel()
         self._panel.run.remaining.setText("Stopping…")
 
     def set_threshold(self, threshold: float) -> None:
@@ -284,7 +296,7 @@ class FindController(QObject):
 
     def clear(self) -> None:
         """Forget examples and results."""
-        self.thread.cancel()
+        self.jobs.cancel()
         self.search.clear()
         self._is_saved = self._is_threshold_chosen = False
         self._panel.run.message.setText("")
@@ -295,25 +307,13 @@ class FindController(QObject):
         """Write all results into the label store, as one change."""
         ranking, plane = self.search.ranking, self._images.quiet_plane
         chosen = [i for i, found in enumerate(self.search.results().tolist()) if found]
-        if ranking is None or plane is None or not chosen or _SAVE in self._busy:
+        if ranking is None or plane is None or not chosen or SAVE in self.jobs.busy:
             self._context.notifier.info(self.guide())
             return
-        if self._labels.labels_layer is not None:
-            self._context.notifier.info(_IN_MEMORY)
+        store_layers = store_for_many(self._context)
+        if store_layers is None:
             return
-        try:
-            store_layers = self._labels.ready_store()
-            store_layers.prepare_change()
-        except NapariSamError as error:
-            self._context.notifier.error(str(error))
-            return
-        store, overlap = store_layers.store, str(self._context.object_form.values()["overlap"])
-        category, on_plane = self._panel.category, plane if len(store.shape) > 2 else ()
-
-        def job(cancelled: Callable[[], bool]) -> Saved:
-            return save_results(store, ranking, chosen, overlap, on_plane, category)
-
-        self._submit(_SAVE, job)
+        self.jobs.save(store_layers.store, ranking, chosen, plane, self._category)
         self.changed.emit()
 
     # ---- marks --------------------------------------------------------------------------------------------
@@ -335,12 +335,9 @@ class FindController(QObject):
         if labelled is not None:
             self.search.add_examples([Example(*labelled, accepted, place)])
             return
-        session, model = self._context.session, self._context.session.model
-
-        def job(cancelled: Callable[[], bool]) -> Example:
-            return mark_object(image, session.load(model), (y, x), place, accepted, cancelled)
-
-        self._submit(_MARK, job)
+        wanted = self._wanted(Box(y, x, y + 1, x + 1))
+        if wanted is not None:
+            self.jobs.mark(wanted, (y, x), accepted)
 
     def _on_encircled(self, corners: NDArray[np.float64], accepted: bool) -> None:
         inside = self.search.results_inside(corners)
@@ -364,42 +361,13 @@ class FindController(QObject):
         wanted = None if found is None else self._wanted(found.region)
         if found is None or wanted is None or wanted.place != found.place or not self.search.has_examples:
             return
-        session, engine, model = self._context.session, self._engine, self._context.session.model
+        self.jobs.rank(wanted, found, previous)
 
-        def job(cancelled: Callable[[], bool]) -> Searched:
-            return rank_again(engine, wanted, session.load(model), found, previous, cancelled)
+    # ---- results of jobs ------------------------------------------------------------------------------------
 
-        self._submit(_RANK, job)
-
-    # ---- jobs ---------------------------------------------------------------------------------------------
-
-    def _submit(self, kind: str, job: Callable[[Callable[[], bool]], object]) -> None:
-        self._busy.add(kind)
-        self.thread.submit(kind, job)
-
-    def _on_progressed(self, done: int, total: int) -> None:
-        if _SEARCH in self._busy:
-            left = self._remaining.seconds(done, total)
-            self._panel.run.show_progress(done, total, f"{done} of {total} windows", left)
-
-    def _on_finished(self, outcome: Outcome) -> None:
-        if self.thread.was_superseded(outcome):
-            return
-        self._busy.discard(outcome.kind)
-        if outcome.kind == _SEARCH:
-            self._panel.run.show_idle()
-        is_current = self.thread.is_current(outcome)
-        value = outcome.value if is_current else None
-        if outcome.error is not None:
-            self._context.notifier.failure(outcome.error)
-        elif isinstance(value, Searched):
-            self._take(value)
-        elif isinstance(value, Example):
-            self.search.add_examples([value])
-            self._rank_soon.start()
-        elif isinstance(value, Saved):
-            self._on_saved(value)
-        self.show()
+    def _on_marked(self, example: Example) -> None:
+        self.search.add_examples([example])
+        self._rank_soon.start()
 
     def _take(self, result: Searched) -> None:
         """Show candidates and scores, unless the image has changed since."""
@@ -408,7 +376,9 @@ class FindController(QObject):
             return
         self.search.take(result.found, result.ranking)
         if not self._is_threshold_chosen:
-            self.search.threshold = float(result.ranking.concept.threshold)
+            self.search.threshold = float(result.ranking.threshold)
+        if self._panel.category is None and result.found.name:
+            self._panel.name.setText(result.found.name)
         self._panel.run.message.setText("" if len(result.found.candidates) else "The model sees no objects there.")
 
     def _on_saved(self, saved: Saved) -> None:
@@ -416,26 +386,39 @@ class FindController(QObject):
             self._labels.store_layers.catch_up()
         self.search.drop_results()
         self._is_saved = True
-        self._panel.run.show_result(
-            saved_text(len(saved.labels), saved.known, self._panel.category), bool(saved.labels)
-        )
+        self._panel.run.show_result(saved_text(len(saved.labels), saved.known, self._category), bool(saved.labels))
 
     # ---- the image ----------------------------------------------------------------------------------------
+
+    @property
+    def _category(self) -> str | None:
+        """Class of the objects when they are saved."""
+        return self._panel.category or self._context.classes.current
 
     def _wanted(self, region: Box) -> Wanted | None:
         read = self._images.read()
         if read is None:
             return None
         plane, image = read
-        name = self._panel.category or ("concept" if self.search.loaded is None else self.search.loaded.name)
-        return Wanted(image, (image.identity, plane), region, self.search.choices, self.search.loaded, name)
+        name = self._category or ("concept" if self.search.loaded is None else self.search.loaded.name)
+        words = self._panel.words.text().strip()
+        return Wanted(
+            image=image,
+            place=(image.identity, plane),
+            region=region,
+            choices=self.search.choices,
+            loaded=self.search.loaded,
+            name=name,
+            words=words,
+            detector=self.files.detector,
+        )
 
     def _place(self) -> tuple[str, tuple[int, ...]] | None:
         read = self._images.read_quietly()
         return None if read is None else (read[1].identity, read[0])
 
     def _on_image_changed(self) -> None:
-        self.thread.cancel()
+        self.jobs.cancel()
         self.search.drop_results()
         self._is_saved = False
         if self.canvas.is_active:

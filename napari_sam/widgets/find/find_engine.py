@@ -14,47 +14,20 @@ from napari_sam.engine.geometry import Box
 from napari_sam.image_predictor import predictor_for_image
 from napari_sam.io.labels.editing.commit_many import NewObject
 from napari_sam.layers.find.search import Example, Found, rank
+from napari_sam.widgets.find.word_search import WordSearch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari_sam.concept import Concept
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.labels.label_store import LabelStore
     from napari_sam.layers.find.search import Choices, Place, Ranking
     from napari_sam.predictor import Predictor
+    from napari_sam.widgets.find.wanted import Wanted
 
     IsCancelled = Callable[[], bool]
 
 _COVERED = 0.5  # share of saved objects from which a result is one of them
-
-
-@dataclass(frozen=True)
-class Wanted:
-    """What to look for, and where.
-
-    Attributes
-    ----------
-    image : Image
-        The image.
-    place : hashable
-        Image and plane, as examples name it.
-    region : Box
-        Part of the image, level-0 pixels.
-    choices : Choices
-        What the user said so far.
-    loaded : Concept or None
-        Concept of a file.
-    name : str
-        Name of the concept.
-    """
-
-    image: Image
-    place: Place
-    region: Box
-    choices: Choices
-    loaded: Concept | None
-    name: str
 
 
 class FindEngine(Protocol):
@@ -74,7 +47,10 @@ class FindEngine(Protocol):
 
 
 class ConceptEngine:
-    """The engine of `napari_sam.engine.concepts`."""
+    """The engine of `napari_sam.engine.concepts`, and of `napari_sam.text` for words."""
+
+    def __init__(self) -> None:
+        self._words = WordSearch()
 
     def measure(
         self, image: Image, predictor: Predictor, examples: Sequence[Example], cancelled: IsCancelled
@@ -93,6 +69,8 @@ class ConceptEngine:
     ) -> Found:
         """Return the candidates of a region."""
         own = predictor_for_image(predictor, wanted.image)
+        if wanted.words:
+            return self._words.find(wanted, own, progress, cancelled)
         candidates = find_candidates(
             own, wanted.region, diameter_px=diameter_of(wanted), progress=progress, cancelled=cancelled
         )
@@ -200,10 +178,10 @@ def save_results(
             known += 1
         else:
             objects.append(new)
-    positive, negative = ranking.concept.examples
+    positive, negative = (0, 0) if ranking.concept is None else ranking.concept.examples
     source = {
         "kind": "concept",
-        "concept": ranking.concept.name,
+        "concept": None if ranking.concept is None else ranking.concept.name,
         "model": candidates.layout.model,
         "examples": [positive, negative],
     }

@@ -9,11 +9,12 @@ from napari_sam.widgets.find.score_histogram import ScoreHistogram
 from napari_sam.widgets.qt_helpers import button, combo_box, primary_button, row, wrapped_label
 from napari_sam.widgets.run_controls import RunControls
 
-VIEW, DRAWN, WHOLE = "view", "drawn", "whole"
+VIEW, DRAWN, WHOLE, FOLDER = "view", "drawn", "whole", "folder"
 WHERE = (
     ("What is in view", VIEW),
     ("A rectangle I draw", DRAWN),
     ("The whole image", WHOLE),
+    ("A folder of images…", FOLDER),
 )
 _ABOUT = "Mark one object, get all of its kind. More examples, and counter-examples, make it surer."
 
@@ -27,6 +28,16 @@ class FindPanel(QWidget):
         self.load = button("Load…", "Use a concept that was saved, from this or another image")
         self.save_concept = button("Save…", "Save the examples as a concept: one small file, for other images")
         self.clear = button("Clear", "Forget all examples and results")
+        self.words = QLineEdit()
+        self.words.setPlaceholderText("or: nuclei larger than 5 µm")
+        self.words.setToolTip(
+            "What to look for in words, also with conditions: “larger than 5 µm”, “not touching the border” (Return)"
+        )
+        self.detector = button(
+            "Any words…",
+            "Choose the folder of an open-vocabulary model (OWLv2, Grounding DINO, CLIPSeg, SAM 3), for words that the "
+            "vocabulary does not have; needs the extra “text”",
+        )
         self.name = QLineEdit()
         self.name.setPlaceholderText("nucleus, crack, oak …")
         self.name.setToolTip("Class of the objects when they are saved, and name of the concept")
@@ -58,6 +69,8 @@ class FindPanel(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow("Examples", self.examples)
         form.addRow(row((self.load, self.save_concept, self.clear)))
+        form.addRow("Words", self.words)
+        form.addRow(row((self.detector,)))
         form.addRow("Class", self.name)
         form.addRow("Where", self.where)
         below = QVBoxLayout(self.found)

@@ -1,4 +1,4 @@
-"""Where to look: what is in view, a rectangle, or the whole image."""
+"""Where to look: what is in view, a rectangle, the whole image, or a folder."""
 
 from __future__ import annotations
 
@@ -9,13 +9,17 @@ from qtpy.QtCore import QObject, Signal
 from napari_sam.engine.geometry import Box
 from napari_sam.layers.placement import image_plane_shape
 from napari_sam.layers.region_layer import REGION_NAME, drawn_box, region_layer
-from napari_sam.widgets.find.find_panel import DRAWN, VIEW
+from napari_sam.widgets.find.find_panel import DRAWN, FOLDER, VIEW, WHOLE
 
 if TYPE_CHECKING:
     from qtpy.QtWidgets import QComboBox
 
     from napari_sam.widgets.dock_context import DockContext
     from napari_sam.widgets.find.find_canvas import FindCanvas
+
+
+LARGEST_SHOWN_PX = 1 << 24
+"""Largest image whose candidates are all shown for corrections before they are saved."""
 
 
 class FindRegion(QObject):
@@ -47,6 +51,15 @@ class FindRegion(QObject):
     def kind(self) -> str:
         """Choice in the box."""
         return str(self._combo.currentData())
+
+    @property
+    def is_everywhere(self) -> bool:
+        """Whether what is found is saved at once, because there may be more than fits into memory."""
+        layer = self._context.images.layer
+        if self.kind != WHOLE or layer is None:
+            return self.kind == FOLDER
+        height, width = image_plane_shape(layer)[-2:]
+        return height * width > LARGEST_SHOWN_PX
 
     def choose(self) -> None:
         """Get ready to draw a rectangle, or remove the one that was drawn."""

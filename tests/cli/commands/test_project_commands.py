@@ -11,6 +11,7 @@ import pytest
 import tifffile
 
 from napari_sam.cli import main
+from napari_sam.project.project import Project
 
 
 @pytest.fixture
@@ -83,3 +84,22 @@ def test_bad_input_is_named(project, tmp_path, monkeypatch, capsys, arguments, n
     monkeypatch.chdir(tmp_path)
     assert main(["project", *(str(project) if word == "PROJECT" else word for word in arguments)]) == 2
     assert named in capsys.readouterr().err
+
+
+def test_all_images_are_segmented_and_busy_or_finished_ones_passed_over(project, images, tmp_path, capsys):
+    missing = images / "c.tif"
+    tifffile.imwrite(missing, np.zeros((30, 40), np.uint8))
+    assert main(["project", "add", str(project), str(missing)]) == 0
+    missing.unlink()
+    capsys.readouterr()
+    with Project(project, "Bob").image("b.tif").hold():
+        command = ["project", "everything", str(project), "--method", "dense", "--diameter", "20", "--device", "cpu"]
+        assert main([*command, "--json"]) == 1
+    captured = capsys.readouterr()
+    result = json.loads(captured.out)
+    assert result["inputs"] == 3
+    assert result["failed"] == [str(images / "b.tif"), str(missing)]
+    assert "is open for Bob" in captured.err
+    listed = {row["image"]: row["state"] for row in _json(capsys, "list", project)["images"]}
+    assert listed == {"a.tif": "in work", "b.tif": "unseen", "c.tif": "in work"}
+    assert _json(capsys, "everything", project, "--group", "day=3", "--device", "cpu")["inputs"] == 0

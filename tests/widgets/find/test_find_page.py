@@ -13,14 +13,16 @@ from skimage.measure import regionprops
 from napari_sam.concept import Concept
 from napari_sam.engine.concepts.candidates import Candidates
 from napari_sam.engine.geometry import Box
-from napari_sam.errors import CancelledError, ImageError
+from napari_sam.errors import CancelledError, ImageError, PromptError
+from napari_sam.jobs.find.find_in_images import ImageResult
 from napari_sam.layers.find.found_layer import FOUND_NAME
 from napari_sam.layers.find.search import Found
 from napari_sam.layers.objects.selection_band import BAND_NAME
 from napari_sam.layers.region_layer import REGION_NAME
 from napari_sam.widgets.dock import SamDock
 from napari_sam.widgets.dock_panel import CLICK, FIND, REVIEW
-from napari_sam.widgets.find.find_panel import DRAWN, WHOLE
+from napari_sam.widgets.find import find_everywhere, find_region
+from napari_sam.widgets.find.find_panel import DRAWN, FOLDER, WHOLE
 from tests.layers.find.conftest import LAYOUT, features_of
 from tests.widgets.conftest import Window
 from tests.widgets.pages.test_everything_page import press
@@ -63,12 +65,18 @@ class TruthEngine:
                 raise CancelledError("cancelled")
         if self.error is not None:
             raise self.error
+        if wanted.words and wanted.words not in ("even", "anything"):
+            raise PromptError(f"text: {wanted.words!r} is not in the vocabulary", remedy="mark an example")
         objects = [o for o in regionprops(self.truth) if wanted.region.contains(Box(*o.bbox))]
         ones = np.ones(len(objects), np.float32)
         features = features_of([o.label % 2 == 0 for o in objects], np.random.default_rng(2))
         boxes = np.array([o.bbox for o in objects], np.int64).reshape(-1, 4)
         masks = tuple(o.image for o in objects)
-        return Found(Candidates(boxes, masks, ones, ones, features, LAYOUT), wanted.region, wanted.place)
+        candidates = Candidates(boxes, masks, ones, ones, features, LAYOUT)
+        if not wanted.words:
+            return Found(candidates, wanted.region, wanted.place)
+        scores = np.array([0.9 if o.label % 2 == 0 else 0.1 for o in objects], np.float32)
+        return Found(candidates, wanted.region, wanted.place, None, scores, 0.4, wanted.words)
 
     def _label(self, example):
         return int(np.bincount(self.truth[example.box.slices][example.mask]).argmax())
@@ -97,7 +105,7 @@ def page(make_napari_viewer, qtbot, session, engine, notifier, nuclei):
     go_to(made, FIND)
     yield made
     made.dock.shutdown()
-    made.wait(lambda: not made.dock.thread.busy and not made.dock.find.thread.busy, 30_000)
+    made.wait(lambda: not made.dock.thread.busy and not made.dock.find.jobs.thread.busy, 30_000)
 
 
 def middle(window, label):
@@ -128,7 +136,7 @@ def click(window, yx, modifier="NoModifier"):
 def settle(window):
     find = window.dock.find
     window.qtbot.wait(60)
-    window.wait(lambda: not find.thread.busy and not find._rank_soon.isActive())
+    window.wait(lambda: not find.jobs.thread.busy and not find._rank_soon.isActive())
     window.qtbot.wait(60)
 
 
@@ -379,3 +387,116 @@ def test_a_layer_in_memory_is_no_place_for_the_results(page):
     settle(page)
     assert "in memory" in page.errors.pop()
     np.testing.assert_array_equal(page.truth, before)
+
+
+def test_words_find_objects_and_clicks_correct_them(page):
+    panel, find = page.panel.find, page.dock.find
+    panel.words.setText("even")
+    assert "words" in page.guide
+    search_all(page)
+    assert results(page) == of_kind(page, even=True)
+    assert find.search.threshold == pytest.approx(0.4)
+    assert panel.name.text() == "even"
+    wrong = whole(page, even=True)[0]
+    click(page, middle(page, wrong), "ControlModifier")
+    assert wrong not in results(page)
+    click(page, middle(page, whole(page, even=True)[1]))
+    assert find.search.concept.examples == (1, 1)
+    panel.words.setText("zebra")
+    search_all(page)
+    assert "zebra" in page.errors.pop()
+    assert page.errors == []
+
+
+def test_more_than_is_shown_is_found_and_saved_at_once(page, monkeypatch):
+    calls = []
+
+    def find(image, concept, predictor, store, **kwargs):
+        calls.append((concept, kwargs))
+        kwargs["progress"](1, 2)
+        store.paint(np.full((5, 5), store.next_label, np.uint32), (10, 10))
+        return report(store)
+
+    monkeypatch.setattr(find_region, "LARGEST_SHOWN_PX", 100)
+    monkeypatch.setattr(find_everywhere, "find", find)
+    found_with_view(page, whole(page, even=True)[0])
+    page.panel.find.name.setText("even")
+    search_all(page)
+    wait_for_run(page)
+    ((concept, keywords),) = calls
+    assert concept is page.dock.find.search.concept
+    assert keywords["settings"].category == "even"
+    assert keywords["resume"] is None
+    assert "Found and saved 1 object" in page.panel.find.run.message.text()
+    assert page.panel.find.run.review.isVisible()
+    assert len(page.writer.store) == 1
+
+
+def report(store):
+    from napari_sam.jobs.find.find import FindReport
+
+    return FindReport("even", 0.5, 1, np.array([1]), np.ones(1, np.float32), {"tiles": 1}, [], {}, store)
+
+
+def found_with_view(window, label):
+    click(window, middle(window, label))
+    press(window, window.panel.find.run.start)
+    settle(window)
+
+
+def wait_for_run(window):
+    window.wait(lambda: not window.dock.find.everywhere.run.is_running)
+    window.qtbot.wait(100)
+
+
+def test_all_images_of_a_folder_are_searched_and_an_interrupted_run_continues(page, monkeypatch, tmp_path):
+    calls = []
+
+    def find_in_images(images, concept, folder, predictor, **kwargs):
+        calls.append(folder)
+        kwargs["progress"](1, 2)
+        if len(calls) == 1:
+            while not kwargs["cancelled"]():
+                threading.Event().wait(0.01)
+            raise CancelledError("cancelled")
+        folder.mkdir()
+        bad = ImageError("it is damaged")
+        return [ImageResult("a.tif", folder / "a", 7), ImageResult("b.tif", folder / "b", error=bad)]
+
+    monkeypatch.setattr(find_everywhere, "find_in_images", find_in_images)
+    monkeypatch.setattr(find_everywhere.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
+    found_with_view(page, whole(page, even=True)[0])
+    panel = page.panel.find
+    panel.name.setText("a/b")
+    panel.where.setCurrentIndex(panel.where.findData(FOLDER))
+    press(page, panel.run.start)
+    page.wait(lambda: panel.run.progress.format() == "1 of 2 images")
+    press(page, panel.run.cancel)
+    wait_for_run(page)
+    assert "continue" in panel.run.message.text()
+    for _ in range(2):
+        press(page, panel.run.start)
+        wait_for_run(page)
+    assert "Found 7 objects in 2 images" in panel.run.message.text()
+    assert "b.tif: it is damaged" in panel.run.message.text()
+    assert calls == [tmp_path / "found a_b", tmp_path / "found a_b", tmp_path / "found a_b 2"]
+    assert page.errors == []
+
+
+def test_an_object_that_only_the_model_sees_is_an_example_and_finds_others(window, nuclei):
+    """The whole way with the real engine."""
+    part = (slice(40, 240), slice(80, 320))
+    window.layer = window.show(nuclei[0][part], name="nuclei")
+    window.truth = np.ascontiguousarray(nuclei[1][part]).astype(np.int32)
+    go_to(window, FIND)
+    click(window, middle(window, whole(window)[0]))
+    assert window.dock.find.search.choices.counts == (1, 0)
+    search_all(window)
+    ranking = window.dock.find.search.ranking
+    assert len(ranking.candidates) > 1
+    assert ranking.concept.examples == (1, 0)
+    assert window.dock.find.search.results().any()
+    window.key("C")
+    settle(window)
+    assert len(window.writer.store) > 0
+    assert window.errors == []
