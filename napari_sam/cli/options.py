@@ -41,16 +41,17 @@ def join_negative_numbers(argv: Sequence[str]) -> list[str]:
     return joined
 
 
-def floats(count: int) -> Callable[[str], tuple[float, ...]]:
-    """Return a parser for `count` numbers separated by commas."""
+def floats(*counts: int) -> Callable[[str], tuple[float, ...]]:
+    """Return a parser for as many numbers separated by commas as one of `counts`."""
 
     def parse(text: str) -> tuple[float, ...]:
         try:
             values = tuple(float(v) for v in text.split(","))
         except ValueError:
             values = ()
-        if len(values) != count:
-            raise argparse.ArgumentTypeError(f"{text!r} is not {count} numbers separated by commas")
+        if len(values) not in counts:
+            number = " or ".join(map(str, counts))
+            raise argparse.ArgumentTypeError(f"{text!r} is not {number} numbers separated by commas")
         return values
 
     return parse

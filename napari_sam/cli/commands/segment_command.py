@@ -17,18 +17,23 @@ if TYPE_CHECKING:
 def _add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("image", help=IMAGE_HELP)
     command.add_argument(
-        "--point", action="append", default=[], type=floats(2), metavar="Y,X", help="point on the object"
+        "--point",
+        action="append",
+        default=[],
+        type=floats(2, 3),
+        metavar="Y,X",
+        help="point on the object; PLANE,Y,X in a stack with one axis besides y and x",
     )
     command.add_argument(
-        "--negative", action="append", default=[], type=floats(2), metavar="Y,X", help="point on the background"
+        "--negative", action="append", default=[], type=floats(2, 3), metavar="Y,X", help="point on the background"
     )
     command.add_argument(
         "--box",
         action="append",
         default=[],
-        type=floats(4),
+        type=floats(4, 5),
         metavar="Y0,X0,Y1,X1",
-        help="box around the object; several boxes give several objects",
+        help="box around the object; several boxes give several objects; PLANE,Y0,X0,Y1,X1 in a stack",
     )
     add_text_option(
         command, "the object that fits best, such as 'nucleus touching the border'; points correct the choice"
@@ -39,6 +44,36 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--diameter", type=float, dest="diameter_px", metavar="PX", help="typical object diameter")
     command.add_argument("--output", type=Path, default=None, metavar="OUT", help="label image, .tif or .png")
     command.add_argument("--crop", action="store_true", help="write only the region around the objects")
+
+
+def _take_plane(args: argparse.Namespace) -> None:
+    """Take the plane out of points and boxes that begin with one, as if ``--plane`` had given it.
+
+    Raises
+    ------
+    PromptError
+        If they lie on different planes.
+    """
+    given = {v[0] for v in (*args.point, *args.negative) if len(v) == 3} | {box[0] for box in args.box if len(box) == 5}
+    if not given:
+        return
+    if args.plane is not None and len(args.plane) != 1:
+        raise PromptError(
+            f"points and boxes name a plane, and plane is {','.join(map(str, args.plane))}",
+            parameter="plane",
+            remedy="give points as Y,X with {plane}",
+        )
+    planes = sorted(given | {float(plane) for plane in args.plane or ()})
+    if len(planes) > 1:
+        raise PromptError(
+            f"points, boxes and plane name the planes {', '.join(f'{plane:g}' for plane in planes)}",
+            remedy="give those of one plane; napari-sam track follows objects through planes, with --axis z or t",
+        )
+    if not planes[0].is_integer():
+        raise PromptError(f"plane {planes[0]:g} is not a whole number", remedy="give points as PLANE,Y,X")
+    args.plane = (int(planes[0]),)
+    args.point, args.negative = ([v[-2:] for v in points] for points in (args.point, args.negative))
+    args.box = [box[-4:] for box in args.box]
 
 
 def _prompts(args: argparse.Namespace) -> list[dict[str, object]]:
@@ -64,6 +99,7 @@ def _run(args: argparse.Namespace) -> Result:
     from napari_sam.io.labels.object_tables import describe, render_labels, write_labels  # noqa: PLC0415
     from napari_sam.predictor import Predictor  # noqa: PLC0415
 
+    _take_plane(args)
     image = open_plane(args.image, args.channels, args.plane, series=args.series, axes=args.axes)
     prompts = _prompts(args)
     check_text_models(args)

@@ -14,7 +14,7 @@ from napari_sam.errors import CancelledError
 from napari_sam.widgets.engine_thread import EngineThread, Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from napari_sam.engine.propagation.plane_mask import PlaneMask
     from napari_sam.layers.prompt_layers import PromptKeywords
@@ -45,8 +45,10 @@ class FollowHooks:
 class FollowEngine(Protocol):
     """Follows objects through planes."""
 
-    def follow(self, followed: UnsavedObject, model: str, hooks: FollowHooks) -> Propagation:
-        """Follow an object through the planes that were asked for."""
+    def follow(
+        self, objects: Sequence[UnsavedObject], model: str, hooks: Sequence[FollowHooks]
+    ) -> list[Propagation | None]:
+        """Follow objects of one plane through the planes that were asked for; None for those without any."""
         ...
 
     def correct(
@@ -68,30 +70,44 @@ class PredictorFollowEngine:
     def __init__(self, session: EngineSession) -> None:
         self._session = session
 
-    def follow(self, followed: UnsavedObject, model: str, hooks: FollowHooks) -> Propagation:
-        """Follow an object through the planes that were asked for."""
-        request = followed.request
-        predictor = self._predictor(followed, model)
-        found: list[PlaneMask] = []
+    def follow(
+        self, objects: Sequence[UnsavedObject], model: str, hooks: Sequence[FollowHooks]
+    ) -> list[Propagation | None]:
+        """Follow objects of one plane through the planes that were asked for.
+
+        The network sees each plane once for all of them. If the user stops, those of which nothing was found are None.
+        """
+        request = objects[0].request
+        predictor = self._predictor(objects[0], model)
+        found: list[dict[int, PlaneMask]] = [{} for _ in objects]
 
         def on_plane(mask: PlaneMask) -> None:
-            found.append(mask)
-            hooks.on_plane(mask)
+            found[mask.index][mask.plane] = mask
+            hooks[mask.index].on_plane(mask)
+
+        def progress(done: int, total: int) -> None:
+            for hook in hooks:
+                hook.progress(done, total)
 
         options: dict[str, Any] = {} if request.planes is None else {"planes": request.planes}
         try:
-            return predictor.propagate(
-                masks={request.origin: request.prediction},
-                axis=request.axis,
-                on_plane=on_plane,
-                progress=hooks.progress,
-                cancelled=hooks.cancelled,
-                **options,
+            return list(
+                predictor.propagate_many(
+                    [{"masks": {request.origin: x.request.prediction}} for x in objects],
+                    axis=request.axis,
+                    on_plane=on_plane,
+                    progress=progress,
+                    cancelled=hooks[0].cancelled,
+                    **options,
+                )
             )
         except CancelledError:
-            if not found:
+            if not any(found):
                 raise
-            return _found_so_far(request, found, predictor.model)
+            return [
+                _found_so_far(x.request, list(masks.values()), predictor.model) if masks else None
+                for x, masks in zip(objects, found, strict=True)
+            ]
 
     def correct(
         self, followed: UnsavedObject, base: Propagation, plane: int, prompt: PromptKeywords, hooks: FollowHooks
@@ -119,7 +135,7 @@ def _found_so_far(request: FollowRequest, found: list[PlaneMask], model: str) ->
 
 
 class FollowRun(QObject):
-    """Follow objects, one after another; previews and corrections do not wait for those.
+    """Follow objects, one group after another; previews and corrections do not wait for those.
 
     Parameters
     ----------
@@ -144,7 +160,8 @@ class FollowRun(QObject):
         super().__init__()
         self._engine = engine
         self._far, self._near = EngineThread(self), EngineThread(self)
-        self._objects: dict[str, UnsavedObject] = {}  # by kind of job
+        self._objects: dict[str, tuple[UnsavedObject, ...]] = {}  # by kind of job
+        self._unwanted: set[int] = set()  # numbers of objects of groups that go on for others
         self._far.finished.connect(self._on_far_finished)
         self._near.finished.connect(self._on_near_finished)
 
@@ -153,18 +170,18 @@ class FollowRun(QObject):
         """Whether work is under way or waits."""
         return self._far.busy or self._near.busy
 
-    def follow(self, followed: UnsavedObject, model: str) -> None:
-        """Follow an object through all its planes, after those that wait already."""
-        self._submit(self._far, followed, model)
+    def follow(self, objects: Sequence[UnsavedObject], model: str) -> None:
+        """Follow objects of one plane together through all their planes, after those that wait already."""
+        self._submit(self._far, objects, model)
 
     def preview(self, followed: UnsavedObject, model: str) -> None:
         """Follow an object through few planes, at once."""
-        self._submit(self._near, followed, model)
+        self._submit(self._near, [followed], model)
 
     def load(self, followed: UnsavedObject, read: Callable[[Callable[[], bool]], Propagation]) -> None:
         """Read a saved object; `read` is called in the thread."""
         kind = f"load-{followed.number}"
-        self._objects[kind] = followed
+        self._objects[kind] = (followed,)
 
         def job(cancelled: Callable[[], bool]) -> Propagation:
             followed.result = read(cancelled)
@@ -175,7 +192,7 @@ class FollowRun(QObject):
     def correct(self, followed: UnsavedObject, plane: int, prompt: PromptKeywords) -> None:
         """Correct an object on a plane, in place of an earlier correction of this plane that is still under way."""
         kind = f"correct-{followed.number}-{plane}"
-        self._objects[kind] = followed
+        self._objects[kind] = (followed,)
         hooks = self._hooks(followed)
 
         def job(cancelled: Callable[[], bool]) -> Propagation | None:
@@ -188,24 +205,29 @@ class FollowRun(QObject):
         self._near.submit(kind, job)
 
     def cancel(self, followed: UnsavedObject) -> None:
-        """Stop following or correcting an object."""
-        for kind in [kind for kind, known in self._objects.items() if known is followed]:
-            self._far.cancel(kind)
-            self._near.cancel(kind)
+        """Stop following or correcting an object; one that is followed with others goes on until none is wanted."""
+        for kind, objects in list(self._objects.items()):
+            if followed in objects:
+                self._unwanted.add(followed.number)
+                if self._unwanted.issuperset(x.number for x in objects):
+                    self._far.cancel(kind)
+                    self._near.cancel(kind)
 
     def close(self) -> None:
         """Stop for good."""
         for thread in (self._far, self._near):
             thread.close()
 
-    def _submit(self, thread: EngineThread, followed: UnsavedObject, model: str) -> None:
-        kind = f"follow-{followed.number}"
-        self._objects[kind] = followed
-        hooks = self._hooks(followed)
+    def _submit(self, thread: EngineThread, objects: Sequence[UnsavedObject], model: str) -> None:
+        kind = f"follow-{objects[0].number}"
+        self._objects[kind] = tuple(objects)
+        hooks = [self._hooks(followed) for followed in objects]
 
-        def job(cancelled: Callable[[], bool]) -> Propagation:
-            followed.result = self._engine.follow(followed, model, hooks(cancelled))
-            return followed.result
+        def job(cancelled: Callable[[], bool]) -> list[Propagation | None]:
+            results = self._engine.follow(objects, model, [make(cancelled) for make in hooks])
+            for followed, result in zip(objects, results, strict=True):
+                followed.result = result
+            return results
 
         thread.submit(kind, job)
 
@@ -226,7 +248,9 @@ class FollowRun(QObject):
         self._on_finished(self._near, outcome)
 
     def _on_finished(self, thread: EngineThread, outcome: Outcome) -> None:
-        followed = self._objects.get(outcome.kind)
-        if followed is not None and not thread.was_superseded(outcome):
+        objects = self._objects.get(outcome.kind)
+        if objects is not None and not thread.was_superseded(outcome):
             del self._objects[outcome.kind]
-            self.finished.emit(followed, outcome)
+            for followed in objects:
+                self._unwanted.discard(followed.number)
+                self.finished.emit(followed, outcome)

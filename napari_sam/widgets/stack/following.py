@@ -11,7 +11,7 @@ from napari_sam.widgets.stack.follow_run import FollowRun
 from napari_sam.widgets.stack.unsaved_object import UnsavedObject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from napari_sam.engine.propagation.plane_mask import PlaneMask
     from napari_sam.engine.propagation.propagation import Propagation
@@ -76,10 +76,10 @@ class Following(QObject):
         """Objects that are ready to be looked at, and not in hand."""
         return [x for x in self.objects if x.is_ready and x is not self.in_hand]
 
-    def start(self, request: FollowRequest) -> None:
-        """Follow an object through all planes."""
-        followed = UnsavedObject(request)
-        self.objects.append(followed)
+    def start(self, requests: Sequence[FollowRequest]) -> None:
+        """Follow the objects of an answer through all planes, together."""
+        followed = [UnsavedObject(request) for request in requests]
+        self.objects += followed
         self.run.follow(followed, self._session.model)
 
     def open_saved(self, request: FollowRequest, label: int, read: Callable[[Callable[[], bool]], Propagation]) -> None:

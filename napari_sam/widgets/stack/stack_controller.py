@@ -356,8 +356,7 @@ class StackController(QObject):
             except NapariSamError as error:
                 self._notifier.error(str(error))
                 return
-            for request in requests:
-                self.following.start(request)
+            self.following.start(requests)
             self.view.axis, self._dropped = axis, None
             self.prompts_used.emit()
             self.view.redraw()

@@ -97,3 +97,48 @@ def test_words_are_answered_by_a_detector(tmp_path, capsys):
     arguments = ["--text", "zebra", "--detector", str(detector), "--box", "40,40,140,140", "--json"]
     assert main(["segment", str(NUCLEI), *arguments]) == 0
     assert len(json.loads(capsys.readouterr().out)["objects"]) == 1
+
+
+@pytest.fixture
+def stack(tmp_path, nuclei):
+    plane = np.asarray(nuclei[0])
+    path = tmp_path / "stack.tif"
+    stacked = np.stack([np.zeros_like(plane), plane, plane // 2])
+    tifffile.imwrite(path, stacked, photometric="minisblack", metadata={"axes": "ZYX"})
+    return str(path)
+
+
+@pytest.mark.parametrize("prompt", [("--point", "121,182"), ("--box", "95,158,147,208")])
+def test_a_point_or_box_with_a_plane_segments_that_plane(stack, capsys, prompt):
+    option, place = prompt
+    assert main(["segment", stack, option, place, "--plane", "1", "--json"]) == 0
+    by_option = json.loads(capsys.readouterr().out)["objects"]
+    assert main(["segment", stack, option, f"1,{place}", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["objects"] == by_option
+    assert by_option[0]["area_px"] > 100
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--point", "1,121,182", "--point", "2,121,182"], "the planes 1, 2"),
+        (["--point", "1,121,182", "--plane", "0"], "the planes 0, 1"),
+        (["--point", "7,121,182"], "7"),
+        (["--point", "0.5,121,182"], "not a whole number"),
+        (["--point", "1,121,182", "--plane", "0,1"], "plane is 0,1"),
+    ],
+)
+def test_planes_that_contradict_each_other_are_refused(stack, capsys, arguments, words):
+    assert main(["segment", stack, *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_a_point_needs_two_or_three_numbers(capsys):
+    with pytest.raises(SystemExit):
+        main(["segment", NUCLEI, "--point", "1"])
+    assert "is not 2 or 3 numbers" in capsys.readouterr().err
+
+
+def test_a_plane_of_an_image_without_planes_is_refused(capsys):
+    assert main(["segment", NUCLEI, "--point", "1,121,182"]) == 2
+    assert "one plane only" in capsys.readouterr().err

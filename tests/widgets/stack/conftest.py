@@ -35,9 +35,13 @@ class FakeFollowEngine:
         self.may_go = threading.Event()
         self.may_go.set()
         self.requests, self.corrections, self.error = [], [], None
+        self.groups = []  # number of objects that were followed together
 
-    def follow(self, followed, model, hooks):
-        request = followed.request
+    def follow(self, objects, model, hooks):
+        self.groups.append(len(objects))
+        return [self._follow(x.request, hook) for x, hook in zip(objects, hooks, strict=True)]
+
+    def _follow(self, request, hooks):
         self.requests.append(request)
         if self.error is not None:
             raise self.error

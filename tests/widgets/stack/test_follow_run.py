@@ -11,7 +11,7 @@ from napari_sam.engine.geometry import Box
 from napari_sam.engine.propagation.plane_mask import PlaneMask
 from napari_sam.errors import CancelledError
 from napari_sam.io.images.open_image import open_image
-from napari_sam.widgets.stack.follow_run import FollowHooks, PredictorFollowEngine
+from napari_sam.widgets.stack.follow_run import FollowHooks, FollowRun, PredictorFollowEngine
 from napari_sam.widgets.stack.unsaved_object import FollowRequest, UnsavedObject
 from tests.layers.conftest import prediction
 
@@ -32,8 +32,8 @@ class FakePredictor:
     def set_source(self, image):
         self.image = image
 
-    def propagate(self, **keywords):
-        self.calls.append(keywords)
+    def propagate_many(self, prompts, **keywords):
+        self.calls.append({"prompts": prompts, **keywords})
         for plane in self.found:
             keywords["on_plane"](PlaneMask(plane, SQUARE, Box(0, 0, 4, 4), 0.8))
         raise CancelledError("cancelled")
@@ -59,7 +59,7 @@ def hooks(arrived):
 
 def test_what_was_found_before_the_user_stopped_is_kept(followed):
     arrived = []
-    result = engine(FakePredictor([4, 5])).follow(followed, "fake", hooks(arrived))
+    (result,) = engine(FakePredictor([4, 5])).follow([followed], "fake", [hooks(arrived)])
     assert (result.planes, result.prompted, result.index(5)) == ((4, 5), (4,), (5,))
     assert result.stopped == {"forward": "you stopped it", "backward": "you stopped it"}
     assert [found.plane for found in arrived] == [4, 5]
@@ -67,14 +67,14 @@ def test_what_was_found_before_the_user_stopped_is_kept(followed):
 
 def test_nothing_is_kept_if_nothing_was_found(followed):
     with pytest.raises(CancelledError):
-        engine(FakePredictor([])).follow(followed, "fake", hooks([]))
+        engine(FakePredictor([])).follow([followed], "fake", [hooks([])])
 
 
 def test_the_clicked_mask_is_followed_along_its_axis(followed):
     predictor = FakePredictor([4])
-    engine(predictor).follow(followed, "fake", hooks([]))
+    engine(predictor).follow([followed], "fake", [hooks([])])
     (call,) = predictor.calls
-    assert (call["axis"], list(call["masks"])) == ("z", [4])
+    assert (call["axis"], [list(prompt["masks"]) for prompt in call["prompts"]]) == ("z", [[4]])
     assert "planes" not in call
     assert predictor.image is followed.request.image
 
@@ -84,3 +84,62 @@ def test_a_saved_object_gets_a_predictor_with_its_first_correction(followed):
     result = engine(predictor).correct(followed, "base", 6, {"points": [(1, 2)]}, hooks([]))
     assert (result, predictor.calls) == ("corrected", [("base", 6, [(1, 2)])])
     assert predictor.image is followed.request.image
+
+
+def pair(followed):
+    return [followed, UnsavedObject(followed.request)]
+
+
+class PairPredictor(FakePredictor):
+    """Finds the first of two objects on planes 4 and 5, and the second one on none, then is cancelled."""
+
+    def propagate_many(self, prompts, **keywords):
+        assert len(prompts) == 2
+        return super().propagate_many(prompts, **keywords)
+
+
+def test_objects_of_one_answer_are_followed_together(followed):
+    arrived = [], []
+    predictor = PairPredictor([4, 5])
+    first, second = engine(predictor).follow(pair(followed), "fake", [hooks(seen) for seen in arrived])
+    assert (first.planes, second) == ((4, 5), None)
+    assert [len(seen) for seen in arrived] == [2, 0]
+
+
+@pytest.fixture
+def run(qtbot, follow_engine):
+    run = FollowRun(follow_engine)
+    run.ended = []
+    run.finished.connect(lambda followed, outcome: run.ended.append(followed))
+    yield run
+    follow_engine.may_go.set()
+    run.close()
+
+
+def test_each_object_of_a_group_has_its_own_result(run, qtbot, followed, follow_engine):
+    objects = pair(followed)
+    run.follow(objects, "fake")
+    qtbot.waitUntil(lambda: len(run.ended) == 2, timeout=60_000)
+    assert follow_engine.groups == [2]
+    assert run.ended == objects
+    assert all(x.result.planes == tuple(range(9)) for x in objects)
+
+
+def test_a_group_goes_on_while_one_of_its_objects_is_wanted(run, qtbot, followed, follow_engine):
+    follow_engine.may_go.clear()
+    first, second = objects = pair(followed)
+    run.follow(objects, "fake")
+    run.cancel(first)
+    follow_engine.may_go.set()
+    qtbot.waitUntil(lambda: len(run.ended) == 2, timeout=60_000)
+    assert second.result.planes == tuple(range(9))
+
+
+def test_a_group_stops_when_none_of_its_objects_is_wanted(run, qtbot, followed, follow_engine):
+    follow_engine.may_go.clear()
+    objects = pair(followed)
+    run.follow(objects, "fake")
+    for x in objects:
+        run.cancel(x)
+    qtbot.waitUntil(lambda: len(run.ended) == 2, timeout=60_000)
+    assert [x.result for x in objects] == [None, None]
