@@ -78,15 +78,8 @@ class Concept(ConceptModel):
             raise ConceptError(
                 "positive is empty", parameter="positive", remedy="give the label of at least one object of the kind"
             )
-        twice = set(positive) & set(negative)
-        if twice:
-            raise ConceptError(
-                f"label {min(twice)} is both positive and negative",
-                parameter="negative",
-                remedy="give each label in one of both",
-            )
-        masks = masks_of([*positive, *negative], labels)
-        return cls.from_masks(image, masks, [True] * len(positive) + [False] * len(negative), predictor, name)
+        masks, kinds = _examples(labels, positive, negative)
+        return cls.from_masks(image, masks, kinds, predictor, name)
 
     @classmethod
     def from_masks(
@@ -121,6 +114,42 @@ class Concept(ConceptModel):
         concept.add(features, kinds)
         concept.fit()
         return concept
+
+    def add_examples(
+        self,
+        image: Any,
+        labels: LabelStore | ArrayLike,
+        positive: Sequence[int] = (),
+        negative: Sequence[int] = (),
+        predictor: Predictor | str | Path | None = None,
+    ) -> None:
+        """Add objects of the same or another image, such as corrections, and learn again.
+
+        Parameters
+        ----------
+        image, labels, positive, negative
+            As in `from_examples`; at least one label, of either kind.
+        predictor : Predictor, str or Path, optional
+            A predictor, or the name or file of a model, which must be that of the concept; its model by default.
+
+        Raises
+        ------
+        ConceptError
+            If no label is given, an object lies outside the image, or the model is another one.
+        LabelsError
+            If a label does not exist.
+        """
+        if not len(positive) and not len(negative):
+            raise ConceptError(
+                "positive and negative are empty", parameter="positive", remedy="give the label of at least one object"
+            )
+        masks, kinds = _examples(labels, positive, negative)
+        own = predictor_for_image(self.layout.model if predictor is None else predictor, open_image(image))
+        features, around = measure_examples(own, masks, self.diameter_px)
+        self.layout.check_same(around.layout)
+        self.add_population(around.features)
+        self.add(features, kinds)
+        self.fit()
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the concept to a file of at most 200 kB, complete or not at all.
@@ -160,6 +189,20 @@ class Concept(ConceptModel):
         concept = cls(read.layout, read.name)
         concept.__dict__.update(read.__dict__)
         return concept
+
+
+def _examples(
+    labels: LabelStore | ArrayLike, positive: Sequence[int], negative: Sequence[int]
+) -> tuple[list[Mask], list[bool]]:
+    """Return the masks of examples, and whether each is of the kind."""
+    twice = set(positive) & set(negative)
+    if twice:
+        raise ConceptError(
+            f"label {min(twice)} is both positive and negative",
+            parameter="negative",
+            remedy="give each label in one of both",
+        )
+    return masks_of([*positive, *negative], labels), [True] * len(positive) + [False] * len(negative)
 
 
 def masks_of(labels: Sequence[int], source: LabelStore | ArrayLike) -> list[Mask]:

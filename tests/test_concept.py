@@ -45,6 +45,25 @@ def test_examples_of_a_label_store_are_those_of_its_image(concept, default_predi
     np.testing.assert_allclose(same.features, concept.features, atol=1e-4)
 
 
+def test_corrections_of_another_image_are_added(default_predictor, nuclei):
+    image, labels = nuclei
+    corrected = ns.Concept.from_examples(image, labels, positive=[5], predictor=default_predictor)
+    corrected.add_examples(image[:, ::-1], labels[:, ::-1], positive=[6], negative=[8], predictor=default_predictor)
+    assert corrected.examples == (2, 1)
+    scores = corrected.score(corrected.features)
+    assert scores[:2].min() > scores[2]
+
+
+def test_corrections_that_do_not_exist_are_refused(concept, default_predictor, nuclei):
+    image, labels = nuclei
+    for how, message in (({}, "are empty"), ({"positive": [5], "negative": [5]}, "both positive and negative")):
+        with pytest.raises(ConceptError, match=message):
+            concept.add_examples(image, labels, predictor=default_predictor, **how)
+    with pytest.raises(LabelsError, match="999"):
+        concept.add_examples(image, labels, negative=[999], predictor=default_predictor)
+    assert concept.examples == (1, 0)
+
+
 @pytest.mark.parametrize(
     ("how", "error", "message"),
     [

@@ -14,6 +14,7 @@ from napari_sam.engine.automatic.dense_maps import check_region
 from napari_sam.engine.geometry import Box
 from napari_sam.engine.tiling.find_tiles import TileFailure, find_tiles
 from napari_sam.image_predictor import predictor_for_image
+from napari_sam.io.candidates.candidate_files import WINDOW
 from napari_sam.io.images.lazy_image import Image
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore
@@ -227,7 +228,7 @@ def _plan_job(
     plan = plan_run(spec, region, shape, factors, settings.border)
     finder = build_finder(spec, predictor)
     if isinstance(finder, ConceptFinder):
-        finder.begin(describe_source(predictor))
+        finder.begin({**describe_source(predictor), WINDOW: window_side})
     asked = {
         **describe_run(predictor, finder, plan, settings.overlap, settings.category),
         "call": _repeatable_call(settings, region, window_side),

@@ -15,7 +15,6 @@ from napari_sam.cli.options import (
     CommandModel,
     add_device_option,
     add_image_options,
-    add_model_options,
     add_precision_option,
     add_region_option,
     ints,
@@ -67,20 +66,38 @@ def _add_concept_options(command: argparse.ArgumentParser) -> None:
         "--positive", type=ints, default=(), metavar="L,L,…", help="labels of objects of the kind; one is enough"
     )
     command.add_argument("--negative", type=ints, default=(), metavar="L,L,…", help="labels of objects of other kinds")
-    command.add_argument("--name", help="name of the concept, which becomes the class of objects (default: from --out)")
+    command.add_argument(
+        "--from", dest="earlier", metavar="CONCEPT", help="add the examples to those of this concept, of the same model"
+    )
+    command.add_argument("--name", help="name of the concept, the class of its objects (default: as --out)")
     command.add_argument("--out", type=Path, required=True, metavar="FILE", help="concept, such as nucleus.concept")
     add_image_options(command)
-    add_model_options(command)
+    _add_model_options(command, "default, or that of --from")
+
+
+def _add_model_options(command: argparse.ArgumentParser, default: str) -> None:
+    """Add ``--model``, ``--device`` and ``--precision``; without ``--model`` it is None."""
+    command.add_argument("--model", help=f"name (see 'models list') or checkpoint file (default: {default})")
+    add_device_option(command)
+    add_precision_option(command)
 
 
 def _run_concept(args: argparse.Namespace) -> Result:
     from napari_sam.concept import Concept  # noqa: PLC0415 - imports torch
 
     image = open_plane(args.image, args.channels, args.plane, series=args.series, axes=args.axes)
-    predictor = CommandModel().predictor(args) if args.positive else None
-    name = args.out.stem if args.name is None else args.name
+    earlier = None if args.earlier is None else Concept.load(args.earlier)
+    if args.model is None:
+        args.model = "default" if earlier is None else earlier.layout.model
+    predictor = CommandModel().predictor(args) if args.positive or args.negative else None
     with _Labels(args.labels, image) as labels:
-        concept = Concept.from_examples(image, labels, args.positive, args.negative, predictor, name)
+        if earlier is None:
+            name = args.out.stem if args.name is None else args.name
+            concept = Concept.from_examples(image, labels, args.positive, args.negative, predictor, name)
+        else:
+            concept = earlier
+            concept.name = earlier.name if args.name is None else args.name
+            concept.add_examples(image, labels, args.positive, args.negative, predictor)
     concept.save(args.out)
     positive, negative = concept.examples
     return {
@@ -163,9 +180,7 @@ def _add_find_options(command: argparse.ArgumentParser) -> None:
         help="keep all candidates in this folder, so that another concept or threshold needs no network",
     )
     add_image_options(command)
-    command.add_argument("--model", help="name (see 'models list') or checkpoint file (default: that of the concept)")
-    add_device_option(command)
-    add_precision_option(command)
+    _add_model_options(command, "that of the concept")
     add_existing_options(command)
     add_worker_options(command)
     add_stack_options(command)

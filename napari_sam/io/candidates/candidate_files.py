@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 MANIFEST = "candidates.json"
 """File that tells of which image, model and settings the candidates are."""
 
+WINDOW = "window"
+"""Entry of that file: level-0 pixels that one window of the network covers, which is the magnification."""
+
 _NAME = re.compile(r"f(\d+)-(\d+)-(\d+)-(\d+)-(\d+)\.npz")
 
 
@@ -69,6 +72,12 @@ class CandidateFiles:
         if not isinstance(about, dict):
             raise _damaged(path, "it is no object")
         return about
+
+    @property
+    def window_px(self) -> int | None:
+        """Level-0 pixels that one window of the network covered; None in a new folder; errors as `about`."""
+        known = (self.about or {}).get(WINDOW)
+        return known if isinstance(known, int) and known > 0 else None
 
     def begin(self, about: Mapping[str, object]) -> None:
         """Prepare the folder for the candidates of an image, or check that it holds them.

@@ -75,7 +75,7 @@ class ConceptFinder:
         Parameters
         ----------
         source : mapping
-            Image and model, as JSON.
+            Image, model and magnification, as JSON.
 
         Raises
         ------

@@ -11,6 +11,7 @@ import numpy as np
 
 from napari_sam.concept import Concept
 from napari_sam.engine.linking.link_settings import FrameLinking
+from napari_sam.io.candidates.candidate_files import CandidateFiles
 from napari_sam.jobs.concept_search.concept_spec import ConceptSearch
 from napari_sam.jobs.find.find_settings import FindSettings
 from napari_sam.jobs.run_options import RunOptions, settings_from
@@ -136,7 +137,7 @@ def find(  # noqa: PLR0913 - the public contract
         All arguments from `threshold` to `border` in one object, instead of them.
     candidates : str or Path, optional
         Folder in which all candidates are kept with their features. A later call with this folder, with any concept of
-        the same model and the same magnification, needs no network.
+        the same model, needs no network; its magnification is that of the candidates unless another is given.
     linking : PlaneLinking or FrameLinking, optional
         Search all planes of a volume, or all frames of a movie, and link the objects so that each has one id.
     planes : sequence of int, optional
@@ -196,7 +197,7 @@ def find(  # noqa: PLR0913 - the public contract
     options = RunOptions(resume, client, workers, progress, on_tile, cancelled)
     chosen = settings_from(FindSettings, settings, keywords)
     search = concept_search(concept, chosen, candidates)
-    found = chosen.for_concept(search.concept)
+    found = chosen.for_concept(search.concept, _known_window(search, linking is not None))
     model = search.concept.layout.model if predictor is None else predictor
     if linking is None:
         report = segment_image(image, model, output, found, options, search=search)
@@ -228,6 +229,14 @@ def concept_search(
     loaded = concept if isinstance(concept, Concept) else Concept.load(concept)
     threshold = loaded.threshold if settings.threshold is None else settings.threshold
     return ConceptSearch(loaded, float(threshold), None if candidates is None else Path(candidates).expanduser())
+
+
+def _known_window(search: ConceptSearch, in_planes: bool) -> int | None:
+    """Return the side of the windows in which candidates are known; None without any."""
+    if search.candidates is None:
+        return None
+    folders = sorted(search.candidates.glob("plane*")) if in_planes else [search.candidates]
+    return next((window for folder in folders if (window := CandidateFiles(folder).window_px) is not None), None)
 
 
 def _report(search: ConceptSearch, report: Any, counts: dict[str, int]) -> FindReport:

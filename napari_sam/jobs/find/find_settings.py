@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from napari_sam.jobs.job_settings import BORDERS, COARSEST_LEVEL, LARGEST_DIAMETER_PX, OVERLAPS, EverythingSettings
@@ -63,8 +63,18 @@ class FindSettings:
         validate(self)
         self._everything(None, None)
 
-    def for_concept(self, concept: ConceptModel) -> EverythingSettings:
-        """Return the settings of a whole-image run that looks for a concept."""
+    def for_concept(self, concept: ConceptModel, window_px: int | None = None) -> EverythingSettings:
+        """Return the settings of a whole-image run that looks for a concept.
+
+        Parameters
+        ----------
+        concept : ConceptModel
+            Gives the name of the class and the diameter of objects, where the settings do not.
+        window_px : int, optional
+            Side of the windows in which candidates are known; instead of the concept's diameter.
+        """
+        if window_px is not None and self.side is None and self.level is None and self.diameter_px is None:
+            return replace(self, side=window_px)._everything(None, concept.name)
         return self._everything(concept.diameter_px, concept.name)
 
     def _everything(self, diameter_px: float | None, name: str | None) -> EverythingSettings:

@@ -53,6 +53,13 @@ def test_a_concept_is_learned_and_reported(labels_file, tmp_path, capsys):
     assert result["bytes"] == out.stat().st_size <= 200_000
 
 
+def test_corrections_are_added_to_a_concept(concept_file, labels_file, tmp_path, capsys):
+    command = ["concept", NUCLEI, str(labels_file), "--from", str(concept_file), "--negative", "3,4", "--device", "cpu"]
+    assert main([*command, "--out", str(tmp_path / "more.concept"), "--json"]) == 0
+    result = json.loads(capsys.readouterr().out)
+    assert (result["name"], result["positive"], result["negative"]) == ("nucleus", 2, 2)
+
+
 def test_a_label_store_gives_examples_as_well(tmp_path, capsys):
     with LabelStore.create(tmp_path / "l.ome.zarr", like=samples.NUCLEI) as store:
         store.paint(samples.nuclei_labels().astype(int), (0, 0))

@@ -88,6 +88,19 @@ def test_with_candidates_on_disk_another_threshold_needs_no_network(search, pred
     expected.close()
 
 
+def test_a_concept_of_other_objects_takes_the_magnification_of_the_candidates(predictor, nucleus, tmp_path):
+    kept = {"candidates": tmp_path / "kept", "region": (0, 0, 128, 128)}
+    find(nuclei(), nucleus, predictor, tmp_path / "a.ome.zarr", side=200, **kept).labels.close()
+    regions = CandidateFiles(tmp_path / "kept").regions()
+    other = ns.Concept(nucleus.layout, "large")
+    other.add(nucleus.features, True)
+    other.diameter_px = 300.0
+    find(nuclei(), other, predictor, tmp_path / "b.ome.zarr", **kept).labels.close()
+    assert CandidateFiles(tmp_path / "kept").regions() == regions
+    with pytest.raises(StoreError, match="with window 200, but window is 300"):
+        find(nuclei(), other, predictor, tmp_path / "c.ome.zarr", side=300, **kept)
+
+
 def test_candidates_of_the_whole_image_are_listed_once(search, predictor, concept, tmp_path):
     image = two_kinds()
     search(image, concept, predictor, tmp_path / "a.ome.zarr", candidates=tmp_path / "c").labels.close()
@@ -158,7 +171,7 @@ def test_one_nucleus_finds_the_others(predictor, nucleus, tmp_path):
 
 
 def test_other_processes_find_the_same_objects(predictor, nucleus, tmp_path):
-    settings = FindSettings(side=128, region=(0, 0, 250, 250), category="n")
+    settings = FindSettings(side=100, region=(0, 250, 100, 450), category="n")
     alone = find(NUCLEI, nucleus, predictor, tmp_path / "a.ome.zarr", settings=settings)
     shared = find(
         NUCLEI, nucleus, "default", tmp_path / "b.ome.zarr", settings=settings, workers=2, candidates=tmp_path / "c"
@@ -169,7 +182,7 @@ def test_other_processes_find_the_same_objects(predictor, nucleus, tmp_path):
 
 
 def test_a_dask_cluster_finds_the_same_objects(cluster, predictor, nucleus, tmp_path):
-    settings = FindSettings(side=128, region=(0, 0, 250, 250))
+    settings = FindSettings(side=100, region=(0, 250, 100, 450))
     alone = find(NUCLEI, nucleus, predictor, tmp_path / "a.ome.zarr", settings=settings)
     shared = find(NUCLEI, nucleus, "default", tmp_path / "b.ome.zarr", settings=settings, client=cluster)
     with alone.labels, shared.labels:
