@@ -35,8 +35,8 @@ def small(tmp_path):
     """Two small images in a folder."""
     folder = tmp_path / "images"
     folder.mkdir()
-    for number in range(2):
-        Image.fromarray(samples.nuclei()[:130, 130 * number : 130 * number + 130]).save(folder / f"i{number}.png")
+    for number, (y, x) in enumerate(((60, 130), (200, 200))):
+        Image.fromarray(samples.nuclei()[y : y + 160, x : x + 160]).save(folder / f"i{number}.png")
     return folder
 
 
@@ -129,7 +129,7 @@ def test_several_images_need_a_folder(concept_file, small, tmp_path, capsys):
 
 
 def test_a_stack_needs_a_choice_and_is_searched_plane_by_plane(concept_file, tmp_path, capsys):
-    tifffile.imwrite(tmp_path / "s.tif", np.stack([samples.nuclei()[:130, :130]] * 2), metadata={"axes": "ZYX"})
+    tifffile.imwrite(tmp_path / "s.tif", np.stack([samples.nuclei()[60:220, 130:290]] * 2), metadata={"axes": "ZYX"})
     out = tmp_path / "o.ome.zarr"
     assert find(concept_file, tmp_path / "s.tif", "--out", out) == 2
     assert "--volume" in capsys.readouterr().err

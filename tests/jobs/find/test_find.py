@@ -207,7 +207,7 @@ def test_the_exported_script_repeats_the_search(predictor, nucleus, tmp_path):
 
 
 def test_objects_of_a_stack_get_one_id_through_its_planes(predictor, nucleus, tmp_path):
-    stack = np.stack([nuclei()[:160, :160]] * 2)
+    stack = np.stack([nuclei()[60:220, 130:290]] * 2)
     report = find(stack, nucleus, predictor, tmp_path / "o.ome.zarr", linking=ns.PlaneLinking())
     with report.labels as labels:
         assert report.counts["planes"] == 2

@@ -27,8 +27,8 @@ def images(tmp_path):
     """A folder with two small images."""
     folder = tmp_path / "images"
     folder.mkdir()
-    for number in range(2):
-        Image.fromarray(nuclei()[:130, 130 * number : 130 * number + 130]).save(folder / f"i{number}.png")
+    for number, (y, x) in enumerate(((60, 130), (200, 200))):
+        Image.fromarray(nuclei()[y : y + 160, x : x + 160]).save(folder / f"i{number}.png")
     return folder
 
 
