@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.engine.concepts.kernel_logistic import fit_correction, logistic
-from napari_sam.engine.concepts.similarity import DIRECTIONS, MEASURES, SPREAD, directions, measure_pairs
+from napari_sam.engine.concepts.similarity import DIRECTIONS, SPREAD, Direction, weighted_distances
 from napari_sam.errors import ConceptError
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ _VARIANCE = 3.0  # of the weights of the correction
 _SHARES = {"contrast": 2.0, "embedding": 1.0, "surroundings": 1.0, "decoder": 2.0, "maps": 0.5, "shape": 1.0}
 _SHARES |= {"size": 1.0, "colour": 1.0, "texture": 2.0, "quality": 0.5}
 _MARGIN = 0.5  # of the logits of rejected objects below the threshold
-_REACH = 50.0  # of a feature in units of its spread
+_MOST_COMPARED = 32  # accepted examples that an object is compared with
 _MOST_EXAMPLES = 1000  # that the correction is fitted to
 _MOST_NEARBY = 1000  # other objects that are kept in memory
 
@@ -143,7 +143,8 @@ class ConceptModel:
             self._middle = values[self.accepted[kept]].mean(0)
             self._correction = fit_correction(values - self._middle, self.accepted[kept], offset, _VARIANCE)
             if len(self._nearby):
-                self.correction_shift = self._shift(offset[~self.accepted[kept]], values[~self.accepted[kept]])
+                rejected = kept[~self.accepted[kept]]
+                self.correction_shift = self._shift(offset[~self.accepted[kept]], self.features[rejected])
 
     def score(self, features: ArrayLike, layout: FeatureLayout | None = None) -> NDArray[np.float32]:
         """Return how sure it is that objects are of the kind, (n,) from 0 to 1.
@@ -164,17 +165,10 @@ class ConceptModel:
             self.fit()
         logits = self._similarity_logits(rows)
         if self._correction is not None:
-            logits = logits + self._corrections(self._correction_features(rows)) + self.correction_shift
+            logits = logits + self._corrections(rows) + self.correction_shift
         return logistic(logits).astype(np.float32)
 
-    def _corrections(self, values: NDArray[np.float64]) -> NDArray[np.float64]:
-        """Return what the correction adds to the logits of objects with these `_correction_features`."""
-        if self._correction is None:
-            return np.zeros(len(values))
-        added: NDArray[np.float64] = (values - self._middle) @ self._correction
-        return added
-
-    def _shift(self, offset: NDArray[np.float64], rejected: NDArray[np.float64]) -> float:
+    def _shift(self, offset: NDArray[np.float64], rejected: NDArray[np.float32]) -> float:
         """Return a constant to add to corrected logits, so that few rejections do not lower all objects of the kind.
 
         Half of the objects around that were similar enough keep their logits or gain; no rejected object is accepted.
@@ -182,7 +176,7 @@ class ConceptModel:
         similar = self._nearby[self._similarity_logits(self._nearby) >= 0]
         if not len(similar):
             return 0.0
-        lowered = -float(np.median(self._corrections(self._correction_features(similar))))
+        lowered = -float(np.median(self._corrections(similar)))
         room = -float((offset + self._corrections(rejected)).max()) - _MARGIN
         return max(0.0, min(lowered, room))
 
@@ -221,23 +215,39 @@ class ConceptModel:
     def _distance(self, rows: NDArray[np.float32], *, leave_out: bool = False) -> NDArray[np.float64]:
         """Return the mean distance to the nearest accepted examples, (n,); parameters as in `_similarity_logits`."""
         examples = self.features[self.accepted]
-        weights = np.array([WEIGHTS[name] for name in MEASURES], np.float32)
-        distances = measure_pairs(rows, examples, self.layout) @ weights
+        if not leave_out:  # many examples of one kind say little more than some of them
+            examples = examples[np.linspace(0, len(examples) - 1, min(len(examples), _MOST_COMPARED)).astype(np.intp)]
+        distances = weighted_distances(rows, examples, self.layout, WEIGHTS)
         if leave_out and len(examples) > 1:
             distances[np.flatnonzero(self.accepted), np.arange(len(examples))] = np.inf
         most = max(1, min(_NEAREST, len(examples) - leave_out))
-        nearest: NDArray[np.float64] = np.sort(distances, axis=1)[:, :most].mean(1, dtype=np.float64)
+        nearest: NDArray[np.float64] = np.partition(distances, most - 1, axis=1)[:, :most].mean(1)
         return nearest
 
     def _correction_features(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
         """Return what the correction is linear in, (n, k): directions, and other features in units of their spread."""
-        columns = [
-            np.sqrt(_SHARES[name]) * part for name, part in zip(DIRECTIONS, directions(rows, self.layout), strict=True)
-        ]
-        for name, spread in SPREAD.items():
-            values = np.clip(rows[:, self.layout.slices[name]] / np.array(spread, np.float32), -_REACH, _REACH)
-            columns.append(np.sqrt(_SHARES[name] / len(spread)) * values)
-        return np.column_stack(columns).astype(np.float64)
+        columns = [np.sqrt(_SHARES[name]) * Direction.of(name, rows, self.layout).unit for name in DIRECTIONS]
+        return np.column_stack([*columns, self._scaled(rows)]).astype(np.float64)
+
+    def _scaled(self, rows: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the features that are no directions, in units of their spread."""
+        columns = [rows[:, self.layout.slices[name]] for name in SPREAD]
+        factors = [np.sqrt(_SHARES[name] / len(spread)) / np.array(spread) for name, spread in SPREAD.items()]
+        return np.concatenate(columns, axis=1) * np.concatenate(factors).astype(np.float32)
+
+    def _corrections(self, rows: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Return what the correction adds to the logits of objects, (n,)."""
+        added = np.zeros(len(rows))
+        if self._correction is None:
+            return added
+        start = 0
+        for name in DIRECTIONS:
+            direction = Direction.of(name, rows, self.layout)
+            stop = start + direction.vectors.shape[1]
+            added += direction.dot(np.sqrt(_SHARES[name]) * self._correction[start:stop])
+            start = stop
+        added += self._scaled(rows) @ self._correction[start:]
+        return added - float(self._middle @ self._correction)
 
 
 def evenly(accepted: NDArray[np.bool_], most: int) -> NDArray[np.intp]:

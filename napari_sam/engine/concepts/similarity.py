@@ -7,11 +7,15 @@ of each feature over the objects of many images (`SPREAD`).
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy.spatial.distance import cdist
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
     from napari_sam.engine.concepts.feature_layout import FeatureLayout
@@ -34,19 +38,49 @@ _NONE = slice(0, 0)
 _EPSILON = 1e-6
 
 
-def directions(rows: NDArray[np.float32], layout: FeatureLayout) -> tuple[NDArray[np.float32], ...]:
-    """Return unit vectors (n, c) of the contrast to the surroundings, the object, its surroundings, and the decoder.
+@dataclass(frozen=True)
+class Direction:
+    """Vectors of objects that are compared by their directions.
 
-    Without features of a dense decoder the last has no columns.
+    Attributes
+    ----------
+    vectors : ndarray of float32
+        (n, c); c is 0 for a network without them.
+    norms : ndarray of float32
+        (n,) their lengths, not 0.
     """
-    slices = layout.slices
-    inside, around = rows[:, slices["embedding"]], rows[:, slices["surroundings"]]
-    return tuple(_unit(vectors) for vectors in (inside - around, inside, around, rows[:, slices.get("decoder", _NONE)]))
+
+    vectors: NDArray[np.float32]
+    norms: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, name: str, rows: NDArray[np.float32], layout: FeatureLayout) -> Direction:
+        """Return one of `DIRECTIONS` of objects with features (n, d)."""
+        slices = layout.slices
+        if name == "contrast":
+            vectors = rows[:, slices["embedding"]] - rows[:, slices["surroundings"]]
+        else:
+            vectors = rows[:, slices.get(name, _NONE)]
+        norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+        return cls(vectors, np.maximum(norms, np.float32(_EPSILON)))
+
+    @property
+    def unit(self) -> NDArray[np.float32]:
+        """Vectors of length 1."""
+        unit: NDArray[np.float32] = self.vectors / self.norms[:, None]
+        return unit
+
+    def dot(self, others: NDArray[np.floating]) -> NDArray[np.float32]:
+        """Return the inner products of the unit vectors with others, (c,) or (c, m)."""
+        products = self.vectors @ others.astype(np.float32)
+        norms = self.norms if products.ndim == 1 else self.norms[:, None]
+        scaled: NDArray[np.float32] = products / norms
+        return scaled
 
 
-def measure_pairs(
-    rows: NDArray[np.float32], examples: NDArray[np.float32], layout: FeatureLayout
-) -> NDArray[np.float32]:
+def weighted_distances(
+    rows: NDArray[np.float32], examples: NDArray[np.float32], layout: FeatureLayout, weights: Mapping[str, float]
+) -> NDArray[np.float64]:
     """Compare objects with examples.
 
     Parameters
@@ -57,29 +91,25 @@ def measure_pairs(
         (m, d) features of examples.
     layout : FeatureLayout
         What the features mean.
+    weights : mapping of str to float
+        Weight of each of `MEASURES`; those without one do not count.
 
     Returns
     -------
-    ndarray of float32
-        (n, m, 10) distances as in `MEASURES`, 0 for equal objects.
+    ndarray of float64
+        (n, m) weighted sums of the measures, 0 for equal objects.
     """
     slices = layout.slices
-    measures = np.empty((len(rows), len(examples), len(MEASURES)), np.float32)
-    pairs = zip(directions(rows, layout), directions(examples, layout), strict=True)
-    for column, (one, other) in enumerate(pairs):
-        measures[..., column] = 1 - one @ other.T if one.shape[1] else 0
+    distances = np.zeros((len(rows), len(examples)))
+    for name in DIRECTIONS:
+        others = Direction.of(name, examples, layout)
+        if weights.get(name) and others.vectors.shape[1]:
+            distances += weights[name] * (1 - Direction.of(name, rows, layout).dot(others.unit.T))
     for name in ("maps", "shape", "colour", "texture"):
-        columns, spread = slices[name], np.array(SPREAD[name], np.float32)
-        difference = np.abs(rows[:, None, columns] - examples[None, :, columns])
-        measures[..., MEASURES.index(name)] = (difference / spread).mean(-1)
+        if weights.get(name):
+            one, other = (table[:, slices[name]] / np.array(SPREAD[name]) for table in (rows, examples))
+            distances += weights[name] / one.shape[1] * cdist(one, other, "cityblock")
     diameter = slices["size"].start
-    octaves = rows[:, diameter, None] - examples[None, :, diameter]
-    measures[..., MEASURES.index("larger")] = np.maximum(octaves, 0)
-    measures[..., MEASURES.index("smaller")] = np.maximum(-octaves, 0)
-    return measures
-
-
-def _unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    norms = np.maximum(np.sqrt((vectors * vectors).sum(1, keepdims=True)), np.float32(_EPSILON))
-    unit: NDArray[np.float32] = (vectors / norms).astype(np.float32)
-    return unit
+    octaves = (rows[:, diameter, None] - examples[None, :, diameter]).astype(np.float64)
+    larger, smaller = weights.get("larger", 0.0), weights.get("smaller", 0.0)
+    return distances + np.where(octaves > 0, larger, -smaller) * octaves
