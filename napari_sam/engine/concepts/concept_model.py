@@ -1,7 +1,7 @@
 """A concept: what makes objects of one kind alike, learned from a few accepted and rejected objects.
 
-The score is the predicted IoU of an object, less a penalty for being more unlike the accepted examples than most whole
-objects around them are (`similarity`). One example is enough for that. Where objects were rejected, a regularised
+The score combines the predicted IoU of an object with its distance to the accepted examples (`similarity`), relative to
+that of the whole objects around them. One example is enough for that. Where objects were rejected, a regularised
 logistic regression on all features corrects the score.
 """
 
@@ -35,9 +35,8 @@ WEIGHTS = {
 }
 """Weight of each of `MEASURES` in the distance of two objects, from the train splits of six data sets and mixtures."""
 
-_STEEPNESS, _QUALITY, _INTERCEPT = 1.2, 5.5, -2.3  # of the logit: distance, predicted IoU, constant
-_BONUS = 0.6  # of the penalty, for being more alike than usual
-_TYPICAL = 0.4  # quantile of the distances of whole objects nearby that objects of the kind do not exceed
+_STEEPNESS, _QUALITY, _INTERCEPT = 0.9, 5.5, -2.0  # of the logit: distance, predicted IoU, constant
+_TYPICAL = 0.5  # quantile of the distances of whole objects nearby: the distance that costs nothing
 _WHOLE = 0.4  # predicted IoU of whole objects
 _NEAREST = 3  # an object is compared with so many accepted examples, those most like it
 _VARIANCE = 3.0  # of the weights of the correction
@@ -64,7 +63,7 @@ class ConceptModel:
     threshold : float
         Score from which objects count as of the kind.
     typical_distance : float
-        Distance to the examples that objects of the kind are not penalised for; learned from `add_population`.
+        Distance to the examples of a usual object around them, of any kind; learned from `add_population`.
     correction_shift : float
         Added to corrected logits, so that a few rejections do not lower the scores of all objects of the kind.
     diameter_px : float or None
@@ -207,7 +206,6 @@ class ConceptModel:
         With `leave_out`, `rows` are all examples, none of which is compared with itself.
         """
         excess = self._distance(rows, leave_out=leave_out) - self.typical_distance
-        excess = np.where(excess > 0, excess, _BONUS * excess)
         quality = rows[:, self.layout.slices["quality"].start].astype(np.float64)
         logits: NDArray[np.float64] = _QUALITY * quality + _INTERCEPT - _STEEPNESS * excess
         return logits
