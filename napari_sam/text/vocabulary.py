@@ -28,7 +28,9 @@ CONCEPT_SUFFIXES = (".concept", ".safetensors")
 """Endings of the files of concepts that are looked for in a folder."""
 
 _SHIPPED = "weights/concepts"
-_INDEX = "vocabulary.json"
+INDEX = "vocabulary.json"
+"""File with names and synonyms of the shipped concepts, beside them."""
+
 _IRREGULAR = {
     "nuclei": "nucleus",
     "nucleoli": "nucleolus",
@@ -199,10 +201,15 @@ class Vocabulary:
         return list(dict.fromkeys(self._words[key].name for key in keys))
 
 
+def shipped_folder() -> Path:
+    """Return the folder of the shipped concepts."""
+    return Path(str(resources.files("src_models"))) / _SHIPPED
+
+
 def shipped_words() -> list[Word]:
     """Return the words whose concepts come with the default model."""
-    folder = Path(str(resources.files("src_models"))) / _SHIPPED
-    index = folder / _INDEX
+    folder = shipped_folder()
+    index = folder / INDEX
     if not index.is_file():
         return []
     content = json.loads(index.read_text(encoding="utf-8"))
