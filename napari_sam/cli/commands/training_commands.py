@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from src_models.training.pretraining.pretrain_config import PretrainConfig
 
 Config = TypeVar("Config", TrainConfig, "PretrainConfig")
+_TEXT = "text"  # in the place of a configuration
 _STOP_MESSAGE = "saving and stopping; continue with the same command"
 _INPUTS = {
     "data": "--data FOLDER, the folder of the images",
@@ -45,6 +46,11 @@ def _add_run_options(name: str, command: argparse.ArgumentParser) -> None:
     command.add_argument("--data", type=Path, metavar="ROOT", help="folder that the configuration's paths start from")
     command.add_argument("--out", type=Path, metavar="RUN", help="folder for checkpoints and logs")
     command.add_argument("--resume", action="store_true", help="continue the run in RUN; fail if there is none")
+    if name == "train":
+        command.add_argument(
+            "--clip", metavar="MODEL", help="with 'train text': folder of CLIP, or its name in the Hub's cache"
+        )
+        command.add_argument("--model", default="default", help="with 'train text': model to train (default: default)")
     add_settings(command, TrainConfig, {"steps": SettingOption(metavar="STEPS", default="the configuration's")})
     add_device_option(command)
 
@@ -111,7 +117,28 @@ def step_reporter(line: Callable[[int, int, str], None]) -> Callable[[int, int, 
     return report
 
 
+def _train_text(args: argparse.Namespace) -> Result:
+    """Train a model to take phrases, with CLIP's embeddings of objects."""
+    from napari_sam.text.detectors.trained_text import load_clip, save_trained  # noqa: PLC0415 - imports torch
+    from src_models import load_sam  # noqa: PLC0415
+    from src_models.training.text.text_training import TextTraining, train_text  # noqa: PLC0415
+
+    inputs = {**_INPUTS, "clip": "--clip FOLDER, of CLIP"}
+    for name, remedy in inputs.items():
+        if getattr(args, name) is None:
+            raise TrainingError(f"{name} is missing", parameter=name, remedy=f"give {remedy}")
+    settings = TextTraining() if args.steps is None else TextTraining(steps=args.steps)
+    clip, net = load_clip(args.clip), load_sam(args.model)
+    with interruptible("saving and stopping") as cancelled:
+        projection = train_text(net, clip, args.data, settings, step_reporter(ProgressLine("step")), cancelled)
+    return {"model": str(save_trained(net, projection, args.clip, args.out)), "steps": settings.steps}
+
+
 def _train(args: argparse.Namespace) -> Result:
+    if str(args.config or args.config_option) == _TEXT:
+        return _train_text(args)
+    if args.clip is not None:
+        raise TrainingError(f"clip {args.clip}", parameter="clip", remedy="use it with 'train text'")
     from src_models.training.trainer import Trainer  # noqa: PLC0415
 
     config = _load_config(args, TrainConfig)

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
     from napari_sam.text.detectors.box_models import TransformersDetector
     from napari_sam.text.detectors.clip_ranker import ClipRanker
+    from napari_sam.text.detectors.trained_text import TrainedTextDetector
     from napari_sam.text.detectors.transformers_files import ModelFolder
 
 _NETWORKS = {  # by config.json's model_type: module and class of transformers, class here
@@ -25,17 +26,19 @@ _NETWORKS = {  # by config.json's model_type: module and class of transformers, 
     "clipseg": ("models.clipseg.modeling_clipseg", "CLIPSegForImageSegmentation", "ClipSegDetector"),
     "sam3": ("models.sam3.modeling_sam3", "Sam3Model", "Sam3Detector"),
 }
+TRAINED = "napari-sam-text"
+"""The model_type of what ``napari-sam train text`` writes."""
 SUPPORTED = "OWLv2, Grounding DINO, CLIPSeg, SAM 3"
 
 
 @lru_cache(maxsize=2)
-def load_detector(source: str | Path, device: str = "cpu") -> TransformersDetector:
+def load_detector(source: str | Path, device: str = "cpu") -> TransformersDetector | TrainedTextDetector:
     """Load an open-vocabulary detector; the last two stay in memory.
 
     Parameters
     ----------
     source : str or Path
-        Folder of a model of the library transformers, or the name of one in the Hub's cache, such as
+        Folder of ``napari-sam train text`` or of a model of the library transformers, or the name of one in the Hub's cache, such as
         "google/owlv2-base-patch16-ensemble". Nothing is downloaded.
     device : str
         "cpu", "cuda" or "mps".
@@ -48,6 +51,10 @@ def load_detector(source: str | Path, device: str = "cpu") -> TransformersDetect
         If transformers is missing, or the model is of another kind.
     """
     folder = find_model_folder(source)
+    if folder.kind == TRAINED:
+        from napari_sam.text.detectors.trained_text import load_trained  # noqa: PLC0415 - loads torch
+
+        return load_trained(folder)
     if folder.kind not in _NETWORKS:
         raise ModelError(
             f"{source}: its model_type is {folder.kind!r}", parameter="detector", remedy=f"give one of {SUPPORTED}"

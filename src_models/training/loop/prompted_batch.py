@@ -189,5 +189,6 @@ class PromptedBatch:
             if box is not None:
                 xy += [[box[1], box[0]], [box[3], box[2]]]
                 labels += [TOP_LEFT, BOTTOM_RIGHT]
-            items.append((torch.tensor(xy, dtype=torch.float32) + self.offset, torch.tensor(labels)))
+            coords = torch.tensor(xy, dtype=torch.float32).reshape(-1, 2)  # none for an object without a prompt
+            items.append((coords + self.offset, torch.tensor(labels, dtype=torch.long)))
         return pad_prompts(items)
