@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 LEAST_SHARE, LEAST_PRECISION = 0.75, 0.8
 SIDE_PX = 384
 """Larger images are cut to the middle of this side."""
-EXAMPLES = 40
+EXAMPLES = 80
 """Accepted, and rejected, examples of a concept: as many as a file of 200 kB holds."""
 
 
@@ -79,7 +79,6 @@ SOURCES = (
         {"buildings": ("inria", "spacenet"), "fair_buildings": ()},
         "public domain, CC BY-SA 4.0, CC BY 4.0 (labels ODbL)",
     ),
-    Source("pebble", ("stone", "gravel"), {"gravel_fh": ()}, "BSD-3-Clause"),
 )
 
 

@@ -129,9 +129,12 @@ def _pooled(
     spans, starts = [], []
     for axis in (0, 1):
         first, last = found.box[axis], found.box[axis + 2]
-        cells = np.arange(int(first // stride), min(image.shape[axis], math.ceil(last / stride)))
-        spans.append((int(cells[0]), int(cells[-1]) + 1))
-        starts.append(np.maximum(np.ceil(cells * stride).astype(np.intp) - first, 0))
+        low = min(int(first // stride), image.shape[axis] - 1)
+        cells = np.arange(low, max(low + 1, min(image.shape[axis], math.ceil(last / stride))))
+        begins = np.maximum(np.ceil(cells * stride).astype(np.intp) - first, 0)
+        cells, begins = cells[begins < last - first], begins[begins < last - first]  # rounding may add an empty cell
+        spans.append((low, low + len(cells)))
+        starts.append(begins)
     counts = np.add.reduceat(np.add.reduceat(found.mask, starts[0], 0, np.float32), starts[1], 1)
     share = np.pad(np.minimum(counts / np.float32(stride**2), 1), ring)
     grown = ndimage.maximum_filter(share, 2 * ring + 1, mode="constant")

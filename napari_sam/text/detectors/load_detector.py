@@ -38,8 +38,8 @@ def load_detector(source: str | Path, device: str = "cpu") -> TransformersDetect
     Parameters
     ----------
     source : str or Path
-        Folder of ``napari-sam train text`` or of a model of the library transformers, or the name of one in the Hub's cache, such as
-        "google/owlv2-base-patch16-ensemble". Nothing is downloaded.
+        Folder of ``napari-sam train text`` or of a model of the library transformers, or the name of one in the Hub's
+        cache, such as "google/owlv2-base-patch16-ensemble". Nothing is downloaded.
     device : str
         "cpu", "cuda" or "mps".
 
