@@ -77,7 +77,7 @@ def test_training_lowers_the_loss_and_keeps_the_image_encoder(clip, tmp_path):
     assert any(name not in same for name in before if name.startswith("mask_decoder"))
     embedding = net.encode_crop(torch.zeros(1, 3, 128, 128), (0, 0))
     logits, iou = decode_text(net, embedding, projection(clip.embed_text(["red", "blue"])))
-    assert logits.shape == (2, 4, 32, 32)
+    assert logits.shape == (2, 4, *(4 * n for n in embedding.shape[-2:]))
     assert iou.shape == (2, 4)
     assert not torch.allclose(logits[0], logits[1])
 
