@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_sam.io.class_styles import cleaned_name
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -48,7 +50,7 @@ class ShownCategories:
             if self._shown.get(label, text) != text:
                 self._shown[label] = text
                 if self._store.journal.objects.row(int(label)) is not None:
-                    self._store.set_category(int(label), text or None)
+                    self._store.set_category(int(label), cleaned_name(text))
 
 
 def _text(value: object) -> str:

@@ -201,3 +201,38 @@ def test_classes_of_a_stack_come_back(tmp_path):
         assert state(store) == expected
         store.undo()
         assert state(store) == ({}, [])
+
+
+def test_imagej_rois_have_their_class_as_property_and_outline(labels, tmp_path):
+    from roifile import roiread
+
+    path = labels.export(tmp_path / "a.zip")
+    rois = {roi.name: roi for roi in roiread(path)}
+    assert rois["0000002"].props.strip() == f"category: {CLASSES[1][0]}"
+    assert rois["0000002"].stroke_color == bytes([255, 255, 0, 0])
+    objects, classes = imported(path, tmp_path)
+    assert objects == state(labels)[0]
+    assert [(name, colour) for name, colour, *_ in classes] == [(name, colour) for name, colour, *_ in CLASSES[:2]]
+
+
+def test_a_class_that_cannot_be_named_is_refused_by_commit(labels):
+    from napari_sam.errors import LabelsError
+    from tests.io.labels.label_stubs import predicted, square
+
+    for name in ("", "\ud800", 5):
+        with pytest.raises(LabelsError, match="class"):
+            labels.commit(predicted(square(3), (20, 30)), category=name)
+        with pytest.raises(LabelsError, match="class"):
+            labels.commit_planes({(): (square(3), (20, 30, 23, 33))}, category=name)
+    assert len(labels) == 4
+
+
+def test_a_reader_cannot_change_classes(labels):
+    from napari_sam.errors import StoreError
+
+    with LabelStore.open(labels.path, "r") as reader:
+        changes = (lambda: reader.classes.add("x"), lambda: reader.set_category([1], None), lambda: reader.delete([1]))
+        for change in changes:
+            with pytest.raises(StoreError):
+                change()
+        assert state(reader) == state(labels)

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from napari_sam.io.exports.export_job import ExportJob
     from napari_sam.io.exports.polygons import Polygon
 
+CATEGORY_PROPERTY = "category"
+"""Property of a ROI that holds the class of the object; ImageJ lists it under its properties."""
 _MAX_INT16 = 32767
 _VERSION = 227  # of the file format: ImageJ 1.52 and later read it
 _MOVE, _LINE, _CLOSE = 0.0, 1.0, 4.0
@@ -37,6 +39,9 @@ def write_imagej_rois(job: ExportJob) -> None:
         for obj, runs in job.objects():
             name = "-".join([f"{obj.label:07d}", *(f"{index:04d}" for index in obj.plane if obj.n_planes > 1)])
             roi = make_roi(job.polygons(runs), name, job.plane_index(obj))
+            if obj.category is not None:
+                roi.props = f"{CATEGORY_PROPERTY}: {obj.category}\n"
+                roi.stroke_color = bytes([255, *job.classes[obj.category].rgb])  # alpha first
             file.writestr(f"{name}.roi", roi.tobytes())
 
 

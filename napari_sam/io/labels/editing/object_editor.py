@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import LabelsError
+from napari_sam.io.labels.classes.class_values import optional_name
 from napari_sam.io.labels.classes.new_classes import new_class_pairs
 from napari_sam.io.labels.editing.commit_many import NewObject, place_objects
 from napari_sam.io.labels.editing.commit_planes import (
@@ -81,6 +82,7 @@ class ObjectEditor:
         candidate: int | None,
     ) -> int:
         """Write an object."""
+        category = optional_name(category)
         chosen = self._checked_candidate(prediction, label, overlap, candidate)
         with self._writer.writing():
             full_mask = prediction.mask_at(chosen)
@@ -114,6 +116,7 @@ class ObjectEditor:
 
     def commit_planes(self, planes: PlaneMasks | FollowedObject, options: ObjectOptions) -> int:
         """Write an object that lies on several planes."""
+        options = replace(options, category=optional_name(options.category))
         label, overlap = options.label, options.overlap
         _check_overlap(overlap)
         if label is not None:

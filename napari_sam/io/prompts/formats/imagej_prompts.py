@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.errors import PromptError
+from napari_sam.io.class_styles import joined_styles, style_of
 from napari_sam.io.prompts.formats.polygon_masks import even_odd_rings
 from napari_sam.io.prompts.prompt_rows import BOX, POINT, PromptRows
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from roifile import ImagejRoi
 
     from napari_sam.engine.interactive.prompts import MaskPrompt
+    from napari_sam.io.class_styles import ClassStyle
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.json_types import JsonObject
 
@@ -52,9 +54,12 @@ def rows_of_rois(path: Path, image: Image) -> PromptRows:
     import pandas as pd  # noqa: PLC0415 - slow to import
 
     rows: list[JsonObject] = []
+    styles: list[ClassStyle] = []
     outlines: dict[int, Rings] = {}
     for i, roi in enumerate(_read(path)):
-        properties = {"object": i, "plane": _plane(roi)}
+        style = _class_of(roi)
+        properties = {"object": i, "plane": _plane(roi), "category": None if style is None else style.name}
+        styles += [] if style is None else [style]
         rings = [np.asarray(ring, np.float64)[:, ::-1] for ring in roi.coordinates(multi=True) if len(ring)]
         if roi.roitype.name == "POINT" and rings:
             rows += [{**properties, "y": y - 0.5, "x": x - 0.5} for y, x in rings[0].tolist()]
@@ -65,7 +70,7 @@ def rows_of_rois(path: Path, image: Image) -> PromptRows:
             corners = np.concatenate(rings)
             box = zip(BOX, [*corners.min(0).tolist(), *corners.max(0).tolist()], strict=True)
             rows.append({**properties, **dict(box)})
-    frame = pd.DataFrame(rows, columns=[*BOX, *POINT, "object", "plane", "problem"])
+    frame = pd.DataFrame(rows, columns=[*BOX, *POINT, "object", "plane", "category", "problem"])
     if frame["plane"].isna().all():
         frame = frame.drop(columns="plane")
     numbers = np.array([row["object"] for row in rows], np.int64)
@@ -73,7 +78,15 @@ def rows_of_rois(path: Path, image: Image) -> PromptRows:
     def mask(i: int) -> MaskPrompt | None:
         return even_odd_rings(outlines[i], image.shape) if i in outlines else None
 
-    return PromptRows(frame, str(path), "ROI", numbers, mask if outlines else None)
+    return PromptRows(frame, str(path), "ROI", numbers, mask if outlines else None, joined_styles(styles))
+
+
+def _class_of(roi: ImagejRoi) -> ClassStyle | None:
+    """Return the class that a ROI's properties name, with the colour of its outline."""
+    entries = (line.partition(":") for line in str(roi.props or "").splitlines())
+    names = [value for key, _, value in entries if key.strip() == "category"]
+    alpha, *rgb = roi.stroke_color or b"\0"
+    return style_of(names[0], rgb if alpha else None) if names else None
 
 
 def _read(path: Path) -> list[ImagejRoi]:
