@@ -67,6 +67,7 @@ class DockPanel(QWidget):
         self.objects = ObjectsPanel()
         self.tabs = QTabWidget()
         self.tabs.tabBar().setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.tabs.tabBar().setStyleSheet("QTabBar::tab { padding-left: 4px; padding-right: 4px; }")  # all are in sight
         self.progress = QProgressBar()
         self.progress.setTextVisible(True)
         self.cancel = button("Cancel", "Stop what the engine is doing")

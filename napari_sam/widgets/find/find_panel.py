@@ -34,7 +34,7 @@ class FindPanel(QWidget):
             "What to look for in words, also with conditions: “larger than 5 µm”, “not touching the border” (Return)"
         )
         self.detector = button(
-            "Any words…",
+            "…",
             "Choose the folder of an open-vocabulary model (OWLv2, Grounding DINO, CLIPSeg, SAM 3), for words that the "
             "vocabulary does not have; needs the extra “text”",
         )
@@ -69,8 +69,7 @@ class FindPanel(QWidget):
         form.setContentsMargins(0, 0, 0, 0)
         form.addRow("Examples", self.examples)
         form.addRow(row((self.load, self.save_concept, self.clear)))
-        form.addRow("Words", self.words)
-        form.addRow(row((self.detector,)))
+        form.addRow("Words", row((self.words, self.detector), stretch=0))
         form.addRow("Class", self.name)
         form.addRow("Where", self.where)
         below = QVBoxLayout(self.found)
