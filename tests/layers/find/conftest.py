@@ -17,9 +17,10 @@ SIDE, PITCH = 8, 20
 
 def features_of(kinds, rng):
     """Return features (n, d) that tell kinds apart."""
-    middle = np.random.default_rng(7).normal(0, 1, LAYOUT.width)
+    middle = np.random.default_rng(7).normal(0, 6, LAYOUT.width)  # far apart, in units of features
     rows = rng.normal(0, 0.3, (len(kinds), LAYOUT.width)) + np.where(np.array(kinds)[:, None], middle, -middle)
     rows[:, 2 * 16 :] *= 0.3
+    rows[:, LAYOUT.slices["quality"]] = 0.9  # scores of good masks, which a concept takes into account
     return rows.astype(np.float32)
 
 

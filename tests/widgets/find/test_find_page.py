@@ -308,18 +308,18 @@ def test_only_the_drawn_rectangle_is_searched(page):
 
 
 def test_a_concept_is_saved_loaded_and_finds_without_an_example(page, tmp_path):
-    found_with(page, whole(page, even=False)[0])
-    page.panel.find.name.setText("odd")
-    path = tmp_path / "odd ü.concept"
+    found_with(page, whole(page, even=True)[0])
+    page.panel.find.name.setText("even")
+    path = tmp_path / "even ü.concept"
     page.dock.find.files.save(path)
     assert "saved in" in page.errors.pop()
-    assert Concept.load(path).name == "odd"
+    assert Concept.load(path).name == "even"
     press(page, page.panel.find.clear)
     assert "no example" in page.panel.find.examples.text()
     page.dock.find.files.load(path)
-    assert "concept “odd”" in page.panel.find.examples.text()
+    assert "concept “even”" in page.panel.find.examples.text()
     search_all(page)
-    assert results(page) == of_kind(page, even=False)
+    assert results(page) == of_kind(page, even=True)
     page.dock.find.files.load(tmp_path / "missing.concept")
     assert "missing" in page.errors.pop()
 
