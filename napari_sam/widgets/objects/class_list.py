@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 _NAME, _KEY, _COUNT = 0, 1, 2
 _HEIGHT_PX, _LEAST_HEIGHT_PX = 110, 90
-_MORE_PX = 36
+_MORE_PX, _BUTTON_PX = 36, 64  # in a row that fits a narrow dock
 _MOST_OPEN = 200  # with more classes, those below others stay folded
 KEYS = range(1, 10)
 
@@ -73,6 +73,8 @@ class ClassList(QWidget):
         self.select = button("Select", "Select the objects of this class; Shift adds them to the selection")
         self.more = button("…", "Rename, colour, key, parent or removal of this class (right click does the same)")
         self.more.setFixedWidth(_MORE_PX)
+        for made in (self.add, self.assign, self.select):
+            made.setMinimumWidth(_BUTTON_PX)
         self.menu = QMenu(self)
         self.rename = self.menu.addAction("Rename…")
         self.colour = self.menu.addAction("Colour…")

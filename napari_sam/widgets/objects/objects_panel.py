@@ -14,6 +14,7 @@ _FILTER_TIP = (
     "touches_border and others of the object table; areas in µm² (area_um2) where the image has a pixel size. "
     "Example: area_px > 50 and category == 'nucleus' and not touches_border"
 )
+_TABLE_PX = 56  # beside the choice of colours, in a narrow dock
 _KEYS = (
     "P click, B box, L lasso; Shift adds, Ctrl takes away · Ctrl+A all, Escape none · 1 to 9 class, 0 no class · "
     "Delete removes, J joins · Ctrl+Z undoes, Ctrl+Shift+Z repeats"
@@ -54,6 +55,7 @@ class ObjectsPanel(QWidget):
         self.merge = button("Merge  (J)", "Make the selected objects one")
         self.relabel = button("New id…", "Number the selected objects anew, from an id that you choose")
         self.table = button("Table", "List all objects below the image: rows select objects", checkable=True)
+        self.table.setMinimumWidth(_TABLE_PX)
         self.export = button("Export…", "Save the selected objects as GeoJSON, COCO, TIFF, table or script")
         self.undo = button("Undo  (Ctrl+Z)", "Undo the last change of the saved objects")
         self.redo = button("Redo  (⇧Ctrl+Z)", "Repeat what was undone")
@@ -70,7 +72,7 @@ class ObjectsPanel(QWidget):
         layout.addWidget(self.classes)
         layout.addWidget(self.suggest)
         layout.addWidget(self.confusion)
-        layout.addLayout(row((QLabel("Colour by"), self.colour, self.table), stretch=1))
+        layout.addLayout(row((QLabel("Colour"), self.colour, self.table), stretch=1))
         layout.addWidget(self.legend)
         layout.addLayout(actions)
         layout.addWidget(Fold("Keys", wrapped_label(_KEYS)))
