@@ -162,6 +162,7 @@ class SamDock(QWidget):
         self.panel.device.activated.connect(self.set_device)
         self.panel.object_form.changed.connect(self._keep_choices)
         self._window.closing.connect(self.shutdown)
+        self.viewer.layers.events.removing.connect(self._window.make_canvas_current)
         self.thread.started.connect(self._on_job_started)
         self.thread.finished.connect(self._on_job_finished)
         self.layer_list.changed.connect(self._on_layers_changed)
@@ -411,7 +412,6 @@ class SamDock(QWidget):
         if self._is_closed:
             return
         self._is_closed = True
-        self._window.close()
         self.layer_list.close()
         self.thread.close()
         for page in (self.everything, self.find, self.refine, self.review, self.objects):
@@ -423,3 +423,5 @@ class SamDock(QWidget):
         self.click.close()
         self.images.close()
         self.keys.use({})
+        self.viewer.layers.events.removing.disconnect(self._window.make_canvas_current)
+        self._window.close()

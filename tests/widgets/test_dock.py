@@ -372,3 +372,17 @@ def test_new_pixels_in_the_layer_are_segmented_again(window, nuclei):
     assert window.dock.click.answer is None
     second = window.predict(lambda: window.click(layer, A)).predictions[0]
     assert first.masks.shape != second.masks.shape or (first.masks != second.masks).any()
+
+
+def test_layers_are_removed_within_the_canvas_s_graphics_context(window, nuclei):
+    """In another context their shaders are deleted while the canvas still uses them, and Mesa crashes."""
+    from qtpy.QtGui import QOpenGLContext
+
+    layer = window.show(nuclei[0], name="nuclei")
+    seen = []
+    window.viewer.layers.events.removed.connect(lambda: seen.append(QOpenGLContext.currentContext()))
+    window.canvas.native.doneCurrent()
+    window.viewer.layers.remove(layer)
+    assert seen
+    assert seen[0] is window.canvas.native.context()
+    assert window.errors == []

@@ -1,8 +1,9 @@
-"""The main window around a dock: the dock must end when it closes, which Qt does not tell its children."""
+"""The main window around a dock: its closing, which Qt does not tell its children, and its canvas."""
 
 from __future__ import annotations
 
 from qtpy.QtCore import QEvent, QObject, Signal
+from qtpy.QtOpenGLWidgets import QOpenGLWidget
 from qtpy.QtWidgets import QMainWindow, QWidget
 
 
@@ -38,6 +39,18 @@ class WindowWatcher(QObject):
             self._window = parent
             if parent is not None:
                 parent.installEventFilter(self)
+
+    def make_canvas_current(self, event: object = None) -> None:
+        """Make the canvas's OpenGL context the current one, before its graphics objects are deleted.
+
+        napari 0.9 deletes those of a removed layer at once, whichever context is current. In that of the window
+        frame, Mesa 22.3 deletes shaders of a program that the canvas still has compiled, and the next drawing ends
+        in a segmentation fault.
+        """
+        if self._window is not None:
+            for canvas in self._window.findChildren(QOpenGLWidget):
+                if canvas.isValid():
+                    canvas.makeCurrent()
 
     def close(self) -> None:
         """Stop watching."""
