@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import signal
+import time
 from collections import deque
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -12,7 +13,8 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from napari_sam.errors import CancelledError, SettingsError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Hashable, Iterable
+    from collections.abc import Callable, Hashable, Iterable, Sequence
+    from multiprocessing.process import BaseProcess
 
 Task = TypeVar("Task", bound="Hashable")
 Result = TypeVar("Result")
@@ -27,6 +29,7 @@ TASKS_PER_WORKER = 2
 
 _STARTS = 3  # attempts to start the processes, if they are killed meanwhile
 _EXIT_S = 10.0  # until a process of a broken pool has ended
+_EXIT_POLL_S = 0.01
 POLL_S = 0.2
 """Longest time between two checks for cancellation, seconds."""
 
@@ -207,9 +210,7 @@ class ProcessPool:
             processes = list(pool._processes.values())  # those that have ended already, too
             ready.result()
         except BrokenProcessPool as error:
-            for process in processes:
-                process.join(_EXIT_S)
-            signals = {-code for p in processes if (code := p.exitcode) is not None and code < 0} - {signal.SIGTERM}
+            signals = {-code for code in _exit_codes(processes) if code is not None and code < 0} - {signal.SIGTERM}
             if not signals:
                 raise SettingsError(
                     f"workers is {self.workers}, but the processes end as soon as they start",
@@ -224,6 +225,18 @@ class ProcessPool:
                 ) from error
             return False
         return True
+
+
+def _exit_codes(processes: Sequence[BaseProcess]) -> list[int | None]:
+    """Wait until the processes of a broken pool have ended, and return their exit codes.
+
+    `Process.join` will not do: the pool's own thread waits for the same processes, and whichever of the two the
+    system answers second is told nothing until the other has noted the code.
+    """
+    end = time.monotonic() + _EXIT_S
+    while any(process.exitcode is None for process in processes) and time.monotonic() < end:
+        time.sleep(_EXIT_POLL_S)
+    return [process.exitcode for process in processes]
 
 
 def stop_if(cancelled: Callable[[], bool] | None) -> None:

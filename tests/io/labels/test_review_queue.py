@@ -125,10 +125,13 @@ def test_another_object_with_an_old_id_joins_the_queue(labels):
     assert order(labels) == [4, 3, 1, 2]
 
 
-def test_only_verdicts_count_as_the_last_verdict(labels):
+def test_only_verdicts_and_classes_count_as_the_last_verdict(labels):
     assert ReviewQueue(labels).last_verdict() is None  # the last change found all objects
     labels.review(1)
-    labels.set_category(1, "cell")
+    assert ReviewQueue(labels).last_verdict() == 1
+    labels.set_category(2, "cell")
+    assert ReviewQueue(labels).last_verdict() == 2
+    labels.paint(np.full((1, 1), 4), (46, 1))
     assert ReviewQueue(labels).last_verdict() is None
 
 
