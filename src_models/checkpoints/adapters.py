@@ -103,9 +103,9 @@ def read_adapter_base(path: Path) -> AdapterBase | None:
     CheckpointError
         If the header is damaged.
     """
-    if not path.is_file():  # a pipe would wait forever
-        return None
     try:
+        if not path.is_file():  # a pipe would wait forever
+            return None
         with path.open("rb") as file:
             if file.read(9)[8:] != b"{":
                 return None
