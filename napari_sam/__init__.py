@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from napari_sam.jobs.stacks.track import track
     from napari_sam.predictor import Predictor
     from napari_sam.project.project import Project
+    from napari_sam.widgets.launch import launch
     from src_models.watershed_settings import WatershedSettings
 
 register()
@@ -63,6 +64,7 @@ __all__ = [
     "classify_objects",
     "find",
     "find_in_images",
+    "launch",
     "open_image",
     "segment_everything",
     "segment_prompts",
@@ -90,6 +92,7 @@ _HOMES = {
     "classify_objects": "napari_sam.jobs.classify.classify_objects",
     "find": "napari_sam.jobs.find.find",
     "find_in_images": "napari_sam.jobs.find.find_in_images",
+    "launch": "napari_sam.widgets.launch",
     "open_image": "napari_sam.io.images.open_image",
     "segment_everything": "napari_sam.jobs.segment_everything",
     "segment_prompts": "napari_sam.jobs.segment_prompts",

@@ -12,6 +12,7 @@ from napari_sam.engine.concepts.concept_bytes import LIMIT_BYTES, concept_from_b
 from napari_sam.engine.concepts.concept_model import ConceptModel
 from napari_sam.engine.concepts.example_features import example_diameter, measure_examples
 from napari_sam.engine.geometry import Box
+from napari_sam.engine.showing.html import as_html, strip_of_scores
 from napari_sam.errors import ConceptError, LabelsError
 from napari_sam.image_predictor import predictor_for_image
 from napari_sam.io.images.open_image import open_image
@@ -189,6 +190,22 @@ class Concept(ConceptModel):
         concept = cls(read.layout, read.name)
         concept.__dict__.update(read.__dict__)
         return concept
+
+    def _repr_html_(self) -> str:
+        accepted, rejected = self.examples
+        diameter = self.diameter_px
+        facts = {
+            "name": self.name,
+            "examples": f"{accepted} accepted, {rejected} rejected",
+            "threshold": f"{self.threshold:.2f}",
+            "diameter": None if diameter is None else f"{diameter:.0f} px",
+            "model": self.layout.model,
+        }
+        if not accepted:
+            return as_html("Concept", facts)
+        scores = self.score(self.features)
+        kinds = (scores[self.accepted].tolist(), scores[~self.accepted].tolist())
+        return as_html("Concept", facts, strip_of_scores(*kinds, self.threshold, "Scores of the examples"))
 
 
 def _examples(

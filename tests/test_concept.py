@@ -90,3 +90,10 @@ def test_a_file_that_is_missing_or_another_is_refused(tmp_path):
     for name in ("a.concept", "missing.concept"):
         with pytest.raises(ConceptError, match=name):
             ns.Concept.load(tmp_path / name)
+
+
+def test_a_concept_shows_its_examples_in_a_notebook(concept):
+    html = concept._repr_html_()
+    accepted, rejected = concept.examples
+    assert f"{accepted} accepted, {rejected} rejected" in html
+    assert html.count("<circle") == accepted + rejected

@@ -33,6 +33,8 @@ def test_the_notebook_runs(tmp_path, monkeypatch):
     notebook, pictures = run("click_to_mask.ipynb", tmp_path)
     assert tifffile.imread(tmp_path / "nuclei_labels.tif").max() == 3
     assert pictures == 2
+    shown = [o for c in notebook.cells[:5] for o in c.get("outputs", ()) if "text/html" in o.get("data", {})]
+    assert [o["data"]["text/html"].count("<img") for o in shown] == [1, 1]  # the image and the prediction
     if os.environ.get("DISPLAY"):
         assert "SAM points" in notebook.cells[-1].outputs[-1]["text"]
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from PIL import Image
 
 from napari_sam import samples
 from napari_sam.errors import NapariSamError
+from napari_sam.widgets.launch import has_display
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,11 +45,7 @@ def run_demo(out: Path, headless: bool = False) -> dict[str, object]:
         raise NapariSamError(
             f"out {out}: cannot be created: {error}", parameter="out", remedy="give another folder"
         ) from error
-    return _in_window(out) if _has_display() and not headless else _headless(out)
-
-
-def _has_display() -> bool:
-    return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform in ("win32", "darwin"))
+    return _in_window(out) if has_display() and not headless else _headless(out)
 
 
 def _headless(out: Path) -> dict[str, object]:

@@ -22,6 +22,7 @@ from napari_sam.jobs.concept_search.concept_finder import ConceptFinder
 from napari_sam.jobs.dask_pool import DaskPool, check_client
 from napari_sam.jobs.image_run import ImageRun, describe_run, describe_source, read_unfinished_run
 from napari_sam.jobs.process_pool import ProcessPool
+from napari_sam.jobs.report_html import failure_text, report_html, time_text
 from napari_sam.jobs.run_output import close_after_error, output_store
 from napari_sam.jobs.run_progress import RunProgress
 from napari_sam.jobs.store_use import exclusive_use
@@ -85,6 +86,17 @@ class EverythingReport:
     seconds: dict[str, float]
     labels: LabelStore = field(repr=False)
     left_out: int = 0
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "objects found": self.objects,
+            "method": self.method,
+            "tiles": self.tiles,
+            "failed": failure_text(self.failed, self.tiles, "tiles"),
+            "left out": self.left_out or "",
+            "time": time_text(self.seconds),
+        }
+        return report_html("All objects", facts, self.labels)
 
 
 def segment_image(

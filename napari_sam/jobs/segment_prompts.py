@@ -14,6 +14,7 @@ from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.read_prompts import read_prompts
 from napari_sam.jobs.job_settings import PromptedSettings
 from napari_sam.jobs.prompt_run import PromptRun, read_unfinished_prompts
+from napari_sam.jobs.report_html import report_html
 from napari_sam.jobs.run_options import settings_from
 from napari_sam.jobs.run_output import close_after_error, output_store
 
@@ -73,6 +74,17 @@ class PromptedReport:
     failures: int
     seconds: float
     labels: LabelStore = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "prompts": self.prompts,
+            "objects written": self.objects,
+            "dropped": f"{self.unsure} unsure, {self.duplicates} duplicates, {self.covered} covered",
+            "left out": ", ".join(f"{count} {reason}" for reason, count in self.skipped.items()),
+            "failed": self.failures or "",
+            "time": f"{self.seconds:.1f} s",
+        }
+        return report_html("Objects of prompts", facts, self.labels)
 
 
 def segment_prompts(  # noqa: PLR0913 - the public contract

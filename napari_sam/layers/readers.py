@@ -133,8 +133,21 @@ def _level(path: str, layer: int, level: int) -> Any:
 
 def _image_layers(path: str) -> list[LayerData]:
     """Return the layers of a single image."""
-    image = open_image(path)
-    count, name = image.channel_count, _name_of(path)
+    return layers_of_image(open_image(path), _name_of(path))
+
+
+def layers_of_image(image: Image, name: str | None = None) -> list[LayerData]:
+    """Return the layers of an opened image: one for a colour image, otherwise one per channel.
+
+    Parameters
+    ----------
+    image : Image
+        The image, with all of its planes and channels.
+    name : str, optional
+        Name of the layers; that of the file by default.
+    """
+    count = image.channel_count
+    name = name or _name_of(image.uri or "image")
     if _is_colour(image):
         return [_layer(image, rgb=True, name=name)]
     if count == 1:

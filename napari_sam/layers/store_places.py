@@ -74,16 +74,17 @@ def store_place(layer: ImageLayer) -> StorePlace:
     return place
 
 
-def move_place(layer: ImageLayer, path: Path) -> StorePlace:
-    """Save the objects of a layer in the store at `path` from now on, also in later sessions, and return the place.
+def move_place(layer: ImageLayer, path: Path, *, lasting: bool = True) -> StorePlace:
+    """Save the objects of a layer in the store at `path` from now on, and return the place.
 
-    If the data folder cannot be written, the place is known in this session only.
+    Where `lasting`, also in later sessions; if the data folder cannot be written, in this session only.
     """
     old = store_place(layer)
     place = StorePlace(path, old.image, old.has_file)
     _known[layer] = (layer.data, place)
-    with suppress(OSError):
-        remember_store(place.image, path)
+    if lasting:
+        with suppress(OSError):
+            remember_store(place.image, path)
     return place
 
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image as PillowImage
 
+from napari_sam.engine.showing.pictures import picture_of
 from napari_sam.errors import StoreError
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.labels.store_access import JOURNAL_FILE
-from napari_sam.project.thumbnail import thumbnail
 from src_models.atomic import replacing
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from napari_sam.io.projects.image_entry import ImageEntry
     from napari_sam.io.projects.image_lock import ImageLock
     from napari_sam.io.projects.project_folder import ProjectFolder
+
+_THUMBNAIL_PX = 128
 
 
 class ProjectImage:
@@ -162,7 +164,7 @@ class ProjectImage:
         path = self._folder.path / "thumbnails" / f"{self.image_id}.png"
         with contextlib.suppress(OSError, ValueError, SyntaxError), PillowImage.open(path) as kept:
             return np.asarray(kept.convert("RGB"))
-        made = thumbnail(self.open())
+        made = picture_of(self.open(), side=_THUMBNAIL_PX)
         with contextlib.suppress(OSError), replacing(path, durable=False) as temporary:  # it is made again
             PillowImage.fromarray(made).save(temporary, "PNG")
         return made

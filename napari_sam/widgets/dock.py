@@ -202,6 +202,11 @@ class SamDock(QWidget):
         """Use another model, by name or path."""
         self._use(model, self.panel.device.currentData())
 
+    def use_model(self, model: str) -> None:
+        """Show a model, by name or path, as the one in use, and use it."""
+        self._models.select(model)
+        self.set_model(model)
+
     def set_device(self) -> None:
         """Run the model on the device that is chosen in the panel."""
         self._use(self.session.model, self.panel.device.currentData())

@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import weakref
+from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from napari_sam.engine.interactive.logit_fields import MASK_THRESHOLD, LogitField
+from napari_sam.engine.geometry import Box
+from napari_sam.engine.interactive.logit_fields import MASK_THRESHOLD, LogitField, LogitGrid
 from napari_sam.engine.interactive.rendering import render
 from napari_sam.engine.normalisation import Normalisation
+from napari_sam.engine.showing.html import as_html
+from napari_sam.engine.showing.mask_view import DrawnPrompt, MaskView
 from napari_sam.engine.windows import Hints
 from src_models.settings import setting, validate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-    from napari_sam.engine.geometry import Box
+    from napari_sam.engine.image_source import ImageSource
     from napari_sam.engine.interactive.prompts import Prompt
     from napari_sam.engine.windows import Window
 
@@ -245,6 +251,77 @@ class Prediction:
         y0, x0, y1, x1 = self.bbox
         full[y0:y1, x0:x1] = self.mask_at(self.best if index is None else index)
         return full
+
+    def show_on(self, image: ImageSource) -> None:
+        """Set the image that `plot` and notebooks show around the mask; the prediction does not keep it alive."""
+        with suppress(TypeError):  # an image that cannot be referred to weakly
+            self.__dict__["_image"] = weakref.ref(image)
+
+    def plot(self, ax: Axes | None = None, index: int | None = None, image: ImageSource | None = None) -> Axes:
+        """Draw a mask with its prompt over the part of the image around it, with matplotlib (extra "plot").
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw on; those of a new figure by default.
+        index : int, optional
+            Index of the mask; the best by default.
+        image : ImageSource, optional
+            The image; the one that was predicted on by default, as long as its predictor has it.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            In coordinates of level-0 pixels.
+
+        Raises
+        ------
+        NapariSamError
+            If matplotlib is not installed.
+        """
+        chosen = self.best if index is None else range(self.count)[index]
+        title = f"mask {chosen + 1} of {self.count}, predicted IoU {self.predicted_iou[chosen]:.2f}"
+        return self._view(chosen, image).plot(ax, title)
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "box (y0, x0, y1, x1)": self.bbox,
+            "predicted IoU": ", ".join(f"{v:.2f}" for v in self.predicted_iou),
+            "stability score": ", ".join(f"{v:.2f}" for v in self.stability_score),
+            "window": f"{max(self.window.shape)} px",
+            "model": self.model,
+        }
+        title = f"Prediction: {self.count} mask{'s' if self.count > 1 else ''}, the best is shown"
+        return as_html(title, facts, self._view(self.best).picture())
+
+    def _view(self, index: int, image: ImageSource | None = None) -> MaskView:
+        """Return what is shown of a mask."""
+        known: weakref.ref[ImageSource] | None = self.__dict__.get("_image")
+        image = image or (known() if known is not None else None)
+        prompt = DrawnPrompt(self.prompt.points, self.prompt.point_labels, self.prompt.box)
+        sample = partial(self._covers, index)
+        return MaskView(Box(*self.bbox), sample, prompt, image, self.context.normalisation if image else None)
+
+    def _covers(self, index: int, rows: NDArray[np.intp], cols: NDArray[np.intp]) -> NDArray[np.bool_]:
+        """Return whether a mask covers rows (h,) and columns (w,); a large one is not rendered for that."""
+        source = _masks.source(self)
+        if isinstance(source, LazyMasks):
+            grid = LogitGrid(self.low_res_logits[index], self.window)
+            last = np.array(grid.used) - 1
+            y, x = (
+                np.rint(grid.indices(axis, at + 0.5)).clip(0, last[axis]).astype(np.intp)
+                for axis, at in enumerate((rows, cols))
+            )
+            return grid.values[np.ix_(y, x)] > MASK_THRESHOLD
+        y0, x0, y1, x1 = self.bbox
+        covered = np.zeros((len(rows), len(cols)), bool)
+        down, across = (rows >= y0) & (rows < y1), (cols >= x0) & (cols < x1)
+        covered[np.ix_(down, across)] = source.mask(index)[np.ix_(rows[down] - y0, cols[across] - x0)]
+        return covered
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out the image when the prediction is pickled or copied."""
+        return {name: value for name, value in self.__dict__.items() if name != "_image"}
 
 
 _masks: _MasksField = vars(Prediction)["masks"]

@@ -170,7 +170,9 @@ class WindowPredictor:
         best = int(predicted_iou.argmax())
         outline = self._refine(task, LogitGrid(logits[best], task.window), cancelled)
         model = self.embedder.model.name
-        return build_prediction(task, logits, predicted_iou, outline, model=model, tidy=self.tidy)
+        prediction = build_prediction(task, logits, predicted_iou, outline, model=model, tidy=self.tidy)
+        prediction.show_on(self.embedder.image)
+        return prediction
 
     def _refine(
         self, task: PromptTask, grid: LogitGrid, cancelled: Callable[[], bool] | None

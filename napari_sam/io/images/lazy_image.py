@@ -14,6 +14,7 @@ from napari_sam.io.geo.axis_placement import AxisPlacement
 from napari_sam.io.geo.crs import crs_name, known_crs
 from napari_sam.io.geo.geotiff import MapPosition
 from napari_sam.io.geo.map_coordinates import are_degrees, control_points_text, pixel_size
+from napari_sam.io.images.image_html import PICTURE_EXACT_PX, image_html
 from napari_sam.io.images.image_sample import spread_sample
 from napari_sam.io.images.read_errors import READ_ERRORS, read_error
 
@@ -42,7 +43,7 @@ def default_channels(count: int) -> tuple[int, ...]:
     return (0, 1, 2) if count >= 3 else (0,)
 
 
-@dataclass
+@dataclass(repr=False)
 class Image:
     """A lazy 2-D image with channels and scale levels; thread-safe to read.
 
@@ -120,6 +121,10 @@ class Image:
     coarse: list[CoarseLevel] = field(default_factory=list, repr=False)
     exact_px: int = EXACT_PX
     _lock: threading.Lock = field(default_factory=threading.Lock, repr=False)
+
+    def __repr__(self) -> str:
+        h, w = self.shape
+        return f"<Image {self.name}: {h} x {w} px, {self.channel_count} channels, {self.dtype}>"
 
     @property
     def axes(self) -> str:
@@ -261,6 +266,9 @@ class Image:
                 f"run once: napari-sam overview {name} (or napari-sam transcode {name} OUT.ome.zarr)"
             )
         return None
+
+    def _repr_html_(self) -> str:
+        return image_html(replace(self, exact_px=min(self.exact_px, PICTURE_EXACT_PX)))
 
     def read(self, level: int, y0: int, x0: int, y1: int, x1: int, step: int = 1) -> NDArray[np.generic]:
         """Read a region of a scale level.

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
+from napari_sam.engine.showing.html import as_html
 from napari_sam.errors import StoreWarning
 from napari_sam.io.exports.export_settings import ExportSettings
 from napari_sam.io.labels.changes.edit_history import EditHistory
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     import pandas as pd
+    from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
     from napari_sam.engine.geometry import Box
@@ -59,6 +61,50 @@ class OpenStore:
     def __repr__(self) -> str:
         state = "closed" if self.closed else f"{len(self)} objects, {' x '.join(map(str, self.shape))} px"
         return f"<LabelStore {self.path}, {state}>"
+
+    def _repr_html_(self) -> str:
+        if self.closed:
+            return as_html("Label store", {"state": "closed", "folder": self.path})
+        from napari_sam.io.labels.reading.label_view import store_html  # noqa: PLC0415 - slow to import
+
+        return store_html(self, "Label store")
+
+    def plot(
+        self,
+        ax: Axes | None = None,
+        *,
+        region: tuple[int, int, int, int] | None = None,
+        plane: Plane | None = None,
+        image: Any = None,
+    ) -> Axes:
+        """Draw the objects over the image with matplotlib (extra "plot"), from a scale level that suffices.
+
+        Parameters
+        ----------
+        ax : matplotlib.axes.Axes, optional
+            Axes to draw on; those of a new figure by default.
+        region : (int, int, int, int), optional
+            Part (y0, x0, y1, x1), level-0 pixels; everything by default.
+        plane : tuple of int, optional
+            Index along the leading axes; the plane in the middle by default.
+        image : optional
+            Whatever `open_image` accepts; by default the image that the store names, if it is a file on this machine.
+
+        Returns
+        -------
+        matplotlib.axes.Axes
+            In coordinates of level-0 pixels.
+
+        Raises
+        ------
+        LabelsError
+            If the region lies outside the store, or the image has another shape.
+        NapariSamError
+            If matplotlib is not installed.
+        """
+        from napari_sam.io.labels.reading.label_view import LabelView  # noqa: PLC0415 - slow to import
+
+        return LabelView(self, region, plane, image).plot(ax)
 
     def __enter__(self) -> Self:
         return self

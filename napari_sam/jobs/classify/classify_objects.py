@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from napari_sam.engine.concepts.object_classifier import ConfusionMatrix, ObjectClassifier, certainty_of
+from napari_sam.engine.showing.html import as_html, strip_of_scores
 from napari_sam.errors import ConceptError
 from napari_sam.io.labels.measurement.measure import open_fitting
 from napari_sam.jobs.classify.store_features import store_features
@@ -57,6 +59,16 @@ class ClassifyReport:
 
         columns = {"label": self.labels, "category": self.categories, "certainty": self.certainty}
         return pd.DataFrame(columns)
+
+    def _repr_html_(self) -> str:
+        counts = Counter(self.categories)
+        facts: dict[str, object] = {"objects without a class": len(self.labels), "of them written": len(self.written)}
+        facts |= {f"most likely {name}": count for name, count in counts.most_common()}
+        if self.confusion is not None:
+            facts["examples classified correctly"] = f"{self.confusion.accuracy:.0%} (cross-validation)"
+        return as_html(
+            "Classes of objects", facts, strip_of_scores(self.certainty.tolist(), [], None, "Certainty of the classes")
+        )
 
 
 def classify_objects(

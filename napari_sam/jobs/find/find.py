@@ -14,6 +14,7 @@ from napari_sam.engine.linking.link_settings import FrameLinking
 from napari_sam.io.candidates.candidate_files import CandidateFiles
 from napari_sam.jobs.concept_search.concept_spec import ConceptSearch
 from napari_sam.jobs.find.find_settings import FindSettings
+from napari_sam.jobs.report_html import failure_text, report_html, time_text
 from napari_sam.jobs.run_options import RunOptions, settings_from
 from napari_sam.jobs.segment_image import segment_image
 from napari_sam.jobs.stacks.open_stack import open_stack
@@ -68,6 +69,18 @@ class FindReport:
     failed: list[TileFailure] | list[PlaneFailure]
     seconds: dict[str, float]
     labels: LabelStore = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        parts, total = next(((name, self.counts[name]) for name in ("tiles", "planes") if name in self.counts), ("", 0))
+        facts = {
+            "concept": self.concept,
+            "objects found": self.objects,
+            "threshold": f"{self.threshold:.2f}",
+            parts: total,
+            "failed": failure_text(self.failed, total, parts),
+            "time": time_text(self.seconds),
+        }
+        return report_html("Objects of a kind", facts, self.labels)
 
 
 def find(  # noqa: PLR0913 - the public contract

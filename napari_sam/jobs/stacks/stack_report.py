@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from napari_sam.jobs.report_html import failure_text, report_html, time_text
+
 if TYPE_CHECKING:
     from napari_sam.io.labels.label_store import LabelStore
 
@@ -72,3 +74,16 @@ class StackReport:
     side: int
     seconds: dict[str, float]
     labels: LabelStore = field(repr=False)
+
+    def _repr_html_(self) -> str:
+        facts = {
+            "objects": self.objects,
+            "method": self.method,
+            f"planes ({self.axis})": self.planes,
+            "failed": failure_text(self.failed, self.planes, "planes or parts of them"),
+            "found on planes": self.found,
+            "gaps": self.gaps,
+            "divisions": self.divisions,
+            "time": time_text(self.seconds),
+        }
+        return report_html("Objects of a stack", facts, self.labels)

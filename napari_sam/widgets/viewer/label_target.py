@@ -11,6 +11,7 @@ from qtpy.QtCore import QObject, QSignalBlocker, QTimer, Signal
 from qtpy.QtWidgets import QFileDialog
 
 from napari_sam.errors import ImageError, LabelsError, NapariSamError, StoreError
+from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.labels.move_store import move_store
 from napari_sam.io.labels.store_paths import data_dir
 from napari_sam.layers.label_store_layers import LabelStoreLayers
@@ -209,18 +210,53 @@ class LabelTarget(QObject):
 
     def open_store(self, path: Path) -> None:
         """Write to the store at `path` from now on; tell the user if that fails."""
-        if self._image is None or path.absolute() == self.store_path:
+        if self._image is None:
             return
         try:
-            opened = LabelStoreLayers.open(path, self._image, self._notifier.error)
-            self.release()
-            self._show(opened)
+            self.use_store(path)
         except NapariSamError as error:
             self._notifier.error(str(error))
+
+    def use_store(self, store: LabelStore | Path, *, lasting: bool = True) -> None:
+        """Write to a store from now on.
+
+        Parameters
+        ----------
+        store : LabelStore or Path
+            A store that is open, which is closed with the dock; or the folder of one, which is made if there is none.
+        lasting : bool
+            Whether the image's objects are looked for there in later sessions, too.
+
+        Raises
+        ------
+        LabelsError
+            If there is no image, or the store does not fit it.
+        StoreError
+            If the store cannot be opened.
+        """
+        image = self._image
+        if image is None:
+            raise LabelsError("there is no image", remedy="choose an image layer first")
+        path = store.path if isinstance(store, LabelStore) else store.absolute()
+        if path == self.store_path:
             return
-        remember_labels_layer(self._image, None)
+        if isinstance(store, LabelStore):
+            reason = "" if store.writable else f"{path} is open for reading only"
+            opened = LabelStoreLayers(store, image, self._notifier.error, reason)
+        else:
+            opened = LabelStoreLayers.open(path, image, self._notifier.error, stack_image(image))
+        self.release()
+        self._show(opened)
+        remember_labels_layer(image, None)
         if path != self._own_path:
-            self._own_path = move_place(self._image, path.absolute()).path
+            self._own_path = move_place(image, path, lasting=lasting).path
+
+    def use_layer(self, layer: Labels) -> None:
+        """Write to a labels layer from now on; tell the user if it does not fit the image."""
+        self.release()
+        self._use_labels_layer(layer)
+        self.update_choices()
+        self.chosen.emit()
 
     def _open_again(self, path: Path) -> None:
         """Open a store for writing that was open for reading, if it is free now."""

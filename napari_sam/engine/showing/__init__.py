@@ -1,0 +1,1 @@
+"""Pictures of images and masks for notebooks: small, and read from a coarse scale level."""
