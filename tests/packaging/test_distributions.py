@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import tarfile
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 pytest.importorskip("hatchling")
 pytestmark = pytest.mark.skipif(not (ROOT / "pyproject.toml").is_file(), reason="needs the source tree")
 
@@ -43,6 +44,26 @@ def test_the_metadata_link_to_source_issues_and_changelog_and_show_pictures(buil
     urls = dict(value.split(", ", 1) for value in metadata.get_all("Project-URL"))
     assert {"Source", "Issues", "Changelog", "Documentation"} <= set(urls)
     assert "](docs/images" not in metadata.get_payload()
+
+
+def test_the_version_has_one_source(built):
+    text = (ROOT / "napari_sam/__init__.py").read_text()
+    version = re.search(r'^__version__ = "(.+)"$', text, re.MULTILINE)[1]
+    assert f"-{version}-" in built[0].name
+    assert built[1].name.endswith(f"-{version}.tar.gz")
+    assert "version" in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dynamic"]
+
+
+def test_the_readme_of_an_index_page_has_no_relative_links(built):
+    with zipfile.ZipFile(built[0]) as wheel:
+        text = wheel.read(next(name for name in wheel.namelist() if name.endswith("METADATA"))).decode()
+    readme = message_from_string(text).get_payload()
+    links = re.findall(r"\]\(([^)\s]+)\)", readme)
+    assert len(links) > 10
+    assert [link for link in links if not link.startswith(("https://", "#"))] == []
+    ours = [re.sub(r".*napari-sam-xl/(blob/)?main/|#.*", "", link) for link in links if "napari-sam-xl/main/" in link]
+    ours += [re.sub(r".*/blob/main/|#.*", "", link) for link in links if "/blob/main/" in link]
+    assert [path for path in ours if not (ROOT / path).exists()] == []
 
 
 def test_the_sdist_has_everything_that_its_tests_read(built):
