@@ -32,7 +32,7 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         metavar="CONDITION",
         help="export only objects that fulfil a condition, such as \"area_um2 > 50 and category == 'nucleus'\"",
     )
-    add_settings(command, ExportSettings, ("simplify_px",))
+    add_settings(command, ExportSettings, ("simplify_px", "regularise_px"))
     add_settings(command, ExportSettings, ("smooth",), defaults=True)
 
 
@@ -62,6 +62,7 @@ def _export(args: argparse.Namespace, pair: InputPair) -> dict[str, object]:
             format=args.format,
             labels=labels,
             simplify_px=args.simplify_px,
+            regularise_px=args.regularise_px,
             smooth=args.smooth,
             progress=ProgressLine("step"),
         )
@@ -74,8 +75,8 @@ EXPORT = Command(
     "write the objects of a label store to a file",
     _run,
     _add_options,
-    details="The suffix selects the format: .geojson, .gpkg, .json (COCO), .csv, .parquet, .tif, .ome.tif, .png, "
-    ".zip (ImageJ ROIs), .zarr, .xml (TrackMate), .geff (tracks), .ctc (a folder of the Cell Tracking Challenge), "
+    details="The suffix selects the format: .geojson, .gpkg, .json (COCO), .csv, .parquet, .tif, .cog.tif, .ome.tif, "
+    ".png, .zip (ImageJ ROIs), .zarr, .xml (TrackMate), .geff (tracks), .ctc (folder of the Cell Tracking Challenge), "
     ".stl and .ply (surfaces of volumes), .py (a script that makes the same objects again). - is standard "
     "output, for formats that are text. An existing file is replaced once the new one is complete; devices are not.",
 )

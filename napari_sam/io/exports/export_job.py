@@ -10,6 +10,7 @@ import numpy as np
 
 from napari_sam.io.exports.export_settings import ExportSettings
 from napari_sam.io.exports.polygons import polygons_of, simplify_polygons
+from napari_sam.io.exports.regular_outlines import regularise_polygons
 from napari_sam.io.geo.units import unit_suffix
 from napari_sam.io.step_counter import StepCounter
 
@@ -58,10 +59,11 @@ class ExportJob:
         return {style.name: style for style in self.source.classes()}
 
     def polygons(self, runs: PixelRuns) -> list[Polygon]:
-        """Return the polygons of an object: along the pixels' edges, or simplified if the settings say so."""
-        polygons = polygons_of(runs)
-        tolerance = self.settings.simplify_px
-        return polygons if tolerance is None else simplify_polygons(polygons, tolerance)
+        """Return the polygons of an object: along the pixels' edges, or as the settings change them."""
+        polygons, settings = polygons_of(runs), self.settings
+        if settings.regularise_px is not None:
+            return regularise_polygons(polygons, settings.regularise_px)
+        return polygons if settings.simplify_px is None else simplify_polygons(polygons, settings.simplify_px)
 
     def step(self) -> None:
         """Count one finished step.

@@ -19,6 +19,7 @@ from napari_sam.io.exports.writers.stacks.write_geff import write_geff
 from napari_sam.io.exports.writers.stacks.write_mesh import write_ply, write_stl
 from napari_sam.io.exports.writers.stacks.write_trackmate import write_trackmate
 from napari_sam.io.exports.writers.write_coco import write_coco
+from napari_sam.io.exports.writers.write_cog import write_cog
 from napari_sam.io.exports.writers.write_geojson import write_geojson, write_geojson_pixels
 from napari_sam.io.exports.writers.write_geopackage import write_geopackage
 from napari_sam.io.exports.writers.write_imagej_rois import write_imagej_rois
@@ -27,6 +28,7 @@ from napari_sam.io.exports.writers.write_raster import write_png, write_zarr
 from napari_sam.io.exports.writers.write_script import write_script
 from napari_sam.io.exports.writers.write_table import write_csv, write_parquet
 from napari_sam.io.exports.writers.write_tiff import write_ome_tiff, write_tiff
+from napari_sam.io.exports.writers.write_zarr_04 import write_zarr_04
 from napari_sam.io.step_counter import StepCounter
 from src_models.atomic import replacing
 
@@ -43,11 +45,13 @@ WRITERS: dict[str, Callable[[ExportJob], None]] = {
     "csv": write_csv,
     "parquet": write_parquet,
     "tiff": write_tiff,
+    "cog": write_cog,
     "ome-tiff": write_ome_tiff,
     "imagej-tiff": write_imagej_tiff,
     "png": write_png,
     "roi": write_imagej_rois,
     "zarr": write_zarr,
+    "ome-zarr-0.4": write_zarr_04,
     "ctc": write_challenge,
     "trackmate": write_trackmate,
     "geff": write_geff,

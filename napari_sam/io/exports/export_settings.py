@@ -15,11 +15,13 @@ FORMATS = (
     "csv",
     "parquet",
     "tiff",
+    "cog",
     "ome-tiff",
     "imagej-tiff",
     "png",
     "roi",
     "zarr",
+    "ome-zarr-0.4",
     "ctc",
     "trackmate",
     "geff",
@@ -27,7 +29,7 @@ FORMATS = (
     "ply",
     "script",
 )
-FOLDER_FORMATS = ("zarr", "ctc", "geff")
+FOLDER_FORMATS = ("zarr", "ome-zarr-0.4", "ctc", "geff")
 """Formats that are folders."""
 MESH_FORMATS = ("stl", "ply")
 TEXT_FORMATS = ("geojson", "geojson-pixels", "coco", "csv", "script")
@@ -36,6 +38,7 @@ POLYGON_FORMATS = ("geojson", "geojson-pixels", "gpkg", "roi")
 EXTENSIONS = {  # longer extensions first
     ".ome.tif": "ome-tiff",
     ".ome.tiff": "ome-tiff",
+    ".cog.tif": "cog",
     ".geojson": "geojson",
     ".gpkg": "gpkg",
     ".json": "coco",
@@ -55,7 +58,8 @@ EXTENSIONS = {  # longer extensions first
 }
 
 
-_OTHER_EXTENSIONS = {"geojson-pixels": ".geojson", "imagej-tiff": ".tif"}  # that do not determine their format
+# Of the formats that an extension does not determine.
+_OTHER_EXTENSIONS = {"geojson-pixels": ".geojson", "imagej-tiff": ".tif", "ome-zarr-0.4": ".zarr"}
 
 
 def extension_of(format_name: str) -> str:
@@ -82,6 +86,9 @@ class ExportSettings:
     simplify_px : float or None
         Distance in pixels that the outlines of polygons may deviate from the pixels' edges; None for the edges
         themselves. Only for the formats in `POLYGON_FORMATS`.
+    regularise_px : float or None
+        Give the outlines of polygons right angles, as those of buildings have, and drop edges shorter than this
+        number of pixels; None to leave them. Only for the formats in `POLYGON_FORMATS`, and in place of `simplify_px`.
     smooth : int
         Repetitions of the smoothing that takes the steps between voxels away from meshes and keeps their volume. Only
         for the formats in `MESH_FORMATS`.
@@ -97,6 +104,14 @@ class ExportSettings:
         unit="px",
         option="--simplify",
     )
+    regularise_px: float | None = setting(
+        None,
+        "give polygons right angles, as buildings have them, without edges shorter than this",
+        low=0,
+        above=True,
+        unit="px",
+        option="--regularise",
+    )
     smooth: int = setting(0, "smooth meshes by this many repetitions, such as 10", low=0, high=1000)
 
     def __post_init__(self) -> None:
@@ -107,9 +122,17 @@ class ExportSettings:
                 parameter="smooth",
                 remedy=f"leave it out, or choose one of {', '.join(MESH_FORMATS)}",
             )
-        if self.simplify_px is not None and self.format is not None and self.format not in POLYGON_FORMATS:
+        for name in ("simplify_px", "regularise_px"):
+            value = getattr(self, name)
+            if value is not None and self.format is not None and self.format not in POLYGON_FORMATS:
+                raise LabelsError(
+                    f"{name} is {value}, and format {self.format!r} has no polygons",
+                    parameter=name,
+                    remedy=f"leave it out, or choose one of {', '.join(POLYGON_FORMATS)}",
+                )
+        if self.simplify_px is not None and self.regularise_px is not None:
             raise LabelsError(
-                f"simplify_px is {self.simplify_px}, and format {self.format!r} has no polygons",
+                f"simplify_px is {self.simplify_px} and regularise_px {self.regularise_px}",
                 parameter="simplify_px",
-                remedy=f"leave it out, or choose one of {', '.join(POLYGON_FORMATS)}",
+                remedy="give one of them: {regularise_px} simplifies, too",
             )

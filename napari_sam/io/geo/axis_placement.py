@@ -88,6 +88,28 @@ def ngff_transformations(placements: Sequence[AxisPlacement]) -> list[JsonObject
     return [*transformations, {"type": "translation", "translation": shift}] if any(shift) else transformations
 
 
+def ngff_datasets(placements: Sequence[AxisPlacement], count: int) -> list[JsonObject]:
+    """Return NGFF's description of the scale levels of labels, of which each has every second pixel of the last one.
+
+    Parameters
+    ----------
+    placements : sequence of AxisPlacement
+        Of the axes of level 0, y and x last.
+    count : int
+        Number of levels.
+    """
+    leading, plane = placements[:-2], placements[-2:]
+    return [
+        {
+            "path": str(k),
+            "coordinateTransformations": ngff_transformations(
+                [*leading, *(replace(p, scale=p.scale * 2**k) for p in plane)]  # every 2**k-th pixel: no shift
+            ),
+        }
+        for k in range(count)
+    ]
+
+
 def placements_as_json(placements: Sequence[AxisPlacement]) -> list[JsonObject]:
     """Return placements as the journal of a label store keeps them."""
     return [{"scale": p.scale, "translation": p.translation, "unit": p.unit} for p in placements]

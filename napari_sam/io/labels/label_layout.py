@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from napari_sam.errors import StoreError
 from napari_sam.io.geo.axis_placement import (
     AxisPlacement,
     ngff_axes,
-    ngff_transformations,
+    ngff_datasets,
     placements_as_json,
     placements_from_json,
 )
@@ -104,16 +104,11 @@ class LabelLayout:
         source : str or None
             Path of the image, relative to the group.
         """
-        datasets = []
-        for k in range(len(self.level_shapes)):
-            leading, plane = self.placements[:-2], self.placements[-2:]
-            coarser = [*leading, *(replace(p, scale=p.scale * 2**k) for p in plane)]  # every 2**k-th pixel: no shift
-            datasets.append({"path": str(k), "coordinateTransformations": ngff_transformations(coarser)})
         by_axis: Mapping[str, AxisPlacement] = dict(zip(self.axes, self.placements, strict=True))
         multiscale = {
             "name": "labels",
             "axes": ngff_axes(self.axes, by_axis),
-            "datasets": datasets,
+            "datasets": ngff_datasets(self.placements, len(self.level_shapes)),
             "type": "nearest",
         }
         ome = {

@@ -247,6 +247,7 @@ class OpenStore:
         format: str | None = None,  # noqa: A002 - the plainest word
         labels: Sequence[int] | None = None,
         simplify_px: float | None = None,
+        regularise_px: float | None = None,
         smooth: int = 0,
         progress: Callable[[int, int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
@@ -262,7 +263,8 @@ class OpenStore:
             with self._parts.writer.writing():
                 pass  # draws what a full disk left undrawn
         chosen = None if labels is None else tuple(labels)
-        return export_store(self, path, ExportSettings(format, chosen, simplify_px, smooth), progress, cancelled)
+        settings = ExportSettings(format, chosen, simplify_px, regularise_px, smooth)
+        return export_store(self, path, settings, progress, cancelled)
 
     def measure(self, image: Any = None, *, volumes: bool = False, **choice: Any) -> pd.DataFrame:
         """Measure shapes and, with an image, intensities, on planes (`measure`) or in 3-D (`measure_volumes`)."""

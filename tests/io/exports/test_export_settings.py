@@ -38,3 +38,13 @@ def test_every_format_has_an_extension():
     assert {extension_of(name)[0] for name in FORMATS} == {"."}
     with pytest.raises(LabelsError, match="format is 'excel'"):
         extension_of("excel")
+
+
+def test_outlines_are_regularised_in_place_of_being_simplified():
+    assert ExportSettings(format="gpkg", regularise_px=2.0).regularise_px == 2.0
+    with pytest.raises(LabelsError, match="format 'coco' has no polygons"):
+        ExportSettings(format="coco", regularise_px=2.0)
+    with pytest.raises(LabelsError, match="give one of them"):
+        ExportSettings(simplify_px=1.0, regularise_px=2.0)
+    with pytest.raises(LabelsError, match="regularise_px is 0"):
+        ExportSettings(regularise_px=0.0)

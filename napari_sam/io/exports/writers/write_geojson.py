@@ -84,8 +84,8 @@ def write_geojson_pixels(job: ExportJob) -> None:
 
 
 def _write(job: ExportJob, note: JsonObject, convert: Convert, properties: Properties) -> None:
-    if job.settings.simplify_px is not None:
-        note = {**note, "simplified_px": job.settings.simplify_px}
+    changed = {"simplified_px": job.settings.simplify_px, "regularised_px": job.settings.regularise_px}
+    note = {**note, **{name: value for name, value in changed.items() if value is not None}}
     if job.classes:
         note = {**note, "classes": [style.as_json() for style in job.classes.values()]}
     head = {"type": "FeatureCollection", "napari_sam": {"source": job.source.path.name, **note}}

@@ -14,7 +14,10 @@ from napari_sam.io.geo.geotiff import MapPosition
 from napari_sam.io.images.pyramid_files import chunk_boxes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from napari_sam.io.exports.export_job import ExportJob
+    from napari_sam.io.exports.export_source import ExportSource, WritableLevel
     from napari_sam.io.json_types import JsonObject
 
 _PNG_PX = 1 << 26
@@ -53,9 +56,22 @@ def write_png(job: ExportJob) -> None:
 
 def write_zarr(job: ExportJob) -> None:
     """Write an NGFF 0.5 label image with the same levels and chunks, without the journal."""
-    source, pixels = job.source, ExportPixels(job.source, job.labels)
-    levels = source.create_copy(job.partial)
+    levels = job.source.create_copy(job.partial)
     _add_metadata(job)
+    write_levels(job, levels)
+
+
+def write_levels(job: ExportJob, levels: Sequence[WritableLevel]) -> None:
+    """Write the pixels of all scale levels, piece by piece.
+
+    Raises
+    ------
+    LabelsError
+        If they cannot be written.
+    StoreError
+        If pixels are missing in the store.
+    """
+    source, pixels = job.source, ExportPixels(job.source, job.labels)
     boxes = [list(chunk_boxes((h, w), (_PIECE_PX, _PIECE_PX))) for *_, h, w in source.level_shapes]
     planes = job.planes()
     job.counter.begin(sum(map(len, boxes)) * len(planes))
@@ -76,16 +92,19 @@ def _add_metadata(job: ExportJob) -> None:
     """Add CRS and transform to the group's metadata, as in the images that `transcode` writes, and the classes."""
     path = job.partial / "zarr.json"
     group = json.loads(path.read_text())
-    source = job.source
-    position = MapPosition(source.crs, source.transform, source.control_points)
-    group["attributes"]["napari_sam"] = position.as_json()
-    classes = _add_classes(job, group["attributes"]["ome"])
+    group["attributes"]["napari_sam"] = map_position(job.source)
+    classes = add_classes(job, group["attributes"]["ome"])
     if classes:
         group["attributes"]["napari_sam"]["classes"] = classes
     path.write_text(json.dumps(group, indent=1))
 
 
-def _add_classes(job: ExportJob, ome: JsonObject) -> list[JsonObject]:
+def map_position(source: ExportSource) -> JsonObject:
+    """Return CRS and transform as our label images keep them."""
+    return MapPosition(source.crs, source.transform, source.control_points).as_json()
+
+
+def add_classes(job: ExportJob, ome: JsonObject) -> list[JsonObject]:
     """Add the class of each object as a property of its label, and the class's colour; returns the classes."""
     labels = ome.setdefault("image-label", {})
     colours: dict[int, JsonObject] = {}

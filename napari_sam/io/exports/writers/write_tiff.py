@@ -22,9 +22,9 @@ _COMPRESSION_LEVEL = 5  # of zlib, which every reader supports
 _OME_UNITS = {"inch": "in", "foot": "ft", "angstrom": "Å"}  # those that are not the unit's symbol
 
 
-def write_tiff(job: ExportJob) -> None:
-    """Write a plain TIFF."""
-    _write(job, ome=False)
+def write_tiff(job: ExportJob, levels: int | None = None) -> None:
+    """Write a plain TIFF with this number of scale levels, all by default."""
+    _write(job, ome=False, levels=levels)
 
 
 def write_ome_tiff(job: ExportJob) -> None:
@@ -32,10 +32,10 @@ def write_ome_tiff(job: ExportJob) -> None:
     _write(job, ome=True)
 
 
-def _write(job: ExportJob, ome: bool) -> None:
+def _write(job: ExportJob, ome: bool, levels: int | None = None) -> None:
     import tifffile  # noqa: PLC0415 - keeps the import of this module fast
 
-    shapes, pixels = job.source.level_shapes, ExportPixels(job.source, job.labels)
+    shapes, pixels = job.source.level_shapes[:levels], ExportPixels(job.source, job.labels)
     planes = len(job.planes())
     job.counter.begin(sum(planes * -(-shape[-2] // _TILE) * -(-shape[-1] // _TILE) for shape in shapes))
     common = {"dtype": np.uint32, "tile": (_TILE, _TILE), "compression": "zlib", "photometric": "minisblack"}
