@@ -82,7 +82,7 @@ def read_layers(path: str) -> list[LayerData]:
         return [layer for single in _images_in(path) for layer in read_layers(single)]
     if isinstance(content, list):
         return _array_layers(path, content)
-    return [_labels_layer(path)] if content == "labels" else _image_layers(path)
+    return [_labels_layer(path)] if content == "labels" else image_layers(path)
 
 
 def read_stack(paths: Sequence[str]) -> list[LayerData]:
@@ -131,7 +131,7 @@ def _level(path: str, layer: int, level: int) -> Any:
     return _levels_of(read_layers(path)[layer][0])[level]
 
 
-def _image_layers(path: str) -> list[LayerData]:
+def image_layers(path: str) -> list[LayerData]:
     """Return the layers of a single image."""
     return layers_of_image(open_image(path), _name_of(path))
 
@@ -192,7 +192,7 @@ def _array_layers(path: str, names: list[str]) -> list[LayerData]:
     layers, errors = [], []
     for name in names:
         try:
-            layers += _image_layers(f"{path.rstrip('/')}/{name}")
+            layers += image_layers(f"{path.rstrip('/')}/{name}")
         except ImageError as error:
             errors.append(error)
     if not layers:

@@ -35,11 +35,14 @@ class StorePlace:
         What tells the image from others in a later session.
     has_file : bool
         Whether the image has a file or URL; the objects of other images lie in the user's data folder.
+    is_fixed : bool
+        Whether the store belongs to a project, which looks for it there.
     """
 
     path: Path
     image: str
     has_file: bool
+    is_fixed: bool = False
 
 
 _known: WeakKeyDictionary[ImageLayer, tuple[object, StorePlace]] = WeakKeyDictionary()
@@ -86,6 +89,12 @@ def move_place(layer: ImageLayer, path: Path, *, lasting: bool = True) -> StoreP
         with suppress(OSError):
             remember_store(place.image, path)
     return place
+
+
+def fix_place(layer: ImageLayer, path: Path) -> None:
+    """Save the objects of a layer in the store of its project, as long as the layer exists."""
+    source = image_from_layer(layer)
+    _known[layer] = (layer.data, StorePlace(path, str(source.uri or layer.name), has_file=True, is_fixed=True))
 
 
 def remember_labels_layer(image: ImageLayer, labels: Labels | None) -> None:

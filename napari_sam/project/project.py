@@ -307,6 +307,7 @@ class Project:
         *,
         device: str = "auto",
         progress: Callable[[str, int, int], None] | None = None,
+        losses: Callable[[int, float], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> ModelVersion:
         """Train the model in use on the accepted objects, and compare before and after on images kept for it.
@@ -323,6 +324,8 @@ class Project:
             As `Predictor` takes it.
         progress : callable, optional
             Called with the part of the work, the number of steps done and their total.
+        losses : callable, optional
+            Called with each step of the training and its loss; first with those of a run that is continued.
         cancelled : callable, optional
             Return True to stop; the same call continues.
 
@@ -346,7 +349,7 @@ class Project:
             self.images(), self.model, self.versions, self._folder.user, device, settings or ImproveSettings()
         )
         with self._folder.model_lock():
-            version = improve(request, progress=progress, cancelled=cancelled)
+            version = improve(request, progress=progress, losses=losses, cancelled=cancelled)
         self._folder.log("improved", version=version.number, better=version.better)
         return version
 

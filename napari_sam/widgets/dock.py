@@ -14,7 +14,7 @@ from napari_sam.layers.image_notes import image_notes
 from napari_sam.widgets.class_choice import ClassChoice
 from napari_sam.widgets.dock_context import DockContext
 from napari_sam.widgets.dock_memory import DockMemory
-from napari_sam.widgets.dock_panel import CLICK, EVERYTHING, FIND, OBJECTS, REFINE, REVIEW, DockPanel
+from napari_sam.widgets.dock_panel import CLICK, EVERYTHING, FIND, OBJECTS, PROJECT, REFINE, REVIEW, DockPanel
 from napari_sam.widgets.engine_session import EngineSession
 from napari_sam.widgets.engine_thread import EngineThread
 from napari_sam.widgets.find.find_controller import FindController
@@ -27,6 +27,7 @@ from napari_sam.widgets.pages.click_controller import ClickController
 from napari_sam.widgets.pages.everything_controller import EverythingController
 from napari_sam.widgets.pages.everything_run import JobsEngine
 from napari_sam.widgets.pages.review_controller import ReviewController
+from napari_sam.widgets.project.project_controller import ProjectController
 from napari_sam.widgets.qt_helpers import single_shot
 from napari_sam.widgets.refine.refine_controller import RefineController
 from napari_sam.widgets.viewer.canvas_view import cursor_position
@@ -82,7 +83,7 @@ class SamDock(QWidget):
     ----------
     panel : DockPanel
         All controls.
-    click, everything, find, refine, review, objects
+    click, everything, find, refine, review, objects, project
         Controllers of the pages.
     """
 
@@ -132,6 +133,7 @@ class SamDock(QWidget):
         self.refine = RefineController(context, self.panel.refine)
         self.review = ReviewController(context, self.panel.review)
         self.objects = ObjectsController(context, self.panel.objects, self.click.actions)
+        self.project = ProjectController(context, self.panel.project)
         self._pages: dict[int, DockPage] = {
             CLICK: self.click,
             EVERYTHING: self.everything,
@@ -139,6 +141,7 @@ class SamDock(QWidget):
             REFINE: self.refine,
             REVIEW: self.review,
             OBJECTS: self.objects,
+            PROJECT: self.project,
         }
         self._canvas_pages: dict[int, CanvasPage] = {FIND: self.find, REVIEW: self.review, OBJECTS: self.objects}
         self._runs = (self.everything.run, self.find.everywhere.run, self.refine.run)
@@ -188,6 +191,8 @@ class SamDock(QWidget):
         self.review.fix_requested.connect(self._on_fix_requested)
         self.objects.changed.connect(self.refresh)
         self.objects.jobs.changed.connect(self._on_objects_changed)
+        self.project.changed.connect(self.refresh)
+        self.project.improve.model_wanted.connect(self.use_model)
 
     # ---- the user's actions --------------------------------------------------------------------------------
 
@@ -202,9 +207,9 @@ class SamDock(QWidget):
         """Use another model, by name or path."""
         self._use(model, self.panel.device.currentData())
 
-    def use_model(self, model: str) -> None:
-        """Show a model, by name or path, as the one in use, and use it."""
-        self._models.select(model)
+    def use_model(self, model: str, text: str = "") -> None:
+        """Show a model, by name or path, as the one in use, and use it; `text` describes one that is not registered."""
+        self._models.select(model, text)
         self.set_model(model)
 
     def set_device(self) -> None:
@@ -238,6 +243,7 @@ class SamDock(QWidget):
         for other in self._canvas_pages.values():
             if other is not chosen:
                 other.end()
+        self.project.set_visible(page == PROJECT)
         if chosen is None:
             self.click.take_keys()
         else:
@@ -424,6 +430,7 @@ class SamDock(QWidget):
         self.session.close()
         self._end_activity()
         self.labels.close()
+        self.project.close()
         self._page_soon.stop()
         self.click.close()
         self.images.close()

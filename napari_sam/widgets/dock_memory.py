@@ -30,6 +30,8 @@ class DockMemory:
         Object size.
     folder : str or None
         Folder of the last export.
+    project : str or None
+        Folder of the project.
     """
 
     model: str | None = None
@@ -37,6 +39,7 @@ class DockMemory:
     overlap: str | None = None
     diameter_px: float | None = None
     folder: str | None = None
+    project: str | None = None
 
     @classmethod
     def load(cls) -> DockMemory:

@@ -12,6 +12,7 @@ from napari_sam.widgets.objects.objects_panel import ObjectsPanel
 from napari_sam.widgets.pages.click_panel import ClickPanel
 from napari_sam.widgets.pages.everything_panel import EverythingPanel
 from napari_sam.widgets.pages.review_panel import ReviewPanel
+from napari_sam.widgets.project.project_panel import ProjectPanel
 from napari_sam.widgets.qt_helpers import button, combo_box, row, scrolled, wrapped_label
 from napari_sam.widgets.refine.refine_panel import RefinePanel
 from napari_sam.widgets.settings_form import FieldText, SettingsForm
@@ -19,7 +20,7 @@ from src_models.runtime import available_devices
 
 _AUTOMATIC, _NO_CHOICE = "automatic", 2  # "auto" and "cpu" are the same without an accelerator
 _HINT_LINES, _HINT_PADDING_PX = 4, 16
-CLICK, EVERYTHING, FIND, REFINE, REVIEW, OBJECTS = range(6)
+CLICK, EVERYTHING, FIND, REFINE, REVIEW, OBJECTS, PROJECT = range(7)
 """Indices of the pages."""
 _OBJECT_TEXTS = {
     "overlap": FieldText(
@@ -40,7 +41,7 @@ class DockPanel(QWidget):
     ----------
     object_form : SettingsForm
         Overlap rule and object size, which hold for all pages.
-    click, everything, find, refine, review, objects : QWidget
+    click, everything, find, refine, review, objects, project : QWidget
         Panels of the pages.
     """
 
@@ -65,9 +66,11 @@ class DockPanel(QWidget):
         self.refine = RefinePanel()
         self.review = ReviewPanel()
         self.objects = ObjectsPanel()
+        self.project = ProjectPanel()
         self.tabs = QTabWidget()
         self.tabs.tabBar().setFocusPolicy(Qt.FocusPolicy.NoFocus)
-        self.tabs.tabBar().setStyleSheet("QTabBar::tab { padding-left: 4px; padding-right: 4px; }")  # all are in sight
+        # All are in sight in the narrowest dock; where the font of the system is wider, the bar scrolls.
+        self.tabs.tabBar().setStyleSheet("QTabBar::tab { padding-left: 2px; padding-right: 2px; font-size: 11px; }")
         self.progress = QProgressBar()
         self.progress.setTextVisible(True)
         self.cancel = button("Cancel", "Stop what the engine is doing")
@@ -107,6 +110,7 @@ class DockPanel(QWidget):
             (self.refine, "Refine", "Improve objects of other programs: labels, shapes, points, files"),
             (self.review, "Review", "Judge objects one by one"),
             (self.objects, "Objects", "Select objects, give them classes, change many at once"),
+            (self.project, "Project", "Many images one after another, and a model that learns from your objects"),
         )
         for index, (page, title, tip) in enumerate(pages):
             self.tabs.addTab(page, title)

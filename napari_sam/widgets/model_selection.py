@@ -46,10 +46,10 @@ class ModelSelection(QObject):
         refill(combo, [*((_text_of(name), name) for name in model_names()), (_OPEN_FILE, _OPEN_FILE)])
         combo.activated.connect(self._on_activated)
 
-    def select(self, model: str) -> None:
-        """Show a model as the one in use."""
+    def select(self, model: str, text: str = "") -> None:
+        """Show a model as the one in use; `text` describes one that is not registered."""
         if self._combo.findData(model) < 0:
-            self._combo.insertItem(0, Path(model).name, model)
+            self._combo.insertItem(0, text or Path(model).name, model)
         self._combo.setCurrentIndex(self._combo.findData(model))
         self.model = model
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 from napari_sam.cli.command import Command, CommandGroup, Result
 from napari_sam.cli.commands.everything_command import EVERYTHING, add_everything_options, segment_pairs
 from napari_sam.cli.interruption import interruptible
+from napari_sam.cli.json_events import add_events_option, input_closed, write_event
 from napari_sam.cli.options import add_device_option
 from napari_sam.cli.progress_line import ProgressLine, end_line
 from napari_sam.cli.setting_options import add_settings, settings_from
-from napari_sam.errors import ImageError, SettingsError
+from napari_sam.errors import CancelledError, ImageError, NapariSamError, SettingsError
 from napari_sam.jobs.input_pairs import InputPair
 from napari_sam.project.training.improve_settings import ImproveSettings
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from napari_sam.project.project import Project
     from napari_sam.project.project_image import ProjectImage
-    from napari_sam.project.training.model_versions import Gain
+    from napari_sam.project.training.model_versions import Gain, ModelVersion
 
 _LISTED = 20  # images that could not be added
 _NICENESS = 10  # of training
@@ -215,29 +216,61 @@ def _improve_options(command: argparse.ArgumentParser) -> None:
     add_settings(command, ImproveSettings, ("encoder", "steps", "learning_rate"), defaults=True)
     add_device_option(command)
     command.add_argument("--use", action="store_true", help="put the new model in use if it is better")
+    add_events_option(command)
 
 
 def _improve(args: argparse.Namespace) -> Result:
+    if hasattr(os, "nice"):
+        os.nice(_NICENESS)  # other programs come first
+    if args.events:
+        _improve_with_events(args)
+        return None
     project = _open(args)
     lines: dict[str, ProgressLine] = {}
 
     def report(part: str, done: int, total: int) -> None:
         lines.setdefault(part, ProgressLine(part))(done, total)
 
-    if hasattr(os, "nice"):
-        os.nice(_NICENESS)  # other programs come first
     settings = settings_from(args, ImproveSettings)
     with interruptible("saving and stopping; continue with the same command") as cancelled:
         version = project.improve(settings, device=args.device, progress=report, cancelled=cancelled)
     end_line()
-    if args.use and version.better:
-        project.use_model(version.number)
-    result = asdict(version) | {"model": str(project.versions.path(version.number)), "in_use": project.model}
+    result = _finished(project, version, args)
     if args.json:
         return result
     for name in ("iou_1click", "clicks_to_085"):
         result[name] = _gain_text(getattr(version, name))
     return result
+
+
+def _improve_with_events(args: argparse.Namespace) -> None:
+    """Train for a program that reads lines of JSON, and that stops the training by closing standard input."""
+    is_closed = input_closed()
+    try:
+        project = _open(args)
+        with interruptible("saving and stopping") as is_interrupted:
+            version = project.improve(
+                settings_from(args, ImproveSettings),
+                device=args.device,
+                progress=lambda part, done, total: write_event("progress", part=part, done=done, total=total),
+                losses=lambda step, loss: write_event("loss", step=step, loss=loss),
+                cancelled=lambda: is_closed() or is_interrupted(),
+            )
+    except CancelledError as error:
+        write_event("stopped", message=str(error))
+        args.status = 2
+    except NapariSamError as error:
+        write_event("failed", message=str(error))
+        args.status = 2
+    else:
+        write_event("finished", **_finished(project, version, args))
+
+
+def _finished(project: Project, version: ModelVersion, args: argparse.Namespace) -> dict[str, object]:
+    """Put a new version in use if it was asked for and is better; return what it gained."""
+    if args.use and version.better:
+        project.use_model(version.number)
+    return asdict(version) | {"model": str(project.versions.path(version.number)), "in_use": project.model}
 
 
 def _gain_text(gain: Gain) -> str:

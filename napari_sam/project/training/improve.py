@@ -74,6 +74,7 @@ def improve(
     request: ImproveRequest,
     *,
     progress: Callable[[str, int, int], None] | None = None,
+    losses: Callable[[int, float], None] | None = None,
     cancelled: Callable[[], bool] | None = None,
 ) -> ModelVersion:
     """Train a copy of the model in use, compare both on images that were kept for it, and keep it as a version.
@@ -86,6 +87,8 @@ def improve(
         What is trained.
     progress : callable, optional
         Called with the part of the work ("training", "comparing"), the number of steps done and their total.
+    losses : callable, optional
+        Called with each step of the training and its loss; first with those of a run that is continued.
     cancelled : callable, optional
         Called between steps; return True to stop, and what was trained is kept.
 
@@ -104,16 +107,9 @@ def improve(
         If `cancelled()` returned True.
     """
     net = load_network(request.base)
-    run = _prepared_run(request, weights_fingerprint(net))
-    folder, pairs = run
+    folder, pairs = _prepared_run(request, weights_fingerprint(net))
     config = training_config(request, pairs, net)
-    trainer = Trainer(config, folder / "pairs", folder / "run", request.device)
-    trainer.run(lambda done, total, _: _report(progress, "training", done, total), cancelled)
-    if trainer.step < config.steps:
-        raise CancelledError(
-            f"stopped at step {trainer.step} of {config.steps}; what was trained is kept",
-            remedy="improve the model again to continue",
-        )
+    _train(Trainer(config, folder / "pairs", folder / "run", request.device), progress, losses, cancelled)
     model = _finished_model(folder / "run", net, config)
     iou, clicks, compared = compare_models(
         folder / "pairs" / VALIDATION,
@@ -145,6 +141,32 @@ def improve(
     added = request.versions.add(model, version)
     shutil.rmtree(folder, ignore_errors=True)
     return added
+
+
+def _train(
+    trainer: Trainer,
+    progress: Callable[[str, int, int], None] | None,
+    losses: Callable[[int, float], None] | None,
+    cancelled: Callable[[], bool] | None,
+) -> None:
+    """Train to the last step, or raise `CancelledError`."""
+    if losses is not None:
+        trained = trainer.resume()
+        for step, loss in trainer.folder.column("log", "loss"):
+            if step <= trained:  # those after the last checkpoint come again
+                losses(step, loss)
+
+    def report(done: int, total: int, values: dict[str, float]) -> None:
+        _report(progress, "training", done, total)
+        if losses is not None and "loss" in values:
+            losses(done, values["loss"])
+
+    trainer.run(report, cancelled)
+    if trainer.step < trainer.config.steps:
+        raise CancelledError(
+            f"stopped at step {trainer.step} of {trainer.config.steps}; what was trained is kept",
+            remedy="improve the model again to continue",
+        )
 
 
 def training_config(request: ImproveRequest, pairs: PairFolders, net: PromptableNetwork) -> TrainConfig:
@@ -199,7 +221,7 @@ def training_config(request: ImproveRequest, pairs: PairFolders, net: Promptable
 
 def _prepared_run(request: ImproveRequest, fingerprint: str) -> tuple[Path, PairFolders]:
     """Write the training data; return the folder of the run, that of an earlier one if it had the same data."""
-    root = request.versions.folder / ".training"
+    root = request.versions.training_folder
     new = root / f"new-{secrets.token_hex(4)}"
     try:
         pairs = write_pairs(request.images, new / "pairs")

@@ -103,6 +103,16 @@ class ModelVersions:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
+    @property
+    def training_folder(self) -> Path:
+        """Folder of the training under way, or of one that was stopped."""
+        return self.folder / ".training"
+
+    @property
+    def has_unfinished_training(self) -> bool:
+        """Whether a training was stopped; it continues if objects and settings are the same."""
+        return any(self.training_folder.glob("[0-9a-f]*/run"))
+
     def all(self) -> list[ModelVersion]:
         """Return all versions, oldest first.
 

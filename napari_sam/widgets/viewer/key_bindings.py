@@ -1,4 +1,4 @@
-"""The keys of the plugin: one set at a time, bound to the viewer and to the plugin's layers.
+"""The keys of the plugin: those of one page and those of all pages, bound to the viewer and to the plugin's layers.
 
 napari's layers have keys of their own, which take precedence over those of the viewer.
 """
@@ -32,10 +32,21 @@ class KeyBindings:
     def __init__(self, viewer: napari.Viewer) -> None:
         self._viewer = viewer
         self._layers: WeakKeyDictionary[Layer, Container[str]] = WeakKeyDictionary()  # and the keys that they keep
-        self._keys: Keys = {}
+        self._keys: Keys = {}  # those that are bound
+        self._of_page: Keys = {}
+        self._of_all_pages: Keys = {}
 
     def use(self, keys: Keys) -> None:
-        """Bind these keys in place of the current ones, to the viewer and all layers."""
+        """Bind these keys in place of those of another page, to the viewer and all layers."""
+        self._of_page = keys
+        self._rebind({**self._of_all_pages, **keys})
+
+    def use_on_all_pages(self, keys: Keys) -> None:
+        """Bind these keys on whatever page, in place of the earlier ones of this sort; a page's own take precedence."""
+        self._of_all_pages = keys
+        self._rebind({**keys, **self._of_page})
+
+    def _rebind(self, keys: Keys) -> None:
         for owner, kept in ((self._viewer, ()), *self._layers.items()):
             for key in self._keys:
                 if key not in kept:

@@ -159,7 +159,7 @@ class LabelTarget(QObject):
         labels = [x for x in layers if isinstance(x, Labels) and TEMPORARY not in x.metadata and x not in store_layers]
         items: list[tuple[str, Labels | _Choice]] = [(self._own_text(), _Choice.OWN_STORE)]
         items += [(x.name, x) for x in labels]
-        if self._own_path is not None:
+        if self._image is not None and self._own_path is not None and not store_place(self._image).is_fixed:
             items.append(("move or rename this label store…", _Choice.MOVE_STORE))
         items.append(("open a label store…", _Choice.OPEN_STORE))
         selected = _Choice.OWN_STORE if self.labels_layer is None else self.labels_layer.layer

@@ -237,6 +237,15 @@ class RunFolder:
         with replacing_checkpoint(path) as temporary, temporary.open("w", newline="") as file:
             csv.writer(file).writerows(kept)
 
+    def column(self, table: str, name: str) -> list[tuple[int, float]]:
+        """Return step and value of each row of a CSV table that has both; none without the table."""
+        path = self._table(table)
+        if not path.exists():
+            return []
+        with path.open(newline="") as file:
+            rows = [row for row in csv.DictReader(file) if row.get("step") and row.get(name)]
+        return [(int(row["step"]), float(row[name])) for row in rows]
+
     def save_picture(self, name: str, pixels: NDArray[np.uint8]) -> None:
         """Write a picture (H, W, 3) as PNG to the folder ``pictures``.
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import json
+import sys
 
 import pytest
 import torch
@@ -53,8 +55,19 @@ def test_a_stopped_training_continues(project):
     with pytest.raises(CancelledError, match="stopped at step 1 of 3"):
         project.improve(settings, device="cpu", cancelled=lambda: next(asked) == 1)
     assert project.versions.all() == []
-    steps = []
-    project.improve(settings, device="cpu", progress=lambda part, done, _: steps.append((part, done)))
+    (run,) = project.versions.training_folder.glob("*/run")
+    (run / "log.csv").write_text("step,loss\n1,0.5\n2,0.4\n")  # a killed run logs steps after its last checkpoint
+    assert project.versions.has_unfinished_training
+    steps, losses = [], []
+    project.improve(
+        settings,
+        device="cpu",
+        progress=lambda part, done, _: steps.append((part, done)),
+        losses=lambda *loss: losses.append(loss),
+    )
+    assert [step for step, _ in losses] == [1, 2, 3]
+    assert losses[0][1] == 0.5
+    assert not project.versions.has_unfinished_training
     assert [done for part, done in steps if part == "training"] == [2, 3]
 
 
@@ -97,6 +110,23 @@ def test_the_commands_train_list_and_use_versions(project, capsys):
     assert json.loads(capsys.readouterr().out) == {"in_use": "default"}
     assert main(["project", "use", folder, "7"]) == 2
     assert "version is 7" in capsys.readouterr().err
+
+
+def test_events_tell_another_program_how_far_a_training_is(project, capsys, monkeypatch, tmp_path):
+    command = ["project", "improve", str(project.path), "--steps", "2", "--device", "cpu", "--events"]
+
+    def events():
+        return [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+
+    monkeypatch.setattr(sys, "stdin", io.StringIO(""))  # the other program has ended
+    assert main(command) == 2
+    (event,) = events()
+    assert event["event"] == "stopped"
+    assert "stopped at step 0 of 2" in event["message"]
+    assert main(["project", "improve", str(tmp_path), "--events"]) == 2
+    (event,) = events()
+    assert event["event"] == "failed"
+    assert "is no project" in event["message"]
 
 
 def test_a_model_without_attention_layers_gets_no_low_rank_updates(project):

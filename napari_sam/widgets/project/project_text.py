@@ -1,0 +1,79 @@
+"""Texts of the page "Project"."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from napari_sam.project.training.model_versions import Gain, ModelVersion
+
+
+def project_step(has_project: bool, counts: Mapping[str, int], has_image: bool) -> str:
+    """Return what the user can do next on the page.
+
+    Parameters
+    ----------
+    has_project : bool
+        Whether a project is open.
+    counts : mapping of str to int
+        Number of images in each state.
+    has_image : bool
+        Whether an image of the project is in the viewer.
+    """
+    if not has_project:
+        return "Open a project, or make a new one: a folder that keeps many images and their objects together."
+    if not sum(counts.values()):
+        return "Add images to the project: single files, a folder, or an OME-Zarr plate."
+    if has_image:
+        return "Find the objects of this image on the other pages. Shift+PageDown: it is done, show the next one."
+    if not counts["unseen"] + counts["in work"]:
+        return "All images are done: look at them again and set them to “checked”, or improve the model."
+    return "Double-click an image to open it, or press PageDown for the next one that is not done."
+
+
+def progress_text(counts: Mapping[str, int]) -> str:
+    """Return how many images are done, in words.
+
+    >>> progress_text({"unseen": 3, "in work": 1, "done": 4, "checked": 2})
+    '6 of 10 done, 2 of them checked'
+    """
+    done, total = counts["done"] + counts["checked"], sum(counts.values())
+    checked = f", {counts['checked']} of them checked" if counts["checked"] else ""
+    return f"{done} of {total} done{checked}"
+
+
+def comparison_text(version: ModelVersion) -> str:
+    """Return what a version gained over the model that it was trained from, with intervals."""
+    verdict = "is better" if version.better else "is not better"
+    images = f"{version.validation_images} image{'' if version.validation_images == 1 else 's'}"
+    return (
+        f"Version {version.number} {verdict} than the model that it was trained from, on {version.validation_objects} "
+        f"objects of {images} that it was not trained on.\n"
+        f"IoU after one click: {_gain_text(version.iou_1click)}\n"
+        f"Clicks to IoU 0.85: {_gain_text(version.clicks_to_085)}"
+    )
+
+
+def version_text(version: ModelVersion | None, current: int) -> str:
+    """Return the item of a version in a list; None for the model that the project began with."""
+    number = 0 if version is None else version.number
+    words = "0: first model" if version is None else f"{number}: IoU {version.iou_1click.after:.2f}"
+    if version is not None and not version.better:
+        words += ", not better"
+    return f"{words} (in use)" if number == current else words
+
+
+def version_tip(version: ModelVersion) -> str:
+    """Return by whom and on what a version was trained, and what it gained."""
+    return f"Trained by {version.by} on {version.objects} objects of {version.images} images.\n" + comparison_text(
+        version
+    )
+
+
+def _gain_text(gain: Gain) -> str:
+    """Return a measure before and after, and its change with the interval."""
+    change = f"{gain.before:.2f} → {gain.after:.2f}, {gain.difference:+.2f}"
+    interval = "" if gain.low is None else f" (95 %: {gain.low:+.2f} to {gain.high:+.2f})"
+    return (change + interval).replace("-", "−")
