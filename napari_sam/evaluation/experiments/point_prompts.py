@@ -45,6 +45,8 @@ class PointExperiment(Experiment):
         Images of each data set and objects of each image, evenly spaced; None for all.
     clicks : int
         Clicks on each object.
+    only_centre : bool
+        Leave out random clicks and boxes.
     """
 
     name: ClassVar[str] = "points"
@@ -53,9 +55,11 @@ class PointExperiment(Experiment):
     max_images: int | None = setting(8, "images per data set, evenly spaced", low=1)
     per_image: int | None = setting(4, "objects per image, evenly spaced", low=1)
     clicks: int = setting(9, "simulated clicks per object", low=1)
+    only_centre: bool = setting(False, "only clicks at the centre, no random ones and no boxes")
 
     def settings(self) -> dict[str, Any]:  # noqa: D102 - as in Experiment
-        return {"per_image": self.per_image, "clicks": self.clicks}
+        chosen: dict[str, Any] = {"per_image": self.per_image, "clicks": self.clicks}
+        return chosen | {"only_centre": True} if self.only_centre else chosen
 
     def measure(self, sample: Sample, predictor: Predictor | None, seed: int) -> Payload:  # noqa: D102
         predictor, truth = open_sample(predictor, sample)
@@ -63,8 +67,12 @@ class PointExperiment(Experiment):
         if not objects:
             return {"labels": []}
         count = len(objects)
-        rngs = [sample.rng(seed, "points", o.label) for o in objects]
+        described: Payload = {"labels": [o.label for o in objects], "area": [o.area_px for o in objects]}
         starts = [deepest_point(o.mask) for o in objects]
+        if self.only_centre:
+            session = _ClickSession(predictor, objects, starts, [None] * count)
+            return described | {"center": asdict(session.run(self.clicks))}
+        rngs = [sample.rng(seed, "points", o.label) for o in objects]
         starts += [random_point(o.mask, rng) for o, rng in zip(objects, rngs, strict=True)]
         # centre and random clicks in one session: larger batches are faster
         session = _ClickSession(predictor, [*objects, *objects], starts, [*[None] * count, *rngs])
@@ -79,9 +87,7 @@ class PointExperiment(Experiment):
             for prompt, p, o in zip(prompts[:count], boxed, objects, strict=True)
         ]
         helped = predictor.predict_many(clicked, has_multimask_clicks(predictor))
-        return {
-            "labels": [o.label for o in objects],
-            "area": [o.area_px for o in objects],
+        return described | {
             "center": asdict(scores.part(slice(count))),
             "random": asdict(scores.part(slice(count, None))),
             "box": _best_ious(boxed, objects),
@@ -93,12 +99,13 @@ class PointExperiment(Experiment):
         for result in results:
             for i, label in enumerate(result.payload["labels"]):
                 cell = (result.dataset, result.sample, label, method)
-                for protocol in _CLICK_PROTOCOLS:
+                measured = result.payload.keys()
+                for protocol in [p for p in _CLICK_PROTOCOLS if p in measured]:
                     scores = result.payload[protocol]
                     yield from _click_records(cell, protocol, scores["iou"][i])
                     yield Record(*cell, protocol, "oracle@1", scores["oracle"][i][0])
                     yield Record(*cell, protocol, "score error@1", abs(scores["score"][i][0] - scores["iou"][i][0]))
-                for protocol in _BOX_PROTOCOLS:
+                for protocol in [p for p in _BOX_PROTOCOLS if p in measured]:
                     yield Record(*cell, protocol, "IoU", result.payload[protocol][i])
 
     def summary(self, results: Sequence[SampleResult], method: str, seed: int) -> list[Estimate]:  # noqa: D102

@@ -82,7 +82,7 @@ def object_around(pixels: Pixels, y: int, x: int) -> tuple[NDArray[np.bool_], Bo
     >>> labels = np.zeros((9, 9), int)
     >>> labels[2:4, 3:8] = 5
     >>> mask, box = object_around(labels, 2, 3)
-    >>> box, mask.all()
+    >>> box, bool(mask.all())
     ((2, 3, 4, 8), True)
     """
     height, width = pixels.shape

@@ -64,7 +64,7 @@ def compare_models(
     CancelledError
         If `cancelled()` returned True.
     """
-    experiment = PointExperiment(max_images=None, per_image=_PER_IMAGE, clicks=CLICKS)
+    experiment = PointExperiment(max_images=None, per_image=_PER_IMAGE, clicks=CLICKS, only_centre=True)
     models = [ModelSpec(_BEFORE, before, device), ModelSpec(_AFTER, after, device)]
 
     def report(done: int, total: int, _: str) -> None:
@@ -80,7 +80,7 @@ def compare_models(
         results = measured.results[experiment.id, name]
         experiment.summary(results, name, 0)  # refuses images without objects
         for record in experiment.records(results, name):
-            if record.protocol == "center" and record.metric in _METRICS:
+            if record.metric in _METRICS:
                 table = values.setdefault(record.metric, {}).setdefault(name, {})
                 table[record.sample, record.object] = record.value
     iou, clicks = (_gain(values[metric][_BEFORE], values[metric][_AFTER]) for metric in _METRICS)

@@ -144,3 +144,11 @@ def test_the_shipped_model_meets_the_first_issues_targets_on_nuclei(shared, defa
     found = {(e.protocol, e.metric): e.value for e in experiment.summary(units, "default", 0)}
     assert found["center", "IoU@1"] > 0.7
     assert found["box", "IoU"] > 0.75
+
+
+def test_only_centre_leaves_the_other_prompts_out_and_the_centre_as_it_was(labels):
+    whole = PointExperiment(clicks=3)
+    short = PointExperiment(clicks=3, only_centre=True)
+    every, centre = (e.measure(toy(labels), Oracle(labels), 0) for e in (whole, short))
+    assert centre == {name: every[name] for name in ("labels", "area", "center")}
+    assert whole.settings() != short.settings() == {"per_image": 4, "clicks": 3, "only_centre": True}

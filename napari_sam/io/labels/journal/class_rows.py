@@ -115,7 +115,7 @@ def default_colour(position: int) -> str:
     """Return the colour of a class whose user chose none, by its position from 1.
 
     >>> default_colour(1), default_colour(8)
-    ('#e69f00', '#d94c83')
+    ('#e69f00', '#d94c7b')
     """
     if position <= len(PALETTE):
         return PALETTE[position - 1]
