@@ -1,10 +1,8 @@
-"""What the built distributions contain; skipped where hatchling is missing or this is no source tree."""
+"""What the built distributions contain."""
 
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 import tarfile
 import tomllib
 import zipfile
@@ -14,18 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
-pytest.importorskip("hatchling")
 pytestmark = pytest.mark.skipif(not (ROOT / "pyproject.toml").is_file(), reason="needs the source tree")
-
-
-@pytest.fixture(scope="module")
-def built(tmp_path_factory):
-    """A wheel and an sdist of this tree."""
-    out = tmp_path_factory.mktemp("dist")
-    subprocess.run(
-        [sys.executable, "-m", "hatchling", "build", "-d", str(out)], cwd=ROOT, check=True, capture_output=True
-    )
-    return next(out.glob("*.whl")), next(out.glob("*.tar.gz"))
 
 
 def test_the_wheel_has_types_model_manifest_and_licences(built):

@@ -12,22 +12,16 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
-pytest.importorskip("hatchling")
-pytestmark = pytest.mark.skipif(not (ROOT / "pyproject.toml").is_file(), reason="needs the source tree")
-
 
 @pytest.fixture(scope="module")
-def python(tmp_path_factory):
+def python(built, tmp_path_factory):
     """A function that runs Python with the wheel of this tree, outside of the tree."""
     folder = tmp_path_factory.mktemp("installed")
-    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
-    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
     venv.create(folder / "env", with_pip=False)
     own = folder / "env" / f"lib/python{sys.version_info[0]}.{sys.version_info[1]}/site-packages"
     if os.name == "nt":
         own = folder / "env/Lib/site-packages"
-    with zipfile.ZipFile(next(folder.glob("*.whl"))) as wheel:
+    with zipfile.ZipFile(built[0]) as wheel:
         wheel.extractall(own)
     # The dependencies come after the wheel; editable ones are not followed, because .pth files do not nest.
     (own / "dependencies.pth").write_text(sysconfig.get_path("purelib"))

@@ -62,6 +62,13 @@ EXTENSIONS = {  # longer extensions first
 _OTHER_EXTENSIONS = {"geojson-pixels": ".geojson", "imagej-tiff": ".tif", "ome-zarr-0.4": ".zarr"}
 
 
+_ONLY_FOR = (
+    ("smooth", MESH_FORMATS, "meshes"),
+    ("simplify_px", POLYGON_FORMATS, "polygons"),
+    ("regularise_px", POLYGON_FORMATS, "polygons"),
+)
+
+
 def extension_of(format_name: str) -> str:
     """Return the extension of a format's files.
 
@@ -116,19 +123,13 @@ class ExportSettings:
 
     def __post_init__(self) -> None:
         validate(self, LabelsError)
-        if self.smooth and self.format is not None and self.format not in MESH_FORMATS:
-            raise LabelsError(
-                f"smooth is {self.smooth}, and format {self.format!r} has no meshes",
-                parameter="smooth",
-                remedy=f"leave it out, or choose one of {', '.join(MESH_FORMATS)}",
-            )
-        for name in ("simplify_px", "regularise_px"):
+        for name, formats, shapes in _ONLY_FOR:
             value = getattr(self, name)
-            if value is not None and self.format is not None and self.format not in POLYGON_FORMATS:
+            if value and self.format is not None and self.format not in formats:
                 raise LabelsError(
-                    f"{name} is {value}, and format {self.format!r} has no polygons",
+                    f"{name} is {value}, and format {self.format!r} has no {shapes}",
                     parameter=name,
-                    remedy=f"leave it out, or choose one of {', '.join(POLYGON_FORMATS)}",
+                    remedy=f"leave it out, or choose one of {', '.join(formats)}",
                 )
         if self.simplify_px is not None and self.regularise_px is not None:
             raise LabelsError(
