@@ -6,7 +6,7 @@ SYSTEM := xvfb libgl1 libgl1-mesa-dri libegl1 libxkbcommon-x11-0 libdbus-1-3 lib
 	libxcb-image0 libxcb-keysyms1 libxcb-randr0 libxcb-render-util0 libxcb-xinerama0 libxcb-shape0 libxcb-xfixes0
 WINDOW = $(shell test -n "$$DISPLAY" -o -z "$$(command -v xvfb-run)" || echo xvfb-run -a -s '"-screen 0 1600x1000x24"')
 
-.PHONY: install demo test lint report bench clean
+.PHONY: install demo test lint docs screenshots report bench clean
 
 install: $(VENV)/.installed
 
@@ -32,6 +32,14 @@ lint: install
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+docs: install  ## the documentation site in build/site; a broken link or anchor is an error
+	$(BIN)/python -m pip install --quiet -c constraints.txt -e '.[docs]'
+	$(BIN)/python docs/scripts/pages.py
+	$(BIN)/zensical build --strict
+
+screenshots: install  ## every picture in docs/images, from a real window in a virtual display
+	xvfb-run -a -s '-screen 0 1600x1000x24' $(BIN)/python docs/scripts/screenshots.py
 
 report: install  ## the default model's report in docs/, from the data in ../shared/data; resumes
 	$(BIN)/napari-sam evaluate all ../shared/data --out runs/report
