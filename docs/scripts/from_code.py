@@ -28,6 +28,7 @@ _NAMES = (
     ("Classes", ("classify_objects", "ClassifyReport", "ObjectClassifier")),
     ("Volumes and movies", ("segment_volume", "track", "StackReport", "PlaneLinking", "FrameLinking")),
     ("Projects", ("Project",)),
+    ("The window", ("launch",)),
 )
 _AREAS = (
     ("Whole images", ("napari_sam.jobs", "napari_sam.engine.automatic", "src_models.watershed_settings")),

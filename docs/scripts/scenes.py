@@ -22,8 +22,13 @@ STACK = Path(__file__).resolve().parents[3] / "shared" / "stacks" / "volumes" / 
 _CLICKS = ((122, 182), (278, 370), (299, 269), (112, 233), (365, 277))
 
 
-def _nuclei(window: ShotWindow) -> Layer:
-    return window.show(samples.nuclei(), name="nuclei", contrast_limits=(0, 160))
+def _nuclei(window: ShotWindow, *, is_near: bool = False) -> Layer:
+    """Open the sample image; near the nuclei that are clicked, or all of it."""
+    layer = window.show(samples.nuclei(), name="nuclei", contrast_limits=(0, 160))
+    if is_near:
+        window.viewer.camera.center, window.viewer.camera.zoom = (240, 280), 1.5
+        window.settle()
+    return layer
 
 
 def _coarse(truth: NDArray[np.uint8]) -> NDArray[np.int32]:
@@ -47,14 +52,14 @@ def _found_everywhere() -> ShotWindow:
 def start() -> ShotWindow:
     """Show the dock before the first click."""
     window = ShotWindow()
-    _nuclei(window)
+    _nuclei(window, is_near=True)
     return window
 
 
 def click() -> ShotWindow:
     """Show five saved nuclei and the mask of a sixth."""
     window = ShotWindow()
-    layer = _nuclei(window)
+    layer = _nuclei(window, is_near=True)
     for spot in _CLICKS:
         window.predict(layer, spot)
         window.key("C")
@@ -66,7 +71,7 @@ def click() -> ShotWindow:
 def boxes() -> ShotWindow:
     """Show boxes around nuclei, each with its mask."""
     window = ShotWindow()
-    layer = _nuclei(window)
+    layer = _nuclei(window, is_near=True)
     window.dock.panel.click.batch.setChecked(True)
     window.key("R")
     truth = samples.nuclei_labels()
@@ -93,7 +98,7 @@ def review() -> ShotWindow:
 
 
 def objects() -> ShotWindow:
-    """Show nuclei with classes, those selected by their size, and the table."""
+    """Show nuclei with classes, and those selected by their size."""
     window = _found_everywhere()
     window.open_page(OBJECTS)
     page, panel = window.dock.objects, window.dock.panel.objects

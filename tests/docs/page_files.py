@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import io
 import shutil
 import sys
@@ -190,6 +191,16 @@ def cluster():
     sys.modules["dask_jobqueue"] = module
 
 
+def launch_for(call):
+    """Return what stands for ``ns.launch``, which tests/widgets/test_launch.py opens: it checks the arguments."""
+
+    def launch(*args, **kwargs):
+        inspect.signature(call).bind(*args, **kwargs)
+        return "viewer", "dock"
+
+    return launch
+
+
 @dataclass(frozen=True)
 class Page:
     """What the examples of a page begin with.
@@ -276,7 +287,20 @@ def stack_store(path):
 
 SHIPPED = {'"vit_b"': '"default"'}
 PAGES = {
-    "README.md": Page({"slide.ome.zarr": zarr_image}, instead={"(1200, 3400)": str(CELL)}),
+    "README.md": Page(
+        {"slide.ome.zarr": zarr_image},
+        lambda _: {"launch": launch_for(ns.launch)},
+        {"(1200, 3400)": str(CELL), "ns.launch(": "launch("},
+    ),
+    "docs/python.md": Page(
+        {"cells.tif": cells, "slide.ome.zarr": zarr_image, "slide.tif": cells, "seen.ome.zarr": store},
+        lambda _: {"launch": launch_for(ns.launch), **open_store("seen.ome.zarr")},
+        {
+            "ns.launch(": "launch(",
+            "region=(2000, 3000, 4000, 5000)": "region=(20, 30, 200, 250)",
+            'plane=(12,), image="stack.tif"': 'plane=(), image="cells.tif"',
+        },
+    ),
     "docs/quickstart.md": Page({"cells.tif": cells}),
     "docs/guides/fluorescence.md": Page({"cells.tif": cells}),
     "docs/guides/tissue.md": Page({"slide.ome.tif": cells}),

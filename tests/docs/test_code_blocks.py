@@ -36,6 +36,7 @@ def detector(request):
 def test_the_examples_of_a_page_run(name, tmp_path, monkeypatch, detector):
     page = PAGES[name]
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MPLBACKEND", "Agg")
     if page.prepare is not None:
         page.prepare()
     for path, write in page.files.items():
