@@ -14,7 +14,7 @@ from napari_sam.errors import CancelledError, NapariSamError
 from napari_sam.layers.readers import ShownLevel, image_layers
 from napari_sam.layers.store_places import fix_place
 from napari_sam.widgets.qt_helpers import single_shot
-from napari_sam.widgets.viewer.canvas_view import focus_canvas
+from napari_sam.widgets.viewer.canvas_view import focus_canvas, zoom_to_image
 
 if TYPE_CHECKING:
     from napari_sam.io.projects.image_lock import ImageLock
@@ -143,13 +143,16 @@ class ImageOpener(QObject):
             fix_place(layer, loaded.image.labels_path)
         self._context.labels.release()
         self.opened, self._is_settling = loaded, True
+        for other in viewer.layers:
+            if isinstance(other, ImageLayer):
+                other.visible = False  # it would lie under the project's image, or over it
         for layer in loaded.layers:
             viewer.add_layer(layer)
         viewer.layers.selection.active = loaded.layers[0]
         if before is not None:
             before.release()
             self._remove(before)
-        viewer.reset_view()
+        zoom_to_image(viewer, loaded.layers[0])
         self._check.start()
         focus_canvas()
         self.changed.emit()

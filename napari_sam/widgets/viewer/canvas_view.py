@@ -13,8 +13,10 @@ if TYPE_CHECKING:
     import napari
     from napari.components import Camera
     from napari.layers import Image as ImageLayer
+    from numpy.typing import NDArray
 
 _VIEW_PER_OBJECT = 3.0  # the view is this many times as high or wide as the object
+_VIEW_PER_IMAGE = 1.05
 _LEAST_PX = 96  # and at least this many image pixels, for context around a speck
 
 
@@ -64,9 +66,19 @@ def zoom_to(viewer: napari.Viewer, image: ImageLayer, plane: tuple[int, ...], bo
     show_plane(viewer, image, plane)
     low, high = world[:, -2:].min(0), world[:, -2:].max(0)
     least = _LEAST_PX * float(np.abs(np.asarray(image.scale)[-2:]).max())
-    spans = np.maximum((high - low) * _VIEW_PER_OBJECT, least)
+    _look_at(viewer, (low + high) / 2, np.maximum((high - low) * _VIEW_PER_OBJECT, least))
+
+
+def zoom_to_image(viewer: napari.Viewer, image: ImageLayer) -> None:
+    """Move the camera so that a whole image fills the canvas, whatever other layers there are."""
+    low, high = np.asarray(image.extent.world, dtype=float)[:, -2:]
+    pixel = np.abs(np.asarray(image.scale, dtype=float)[-2:])  # the extent ends at the centres of the outer pixels
+    _look_at(viewer, (low + high) / 2, (high - low + pixel) * _VIEW_PER_IMAGE)
+
+
+def _look_at(viewer: napari.Viewer, centre: NDArray[np.float64], spans: NDArray[np.float64]) -> None:
+    """Move the camera so that the canvas shows at least these spans (y, x) of world coordinates around a point."""
     moved = camera(viewer)
-    centre = (low + high) / 2
     moved.center = (*tuple(moved.center)[:-2], *centre.tolist())
     moved.zoom = float((np.asarray(canvas_size(viewer)) / spans).min())
 

@@ -388,10 +388,14 @@ class LabelTarget(QObject):
         self.store_opened.emit()
 
     def _own_text(self) -> str:
+        is_project = self._image is not None and store_place(self._image).is_fixed
         if self.store_layers is not None:
             count = len(self.store_layers.store)
-            text = f"{count} object{'' if count == 1 else 's'} in {self.store_layers.store.path.name}"
+            place = "the project" if is_project else self.store_layers.store.path.name
+            text = f"{count} object{'' if count == 1 else 's'} in {place}"
             return f"read-only: {text}" if self.store_layers.read_only else text
+        if is_project:
+            return "the project"
         if self._own_path is None:
             return "new label store"
         return f"{'' if self._own_path.exists() else 'new '}{self._own_path.name}"

@@ -104,6 +104,22 @@ def test_a_double_click_opens_an_image_with_its_store_and_lock(page, project):
     page.wait(lambda: first.locked_by is None)
 
 
+def test_other_images_are_hidden_behind_that_of_the_project(page, nuclei):
+    other = page.show(nuclei[0], name="nuclei")
+    go_to(page, PROJECT)
+    double_click(page, 1)
+    page.wait(lambda: shown(page, "i1.png"))
+    settle(page)
+    assert [layer.name for layer in page.viewer.layers if layer.visible and layer.name in ("i1.png", "nuclei")] == [
+        "i1.png"
+    ]
+    assert not other.visible
+    assert page.panel.labels.itemText(0) == "the project"
+    paint(page)
+    page.wait(lambda: page.panel.labels.itemText(0) == "1 object in the project")
+    assert page.errors == []
+
+
 def test_enter_opens_an_image_and_removing_it_releases_it(page, project):
     images = page.panel.project.list
     images.setCurrentIndex(images.rows.index(2))

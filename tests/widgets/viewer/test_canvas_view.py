@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
-from napari_sam.widgets.viewer.canvas_view import camera, canvas_size, cursor_position, visible_box, zoom_to
+from napari_sam.widgets.viewer.canvas_view import (
+    camera,
+    canvas_size,
+    cursor_position,
+    visible_box,
+    zoom_to,
+    zoom_to_image,
+)
 
 
 @pytest.fixture
@@ -31,6 +38,14 @@ def test_the_sliders_move_to_the_plane(viewer):
     image = viewer.add_image(np.zeros((5, 200, 300)))
     zoom_to(viewer, image, (3,), (50, 100, 90, 140))
     assert viewer.dims.current_step[0] == 3
+
+
+def test_one_image_fills_the_canvas_whatever_others_there_are(viewer):
+    viewer.add_image(np.zeros((9000, 9000)))
+    image = viewer.add_image(np.zeros((1, 300)), scale=(0.5, 0.5))
+    zoom_to_image(viewer, image)
+    assert camera(viewer).center[-2:] == pytest.approx((0, 74.75))
+    assert camera(viewer).zoom == pytest.approx(canvas_size(viewer)[1] / (150 * 1.05))
 
 
 def test_the_visible_part_is_in_level_0_pixels(viewer):
