@@ -153,8 +153,8 @@ def stack() -> ShotWindow | None:
         return None
     import tifffile
 
-    window = ShotWindow((1280, 860))
-    layer = window.show(tifffile.imread(STACK)[:20], name="fib_medulla")
+    window = ShotWindow((1340, 980))
+    layer = window.show(tifffile.imread(STACK)[:20], name="fib_medulla", axis_labels=("z", "y", "x"))
     window.viewer.dims.set_point(0, 10)
     window.settle()
     window.predict(layer, (10, 20, 110))
