@@ -49,3 +49,9 @@ def test_a_checkpoint_file_becomes_an_item(qtbot, combo, selection, monkeypatch)
 def test_without_a_file_the_model_stays(combo, selection, monkeypatch):
     choose_file(combo, monkeypatch, "")
     assert combo.currentData() == "default"
+
+
+def test_a_version_of_a_project_is_shown_by_its_name(combo, selection):
+    selection.select("/screen/models/0002/model.safetensors", "screen, version 2")
+    assert combo.currentText() == "screen, version 2"
+    assert selection.model == combo.currentData() == "/screen/models/0002/model.safetensors"

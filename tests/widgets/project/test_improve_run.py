@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from napari_sam import samples
 from napari_sam.widgets.project.improve_run import Improved, ImproveRun, improve_command
 
 
 def test_the_command_reports_steps_losses_and_the_version(qtbot, project):
     labels = samples.nuclei_labels().astype("int64")
-    for number, image in enumerate(project.images()):
+    for number, image in enumerate(project.images()[:2]):
+        part = labels[:128, 128 * number : 128 * number + 128]
+        largest = np.bincount(part.ravel())[1:].argmax() + 1  # one object each: comparing takes most of the time
         with image.labels() as store:
-            store.paint(labels[:128, 128 * number : 128 * number + 128], (0, 0))
+            store.paint(part * (part == largest), (0, 0))
         image.state = "done"
     run, steps, losses, outcomes = ImproveRun(), [], [], []
     run.part_progressed.connect(lambda *step: steps.append(step))

@@ -52,3 +52,16 @@ def test_another_set_replaces_the_keys(viewer, pressed):
     keys.use({})
     press(viewer, "K")
     assert pressed == ["k"]
+
+
+def test_keys_of_all_pages_outlast_a_page_which_may_use_them_itself(viewer, pressed):
+    keys = KeyBindings(viewer)
+    keys.use_on_all_pages({"PageDown": lambda: pressed.append("all"), "J": lambda: pressed.append("all")})
+    keys.use({"J": lambda: pressed.append("page")})
+    press(viewer, "J")
+    keys.use({})
+    press(viewer, "J")
+    press(viewer, "PageDown")
+    keys.use_on_all_pages({})
+    press(viewer, "J")
+    assert pressed == ["page", "all", "all"]
