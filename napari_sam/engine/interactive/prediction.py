@@ -14,8 +14,6 @@ from napari_sam.engine.geometry import Box
 from napari_sam.engine.interactive.logit_fields import MASK_THRESHOLD, LogitField, LogitGrid
 from napari_sam.engine.interactive.rendering import render
 from napari_sam.engine.normalisation import Normalisation
-from napari_sam.engine.showing.html import as_html
-from napari_sam.engine.showing.mask_view import DrawnPrompt, MaskView
 from napari_sam.engine.windows import Hints
 from src_models.settings import setting, validate
 
@@ -27,6 +25,7 @@ if TYPE_CHECKING:
 
     from napari_sam.engine.image_source import ImageSource
     from napari_sam.engine.interactive.prompts import Prompt
+    from napari_sam.engine.showing.mask_view import MaskView
     from napari_sam.engine.windows import Window
 
 _STABILITY_OFFSET = 1.0
@@ -284,6 +283,8 @@ class Prediction:
         return self._view(chosen, image).plot(ax, title)
 
     def _repr_html_(self) -> str:
+        from napari_sam.engine.showing.html import as_html  # noqa: PLC0415 - imports Pillow
+
         facts = {
             "box (y0, x0, y1, x1)": self.bbox,
             "predicted IoU": ", ".join(f"{v:.2f}" for v in self.predicted_iou),
@@ -296,6 +297,8 @@ class Prediction:
 
     def _view(self, index: int, image: ImageSource | None = None) -> MaskView:
         """Return what is shown of a mask."""
+        from napari_sam.engine.showing.mask_view import DrawnPrompt, MaskView  # noqa: PLC0415 - imports Pillow
+
         known: weakref.ref[ImageSource] | None = self.__dict__.get("_image")
         image = image or (known() if known is not None else None)
         prompt = DrawnPrompt(self.prompt.points, self.prompt.point_labels, self.prompt.box)

@@ -14,7 +14,6 @@ from napari_sam.io.geo.axis_placement import AxisPlacement
 from napari_sam.io.geo.crs import crs_name, known_crs
 from napari_sam.io.geo.geotiff import MapPosition
 from napari_sam.io.geo.map_coordinates import are_degrees, control_points_text, pixel_size
-from napari_sam.io.images.image_html import PICTURE_EXACT_PX, image_html
 from napari_sam.io.images.image_sample import spread_sample
 from napari_sam.io.images.read_errors import READ_ERRORS, read_error
 
@@ -268,6 +267,8 @@ class Image:
         return None
 
     def _repr_html_(self) -> str:
+        from napari_sam.io.images.image_html import PICTURE_EXACT_PX, image_html  # noqa: PLC0415 - imports Pillow
+
         return image_html(replace(self, exact_px=min(self.exact_px, PICTURE_EXACT_PX)))
 
     def read(self, level: int, y0: int, x0: int, y1: int, x1: int, step: int = 1) -> NDArray[np.generic]:

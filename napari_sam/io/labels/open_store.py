@@ -5,7 +5,6 @@ from __future__ import annotations
 import warnings
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from napari_sam.engine.showing.html import as_html
 from napari_sam.errors import StoreWarning
 from napari_sam.io.exports.export_settings import ExportSettings
 from napari_sam.io.labels.changes.edit_history import EditHistory
@@ -63,11 +62,9 @@ class OpenStore:
         return f"<LabelStore {self.path}, {state}>"
 
     def _repr_html_(self) -> str:
-        if self.closed:
-            return as_html("Label store", {"state": "closed", "folder": self.path})
-        from napari_sam.io.labels.reading.label_view import store_html  # noqa: PLC0415 - slow to import
+        from napari_sam.io.labels.reading.label_view import closed_html, store_html  # noqa: PLC0415 - slow to import
 
-        return store_html(self, "Label store")
+        return closed_html(self.path) if self.closed else store_html(self, "Label store")
 
     def plot(
         self,

@@ -59,6 +59,11 @@ def store_html(store: StoreView, title: str, facts: dict[str, object] | None = N
     return as_html(title, shown | view.note(), picture)
 
 
+def closed_html(path: Path) -> str:
+    """Return a closed store as HTML."""
+    return as_html("Label store", {"state": "closed", "folder": path})
+
+
 class LabelView:
     """A part of a plane of a label store, over the image.
 
