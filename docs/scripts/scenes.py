@@ -11,7 +11,7 @@ from scipy.ndimage import binary_dilation
 from shot_window import ShotWindow
 
 from napari_sam import samples
-from napari_sam.widgets.dock_panel import EVERYTHING, FIND, OBJECTS, REFINE, REVIEW
+from napari_sam.widgets.dock_panel import EVERYTHING, FIND, OBJECTS, PROJECT, REFINE, REVIEW
 
 if TYPE_CHECKING:
     from napari.layers import Layer
@@ -184,6 +184,31 @@ def rating() -> ShotWindow:
     widget = RatingWidget(window.viewer, study, "ada")
     window.viewer.window.add_dock_widget(widget, name="Rate masks", area="right")
     window.pause(1)
+    return window
+
+
+def project() -> ShotWindow:
+    """Show a project of four images, the first of them open."""
+    from PIL import Image
+
+    import napari_sam as ns
+
+    folder = Path(tempfile.mkdtemp())
+    for number, (y, x) in enumerate(((0, 100), (0, 320), (230, 100), (230, 320)), start=1):
+        pixels = np.clip(samples.nuclei()[y : y + 260, x : x + 300] * 1.6, 0, 255).astype(np.uint8)
+        Image.fromarray(pixels).save(folder / f"well{number}.png")
+    made = ns.Project.create(folder / "screen", user="Ada")
+    made.add(folder / "*.png")
+    made.images()[1].state = "done"
+    window = ShotWindow()
+    window.open_page(PROJECT)
+    page = window.dock.project
+    page.open_project(str(made.path))
+    window.wait(lambda: len(window.dock.panel.project.list.rows.ids) == len(made))
+    page.open_image(made.images()[0].image_id)
+    window.wait(lambda: "well1" in window.viewer.layers)
+    window.settle()
+    window.wait(lambda: not (page.jobs.busy or page.listing.busy or page.adding.is_running))
     return window
 
 

@@ -13,7 +13,20 @@ import time
 from pathlib import Path
 
 IMAGES = Path(__file__).resolve().parents[1] / "images"
-NAMES = ("start", "click", "boxes", "everything", "review", "find", "find_page", "refine", "objects", "stack", "rating")
+NAMES = (
+    "start",
+    "click",
+    "boxes",
+    "everything",
+    "review",
+    "find",
+    "find_page",
+    "refine",
+    "objects",
+    "project",
+    "stack",
+    "rating",
+)
 
 
 def main() -> None:
