@@ -206,7 +206,7 @@ def project() -> ShotWindow:
     page.open_project(str(made.path))
     window.wait(lambda: len(window.dock.panel.project.list.rows.ids) == len(made))
     page.open_image(made.images()[0].image_id)
-    window.wait(lambda: "well1" in window.viewer.layers)
+    window.wait(lambda: window.dock.images.layer is not None)
     window.settle()
     window.wait(lambda: not (page.jobs.busy or page.listing.busy or page.adding.is_running))
     return window

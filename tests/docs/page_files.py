@@ -279,9 +279,8 @@ def stack_store(path):
     """Make a label store of a stack, and its image beside it."""
     stack("Z")(path.parent / "stack.ome.tif")
     with ns.LabelStore.create(path, like=str(path.parent / "stack.ome.tif")) as labels:
-        tifffile.imwrite(
-            path.parent / "planes.tif", (tifffile.imread(path.parent / "stack.ome.tif") > 100).astype(np.uint8)
-        )
+        planes = (tifffile.imread(path.parent / "stack.ome.tif") > 100).astype(np.uint8)
+        tifffile.imwrite(path.parent / "planes.tif", planes, ome=True, metadata={"axes": "ZYX"})
         labels.import_(str(path.parent / "planes.tif"))
 
 
