@@ -21,19 +21,19 @@ def test_what_stands_for_a_part_of_an_example_is_still_needed(name):
     assert [part for part in PAGES[name].instead if part not in text] == []
 
 
-@pytest.fixture
-def detector(request):
-    """Put a tiny detector of words in place of the one that would be downloaded."""
+def tiny_detector(folder):
+    """Make a detector of words in place of the one that would be downloaded."""
     pytest.importorskip("transformers")
     from tests.text.tiny_models import make_owlv2
 
-    return lambda folder: str(make_owlv2(folder))
+    folder.mkdir()
+    return str(make_owlv2(folder))
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize("name", sorted(PAGES))
-def test_the_examples_of_a_page_run(name, tmp_path, monkeypatch, detector):
+def test_the_examples_of_a_page_run(name, tmp_path, monkeypatch):
     page = PAGES[name]
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MPLBACKEND", "Agg")
@@ -43,8 +43,7 @@ def test_the_examples_of_a_page_run(name, tmp_path, monkeypatch, detector):
         write(tmp_path / path)
     instead = dict(page.instead)
     if name == "docs/text.md":
-        (tmp_path / "owlv2").mkdir()
-        instead["google/owlv2-base-patch16-ensemble"] = detector(tmp_path / "owlv2")
+        instead["google/owlv2-base-patch16-ensemble"] = tiny_detector(tmp_path / "owlv2")
     namespace = {"__name__": "__main__"}
     for number, (line, body) in enumerate(blocks(ROOT / name, "python")):
         close_stores(namespace)
