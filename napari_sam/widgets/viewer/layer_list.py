@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
+import gc
+from contextlib import contextmanager, nullcontext
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
@@ -52,10 +53,12 @@ class LayerList(QObject):
 
     def remove(self, layers: Iterable[Layer]) -> None:
         """Remove those of the layers that are still in the viewer."""
+        present = [layer for layer in dict.fromkeys(layers) if layer in self._viewer.layers]
         with self.own_change():
-            for layer in layers:
-                if layer in self._viewer.layers:
-                    self._viewer.layers.remove(layer)
+            for layer in present:
+                with nullcontext() if layer is present[-1] else _quick_collection():
+                    if layer in self._viewer.layers:  # others may react to a removal
+                        self._viewer.layers.remove(layer)
 
     def close(self) -> None:
         """Stop watching."""
@@ -70,3 +73,16 @@ class LayerList(QObject):
     def _on_removed(self, event: object = None) -> None:
         if not self._is_own_change:
             self._changed_soon.start()
+
+
+@contextmanager
+def _quick_collection() -> Iterator[None]:
+    """Let a garbage collection pass over the objects that exist, which another one looks at right afterwards.
+
+    napari collects garbage after each layer that is removed; that takes a third of a second in a usual session.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
