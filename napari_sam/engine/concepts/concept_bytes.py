@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError
@@ -13,6 +13,9 @@ from safetensors.numpy import load, save
 from napari_sam.engine.concepts.concept_model import ConceptModel, evenly
 from napari_sam.engine.concepts.feature_layout import FeatureLayout
 from napari_sam.errors import ConceptError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
 
 FORMAT = "napari-sam-concept"
 LIMIT_BYTES = 200_000
@@ -39,8 +42,11 @@ def concept_to_bytes(model: ConceptModel) -> bytes:
         "typical_distance": model.typical_distance,
         "correction_shift": model.correction_shift,
     }
-    tensors = {}
-    room = LIMIT_BYTES - _RESERVE_BYTES - len(json.dumps(header))
+    tensors: dict[str, NDArray[np.generic]] = {}
+    if model.centre is not None:
+        tensors["centre"] = model.centre.astype(np.float32)
+    used = len(json.dumps(header)) + sum(tensor.nbytes for tensor in tensors.values())
+    room = LIMIT_BYTES - _RESERVE_BYTES - used
     kept = evenly(model.accepted, max(2, room // (2 * model.layout.width + 1)))
     tensors["features"] = model.features[kept].astype(np.float16)
     tensors["accepted"] = model.accepted[kept].astype(np.uint8)
@@ -89,6 +95,11 @@ def concept_from_bytes(data: bytes, source: str = "concept") -> ConceptModel:
         features, accepted = tensors["features"].astype(np.float32), tensors["accepted"].astype(bool)
         if features.shape != (len(accepted), layout.width) or not (
             0 <= model.threshold <= 1 and model.typical_distance >= 0 and math.isfinite(model.correction_shift)
+        ):
+            raise damaged
+        model.centre = tensors.get("centre")
+        if model.centre is not None and (
+            model.centre.shape != (dict(layout.groups).get("embedding"),) or not np.isfinite(model.centre).all()
         ):
             raise damaged
         model.add(features, accepted)

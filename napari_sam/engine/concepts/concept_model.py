@@ -26,6 +26,7 @@ WEIGHTS = {
     "embedding": 0.0,
     "surroundings": 0.0,
     "decoder": 0.3,
+    "relative": 0.5,
     "maps": 0.1,
     "shape": 0.15,
     "larger": 0.1,
@@ -36,10 +37,11 @@ WEIGHTS = {
 """Weight of each of `MEASURES` in the distance of two objects, from the train splits of six data sets and mixtures."""
 
 _STEEPNESS, _QUALITY, _INTERCEPT = 0.9, 5.5, -2.0  # of the logit: distance, predicted IoU, constant
-_TYPICAL = 0.5  # quantile of the distances of whole objects nearby: the distance that costs nothing
+_TYPICAL = 0.4  # quantile of the distances of whole objects nearby: the distance that costs nothing
+_FEWEST_NEARBY = 4  # whole objects nearby whose mean embedding says something
 _WHOLE = 0.4  # predicted IoU of whole objects
 _NEAREST = 3  # an object is compared with so many accepted examples, those most like it
-_VARIANCE = 1.0  # of the weights of the correction
+_VARIANCE = 0.1  # of the weights of the correction
 _SHARES = {"contrast": 2.0, "embedding": 1.0, "surroundings": 1.0, "decoder": 2.0, "maps": 0.5, "shape": 1.0}
 _SHARES |= {"size": 1.0, "colour": 1.0, "texture": 2.0, "quality": 0.5}
 _MARGIN = 0.5  # of the logits of rejected objects below the threshold
@@ -64,6 +66,8 @@ class ConceptModel:
         Score from which objects count as of the kind.
     typical_distance : float
         Distance to the examples of a usual object around them, of any kind; learned from `add_population`.
+    centre : ndarray of float32 or None
+        (c,) mean direction of the embeddings of the objects around; None where there were too few.
     correction_shift : float
         Added to corrected logits, so that a few rejections do not lower the scores of all objects of the kind.
     diameter_px : float or None
@@ -77,6 +81,7 @@ class ConceptModel:
         self.features = np.zeros((0, layout.width), np.float32)
         self.accepted = np.zeros(0, bool)
         self.typical_distance = 0.0
+        self.centre: NDArray[np.float32] | None = None
         self.correction_shift = 0.0
         self._nearby = np.zeros((0, layout.width), np.float32)
         self._middle: NDArray[np.float64] = np.zeros(0)
@@ -132,6 +137,8 @@ class ConceptModel:
         """
         self._check_examples()
         self._correction = None
+        if len(self._nearby) >= _FEWEST_NEARBY:
+            self.centre = Direction.of("embedding", self._nearby, self.layout).unit.mean(0)
         if len(self._nearby):
             self.typical_distance = float(np.quantile(self._distance(self._nearby), _TYPICAL))
         if not self.accepted.all():
@@ -215,7 +222,7 @@ class ConceptModel:
         examples = self.features[self.accepted]
         if not leave_out:  # many examples of one kind say little more than some of them
             examples = examples[np.linspace(0, len(examples) - 1, min(len(examples), _MOST_COMPARED)).astype(np.intp)]
-        distances = weighted_distances(rows, examples, self.layout, WEIGHTS)
+        distances = weighted_distances(rows, examples, self.layout, WEIGHTS, self.centre)
         if leave_out and len(examples) > 1:
             distances[np.flatnonzero(self.accepted), np.arange(len(examples))] = np.inf
         most = max(1, min(_NEAREST, len(examples) - leave_out))

@@ -1,8 +1,9 @@
 """How alike objects are: a few measures for each pair of objects, and what they say about being of one kind.
 
 Embeddings are compared as directions. That of the difference between an object and its surroundings says most: it
-leaves out what both have in common, such as the stain of a slide. The other groups are compared in units of the spread
-of each feature over the objects of many images (`SPREAD`).
+leaves out what both have in common, such as the stain of a slide. "relative" is the direction of the embedding as seen
+from the mean direction of the objects around, which leaves out what all objects of an image have in common. The other
+groups are compared in units of the spread of each feature over the objects of many images (`SPREAD`).
 """
 
 from __future__ import annotations
@@ -31,8 +32,8 @@ SPREAD: dict[str, tuple[float, ...]] = {
 """Standard deviation of each feature over the candidates of seven data sets (train splits)."""
 
 DIRECTIONS = ("contrast", "embedding", "surroundings", "decoder")
-MEASURES = (*DIRECTIONS, "maps", "shape", "larger", "smaller", "colour", "texture")
-"""Measures of a pair: cosine distances of `DIRECTIONS`, and distances of the other groups."""
+MEASURES = (*DIRECTIONS, "relative", "maps", "shape", "larger", "smaller", "colour", "texture")
+"""Measures of a pair: cosine distances of `DIRECTIONS` and "relative", and distances of the other groups."""
 
 _NONE = slice(0, 0)
 _EPSILON = 1e-6
@@ -64,6 +65,12 @@ class Direction:
         norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
         return cls(vectors, np.maximum(norms, np.float32(_EPSILON)))
 
+    def seen_from(self, centre: NDArray[np.floating]) -> Direction:
+        """Return the directions of the unit vectors from a point (c,) inside the unit sphere."""
+        vectors = self.unit - centre.astype(np.float32)
+        norms = np.sqrt(np.einsum("ij,ij->i", vectors, vectors))
+        return Direction(vectors, np.maximum(norms, np.float32(_EPSILON)))
+
     @property
     def unit(self) -> NDArray[np.float32]:
         """Vectors of length 1."""
@@ -79,7 +86,11 @@ class Direction:
 
 
 def weighted_distances(
-    rows: NDArray[np.float32], examples: NDArray[np.float32], layout: FeatureLayout, weights: Mapping[str, float]
+    rows: NDArray[np.float32],
+    examples: NDArray[np.float32],
+    layout: FeatureLayout,
+    weights: Mapping[str, float],
+    centre: NDArray[np.floating] | None = None,
 ) -> NDArray[np.float64]:
     """Compare objects with examples.
 
@@ -93,6 +104,8 @@ def weighted_distances(
         What the features mean.
     weights : mapping of str to float
         Weight of each of `MEASURES`; those without one do not count.
+    centre : ndarray of float, optional
+        (c,) mean direction of the embeddings of the objects around; without it, "relative" does not count.
 
     Returns
     -------
@@ -105,10 +118,13 @@ def weighted_distances(
         others = Direction.of(name, examples, layout)
         if weights.get(name) and others.vectors.shape[1]:
             distances += weights[name] * (1 - Direction.of(name, rows, layout).dot(others.unit.T))
+    if centre is not None and weights.get("relative"):
+        one, other = (Direction.of("embedding", table, layout).seen_from(centre) for table in (rows, examples))
+        distances += weights["relative"] * (1 - one.dot(other.unit.T))
     for name in ("maps", "shape", "colour", "texture"):
         if weights.get(name):
-            one, other = (table[:, slices[name]] / np.array(SPREAD[name]) for table in (rows, examples))
-            distances += weights[name] / one.shape[1] * cdist(one, other, "cityblock")
+            scaled = [table[:, slices[name]] / np.array(SPREAD[name]) for table in (rows, examples)]
+            distances += weights[name] / scaled[0].shape[1] * cdist(*scaled, "cityblock")
     diameter = slices["size"].start
     octaves = (rows[:, diameter, None] - examples[None, :, diameter]).astype(np.float64)
     larger, smaller = weights.get("larger", 0.0), weights.get("smaller", 0.0)

@@ -49,6 +49,20 @@ def test_objects_like_the_examples_rank_first_and_pass_the_threshold(rng, positi
     assert ((scores >= concept.threshold) == kinds).mean() > 0.95
 
 
+def test_what_all_objects_around_have_in_common_does_not_count(rng):
+    """Embeddings that are almost the same for both kinds, as in an image of one stain."""
+    features = np.zeros((60, LAYOUT.width), np.float32)
+    kinds = np.arange(60) % 2 == 0
+    embedding, quality = LAYOUT.slices["embedding"], LAYOUT.slices["quality"]
+    features[:, embedding] = 10 * rng.normal(0, 1, 16) + rng.normal(0, 0.1, (60, 16))
+    features[:, embedding] += np.where(kinds[:, None], 0.5, -0.5) * rng.normal(0, 1, 16)
+    features[:, quality] = 0.6
+    seen, alone = concept_of(features, kinds), ConceptModel(LAYOUT)
+    alone.add(features[:1], True)
+    gaps = [float(s[kinds].mean() - s[~kinds].mean()) for s in (seen.score(features), alone.score(features))]
+    assert gaps[0] > 0.1 > 0.01 > abs(gaps[1])
+
+
 def test_a_rejected_object_scores_less_afterwards_and_an_accepted_one_more(rng):
     features, kinds = two_kinds(rng)
     concept = concept_of(features, kinds, positive=2)
@@ -105,6 +119,15 @@ def test_a_concept_read_from_its_bytes_scores_the_same(rng):
     again = concept_from_bytes(concept_to_bytes(concept))
     np.testing.assert_allclose(again.score(features), concept.score(features), atol=1e-3)
     assert (again.name, again.threshold, again.diameter_px) == (concept.name, 0.7, 12.5)
+    np.testing.assert_array_equal(again.centre, concept.centre)
+
+
+@pytest.mark.parametrize("centre", [np.zeros(3, np.float32), np.full(16, np.nan, np.float32)])
+def test_a_concept_with_a_damaged_centre_is_refused(rng, centre):
+    concept = concept_of(*two_kinds(rng))
+    concept.centre = centre
+    with pytest.raises(ConceptError, match="damaged"):
+        concept_from_bytes(concept_to_bytes(concept))
 
 
 def test_a_file_stays_small_with_many_examples_of_both_kinds(rng):
