@@ -30,6 +30,7 @@ FILE_TYPES = {
     "COCO": ".json",
     "Label image": ".tif",
     "Label image, OME-TIFF": ".ome.tif",
+    "Label image, cloud-optimised GeoTIFF": ".cog.tif",
     "Label image, PNG": ".png",
     "Label image, OME-Zarr": ".ome.zarr",
     "Table": ".csv",
