@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import suppress
+
 import pytest
 
 from napari_sam import LabelStore
@@ -30,8 +33,24 @@ def tiny_detector(folder):
     return str(make_owlv2(folder))
 
 
+@pytest.fixture
+def no_client_stays():
+    """Close the Dask client of an example, which would compute the arrays of later tests elsewhere."""
+    yield
+    if "distributed" in sys.modules:
+        from distributed import default_client
+
+        with suppress(ValueError):  # there is none
+            client = default_client()
+            cluster = client.cluster
+            client.close()
+            if cluster is not None:
+                cluster.close()
+
+
 @pytest.mark.timeout(900)
 @pytest.mark.filterwarnings("ignore")
+@pytest.mark.usefixtures("no_client_stays")
 @pytest.mark.parametrize("name", sorted(PAGES))
 def test_the_examples_of_a_page_run(name, tmp_path, monkeypatch):
     page = PAGES[name]
