@@ -110,23 +110,7 @@ class SamDock(QWidget):
         self.images = ImageSelection(napari_viewer, self.panel.image, self.notifier)
         self.labels = LabelTarget(napari_viewer, self.panel.labels, self.layer_list, self.keys, self.notifier)
         self.memory = DockMemory.load()
-        context = DockContext(
-            memory=self.memory,
-            viewer=self.viewer,
-            images=self.images,
-            labels=self.labels,
-            classes=ClassChoice(
-                self.labels,
-                self.panel.new_class,
-                lambda shown: self.panel.object_form.show_row(self.panel.new_class, shown),
-            ),
-            object_form=self.panel.object_form,
-            session=self.session,
-            thread=self.thread,
-            keys=self.keys,
-            layer_list=self.layer_list,
-            notifier=self.notifier,
-        )
+        context = self._context()
         self.click = ClickController(context, self.panel.click, follow_engine)
         self.everything = EverythingController(context, self.panel.everything, engine or JobsEngine())
         self.find = FindController(context, self.panel.find, self.click.actions, find_engine or ConceptEngine())
@@ -155,6 +139,26 @@ class SamDock(QWidget):
         self._connect()
         self.click.take_keys()
         self._on_layers_changed()
+
+    def _context(self) -> DockContext:
+        """Return the parts of the dock that its pages share."""
+        return DockContext(
+            memory=self.memory,
+            viewer=self.viewer,
+            images=self.images,
+            labels=self.labels,
+            classes=ClassChoice(
+                self.labels,
+                self.panel.new_class,
+                lambda shown: self.panel.object_form.show_row(self.panel.new_class, shown),
+            ),
+            object_form=self.panel.object_form,
+            session=self.session,
+            thread=self.thread,
+            keys=self.keys,
+            layer_list=self.layer_list,
+            notifier=self.notifier,
+        )
 
     def _connect(self) -> None:
         self.panel.tabs.currentChanged.connect(self._on_page_changed)

@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from napari_sam.io.labels.journal.row_values import optional_text, text, whole
+from napari_sam.io.labels.journal.row_values import json_columns, optional_text, text, whole
 
 if TYPE_CHECKING:
     ClassBeforeAfter = tuple["ObjectClass | None", "ObjectClass | None"]
@@ -81,12 +81,7 @@ class ObjectClass:
         ValueError
             If the text is damaged.
         """
-        if content is None:
-            return None
-        values = json.loads(text(content))
-        if not isinstance(values, list) or len(values) != len(CLASS_COLUMNS):
-            raise ValueError(f"a class is {values!r}")
-        return cls.from_columns(*values)
+        return None if content is None else cls.from_columns(*json_columns(content, len(CLASS_COLUMNS), "a class"))
 
     def columns(self) -> tuple[object, ...]:
         """Return the values of `CLASS_COLUMNS`."""

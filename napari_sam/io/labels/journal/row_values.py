@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from napari_sam.engine.geometry import Box
 
 LARGEST_AXIS_PX = 1 << 31
@@ -108,6 +110,14 @@ def optional_text(value: object) -> str | None:
     if value is None or isinstance(value, str):
         return value
     return f"{number(value):g}" if isinstance(value, float) else str(whole(value))
+
+
+def json_columns(content: object, count: int, what: str) -> list[object]:
+    """Return the columns of a row that was written as a JSON list; a ValueError names `what` if it is damaged."""
+    columns = json.loads(text(content))
+    if not isinstance(columns, list) or len(columns) != count:
+        raise ValueError(f"{what} is {columns!r}")
+    return columns
 
 
 def blob(value: object) -> bytes:

@@ -10,6 +10,7 @@ from napari_sam.io.labels.journal.row_values import (
     blob,
     checked_box,
     format_plane,
+    json_columns,
     moment,
     number,
     optional_number,
@@ -229,12 +230,11 @@ class ObjectPlane:
         ValueError
             If the text is damaged.
         """
-        if content is None:
-            return None
-        values = json.loads(text(content))
-        if not isinstance(values, list) or len(values) != len(PLANE_COLUMNS):
-            raise ValueError(f"a plane of an object is {values!r}")
-        return cls.from_columns(*values)
+        return (
+            None
+            if content is None
+            else cls.from_columns(*json_columns(content, len(PLANE_COLUMNS), "a plane of an object"))
+        )
 
     def to_json(self) -> str:
         """Return the columns as JSON, as the journal keeps them before and after a change."""
