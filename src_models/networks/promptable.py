@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING
 
 import torch
@@ -19,7 +20,7 @@ PIXEL_MEAN = (123.675, 116.28, 103.53)
 PIXEL_STD = (58.395, 57.12, 57.375)
 
 
-class PromptableNetwork(nn.Module):
+class PromptableNetwork(nn.Module, ABC):
     """Network of image encoder, prompt encoder and mask decoder.
 
     Parameters
@@ -78,9 +79,9 @@ class PromptableNetwork(nn.Module):
         embedding: Tensor = self.image_encoder(image)
         return embedding
 
+    @abstractmethod
     def encode_crop(self, crop: Tensor, cell: tuple[int, int]) -> Tensor:
         """Embed a normalised crop, (B, 3, H, W), of the network's square input at `cell` (y, x) of its grid."""
-        raise NotImplementedError
 
     def decode(
         self,

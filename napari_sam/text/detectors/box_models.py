@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -36,7 +37,7 @@ class _Processor(Protocol):
     def __call__(self, **inputs: Any) -> Mapping[str, Tensor]: ...
 
 
-class TransformersDetector:
+class TransformersDetector(ABC):
     """The part that all these models have in common.
 
     Parameters
@@ -80,9 +81,9 @@ class TransformersDetector:
         """Return the inputs of the network."""
         return self.processor(text=[[text]], images=Image.fromarray(rgb), return_tensors="pt")
 
+    @abstractmethod
     def read(self, outputs: Any, shape: tuple[int, int]) -> Detections:
         """Return the objects in the network's output, in pixels of a picture of a shape (height, width)."""
-        raise NotImplementedError
 
 
 class Owlv2Detector(TransformersDetector):
