@@ -50,6 +50,12 @@ def import_objects(path):
         store.import_(path)
 
 
+def import_stack(path):
+    """Import objects of all frames into a new store beside the file."""
+    with LabelStore.create(path.parent / "imported.ome.zarr", shape=(3, *SHAPE)) as store:
+        store.import_(path)
+
+
 def load_checkpoint(path):
     """Load a checkpoint."""
     from src_models import load_sam
@@ -151,6 +157,25 @@ COCO = json.dumps(
         ],
     }
 )
+_SQUARE = [[2, 2, 11, 2, 11, 11, 2, 11]]
+TAO = json.dumps(
+    {
+        "videos": [{"id": 1, "name": "v"}],
+        "images": [{"id": i + 1, "video_id": 1, "frame_index": i} for i in range(3)],
+        "tracks": [{"id": 5, "video_id": 1}, {"id": 6, "video_id": 1, "parent": 5}],
+        "annotations": [
+            {"image_id": i, "track_id": t, "bbox": [2, 2, 9, 9], "segmentation": _SQUARE} for i, t in ((1, 5), (2, 6))
+        ],
+    }
+)
+YOUTUBE_VIS = json.dumps(
+    {
+        "videos": [{"id": 1, "file_names": ["v/0.jpg", "v/1.jpg", "v/2.jpg"]}],
+        "annotations": [
+            {"id": 4, "video_id": 1, "segmentations": [_SQUARE, None, _SQUARE], "bboxes": [[2, 2, 9, 9], None, [2] * 4]}
+        ],
+    }
+)
 
 # name: (makes a sound file or folder, reads it)
 ENTRY_POINTS = {
@@ -165,6 +190,8 @@ ENTRY_POINTS = {
     "yolo": (_text("y.txt", "0 0.5 0.5 0.2 0.1 0.9\n1 0.1 0.1 0.4 0.1 0.2 0.6\n"), read_as_prompts),
     "pascal voc": (_text("v.xml", VOC), read_as_prompts),
     "coco": (_text("c.json", COCO), import_objects),
+    "coco of a video": (_text("c.json", TAO), import_stack),
+    "youtube-vis": (_text("c.json", YOUTUBE_VIS), import_stack),
     "geojson": (_export(".geojson"), import_objects),
     "geojson as prompts": (_export(".geojson"), read_as_prompts),
     "rois": (_export(".zip"), import_objects),

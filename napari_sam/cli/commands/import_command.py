@@ -33,7 +33,7 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         "--plane",
         type=ints,
         metavar="T,Z",
-        help="plane of a stack that the objects lie on (default: all planes, for a label image of a whole stack)",
+        help="plane of a stack that the objects lie on (default: all planes, for labels and outlines of a whole stack)",
     )
     add_settings(
         command,
@@ -44,8 +44,8 @@ def _add_options(command: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> Result:
-    from napari_sam.io.labels.label_store import LabelStore  # noqa: PLC0415 - the command line starts quickly
-    from napari_sam.io.prompts.formats.prompt_files import label_image  # noqa: PLC0415
+    from napari_sam.io.labels.importing.import_objects import is_of_whole_stack  # noqa: PLC0415 - starts quickly
+    from napari_sam.io.labels.label_store import LabelStore  # noqa: PLC0415
 
     args.out = check_output_path(args.out)
     if args.image is None:
@@ -56,8 +56,7 @@ def _run(args: argparse.Namespace) -> Result:
     image = open_plane(args.image, None, args.plane)
     with label_output(args.out, image, overwrite=False) as output:
         target = output.target
-        whole_stack = args.plane is None and max(image.plane_axes.values(), default=1) > 1
-        stack = whole_stack and label_image(args.file) is not None
+        stack = args.plane is None and is_of_whole_stack(args.file, image)
         store = LabelStore.create(target, like=image, stack=stack) if isinstance(target, Path) else target
         with store:
             return _import(args, store)

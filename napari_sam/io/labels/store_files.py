@@ -172,7 +172,7 @@ def _stack_axes(image: ImageGeometry | None, count: int) -> str:
     names = str(getattr(image, "stack_axes", ""))
     if len(names) == count and names in ("t", "z", "tz"):
         return names
-    return "tcz"[3 - count :]
+    return "tz" if count == 2 else "tcz"[3 - count :]
 
 
 def create_folder(path: Path, description: StoreDescription, overwrite: bool) -> None:

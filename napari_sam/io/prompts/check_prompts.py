@@ -264,6 +264,8 @@ def _combine(
         point_labels=(columns.labels[with_point] == 1).astype(np.int64),  # rows with other labels were refused
         first=np.concatenate([[0], np.cumsum(counts)]).astype(np.int64),
         category=texts_of(frame["category"], first_rows) if "category" in frame else [None] * len(kept),
+        track=texts_of(frame["track"], first_rows) if "track" in frame else [],
+        parent=texts_of(frame["parent"], first_rows) if "parent" in frame else [],
         score=numbers_of(frame, ("score",))[first_rows, 0] if "score" in frame else np.full(len(kept), np.nan),
         number=rows.numbers[first_rows],
         word=rows.word,

@@ -1,7 +1,8 @@
-"""Prompts that name the plane of a stack: only those on the image's own plane are used."""
+"""Prompts that name the plane of a stack: those on the image's own plane, or those of all planes."""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from napari_sam.io.prompts.table_values import numbers_of
 
 if TYPE_CHECKING:
     import pandas as pd
+    from numpy.typing import NDArray
 
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.prompts.prompt_rows import PromptRows
@@ -39,33 +41,93 @@ def rows_on_plane(rows: PromptRows, image: Image) -> tuple[PromptRows, int]:
     PromptError
         If a plane cannot be read, the rows lie on several planes but the image has only one, or none is on its plane.
     """
-    axes = list(image.plane_axes)
-    values = rows.frame["plane"] if "plane" in rows.frame else _by_columns(rows.frame, image)
-    if values is None:
-        return rows, 0
-    where = [f"{rows.name}: {rows.word} {number}" for number in rows.numbers]
-    planes = [_plane(value, axes, row) for value, row in zip(values, where, strict=True)]
-    named = sorted({plane for plane in planes if plane is not None})
-    _check_axes(rows.name, named, axes)
-    if not axes:
+    planes = _planes_of(rows, image)
+    if planes is None or not image.plane_axes:
         return rows, 0
     kept = np.array([i for i, plane in enumerate(planes) if plane is None or plane == image.plane], np.int64)
     if not len(kept) and len(planes):
         raise PromptError(
-            f"{rows.name}: no prompt lies on plane {_text(image.plane)}; they lie on {_listed(named)}",
+            f"{rows.name}: no prompt lies on plane {_text(image.plane)}; they lie on {_listed(_named(planes))}",
             parameter="plane",
             remedy="choose one of these with {plane}",
         )
-    if len(kept) == len(planes):
-        return rows, 0
+    return _chosen(rows, kept), len(planes) - len(kept)
+
+
+def rows_by_plane(rows: PromptRows, image: Image) -> dict[Plane, PromptRows]:
+    """Return the rows of each plane of a stack, in the order of the planes.
+
+    Parameters
+    ----------
+    rows : PromptRows
+        As for `rows_on_plane`; every row names its plane, unless the stack has a single one.
+    image : Image
+        The stack.
+
+    Raises
+    ------
+    PromptError
+        If a plane cannot be read or does not exist, or a row names none.
+    """
+    sizes = tuple(image.plane_axes.values())
+    only = (0,) * len(sizes) if math.prod(sizes) == 1 else None
+    planes = [plane or only for plane in _planes_of(rows, image) or [None] * len(rows.frame)]
+    by_plane: dict[Plane, list[int]] = {}
+    for i, plane in enumerate(planes):
+        if plane is None:
+            raise PromptError(
+                f"{rows.name}: {rows.word} {rows.numbers[i]} names no plane of the stack",
+                parameter="plane",
+                remedy="say with {plane} on which plane the objects lie",
+            )
+        if any(index >= size for index, size in zip(plane, sizes, strict=True)):
+            raise PromptError(
+                f"{rows.name}: {rows.word} {rows.numbers[i]} lies on plane {_text(plane)}, and the stack has "
+                f"{' x '.join(f'{n} ({axis})' for axis, n in image.plane_axes.items())}",
+                remedy="check that it belongs to this stack, and that no axes are swapped",
+            )
+        by_plane.setdefault(plane, []).append(i)
+    return {plane: _chosen(rows, np.array(kept, np.int64)) for plane, kept in sorted(by_plane.items())}
+
+
+def names_planes(rows: PromptRows, image: Image) -> bool:
+    """Return whether the rows say on which planes of a stack they lie.
+
+    Raises
+    ------
+    PromptError
+        If a plane cannot be read.
+    """
+    return any(plane is not None for plane in _planes_of(rows, image) or [])
+
+
+def _planes_of(rows: PromptRows, image: Image) -> list[Plane | None] | None:
+    """Return the plane of each row, None for one that names none; None if no row has a plane."""
+    axes = list(image.plane_axes)
+    values = rows.frame["plane"] if "plane" in rows.frame else _by_columns(rows.frame, image)
+    if values is None:
+        return None
+    where = [f"{rows.name}: {rows.word} {number}" for number in rows.numbers]
+    planes = [_plane(value, axes, row) for value, row in zip(values, where, strict=True)]
+    _check_axes(rows.name, _named(planes), axes)
+    return planes
+
+
+def _named(planes: list[Plane | None]) -> list[Plane]:
+    return sorted({plane for plane in planes if plane is not None})
+
+
+def _chosen(rows: PromptRows, kept: NDArray[np.int64]) -> PromptRows:
+    """Return some of the rows."""
+    if len(kept) == len(rows.frame):
+        return rows
     mask = rows.mask
-    chosen = replace(
+    return replace(
         rows,
         frame=rows.frame.iloc[kept].reset_index(drop=True),
         numbers=rows.numbers[kept],
         mask=None if mask is None else lambda i: mask(int(kept[i])),
     )
-    return chosen, len(planes) - len(kept)
 
 
 def _check_axes(name: str, planes: list[Plane], axes: list[str]) -> None:
@@ -110,8 +172,8 @@ def _by_columns(frame: pd.DataFrame, image: Image) -> list[dict[str, float] | No
 def _plane(value: object, axes: list[str], where: str) -> Plane | None:
     """Return the plane of a row; None if it names none."""
     if isinstance(value, Mapping):
-        if len(axes) == 1 and axes[0] not in value:  # a stack whose file does not say along what
-            return (_index(value.get("z") or value.get("t") or 0, where),)
+        if len(axes) == 1:  # of which one of the two files may not say along what, or call it otherwise
+            return (_index(value.get(axes[0]) or value.get("z") or value.get("t") or 0, where),)
         return tuple(_index(value.get(axis, 0), where) for axis in axes or ("t", "z"))
     if isinstance(value, list | tuple):
         return tuple(_index(v, where) for v in value)

@@ -32,7 +32,8 @@ class PromptRows:
     frame : DataFrame
         Columns ``y0 x0 y1 x1`` (boxes), ``y x`` (points), or both; optionally ``label`` (of a point: 1 on the object,
         0 beside it), ``object`` (rows with the same value are one prompt), ``category``, ``score``, ``plane`` (of a
-        stack) and ``problem`` (text; what is wrong with a row).
+        stack), ``track`` (text; rows of a stack with the same are one object), ``parent`` (text; track that the object
+        descends from) and ``problem`` (text; what is wrong with a row).
     name, word : str
         Names of the source and of a row in messages, such as "boxes.csv" and "line".
     numbers : ndarray of int

@@ -43,6 +43,9 @@ class PromptTable:
         From the index of a prompt to its `MaskPrompt`, or None if the object has no pixel.
     classes : tuple of ClassStyle
         Colours and parents of the categories, as far as the source has them.
+    track, parent : list of str or None
+        (n,) name of the object of a stack that a prompt shows on its plane, and of the object that this one descends
+        from; empty lists if the source has none.
     """
 
     boxes: NDArray[np.float64]
@@ -56,6 +59,8 @@ class PromptTable:
     skipped: dict[str, int] = field(default_factory=dict)
     mask: Callable[[int], MaskPrompt | None] | None = None
     classes: tuple[ClassStyle, ...] = ()
+    track: list[str | None] = field(default_factory=list)
+    parent: list[str | None] = field(default_factory=list)
 
     def __len__(self) -> int:
         """Return the number of prompts."""

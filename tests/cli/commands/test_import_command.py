@@ -37,3 +37,17 @@ def test_a_file_that_does_not_fit_is_refused_and_leaves_no_store(tmp_path, capsy
     assert main(["import", str(tmp_path / "l.tif"), str(tmp_path / "s.ome.zarr"), "--image", NUCLEI]) == 2
     assert "do not match the image" in capsys.readouterr().err
     assert not (tmp_path / "s.ome.zarr").exists()
+
+
+def test_outlines_that_name_their_planes_make_a_store_of_the_whole_stack(tmp_path, capsys):
+    labels = np.zeros((3, 40, 50), np.uint16)
+    labels[:, 5:15, 5:15] = 1
+    tifffile.imwrite(tmp_path / "i.tif", labels, photometric="minisblack", metadata={"axes": "TYX"})
+    with LabelStore.create(tmp_path / "a.ome.zarr", like=tmp_path / "i.tif") as store:
+        store.commit_planes({t: (labels[t] > 0, (0, 0, 40, 50)) for t in range(3)})
+        store.export(tmp_path / "o.json")
+    out = str(tmp_path / "b.ome.zarr")
+    assert main(["import", str(tmp_path / "o.json"), out, "--image", str(tmp_path / "i.tif"), "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["objects"] == 1
+    with LabelStore.open(out, "r") as store:
+        assert np.array_equal(store.array[...], labels)

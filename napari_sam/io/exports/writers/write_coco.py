@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from pathlib import PurePath
 from typing import TYPE_CHECKING
@@ -10,19 +11,23 @@ import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import TextIO
 
     from napari_sam.io.exports.export_job import ExportJob
     from napari_sam.io.exports.export_source import ExportedObject
     from napari_sam.io.json_types import JsonObject
     from napari_sam.io.pixel_runs import PixelRuns
 
+_VIDEO = 1  # id of the only video
 _UNNAMED = "object"  # name of the category of objects without one
 
 
 def write_coco(job: ExportJob) -> None:
     """Write images, categories and annotations with compressed run lengths; each plane is an image of its own.
 
-    In a stack an object has an annotation for each of its planes, with its id as ``track_id``, as in video data sets.
+    A stack is a video in the form of TAO, which programs for images read as well: images have ``video_id`` and
+    ``frame_index``, an object has an annotation for each of its planes, with its id as ``track_id``, and an entry in
+    ``tracks``, with the id of its parent as ``parent``.
     """
     height, width = job.source.shape[-2:]
     planes = {plane: i for i, plane in enumerate(job.planes(), start=1)}
@@ -31,7 +36,7 @@ def write_coco(job: ExportJob) -> None:
     categories = {name: i for i, name in enumerate([*used, *unused], start=1)}
     images = [
         {"id": i, "file_name": _file_name(job), "width": width, "height": height}
-        | ({"plane": list(plane)} if plane else {})
+        | ({"video_id": _VIDEO, "frame_index": i - 1, "plane": list(plane)} if plane else {})
         for plane, i in planes.items()
     ]
     info: JsonObject = {"description": f"exported from {job.source.path.name} by napari-sam-xl"}
@@ -42,17 +47,36 @@ def write_coco(job: ExportJob) -> None:
         "images": images,
         "categories": [_category(job, name, i) for name, i in categories.items()],
     }
+    is_stack = len(job.source.shape) > 2
+    if is_stack:
+        size = {"width": width, "height": height, "length": len(planes)}
+        head["videos"] = [{"id": _VIDEO, "name": _file_name(job), **size, "axes": job.source.axes}]
     with job.partial.open("w", encoding="utf-8") as file:
         file.write(json.dumps(head)[:-1] + ', "annotations": [')
         separator = "\n"
         for number, (obj, runs) in enumerate(job.objects(columns=True), start=1):
             category = categories.setdefault(obj.category, 0)
             entry = _annotation(obj, runs, (height, width), planes[obj.plane], category)
-            if obj.plane:
-                entry |= {"id": number, "track_id": obj.label}
+            if is_stack:
+                entry |= {"id": number, "track_id": obj.label, "video_id": _VIDEO}
             file.write(separator + json.dumps(entry))
             separator = ",\n"
-        file.write("\n]}\n")
+        file.write("\n]")
+        if is_stack:
+            _write_tracks(job, file, categories)
+        file.write("}\n")
+
+
+def _write_tracks(job: ExportJob, file: TextIO, categories: dict[str | None, int]) -> None:
+    """Write an entry for each object of a stack."""
+    file.write(', "tracks": [')
+    separator = "\n"
+    for _, (obj, *_) in itertools.groupby(job.source.rows(job.labels), key=lambda row: row.label):
+        entry = {"id": obj.label, "category_id": categories.setdefault(obj.category, 0), "video_id": _VIDEO}
+        entry |= {} if obj.parent is None else {"parent": obj.parent}
+        file.write(separator + json.dumps(entry))
+        separator = ",\n"
+    file.write("\n]")
 
 
 def _category(job: ExportJob, name: str | None, number: int) -> JsonObject:

@@ -117,7 +117,9 @@ def _properties(obj: ExportedObject, measured: Measured) -> JsonObject:
     names = ("label", "category", "area_px", "predicted_iou", "stability_score", "model")
     properties = {name: getattr(obj, name) for name in names}
     properties["created"] = datetime.fromtimestamp(obj.created, UTC).isoformat()
-    properties |= {"plane": plane_text(obj.plane)} if obj.plane else {}
+    if obj.plane:  # the features of an object are known by its id
+        properties |= {"plane": plane_text(obj.plane), "track_id": obj.label}
+        properties |= {} if obj.parent is None else {"parent": obj.parent}
     return properties | measured
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -14,10 +15,11 @@ from napari_sam.io.class_styles import cleaned_name
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.editing.commit_many import NewObject
 from napari_sam.io.labels.importing.import_stack import StackTarget, import_label_stack
+from napari_sam.io.labels.importing.import_tracks import import_tracks
 from napari_sam.io.prompts.check_prompts import check_prompts
 from napari_sam.io.prompts.formats.label_classes import read_label_classes
 from napari_sam.io.prompts.formats.prompt_files import label_image, rows_of_file
-from napari_sam.io.prompts.prompt_planes import rows_on_plane
+from napari_sam.io.prompts.prompt_planes import names_planes, rows_on_plane
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.labels.importing.import_settings import ImportSettings
     from napari_sam.io.labels.journal.rows import Plane, Record
+    from napari_sam.io.prompts.prompt_rows import PromptRows
     from napari_sam.io.prompts.prompt_table import PromptTable
     from napari_sam.io.step_counter import StepCounter
 
@@ -71,7 +74,8 @@ def import_objects(
         ``_seg.npy`` file of Cellpose.
     plane : tuple of int
         Plane to draw on; objects of other planes are left out. Without one, a label image of a whole stack is drawn on
-        all planes, each number as one object, undone in one step.
+        all planes, each number as one object, undone in one step. So are outlines that name their planes: those with
+        one ``track_id`` (COCO, also of videos; GeoJSON) are one object.
     settings : ImportSettings
         How they are imported.
     counter : StepCounter
@@ -93,13 +97,12 @@ def import_objects(
         classes = read_label_classes(path)
         return import_label_stack(store, stack, str(store.meta("axes")), settings, counter, classes=classes)
     frame = _image_of_store(store, plane)
-    rows, _ = rows_on_plane(rows_of_file(path, frame, settings.coordinates, None), frame)
-    table = check_prompts(rows, frame.shape, skip=False, masks=True)
-    if table.mask is None:
-        raise LabelsError(
-            f"{path}: has no outlines or labels, only boxes or points",
-            remedy="segment the objects there: napari-sam everything IMAGE OUT --prompts FILE",
-        )
+    rows = rows_of_file(path, frame, settings.coordinates, None)
+    if not plane and len(store.shape) > 2:
+        _check_has_outlines(path, rows)
+        return import_tracks(store, rows, frame, settings, counter)
+    table = check_prompts(rows_on_plane(rows, frame)[0], frame.shape, skip=False, masks=True)
+    _check_has_outlines(path, table)
     counter.begin(len(table))
     ids: list[int] = []
     for batch in _batches(table, frame.shape, path.name, settings.category):
@@ -109,6 +112,34 @@ def import_objects(
         for _ in batch:
             counter.step()
     return ids
+
+
+def _check_has_outlines(path: Path, found: PromptRows | PromptTable) -> None:
+    if found.mask is None:
+        raise LabelsError(
+            f"{path}: has no outlines or labels, only boxes or points",
+            remedy="segment the objects there: napari-sam everything IMAGE OUT --prompts FILE",
+        )
+
+
+def is_of_whole_stack(path: str | Path, image: Image) -> bool:
+    """Return whether the objects of a file go through the planes of a stack, instead of lying on one of them.
+
+    Parameters
+    ----------
+    path : str or Path
+        As for `import_objects`.
+    image : Image
+        The image that the objects lie on.
+
+    Raises
+    ------
+    PromptError, ImageError
+        If the file does not exist, or is damaged.
+    """
+    if math.prod(image.plane_axes.values()) < 2:
+        return False
+    return label_image(path) is not None or names_planes(rows_of_file(path, image, "auto", None), image)
 
 
 def _image_of_store(store: ImportTarget, plane: Plane) -> Image:

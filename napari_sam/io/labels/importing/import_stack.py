@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from napari_sam.io.prompts.formats.label_classes import LabelClasses
     from napari_sam.io.step_counter import StepCounter
 
-_BLOCK_PX = 2048  # a shard of the store
+BLOCK_PX = 2048
+"""Side of the blocks that are drawn at a time, level-0 pixels: a shard of the store."""
 
 
 class StackTarget(Protocol):
@@ -157,5 +158,5 @@ def _numbers(labels: Image, pairs: list[tuple[Plane, Plane]], counter: StepCount
 def _blocks(labels: Image, plane: Plane) -> Iterator[tuple[Box, NDArray[np.int64]]]:
     """Iterate over the blocks of a plane of a label image."""
     image = labels.with_plane(plane, labels.selected)
-    for block in chunk_boxes(labels.shape, (_BLOCK_PX, _BLOCK_PX)):
+    for block in chunk_boxes(labels.shape, (BLOCK_PX, BLOCK_PX)):
         yield block, image.read(0, *block)[..., 0].astype(np.int64)

@@ -14,10 +14,18 @@ from napari_sam.engine.interactive.prompts import MaskPrompt
 from napari_sam.errors import PromptError, TrainingError
 from napari_sam.io.class_styles import joined_styles, style_of
 from napari_sam.io.images.address import split_address
+from napari_sam.io.prompts.formats.coco_videos import (
+    parents_of_tracks,
+    planes_of_images,
+    split_into_frames,
+    track_of,
+)
 from napari_sam.io.prompts.prompt_rows import BOX, PromptRows
 from src_models.training.data.coco_dataset import bare_name
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from napari_sam.io.class_styles import ClassStyle
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.json_types import JsonObject
@@ -36,7 +44,8 @@ def rows_of_coco(content: JsonObject, name: str, image: Image, image_id: int | s
     Parameters
     ----------
     content : dict
-        A COCO document; ``bbox`` is (x, y, width, height) from the outer corner of the first pixel.
+        A COCO document; ``bbox`` is (x, y, width, height) from the outer corner of the first pixel. Of a video, rows
+        have their plane and their track.
     name : str
         Name of the file in messages.
     image : Image
@@ -51,10 +60,12 @@ def rows_of_coco(content: JsonObject, name: str, image: Image, image_id: int | s
     """
     import pandas as pd  # noqa: PLC0415 - slow to import
 
+    content, positions = split_into_frames(content)
     entries = [entry if isinstance(entry, dict) else {} for entry in content["annotations"]]
-    chosen = _chosen_image(content, entries, name, image, image_id)
-    numbers = [i for i, entry in enumerate(entries) if _belongs_to(entry, chosen)]
-    kept = [entries[i] for i in numbers]
+    planes = planes_of_images(content, name, image) if image_id is None else {}
+    images = planes.keys() if planes else _chosen_image(content, entries, name, image, image_id)
+    chosen = [i for i, entry in enumerate(entries) if _belongs_to(entry, images)]
+    kept, numbers = [entries[i] for i in chosen], [positions[i] for i in chosen]
     categories = _names_by_id(content, "categories", "name", name)
     info = content.get("info")
     unclassified = info.get("unclassified_category") if isinstance(info, dict) else None  # of our own exports
@@ -73,6 +84,12 @@ def rows_of_coco(content: JsonObject, name: str, image: Image, image_id: int | s
     frame["problem"] = pd.Series(problems, dtype=object)
     frame["category"] = pd.Series([_category(entry, categories) for entry in kept], dtype=object)
     frame["score"] = pd.Series([entry.get("score") for entry in kept], dtype=object)
+    if planes:
+        tracks, parents = [track_of(entry) for entry in kept], parents_of_tracks(content)
+        where = [None if image is None else planes.get(image) for image in map(_image_of, kept)]
+        frame["plane"] = pd.Series(where, dtype=object)
+        frame["track"] = pd.Series(tracks, dtype=object)
+        frame["parent"] = pd.Series([parents.get(track or "") for track in tracks], dtype=object)
     with_mask = any(entry.get("segmentation") for entry in kept)
     mask = partial(_mask, kept, image.shape, name, numbers) if with_mask else None
     classes = _classes(content.get("categories"), categories)
@@ -106,9 +123,15 @@ def _mask(entries: list[Entry], shape: tuple[int, int], name: str, numbers: list
     return MaskPrompt(mask, (y, x, y + h, x + w)) if mask.any() else None
 
 
-def _belongs_to(entry: Entry, image: Id | None) -> bool:
-    """Return whether an entry belongs to an image; entries with an invalid id are kept, to be refused later."""
-    return image is None or _invalid_id(entry, "image_id") is not None or entry.get("image_id", image) == image
+def _image_of(entry: Entry) -> Id | None:
+    """Return the id of the image of an entry; None without a valid one."""
+    return None if _invalid_id(entry, "image_id") else entry.get("image_id")
+
+
+def _belongs_to(entry: Entry, images: Collection[Id] | None) -> bool:
+    """Return whether an entry belongs to one of some images; one with an invalid id does, to be refused later."""
+    image = _image_of(entry)
+    return images is None or image is None or image in images
 
 
 def _category(entry: Entry, names: dict[Id, Any]) -> Any:
@@ -161,15 +184,9 @@ def _names_by_id(content: JsonObject, key: str, name_key: str, name: str) -> dic
     return {item["id"]: item.get(name_key) for item in listed}
 
 
-def _on_plane(content: JsonObject, image: Image) -> list[Id]:
-    """Return the ids of images that stand for the image's plane of a stack, as our own exports name it."""
-    listed = content.get("images", [])
-    return [item["id"] for item in listed if item.get("plane") == list(image.plane)] if image.plane else []
-
-
 def _chosen_image(
     content: JsonObject, entries: list[Entry], name: str, image: Image, image_id: int | str | None
-) -> Id | None:
+) -> tuple[Id] | None:
     """Return the id of the image in a document; None if it holds only one image."""
     ids = list(dict.fromkeys(e["image_id"] for e in entries if isinstance(e.get("image_id"), _IDS)))
     files = {number: str(file or "") for number, file in _names_by_id(content, "images", "file_name", name).items()}
@@ -180,16 +197,13 @@ def _chosen_image(
                 parameter="image_id",
                 remedy="choose one of them",
             )
-        return image_id
+        return (image_id,)
     if len(ids) <= 1 and len(files) <= 1:
         return None
     file_name = None if image.uri is None else Path(split_address(image.uri)[0].rstrip("/")).name
     same: list[Id] = [i for i, file in files.items() if file_name in (Path(file).name, bare_name(file))]
     if len(same) == 1:
-        return same[0]
-    here = _on_plane(content, image)
-    if len(here) == 1 and len(set(files.values())) == 1:
-        return here[0]
+        return (same[0],)
     raise PromptError(
         f"{name}: holds {max(len(ids), len(files))} images", parameter="image_id", remedy="choose one with {image_id}"
     )

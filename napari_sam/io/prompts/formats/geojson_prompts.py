@@ -61,10 +61,11 @@ def rows_of_geojson(content: JsonObject, name: str, image: Image, coordinates: s
     if not isinstance(features, list):
         raise PromptError(f"{name}: 'features' is not a list", remedy="check that the file is complete")
     convert = _converter(content, name, image, coordinates)
+    is_own = isinstance(content.get("napari_sam"), dict)
     rows: list[JsonObject] = []
     outlines: dict[int, Polygons] = {}
     for i, feature in enumerate(features):
-        properties = _properties(feature) | {"object": i}
+        properties = _properties(feature, is_own=is_own) | {"object": i}
         try:
             points, polygons = _geometry(feature["geometry"], convert)
         except (KeyError, TypeError, ValueError, IndexError, OverflowError) as error:
@@ -76,7 +77,7 @@ def rows_of_geojson(content: JsonObject, name: str, image: Image, coordinates: s
             box = zip(BOX, [*corners.min(0).tolist(), *corners.max(0).tolist()], strict=True)
             rows.append({**properties, **dict(box)})
         rows += [{**properties, "y": y, "x": x} for y, x in points.tolist()]
-    columns = [*BOX, *POINT, "object", "category", "score", "plane", "problem"]
+    columns = [*BOX, *POINT, "object", "category", "score", "plane", "track", "parent", "problem"]
     frame = pd.DataFrame(rows, columns=columns)
     numbers = np.array([row["object"] for row in rows], np.int64)
 
@@ -142,15 +143,26 @@ def _positions(listed: list[Any]) -> NDArray[np.float64]:
     return positions
 
 
-def _properties(feature: Any) -> JsonObject:
-    """Return category, score and plane of a feature."""
+def _properties(feature: Any, *, is_own: bool) -> JsonObject:
+    """Return category, score and plane of a feature, and which object it shows there; our own exports call it label."""
     properties = feature.get("properties") if isinstance(feature, dict) else None
     properties = properties if isinstance(properties, dict) else {}
     name = _name_of(_classification(feature))
     score = properties.get("score", properties.get("predicted_iou"))
     geometry = feature.get("geometry") if isinstance(feature, dict) else None
     plane = geometry.get("plane") if isinstance(geometry, dict) else None  # QuPath's
-    return {"category": properties.get("category", name), "score": score, "plane": properties.get("plane", plane)}
+    track = properties.get("track_id", properties.get("label") if is_own else None)
+    return {
+        "category": properties.get("category", name),
+        "score": score,
+        "plane": properties.get("plane", plane),
+        "track": _text(track),
+        "parent": _text(properties.get("parent")),
+    }
+
+
+def _text(value: object) -> str | None:
+    return str(value) if isinstance(value, int | float | str) else None
 
 
 def _reason(error: Exception) -> str:

@@ -113,7 +113,8 @@ def _features(
     import shapely  # noqa: PLC0415 - slow to import
 
     present = {str(row[1]) for row in db.execute(f"PRAGMA table_info({_quoted(table)})")}
-    details = [name for name in _DETAILS if name in present]
+    own = ("label",) if table == _OWN_LAYER and "plane" in present else ()  # the same on all planes of an object
+    details = [name for name in (*_DETAILS, *own) if name in present]
     names = ", ".join(_quoted(name) for name in (column, *details))
     for blob, *values in db.execute(f"SELECT {names} FROM {_quoted(table)}"):  # noqa: S608 - quoted identifiers
         properties: dict[str, Any] = {k: v for k, v in zip(details, values, strict=True) if v is not None}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 import zipfile
 import zlib
@@ -33,6 +34,7 @@ _DAMAGED = (
     *(OSError, ValueError, LookupError, TypeError, ArithmeticError, MemoryError, RuntimeError),
     *(EOFError, struct.error, zipfile.BadZipFile, zlib.error),
 )
+_NAME_ON_PLANE = re.compile(r"(\d{7,})(?:-\d{4})+")  # of an object on several planes, in our own exports
 _WITHOUT_AREA = ("LINE", "POLYLINE", "FREELINE", "ANGLE", "NOROI")
 
 
@@ -58,7 +60,9 @@ def rows_of_rois(path: Path, image: Image) -> PromptRows:
     outlines: dict[int, Rings] = {}
     for i, roi in enumerate(_read(path)):
         style = _class_of(roi)
-        properties = {"object": i, "plane": _plane(roi), "category": None if style is None else style.name}
+        track = _NAME_ON_PLANE.fullmatch(str(roi.name or ""))
+        properties: JsonObject = {"object": i, "plane": _plane(roi), "track": track and track[1]}
+        properties["category"] = None if style is None else style.name
         styles += [] if style is None else [style]
         rings = [np.asarray(ring, np.float64)[:, ::-1] for ring in roi.coordinates(multi=True) if len(ring)]
         if roi.roitype.name == "POINT" and rings:
@@ -70,7 +74,7 @@ def rows_of_rois(path: Path, image: Image) -> PromptRows:
             corners = np.concatenate(rings)
             box = zip(BOX, [*corners.min(0).tolist(), *corners.max(0).tolist()], strict=True)
             rows.append({**properties, **dict(box)})
-    frame = pd.DataFrame(rows, columns=[*BOX, *POINT, "object", "plane", "category", "problem"])
+    frame = pd.DataFrame(rows, columns=[*BOX, *POINT, "object", "plane", "track", "category", "problem"])
     if frame["plane"].isna().all():
         frame = frame.drop(columns="plane")
     numbers = np.array([row["object"] for row in rows], np.int64)

@@ -22,7 +22,7 @@ def volumes():
 
 @pytest.fixture
 def store(tmp_path, volumes):
-    with stack_store(tmp_path / "m.zarr", volumes, "tzyx", (60.0, 2.0, 0.5, 0.25)) as opened:
+    with stack_store(tmp_path / "m.zarr", volumes, "tzyx", (60.0, 2.0, 0.5, 0.25), movie()[1]) as opened:
         yield opened
 
 
@@ -72,3 +72,22 @@ def test_tables_and_polygons_have_an_entry_for_each_plane(store, volumes, tmp_pa
     coco = json.loads(store.export(tmp_path / "t.json").read_text())["annotations"]
     assert len({entry["id"] for entry in coco}) == len(planes)
     assert {entry["track_id"] for entry in coco} == {1, 2, 3, 4, 5, 6}
+
+
+def test_coco_of_a_stack_is_a_video_with_tracks(store, tmp_path):
+    coco = json.loads(store.export(tmp_path / "t.json", labels=[1, 2, 5]).read_text())
+    (video,) = coco["videos"]
+    assert (video["length"], video["axes"]) == (10, "tzyx")
+    frames = {image["id"]: (image["video_id"], image["frame_index"], image["plane"]) for image in coco["images"]}
+    assert [frames[i] for i in (1, 4)] == [(video["id"], 0, [0, 0]), (video["id"], 3, [1, 1])]
+    assert [track["id"] for track in coco["tracks"]] == [1, 2, 5]
+    assert [track.get("parent") for track in coco["tracks"]] == [None, 1, None]
+    of_track = [entry for entry in coco["annotations"] if entry["track_id"] == 2]
+    assert [frames[entry["image_id"]][2] for entry in of_track] == [[t, z] for t in (2, 3, 4) for z in (0, 1)]
+    assert {entry["video_id"] for entry in coco["annotations"]} == {video["id"]}
+
+
+def test_polygons_of_a_stack_name_the_object_and_its_parent(store, tmp_path):
+    features = json.loads(store.export(tmp_path / "t.geojson", labels=[1, 2]).read_text())["features"]
+    named = {(f["properties"]["track_id"], f["properties"].get("parent")) for f in features}
+    assert named == {(1, None), (2, 1)}
