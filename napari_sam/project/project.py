@@ -13,6 +13,7 @@ from napari_sam.io.images.formats.zarr.plates import is_plate, plate_fields
 from napari_sam.io.projects.image_entry import STATES
 from napari_sam.io.projects.project_folder import ProjectFolder
 from napari_sam.project.project_image import ProjectImage
+from napari_sam.project.time_per_object import TimePerObject
 from napari_sam.project.training.improve_settings import ImproveSettings
 from napari_sam.project.training.model_versions import ModelVersion, ModelVersions
 
@@ -270,6 +271,27 @@ class Project:
             who works on it, height and width in level-0 pixels, kind, the columns that were given, source and id.
         """
         return pd.DataFrame([image.row() for image in self.images()])
+
+    def provenance(self) -> pd.DataFrame:
+        """Return how each object of the project came.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row for each object: image, image_id, and the columns of `LabelStore.provenance`: stage, who and when,
+            model, score, prompts, seconds, and who accepted it.
+
+        Raises
+        ------
+        StoreError
+            If a label store is damaged.
+        """
+        tables = [image.provenance() for image in self.images() if image.is_begun]
+        return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["image", "image_id", "stage"])
+
+    def time_per_object(self) -> TimePerObject:
+        """Return how long people took for the objects that they prompted; see `ProjectImage.time_per_object`."""
+        return TimePerObject.of(seconds for image in self.images() for seconds in image.seconds().values())
 
     @property
     def model(self) -> str:

@@ -13,12 +13,14 @@ from napari_sam.errors import StoreError
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.labels.store_access import JOURNAL_FILE
+from napari_sam.project.time_per_object import TimePerObject
 from src_models.atomic import replacing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    import pandas as pd
     from numpy.typing import NDArray
 
     from napari_sam.io.images.lazy_image import Image
@@ -94,10 +96,55 @@ class ProjectImage:
         StoreError
             If the store is damaged.
         """
-        if not (self.labels_path / JOURNAL_FILE).is_file():
+        if not self.is_begun:
             return 0
         with LabelStore.open(self.labels_path, "r") as store:
             return len(store)
+
+    @property
+    def is_begun(self) -> bool:
+        """Whether it has a label store."""
+        return (self.labels_path / JOURNAL_FILE).is_file()
+
+    def seconds(self) -> dict[int, float]:
+        """Return the seconds that people took for each object that they prompted, by label.
+
+        Raises
+        ------
+        StoreError
+            If the store is damaged.
+        """
+        if not self.is_begun:
+            return {}
+        with LabelStore.open(self.labels_path, "r") as store:
+            return store.journal.provenance.seconds()
+
+    def provenance(self) -> pd.DataFrame:
+        """Return how each of its objects came, a row for each; see `Project.provenance`.
+
+        Raises
+        ------
+        StoreError
+            If there is no label store, or it is damaged.
+        """
+        with LabelStore.open(self.labels_path, "r") as store:
+            table = store.provenance()
+        table.insert(0, "image", self.name)
+        table.insert(1, "image_id", self.image_id)
+        return table
+
+    def time_per_object(self) -> TimePerObject:
+        """Return how long people took for the objects that they prompted.
+
+        Measured in the window from the object before, or from the first prompt, until the object was accepted, with its
+        corrections; of a pause 30 s count.
+
+        Raises
+        ------
+        StoreError
+            If the store is damaged.
+        """
+        return TimePerObject.of(self.seconds().values())
 
     @property
     def locked_by(self) -> str | None:
@@ -151,6 +198,7 @@ class ProjectImage:
                 opened = LabelStore.create(self.labels_path, like=self.open())
             self.begin()
             with opened as store:
+                store.user = self._folder.user
                 yield store
 
     def thumbnail(self) -> NDArray[np.uint8]:

@@ -11,6 +11,7 @@ from napari_sam.io.labels.changes.edit_history import EditHistory
 from napari_sam.io.labels.classes.class_table import ClassTable
 from napari_sam.io.labels.editing.existing_objects import existing_part, existing_parts, existing_row
 from napari_sam.io.labels.reading.data_frames import change_frame, object_frame, plane_frame
+from napari_sam.io.labels.reading.provenance import provenance_frame
 from napari_sam.io.labels.store_parts import StoreParts
 
 if TYPE_CHECKING:
@@ -197,6 +198,15 @@ class OpenStore:
         objects = self.journal.objects
         return object_frame(objects.table_of_planes() if by_plane else objects.table(), len(self.shape) > 2)
 
+    def provenance(self) -> pd.DataFrame:
+        """Return a table of how each object came: stage, who and when, model, prompts, seconds, and who accepted it.
+
+        The stage is "manual" (drawn), "assisted" (prompted by a person), "semi-automatic" (filled in, see `Project`),
+        "automatic" (found by a run), "imported" or "edited" (a part of, or a new id for, an object). Of objects made
+        before version 0.2, what was not noted is missing.
+        """
+        return provenance_frame(self.journal.provenance, len(self.shape) > 2)
+
     def history(self) -> pd.DataFrame:
         """Return a table of all changes: number, kind, state (done, undone, dropped), time and record."""
         return change_frame(self.journal.changes.all())
@@ -268,6 +278,19 @@ class OpenStore:
         from napari_sam.io.labels.measurement.measure_volumes import measure_store  # noqa: PLC0415 - slow to import
 
         return measure_store(self, image, volumes=volumes, **choice)
+
+    @property
+    def user(self) -> str:
+        """Name that is noted with every change; that of the machine's user by default."""
+        return self._parts.writer.notes.user
+
+    @user.setter
+    def user(self, name: str) -> None:
+        self._parts.writer.notes.user = name
+
+    def noting(self, **facts: str | float) -> AbstractContextManager[None]:
+        """Return a context in which facts are noted with every change by this thread: ``stage``, ``seconds``."""
+        return self._parts.writer.notes.noting(facts)
 
     def held(self) -> AbstractContextManager[None]:
         """Return a context in which other threads cannot change the store."""

@@ -8,7 +8,6 @@ this machine has ended, is stale, and the next one takes it over.
 from __future__ import annotations
 
 import contextlib
-import getpass
 import json
 import os
 import secrets
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from napari_sam.errors import ProjectError, StoreLockedError
 from napari_sam.io.json_files import read_json_object
+from napari_sam.io.user_name import user_name
 from src_models.atomic import write_json
 
 if TYPE_CHECKING:
@@ -60,14 +60,6 @@ class LockHolder:
         """Describe the holder for a message."""
         since = time.strftime("%H:%M", time.localtime(self.renewed))
         return f"{self.user} on {self.host} (last seen at {since})"
-
-
-def user_name() -> str:
-    """Return the name of the user, as the machine knows it."""
-    try:
-        return getpass.getuser()
-    except (OSError, KeyError, ImportError):  # no such entry: containers
-        return "unknown"
 
 
 def lock_holder(path: Path, clock: Callable[[], float] = time.time) -> LockHolder | None:

@@ -35,7 +35,8 @@ from napari_sam.io.images.open_image import open_image
 from napari_sam.io.json_files import read_json_object
 from napari_sam.io.pixel_fingerprint import pixel_fingerprint
 from napari_sam.io.projects.image_entry import ImageEntry
-from napari_sam.io.projects.image_lock import ImageLock, LockHolder, lock_holder, user_name
+from napari_sam.io.projects.image_lock import ImageLock, LockHolder, lock_holder
+from napari_sam.io.user_name import user_name
 from src_models.atomic import write_json
 
 if TYPE_CHECKING:

@@ -14,7 +14,6 @@ from napari_sam.engine.normalisation import choose_normalisation
 from napari_sam.errors import EvaluationError, ProjectError
 from napari_sam.evaluation.datasets.store_corrections import NOT_BY_PEOPLE, read_corrections
 from napari_sam.io.labels.label_store import LabelStore
-from napari_sam.io.labels.store_access import JOURNAL_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -138,7 +137,7 @@ def _training_folder(image: ProjectImage) -> str:
 
 def accepted_objects(image: ProjectImage) -> frozenset[int]:
     """Return the labels of the objects of an image that a person accepted."""
-    if not (image.labels_path / JOURNAL_FILE).is_file():
+    if not image.is_begun:
         return frozenset()
     with LabelStore.open(image.labels_path, "r") as store:
         labels = frozenset(int(label) for label in store.journal.objects.labels())

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from napari_sam.errors import LabelsError, StoreError
 from napari_sam.layers.overlap import Overlap, cut_prediction, find_overlap
+from napari_sam.widgets.pages.object_timer import ObjectTimer
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from contextlib import AbstractContextManager
 
     from napari_sam.engine.interactive.prediction import Prediction
     from napari_sam.layers.prompt_layers import MaskCrop
@@ -29,11 +32,19 @@ class Acceptance:
         Parts of the dock.
     on_new : callable
         Called with the id of each new object.
+
+    Attributes
+    ----------
+    timer : ObjectTimer
+        Measures the time that the user takes for an object.
     """
 
     def __init__(self, context: DockContext, on_new: Callable[[int], None]) -> None:
         self._labels, self._form, self._notifier = context.labels, context.object_form, context.notifier
         self._on_new = on_new
+        self.timer = ObjectTimer()
+        self._seconds = 0.0  # of each object that is being saved
+        context.images.image_changed.connect(lambda: self.timer.forget())
 
     def overlaps(self, answer: Answer, candidates: list[int], label: int | None) -> list[Overlap | None]:
         """Compare masks with the saved objects; None for large masks, and if the new object wins anyway."""
@@ -48,10 +59,22 @@ class Acceptance:
 
     def save(self, answer: Answer, candidates: list[int], label: int | None = None, *, replacing: bool = False) -> bool:
         """Write objects as `commit` does, and tell the user what failed; return whether any was written."""
+        self._seconds = self.timer.seconds / len(candidates)
         failures = self.commit(answer, candidates, label, replacing=replacing)
         if failures:
             self._notifier.error("; ".join(failures))
+        if len(failures) < len(candidates):
+            self.timer.finish()
         return len(failures) < len(candidates)
+
+    def timed(self, save: Callable[[], bool]) -> bool:
+        """Save by a function, and note the time in what it writes into an open store; return whether it did."""
+        self._seconds = self.timer.seconds
+        with self._noting_time():
+            is_saved = save()
+        if is_saved:
+            self.timer.finish()
+        return is_saved
 
     def commit(
         self, answer: Answer, candidates: list[int], label: int | None = None, *, replacing: bool = False
@@ -98,9 +121,18 @@ class Acceptance:
         self, prediction: Prediction, plane: tuple[int, ...], rule: str, candidate: int, label: int | None
     ) -> None:
         if label is None:
-            self._on_new(self._labels.ready().commit(prediction, plane, rule, candidate))
+            writer = self._labels.ready()
+            with self._noting_time():
+                number = writer.commit(prediction, plane, rule, candidate)
+            self._on_new(number)
         else:
-            self._labels.ready_store().commit(prediction, plane, rule, candidate, label)
+            store_layers = self._labels.ready_store()
+            with self._noting_time():
+                store_layers.commit(prediction, plane, rule, candidate, label)
+
+    def _noting_time(self) -> AbstractContextManager[None]:
+        store_layers = self._labels.store_layers
+        return nullcontext() if store_layers is None else store_layers.store.noting(seconds=round(self._seconds, 2))
 
 
 def covered_parts(answer: Answer, overlaps: list[Overlap | None]) -> list[MaskCrop]:

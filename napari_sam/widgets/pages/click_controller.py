@@ -89,9 +89,8 @@ class ClickController(QObject):
         self._is_outdated = False  # the prompts changed since the preview
         self._last_px: float | None = None  # size of the last accepted object
         self._predict_soon = single_shot(self, _DEBOUNCE_MS, self.predict)
-        # napari selects a layer it has just added only after its event; the points are selected after that.
         self.redirect = ClickRedirect(context, self.tools)
-        self._select_soon = single_shot(self, 0, self.redirect.select_points)
+        self._select_soon = single_shot(self, 0, self.redirect.select_points)  # napari selects a layer after its event
         self._connect()
 
     def _connect(self) -> None:
@@ -113,6 +112,7 @@ class ClickController(QObject):
         self._labels.store_closing.connect(self._on_store_closing)
         self._thread.finished.connect(self._on_finished)
         self._drawn.drawn.connect(self._on_drawn)
+        self._drawn.drawn.connect(self._acceptance.timer.act)
         self._drawn.drawn.connect(self.stack.following.forget_preview)  # the new click must not wait for it
         self.stack.prompts_used.connect(self._remove_prompts)
         self.stack.changed.connect(self.changed)
@@ -134,7 +134,7 @@ class ClickController(QObject):
         if self._is_outdated:
             self._context.notifier.info("Your last change is still being segmented: accept it in a moment.")
             return
-        if self.stack.accept(replacing=replacing):
+        if self._acceptance.timed(lambda: self.stack.accept(replacing=replacing)):
             return
         if self.answer is None or self.prompts is None:
             self._context.notifier.info("Nothing to accept yet: click an object first.")

@@ -16,6 +16,7 @@ from napari_sam.widgets.project.improve_controller import ImproveController
 from napari_sam.widgets.project.project_jobs import ProjectJobs
 from napari_sam.widgets.project.project_listing import ProjectListing
 from napari_sam.widgets.project.project_text import progress_text, project_step
+from napari_sam.widgets.project.stages_controller import StagesController
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -47,6 +48,8 @@ class ProjectController(QObject):
         The image in the viewer.
     improve : ImproveController
         Training of the model.
+    stages : StagesController
+        Annotation by hand, semi-automatically and automatically.
     adding : BackgroundRun
         Adding of images.
 
@@ -68,6 +71,7 @@ class ProjectController(QObject):
         self.listing = ProjectListing(panel.list.rows, context.notifier)
         self.opener = ImageOpener(context)
         self.improve = ImproveController(context, panel.improve, self.jobs)
+        self.stages = StagesController(context, panel.stages, self.opener)
         self.adding = BackgroundRun()
         self._read_timer = QTimer(self)
         self._read_timer.setInterval(_READ_MS)
@@ -137,6 +141,7 @@ class ProjectController(QObject):
         self.jobs.close()
         self.adding.close()
         self.improve.close()
+        self.stages.close()
         self.opener.close()
 
     # ---- the project --------------------------------------------------------------------------------------
@@ -163,6 +168,7 @@ class ProjectController(QObject):
         if self.project is not None:
             self.listing.read(self.project)
             self.improve.read()
+            self.stages.read()
 
     @property
     def _start_folder(self) -> str:
@@ -188,6 +194,7 @@ class ProjectController(QObject):
         self._panel.show_project(project.name, str(project.path))
         self.listing.clear()
         self.improve.set_project(project)
+        self.stages.set_project(project)
         self.listing.read(project)
         self.changed.emit()
 
@@ -262,6 +269,7 @@ class ProjectController(QObject):
             panel.list.select([opened])
         if self.project is not None:
             self.listing.read(self.project)  # it may be in work now
+            self.stages.read()
         self.changed.emit()
 
     # ---- adding -------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QSizePolicy, QVBox
 from napari_sam.io.projects.image_entry import STATES
 from napari_sam.widgets.project.image_list import ImageList
 from napari_sam.widgets.project.improve_panel import ImprovePanel
+from napari_sam.widgets.project.stages_panel import StagesPanel
 from napari_sam.widgets.qt_helpers import Fold, button, combo_box, primary_button, row, wrapped_label
 
 _ABOUT = (
@@ -29,6 +30,8 @@ class ProjectPanel(QWidget):
     ----------
     set_state : dict of str to QPushButton
         Buttons that set the state of the selected images.
+    stages : StagesPanel
+        The stages of annotation.
     improve : ImprovePanel
         The part that trains the model.
     """
@@ -52,6 +55,7 @@ class ProjectPanel(QWidget):
         self.next = primary_button("Next  (PgDn)", "Open the next image that is not done and that nobody works on")
         self.done = primary_button("Done ▸  (⇧PgDn)", "Set this image to “done”, and open the next one")
         self.set_state = {state: button(state.capitalize(), _STATE_TIPS[state]) for state in STATES}
+        self.stages = StagesPanel()
         self.improve = ImprovePanel()
         self.content = QWidget()
         self._lay_out()
@@ -98,6 +102,7 @@ class ProjectPanel(QWidget):
         inner.addWidget(self.state)
         inner.addWidget(self.list, 1)
         inner.addLayout(row((self.next, self.done)))
+        inner.addWidget(self.stages)
         heading = QLabel("Set the selected images to")
         heading.setAlignment(Qt.AlignmentFlag.AlignLeft)
         inner.addWidget(heading)

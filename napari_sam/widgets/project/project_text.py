@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from napari_sam.project.time_per_object import TimePerObject
     from napari_sam.project.training.model_versions import Gain, ModelVersion
 
 
@@ -42,6 +43,18 @@ def progress_text(counts: Mapping[str, int]) -> str:
     done, total = counts["done"] + counts["checked"], sum(counts.values())
     checked = f", {counts['checked']} of them checked" if counts["checked"] else ""
     return f"{done} of {total} done{checked}"
+
+
+def time_text(here: TimePerObject, project: TimePerObject) -> str:
+    """Return how long an object takes in the image that is open and in the project, in words."""
+    if not project.objects:
+        return "Time per object: measured as you accept objects on the page “Click”."
+    parts = [f"{one.median_s:.1f} s {where} ({one.objects})" for one, where in _places(here, project)]
+    return f"Time per object: {', '.join(parts)}"
+
+
+def _places(here: TimePerObject, project: TimePerObject) -> list[tuple[TimePerObject, str]]:
+    return [(one, where) for one, where in ((here, "in this image"), (project, "in the project")) if one.objects]
 
 
 def comparison_text(version: ModelVersion) -> str:

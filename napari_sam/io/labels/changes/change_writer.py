@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from napari_sam.engine.memory import trim_heap
 from napari_sam.errors import LabelsError, StoreError
+from napari_sam.io.labels.changes.change_notes import ChangeNotes
 from napari_sam.io.labels.changes.draw_patches import draw_patches
 from napari_sam.io.labels.changes.drawn_marks import write_marks
 from napari_sam.io.labels.changes.edit import Edit
@@ -34,11 +35,17 @@ class ChangeWriter:
         Shows them.
     rendered : int
         Last entry of the journal's log that the pixels certainly show.
+
+    Attributes
+    ----------
+    notes : ChangeNotes
+        Facts that are added to the record of every change.
     """
 
     def __init__(self, access: StoreAccess, journal: Journal, pyramid: LabelPyramid, rendered: int) -> None:
         self._access, self._journal, self._pyramid = access, journal, pyramid
         self._rendered = rendered
+        self.notes = ChangeNotes()
         self._listeners: list[Callable[[Plane, Box], None]] = []
 
     def on_drawn(self, listener: Callable[[Plane, Box], None]) -> None:
@@ -76,13 +83,13 @@ class ChangeWriter:
         """
         if not change.patches and not change.rows and not change.classes:
             raise LabelsError("nothing would change", remedy="give objects or settings that differ from what is there")
-        entry = self._journal.add(change, self._rendered)
+        entry = self._add(change)
         self._draw_entry(entry, change.patches)
         trim_heap(sum(patch.box.area for patch in change.patches))
 
     def write_record(self, change: Change) -> int:
         """Write a change without pixels to the journal; returns its number."""
-        entry = self._journal.add(change, self._rendered)
+        entry = self._add(change)
         self._set_rendered(entry.seq)
         return entry.op
 
@@ -121,6 +128,10 @@ class ChangeWriter:
         """Record which changes are drawn, so that the next opening need not draw them again."""
         with contextlib.suppress(StoreError):
             self._journal.set_rendered(self._rendered)
+
+    def _add(self, change: Change) -> LogEntry:
+        self.notes.add_to(change)
+        return self._journal.add(change, self._rendered)
 
     def _draw_entry(self, entry: LogEntry, patches: list[Patch]) -> None:
         try:

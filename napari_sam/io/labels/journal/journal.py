@@ -14,6 +14,7 @@ from napari_sam.io.labels.journal.change_queries import ChangeQueries
 from napari_sam.io.labels.journal.class_queries import ClassQueries, add_class_rows, step_classes, with_new_classes
 from napari_sam.io.labels.journal.meta_values import check_fact
 from napari_sam.io.labels.journal.object_queries import ObjectQueries
+from napari_sam.io.labels.journal.provenance_queries import ProvenanceQueries
 from napari_sam.io.labels.journal.review_queries import ReviewQueries
 from napari_sam.io.labels.journal.row_values import format_plane, number, text, to_plain, whole
 from napari_sam.io.labels.journal.rows import (
@@ -45,7 +46,8 @@ class Journal:
     """The SQLite file of one label store; its methods may be called from several threads.
 
     It records changes. Its parts answer named queries: `objects` of the object table, `classes` of their classes,
-    `changes` of the history and its runs, `reviews` of the verdicts.
+    `changes` of the history and its runs, `reviews` of the verdicts, `provenance` of who made
+    each object and how.
 
     Parameters
     ----------
@@ -77,6 +79,7 @@ class Journal:
         self.objects = ObjectQueries(self._database, shape)
         self.classes = ClassQueries(self._database)
         self.changes = ChangeQueries(self._database, shape)
+        self.provenance = ProvenanceQueries(self._database)
         self.reviews = ReviewQueries(self._database, indexed=writable or version >= 2)
 
     def _checked_format(self) -> int:
