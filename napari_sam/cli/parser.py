@@ -25,7 +25,6 @@ from napari_sam.cli.commands.info_command import INFO
 from napari_sam.cli.commands.measure_command import MEASURE
 from napari_sam.cli.commands.models_command import MODELS
 from napari_sam.cli.commands.precompute_command import PRECOMPUTE
-from napari_sam.cli.commands.project_commands import PROJECT
 from napari_sam.cli.commands.repair_command import REPAIR
 from napari_sam.cli.commands.segment_command import SEGMENT
 from napari_sam.cli.commands.soup_command import SOUP
@@ -34,6 +33,7 @@ from napari_sam.cli.commands.training_commands import CALIBRATE, PRETRAIN, TRAIN
 from napari_sam.cli.evaluate_commands.evaluate_command import EVALUATE
 from napari_sam.cli.options import join_negative_numbers
 from napari_sam.cli.progress_line import end_line
+from napari_sam.cli.project_commands.project_command import PROJECT
 from napari_sam.errors import NapariSamError, StoreWarning
 
 if TYPE_CHECKING:

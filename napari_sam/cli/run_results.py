@@ -95,7 +95,7 @@ def list_failures(args: argparse.Namespace, failures: list[str], count: int, uni
     more = [f"and {count - _LISTED} more"] if count > _LISTED else []
     for line in [f"{count} {units} failed; the rest is in {args.out}:", *failures[:_LISTED], *more]:
         sys.stderr.write(f"napari-sam: {line}\n")
-    args.status = 1
+    args.status, args.failed_parts = 1, count
 
 
 @contextlib.contextmanager

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_sam.cli.batch_settings import asked_of_segmenting
 from napari_sam.cli.command import Command, Result
 from napari_sam.cli.interruption import interruptible
 from napari_sam.cli.label_output import LabelOutput, check_output_path, label_output
-from napari_sam.cli.many_inputs import add_out_dir, run_each, single_output
+from napari_sam.cli.many_inputs import add_out_dir, add_retry_option, batch_of, run_each, single_output
 from napari_sam.cli.options import (
     IMAGE_HELP,
     CommandModel,
@@ -53,8 +55,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from napari_sam.io.images.lazy_image import Image
+    from napari_sam.io.json_types import JsonObject
     from napari_sam.io.labels.label_store import LabelStore
     from napari_sam.io.prompts.prompt_table import PromptTable
+    from napari_sam.jobs.batch.batch import Batch
     from napari_sam.predictor import Predictor
 
 _GRID = {
@@ -118,6 +122,7 @@ def add_everything_options(command: argparse.ArgumentParser) -> None:
     add_settings(command, EverythingSettings, {"overlap": overlap, "border": border}, defaults=True)
     add_settings(command, EverythingSettings, ("category", "branches"))
     add_existing_options(command)
+    add_retry_option(command)
     add_worker_options(command)
     add_stack_options(command)
     command.add_argument(
@@ -150,6 +155,7 @@ def segment_pairs(
     args: argparse.Namespace,
     find_pairs: Callable[[], Sequence[InputPair]],
     around: Callable[[InputPair], AbstractContextManager[object]] = nullcontext,
+    make_batch: Callable[[JsonObject], Batch] | None = None,
 ) -> dict[str, object]:
     """Segment many images; one that fails does not stop the others.
 
@@ -161,6 +167,8 @@ def segment_pairs(
         Returns the images and their label stores; called after the options were checked.
     around : callable
         Returns a context in which an image is segmented.
+    make_batch : callable, optional
+        Takes what decides the results, and returns the batch; by default its records lie beside the outputs.
     """
     _check(args)
     models = CommandModel()
@@ -170,7 +178,11 @@ def segment_pairs(
         with around(pair):
             return _run_pair(models, tables, copied, pair)
 
-    result = dict(run_each(args, find_pairs(), run))
+    pairs = find_pairs()
+    asked = asked_of_segmenting(args)
+    batch = batch_of(args, "everything", asked) if make_batch is None else make_batch(asked)
+    on_done = None if args.measure is None else partial(_measure_pair, tables)
+    result = dict(run_each(args, pairs, run, batch, on_done))
     if tables:
         import pandas as pd  # noqa: PLC0415 - slow to import
 
@@ -186,10 +198,30 @@ def _run_pair(
     """Segment one of many images, and add its measurements to `tables`."""
     args.image, args.out = pair.source, pair.out
     result, table = _run_image(args, models)
+    _add_table(tables, pair, table)
+    return result
+
+
+def _measure_pair(tables: list[pd.DataFrame], args: argparse.Namespace, pair: InputPair) -> None:
+    """Add the measurements of an image that is done already to `tables`."""
+    from napari_sam.io.labels.label_store import LabelStore  # noqa: PLC0415 - the command line starts quickly
+
+    image = open_plane(pair.source, args.channels, args.plane, series=args.series, axes=args.axes)
+    with LabelStore.open(pair.out, "r", like=image) as store:
+        _add_table(tables, pair, _measure(args, store, image))
+
+
+def _add_table(tables: list[pd.DataFrame], pair: InputPair, table: pd.DataFrame | None) -> None:
     if table is not None:
         table.insert(0, "image", pair.source)
         tables.append(table)
-    return result
+
+
+def _measure(args: argparse.Namespace, store: LabelStore, image: Image) -> pd.DataFrame | None:
+    if args.measure is None:
+        return None
+    through_z = {"volumes": True} if stack_kind(args) == "volume" else {}
+    return store.measure(image, progress=ProgressLine("measured"), **through_z)
 
 
 def _run_image(args: argparse.Namespace, models: CommandModel) -> tuple[dict[str, object], pd.DataFrame | None]:
@@ -214,11 +246,7 @@ def _run_image(args: argparse.Namespace, models: CommandModel) -> tuple[dict[str
             else:
                 result, store = _segment_tiles(args, image, predictor, output, cancelled)
     with store:
-        table = None
-        if args.measure is not None:
-            through_z = {"volumes": True} if stack_kind(args) == "volume" else {}
-            table = store.measure(image, progress=ProgressLine("measured"), **through_z)
-    return result, table
+        return result, _measure(args, store, image)
 
 
 def _check(args: argparse.Namespace) -> None:
@@ -392,6 +420,7 @@ EVERYTHING = Command(
     "find all objects of an image of any size",
     _run,
     _add_options,
-    details="Ctrl+C stops and keeps the finished part; --resume continues.",
+    details="Ctrl+C stops and keeps the finished part; --resume continues. With --out-dir, the same command passes "
+    "over images that are done, and continues.",
     words=_WORDS,
 )

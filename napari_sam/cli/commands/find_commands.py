@@ -6,10 +6,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_sam.cli.batch_settings import asked_of_finding
 from napari_sam.cli.command import Command, Result
 from napari_sam.cli.interruption import interruptible
 from napari_sam.cli.label_output import LabelOutput, check_output_path, label_output
-from napari_sam.cli.many_inputs import run_each
+from napari_sam.cli.many_inputs import add_retry_option, batch_of, run_each
 from napari_sam.cli.options import (
     IMAGE_HELP,
     CommandModel,
@@ -40,6 +41,7 @@ from napari_sam.cli.stopped_runs import is_finished, nothing_to_resume
 from napari_sam.engine.linking.link_settings import FrameLinking, PlaneLinking
 from napari_sam.errors import SettingsError
 from napari_sam.io.labels.store_access import JOURNAL_FILE
+from napari_sam.jobs.batch.asked import name_file
 from napari_sam.jobs.find.find_settings import FindSettings
 from napari_sam.jobs.input_pairs import InputPair, pair_inputs
 
@@ -165,6 +167,11 @@ def _add_find_options(command: argparse.ArgumentParser) -> None:
         metavar="OUT",
         help="label store, such as cells.ome.zarr; without the ending .zarr, folder with the store of each image",
     )
+    add_finding_options(command)
+
+
+def add_finding_options(command: argparse.ArgumentParser) -> None:
+    """Add all options but those that name the concept, images and outputs."""
     add_settings(command, FindSettings, ("threshold", "category"))
     add_region_option(command)
     size = command.add_mutually_exclusive_group()
@@ -182,22 +189,34 @@ def _add_find_options(command: argparse.ArgumentParser) -> None:
     add_image_options(command)
     _add_model_options(command, "that of the concept")
     add_existing_options(command)
+    add_retry_option(command)
     add_worker_options(command)
     add_stack_options(command)
 
 
-def _run_find(args: argparse.Namespace) -> Result:
+def check_finding(args: argparse.Namespace) -> Concept:
+    """Refuse options that do not go together; returns the concept, whose model is the default.
+
+    Raises
+    ------
+    ConceptError
+        If the concept cannot be read.
+    """
     from napari_sam.concept import Concept  # noqa: PLC0415 - imports torch
 
     args.method = "dense"
     check_workers(args.workers)
     check_stack_options(args)
     settings_from(args, FindSettings)
-    args.out = args.out.expanduser()
     concept = Concept.load(args.concept)
     if args.model is None:
         args.model = concept.layout.model
-    model = CommandModel()
+    return concept
+
+
+def _run_find(args: argparse.Namespace) -> Result:
+    concept = check_finding(args)
+    args.out = args.out.expanduser()
     if args.out.suffix == _STORE_SUFFIX:
         if len(args.images) > 1:
             raise SettingsError(
@@ -206,10 +225,16 @@ def _run_find(args: argparse.Namespace) -> Result:
                 remedy="give a folder, whose name does not end in .zarr",
             )
         args.image = args.images[0]
-        return _find_in_image(args, concept, model)
+        return _find_in_image(args, concept, CommandModel())
     pairs = pair_inputs(args.images, args.out, ".ome.zarr")
     args.out_dir = args.out
-    return run_each(args, pairs, partial(_find_in_pair, concept, model))
+    batch = batch_of(args, "find", asked_of_finding(args, name_file(args.concept)))
+    return run_each(args, pairs, find_pair(concept), batch)
+
+
+def find_pair(concept: Concept) -> Callable[[argparse.Namespace, InputPair], dict[str, Any]]:
+    """Return a function that finds the objects of one of many images; the model is loaded once."""
+    return partial(_find_in_pair, concept, CommandModel())
 
 
 def _find_in_pair(concept: Concept, model: CommandModel, args: argparse.Namespace, pair: InputPair) -> dict[str, Any]:
@@ -288,7 +313,8 @@ FIND = Command(
     "find all objects of a concept in images of any size",
     _run_find,
     _add_find_options,
-    details="Ctrl+C stops and keeps the finished part; --resume continues.",
+    details="Ctrl+C stops and keeps the finished part; --resume continues. Of many images, the same command passes "
+    "over those that are done, and continues.",
     words={
         "resume=False": "--discard",
         "overwrite=True": "--overwrite",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_sam.cli.batch_settings import asked_of_measuring
 from napari_sam.cli.command import Command, Result, command_words
-from napari_sam.cli.many_inputs import add_out_dir, run_each
+from napari_sam.cli.many_inputs import add_out_dir, add_retry_option, batch_of, run_each
 from napari_sam.cli.options import add_source_options, at_plane, ints, open_chosen
 from napari_sam.cli.progress_line import ProgressLine
 from napari_sam.errors import ImageError, LabelsError, SettingsError
@@ -35,6 +37,11 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     out = command.add_mutually_exclusive_group(required=True)
     out.add_argument("--out", type=Path, metavar="TABLE", help="table to write, .csv or .parquet")
     add_out_dir(out, "a .csv table of each label store, with the intensities in the image that it was made on,")
+    add_measuring_options(command)
+
+
+def add_measuring_options(command: argparse.ArgumentParser) -> None:
+    """Add all options but those that name label stores, images and tables."""
     command.add_argument(
         "--properties",
         type=lambda text: text.split(","),
@@ -52,12 +59,12 @@ def _add_options(command: argparse.ArgumentParser) -> None:
         help="distance of planes for --volumes, in the unit of the pixel size (default: that of the image)",
     )
     command.add_argument("--plane", type=ints, metavar="T,Z", help="plane of a stack that the labels belong to")
+    add_retry_option(command)
     add_source_options(command)
 
 
-def _run(args: argparse.Namespace) -> Result:
-    from napari_sam.io.labels.measurement.measured_table import check_table_path  # noqa: PLC0415
-
+def check_measuring(args: argparse.Namespace) -> None:
+    """Refuse options that do not go together."""
     if args.z_step is not None and not args.volumes:
         raise SettingsError(
             f"z_step is {args.z_step}, and areas are measured", parameter="z_step", remedy="give {volumes} too"
@@ -69,9 +76,16 @@ def _run(args: argparse.Namespace) -> Result:
             parameter="properties",
             remedy="leave {properties} out",
         )
+
+
+def _run(args: argparse.Namespace) -> Result:
+    from napari_sam.io.labels.measurement.measured_table import check_table_path  # noqa: PLC0415
+
+    check_measuring(args)
     if args.out_dir is not None:
         pairs = pair_inputs([args.labels, *args.image], args.out_dir, ".csv", stores=True)
-        return run_each(args, pairs, partial(_measure, image=None, own_image=True))
+        batch = replace(batch_of(args, "measure", asked_of_measuring(args)), of_stores=True)
+        return run_each(args, pairs, partial(measure_store, image=None, own_image=True), batch)
     check_table_path(args.out)
     if len(args.image) > 1:
         raise SettingsError(
@@ -79,13 +93,13 @@ def _run(args: argparse.Namespace) -> Result:
             parameter="image",
             remedy="give {out_dir} DIR to measure several label stores, without images",
         )
-    return _measure(args, InputPair(args.labels, args.out), image=next(iter(args.image), None))
+    return measure_store(args, InputPair(args.labels, args.out), image=next(iter(args.image), None))
 
 
-def _measure(
+def measure_store(
     args: argparse.Namespace, pair: InputPair, *, image: str | None, own_image: bool = False
 ) -> dict[str, object]:
-    """Measure one label store, with `own_image` in the image that it was made on."""
+    """Measure one label store in an image, with `own_image` in the one that it was made on; return what to print."""
     from napari_sam.io.labels.label_store import LabelStore  # noqa: PLC0415 - the command line starts quickly
     from napari_sam.io.labels.measurement.measure import measure  # noqa: PLC0415
     from napari_sam.io.labels.measurement.measured_table import write_table  # noqa: PLC0415

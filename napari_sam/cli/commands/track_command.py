@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import shutil
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_sam.cli.batch_settings import asked_of_segmenting
 from napari_sam.cli.command import Command, Result
 from napari_sam.cli.interruption import interruptible
 from napari_sam.cli.label_output import LabelOutput, check_output_path, label_output
-from napari_sam.cli.options import IMAGE_HELP, add_image_options, add_model_options, floats, open_plane
+from napari_sam.cli.many_inputs import add_out_dir, add_retry_option, batch_of, run_each, single_output
+from napari_sam.cli.options import IMAGE_HELP, CommandModel, add_image_options, add_model_options, floats, open_plane
 from napari_sam.cli.run_results import (
     add_existing_options,
     add_worker_options,
@@ -23,11 +24,13 @@ from napari_sam.cli.setting_options import SettingOption, add_settings, settings
 from napari_sam.cli.stack_options import add_linking_options, chosen_planes, describe_stopped, run_stack
 from napari_sam.engine.linking.link_settings import FrameLinking
 from napari_sam.errors import SettingsError
+from napari_sam.jobs.input_pairs import InputPair, pair_inputs
 from napari_sam.jobs.job_settings import EverythingSettings
 
 if TYPE_CHECKING:
     import argparse
     from collections.abc import Callable
+    from pathlib import Path
 
     from napari_sam.engine.propagation.propagation import Propagation
     from napari_sam.io.images.lazy_image import Image
@@ -38,8 +41,14 @@ _WORDS = {"resume=False": "--discard", "overwrite=True": "--overwrite"}
 
 
 def _add_options(command: argparse.ArgumentParser) -> None:
-    command.add_argument("image", metavar="MOVIE", help=IMAGE_HELP)
-    command.add_argument("out", type=Path, metavar="OUT", help="label store, such as tracks.ome.zarr; made if missing")
+    command.add_argument("image", metavar="MOVIE", help=f"{IMAGE_HELP}; with --out-dir also a pattern or a folder")
+    command.add_argument(
+        "out",
+        nargs="*",
+        metavar="OUT",
+        help="label store, such as tracks.ome.zarr; made if missing; or, with --out-dir, movies",
+    )
+    add_out_dir(command, "the label store of each movie")
     prompts = command.add_argument_group("objects (default: all of them)")
     prompts.add_argument(
         "--point", action="append", default=[], type=floats(3), metavar="T,Y,X",
@@ -56,6 +65,11 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     prompts.add_argument(
         "--axis", default="t", help="axis along which objects at points and boxes are followed (default: t)"
     )
+    add_tracking_options(command)
+
+
+def add_tracking_options(command: argparse.ArgumentParser) -> None:
+    """Add all options but those that name movies, outputs and prompts."""
     add_linking_options(command.add_argument_group("linking of all objects"))
     size = command.add_mutually_exclusive_group()
     diameter = SettingOption(help="typical object diameter, instead of --level")
@@ -66,17 +80,43 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     add_image_options(command)
     add_model_options(command)
     add_existing_options(command)
+    add_retry_option(command)
     add_worker_options(command)
 
 
 def _run(args: argparse.Namespace) -> Result:
-    from napari_sam.io.labels.label_store import LabelStore  # noqa: PLC0415 - the command line starts quickly
-    from napari_sam.predictor import Predictor  # noqa: PLC0415 - imports torch
-
-    args.volume, args.track = False, True
     prompts = _prompts(args)
+    check_tracking(args)
+    if args.out_dir is None:
+        args.out = single_output(args, args.out, "OUT")
+        return _track(CommandModel(), prompts, args)
+    pairs = pair_inputs([args.image, *args.out], args.out_dir, ".ome.zarr")
+    return run_each(args, pairs, track_pair(), batch_of(args, "track", asked_of_segmenting(args)))
+
+
+def check_tracking(args: argparse.Namespace) -> None:
+    """Refuse options that do not go together."""
+    args.volume, args.track = False, True
     check_workers(args.workers)
     settings_from(args, FrameLinking)
+    settings_from(args, EverythingSettings)
+
+
+def track_pair() -> Callable[[argparse.Namespace, InputPair], dict[str, object]]:
+    """Return a function that follows all objects of one of many movies; the model is loaded once."""
+    models = CommandModel()
+
+    def run(args: argparse.Namespace, pair: InputPair) -> dict[str, object]:
+        args.image, args.out = pair.source, pair.out
+        return _track(models, [], args)
+
+    return run
+
+
+def _track(models: CommandModel, prompts: list[dict[str, object]], args: argparse.Namespace) -> dict[str, object]:
+    """Follow the objects of a movie; return the result to print."""
+    from napari_sam.io.labels.label_store import LabelStore  # noqa: PLC0415 - the command line starts quickly
+
     settings = settings_from(args, EverythingSettings)
     args.out = check_output_path(args.out)
     image = open_plane(args.image, args.channels, args.plane, series=args.series, axes=args.axes)
@@ -85,7 +125,7 @@ def _run(args: argparse.Namespace) -> Result:
     if not continues and _is_finished(args, bool(prompts)):
         with LabelStore.open(args.out, like=image) as store:
             return {"image": args.image, "output": str(args.out), "objects": len(store)}
-    predictor = Predictor(args.model, args.device, args.precision)
+    predictor = models.predictor(args)
     message = f"stopping; continue in {args.out} with the same command and --resume"
     with interruptible(message) as cancelled, label_output(args.out, image, args.overwrite) as output:
         if prompts:
@@ -106,9 +146,14 @@ def _prompts(args: argparse.Namespace) -> list[dict[str, object]]:
     """
     prompts: list[dict[str, object]] = [{"points": [point]} for point in args.point]
     prompts += [{"box": box} for box in args.box]
-    unused = {"scheduler": args.scheduler, "level": args.level, "diameter_px": args.diameter_px}
+    unused = {
+        "scheduler": args.scheduler,
+        "level": args.level,
+        "diameter_px": args.diameter_px,
+        "out_dir": args.out_dir,
+    }
     for name, value in unused.items():
-        if prompts and value:
+        if prompts and value is not None:
             raise SettingsError(
                 f"{name} is {value}, which following objects at points and boxes does not use",
                 parameter=name,
@@ -217,6 +262,7 @@ TRACK = Command(
     "follow all objects of a movie, or those at points and boxes",
     _run,
     _add_options,
-    details="Ctrl+C stops and keeps the finished frames; --resume continues.",
+    details="Ctrl+C stops and keeps the finished frames; --resume continues. With --out-dir, the same command "
+    "passes over movies that are done, and continues.",
     words=_WORDS,
 )

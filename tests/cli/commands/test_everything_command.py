@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -255,13 +256,83 @@ def test_many_images_are_segmented_into_a_folder_and_one_table(tmp_path, calls, 
     streams = capsys.readouterr()
     result = json.loads(streams.out)
     assert (result["inputs"], result["objects"], result["failed"]) == (3, 2, [str(tmp_path / "c.tif")])
-    assert {path.name for path in (tmp_path / "out").iterdir()} == {"a.ome.zarr", "b.ome.zarr"}
+    made = {"a.ome.zarr", "b.ome.zarr", "everything_summary.csv", ".batch"}
+    assert {path.name for path in (tmp_path / "out").iterdir()} == made
     measured = pd.read_csv(table)
     assert measured.image.tolist() == [str(tmp_path / "a.tif"), str(tmp_path / "b.tif")]
     assert measured.area_px.tolist() == [20, 20]
     (tmp_path / "c.tif").unlink()
     assert main([*command, "--resume"]) == 0
     assert len(calls) == 2  # both were finished
+
+
+@pytest.fixture
+def batch(tmp_path, calls):
+    """A command over two images and one that is none."""
+    for name in ("a.tif", "b.tif"):
+        tifffile.imwrite(tmp_path / name, samples.nuclei())
+    (tmp_path / "c.tif").write_text("no image")
+    return ["everything", str(tmp_path / "*.tif"), "--out-dir", str(tmp_path / "out"), "--device", "cpu"]
+
+
+def results_of(capsys, command, status):
+    assert main([*command, "--json"]) == status
+    streams = capsys.readouterr()
+    result = json.loads(streams.out)
+    states = {Path(one["image"]).name: one["state"] for one in result["results"]}
+    return states, streams.err
+
+
+def test_the_same_command_again_does_what_is_left(tmp_path, batch, calls, capsys):
+    assert results_of(capsys, batch, 1)[0] == {"a.tif": "done", "b.tif": "done", "c.tif": "failed"}
+    table = pd.read_csv(tmp_path / "out" / "everything_summary.csv")
+    assert table["state"].tolist() == ["done", "done", "failed"]
+    assert table["objects"].tolist()[:2] == [1, 1]
+    assert "c.tif" in table["error"][2]
+    tifffile.imwrite(tmp_path / "c.tif", samples.nuclei())
+    tifffile.imwrite(tmp_path / "d.tif", samples.nuclei())
+    assert results_of(capsys, [*batch, "--retry-failed"], 0)[0] == {"c.tif": "done"}
+    states, err = results_of(capsys, batch, 0)
+    assert states == {"a.tif": "skipped", "b.tif": "skipped", "c.tif": "skipped", "d.tif": "done"}
+    assert "3 of 4 are done already, with the same settings" in err
+    assert len(calls) == 4
+
+
+def test_a_killed_command_continues_with_the_image_it_was_at(tmp_path, batch, calls, monkeypatch, capsys):
+    whole = everything.segment_everything
+
+    def killed(image, predictor, output, method, **choice):
+        if len(calls) == 1:
+            LabelStore.create(output, like=image, stack=False).close()
+            raise KeyboardInterrupt
+        return whole(image, predictor, output, method, **choice)
+
+    monkeypatch.setattr(everything, "segment_everything", killed)
+    assert main(batch) == 130
+    assert pd.read_csv(tmp_path / "out" / "everything_summary.csv")["state"].tolist() == ["done", "begun"]
+    monkeypatch.setattr(everything, "segment_everything", whole)
+    capsys.readouterr()
+    assert results_of(capsys, batch, 1)[0] == {"a.tif": "skipped", "b.tif": "done", "c.tif": "failed"}
+    assert len(calls) == 2
+
+
+def test_other_settings_are_named_before_anything_is_done(tmp_path, batch, calls, capsys):
+    main(batch)
+    capsys.readouterr()
+    assert main([*batch, "--diameter", "20"]) == 2
+    err = capsys.readouterr().err
+    assert "a.ome.zarr was made by an earlier batch with diameter_px None, but diameter_px is 20.0" in err
+    assert "--overwrite" in err
+    states, _ = results_of(capsys, [*batch, "--diameter", "20", "--overwrite"], 1)
+    assert states == {"a.tif": "done", "b.tif": "done", "c.tif": "failed"}
+    assert results_of(capsys, [*batch, "--diameter", "20"], 1)[0]["a.tif"] == "skipped"
+    assert len(calls) == 4
+
+
+def test_the_table_of_measurements_also_has_images_that_were_done_before(tmp_path, batch, capsys):
+    main(batch)
+    assert main([*batch, "--measure", str(tmp_path / "all.csv")]) == 1
+    assert len(pd.read_csv(tmp_path / "all.csv")) == 2
 
 
 def test_prompts_of_one_image_are_refused_for_many(tmp_path, capsys):

@@ -109,8 +109,12 @@ def test_objects_are_found_in_a_folder_and_a_bad_image_does_not_stop_the_others(
     result = json.loads(captured.out)
     assert (result["inputs"], [str(small / "broken.png")]) == (3, result["failed"])
     assert "broken.png" in captured.err
-    assert sorted(path.name for path in out.iterdir()) == ["i0.ome.zarr", "i1.ome.zarr"]
+    assert sorted(path.name for path in out.iterdir()) == [".batch", "find_summary.csv", "i0.ome.zarr", "i1.ome.zarr"]
     assert sorted(path.name for path in (tmp_path / "kept").iterdir()) == ["i0", "i1"]
+    assert find(concept_file, small, "--out", out, "--json") == 1  # the same again
+    assert json.loads(capsys.readouterr().out)["skipped"] == 2
+    assert find(concept_file, small, "--out", out, "--threshold", "0.1") == 2
+    assert "with threshold None, but threshold is 0.1" in capsys.readouterr().err
 
 
 def test_an_existing_store_changes_only_with_an_option_for_it(concept_file, small, tmp_path, capsys):

@@ -44,6 +44,25 @@ def test_many_stores_are_measured_in_the_images_they_were_made_on(tmp_path, caps
     assert (tmp_path / "out" / "b.csv").is_file()
 
 
+def test_stores_are_measured_again_when_they_or_the_settings_have_changed(tmp_path, capsys):
+    for name in ("a", "b"):
+        with LabelStore.create(tmp_path / f"{name}.ome.zarr", like=NUCLEI) as store:
+            store.paint(np.ones((10, 20), int), (5, 6))
+    command = ["measure", str(tmp_path), "--out-dir", str(tmp_path / "out"), "--json"]
+
+    def states(*more):
+        assert main([*command, *more]) == 0
+        return [result.get("state") for result in json.loads(capsys.readouterr().out)["results"]]
+
+    assert states() == ["done", "done"]
+    with LabelStore.open(tmp_path / "b.ome.zarr") as store:
+        store.paint(np.full((10, 20), 2), (50, 60))
+    assert states() == ["skipped", "done"]
+    assert states("--properties", "area") == ["done", "done"]
+    summary = pd.read_csv(tmp_path / "out" / "measure_summary.csv")
+    assert summary["objects"].tolist() == [1, 2]
+
+
 def test_an_image_on_the_web_is_fetched_only_if_the_user_names_it(tmp_path, capsys):
     image = replace(open_image(NUCLEI), uri="https://example.org/secret.zarr")
     with LabelStore.create(tmp_path / "a.ome.zarr", like=image) as store:

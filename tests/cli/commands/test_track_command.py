@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import numpy as np
 import pandas as pd
@@ -117,6 +118,21 @@ def test_an_existing_store_changes_only_with_an_option_for_it(tmp_path, write, c
     assert "objects: 1" in capsys.readouterr().out
     assert [run("track", write(), out, flag) for flag in ("--add", "--discard", "--overwrite")] == [0, 0, 0]
     assert [options.resume for _, options in calls] == [None, None, False, None]
+
+
+def test_many_movies_are_tracked_into_a_folder_and_failed_ones_again(tmp_path, write, calls, capsys):
+    movies, out = tmp_path / "movies", tmp_path / "out"
+    movies.mkdir()
+    for name in ("a.tif", "b.tif"):
+        shutil.copy(write(), movies / name)
+    assert run("track", movies, "--out-dir", out, "--category", "broken") == 1  # a frame of each failed
+    capsys.readouterr()
+    assert run("track", movies, "--out-dir", out, "--category", "broken", "--retry-failed", "--json") == 1
+    assert len(calls) == 4
+    assert json.loads(capsys.readouterr().out)["failed"] == [str(movies / "a.tif"), str(movies / "b.tif")]
+    assert pd.read_csv(out / "track_summary.csv")["failed_parts"].tolist() == [1, 1]
+    assert run("track", movies, "--out-dir", out, "--point", "0,30,30") == 2
+    assert "leave --out-dir out" in capsys.readouterr().err
 
 
 def test_a_volume_is_segmented_linked_and_measured(tmp_path, write):

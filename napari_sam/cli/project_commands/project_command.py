@@ -4,68 +4,41 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sam.cli.command import Command, CommandGroup, Result
-from napari_sam.cli.commands.everything_command import EVERYTHING, add_everything_options, segment_pairs
 from napari_sam.cli.interruption import interruptible
 from napari_sam.cli.json_events import add_events_option, input_closed, write_event
 from napari_sam.cli.options import add_device_option
 from napari_sam.cli.progress_line import ProgressLine, end_line
+from napari_sam.cli.project_commands.batch_commands import (
+    EVERYTHING_OF_PROJECT,
+    FIND_IN_PROJECT,
+    MEASURE_PROJECT,
+    TRACK_IN_PROJECT,
+)
+from napari_sam.cli.project_commands.project_options import STATES, add_folder, add_groups, given_groups, open_project
 from napari_sam.cli.setting_options import add_settings, settings_from
-from napari_sam.errors import CancelledError, ImageError, NapariSamError, SettingsError
-from napari_sam.jobs.input_pairs import InputPair
+from napari_sam.errors import CancelledError, NapariSamError, SettingsError
 from napari_sam.project.training.improve_settings import ImproveSettings
 
 if TYPE_CHECKING:
     import argparse
-    from collections.abc import Iterator
 
     from napari_sam.project.project import Project
-    from napari_sam.project.project_image import ProjectImage
     from napari_sam.project.training.model_versions import Gain, ModelVersion
 
 _LISTED = 20  # images that could not be added
 _NICENESS = 10  # of training
-_STATES = ("unseen", "in work", "done", "checked")
-
-
-def _add_folder(command: argparse.ArgumentParser) -> None:
-    command.add_argument("project", type=Path, metavar="PROJECT", help="folder of the project")
-    command.add_argument("--user", metavar="NAME", help="name under which changes are noted (default: yours)")
-
-
-def _add_groups(command: argparse.ArgumentParser, text: str) -> None:
-    command.add_argument("--group", action="append", default=[], metavar="COLUMN=VALUE", help=text)
-
-
-def _groups(args: argparse.Namespace) -> dict[str, str]:
-    """Return the columns that were given as COLUMN=VALUE."""
-    groups = {}
-    for text in args.group:
-        name, separator, value = text.partition("=")
-        if not (name and separator):
-            raise SettingsError(
-                f"group is {text!r}", parameter="group", remedy="give COLUMN=VALUE, such as condition=treated"
-            )
-        groups[name] = value
-    return groups
-
-
-def _open(args: argparse.Namespace) -> Project:
-    from napari_sam.project.project import Project  # noqa: PLC0415 - the command line starts quickly
-
-    return Project(args.project, args.user)
 
 
 def _create_options(command: argparse.ArgumentParser) -> None:
-    _add_folder(command)
+    add_folder(command)
     command.add_argument("images", nargs="*", metavar="IMAGE", help="images to add, as for 'project add'")
     command.add_argument("--name", help="name of the project (default: that of the folder)")
-    _add_groups(command, "column of these images, such as condition=treated")
+    add_groups(command, "column of these images, such as condition=treated")
 
 
 def _create(args: argparse.Namespace) -> Result:
@@ -76,19 +49,19 @@ def _create(args: argparse.Namespace) -> Result:
 
 
 def _add_options(command: argparse.ArgumentParser) -> None:
-    _add_folder(command)
+    add_folder(command)
     command.add_argument(
         "images", nargs="+", metavar="IMAGE", help="files, URLs, patterns, folders, and OME-Zarr plates with all fields"
     )
-    _add_groups(command, "column of these images, such as condition=treated; may be repeated")
+    add_groups(command, "column of these images, such as condition=treated; may be repeated")
 
 
 def _add(args: argparse.Namespace) -> Result:
-    return _added(_open(args), args)
+    return _added(open_project(args), args)
 
 
 def _added(project: Project, args: argparse.Namespace) -> dict[str, object]:
-    report = project.add(*args.images, progress=ProgressLine("images"), **_groups(args))
+    report = project.add(*args.images, progress=ProgressLine("images"), **given_groups(args))
     end_line()
     for place, reason in list(report.failed.items())[:_LISTED]:
         sys.stderr.write(f"napari-sam: {place} was left out: {reason}\n")
@@ -100,17 +73,17 @@ def _added(project: Project, args: argparse.Namespace) -> dict[str, object]:
 
 
 def _list_options(command: argparse.ArgumentParser) -> None:
-    _add_folder(command)
-    command.add_argument("--state", action="append", choices=_STATES, help="only these; may be repeated")
-    _add_groups(command, "only images with this value; may be repeated")
+    add_folder(command)
+    command.add_argument("--state", action="append", choices=STATES, help="only these; may be repeated")
+    add_groups(command, "only images with this value; may be repeated")
     command.add_argument("--out", type=Path, metavar="TABLE", help="write the table, as .csv or .parquet")
 
 
 def _list(args: argparse.Namespace) -> Result:
     import pandas as pd  # noqa: PLC0415
 
-    project = _open(args)
-    rows = [image.row() for image in project.images(args.state, _groups(args))]
+    project = open_project(args)
+    rows = [image.row() for image in project.images(args.state, given_groups(args))]
     if args.out is not None:
         from napari_sam.io.labels.measurement.measured_table import write_table  # noqa: PLC0415
 
@@ -127,64 +100,27 @@ def _list(args: argparse.Namespace) -> Result:
 
 
 def _next_options(command: argparse.ArgumentParser) -> None:
-    _add_folder(command)
+    add_folder(command)
     command.add_argument("--after", metavar="IMAGE", help="id of an image: those behind it come first")
-    _add_groups(command, "only images with this value; may be repeated")
+    add_groups(command, "only images with this value; may be repeated")
 
 
 def _next(args: argparse.Namespace) -> Result:
-    image = _open(args).next_image(args.after, _groups(args))
+    image = open_project(args).next_image(args.after, given_groups(args))
     if image is None:
         return {"image_id": None, "left": 0}
     return {"image_id": image.image_id, "image": image.source, "labels": str(image.labels_path), "state": image.state}
 
 
-def _everything_options(command: argparse.ArgumentParser) -> None:
-    _add_folder(command)
-    command.add_argument(
-        "--state", action="append", choices=_STATES, help="images in these states (default: unseen and in work)"
-    )
-    _add_groups(command, "only images with this value; may be repeated")
-    add_everything_options(command)
-    command.set_defaults(model=None)
-
-
-def _everything(args: argparse.Namespace) -> Result:
-    project = _open(args)
-    images = project.images(args.state or ("unseen", "in work"), _groups(args))
-    args.model = args.model or project.model
-    args.out_dir = project.path / "labels"
-    by_path = {image.labels_path: image for image in images}
-
-    @contextmanager
-    def held(pair: InputPair) -> Iterator[None]:
-        with by_path[pair.out].hold():
-            by_path[pair.out].begin()
-            yield
-
-    def pairs() -> list[InputPair]:
-        return [InputPair(_place(image), image.labels_path) for image in images]
-
-    return segment_pairs(args, pairs, held)
-
-
-def _place(image: ProjectImage) -> str:
-    """Return where an image is, or where it was: opening it there says that it has moved."""
-    try:
-        return image.source
-    except ImageError:
-        return image.entry.source
-
-
 def _set_options(command: argparse.ArgumentParser) -> None:
-    _add_folder(command)
+    add_folder(command)
     command.add_argument("image", metavar="IMAGE", help="id, file name or path of an image of the project")
-    command.add_argument("--state", choices=_STATES, help="how far it is")
-    _add_groups(command, "column to set; may be repeated")
+    command.add_argument("--state", choices=STATES, help="how far it is")
+    add_groups(command, "column to set; may be repeated")
 
 
 def _set(args: argparse.Namespace) -> Result:
-    project, groups = _open(args), _groups(args)
+    project, groups = open_project(args), given_groups(args)
     if args.state is None and not groups:
         raise SettingsError("nothing to set was given", parameter="state", remedy="give {state} or {group}")
     image = project.image(args.image)
@@ -196,14 +132,14 @@ def _set(args: argparse.Namespace) -> Result:
 
 
 def _relocate_options(command: argparse.ArgumentParser) -> None:
-    _add_folder(command)
+    add_folder(command)
     command.add_argument(
         "places", nargs="+", metavar="FOLDER", help="where moved images may be: folders, files, patterns"
     )
 
 
 def _relocate(args: argparse.Namespace) -> Result:
-    project = _open(args)
+    project = open_project(args)
     found = project.relocate(*args.places)
     missing = project.missing()
     if missing:
@@ -212,7 +148,7 @@ def _relocate(args: argparse.Namespace) -> Result:
 
 
 def _improve_options(command: argparse.ArgumentParser) -> None:
-    _add_folder(command)
+    add_folder(command)
     add_settings(command, ImproveSettings, ("encoder", "steps", "learning_rate"), defaults=True)
     add_device_option(command)
     command.add_argument("--use", action="store_true", help="put the new model in use if it is better")
@@ -225,7 +161,7 @@ def _improve(args: argparse.Namespace) -> Result:
     if args.events:
         _improve_with_events(args)
         return None
-    project = _open(args)
+    project = open_project(args)
     lines: dict[str, ProgressLine] = {}
 
     def report(part: str, done: int, total: int) -> None:
@@ -247,7 +183,7 @@ def _improve_with_events(args: argparse.Namespace) -> None:
     """Train for a program that reads lines of JSON, and that stops the training by closing standard input."""
     is_closed = input_closed()
     try:
-        project = _open(args)
+        project = open_project(args)
         with interruptible("saving and stopping") as is_interrupted:
             version = project.improve(
                 settings_from(args, ImproveSettings),
@@ -279,7 +215,7 @@ def _gain_text(gain: Gain) -> str:
 
 
 def _models(args: argparse.Namespace) -> Result:
-    project = _open(args)
+    project = open_project(args)
     versions = [asdict(version) for version in project.versions.all()]
     if args.json:
         return {"in_use": project.versions.current(), "model": project.model, "versions": versions}
@@ -294,12 +230,12 @@ def _models(args: argparse.Namespace) -> Result:
 
 
 def _use_options(command: argparse.ArgumentParser) -> None:
-    _add_folder(command)
+    add_folder(command)
     command.add_argument("version", metavar="VERSION", help="number of a version, 0 for the first model, or a model")
 
 
 def _use(args: argparse.Namespace) -> Result:
-    project = _open(args)
+    project = open_project(args)
     project.use_model(int(args.version) if args.version.isdecimal() else args.version)
     return {"in_use": project.model}
 
@@ -312,17 +248,13 @@ PROJECT = CommandGroup(
         Command("add", "add images, which stay where they are", _add, _add_options),
         Command("list", "list images with their states and numbers of objects", _list, _list_options),
         Command("next", "name the next image to annotate that nobody works on", _next, _next_options),
-        Command(
-            "everything",
-            "find all objects of all images with the model in use",
-            _everything,
-            _everything_options,
-            details="Images that are finished are passed over with --resume.",
-            words=EVERYTHING.words,
-        ),
+        EVERYTHING_OF_PROJECT,
+        FIND_IN_PROJECT,
+        TRACK_IN_PROJECT,
+        MEASURE_PROJECT,
         Command("set", "set the state or columns of an image", _set, _set_options),
         Command("improve", "train the model on the accepted objects, and compare it", _improve, _improve_options),
-        Command("models", "list the versions of the model and what each gained", _models, _add_folder),
+        Command("models", "list the versions of the model and what each gained", _models, add_folder),
         Command("use", "put a version of the model in use, also an earlier one", _use, _use_options),
         Command("relocate", "find images that have moved, by their pixels", _relocate, _relocate_options),
     ),

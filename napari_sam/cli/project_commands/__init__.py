@@ -1,0 +1,1 @@
+"""The commands of projects, one file per topic."""

@@ -1,0 +1,1 @@
+"""Jobs over all images of a project."""

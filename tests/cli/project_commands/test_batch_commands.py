@@ -1,0 +1,90 @@
+"""Jobs over all images of a project."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+
+from napari_sam.cli import main
+from napari_sam.io.labels.label_store import LabelStore
+from napari_sam.jobs import segment_everything as everything
+from napari_sam.project.project import Project
+
+
+@pytest.fixture
+def project(tmp_path, rng, capsys):
+    """A project of two images of two conditions."""
+    path = tmp_path / "p"
+    for name, condition in (("a", "wild type"), ("b", "treated")):
+        tifffile.imwrite(tmp_path / f"{name}.tif", rng.integers(0, 255, (20, 30), dtype=np.uint8))
+        made = Project(path) if path.exists() else Project.create(path)
+        made.add(tmp_path / f"{name}.tif", condition=condition)
+    return path
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Replace `segment_everything` by a stub that draws one square, and record its images."""
+    recorded = []
+
+    def stub(image, predictor, output, method, **choice):
+        recorded.append(image.name)
+        output = output if isinstance(output, LabelStore) else LabelStore.create(output, like=image)
+        output.paint(np.ones((4, 5), int), (1, 1))
+        return everything.EverythingReport(method, 1, 1, 1, [], [1], {}, output)
+
+    monkeypatch.setattr(everything, "segment_everything", stub)
+    return recorded
+
+
+def results(capsys, status, *words):
+    assert main(["project", *map(str, words), "--json"]) == status
+    result = json.loads(capsys.readouterr().out)
+    return result, [one["state"] for one in result["results"]]
+
+
+def test_a_project_is_segmented_once_and_its_table_names_the_conditions(project, calls, capsys):
+    command = ("everything", project, "--device", "cpu")
+    with Project(project, "Bob").image("b.tif").hold():
+        assert results(capsys, 1, *command)[1] == ["done", "failed"]
+    result, states = results(capsys, 0, *command)
+    assert states == ["skipped", "done"]
+    assert result["summary"] == str(project / "batch" / "everything.csv")
+    table = pd.read_csv(result["summary"])
+    assert table[["name", "condition", "objects"]].to_numpy().tolist() == [
+        ["a.tif", "wild type", 1],
+        ["b.tif", "treated", 1],
+    ]
+    assert results(capsys, 0, *command, "--retry-failed")[1] == []
+    assert len(calls) == 2
+
+
+def test_another_model_in_use_is_another_setting(project, calls, capsys):
+    assert main(["project", "everything", str(project), "--device", "cpu"]) == 0
+    Project(project).use_model("mobile_sam")
+    assert main(["project", "everything", str(project), "--device", "cpu"]) == 2
+    assert "model 'default', but model is 'mobile_sam'" in capsys.readouterr().err
+
+
+def test_a_project_is_measured_in_its_images_and_only_what_has_changed_again(project, tmp_path, capsys):
+    images = Project(project).images()
+    with images[0].labels() as labels:
+        labels.paint(np.ones((4, 5), int), (1, 1))
+    assert results(capsys, 0, "measure", project)[1] == ["done"]  # the other has no objects
+    measured = pd.read_csv(project / "measurements" / f"{images[0].image_id}.csv")
+    pixels = tifffile.imread(tmp_path / "a.tif")
+    assert measured.loc[0, "intensity_mean_0"] == pytest.approx(pixels[1:5, 1:6].mean())
+    with images[1].labels() as labels:
+        labels.paint(np.ones((4, 5), int), (1, 1))
+    assert results(capsys, 0, "measure", project)[1] == ["skipped", "done"]
+    (tmp_path / "b.tif").unlink()
+    assert results(capsys, 1, "measure", project, "--properties", "area,intensity_mean")[1] == ["done", "failed"]
+
+
+def test_an_image_that_is_no_movie_fails_alone(project, capsys):
+    assert results(capsys, 1, "track", project, "--device", "cpu")[1] == ["failed", "failed"]
+    assert pd.read_csv(project / "batch" / "track.csv")["error"].str.contains("time|axis|planes|stack").all()
