@@ -23,7 +23,7 @@ from scipy import ndimage
 
 from napari_sam.engine.geometry import Box
 from napari_sam.io.exports.export_job import ExportJob
-from napari_sam.io.exports.polygons import polygons_of
+from napari_sam.io.exports.outlines import trace_outlines
 from napari_sam.io.exports.writers.write_geojson import write_geojson
 from napari_sam.io.exports.writers.write_geopackage import write_geopackage
 from napari_sam.io.geo.map_coordinates import to_map
@@ -62,6 +62,7 @@ class Objects:
 def job(count: int, path: Path) -> ExportJob:
     """Return the export of synthetic objects that lie on the map."""
     attributes = {"axes": "yx", "crs": "EPSG:32632", "transform": UTM, "scale": (0.5, 0.5), "shape": (1 << 20, 1 << 20)}
+    attributes["classes"] = list
     source: Any = SimpleNamespace(path=Path("cells.zarr"), **attributes, objects=lambda *_, **__: Objects(count))
     return ExportJob(source, path, path)
 
@@ -77,7 +78,7 @@ def write_with_pyogrio(export: ExportJob, driver: str) -> None:
     while batch := list(islice(objects, _BATCH)):
         geometries = [
             shapely.MultiPolygon([(_on_map(outer), [_on_map(hole) for hole in holes]) for outer, *holes in polygons])
-            for polygons in (polygons_of(runs) for _, runs in batch)
+            for polygons in trace_outlines([runs for _, runs in batch]).lists()
         ]
         fields = [np.array([getattr(obj, name) for obj, _ in batch]) for name in names]
         pyogrio.raw.write(
@@ -100,7 +101,7 @@ def _on_map(ring: list[tuple[int, int]]) -> np.ndarray[Any, np.dtype[np.float64]
 
 
 VARIANTS = {
-    "outlines": (".none", lambda export: sum(len(polygons_of(runs)) for _, runs in export.objects())),
+    "outlines": (".none", lambda export: sum(len(found.rings) for _, found in export.outlined(export.sequence()))),
     "gpkg, ours": (".gpkg", write_geopackage),
     "gpkg, pyogrio": (".gpkg", lambda export: write_with_pyogrio(export, "GPKG")),
     "geojson, ours": (".geojson", write_geojson),

@@ -9,19 +9,25 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.io.exports.export_settings import ExportSettings
-from napari_sam.io.exports.polygons import polygons_of, simplify_polygons
+from napari_sam.io.exports.outlines import Outlines, trace_outlines
+from napari_sam.io.exports.polygons import simplify_polygons
 from napari_sam.io.exports.regular_outlines import regularise_polygons
 from napari_sam.io.geo.units import unit_suffix
 from napari_sam.io.step_counter import StepCounter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from napari_sam.io.class_styles import ClassStyle
     from napari_sam.io.exports.export_source import ExportedObject, ExportSource, ObjectSequence
     from napari_sam.io.exports.polygons import Polygon
     from napari_sam.io.pixel_runs import PixelRuns
+
+    Pairs = list[tuple[ExportedObject, PixelRuns]]
+    Outlined = tuple[Pairs, Outlines]
+
+_BATCH_RUNS, _BATCH_OBJECTS = 1 << 15, 500  # of objects whose outlines are traced at once
 
 
 @dataclass(frozen=True)
@@ -58,9 +64,36 @@ class ExportJob:
         """Classes of the store, by name."""
         return {style.name: style for style in self.source.classes()}
 
-    def polygons(self, runs: PixelRuns) -> list[Polygon]:
-        """Return the polygons of an object: along the pixels' edges, or as the settings change them."""
-        polygons, settings = polygons_of(runs), self.settings
+    def outlined(self, objects: Iterable[tuple[ExportedObject, PixelRuns]]) -> Iterator[Outlined]:
+        """Return objects in batches with their outlines; the caller counts the steps.
+
+        Outlines run along the pixels' edges, or as the settings change them.
+
+        Raises
+        ------
+        CancelledError
+            If the export was cancelled.
+        """
+        batch: Pairs = []
+        runs = 0
+        for pair in objects:
+            self.counter.check()
+            batch.append(pair)
+            runs += len(pair[1].line)
+            if runs >= _BATCH_RUNS or len(batch) >= _BATCH_OBJECTS:
+                yield batch, self._outlines(batch)
+                batch, runs = [], 0
+        if batch:
+            yield batch, self._outlines(batch)
+
+    def _outlines(self, batch: Pairs) -> Outlines:
+        outlines = trace_outlines([runs for _, runs in batch])
+        if self.settings.regularise_px is None and self.settings.simplify_px is None:
+            return outlines
+        return Outlines.from_lists(map(self._changed, outlines.lists()))
+
+    def _changed(self, polygons: list[Polygon]) -> list[Polygon]:
+        settings = self.settings
         if settings.regularise_px is not None:
             return regularise_polygons(polygons, settings.regularise_px)
         return polygons if settings.simplify_px is None else simplify_polygons(polygons, settings.simplify_px)

@@ -47,7 +47,7 @@ def regularise_polygons(polygons: list[Polygon], tolerance_px: float) -> list[Po
     Parameters
     ----------
     polygons : list of Polygon
-        As `polygons_of` returns them.
+        As `Outlines.lists` returns them.
     tolerance_px : float
         Edges shorter than this disappear.
 

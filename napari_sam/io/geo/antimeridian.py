@@ -25,7 +25,13 @@ def crosses_antimeridian(ring: Ring) -> bool:
     ring : ndarray of float
         (n, 2) longitude and latitude in degrees; the first position is not repeated.
     """
-    return bool((np.abs(np.diff(ring[:, 0], append=ring[:1, 0])) > _HALF_TURN).any())
+    return bool(jumps(ring, np.roll(ring, -1, 0)).any())
+
+
+def jumps(positions: Ring, following: Ring) -> NDArray[np.bool_]:
+    """Return (n,) between which positions (n, 2) and those that follow the longitude jumps."""
+    across: NDArray[np.bool_] = np.abs(following[:, 0] - positions[:, 0]) > _HALF_TURN
+    return across
 
 
 def with_points_between(ring: Ring) -> Ring:

@@ -8,7 +8,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from napari_sam.io.exports.outlines import trace_outlines
 from napari_sam.io.labels.label_store import LabelStore
+from napari_sam.io.pixel_runs import runs_by_label
 
 UTM = (0.5, 0.0, 500_000.0, 0.0, -0.5, 5_200_000.0)
 DEGREES = (0.001, 0.0, 10.0, 0.0, -0.001, 50.0)
@@ -18,6 +20,11 @@ ROTATED = (0.3, 0.4, 500_000.0, 0.4, -0.3, 5_200_000.0)
 def drawn(rows):
     """A label image from lines of digits."""
     return np.array([[int(c) for c in row] for row in rows.split()], np.uint32)
+
+
+def polygons_of(mask):
+    """Polygons of the pixels that are not zero, as one object."""
+    return trace_outlines([runs_by_label(np.asarray(mask).astype(np.uint32), (0, 0))[2]]).lists()[0]
 
 
 def filled(polygons, shape):

@@ -13,11 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from skimage.draw import disk, polygon2mask
 
-from napari_sam.io.exports.polygons import polygons_of, simplify_polygons
+from napari_sam.io.exports.polygons import simplify_polygons
 from napari_sam.io.exports.regular_outlines import main_direction, regularise_polygons
 from napari_sam.io.labels.label_store import LabelStore
-from napari_sam.io.pixel_runs import runs_by_label
-from tests.io.exports.drawings import UTM, like
+from tests.io.exports.drawings import UTM, like, polygons_of
 
 L_SHAPE = [(-30, -20), (30, -20), (30, 2), (0, 2), (0, 20), (-30, 20)]
 
@@ -30,7 +29,7 @@ def rotated(corners, degrees, centre=(60, 60)):
 
 def outlines(mask):
     """Polygons along the edges of the pixels of a mask."""
-    return polygons_of(runs_by_label(mask.astype(np.uint32), (0, 0))[2])
+    return polygons_of(mask)
 
 
 def drawn_outline(corners):

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -13,7 +12,8 @@ from napari_sam.errors import LabelsError
 from napari_sam.io.class_styles import path_in, qualified_name
 from napari_sam.io.exports.export_source import plane_text
 from napari_sam.io.exports.object_measurements import BOX_COLUMNS, ObjectMeasurements, as_properties
-from napari_sam.io.geo.antimeridian import crosses_antimeridian, split_at_antimeridian, with_points_between
+from napari_sam.io.exports.outlines import Outlines
+from napari_sam.io.geo.antimeridian import crosses_antimeridian, jumps, split_at_antimeridian, with_points_between
 from napari_sam.io.geo.crs import crs_name
 from napari_sam.io.geo.map_coordinates import (
     LATITUDE_LIMIT,
@@ -29,14 +29,14 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from napari_sam.io.exports.export_job import ExportJob
+    from napari_sam.io.exports.export_job import ExportJob, Pairs
     from napari_sam.io.exports.export_source import ExportedObject
+    from napari_sam.io.exports.outlines import Corners
     from napari_sam.io.exports.polygons import Polygon
     from napari_sam.io.geo.map_coordinates import Project
     from napari_sam.io.json_types import JsonObject
 
-    Coordinates = list[list[Any]]  # rings of a polygon, each a list of positions
-    Convert = Callable[[ExportedObject, list[Polygon]], list[Coordinates]]
+    Convert = Callable[[Pairs, Outlines], list[list[Polygon]]]
     Measured = dict[str, float | int | None]
     Properties = Callable[[ExportedObject, Measured, int], JsonObject]
 
@@ -78,7 +78,7 @@ def write_geojson_pixels(job: ExportJob) -> None:
     _write(
         job,
         note,
-        lambda _, polygons: [[[*ring, ring[0]] for ring in p] for p in polygons],
+        lambda _, outlines: outlines.lists(closed=True),
         lambda obj, measured, count: _qupath_properties(obj, measured, count, classifications),
     )
 
@@ -94,17 +94,18 @@ def _write(job: ExportJob, note: JsonObject, convert: Convert, properties: Prope
     with job.partial.open("w", encoding="utf-8") as file:
         file.write(json.dumps(head)[:-1] + ', "features": [')
         separator = "\n"
-        for obj, runs in objects:
-            geometry = _geometry(convert(obj, job.polygons(runs)), job.plane_index(obj))
-            measured = as_properties(measurements.of(obj, runs))
-            feature = {"type": "Feature", "id": obj.label, "geometry": geometry}
-            file.write(separator + json.dumps({**feature, "properties": properties(obj, measured, len(objects))}))
-            separator = ",\n"
-            job.step()
+        for batch, outlines in job.outlined(objects):
+            for (obj, runs), coordinates in zip(batch, convert(batch, outlines), strict=True):
+                geometry = _geometry(coordinates, job.plane_index(obj))
+                measured = as_properties(measurements.of(obj, runs))
+                feature = {"type": "Feature", "id": obj.label, "geometry": geometry}
+                file.write(separator + json.dumps({**feature, "properties": properties(obj, measured, len(objects))}))
+                separator = ",\n"
+                job.step()
         file.write("\n]}\n")
 
 
-def _geometry(polygons: list[Coordinates], plane: dict[str, int]) -> JsonObject:
+def _geometry(polygons: list[Polygon], plane: dict[str, int]) -> JsonObject:
     geometry: JsonObject = {"type": "Polygon", "coordinates": polygons[0]}
     if len(polygons) > 1:
         geometry = {"type": "MultiPolygon", "coordinates": polygons}
@@ -154,42 +155,66 @@ def _lon_lat_converter(job: ExportJob, crs: str) -> Convert:
     transform = job.source.transform or (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
     project = _projection(job, crs)
 
-    def convert(obj: ExportedObject, polygons: list[Polygon]) -> list[Coordinates]:
-        converted: list[Coordinates] = []
-        for polygon in polygons:
-            rings = [to_degrees(obj, np.array(ring, float)) for ring in polygon]
-            parts = [rings]
-            if any(crosses_antimeridian(ring) for ring in rings):  # or has a side of more than half the world
-                dense = [to_degrees(obj, with_points_between(np.array(ring, float))) for ring in polygon]
-                if any(crosses_antimeridian(ring) for ring in dense):
-                    parts = split_at_antimeridian(dense)
-            converted += [_coordinates(part) for part in parts]
-        return converted
-
-    def to_degrees(obj: ExportedObject, corners: NDArray[np.float64]) -> NDArray[np.float64]:
-        points = np.stack(project(*to_map(transform, corners[:, 0], corners[:, 1])), axis=1)
-        longitude, latitude = np.abs(points).max(0)  # not finite if one is not
-        if not (longitude <= LONGITUDE_LIMIT and latitude <= LATITUDE_LIMIT):
+    def to_degrees(corners: Corners, owner: Callable[[int], ExportedObject]) -> NDArray[np.float64]:
+        x, y = corners.T.astype(float)
+        points = np.stack(project(*to_map(transform, x, y)), axis=1)
+        outside = np.flatnonzero(~(np.abs(points) <= (LONGITUDE_LIMIT, LATITUDE_LIMIT)).all(1))  # or not finite
+        if len(outside):
             raise LabelsError(
-                f"{job.path}: object {obj.label} lies where {crs_name(crs)} has no longitude and latitude",
+                f"{job.path}: object {owner(int(outside[0])).label} lies where {crs_name(crs)} has no longitude and "
+                "latitude",
                 remedy="check the image's CRS and transform, or export with {format} geojson-pixels",
             )
         points[:, 1] = points[:, 1].clip(-90, 90)
         return points
 
+    def convert(batch: Pairs, outlines: Outlines) -> list[list[Polygon]]:
+        first_corner = outlines.rings[outlines.polygons[outlines.objects]]
+
+        def owner(corner: int) -> int:
+            return int(np.searchsorted(first_corner, corner, side="right")) - 1
+
+        def split(index: int) -> list[Polygon]:
+            obj, _ = batch[index]
+            return _split_polygons(polygons[index], lambda corners: to_degrees(corners, lambda _: obj))
+
+        points = to_degrees(outlines.corners, lambda corner: batch[owner(corner)][0])
+        coordinates = _oriented(outlines._replace(corners=points)).lists(closed=True)
+        across = np.flatnonzero(jumps(points, points[outlines.following()]))
+        polygons = outlines.lists() if len(across) else []
+        for index in sorted({owner(corner) for corner in across.tolist()}):
+            coordinates[index] = split(index)
+        return coordinates
+
     return convert
 
 
-def _coordinates(rings: list[NDArray[np.float64]]) -> Coordinates:
-    """Return a polygon as GeoJSON: outer rings run counterclockwise, also on maps with y downwards, holes clockwise."""
-    coordinates: Coordinates = []
-    for i, ring in enumerate(rings):
-        points = ring.round(_DIGITS)
-        if (_doubled_area(points) < 0) != (i > 0):
-            points = points[::-1]
-        positions: list[Any] = points.tolist()
-        coordinates.append([*positions, positions[0]])
+def _split_polygons(polygons: list[Polygon], to_degrees: Callable[[Corners], NDArray[np.float64]]) -> list[Polygon]:
+    """Return polygons in pixels as ones in degrees, cut where they cross the antimeridian."""
+    split: list[list[NDArray[np.float64]]] = []
+    for polygon in polygons:
+        rings = [to_degrees(np.array(ring, float)) for ring in polygon]
+        parts = [rings]
+        if any(crosses_antimeridian(ring) for ring in rings):  # or has a side of more than half the world
+            dense = [to_degrees(with_points_between(np.array(ring, float))) for ring in polygon]
+            if any(crosses_antimeridian(ring) for ring in dense):
+                parts = split_at_antimeridian(dense)
+        split += parts
+    (coordinates,) = _oriented(Outlines.from_lists([split])).lists(closed=True)
     return coordinates
+
+
+def _oriented(outlines: Outlines) -> Outlines:
+    """Return rounded positions; outer rings run counterclockwise, also on maps with y downwards, holes clockwise."""
+    rounded = outlines._replace(corners=outlines.corners.round(_DIGITS))
+    sizes = np.diff(outlines.rings)
+    origin = np.repeat(rounded.corners[outlines.rings[:-1]], sizes, axis=0)  # so that small areas are exact
+    (x, y), (x_next, y_next) = (rounded.corners - origin).T, (rounded.corners[rounded.following()] - origin).T
+    area = np.add.reduceat(x * y_next - x_next * y, outlines.rings[:-1])
+    order = np.arange(len(origin))
+    backwards = np.repeat(outlines.rings[:-1] + outlines.rings[1:] - 1, sizes) - order
+    is_reversed = np.repeat((area < 0) != outlines.holes(), sizes)
+    return rounded._replace(corners=rounded.corners[np.where(is_reversed, backwards, order)])
 
 
 def _projection(job: ExportJob, crs: str) -> Project:
@@ -201,9 +226,3 @@ def _projection(job: ExportJob, crs: str) -> Project:
             f"{job.path}: GeoJSON holds longitude and latitude, to which {crs_name(crs)!r} cannot be converted",
             remedy="write .gpkg, which keeps map coordinates, or export with {format} geojson-pixels",
         ) from error
-
-
-def _doubled_area(points: NDArray[np.float64]) -> float:
-    """Return twice the signed area of a ring of positions."""
-    x, y = (points - points[0]).T  # relative to a corner, so that small areas are exact
-    return math.fsum(x * np.roll(y, -1) - np.roll(x, -1) * y)

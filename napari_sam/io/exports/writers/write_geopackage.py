@@ -21,8 +21,11 @@ from napari_sam.io.geo.crs import crs_name, epsg_code, well_known_text
 from napari_sam.io.geo.map_coordinates import control_points_text, to_map
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from napari_sam.io.exports.export_job import ExportJob
-    from napari_sam.io.exports.polygons import Polygon
+    from napari_sam.io.exports.export_source import ExportedObject
+    from napari_sam.io.exports.outlines import Outlines
 
 _TABLE = "objects"
 _UNDEFINED_SRS_ID, _CUSTOM_SRS_ID = -1, 100_000  # of map coordinates without CRS, and of a CRS without EPSG code
@@ -83,16 +86,16 @@ def write_geopackage(job: ExportJob) -> None:
         db.execute(_table_schema(class_columns, measured_columns))
         db.execute("BEGIN")
         srs_id = _add_reference_systems(db, job.crs)
-        for obj, runs in job.objects():
-            blob, bounds = encode_geometry(job.polygons(runs), transform, srs_id)
-            extent = np.array([*np.minimum(extent[:2], bounds[:2]), *np.maximum(extent[2:], bounds[2:])])
-            created = datetime.fromtimestamp(obj.created, UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
-            scores = (obj.predicted_iou, obj.stability_score)
-            plane = plane_text(obj.plane) or None
-            measured = as_properties(measurements.of(obj, runs))
-            row = (blob, obj.label, plane, obj.category, obj.area_px, *scores, obj.model, created)
-            of_class = class_values(job.classes, obj.category) if class_columns else ()
-            db.execute(insert, (*row, *of_class, *(measured[name] for name in measured_columns)))
+        for batch, outlines in job.outlined(job.sequence()):
+            geometries, bounds = encode_geometries(outlines, transform, srs_id)
+            extent = np.append(np.fmin(extent[:2], bounds[:, :2].min(0)), np.fmax(extent[2:], bounds[:, 2:].max(0)))
+            rows = []
+            for (obj, runs), geometry in zip(batch, geometries, strict=True):
+                measured = as_properties(measurements.of(obj, runs))
+                of_class = class_values(job.classes, obj.category) if class_columns else ()
+                rows.append((geometry, *_object_values(obj), *of_class, *(measured[name] for name in measured_columns)))
+                job.step()
+            db.executemany(insert, rows)
         db.execute(
             "INSERT INTO gpkg_contents (table_name, data_type, identifier, min_x, min_y, max_x, max_y, srs_id) "
             "VALUES (?, 'features', ?, ?, ?, ?, ?, ?)",
@@ -132,20 +135,42 @@ def _add_reference_systems(db: sqlite3.Connection, crs: str | None) -> int:
     return srs_id
 
 
-def encode_geometry(
-    polygons: list[Polygon], transform: tuple[float, ...], srs_id: int
-) -> tuple[bytes, tuple[float, float, float, float]]:
-    """Return a multipolygon in the GeoPackage's binary form, and its (min x, min y, max x, max y)."""
-    bounds = [np.inf, np.inf, -np.inf, -np.inf]
-    body = [struct.pack("<BII", 1, 6, len(polygons))]
-    for polygon in polygons:
-        body.append(struct.pack("<BII", 1, 3, len(polygon)))
-        for ring in polygon:
-            x, y = np.array([*ring, ring[0]], float).T
-            points = np.stack(to_map(transform, x, y), axis=1)
-            body += [struct.pack("<I", len(points)), points.astype("<f8").tobytes()]
-            low, high = points.min(0), points.max(0)
-            bounds = [min(bounds[0], low[0]), min(bounds[1], low[1]), max(bounds[2], high[0]), max(bounds[3], high[1])]
-    x0, y0, x1, y1 = (float(v) for v in bounds)
-    head = b"GP" + struct.pack("<BBi4d", 0, 0b11, srs_id, x0, x1, y0, y1)
-    return head + b"".join(body), (x0, y0, x1, y1)
+def _object_values(obj: ExportedObject) -> tuple[str | float | None, ...]:
+    """Return the values of `_COLUMNS`."""
+    created = datetime.fromtimestamp(obj.created, UTC).replace(tzinfo=None).isoformat(timespec="milliseconds") + "Z"
+    scores = (obj.predicted_iou, obj.stability_score)
+    return obj.label, plane_text(obj.plane) or None, obj.category, obj.area_px, *scores, obj.model, created
+
+
+def encode_geometries(
+    outlines: Outlines, transform: tuple[float, ...], srs_id: int
+) -> tuple[list[bytes], NDArray[np.float64]]:
+    """Return multipolygons in the GeoPackage's binary form, and their bounds.
+
+    Parameters
+    ----------
+    outlines : Outlines
+        K objects, in pixels.
+    transform : tuple of float
+        Affine (a, b, c, d, e, f) from (column, row) to map coordinates.
+    srs_id : int
+        The file's number of the reference system.
+
+    Returns
+    -------
+    geometries : list of bytes
+        One of each object.
+    bounds : ndarray of float
+        (K, 4) min x, min y, max x, max y.
+    """
+    import shapely  # noqa: PLC0415 - slow to import
+
+    corners, rings = outlines.closed()
+    positions = np.stack(to_map(transform, *corners.T.astype(float)), axis=1)
+    shapes = shapely.from_ragged_array(
+        shapely.GeometryType.MULTIPOLYGON, positions, (rings, outlines.polygons, outlines.objects)
+    )
+    bounds: NDArray[np.float64] = shapely.bounds(shapes)
+    heads = [b"GP" + struct.pack("<BBi4d", 0, 0b11, srs_id, x0, x1, y0, y1) for x0, y0, x1, y1 in bounds.tolist()]
+    bodies = shapely.to_wkb(shapes, byte_order=1).tolist()
+    return [head + body for head, body in zip(heads, bodies, strict=True)], bounds

@@ -36,13 +36,15 @@ def write_imagej_rois(job: ExportJob) -> None:
     if max(shape[-2:]) > _MAX_FLOAT_PX:
         raise LabelsError(f"{job.path}: shape {shape} is beyond ImageJ's ROI files", remedy="write .geojson")
     with zipfile.ZipFile(job.partial, "w", zipfile.ZIP_DEFLATED) as file:
-        for obj, runs in job.objects():
-            name = "-".join([f"{obj.label:07d}", *(f"{index:04d}" for index in obj.plane if obj.n_planes > 1)])
-            roi = make_roi(job.polygons(runs), name, job.plane_index(obj))
-            if obj.category is not None:
-                roi.props = f"{CATEGORY_PROPERTY}: {obj.category}\n"
-                roi.stroke_color = bytes([255, *job.classes[obj.category].rgb])  # alpha first
-            file.writestr(f"{name}.roi", roi.tobytes())
+        for batch, outlines in job.outlined(job.sequence()):
+            for (obj, _), polygons in zip(batch, outlines.lists(), strict=True):
+                name = "-".join([f"{obj.label:07d}", *(f"{index:04d}" for index in obj.plane if obj.n_planes > 1)])
+                roi = make_roi(polygons, name, job.plane_index(obj))
+                if obj.category is not None:
+                    roi.props = f"{CATEGORY_PROPERTY}: {obj.category}\n"
+                    roi.stroke_color = bytes([255, *job.classes[obj.category].rgb])  # alpha first
+                file.writestr(f"{name}.roi", roi.tobytes())
+                job.step()
 
 
 def make_roi(polygons: list[Polygon], name: str, plane: dict[str, int] | None = None) -> ImagejRoi:
@@ -51,7 +53,7 @@ def make_roi(polygons: list[Polygon], name: str, plane: dict[str, int] | None = 
     Parameters
     ----------
     polygons : list of Polygon
-        As `polygons_of` returns them.
+        As `Outlines.lists` returns them.
     name : str
         Name in ImageJ's list.
     plane : dict of str to int, optional

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from napari_sam.io.exports.export_job import ExportJob
     from napari_sam.io.exports.export_source import ExportedObject
+    from napari_sam.io.exports.polygons import Polygon
     from napari_sam.io.pixel_runs import PixelRuns
     from napari_sam.io.tracks.track_table import TrackTable
 
@@ -105,9 +106,7 @@ def track_table(job: ExportJob) -> TrackTable:
     return make_tracks(frames, known)
 
 
-def track_graph(
-    job: ExportJob, visit: Callable[[TrackNode, ExportedObject, PixelRuns], None] | None = None
-) -> TrackGraph:
+def track_graph(job: ExportJob, visit: Callable[[TrackNode, list[Polygon]], None] | None = None) -> TrackGraph:
     """Return the graph of the chosen objects.
 
     Parameters
@@ -115,22 +114,30 @@ def track_graph(
     job : ExportJob
         The export; its steps are counted.
     visit : callable, optional
-        Called with the pixels of each object on each plane.
+        Called with the polygons of each object on each plane.
     """
     tracks = track_table(job)
     nodes: dict[tuple[int, int], TrackNode] = {}
-    for obj, runs in job.objects():
+    for obj, runs, polygons in _traced(job) if visit else ((*pair, []) for pair in job.objects()):
         if not runs.area_px:
             continue
         frame, z = frame_and_z(job, obj.plane)
         node = nodes.setdefault((frame, obj.label), TrackNode(obj.label, frame))
         node.add(runs, z, obj.predicted_iou)
         if visit is not None:
-            visit(node, obj, runs)
+            visit(node, polygons)
     ordered = [nodes[key] for key in sorted(nodes)]
     index = {(node.frame, node.label): i for i, node in enumerate(ordered)}
     edges = sorted(_edges(tracks, index))
     return TrackGraph(ordered, edges, _trees(len(ordered), edges))
+
+
+def _traced(job: ExportJob) -> Iterator[tuple[ExportedObject, PixelRuns, list[Polygon]]]:
+    """Iterate over the objects, their pixels and polygons; each object is one step."""
+    for batch, outlines in job.outlined(job.sequence()):
+        for (obj, runs), polygons in zip(batch, outlines.lists(), strict=True):
+            yield obj, runs, polygons
+            job.step()
 
 
 def _edges(tracks: TrackTable, index: dict[tuple[int, int], int]) -> Iterator[tuple[int, int]]:

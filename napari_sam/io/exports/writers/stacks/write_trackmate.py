@@ -17,10 +17,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.io.exports.export_job import ExportJob
-    from napari_sam.io.exports.export_source import ExportedObject
-    from napari_sam.io.exports.polygons import Ring
+    from napari_sam.io.exports.polygons import Polygon, Ring
     from napari_sam.io.exports.writers.stacks.track_nodes import TrackGraph, TrackNode
-    from napari_sam.io.pixel_runs import PixelRuns
 
 _VERSION = "7.11.1"  # of TrackMate, whose schema this is
 _SPOT_FEATURES = (  # name, what it is called, dimension, whether it is a whole number
@@ -56,13 +54,11 @@ def write_trackmate(job: ExportJob) -> None:
     """
     outlines: dict[tuple[int, int], Ring] = {}
 
-    def keep(node: TrackNode, obj: ExportedObject, runs: PixelRuns) -> None:
-        if "z" not in job.source.axes:
-            outlines[node.frame, node.label] = max(
-                (polygon[0] for polygon in job.polygons(runs)), key=lambda ring: abs(doubled_area(ring))
-            )
+    def keep(node: TrackNode, polygons: list[Polygon]) -> None:
+        outer = (polygon[0] for polygon in polygons)
+        outlines[node.frame, node.label] = max(outer, key=lambda ring: abs(doubled_area(ring)))
 
-    graph = track_graph(job, keep)
+    graph = track_graph(job, None if "z" in job.source.axes else keep)
     root = ET.Element("TrackMate", version=_VERSION)
     ET.SubElement(root, "Log").text = f"exported from {job.source.path.name} by napari-sam-xl"
     unit, time_unit = (job.source.placement(axis).unit for axis in "xt")
