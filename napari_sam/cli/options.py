@@ -162,6 +162,7 @@ def open_plane(
     *,
     series: int | None = None,
     axes: str | None = None,
+    along: str = "",
 ) -> Image:
     """Open an image at the plane that the command line selects, and report what was chosen without being asked.
 
@@ -175,6 +176,8 @@ def open_plane(
         Index along each axis other than rows, columns and channels.
     series, axes : optional
         As for `open_image`.
+    along : str
+        Names of axes of which all planes are used.
 
     Raises
     ------
@@ -184,7 +187,7 @@ def open_plane(
     from napari_sam.io.images.open_image import open_image  # noqa: PLC0415 - the command line starts quickly
 
     image = open_image(path, channels, series=series, axes=axes)
-    _report(image, image.choices, {"channels": channels, "plane": plane, "axes": axes})
+    _report(image, image.choices_along(along), {"channels": channels, "plane": plane, "axes": axes})
     return image if plane is None else at_plane(image, plane)
 
 

@@ -69,6 +69,11 @@ def stack_kind(args: argparse.Namespace) -> str | None:
     return "volume" if args.volume else "track" if args.track else None
 
 
+def stack_axis(args: argparse.Namespace) -> str:
+    """Return the axis of which all planes are segmented; empty if a single plane is."""
+    return {"volume": "z", "track": "t"}.get(stack_kind(args) or "", "")
+
+
 def check_stack_options(args: argparse.Namespace) -> None:
     """Refuse options of stacks that do not go together, before anything is opened.
 

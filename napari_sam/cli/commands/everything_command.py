@@ -38,6 +38,7 @@ from napari_sam.cli.stack_options import (
     check_plane,
     check_stack_options,
     run_stack,
+    stack_axis,
     stack_kind,
 )
 from napari_sam.cli.stopped_runs import is_finished, nothing_to_resume
@@ -227,7 +228,9 @@ def _measure(args: argparse.Namespace, store: LabelStore, image: Image) -> pd.Da
 def _run_image(args: argparse.Namespace, models: CommandModel) -> tuple[dict[str, object], pd.DataFrame | None]:
     """Segment an image; return the result to print, and with ``--measure`` the objects' measurements."""
     args.out = check_output_path(args.out)
-    image = open_plane(args.image, args.channels, args.plane, series=args.series, axes=args.axes)
+    image = open_plane(
+        args.image, args.channels, args.plane, series=args.series, axes=args.axes, along=stack_axis(args)
+    )
     if stack_kind(args) is None:
         check_plane(args, image)
     prompted = args.method == "prompted"

@@ -35,6 +35,7 @@ from napari_sam.cli.stack_options import (
     check_plane,
     check_stack_options,
     chosen_planes,
+    stack_axis,
     stack_kind,
 )
 from napari_sam.cli.stopped_runs import is_finished, nothing_to_resume
@@ -248,7 +249,9 @@ def _find_in_pair(concept: Concept, model: CommandModel, args: argparse.Namespac
 def _find_in_image(args: argparse.Namespace, concept: Concept, model: CommandModel) -> dict[str, Any]:
     """Find the objects of an image; return the result to print."""
     args.out = check_output_path(args.out)
-    image = open_plane(args.image, args.channels, args.plane, series=args.series, axes=args.axes)
+    image = open_plane(
+        args.image, args.channels, args.plane, series=args.series, axes=args.axes, along=stack_axis(args)
+    )
     if stack_kind(args) is None:
         check_plane(args, image)
     if is_finished(args, "tiles" if stack_kind(args) is None else "planes"):

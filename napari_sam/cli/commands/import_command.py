@@ -44,7 +44,8 @@ def _add_options(command: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> Result:
-    from napari_sam.io.labels.importing.import_objects import is_of_whole_stack  # noqa: PLC0415 - starts quickly
+    from napari_sam.io.images.open_image import open_image  # noqa: PLC0415 - the command line starts quickly
+    from napari_sam.io.labels.importing.import_objects import is_of_whole_stack  # noqa: PLC0415
     from napari_sam.io.labels.label_store import LabelStore  # noqa: PLC0415
 
     args.out = check_output_path(args.out)
@@ -53,10 +54,10 @@ def _run(args: argparse.Namespace) -> Result:
             raise SettingsError(f"{args.out}: is missing", parameter="out", remedy="give the image with {image} IMAGE")
         with LabelStore.open(args.out) as store:
             return _import(args, store)
-    image = open_plane(args.image, None, args.plane)
+    stack = args.plane is None and is_of_whole_stack(args.file, open_image(args.image))
+    image = open_plane(args.image, None, args.plane, along="tcz" if stack else "")
     with label_output(args.out, image, overwrite=False) as output:
         target = output.target
-        stack = args.plane is None and is_of_whole_stack(args.file, image)
         store = LabelStore.create(target, like=image, stack=stack) if isinstance(target, Path) else target
         with store:
             return _import(args, store)

@@ -119,7 +119,8 @@ def _track(models: CommandModel, prompts: list[dict[str, object]], args: argpars
 
     settings = settings_from(args, EverythingSettings)
     args.out = check_output_path(args.out)
-    image = open_plane(args.image, args.channels, args.plane, series=args.series, axes=args.axes)
+    axis = args.axis if prompts else "t"
+    image = open_plane(args.image, args.channels, args.plane, series=args.series, axes=args.axes, along=axis)
     args.progress_folder = _progress_folder(args) if prompts else None
     continues = prompts and args.resume
     if not continues and _is_finished(args, bool(prompts)):

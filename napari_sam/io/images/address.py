@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sam.errors import ImageError
+from napari_sam.io.geo.units import unit_kind
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 _PART = r"(?:series=\d{1,9}|axes=[a-z]{2,12})"
 _CHOICE = re.compile(rf"#({_PART}(?:&{_PART})*)$")
@@ -99,6 +100,30 @@ def axes_by_shape(shape: Sequence[int]) -> str | None:
             return "zyxc"
         return "czyx" if shape[0] <= _FEW else "zcyx" if shape[1] <= _FEW else "tzyx"
     return {2: "yx", 5: "tczyx"}.get(len(shape))
+
+
+def swapped_axes(axes: str) -> str:
+    """Return the axes of an array of which depth and time are the other way round.
+
+    >>> swapped_axes("zcyx"), swapped_axes("tzyx")
+    ('tcyx', 'ztyx')
+    """
+    return axes.translate(str.maketrans("zt", "tz"))
+
+
+def axis_notes(axes: str, units: Mapping[str, str | None]) -> list[str]:
+    """Return a note on each axis whose unit tells that depth and time of a file are swapped.
+
+    >>> axis_notes("zyx", {"z": "second"})
+    ['its axis z has the unit second: if depth and time are swapped, name the axes with {axes=tyx}']
+    """
+    wrong = {"z": "time", "t": "space"}
+    return [
+        f"its axis {axis} has the unit {unit}: if depth and time are swapped, name the axes with "
+        f"{{axes={swapped_axes(axes)}}}"
+        for axis, unit in units.items()
+        if unit is not None and axis in wrong and unit_kind(unit) == wrong[axis]
+    ]
 
 
 def _three_axes(first: int, middle: int, last: int) -> str | None:

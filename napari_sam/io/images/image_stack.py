@@ -10,6 +10,7 @@ import numpy as np
 from napari_sam.engine.normalisation import choose_normalisation
 from napari_sam.errors import ImageError
 from napari_sam.io.geo.axis_placement import in_one_unit
+from napari_sam.io.images.address import swapped_axes
 from napari_sam.io.images.open_image import completed
 from src_models.lru import LRU
 
@@ -130,10 +131,13 @@ def _choose_axis(image: Image, axis: str | None) -> str:
     has = " x ".join(f"{n} planes along {a}" for a, n in sizes.items()) or "one plane only"
     if axis is not None:
         if axis not in sizes:
+            swapped = swapped_axes(image.array_axes)
+            rename = f"; or, if the file names its axes wrongly, give {{axes={swapped}}}" if axis in swapped else ""
+            choose = f"follow them along {{axis={'}} or {{axis='.join(sizes)}}}{rename}"
             raise ImageError(
                 f"axis is {axis!r}; {image.name} has {has}",
                 parameter="axis",
-                remedy=f"choose one of {', '.join(sizes)}" if sizes else "give a stack or a movie",
+                remedy=choose if sizes else "give a stack or a movie",
             )
         return axis
     long = [a for a, n in sizes.items() if n > 1] or list(sizes)

@@ -14,6 +14,7 @@ from napari_sam.io.geo.axis_placement import AxisPlacement
 from napari_sam.io.geo.crs import crs_name, known_crs
 from napari_sam.io.geo.geotiff import MapPosition
 from napari_sam.io.geo.map_coordinates import are_degrees, control_points_text, pixel_size
+from napari_sam.io.images.address import axis_notes
 from napari_sam.io.images.image_sample import spread_sample
 from napari_sam.io.images.read_errors import READ_ERRORS, read_error
 
@@ -240,15 +241,30 @@ class Image:
     @property
     def choices(self) -> tuple[str, ...]:
         """What is used of the file, where it holds more; arguments that choose otherwise stand in braces."""
+        return self.choices_along("")
+
+    def choices_along(self, followed: str) -> tuple[str, ...]:
+        """Return what is used of the file, as `choices`, if all planes along some axes are used.
+
+        Parameters
+        ----------
+        followed : str
+            Names of these axes. If the image has planes along a single axis, any name stands for it.
+        """
         said = list(self.notes)
         has_alpha = self.channel_count == 4 and "s" in self.array_axes and self.channels == 3
         if self.channels < self.channel_count and not has_alpha:
             used = ", ".join(map(str, self.selected))
             said.append(f"uses channel {used} of {self.channel_count}: choose with {{channels}}")
-        if any(n > 1 for n in self.plane_axes.values()):
-            planes = " x ".join(f"{n} ({axis})" for axis, n in self.plane_axes.items())
-            said.append(f"uses plane {','.join(map(str, self.plane))} of {planes}: choose with {{plane}}")
-        return tuple(said)
+        several = {axis: f"{n} ({axis})" for axis, n in self.plane_axes.items() if n > 1}
+        chosen = [axis for axis in several if axis not in followed]
+        if chosen and not (followed and len(several) == 1):
+            of_all = [several[axis] for axis in several if axis in followed]
+            every = f", and all {' x '.join(of_all)}" if of_all else ""
+            index = ",".join(str(i) for axis, i in zip(self.plane_axes, self.plane, strict=True) if axis in chosen)
+            planes = " x ".join(several[axis] for axis in chosen)
+            said.append(f"uses plane {index} of {planes}{every}: choose with {{plane}}")
+        return (*said, *axis_notes(self.array_axes, {axis: self.placement(axis).unit for axis in self.plane_axes}))
 
     @property
     def advice(self) -> str | None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from napari_sam.errors import ImageError
-from napari_sam.io.images.address import axes_by_shape
+from napari_sam.io.images.address import axes_by_shape, swapped_axes
 from napari_sam.io.images.image_stack import ImageStack
 from napari_sam.io.images.lazy_image import Image
 from napari_sam.io.images.open_image import open_image
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _OTHER = {
-    "z": ("t", "a movie is followed by napari_sam.track", "zyx"),
-    "t": ("z", "a volume is segmented by napari_sam.segment_volume", "tyx"),
+    "z": ("t", "a movie is followed by napari_sam.track"),
+    "t": ("z", "a volume is segmented by napari_sam.segment_volume"),
 }
 _COLOURS = 4  # most channels of an array that is not named
 
@@ -54,12 +54,12 @@ def open_stack(source: Any, axis: str) -> ImageStack:
             parameter="axis",
             remedy="give a stack, or segment one image with napari_sam.segment_everything",
         )
-    other, words, axes = _OTHER.get(axis, ("", "", ""))
+    other, words = _OTHER.get(axis, ("", ""))
     if several == [other]:
         raise ImageError(
             f"{image.name}: its {sizes[other]} planes lie along {other}, not along {axis}; {words}",
             parameter="axis",
-            remedy=f"or, if the file names its axes wrongly, give {{axes={axes}}}",
+            remedy=f"or, if the file names its axes wrongly, give {{axes={swapped_axes(image.array_axes)}}}",
         )
     return ImageStack(image, axis)  # whose error lists the axes
 

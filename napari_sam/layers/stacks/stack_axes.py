@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from napari_sam.io.images.address import swapped_axes
 from napari_sam.io.images.lazy_image import Image
 from napari_sam.io.images.open_image import image_from_layer
 from napari_sam.layers.placement import image_plane_shape
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 DEPTH, TIME, UNKNOWN = "z", "t", "?"
 _USED = "napari_sam_axes"  # metadata key of the axes as the user used them
+_SWAPPED = "napari_sam_swapped_axes"  # metadata key of the axes, if the user swapped them
 _NAMES = {
     DEPTH: ("z", "depth", "plane", "planes", "slice", "slices"),
     TIME: ("t", "time", "frame", "frames"),
@@ -26,10 +28,13 @@ _NAMES = {
 def stack_axes(layer: ImageLayer) -> str:
     """Return one letter per leading axis of a layer: "z", "t", "c" for channels, or "?" if it is not known.
 
-    The letters are those of the file, or the layer's axis labels. Of two unknown axes the first is time and the second
-    depth.
+    The letters are those of the file, or the layer's axis labels, unless `swap_axes` changed them. Of two unknown axes
+    the first is time and the second depth.
     """
     sizes = image_plane_shape(layer)[:-2]
+    swapped = layer.metadata.get(_SWAPPED)
+    if isinstance(swapped, str) and len(swapped) == len(sizes):
+        return swapped
     level = layer.data[0] if layer.multiscale else layer.data
     opened = getattr(level, "image", None)
     labels: Sequence[str] = getattr(layer, "axis_labels", ())
@@ -38,6 +43,20 @@ def stack_axes(layer: ImageLayer) -> str:
     axes = "".join(_letter(str(label)) for label in labels[: len(sizes)])
     axes = axes if len(axes) == len(sizes) else UNKNOWN * len(sizes)
     return TIME + DEPTH if axes == UNKNOWN * 2 else axes
+
+
+def can_swap(layer: ImageLayer) -> bool:
+    """Return whether a layer has planes along depth or time whose names may be the wrong way round."""
+    several = [axis for axis, n in zip(stack_axes(layer), image_plane_shape(layer), strict=False) if n > 1]
+    return UNKNOWN not in several and not {DEPTH, TIME}.isdisjoint(several)
+
+
+def swap_axes(layer: ImageLayer) -> None:
+    """Take depth for time and time for depth from now on, for a layer whose file names them wrongly."""
+    layer.metadata[_SWAPPED] = swapped_axes(stack_axes(layer))
+    layer.metadata.pop(_USED, None)
+    new = {DEPTH: TIME, TIME: DEPTH}  # on the slider of the viewer
+    layer.axis_labels = tuple(new.get(_letter(str(label)), label) for label in layer.axis_labels)
 
 
 def axis_index(layer: ImageLayer, axis: str) -> int | None:

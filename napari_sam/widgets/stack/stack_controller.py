@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal
 
 from napari_sam.errors import CancelledError, NapariSamError
-from napari_sam.layers.stacks.stack_axes import DEPTH, TIME
+from napari_sam.layers.stacks.stack_axes import DEPTH, TIME, swap_axes
 from napari_sam.widgets.engine_session import is_quick
 from napari_sam.widgets.qt_helpers import single_shot
 from napari_sam.widgets.stack.divisions import Divisions
@@ -17,7 +17,14 @@ from napari_sam.widgets.stack.following import Following
 from napari_sam.widgets.stack.object_saver import ObjectSaver
 from napari_sam.widgets.stack.offer import Offer, is_near, requests_of
 from napari_sam.widgets.stack.saved_objects import label_under_mouse, saved_object
-from napari_sam.widgets.stack.stack_text import count_text, follow_hint, hand_step, planes_text, running_step
+from napari_sam.widgets.stack.stack_text import (
+    count_text,
+    follow_hint,
+    hand_step,
+    planes_text,
+    running_step,
+    swapped_text,
+)
 from napari_sam.widgets.stack.stack_view import StackView
 from napari_sam.widgets.stack.tracks_view import TracksView
 
@@ -94,6 +101,7 @@ class StackController(QObject):
         panel.not_here.clicked.connect(self.remove_here)
         panel.next_object.clicked.connect(self.take_next)
         panel.cancel.clicked.connect(self.stop)
+        panel.swap.clicked.connect(self.swap_axes)
         panel.neighbours.toggled.connect(self._on_neighbours_toggled)
         self.view.drawn.connect(self.refresh)
         self.divisions.changed.connect(self.changed)
@@ -192,6 +200,18 @@ class StackController(QObject):
         """Stop following; what was found so far is kept."""
         for followed in self.following.running:
             self.following.run.cancel(followed)
+
+    def swap_axes(self) -> None:
+        """Take depth for time and time for depth, of an image whose file names them wrongly."""
+        layer, store = self._images.layer, self._context.labels.store_layers
+        if layer is None or self.is_busy:
+            self._notifier.info("Save or drop the objects that are followed first.")
+            return
+        swap_axes(layer)
+        self.withdraw()
+        self.view.begin()
+        self._notifier.note(swapped_text(*self.view.axes, None if store is None else str(store.store.meta("axes"))))
+        self.changed.emit()
 
     def show_tracks(self) -> None:
         """Show the tracks of all saved objects."""

@@ -9,6 +9,13 @@ from napari_sam.widgets.stack.plane_strip import PlaneStrip, StripContent
 
 _STACK, _TIME = "⇅ Through the stack  (G)", "▶ Through time  (G)"
 _STACK_OR, _OR_TIME = "⇅ Stack  (G)", "▶ Time  (⇧G)"  # where there are both
+_SWAP = "z ⇄ t"
+_SWAP_TIPS = {
+    (False, False): "",
+    (True, False): "The planes are frames of a movie, not slices of a volume: take them for time",
+    (False, True): "The frames are slices of a volume, not a movie: take them for depth",
+    (True, True): "The file names its axes wrongly: take its depth for time, and its time for depth",
+}
 _LATER = "Later  (Q)"
 _WEAKEST_TIP = "Go to the {noun} whose mask is the least certain (W); a click there corrects it"
 
@@ -48,11 +55,14 @@ class StackPanel(QGroupBox):
         self.neighbours = QCheckBox("Look nearby")
         self.neighbours.setChecked(True)
         self.neighbours.setToolTip("After a click, also look for the object on the planes before and after this one")
+        self.swap = button(_SWAP, "")
         self._lay_out()
         self.show_progress(None, 0, 0)
 
-    def show_axes(self, has_depth: bool, has_time: bool) -> None:
+    def show_axes(self, has_depth: bool, has_time: bool, *, can_swap: bool) -> None:
         """Offer what an image with these axes allows; hide everything for a single image."""
+        self.swap.setVisible(can_swap)
+        self.swap.setToolTip(_SWAP_TIPS[has_depth, has_time])
         self.setVisible(has_depth or has_time)
         self.through_stack.setVisible(has_depth)
         self.through_time.setVisible(has_time)
@@ -97,7 +107,7 @@ class StackPanel(QGroupBox):
         layout.addLayout(_shared_row((self.next_object,)))
         layout.addLayout(row((self.progress, self.cancel), stretch=0))
         layout.addLayout(_shared_row((self.edit, self.divide)))
-        layout.addLayout(row((self.neighbours, self.tracks)))
+        layout.addLayout(row((self.neighbours, self.tracks, self.swap)))
 
 
 def _shared_row(widgets: tuple[QWidget, ...]) -> QHBoxLayout:

@@ -86,3 +86,20 @@ def running_step(noun: str, count: int) -> str:
     """Return the next step while objects are followed and none is in hand."""
     which = "the object" if count == 1 else f"{count} objects"
     return f"Following {which} through the {noun}s. Meanwhile click the next object."
+
+
+def swapped_text(has_depth: bool, has_time: bool, store_axes: str | None) -> str:
+    """Return what changed when depth and time of an image were swapped.
+
+    >>> swapped_text(False, True, None)
+    'The planes are frames of a movie now: G follows an object through time.'
+    """
+    if has_depth and has_time:
+        text = "Depth and time are swapped: G follows an object through the stack, Shift+G through time."
+    elif has_time:
+        text = "The planes are frames of a movie now: G follows an object through time."
+    else:
+        text = "The frames are planes of a volume now: G follows an object through the stack."
+    if store_axes is None:
+        return text
+    return f"{text} The label store keeps its axes {store_axes}: for tracks and volumes, choose a new one."

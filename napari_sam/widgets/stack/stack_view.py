@@ -8,7 +8,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_sam.layers.placement import image_plane_shape
 from napari_sam.layers.stacks.followed_layer import FollowedLayer
-from napari_sam.layers.stacks.stack_axes import DEPTH, TIME, axis_index, has_axes
+from napari_sam.layers.stacks.stack_axes import DEPTH, TIME, axis_index, can_swap, has_axes
 from napari_sam.layers.stacks.volume_preview import show_volume
 from napari_sam.widgets.qt_helpers import single_shot
 from napari_sam.widgets.stack.plane_strip import StripContent
@@ -160,8 +160,8 @@ class StackView(QObject):
 
     def refresh(self) -> None:
         """Show the state in the panel."""
-        panel, content, following = self._panel, self.content, self._following
-        panel.show_axes(*self.axes)
+        panel, content, following, layer = self._panel, self.content, self._following, self._images.layer
+        panel.show_axes(*self.axes, can_swap=layer is not None and can_swap(layer))
         panel.show_content(content, self._summary(content))
         panel.show_waiting(len(following.waiting), in_hand=following.in_hand is not None)
         running = following.running

@@ -31,7 +31,7 @@ def calls(monkeypatch):
         recorded.append((request, options))
         options.progress(1, 1)
         store, _ = stack_store(output, request.stack)
-        store.paint(np.ones((4, 5), int), (1, 1), plane=(0,))
+        store.paint(np.ones((4, 5), int), (1, 1), plane=(0,) * (len(store.shape) - 2))
         failed = [PlaneFailure(1, "chunk 3 is damaged")] if request.settings.category == "broken" else []
         counts = {"objects": 1, "first_label": 1, "planes": 3, "found": 2, "gaps": 1, "divisions": 0, "side": 64}
         return StackReport("dense", request.stack.axis, failed=failed, seconds={"find": 0.1}, labels=store, **counts)
@@ -190,3 +190,22 @@ def test_objects_that_were_being_followed_continue_with_resume(tmp_path, write, 
     assert not folder.exists()
     with LabelStore.open(out, "r") as labels, LabelStore.open(tmp_path / "whole.ome.zarr", "r") as whole:
         assert (labels.array[...] == whole.array[...]).all()
+
+
+def test_all_planes_are_used_without_a_note_on_one(tmp_path, write, calls, capsys):
+    assert main(["track", write(), str(tmp_path / "o.ome.zarr")]) == 0
+    assert "uses plane" not in capsys.readouterr().err
+    tifffile.imwrite(tmp_path / "tz.ome.tif", np.zeros((3, 2, 32, 32), np.uint8), metadata={"axes": "TZYX"})
+    assert main(["track", str(tmp_path / "tz.ome.tif"), str(tmp_path / "p.ome.zarr")]) == 0
+    assert "uses plane 0 of 2 (z), and all 3 (t): choose with --plane" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("options", [[], ["--point", "0,30,30"]])
+def test_a_movie_whose_file_calls_time_depth_is_tracked_with_other_axes(tmp_path, write, calls, capsys, options):
+    volume, out = write("ZYX"), tmp_path / "o.ome.zarr"
+    assert main(["track", volume, str(out), *options]) == 2
+    assert "--axes tyx" in capsys.readouterr().err
+    assert not out.exists()
+    if not options:
+        assert main(["track", volume, str(out), "--axes", "tyx"]) == 0
+        assert calls[0][0].stack.axis == "t"

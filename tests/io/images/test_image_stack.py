@@ -50,7 +50,7 @@ def test_the_axis_is_the_only_one_with_planes_or_z(shape, axes, chosen):
     [
         ((9, 9), "yx", None, "one plane only"),
         ((9, 9), "yx", "z", "axis is 'z'.*one plane only"),
-        ((4, 9, 9), "zyx", "t", "axis is 't'; .* has 4 planes along z; choose one of z"),
+        ((4, 9, 9), "zyx", "t", "axis is 't'; .* has 4 planes along z; follow them along axis=z; .*axes=tyx"),
         ((4, 5, 9, 9), "abyx", None, "4 planes along a x 5 planes along b; choose with axis"),
     ],
 )
@@ -103,3 +103,12 @@ def test_normalisation_leaves_out_planes_that_cannot_be_read():
 
     found = ImageStack(open_image(Damaged(), axes="zyx")).normalisation()
     assert found.high[0] == pytest.approx(63, abs=1)
+
+
+def test_a_unit_that_does_not_fit_its_axis_is_reported():
+    movie = open_image(np.zeros((3, 8, 9), np.uint8), axes="zyx")
+    assert not [note for note in movie.choices if "swapped" in note]
+    movie.place({"z": AxisPlacement(30.0, 0.0, "second")})
+    assert (
+        "its axis z has the unit second: if depth and time are swapped, name the axes with {axes=tyx}" in movie.choices
+    )

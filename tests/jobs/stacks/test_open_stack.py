@@ -30,6 +30,11 @@ def test_a_volume_given_to_track_is_told_apart():
         open_stack(ns.open_image(np.zeros((5, 30, 40)), axes="zyx"), "t")
 
 
+def test_the_axes_of_a_file_with_channels_are_swapped_in_the_remedy():
+    with pytest.raises(ImageError, match="axes=tcyx"):
+        open_stack(ns.open_image(np.zeros((5, 2, 30, 40)), axes="zcyx"), "t")
+
+
 def test_a_movie_given_as_a_volume_is_told_apart():
     with pytest.raises(ImageError, match=r"5 planes lie along t, not along z.*track.*axes=zyx"):
         open_stack(ns.open_image(np.zeros((5, 30, 40)), axes="tyx"), "z")

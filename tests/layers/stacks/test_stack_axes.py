@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from napari.layers import Image
 
-from napari_sam.layers.stacks.stack_axes import axis_index, has_axes, stack_axes, stack_image
+from napari_sam.layers.stacks.stack_axes import axis_index, can_swap, has_axes, stack_axes, stack_image, swap_axes
 
 
 def layer(shape, labels=None, **keywords):
@@ -57,3 +57,29 @@ def test_an_axis_that_was_followed_in_time_is_time_for_the_label_store_too():
     stack_image(movie, (1,), 0, "t")
     assert stack_image(movie).plane_axes == {"t": 3}
     assert has_axes(movie) == (True, True)  # the user may have been wrong
+
+
+def test_swapped_axes_are_those_of_the_image_until_they_are_swapped_back():
+    volume = layer((3, 4, 5), ("z", "y", "x"), scale=(2.0, 0.5, 0.5))
+    stack_image(volume, (1,), 0, "z")
+    swap_axes(volume)
+    assert has_axes(volume) == (False, True)
+    image = stack_image(volume)
+    assert (image.plane_axes, image.placement("t").scale) == ({"t": 3}, 2.0)
+    swap_axes(volume)
+    assert stack_image(volume).plane_axes == {"z": 3}
+
+
+def test_two_axes_are_swapped_together():
+    both = layer((2, 3, 4, 5), ("t", "z", "y", "x"))
+    swap_axes(both)
+    assert (axis_index(both, "z"), axis_index(both, "t")) == (0, 1)
+    assert stack_image(both).plane_axes == {"z": 2, "t": 3}
+
+
+@pytest.mark.parametrize(
+    ("shape", "labels", "expected"),
+    [((3, 4, 5), ("t", "y", "x"), True), ((3, 4, 5), None, False), ((4, 5), None, False), ((2, 3, 4, 5), None, True)],
+)
+def test_only_axes_with_names_can_be_swapped(shape, labels, expected):
+    assert can_swap(layer(shape, labels)) == expected

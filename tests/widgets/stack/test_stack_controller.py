@@ -227,3 +227,23 @@ def test_the_store_of_a_movie_whose_axis_has_no_name_gets_an_axis_of_time(stack,
     qtbot.waitUntil(lambda: stack.click.stack.in_hand is not None)
     stack.click.accept()
     assert str(stack.labels.store_layers.store.meta("axes")) == "tyx"
+
+
+def test_depth_and_time_that_the_file_names_wrongly_are_swapped(dock, qtbot, follow_engine):
+    dock.viewer.add_image(np.zeros((9, 60, 70)), name="movie", axis_labels=("z", "y", "x"))
+    qtbot.waitUntil(lambda: not dock.thread.busy)
+    panel = dock.panel.click.stack
+    assert not panel.through_stack.isHidden()
+    assert panel.through_time.isHidden()
+    panel.swap.click()
+    assert panel.through_stack.isHidden()
+    assert not panel.divide.isHidden()
+    follow(dock, qtbot, 4, 5, 5)
+    assert follow_engine.requests[-1].axis == "t"
+    panel.swap.click()  # the object in hand would be lost
+    assert panel.through_stack.isHidden()
+    dock.click.accept()
+    qtbot.waitUntil(lambda: dock.click.stack.in_hand is None and not dock.click.stack.is_busy)
+    assert dock.labels.store_layers.store.meta("axes") == "tyx"
+    panel.swap.click()
+    assert not panel.through_stack.isHidden()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from napari_sam.widgets.stack.plane_strip import StripContent
-from napari_sam.widgets.stack.stack_text import follow_hint, hand_step, running_step, summary_text
+from napari_sam.widgets.stack.stack_text import follow_hint, hand_step, running_step, summary_text, swapped_text
 
 
 def test_the_summary_tells_why_an_object_ends_and_which_planes_could_not_be_read():
@@ -31,3 +31,8 @@ def test_a_saved_object_is_named_while_it_is_corrected():
 
 def test_several_running_objects_are_counted():
     assert running_step("frame", 3).startswith("Following 3 objects through the frames")
+
+
+def test_swapped_axes_are_told_and_what_a_label_store_keeps():
+    assert "volume now" in swapped_text(True, False, None)
+    assert "keeps its axes tzyx" in swapped_text(True, True, "tzyx")
