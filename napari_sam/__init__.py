@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from napari_sam.jobs.find.find import FindReport, find
     from napari_sam.jobs.find.find_in_images import find_in_images
     from napari_sam.jobs.find.find_settings import FindSettings
+    from napari_sam.jobs.job_settings import EverythingSettings
     from napari_sam.jobs.segment_everything import segment_everything
     from napari_sam.jobs.segment_image import EverythingReport
     from napari_sam.jobs.segment_prompts import segment_prompts
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from napari_sam.jobs.stacks.stack_report import StackReport
     from napari_sam.jobs.stacks.track import track
     from napari_sam.predictor import Predictor
+    from napari_sam.project.batch.batch_options import BatchOptions
     from napari_sam.project.project import Project
     from napari_sam.widgets.launch import launch
     from src_models.watershed_settings import WatershedSettings
@@ -45,9 +47,11 @@ set_passive_waiting()  # before anything loads torch
 
 __version__ = "0.1.0"
 __all__ = [
+    "BatchOptions",
     "ClassifyReport",
     "Concept",
     "EverythingReport",
+    "EverythingSettings",
     "FindReport",
     "FindSettings",
     "FrameLinking",
@@ -73,9 +77,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "BatchOptions": "napari_sam.project.batch.batch_options",
     "ClassifyReport": "napari_sam.jobs.classify.classify_objects",
     "Concept": "napari_sam.concept",
     "EverythingReport": "napari_sam.jobs.segment_image",
+    "EverythingSettings": "napari_sam.jobs.job_settings",
     "FindReport": "napari_sam.jobs.find.find",
     "FindSettings": "napari_sam.jobs.find.find_settings",
     "FrameLinking": "napari_sam.engine.linking.link_settings",

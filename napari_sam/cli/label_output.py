@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
 from typing import TYPE_CHECKING
 
 from napari_sam.cli.progress_line import ProgressLine
-from napari_sam.errors import CancelledError, NapariSamError, SettingsError, StoreError, StoreLockedError
+from napari_sam.errors import CancelledError, NapariSamError, SettingsError, StoreError
 from napari_sam.io.labels.store_access import JOURNAL_FILE
 
 if TYPE_CHECKING:
@@ -72,10 +71,11 @@ class LabelOutput:
 
     def __init__(self, path: Path, image: Image, overwrite: bool) -> None:
         from napari_sam.io.labels.label_store import LabelStore  # noqa: PLC0415 - the command line starts quickly
+        from napari_sam.jobs.batch.existing_store import move_aside  # noqa: PLC0415
 
         exists = path.exists()
         self._path = path
-        self._replaced = _move_aside(path) if exists and overwrite else None
+        self._replaced = move_aside(path) if exists and overwrite else None
         self._opened = LabelStore.open(path, like=image) if exists and not overwrite else None
         self.target: LabelStore | Path = path if self._opened is None else self._opened  # an empty store is false
 
@@ -133,25 +133,6 @@ def label_output(path: Path, image: Image, overwrite: bool) -> Iterator[LabelOut
         output.abandon()
         raise
     output.discard_replaced()
-
-
-def _move_aside(path: Path) -> Path:
-    """Rename a store that is to be replaced, unless another process writes to it."""
-    from napari_sam.io.labels.label_store import LabelStore  # noqa: PLC0415 - the command line starts quickly
-
-    try:
-        LabelStore.open(path).close()
-    except StoreLockedError:
-        raise
-    except StoreError:
-        pass  # a damaged store can be replaced, too
-    aside = path.with_name(f".{path.name}.{os.getpid()}.replaced")
-    try:
-        shutil.rmtree(aside, ignore_errors=True)
-        path.replace(aside)
-    except OSError as error:
-        raise StoreError(f"{path}: cannot be replaced: {error}", remedy="choose another path") from error
-    return aside
 
 
 def _is_empty(path: Path) -> bool:

@@ -12,6 +12,7 @@ from napari_sam.io.image_inputs import expand_inputs
 from napari_sam.io.images.formats.zarr.plates import is_plate, plate_fields
 from napari_sam.io.projects.image_entry import STATES
 from napari_sam.io.projects.project_folder import ProjectFolder
+from napari_sam.project.batch.project_batch import ProjectBatch
 from napari_sam.project.project_image import ProjectImage
 from napari_sam.project.time_per_object import TimePerObject
 from napari_sam.project.training.improve_settings import ImproveSettings
@@ -374,6 +375,11 @@ class Project:
             version = improve(request, progress=progress, losses=losses, cancelled=cancelled)
         self._folder.log("improved", version=version.number, better=version.better)
         return version
+
+    @property
+    def batch(self) -> ProjectBatch:
+        """Jobs over all images with the model in use: `everything`, `find`, `track` and `measure`."""
+        return ProjectBatch(self.path, self.images, self.model)
 
     def history(self) -> list[JsonObject]:
         """Return what happened, earliest first: "time" (seconds since 1970), "user", "event", "image" and details."""

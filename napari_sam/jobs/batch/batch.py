@@ -163,7 +163,7 @@ class Batch:
         if self.of_stores:
             return REFUSE
         try:
-            if _has_stopped_run(pair.out):
+            if has_stopped_run(pair.out):
                 return DISCARD if self.existing == DISCARD else RESUME
         except SettingsError:  # a damaged record, which the job reports
             return self.existing
@@ -218,7 +218,8 @@ def _store_state(path: Path) -> str:
     return f"{mark.seq} {mark.time!r}" if mark.seq else _EMPTY
 
 
-def _has_stopped_run(path: Path) -> bool:
+def has_stopped_run(path: Path) -> bool:
+    """Whether a label store holds a run that was stopped, of tiles or of planes."""
     from napari_sam.jobs.segment_image import unfinished_run  # noqa: PLC0415 - imports torch
     from napari_sam.jobs.stacks.stack_run import read_unfinished_stack  # noqa: PLC0415
 

@@ -88,7 +88,7 @@ class BatchFolder:
                 continue
             if record.state != DONE or (self.outputs / record.output).exists():
                 found.append(record)
-        return sorted(found, key=lambda record: (record.source.casefold(), record.output))
+        return sorted(found, key=lambda record: (record.columns.get("name", record.source).casefold(), record.source))
 
     def data_frame(self) -> pd.DataFrame:
         """Return the table of all images."""

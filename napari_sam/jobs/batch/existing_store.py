@@ -1,0 +1,92 @@
+"""What becomes of the label store of an image of a batch that exists."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from typing import TYPE_CHECKING
+
+from napari_sam.errors import StoreError, StoreLockedError
+from napari_sam.io.labels.label_store import LabelStore
+from napari_sam.jobs.batch.batch import ADD, DISCARD, OVERWRITE, RESUME
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+@contextlib.contextmanager
+def existing_store(path: Path, existing: str, *, is_unfinished: bool) -> Iterator[bool | None]:
+    """Make way for the objects of an image; a store that is replaced comes back if the work fails.
+
+    Parameters
+    ----------
+    path : Path
+        The label store, which need not exist.
+    existing : str
+        As in `BatchItem`.
+    is_unfinished : bool
+        Whether it holds a stopped run.
+
+    Yields
+    ------
+    bool or None
+        The argument `resume` of the job.
+
+    Raises
+    ------
+    StoreError
+        If it exists and nothing says what to do with it, or if it cannot be replaced.
+    """
+    if not path.exists():
+        yield None
+    elif existing == OVERWRITE:
+        with _replaced(path):
+            yield None
+    elif existing in (ADD, DISCARD, RESUME):
+        yield {ADD: None, DISCARD: False, RESUME: True}[existing]
+    else:
+        state = "holds an unfinished run" if is_unfinished else "exists already"
+        raise StoreError(
+            f"{path}: {state}", parameter="existing", remedy="give {existing} 'resume', 'add' or 'overwrite'"
+        )
+
+
+@contextlib.contextmanager
+def _replaced(path: Path) -> Iterator[None]:
+    """Move a store aside, and delete it at the end, or move it back after an error."""
+    aside = move_aside(path)
+    try:
+        yield
+    except BaseException:
+        if not path.exists():
+            aside.replace(path)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def move_aside(path: Path) -> Path:
+    """Rename a store that is to be replaced, unless another process writes to it; returns the new path.
+
+    Raises
+    ------
+    StoreLockedError
+        If another process writes to it.
+    StoreError
+        If it cannot be renamed.
+    """
+    try:
+        LabelStore.open(path).close()
+    except StoreLockedError:
+        raise
+    except StoreError:
+        pass  # a damaged store can be replaced, too
+    aside = path.with_name(f".{path.name}.{os.getpid()}.replaced")
+    try:
+        shutil.rmtree(aside, ignore_errors=True)
+        path.replace(aside)
+    except OSError as error:
+        raise StoreError(f"{path}: cannot be replaced: {error}", remedy="choose another path") from error
+    return aside
