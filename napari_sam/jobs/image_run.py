@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.engine.tiling.find_tiles import TileFailure
+from napari_sam.engine.tiling.low_scores import drop_low_scores
 from napari_sam.engine.tiling.merge_tiles import merge_tiles
 from napari_sam.engine.tiling.merged_objects import MergedObjects
 from napari_sam.engine.tiling.region_border import drop_cut_objects
@@ -38,7 +39,12 @@ UNFINISHED = ".everything"
 """Folder inside a label store in which a run keeps its tiles until it is finished."""
 
 _RECORD = "run.json"
-_LATER_SETTINGS: JsonObject = {"border": "cut", "branches": "dense"}  # that version 0.1 did not have, with what it did
+_LATER_SETTINGS: JsonObject = {
+    "border": "cut",
+    "branches": "dense",
+    "min_iou": 0.0,
+    "stage": "automatic",
+}  # that version 0.1 did not have, with what it did
 _MERGED = "merged.npz"
 _EXISTING_SHARE = 0.5  # a new object is dropped if existing objects cover at least this share of it
 _SAMPLED_PX = 1 << 20
@@ -134,10 +140,14 @@ class ImageRun:
         """
         blocked = self._blocked()
         levels = [merge_tiles(grid, self.files, held) for grid, held in zip(self.plan.grids, blocked, strict=True)]
-        return MergedObjects(levels, self.files, side, self._drop_cut_objects)
+        return MergedObjects(levels, self.files, side, self._drop_unwanted)
 
-    def _drop_cut_objects(self, levels: Sequence[MergedTiles]) -> None:
-        """Leave out objects that do not belong to the region or were not seen whole, if it is not to cut them."""
+    def _drop_unwanted(self, levels: Sequence[MergedTiles]) -> None:
+        """Leave out objects of low scores, and those that a region that does not cut objects leaves out."""
+        call = self.record.asked.get("call")
+        min_iou = call.get("min_iou") if isinstance(call, dict) else None
+        if isinstance(min_iou, float) and min_iou > 0:
+            drop_low_scores(levels, min_iou)
         if self.plan.searched != self.plan.region:
             self.left_out = drop_cut_objects(levels, self.plan.region, self.plan.searched)
 

@@ -13,6 +13,7 @@ from src_models.watershed_settings import WatershedSettings  # noqa: TC001
 METHODS = ("auto", "grid", "dense")
 OVERLAPS = ("keep", "replace")
 BORDERS = ("cut", "whole")
+STAGES = ("automatic", "semi-automatic")
 LARGEST_DIAMETER_PX = 1 << 20
 COARSEST_LEVEL = 16
 
@@ -52,6 +53,10 @@ class EverythingSettings:
     border : {"cut", "whole"}
         "cut" ends objects at the border of `region`. "whole" follows them outside it: it keeps those whose centre
         lies in the region, and leaves out those that reach farther than a window around it.
+    min_iou : float
+        Leave out objects of a lower predicted IoU.
+    stage : {"automatic", "semi-automatic"}
+        What is noted with the objects: "semi-automatic" if a person adds those that are missing.
 
     Raises
     ------
@@ -80,6 +85,11 @@ class EverythingSettings:
     overlap: str = setting("keep", "what happens to pixels of existing objects", choices=OVERLAPS)
     category: str | None = setting(None, "category of the new objects")
     border: str = setting("cut", "what happens to objects at the border of the region", choices=BORDERS)
+    min_iou: float = setting(
+        0.0, "leave out objects of a lower predicted IoU", low=0.0, high=1.0, step=0.05, option="--min-score",
+        advanced=True,
+    )  # fmt: skip
+    stage: str = setting("automatic", "stage of annotation that is noted with the objects", choices=STAGES, advanced=True)
 
     def __post_init__(self) -> None:
         """Check every value, and that the size of a window is given only once."""

@@ -42,6 +42,8 @@ def segment_everything(  # noqa: PLR0913 - the public contract
     overlap: str = "keep",
     category: str | None = None,
     border: str = "cut",
+    min_iou: float = 0.0,
+    stage: str = "automatic",
     text: str | None = None,
     detector: TextSearch | TextDetector | str | Path | None = None,
     settings: EverythingSettings | None = None,
@@ -95,6 +97,10 @@ def segment_everything(  # noqa: PLR0913 - the public contract
         Category of the new objects.
     border : {"cut", "whole"}
         Whether objects end at the border of `region`, or those whose centre lies in it are followed outside it.
+    min_iou : float
+        Leave out objects of a lower predicted IoU.
+    stage : {"automatic", "semi-automatic"}
+        Stage of annotation that is noted with the objects.
     text : str, optional
         Keep the objects that fit a phrase, such as "nuclei larger than 50 µm": by a concept of the vocabulary, or by
         a detector; its name is their category by default. Objects that miss the phrase's conditions are deleted when
@@ -102,7 +108,7 @@ def segment_everything(  # noqa: PLR0913 - the public contract
     detector : TextSearch, TextDetector, str or Path, optional
         Open-vocabulary model for words outside the vocabulary, as in `Predictor.predict`.
     settings : EverythingSettings, optional
-        All arguments from `method` to `border` in one object, instead of them.
+        All arguments from `method` to `stage` in one object, instead of them.
     resume : bool, optional
         True continues an unfinished run of the same settings in the output, False drops it. By default an unfinished
         run is an error, so that nothing is lost.
@@ -160,6 +166,8 @@ def segment_everything(  # noqa: PLR0913 - the public contract
         "overlap": overlap,
         "category": category,
         "border": border,
+        "min_iou": float(min_iou),
+        "stage": stage,
     }
     chosen = settings_from(EverythingSettings, settings, keywords)
     if text is not None:

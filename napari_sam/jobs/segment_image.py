@@ -194,7 +194,8 @@ class _ImageJob:
         objects = self.run.merge(self.spec.side)
         times.append(time.perf_counter())
         details = CommonDetails(self.predictor.model, self.settings.category)
-        labels = write_objects(self.run, objects, details, progress.tile_written, options.cancelled)
+        with self.run.store.noting(stage=self.settings.stage):
+            labels = write_objects(self.run, objects, details, progress.tile_written, options.cancelled)
         times.append(time.perf_counter())
         self.run.finish()
         return labels

@@ -14,7 +14,8 @@ from napari_sam.io.projects.image_entry import STATES
 from napari_sam.io.projects.project_folder import ProjectFolder
 from napari_sam.project.batch.project_batch import ProjectBatch
 from napari_sam.project.project_image import ProjectImage
-from napari_sam.project.time_per_object import TimePerObject
+from napari_sam.project.stages.stages import Stages
+from napari_sam.project.stages.time_per_object import TimePerObject
 from napari_sam.project.training.improve_settings import ImproveSettings
 from napari_sam.project.training.model_versions import ModelVersion, ModelVersions
 
@@ -293,6 +294,11 @@ class Project:
     def time_per_object(self) -> TimePerObject:
         """Return how long people took for the objects that they prompted; see `ProjectImage.time_per_object`."""
         return TimePerObject.of(seconds for image in self.images() for seconds in image.seconds().values())
+
+    @property
+    def stages(self) -> Stages:
+        """Semi-automatic and automatic annotation of the images."""
+        return Stages(self)
 
     @property
     def model(self) -> str:

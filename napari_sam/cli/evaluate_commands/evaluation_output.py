@@ -105,7 +105,7 @@ def agreement_result(request: EvaluationRequest, samples: Sequence[Sample]) -> d
             )
     elif _is_label_store(request.data):
         try:
-            pairs = [(plane, iou) for _, iou, _, plane in read_corrections(request.data)]
+            pairs = [(one.plane, one.iou) for one in read_corrections(request.data)]
         except EvaluationError:
             return {}
     if not pairs:

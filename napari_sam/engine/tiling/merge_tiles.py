@@ -108,6 +108,13 @@ class MergedTiles:
         out[0] = False
         return out
 
+    def mean_by_number(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the mean of a value (n,) of the parts of each number, weighted by their pixels: (count + 1,)."""
+        kept = np.where(self.state == DROPPED, 0, self.area).astype(np.float64)
+        size = self.count + 1
+        weight = np.maximum(np.bincount(self.number, kept, minlength=size), 1)
+        return (np.bincount(self.number, kept * values, minlength=size) / weight).astype(np.float32)
+
     def extents(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return the first and the last (y, x) of each number, level-0 pixels."""
         low = np.full((self.count + 1, 2), np.iinfo(np.int32).max, np.int64)

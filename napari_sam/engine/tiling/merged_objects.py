@@ -109,16 +109,9 @@ class MergedObjects:
 
     def scores(self) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return predicted IoU and stability score of objects 1 to n; those of parts are weighted by their pixels."""
-        iou, stability = np.zeros(self.count, np.float64), np.zeros(self.count, np.float64)
-        weight = np.zeros(self.count, np.float64)
-        for merged, offset in zip(self._levels, self._offsets, strict=False):
-            kept = np.flatnonzero(merged.number)
-            index = merged.number[kept] - 1 + offset
-            np.add.at(weight, index, merged.area[kept])
-            np.add.at(iou, index, merged.predicted_iou[kept] * merged.area[kept])
-            np.add.at(stability, index, merged.stability_score[kept] * merged.area[kept])
-        weight = np.maximum(weight, 1)
-        return (iou / weight).astype(np.float32), (stability / weight).astype(np.float32)
+        iou = [merged.mean_by_number(merged.predicted_iou)[1:] for merged in self._levels]
+        stability = [merged.mean_by_number(merged.stability_score)[1:] for merged in self._levels]
+        return np.concatenate(iou), np.concatenate(stability)
 
     def _held(self, index: int) -> NDArray[np.int64]:
         """Return `render`, kept for the tiles around."""

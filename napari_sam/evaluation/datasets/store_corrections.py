@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.geometry import Box
-    from napari_sam.io.labels.journal.rows import ObjectChange, Patch
+    from napari_sam.io.labels.journal.rows import ObjectChange, ObjectOrigin, Patch
 
 NOT_BY_PEOPLE = ("everything", "commits", "relabel", "category", "classes")
 """Kinds of changes that a program made, or that leave the mask alone."""
@@ -37,12 +37,15 @@ class Correction(NamedTuple):
         "kept", "changed" or "removed".
     plane : str
         Position along the leading axes; empty in a 2-D store.
+    score : float or None
+        Predicted IoU of the automatic mask.
     """
 
     label: int
     iou: float
     outcome: str
     plane: str
+    score: float | None
 
 
 def read_corrections(path: Path) -> Iterator[Correction]:
@@ -73,16 +76,17 @@ def read_corrections(path: Path) -> Iterator[Correction]:
         reviewed = store.reviewed()
         existing = store.journal.objects.labels()
         changes = _changes_by_label(store)
-        for label, (operation, plane) in automatic.items():
-            final_label, later = _follow(label, operation, changes)
+        for label, origin in automatic.items():
+            final_label, later = _follow(label, origin.op, changes)
             by_people = any(change.kind not in NOT_BY_PEOPLE for change in later)
             later = list(dropwhile(lambda change: change.kind in _RUNS, later))  # other tiles and planes of the object
             if final_label not in existing:
                 if by_people:  # not if a later run replaced it
-                    yield Correction(label, 0.0, "removed", plane)
+                    yield Correction(label, 0.0, "removed", origin.plane, origin.score)
             elif by_people or final_label in reviewed:
                 iou = _iou_with_first(store, label, final_label, [change.op for change in later])
-                yield Correction(label, iou, "kept" if iou == 1 else "changed", plane)
+                outcome = "kept" if iou == 1 else "changed"
+                yield Correction(label, iou, outcome, origin.plane, origin.score)
 
 
 def _changes_by_label(store: LabelStore) -> dict[int, list[ObjectChange]]:
@@ -113,9 +117,9 @@ def _follow(label: int, number: int, changes: Mapping[int, Sequence[ObjectChange
         number, label = renaming.op, renaming.new_label
 
 
-def _automatic_objects(store: LabelStore) -> dict[int, tuple[int, str]]:
-    """Return the objects that whole-image runs made: the number of the change that made each, and its plane."""
-    return {origin.label: (origin.op, origin.plane) for origin in store.journal.changes.automatic_objects()}
+def _automatic_objects(store: LabelStore) -> dict[int, ObjectOrigin]:
+    """Return the changes by which whole-image runs made objects, by label."""
+    return {origin.label: origin for origin in store.journal.changes.automatic_objects()}
 
 
 def _iou_with_first(store: LabelStore, first_label: int, label: int, changes: Sequence[int]) -> float:

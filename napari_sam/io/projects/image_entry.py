@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 STATES = ("unseen", "in work", "done", "checked")
 """How far an image is, in this order."""
+FINISHED = ("done", "checked")
+"""States in which all objects of an image are accepted."""
 
 
 @dataclass(frozen=True)

@@ -14,6 +14,7 @@ from napari_sam.engine.normalisation import choose_normalisation
 from napari_sam.errors import EvaluationError, ProjectError
 from napari_sam.evaluation.datasets.store_corrections import NOT_BY_PEOPLE, read_corrections
 from napari_sam.io.labels.label_store import LabelStore
+from napari_sam.io.projects.image_entry import FINISHED
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 COMPLETE, PARTIAL, CORRECTED, VALIDATION = "complete", "partial", "corrected", "validation"
 """Folders of pairs: all objects of the image have labels, some have, some were corrected by hand; not trained on."""
-_FINISHED = ("done", "checked")
 _TILE_PX = 1024  # side of the parts that a large image is cut into
 _MOST_TILES = 64  # of one image
 _VALIDATION_SHARE = 0.25
@@ -129,10 +129,10 @@ def _draw(image: ProjectImage) -> float:
 def _training_folder(image: ProjectImage) -> str:
     try:
         if any(correction.outcome == "changed" for correction in read_corrections(image.labels_path)):
-            return CORRECTED if image.state in _FINISHED else PARTIAL
+            return CORRECTED if image.state in FINISHED else PARTIAL
     except EvaluationError:  # no automatic objects
         pass
-    return COMPLETE if image.state in _FINISHED else PARTIAL
+    return COMPLETE if image.state in FINISHED else PARTIAL
 
 
 def accepted_objects(image: ProjectImage) -> frozenset[int]:
@@ -141,7 +141,7 @@ def accepted_objects(image: ProjectImage) -> frozenset[int]:
         return frozenset()
     with LabelStore.open(image.labels_path, "r") as store:
         labels = frozenset(int(label) for label in store.journal.objects.labels())
-        if image.state in _FINISHED:
+        if image.state in FINISHED:
             return labels
         changes = store.journal.changes
         by_people = {change.label for change in changes.changes_of_objects() if change.kind not in NOT_BY_PEOPLE}

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari_sam.project.time_per_object import TimePerObject
+    from napari_sam.project.stages.time_per_object import TimePerObject
     from napari_sam.project.training.model_versions import Gain, ModelVersion
 
 

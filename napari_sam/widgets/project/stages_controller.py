@@ -9,7 +9,7 @@ from qtpy.QtCore import QObject
 
 from napari_sam.errors import StoreError
 from napari_sam.io.labels.store_access import JOURNAL_FILE
-from napari_sam.project.time_per_object import TimePerObject
+from napari_sam.project.stages.time_per_object import TimePerObject
 from napari_sam.widgets.project.project_jobs import ProjectJobs
 from napari_sam.widgets.project.project_text import time_text
 

@@ -27,7 +27,7 @@ def test_reviewed_changed_and_removed_masks_are_told_apart(tmp_path):
         store.review(1, "accepted")
         store.review(2, "rejected")
         store.paint(np.full((10, 5), 3), (15, 40))  # an extension below: 100 px become 150
-    corrections = {label: (iou, outcome) for label, iou, outcome, _ in read_corrections(tmp_path / "cells.ome.zarr")}
+    corrections = {label: (iou, outcome) for label, iou, outcome, *_ in read_corrections(tmp_path / "cells.ome.zarr")}
     assert corrections == {1: (1.0, "kept"), 2: (0.0, "removed"), 3: (pytest.approx(100 / 150), "changed")}
 
 
@@ -42,7 +42,7 @@ def test_renamed_objects_are_followed_and_brushes_count_as_people(tmp_path):
         store.set_category(2, "nucleus")  # its mask was not reviewed
         store.relabel(3, 80)
         store.paint(np.full((10, 5), 80), (15, 40), kind="brush")
-    corrections = {label: (iou, outcome) for label, iou, outcome, _ in read_corrections(tmp_path / "cells.ome.zarr")}
+    corrections = {label: (iou, outcome) for label, iou, outcome, *_ in read_corrections(tmp_path / "cells.ome.zarr")}
     assert corrections == {1: (1.0, "kept"), 3: (pytest.approx(100 / 150), "changed")}
 
 
@@ -57,7 +57,7 @@ def test_all_planes_of_an_object_and_all_tiles_of_its_run_are_compared(tmp_path)
         store.erase(1, (2,))
         store.paint(np.full((10, 5), 1), (5, 15), plane=(0,))
         store.review(2, "accepted")
-    corrections = {label: (iou, outcome) for label, iou, outcome, _ in read_corrections(tmp_path / "cells.ome.zarr")}
+    corrections = {label: (iou, outcome) for label, iou, outcome, *_ in read_corrections(tmp_path / "cells.ome.zarr")}
     assert corrections == {1: (pytest.approx(200 / 350), "changed"), 2: (1.0, "kept")}
 
 

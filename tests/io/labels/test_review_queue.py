@@ -84,7 +84,7 @@ def test_rejecting_erases_and_one_undo_brings_both_back(labels):
 
 def test_an_undone_acceptance_puts_the_object_back(labels):
     labels.review(2)
-    assert labels.undo() == {"kind": "review", "label": 2, "verdict": "accepted"}
+    assert labels.undo() == {"kind": "review", "label": 2, "verdict": "accepted", "by": labels.user}
     assert labels.reviewed() == set()
     assert ReviewQueue(labels).next_verdict() == 2
     assert len(labels) == 4

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_sam.io.labels.journal.row_values import check_inside, optional_whole, text, whole
+from napari_sam.io.labels.journal.row_values import check_inside, optional_number, optional_whole, text, whole
 from napari_sam.io.labels.journal.rows import (
     DONE,
     UNDONE,
@@ -144,11 +144,12 @@ class ChangeQueries:
     def automatic_objects(self) -> list[ObjectOrigin]:
         """Return the objects that a whole-image run or a run over prompts made, by label."""
         sql = (
-            "SELECT rows.label, min(ops.id), json_extract(rows.after, '$.plane') FROM rows "
+            "SELECT rows.label, min(ops.id), json_extract(rows.after, '$.plane'), "
+            "json_extract(rows.after, '$.predicted_iou'), ops.kind FROM rows "
             "JOIN ops ON ops.id = rows.op WHERE ops.kind IN ('everything', 'commits') AND ops.state = 'done' "
             "AND rows.before IS NULL GROUP BY rows.label"
         )
-        return self._database.read(lambda *row: ObjectOrigin(whole(row[0]), whole(row[1]), str(row[2] or "")), sql)
+        return self._database.read(_origin, sql)
 
     def objects_of(self, op: int) -> set[int]:
         """Return the ids of the objects that a change touched."""
@@ -185,6 +186,11 @@ class ChangeQueries:
         """Return the row of an object as it was before a change."""
         sql = "SELECT before FROM rows WHERE label = ? AND op = ?"
         return self._database.read_one(ObjectRow.from_json, sql, (label, op))
+
+
+def _origin(*row: object) -> ObjectOrigin:
+    label, op, plane, score, kind = row
+    return ObjectOrigin(whole(label), whole(op), str(plane or ""), optional_number(score), text(kind))
 
 
 def _object_change(*row: object) -> ObjectChange:

@@ -429,8 +429,10 @@ class ObjectChange(NamedTuple):
 
 
 class ObjectOrigin(NamedTuple):
-    """Change that made an object, and the plane of the object as text."""
+    """Change that made an object, the plane of the object as text, its score then, and the kind of the change."""
 
     label: int
     op: int
     plane: str
+    score: float | None
+    kind: str

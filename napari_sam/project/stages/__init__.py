@@ -1,0 +1,1 @@
+"""Stages of annotation: by hand, semi-automatic, automatic with an audit."""
