@@ -89,7 +89,9 @@ class EverythingSettings:
         0.0, "leave out objects of a lower predicted IoU", low=0.0, high=1.0, step=0.05, option="--min-score",
         advanced=True,
     )  # fmt: skip
-    stage: str = setting("automatic", "stage of annotation that is noted with the objects", choices=STAGES, advanced=True)
+    stage: str = setting(
+        "automatic", "stage of annotation that is noted with the objects", choices=STAGES, advanced=True
+    )
 
     def __post_init__(self) -> None:
         """Check every value, and that the size of a window is given only once."""

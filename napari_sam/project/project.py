@@ -15,7 +15,7 @@ from napari_sam.io.projects.project_folder import ProjectFolder
 from napari_sam.project.batch.project_batch import ProjectBatch
 from napari_sam.project.project_image import ProjectImage
 from napari_sam.project.stages.stages import Stages
-from napari_sam.project.stages.time_per_object import TimePerObject
+from napari_sam.project.time_per_object import TimePerObject
 from napari_sam.project.training.improve_settings import ImproveSettings
 from napari_sam.project.training.model_versions import ModelVersion, ModelVersions
 
@@ -298,7 +298,7 @@ class Project:
     @property
     def stages(self) -> Stages:
         """Semi-automatic and automatic annotation of the images."""
-        return Stages(self)
+        return Stages(self.images, lambda: self.model)
 
     @property
     def model(self) -> str:

@@ -13,7 +13,7 @@ from napari_sam.errors import StoreError
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.labels.store_access import JOURNAL_FILE
-from napari_sam.project.stages.time_per_object import TimePerObject
+from napari_sam.project.time_per_object import TimePerObject
 from src_models.atomic import replacing
 
 if TYPE_CHECKING:

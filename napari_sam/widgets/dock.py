@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QCloseEvent
 
     from napari_sam.io.labels.review_queue import ReviewItem
+    from napari_sam.jobs.job_settings import EverythingSettings
     from napari_sam.widgets.dock_context import CanvasPage, DockPage
     from napari_sam.widgets.engine_thread import Outcome
     from napari_sam.widgets.find.find_engine import FindEngine
@@ -197,6 +198,7 @@ class SamDock(QWidget):
         self.objects.jobs.changed.connect(self._on_objects_changed)
         self.project.changed.connect(self.refresh)
         self.project.improve.model_wanted.connect(self.use_model)
+        self.project.stages.run_wanted.connect(self._on_run_wanted)
 
     # ---- the user's actions --------------------------------------------------------------------------------
 
@@ -260,6 +262,10 @@ class SamDock(QWidget):
     def _on_fix_requested(self, candidate: ReviewItem) -> None:
         if self.click.begin_correction(candidate):
             self.panel.tabs.setCurrentIndex(CLICK)
+
+    def _on_run_wanted(self, settings: EverythingSettings) -> None:
+        self.panel.tabs.setCurrentIndex(EVERYTHING)
+        self.everything.find_in_image(settings)
 
     def _on_objects_changed(self) -> None:
         """Restart an empty review if objects were added or removed."""

@@ -121,7 +121,7 @@ def add_everything_options(command: argparse.ArgumentParser) -> None:
     overlap = SettingOption(help="keep shared pixels in existing objects, or replace them by new objects")
     border = SettingOption(help="whether objects end at the border of --region, or are followed outside it")
     add_settings(command, EverythingSettings, {"overlap": overlap, "border": border}, defaults=True)
-    add_settings(command, EverythingSettings, ("category", "branches"))
+    add_settings(command, EverythingSettings, ("category", "branches", "min_iou"))
     add_existing_options(command)
     add_retry_option(command)
     add_worker_options(command)
@@ -409,6 +409,8 @@ def _found(args: argparse.Namespace, predictor: Predictor) -> dict[str, Any]:
         "border": args.border,
         "overlap": args.overlap,
         "category": args.category,
+        "min_iou": args.min_iou or 0.0,
+        "stage": getattr(args, "stage", "automatic"),
     }
 
 

@@ -14,6 +14,7 @@ from napari_sam.cli.commands.measure_command import add_measuring_options, check
 from napari_sam.cli.commands.track_command import TRACK, add_tracking_options, check_tracking, track_pair
 from napari_sam.cli.many_inputs import batch_of, run_each
 from napari_sam.cli.project_commands.project_options import add_folder, add_image_choice, given_groups, open_project
+from napari_sam.io.labels.journal.provenance_queries import SEMI_AUTOMATIC
 from napari_sam.jobs.batch.asked import name_file
 from napari_sam.project.batch.batch_files import (
     FINDING_STATES,
@@ -86,11 +87,20 @@ def _everything_options(command: argparse.ArgumentParser) -> None:
     add_folder(command)
     add_image_choice(command, "unseen and in work")
     add_everything_options(command)
+    command.add_argument(
+        "--confident",
+        action="store_true",
+        help="keep the objects of which the model is confident, for you to add the others: --min-score is learned from "
+        "what people accepted",
+    )
     command.set_defaults(model=None)
 
 
 def _everything(args: argparse.Namespace) -> Result:
     batch = _ProjectBatch(args, "everything", FINDING_STATES)
+    if args.confident:
+        args.min_iou = args.min_iou or batch.project.stages.threshold().value
+        args.stage = SEMI_AUTOMATIC
     return segment_pairs(args, batch.pairs, batch.held, batch.batch)
 
 

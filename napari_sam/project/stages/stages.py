@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
     from napari_sam.jobs.segment_image import EverythingReport
     from napari_sam.predictor import Predictor
-    from napari_sam.project.project import Project
     from napari_sam.project.project_image import ProjectImage
 
 
@@ -23,12 +22,14 @@ class Stages:
 
     Parameters
     ----------
-    project : Project
-        The project.
+    images : callable
+        Returns the images.
+    model : callable
+        Returns the name or checkpoint of the model in use.
     """
 
-    def __init__(self, project: Project) -> None:
-        self._project = project
+    def __init__(self, images: Callable[[], list[ProjectImage]], model: Callable[[], str]) -> None:
+        self._images, self._model = images, model
 
     def threshold(self) -> ConfidenceThreshold:
         """Return the score from which objects are filled in, learned from what people accepted and rejected.
@@ -38,7 +39,7 @@ class Stages:
         StoreError
             If a label store is damaged.
         """
-        return learn_threshold(pair for image in self._project.images() for pair in judged_objects(image))
+        return learn_threshold(pair for image in self._images() for pair in judged_objects(image))
 
     def fill_in(
         self,
@@ -84,7 +85,7 @@ class Stages:
 
         score = self.threshold().value if min_iou is None else min_iou
         settings = confident_settings(score)
-        model = predictor or self._project.model
+        model = predictor or self._model()
         with image.labels() as store:
             return segment_everything(
                 image.source, model, store, settings=settings, resume=False, progress=progress, cancelled=cancelled

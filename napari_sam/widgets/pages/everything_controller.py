@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, QTimer, Signal
@@ -18,7 +19,13 @@ from napari_sam.layers.region_layer import REGION_NAME, drawn_box, region_layer
 from napari_sam.layers.stacks.stack_axes import TIME, axis_index, has_axes, stack_image
 from napari_sam.widgets.pages.everything_panel import DRAWN, VIEW
 from napari_sam.widgets.pages.everything_run import EverythingRun
-from napari_sam.widgets.pages.everything_text import left_out_text, result_text, stack_result_text, unfinished_text
+from napari_sam.widgets.pages.everything_text import (
+    confident_text,
+    left_out_text,
+    result_text,
+    stack_result_text,
+    unfinished_text,
+)
 from napari_sam.widgets.pages.guide import everything_step
 from napari_sam.widgets.run_controls import RemainingTime
 
@@ -88,6 +95,7 @@ class EverythingController(QObject):
         self._partial: PartialLayer | None = None
         self._tiles: list[TileColours] = []  # found since the last refresh
         self._remaining = RemainingTime(clock)
+        self._min_iou = 0.0  # of the run
         self._counted_at, self._tiles_text = 0.0, ""
         self._unfinished_before: UnfinishedRun | None = None  # when the run began
         self._refresh_timer = QTimer(self)
@@ -113,6 +121,18 @@ class EverythingController(QObject):
 
     def start(self) -> None:
         """Find all objects of the chosen region, or continue the unfinished run."""
+        self._start(self._new_settings)
+
+    def find_in_image(self, chosen: EverythingSettings) -> None:
+        """Find objects of the whole image with these settings, beside the size and overlap that the dock has."""
+        if self.unfinished() is not None and not self.run.is_running:
+            self._context.notifier.info("The image has an unfinished run: resume or discard it first.")
+            return
+        self._start(lambda _: replace(chosen, **self._context.object_form.values()), on_plane=True)
+
+    def _start(
+        self, settings_for: Callable[[ImageLayer], EverythingSettings | None], *, on_plane: bool = False
+    ) -> None:
         if self.run.is_running:
             self._context.notifier.info("A run is still under way: wait for it, or cancel it.")
             return
@@ -126,12 +146,12 @@ class EverythingController(QObject):
             return
         plane, image = read
         unfinished = self.unfinished()
-        axis = self._panel.axis if unfinished is None else unfinished.axis
+        axis = unfinished.axis if unfinished is not None else "" if on_plane else self._panel.axis
         try:
             image = self._stack(layer, plane, axis) if axis else image
             store_layers = self._labels.ready_store()
             store_layers.prepare_change()
-            settings = self._new_settings(layer) if unfinished is None else unfinished.settings
+            settings = settings_for(layer) if unfinished is None else unfinished.settings
         except NapariSamError as error:
             self._context.notifier.error(str(error))
             return
@@ -281,7 +301,7 @@ class EverythingController(QObject):
     ) -> None:
         self._unfinished_before = None if resume else self.unfinished()
         self._remaining.begin()
-        self._tiles_text, self._discarded = "", None
+        self._tiles_text, self._discarded, self._min_iou = "", None, settings.min_iou
         frame = PartialFrame.of(settings.region or (0, 0, *image_plane_shape(layer)[-2:]))
         if not has_tiles:
             self._remove_partial()
@@ -333,6 +353,7 @@ class EverythingController(QObject):
         if isinstance(outcome.value, EverythingReport):
             self._remove_partial()
             text = result_text(outcome.value, outcome.milliseconds / 1e3) + left_out_text(outcome.value.left_out)
+            text += confident_text(self._min_iou)
             self._show_result(text, outcome.value.objects)
         elif isinstance(outcome.value, StackReport):
             self._show_result(stack_result_text(outcome.value, outcome.milliseconds / 1e3), outcome.value.objects)

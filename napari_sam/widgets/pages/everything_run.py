@@ -76,6 +76,8 @@ class UnfinishedRun:
             category=record.get("category"),
             border=call.get("border", "cut"),
             branches=call.get("branches", "auto"),
+            min_iou=float(call.get("min_iou", 0.0)),
+            stage=call.get("stage", "automatic"),
             grid=GridSettings(**grid) if isinstance(grid, dict) else None,
             watershed=WatershedSettings(**watershed) if isinstance(watershed, dict) else None,
         )

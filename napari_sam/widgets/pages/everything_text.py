@@ -74,3 +74,13 @@ def left_out_text(count: int) -> str:
         f" {count} at the border of the region {verb} too far outside it and {were} left out: a run over a larger "
         f"region finds {them}."
     )
+
+
+def confident_text(min_iou: float) -> str:
+    """Return that only confident objects were kept, and what is left to do; empty if all were."""
+    if not min_iou:
+        return ""
+    return (
+        f" Only those of score {min_iou:.2f} and more are kept: add what is missing on the page “Click”. Ctrl+Z takes "
+        "all of them back."
+    )

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_sam.project.stages.threshold import FEWEST
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from napari_sam.project.stages.time_per_object import TimePerObject
+    from napari_sam.project.stages.threshold import ConfidenceThreshold
+    from napari_sam.project.time_per_object import TimePerObject
     from napari_sam.project.training.model_versions import Gain, ModelVersion
 
 
@@ -51,6 +54,14 @@ def time_text(here: TimePerObject, project: TimePerObject) -> str:
         return "Time per object: measured as you accept objects on the page “Click”."
     parts = [f"{one.median_s:.1f} s {where} ({one.objects})" for one, where in _places(here, project)]
     return f"Time per object: {', '.join(parts)}"
+
+
+def threshold_text(threshold: ConfidenceThreshold) -> str:
+    """Return from which score objects are filled in, and why, in words."""
+    score = f"Confident: score {threshold.value:.2f} and more"
+    if threshold.is_learned:
+        return f"{score}, learned from {threshold.judged} objects, of which {threshold.accepted} were accepted"
+    return f"{score}, until {FEWEST} automatic objects are judged ({threshold.judged} so far)"
 
 
 def _places(here: TimePerObject, project: TimePerObject) -> list[tuple[TimePerObject, str]]:

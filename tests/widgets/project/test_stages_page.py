@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import pytest
+from PIL import Image
 
-from napari_sam.widgets.dock_panel import CLICK, PROJECT
+import napari_sam as ns
+from napari_sam.widgets.dock_panel import CLICK, EVERYTHING, PROJECT
 from tests.widgets.pages.test_everything_page import press
 from tests.widgets.pages.test_review_page import go_to
-from tests.widgets.project.conftest import settle
+from tests.widgets.project.conftest import open_project, settle
 from tests.widgets.project.test_project_page import shown
 
 
-def open_first(page):
+@pytest.fixture
+def cells(tmp_path, nuclei):
+    """A project of one image with five objects, of which the model is sure of two."""
+    Image.fromarray(nuclei[0][:256, :256]).save(tmp_path / "cells.png")
+    made = ns.Project.create(tmp_path / "cells", user="Ada")
+    made.add(tmp_path / "cells.png")
+    return made
+
+
+def open_first(page, name="i0.png"):
     press(page, page.panel.project.next)
-    page.wait(lambda: shown(page, "i0.png"))
+    page.wait(lambda: shown(page, name))
     settle(page)
 
 
@@ -37,4 +48,30 @@ def test_the_time_per_object_is_measured_and_shown(page, project):
     assert table.stage.tolist() == ["assisted"] * 2
     assert table.image.tolist() == ["i0.png"] * 2
     assert table.prompts.tolist() == [1, 1]
+    assert page.errors == []
+
+
+def test_confident_objects_are_filled_in_and_taken_back_in_one_step(window, cells):
+    go_to(window, PROJECT)
+    open_project(window, cells)
+    page, project = window, cells
+    panel = page.panel.project.stages
+    assert not panel.fill_in.isEnabled()
+    page.wait(
+        lambda: (
+            panel.threshold.text() == "Confident: score 0.75 and more, until 20 automatic objects are judged (0 so far)"
+        )
+    )
+    open_first(page, "cells.png")
+    press(page, panel.fill_in)
+    assert page.panel.tabs.currentIndex() == EVERYTHING
+    message = page.panel.everything.run.message
+    page.wait(lambda: not page.dock.everything.run.is_running and bool(message.text()))
+    assert "Only those of score 0.75 and more are kept: add what is missing" in message.text()
+    table = project.provenance()
+    assert set(table.stage) == {"semi-automatic"}
+    assert table.predicted_iou.min() >= 0.75
+    go_to(page, CLICK)
+    page.key("Z", "ControlModifier")
+    page.wait(lambda: project.images()[0].objects == 0)
     assert page.errors == []

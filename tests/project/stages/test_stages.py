@@ -1,0 +1,76 @@
+"""Filling in confident objects of a project's images, and what is learned from them."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import napari_sam as ns
+from napari_sam.errors import StoreLockedError
+from napari_sam.project.stages.judged_objects import judged_objects
+
+
+@pytest.fixture
+def project(tmp_path, nuclei):
+    Image.fromarray(nuclei[0][:256, :256]).save(tmp_path / "a.png")
+    made = ns.Project.create(tmp_path / "p", user="Ada")
+    made.add(tmp_path / "a.png")
+    return made
+
+
+def scores(image):
+    with ns.LabelStore.open(image.labels_path, "r") as store:
+        return store.table().predicted_iou
+
+
+def test_confident_objects_are_filled_in_beside_those_that_exist_and_undone_in_one_step(project, default_predictor):
+    (image,) = project.images()
+    everything = ns.segment_everything(image.source, default_predictor, border="whole").labels.table().predicted_iou
+    limit = float(everything.median())
+    with image.labels() as store:
+        store.paint(np.ones((3, 3), int), (0, 253))
+    report = project.stages.fill_in(image, limit, predictor=default_predictor)
+    assert report.objects == np.count_nonzero(everything >= limit) < len(everything)
+    table = project.provenance()
+    assert table.stage.value_counts().to_dict() == {"semi-automatic": report.objects, "manual": 1}
+    assert set(table.by) == {"Ada"}
+    assert table.predicted_iou.dropna().min() >= limit
+    with image.labels() as store:
+        store.undo()
+        assert len(store) == 1
+        store.redo()
+        script = store.export(store.path.parent / "script.py")
+    assert f"min_iou={limit!r}" in script.read_text()
+    assert 'stage="semi-automatic"' in script.read_text().replace("'", '"')
+
+
+def test_an_image_that_somebody_else_works_on_is_not_filled_in(project, default_predictor):
+    (image,) = project.images()
+    with ns.Project(project.path, "Bob").images()[0].hold(), pytest.raises(StoreLockedError, match="Bob"):
+        project.stages.fill_in(image, predictor=default_predictor)
+
+
+def automatic(store, number):
+    """Write objects with scores 0.50, 0.51, … as everything-mode does."""
+    writer = store.run_writer("r")
+    begin = writer.begin({}, number)
+    for k in range(number):
+        label = begin.first_label + k
+        details = {label: {"predicted_iou": 0.5 + k / 100}}
+        writer.write(np.full((8, 8), label), (0, 10 * k), tile=f"t{k}", begin=begin, details=details)
+
+
+def test_what_people_made_of_automatic_objects_is_judged(project):
+    (image,) = project.images()
+    with image.labels() as store:
+        automatic(store, 5)
+        store.review(1)
+        store.review(2, "rejected")
+        store.paint(np.zeros((1, 1), int), (0, 20))  # corrected by little
+        store.paint(np.zeros((4, 8), int), (0, 30))  # and by much
+    expected = [(0.5, True), (0.51, False), (0.52, True), (0.53, False)]
+    assert np.allclose(sorted(judged_objects(image)), expected)
+    assert project.stages.threshold().judged == 4
+    image.state = "done"
+    assert np.allclose(sorted(judged_objects(project.images()[0])), [*expected, (0.54, True)])
