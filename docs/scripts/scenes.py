@@ -117,6 +117,25 @@ def objects() -> ShotWindow:
     return window
 
 
+def plot() -> ShotWindow:
+    """Show nuclei by area and shape, and those selected in the plot by a box."""
+    from napari_sam.layers.objects.selection_band import Combine
+
+    window = _found_everywhere()
+    window.open_page(OBJECTS)
+    window.dock.panel.objects.plot.click()
+    view = window.dock.objects.plot.view
+    view.plot("area_px", "solidity")
+    window.wait(lambda: view.canvas is not None and view.canvas.is_scatter and view.canvas.band.height() > 1)
+    window.pause(1)
+    (left, top), (right, bottom) = view.canvas.positions().min(axis=0), view.canvas.positions().max(axis=0)
+    middle = (left + right) / 2
+    box = [(middle, top - 3), (right + 3, top - 3), (right + 3, bottom + 3), (middle, bottom + 3)]
+    view.canvas.band.drawn.emit(np.array(box), Combine.REPLACE)
+    window.settle()
+    return window
+
+
 def find_page() -> ShotWindow:
     """Show all nuclei found by one example, with their scores."""
     window = ShotWindow()

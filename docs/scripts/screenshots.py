@@ -23,6 +23,7 @@ NAMES = (
     "find_page",
     "refine",
     "objects",
+    "plot",
     "project",
     "stack",
     "rating",

@@ -22,7 +22,7 @@ from napari_sam.widgets.find.find_engine import ConceptEngine
 from napari_sam.widgets.model_selection import ModelSelection, is_at_hand
 from napari_sam.widgets.notifier import DockNotifier, NapariNotifier
 from napari_sam.widgets.objects.objects_controller import ObjectsController
-from napari_sam.widgets.objects.store_jobs import CHANGE, CLASSIFY, QUERY
+from napari_sam.widgets.objects.store_jobs import ACTIVITIES as STORE_ACTIVITIES
 from napari_sam.widgets.pages.click_controller import ClickController
 from napari_sam.widgets.pages.everything_controller import EverythingController
 from napari_sam.widgets.pages.everything_run import JobsEngine
@@ -56,9 +56,7 @@ _ACTIVITIES = {
     "save": "Saving the object",
     "undo": "Undoing the run",
     "redo": "Writing the run again",
-    CHANGE: "Changing objects",
-    QUERY: "Looking for objects",
-    CLASSIFY: "Learning classes",
+    **STORE_ACTIVITIES,
 }
 
 

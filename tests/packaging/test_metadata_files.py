@@ -14,7 +14,7 @@ yaml = pytest.importorskip("yaml")
 ROOT = Path(__file__).resolve().parents[2]
 pytestmark = pytest.mark.skipif(not (ROOT / "CITATION.cff").is_file(), reason="needs the source tree")
 
-OTHER_NAMES = {"pytorch": "torch"}  # on conda-forge
+OTHER_NAMES = {"pytorch": "torch", "matplotlib-base": "matplotlib"}  # on conda-forge
 
 
 @pytest.fixture(scope="module")

@@ -5,18 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QInputDialog
 
-from napari_sam.errors import LabelsError, NapariSamError
+from napari_sam.errors import NapariSamError
 from napari_sam.layers.objects.object_colours import class_colormap, value_colormap
-from napari_sam.widgets.objects.store_jobs import QUICK_OBJECTS
+from napari_sam.widgets.objects.store_jobs import COLOUR, QUICK_OBJECTS
+from napari_sam.widgets.objects.value_names import VALUES
 from napari_sam.widgets.qt_helpers import single_shot
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    import numpy as np
     from napari.layers import Labels
     from numpy.typing import NDArray
     from qtpy.QtWidgets import QComboBox
@@ -30,15 +31,6 @@ if TYPE_CHECKING:
     from napari_sam.widgets.objects.store_jobs import StoreJobs
 
 ID, CLASS, OTHER = "id", "class", "other"
-_KIND = "colour objects"
-_VALUES = {
-    "area_px": "Area",
-    "predicted_iou": "Score",
-    "perimeter_px": "Perimeter",
-    "eccentricity": "Eccentricity",
-    "solidity": "Solidity",
-    "orientation": "Orientation",
-}
 _TABLE = ("area_px", "predicted_iou", "stability_score")  # need no measuring
 _UPDATE_MS = 250
 
@@ -73,7 +65,7 @@ class ColourChoice(QObject):
         self._shown: tuple[object, ...] | None = None  # what the colours were made for
         self._originals: dict[int, tuple[Labels, Any]] = {}  # colormaps of the layers by id, as napari made them
         self._update_soon = single_shot(self, _UPDATE_MS, self.update)
-        for text, value in (("Id", ID), ("Class", CLASS), *((t, v) for v, t in _VALUES.items()), ("Other…", OTHER)):
+        for text, value in (("Id", ID), ("Class", CLASS), *((t, v) for v, t in VALUES.items()), ("Other…", OTHER)):
             combo.addItem(text, value)
         combo.activated.connect(self._on_chosen)
         context.labels.store_closing.connect(self._on_store_closing)
@@ -115,7 +107,7 @@ class ColourChoice(QObject):
         self._shown = state
         colours = self._colours_of(self._by)
         if len(store) > QUICK_OBJECTS or (self._by != CLASS and self._by not in _TABLE):
-            self._jobs.query(colours, self._show, _KIND)
+            self._jobs.query(colours, self._show, COLOUR)
         else:
             self._show(colours(store, lambda: False))
 
@@ -196,11 +188,7 @@ def _values(
     LabelsError
         If there is no such column, or it holds text.
     """
-    from napari_sam.io.labels.selection.expression import Expression  # noqa: PLC0415 - slow to import
-    from napari_sam.io.labels.selection.object_columns import ObjectColumns  # noqa: PLC0415
+    from napari_sam.io.labels.selection.object_columns import ObjectColumns  # noqa: PLC0415 - slow to import
 
     columns = ObjectColumns(store, image, cancelled)
-    values = columns.of(Expression(name)).get(name)
-    if values is None or values.dtype == object:
-        raise LabelsError(f"{name!r} is no column of numbers", remedy="give one, such as area_px, or colour by class")
-    return columns.labels, values.astype(np.float64)
+    return columns.labels, columns.numbers(name)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, Qt, Signal
+from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QApplication
 
 from napari_sam.errors import NapariSamError
@@ -16,9 +16,11 @@ from napari_sam.widgets.objects.class_palette import ClassPalette
 from napari_sam.widgets.objects.class_suggestions import ClassSuggestions
 from napari_sam.widgets.objects.colour_choice import ColourChoice
 from napari_sam.widgets.objects.object_edits import ObjectEdits
-from napari_sam.widgets.objects.selected_objects import SelectedObjects
-from napari_sam.widgets.objects.store_jobs import StoreJobs
-from napari_sam.widgets.objects.table_dock import TableDock
+from napari_sam.widgets.objects.selected_objects import SelectedObjects, combine_keys
+from napari_sam.widgets.objects.store_jobs import LIST, PLOT, StoreJobs
+from napari_sam.widgets.objects.views.object_plot import ObjectPlot
+from napari_sam.widgets.objects.views.object_table import ObjectTable
+from napari_sam.widgets.objects.views.view_dock import ViewDock
 from napari_sam.widgets.pages.guide import objects_step
 from napari_sam.widgets.viewer.canvas_view import focus_canvas
 
@@ -63,8 +65,8 @@ class ObjectsController(QObject):
         Classes suggested by a classifier.
     colours : ColourChoice
         Colours of the saved objects.
-    table : TableDock
-        Table of the saved objects.
+    table, plot : ViewDock
+        Table of the saved objects, and plot of their values.
 
     Signals
     -------
@@ -84,7 +86,8 @@ class ObjectsController(QObject):
         self.palette = ClassPalette(context, panel.classes, self.jobs)
         self.suggestions = ClassSuggestions(context, self.jobs, panel.confusion)
         self.colours = ColourChoice(context, panel.colour, panel.legend, self.jobs)
-        self.table = TableDock(context, panel.table, self.selected, self.jobs)
+        self.table = ViewDock(context, panel.table, self.selected, self.jobs, ObjectTable, LIST)
+        self.plot = ViewDock(context, panel.plot, self.selected, self.jobs, ObjectPlot, PLOT)
         self._tools = {PICK: panel.pick, RECTANGLE: panel.rectangle, LASSO: panel.lasso}
         self._connect()
 
@@ -178,14 +181,16 @@ class ObjectsController(QObject):
         self.update_soon()
 
     def update_soon(self) -> None:
-        """Show changes of the objects in their colours and in the table, on whatever page they were made."""
+        """Show changes of the objects in their colours, table and plot, on whatever page they were made."""
         self.colours.update_soon()
         self.table.update_soon()
+        self.plot.update_soon()
 
     def close(self) -> None:
         """Release the canvas."""
         self.colours.close()
         self.table.close()
+        self.plot.close()
         self.end()
 
     # ---- the user's actions --------------------------------------------------------------------------------
@@ -288,7 +293,4 @@ def _existing(store: LabelStore, labels: frozenset[int]) -> Iterable[int]:
 
 def _held() -> Combine:
     """Return how the keys that are held combine a selection with the one before."""
-    modifiers = QApplication.queryKeyboardModifiers()  # the last event may be a key of the canvas
-    if modifiers & Qt.KeyboardModifier.ControlModifier:
-        return Combine.REMOVE
-    return Combine.ADD if modifiers & Qt.KeyboardModifier.ShiftModifier else Combine.REPLACE
+    return combine_keys(QApplication.queryKeyboardModifiers())  # the last event may be a key of the canvas

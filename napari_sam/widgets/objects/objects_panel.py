@@ -14,7 +14,6 @@ _FILTER_TIP = (
     "touches_border and others of the object table; areas in µm² (area_um2) where the image has a pixel size. "
     "Example: area_px > 50 and category == 'nucleus' and not touches_border"
 )
-_TABLE_PX = 56  # beside the choice of colours, in a narrow dock
 _KEYS = (
     "P click, B box, L lasso; Shift adds, Ctrl takes away · Ctrl+A all, Escape none · 1 to 9 class, 0 no class · "
     "Delete removes, J joins · Ctrl+Z undoes, Ctrl+Shift+Z repeats"
@@ -55,7 +54,11 @@ class ObjectsPanel(QWidget):
         self.merge = button("Merge  (J)", "Make the selected objects one")
         self.relabel = button("New id…", "Number the selected objects anew, from an id that you choose")
         self.table = button("Table", "List all objects below the image: rows select objects", checkable=True)
-        self.table.setMinimumWidth(_TABLE_PX)
+        self.plot = button(
+            "Plot",
+            "Histogram or scatter plot of measured values below the image: what you draw around is selected",
+            checkable=True,
+        )
         self.export = button("Export…", "Save the selected objects as GeoJSON, COCO, TIFF, table or script")
         self.undo = button("Undo  (Ctrl+Z)", "Undo the last change of the saved objects")
         self.redo = button("Redo  (⇧Ctrl+Z)", "Repeat what was undone")
@@ -63,7 +66,8 @@ class ObjectsPanel(QWidget):
 
     def _lay_out(self) -> None:
         actions = QGridLayout()
-        for index, made in enumerate((self.delete, self.merge, self.relabel, self.export, self.undo, self.redo)):
+        edits = (self.delete, self.merge, self.relabel, self.export, self.undo, self.redo)
+        for index, made in enumerate((self.table, self.plot, *edits)):
             actions.addWidget(made, index // 2, index % 2)
         layout = QVBoxLayout(self)
         layout.addLayout(row((self.pick, self.rectangle, self.lasso)))
@@ -72,7 +76,7 @@ class ObjectsPanel(QWidget):
         layout.addWidget(self.classes)
         layout.addWidget(self.suggest)
         layout.addWidget(self.confusion)
-        layout.addLayout(row((QLabel("Colour"), self.colour, self.table), stretch=1))
+        layout.addLayout(row((QLabel("Colour"), self.colour), stretch=1))
         layout.addWidget(self.legend)
         layout.addLayout(actions)
         layout.addWidget(Fold("Keys", wrapped_label(_KEYS)))

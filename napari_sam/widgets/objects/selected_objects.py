@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, Qt, Signal
 
 from napari_sam.layers.objects.selection_band import Combine
 
@@ -50,11 +50,7 @@ class SelectedObjects(QObject):
 
     def combine(self, labels: Iterable[int], how: Combine) -> None:
         """Select these objects in place of the others, besides them, or no longer."""
-        given = frozenset(int(label) for label in labels)
-        if how is Combine.REPLACE:
-            self.set(given)
-        else:
-            self.set(self.labels | given if how is Combine.ADD else self.labels - given)
+        self.set(combine(self.labels, (int(label) for label in labels), how))
 
     def pick(self, label: int, how: Combine) -> None:
         """Select an object that was clicked, 0 for the background; with Shift, a selected one is deselected."""
@@ -66,3 +62,18 @@ class SelectedObjects(QObject):
     def clear(self) -> None:
         """Select nothing."""
         self.set(())
+
+
+def combine(selected: frozenset[int], labels: Iterable[int], how: Combine) -> frozenset[int]:
+    """Return a selection changed by some ids."""
+    given = frozenset(labels)
+    if how is Combine.REPLACE:
+        return given
+    return selected | given if how is Combine.ADD else selected - given
+
+
+def combine_keys(modifiers: Qt.KeyboardModifier) -> Combine:
+    """Return what the keys mean that are held: Shift adds, Control removes."""
+    if modifiers & Qt.KeyboardModifier.ControlModifier:
+        return Combine.REMOVE
+    return Combine.ADD if modifiers & Qt.KeyboardModifier.ShiftModifier else Combine.REPLACE

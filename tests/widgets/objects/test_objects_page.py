@@ -77,7 +77,7 @@ def test_rows_of_the_table_are_selected_objects_and_the_other_way_round(selectin
     panel, docked = window.panel.objects, window.dock.objects.table
     before = window.canvas.native.height()
     panel.table.setChecked(True)
-    table = docked.table
+    table = docked.view
     window.wait(lambda: window.canvas.native.height() < before)  # the table takes some of its height
     window.settle()
     window.wait(lambda: table.rows.rowCount() == 4)
@@ -88,10 +88,42 @@ def test_rows_of_the_table_are_selected_objects_and_the_other_way_round(selectin
     assert [index.row() for index in table.view.selectionModel().selectedRows()] == [0]
     window.dock.objects.edits.delete()
     window.wait(lambda: table.rows.labels.tolist() == [2, 3, 4])
-    docked._visit(4)
+    docked.visit(4)
     view = window.dock.images.view
     assert view[1] < MIDDLE[4][1] < view[3]
     window.viewer.window.remove_dock_widget(table)  # as the button of its title bar does
-    window.wait(lambda: docked.table is None)
+    window.wait(lambda: docked.view is None)
     assert not panel.table.isChecked()
+    assert window.errors == []
+
+
+def test_what_is_drawn_in_the_plot_is_selected_and_the_other_way_round(selecting):
+    from qtpy.QtCore import QPoint, Qt
+    from qtpy.QtTest import QTest
+
+    window = selecting
+    width = window.dock.width()
+    window.panel.objects.plot.click()
+    plot = window.dock.objects.plot.view
+    window.wait(lambda: plot.canvas is not None and plot.canvas.values is not None)
+    assert plot.canvas.values.values.tolist() == [[side**2 for side in SIDES.values()]]
+    assert window.dock.width() == width
+    plot.plot("area_px", "perimeter_px")
+    window.wait(lambda: len(plot.canvas.values.columns) == 2)
+    window.wait(lambda: plot.canvas.band.height() > 50)
+    window.settle()
+    spots, band = plot.canvas.positions(), plot.canvas.band
+    QTest.mousePress(band, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, QPoint(*spots[2].astype(int) - 9))
+    QTest.mouseMove(band, QPoint(*spots[3].astype(int)))
+    end = QPoint(int(spots[3][0]) + 9, int(spots[2][1]) + 9)
+    QTest.mouseRelease(band, Qt.MouseButton.LeftButton, Qt.KeyboardModifier.NoModifier, end)
+    assert window.selected() == [3]  # the fourth lies higher
+    window.click(window.layer, MIDDLE[1])
+    window.wait(lambda: plot.canvas._highlight.get_data()[0].tolist() == [16])
+    window.dock.objects.edits.delete()
+    window.wait(lambda: plot.canvas.values.labels.tolist() == [2, 3, 4])
+    plot.plot("colour")
+    window.wait(lambda: "colour" in plot.message.text())
+    window.viewer.window.remove_dock_widget(plot)
+    window.wait(lambda: not window.panel.objects.plot.isChecked())
     assert window.errors == []

@@ -7,17 +7,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from napari_sam.errors import LabelsError
 from napari_sam.io.labels.journal.rows import TableRow
 from napari_sam.io.labels.measurement.measure import measure, open_fitting
 from napari_sam.io.labels.measurement.measured_table import physical_columns
 from napari_sam.io.labels.measurement.properties import INTENSITY, PROPERTIES
-from napari_sam.io.labels.selection.expression import unknown_name
+from napari_sam.io.labels.selection.expression import Expression, unknown_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
+
+    from numpy.typing import NDArray
 
     from napari_sam.io.labels.reading.store_view import StoreView
-    from napari_sam.io.labels.selection.expression import Column, Expression
+    from napari_sam.io.labels.selection.expression import Column
 
 _TEXT = ("category", "model", "plane")
 _BASIC = ("label", "area_px", "y0", "x0", "y1", "x1", "predicted_iou", "stability_score", "n_planes", "parent")
@@ -57,6 +60,49 @@ class ObjectColumns:
         if missing and not self._measured_for(missing, expression.text):
             raise unknown_name(expression.text, min(missing), self._columns)
         return {name: self._columns[name] for name in expression.names}
+
+    def numbers(self, name: str) -> NDArray[np.float64]:
+        """Return the values of a column, one for each object; NaN where it has none.
+
+        Raises
+        ------
+        LabelsError
+            If there is no such column, or it holds text.
+        """
+        values = self.of(Expression(name)).get(name)
+        if values is None or values.dtype == object:
+            remedy = "give one, such as area_px"
+            raise LabelsError(f"{name!r} is no column of numbers", parameter="name", remedy=remedy)
+        return values.astype(np.float64)
+
+    def in_units(self, names: Sequence[str]) -> list[tuple[str, NDArray[np.float64]]]:
+        """Return columns of numbers, with those in pixels in the unit of the image where it has one.
+
+        Parameters
+        ----------
+        names : sequence of str
+            Columns; they are measured together.
+
+        Returns
+        -------
+        list of (str, ndarray)
+            For each name that of the column, such as "area_um2" for "area_px", and its values.
+
+        Raises
+        ------
+        LabelsError
+            If there is no such column, or it holds text.
+        """
+        missing = {name for name in names if name not in self._columns or name.endswith("_px")}
+        if missing:
+            self._measured_for(missing, ", ".join(names))
+        columns = [self._in_unit(name) for name in names]
+        return [(column, self.numbers(column)) for column in columns]
+
+    def _in_unit(self, name: str) -> str:
+        stem = name.removesuffix("_px")
+        others = (other for other in self._columns if other.startswith(f"{stem}_") and other != name)
+        return next(others, name) if stem != name else name
 
     def names(self) -> list[str]:
         """Return the names of the columns that need no measurement."""

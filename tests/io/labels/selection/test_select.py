@@ -8,6 +8,7 @@ import tifffile
 
 from napari_sam.errors import LabelsError
 from napari_sam.io.labels.label_store import LabelStore
+from napari_sam.io.labels.selection.object_columns import ObjectColumns
 
 
 @pytest.fixture
@@ -49,6 +50,17 @@ def store(tmp_path):
 )
 def test_filters_name_columns_of_the_table_and_measured_values(store, where, expected):
     assert store.select(where) == expected
+
+
+def test_columns_in_pixels_are_given_in_the_unit_of_the_image(store):
+    columns = ObjectColumns(store, store.image_path)
+    (area, areas), (score, scores), (mean, means) = columns.in_units(["area_px", "predicted_iou", "intensity_mean"])
+    assert (area, score, mean) == ("area_um2", "predicted_iou", "intensity_mean")
+    assert areas.tolist() == [(10 * label) ** 2 / 4 for label in range(1, 6)]
+    assert np.isnan(scores).all()
+    assert means.tolist() == [100.0, 200.0, 300.0, 400.0, 500.0]
+    with pytest.raises(LabelsError, match="no column of numbers"):
+        columns.in_units(["category"])
 
 
 def test_intensities_need_the_image(store):

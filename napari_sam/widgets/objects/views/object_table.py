@@ -5,23 +5,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import (
-    QAbstractTableModel,
-    QEvent,
-    QItemSelection,
-    QItemSelectionModel,
-    QModelIndex,
-    QSignalBlocker,
-    Qt,
-    Signal,
-)
-from qtpy.QtWidgets import QAbstractItemView, QTableView, QVBoxLayout, QWidget
+from qtpy.QtCore import QAbstractTableModel, QItemSelection, QItemSelectionModel, QModelIndex, QSignalBlocker, Qt
+from qtpy.QtWidgets import QAbstractItemView, QTableView, QVBoxLayout
+
+from napari_sam.widgets.objects.views.docked_view import DockedView
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import pandas as pd
     from numpy.typing import NDArray
+
+    from napari_sam.io.images.lazy_image import Image
+    from napari_sam.io.labels.label_store import LabelStore
+    from napari_sam.widgets.engine_thread import IsCancelled
+    from napari_sam.widgets.objects.views.docked_view import Query
 
 _COLUMNS = {
     "label": "Id",
@@ -101,28 +99,17 @@ class ObjectRows(QAbstractTableModel):
         return order if direction == Qt.SortOrder.AscendingOrder else order[::-1]
 
 
-class ObjectTable(QWidget):
-    """Table of the objects, docked below the image.
+class ObjectTable(DockedView):
+    """Table of the objects: its selected rows are the selected objects, and a double click visits one."""
 
-    Signals
-    -------
-    selected : list of int
-        The user selected rows: the ids of their objects.
-    visited : int
-        The user double-clicked a row: the id of its object.
-    closed
-        napari has removed the table from the window.
-    """
-
-    selected = Signal(object)
-    visited = Signal(int)
-    closed = Signal()
+    reads_quickly = True
 
     def __init__(self) -> None:
-        self._is_docked = False  # read by events during construction
         super().__init__()
         self.rows = ObjectRows()
         self.view = QTableView()
+        self.view.setToolTip("Rows select objects; a double click moves to an object; a click on a title sorts")
+        self.view.setAccessibleName("Saved objects")
         self.view.setModel(self.rows)
         self.view.setSortingEnabled(True)
         self.view.sortByColumn(0, Qt.SortOrder.AscendingOrder)
@@ -135,6 +122,15 @@ class ObjectTable(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.view)
+
+    def query(self, image: Image | None) -> Query:
+        """Return a function that reads the table; the image is not needed."""
+        return _table_of
+
+    def show_values(self, values: pd.DataFrame) -> None:
+        """Show the table of a store."""
+        self.rows.show_table(values)
+        self.view.resizeColumnsToContents()
 
     def show_selected(self, labels: Iterable[int]) -> None:
         """Select the rows of these objects, and scroll to the first one."""
@@ -153,17 +149,13 @@ class ObjectTable(QWidget):
         if len(chosen):
             self.view.scrollTo(self.rows.index(int(chosen[0]), 0))
 
-    def event(self, event: QEvent) -> bool:
-        """Notice that napari takes the widget out of its dock, which is how it closes one."""
-        if event.type() == QEvent.Type.ParentChange:
-            if self._is_docked and self.parent() is None:
-                self.closed.emit()
-            self._is_docked = self.parent() is not None
-        return bool(super().event(event))
-
     def _on_selected(self) -> None:
         labels = self.rows.labels
         self.selected.emit([int(labels[index.row()]) for index in self.view.selectionModel().selectedRows()])
+
+
+def _table_of(store: LabelStore, _: IsCancelled) -> pd.DataFrame:
+    return store.table()
 
 
 def _text(value: object) -> str:

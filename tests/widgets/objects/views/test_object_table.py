@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from qtpy.QtCore import Qt
 
-from napari_sam.widgets.objects.object_table import ObjectTable
+from napari_sam.widgets.objects.views.object_table import ObjectTable
 
 
 @pytest.fixture

@@ -1,0 +1,1 @@
+"""Views of all objects in napari's window: the table, and plots of measured values."""
