@@ -60,7 +60,8 @@ def add_linking_options(group: argparse._ArgumentGroup) -> None:
         help="planes or frames through which an object that was not found again is followed by its mask",
         default="1; in movies 2",
     )
-    add_settings(group, PlaneLinking, {"max_gap": gap, "follow": follow})
+    fill = SettingOption(help="draw linked objects on the planes or frames of their gaps, by following them")
+    add_settings(group, PlaneLinking, {"max_gap": gap, "follow": follow, "fill_gaps": fill})
     add_settings(group, FrameLinking, _OF_MOVIES)
 
 

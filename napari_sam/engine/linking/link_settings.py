@@ -27,6 +27,9 @@ class PlaneLinking:
         Number of planes in which an object may be missing between two planes that show it.
     follow : int
         Number of planes through which an object that was not found again is followed by its mask as a prompt.
+    fill_gaps : bool
+        Whether a linked object is drawn on the planes of its gaps, by following it from both ends. `LabelStore.planes`
+        marks them as propagated.
     min_planes : int
         Objects that are found in fewer planes are left out.
 
@@ -43,6 +46,7 @@ class PlaneLinking:
     )  # fmt: skip
     max_gap: int = setting(1, "planes in which an object may be missing", low=0, high=_MOST_GAP)
     follow: int = setting(1, "planes through which an object that was not found again is followed", low=0)
+    fill_gaps: bool = setting(False, "draw linked objects on the planes of their gaps, by following them")
     min_planes: int = setting(1, "leave out objects found in fewer planes", low=1)
 
     def __post_init__(self) -> None:
@@ -63,6 +67,9 @@ class FrameLinking:
         Number of frames in which an object may be missing.
     follow : int
         Number of frames through which an object that was not found again is followed by its mask as a prompt.
+    fill_gaps : bool
+        Whether a linked object is drawn on the frames of its gaps, by following it from both ends. `LabelStore.planes`
+        marks them as propagated.
     divisions : bool
         Whether objects divide: two objects then have the same parent.
     min_frames : int
@@ -79,6 +86,7 @@ class FrameLinking:
     )
     max_gap: int = setting(1, "frames in which an object may be missing", low=0, high=_MOST_GAP)
     follow: int = setting(2, "frames through which an object that was not found again is followed", low=0)
+    fill_gaps: bool = setting(False, "draw linked objects on the frames of their gaps, by following them")
     divisions: bool = setting(True, "whether an object may divide into two")
     min_frames: int = setting(1, "leave out tracks found in fewer frames", low=1)
 

@@ -186,8 +186,13 @@ class OpenStore:
         return self._pyramid.read(part.plane, part.box) == label, part.box
 
     def planes(self, label: int) -> pd.DataFrame:
-        """Return a table of the planes of an object: plane (tuple of int), area_px, y0, x0, y1, x1, predicted_iou."""
-        return plane_frame(existing_parts(self.journal, label))
+        """Return a table of the planes of an object: plane (tuple of int), area_px, y0, x0, y1, x1, predicted_iou.
+
+        ``propagated`` tells where a run over the stack did not find the object, but followed it from other planes, and
+        nothing has changed since.
+        """
+        parts = existing_parts(self.journal, label)
+        return plane_frame(parts, self.journal.changes.propagated_planes(label))
 
     def table(self, *, by_plane: bool = False) -> pd.DataFrame:
         """Return a table of all objects: label, area, box, category, scores, model and time of creation.

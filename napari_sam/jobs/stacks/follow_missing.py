@@ -11,6 +11,7 @@ import numpy as np
 from napari_sam.engine.propagation.follow_objects import ObjectFollower
 from napari_sam.errors import CancelledError
 from napari_sam.io.plane_files import PlaneFiles
+from napari_sam.jobs.stacks.fill_gaps import add_found
 from napari_sam.jobs.stacks.link_stack import link_stack
 from napari_sam.jobs.stacks.plane_canvas import PlaneCanvas
 
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
     from napari_sam.engine.linking.link_settings import FrameLinking, PlaneLinking
     from napari_sam.engine.linking.plane_objects import Links
-    from napari_sam.engine.propagation.propagation import Propagation
     from napari_sam.jobs.stacks.segment_plane import PlaneSegmenter
 
 _FOLLOWED, _PART = "followed", "followed.part"
@@ -109,7 +109,7 @@ class _Sweep:
     def _follow(self, plane: int, target: int, wanted: NDArray[np.int64]) -> None:
         """Add the objects to the next plane, best first."""
         segmenter, shape = self.segmenter, self.segmenter.stack.shape
-        source, canvas = PlaneCanvas(self.files, plane, shape), PlaneCanvas(self.files, target, shape)
+        source = PlaneCanvas(self.files, plane, shape)
         prompts = [{"masks": {plane: source.mask(index)}} for index in wanted.tolist()]
         passed = sorted((plane, target))
         follower = ObjectFollower(
@@ -119,17 +119,7 @@ class _Sweep:
             {"planes": passed, "cancelled": self.cancelled},
         )
         found = follower.follow(prompts)
-        added = []
-        for k in sorted(range(len(found)), key=lambda k: (-_score(found[k], target), k)):
-            if target in found[k].records:
-                mask = found[k].plane_mask(target)
-                if canvas.add(mask.mask, mask.box, mask.score):
-                    added.append(int(wanted[k]))
-        canvas.save()
+        added = wanted[add_found(self.files, target, shape, found)]
         numbers, steps = self.links.numbers, self.steps
         numbers[target] = np.concatenate([numbers[target], numbers[plane][added]])
         steps[target] = np.concatenate([steps[target], steps[plane][added] + 1])
-
-
-def _score(found: Propagation, plane: int) -> float:
-    return found.records[plane].score if plane in found.records else 0.0

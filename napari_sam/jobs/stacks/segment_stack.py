@@ -15,6 +15,7 @@ from napari_sam.errors import ImageError
 from napari_sam.jobs.dask_pool import check_client
 from napari_sam.jobs.image_run import describe_source
 from napari_sam.jobs.run_output import close_after_error
+from napari_sam.jobs.stacks.fill_gaps import fill_gaps, filled_files
 from napari_sam.jobs.stacks.follow_missing import follow_missing
 from napari_sam.jobs.stacks.link_stack import link_stack, without_covered
 from napari_sam.jobs.stacks.open_stack import choose_planes
@@ -140,8 +141,7 @@ class _StackJob:
                 self.request.on_plane(plane)
         run.check_failures()
         times.append(time.perf_counter())
-        files = self._files()
-        links = self._links(files, progress)
+        links, files = self._links(self._files(), progress)
         times.append(time.perf_counter())
         details = CommonDetails(self.segmenter.predictor.model, self.segmenter.settings.category)
         target = StackTarget(run, files, self.request.stack, details)
@@ -159,17 +159,20 @@ class _StackJob:
             return self.run.files
         return follow_missing(self.run.files, self.segmenter, linking, self.segmenter.options.cancelled)
 
-    def _links(self, files: PlaneFiles, progress: StackProgress) -> Links:
-        """Link the planes, or read the links that an earlier call has made."""
-        run, settings = self.run, self.segmenter.settings
+    def _links(self, files: PlaneFiles, progress: StackProgress) -> tuple[Links, PlaneFiles]:
+        """Link the planes, or read the links that an earlier call has made; return also the planes as linked."""
+        run, settings, linking = self.run, self.segmenter.settings, self.request.linking
+        filled = filled_files(run.files) if linking.fill_gaps else files
         links = run.files.links()
         if links is None:
-            linking, cancelled = self.request.linking, self.segmenter.options.cancelled
+            cancelled = self.segmenter.options.cancelled
             links = link_stack(files, linking, progress.step, cancelled)
+            if linking.fill_gaps:
+                links = fill_gaps(files, filled, self.segmenter, links, cancelled)
             if settings.overlap == "keep" and len(run.store):
-                links = without_covered(links, files, run.store, self.request.stack)
+                links = without_covered(links, filled, run.store, self.request.stack)
             run.files.write_links(links)
-        return links
+        return links, filled
 
     def _report(self, links: Links, labels: range, times: list[float]) -> StackReport:
         store = self.run.store

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.errors import CancelledError
+from napari_sam.jobs.stacks.fill_gaps import added_objects
 from napari_sam.jobs.stacks.link_stack import block_origin
 from napari_sam.jobs.store_use import begin_writing
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from napari_sam.jobs.stacks.stack_run import StackRun
     from napari_sam.jobs.write_objects import CommonDetails
 
-_PARENTS = "parents"
+_PARENTS, _PROPAGATED = "parents", "propagated"
 
 
 @dataclass(frozen=True)
@@ -99,7 +100,21 @@ def write_stack(
         first = begin.first_label - 1
         parents = {first + child: first + parent for child, parent in links.parents.items()}
         writer.set_parents(parents, tile=_PARENTS, begin=begin)
+    if _PROPAGATED not in written:
+        propagated = _propagated_planes(target, links, begin.first_label - 1)
+        if propagated:
+            writer.write_note({_PROPAGATED: propagated}, tile=_PROPAGATED, begin=begin)
     return range(begin.first_label, begin.first_label + links.count)
+
+
+def _propagated_planes(target: StackTarget, links: Links, offset: int) -> dict[str, list[list[int]]]:
+    """Return the planes on which each object was drawn by following it, by its id, as JSON."""
+    planes: dict[str, list[list[int]]] = {}
+    for plane, numbers in sorted(links.numbers.items()):
+        added = added_objects(target.run.files, target.files, plane)
+        for number in numbers[added & (numbers > 0)].tolist():
+            planes.setdefault(str(number + offset), []).append(list(target.stack.leading(plane)))
+    return planes
 
 
 class _BlockWriter:

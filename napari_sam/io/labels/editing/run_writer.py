@@ -194,6 +194,26 @@ class RunWriter:
             edit.change.rows |= parent_rows(self._journal, kept)
             self._writer.write_record(edit.change)
 
+    def write_note(self, note: Record, *, tile: str, begin: RunBegin) -> None:
+        """Record facts about the objects, as a part of the run.
+
+        Parameters
+        ----------
+        note : dict
+            What to record, as JSON.
+        tile, begin
+            As for `set_parents`.
+
+        Raises
+        ------
+        CancelledError
+            If the run was undone meanwhile.
+        """
+        with self._writer.writing():
+            edit = self._edit(tile, begin, None)
+            edit.change.record |= note
+            self._writer.write_record(edit.change)
+
     def _edit(self, tile: str, begin: RunBegin, plane: Plane | None) -> Edit:
         """Return a new change of the run, on the first plane if none is given."""
         if not self._journal.changes.is_in_effect(begin.op):

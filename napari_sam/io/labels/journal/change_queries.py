@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from napari_sam.io.labels.journal.row_values import check_inside, optional_number, optional_whole, text, whole
+from napari_sam.io.labels.journal.row_values import (
+    check_inside,
+    json_planes,
+    optional_number,
+    optional_whole,
+    parse_plane,
+    text,
+    whole,
+)
 from napari_sam.io.labels.journal.rows import (
     DONE,
     UNDONE,
@@ -20,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from napari_sam.io.labels.journal._database import Database
+    from napari_sam.io.labels.journal.rows import Plane
 
 _COLUMNS = "id, kind, state, time, run_id, record"
 _IN_EFFECT_OF_RUN = "FROM ops WHERE run_id = ? AND state = 'done' AND kind = ?"
@@ -128,6 +137,20 @@ class ChangeQueries:
             "AND rows.label NOT IN (SELECT label FROM objects)"
         )
         return set(self._database.read(whole, sql, (run_id,)))
+
+    def propagated_planes(self, label: int) -> set[Plane]:
+        """Return the planes on which a run drew an object by following it, and that no later change touched."""
+        listed = f"CASE WHEN json_valid(record) THEN json_extract(record, '$.propagated.\"{int(label)}\"') END"
+        notes = f"SELECT id, {listed} FROM ops WHERE kind = 'everything' AND state = 'done' AND {listed} IS NOT NULL"  # noqa: S608
+        later = (
+            "SELECT DISTINCT plane FROM plane_rows JOIN ops ON ops.id = plane_rows.op "
+            "WHERE label = ? AND op > ? AND state = 'done'"
+        )
+        planes: set[Plane] = set()
+        for op, drawn in self._database.read(lambda op, value: (whole(op), json_planes(value)), notes):
+            touched = self._database.read(lambda value: parse_plane(text(value)), later, (label, op))
+            planes |= drawn - set(touched)
+        return planes
 
     # ---- objects --------------------------------------------------------------------------------------------
 

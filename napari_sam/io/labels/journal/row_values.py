@@ -140,3 +140,15 @@ def to_plain(value: object) -> object:
         raise TypeError(f"{type(value).__name__} cannot be kept in the journal")
     plain: object = item()
     return plain
+
+
+def json_planes(value: object) -> set[tuple[int, ...]]:
+    """Return planes from their list in the record of a change.
+
+    >>> sorted(json_planes("[[0, 3], [1, 3]]"))
+    [(0, 3), (1, 3)]
+    """
+    listed = json.loads(text(value))
+    if not isinstance(listed, list) or not all(isinstance(plane, list) for plane in listed):
+        raise ValueError(f"{listed!r} is no list of planes")
+    return {tuple(whole(index) for index in plane) for plane in listed}

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 from napari_sam.io.labels.journal.rows import PLANE_COLUMNS, TableRow
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Collection, Sequence
 
     import pandas as pd
 
-    from napari_sam.io.labels.journal.rows import JournaledChange, ObjectPlane
+    from napari_sam.io.labels.journal.rows import JournaledChange, ObjectPlane, Plane
 
 
 def object_frame(rows: Sequence[TableRow], with_plane: bool) -> pd.DataFrame:
@@ -25,12 +25,12 @@ def object_frame(rows: Sequence[TableRow], with_plane: bool) -> pd.DataFrame:
     return table.astype({"parent": "Int64"})
 
 
-def plane_frame(parts: Sequence[ObjectPlane]) -> pd.DataFrame:
-    """Return the planes of one object, one row for each: plane, area, box and score."""
+def plane_frame(parts: Sequence[ObjectPlane], propagated: Collection[Plane]) -> pd.DataFrame:
+    """Return the planes of one object, one row for each: plane, area, box, score, and whether it was followed there."""
     import pandas as pd  # noqa: PLC0415
 
-    rows = [(part.plane, part.area_px, *part.box, part.predicted_iou) for part in parts]
-    return pd.DataFrame(rows, columns=list(PLANE_COLUMNS[1:])).astype({"predicted_iou": float})
+    rows = [(part.plane, part.area_px, *part.box, part.predicted_iou, part.plane in propagated) for part in parts]
+    return pd.DataFrame(rows, columns=[*PLANE_COLUMNS[1:], "propagated"]).astype({"predicted_iou": float})
 
 
 def change_frame(changes: Sequence[JournaledChange]) -> pd.DataFrame:
