@@ -187,6 +187,15 @@ class ChangeQueries:
         )
         return self._database.read(lambda *row: (whole(row[0]), optional_whole(row[1])), sql, (op,))
 
+    def categories_set_by(self, op: int) -> list[tuple[int, str]]:
+        """Return the objects to which a change gave another category, each with the category."""
+        label, category = "json_extract(after, '$.label')", "json_extract(after, '$.category')"
+        sql = (
+            f"SELECT {label}, {category} FROM rows WHERE op = ? AND after IS NOT NULL AND {category} IS NOT NULL "  # noqa: S608 - fixed words
+            f"AND {category} IS NOT json_extract(before, '$.category') ORDER BY label"
+        )
+        return self._database.read(lambda *row: (whole(row[0]), text(row[1])), sql, (op,))
+
     def check_each(self) -> Iterator[int]:
         """Iterate over the numbers of all changes; raises `StoreError` at one whose record or rows are damaged."""
         for op in self._database.read(whole, "SELECT id FROM ops ORDER BY id"):

@@ -239,21 +239,12 @@ def _other_change(store: StoreView, change: JournaledChange) -> Iterator[str]:
             arguments.append(literal(indices))
         yield f"labels.{method}({', '.join(arguments)})\n"
         return
-    yield from added_class_lines(store.journal.classes.added_by(change.op))
     yield from _drawn_pixels(store, change)  # drawn by hand, or cut along a line: exactly these pixels
-    if kind == "commits":
-        objects = [{**record["shared"], **entry} for entry in record["objects"]]
-        categories = [(entry["label"], entry["category"]) for entry in objects if entry.get("category") is not None]
-        if categories:
-            yield f"for label, category in {literal(categories)}:\n    labels.set_category(label, category)\n"
-    if kind == "commit" and record.get("category") is not None:
-        yield f"labels.set_category({literal(record['label'])}, {literal(record['category'])})\n"
-    if kind == "split" and record.get("category") is not None:
-        for label in record["parts"][1:]:
-            yield f"labels.set_category({literal(label)}, {literal(record['category'])})\n"
 
 
 def _drawn_pixels(store: StoreView, change: JournaledChange) -> Iterator[str]:
+    """Yield the lines that draw the pixels of a change, and give its objects their parents and categories."""
+    yield from added_class_lines(store.journal.classes.added_by(change.op))
     for patch in store.journal.changes.patches(change.op):
         runs = base64.b64encode(patch.after).decode()
         plane = f", plane={literal(patch.plane)}" if patch.plane else ""
@@ -261,6 +252,9 @@ def _drawn_pixels(store: StoreView, change: JournaledChange) -> Iterator[str]:
         yield f"labels.paint(labels_from_text({runs!r}), {literal(tuple(patch.box[:2]))}, kind={name!r}{plane})\n"
     for child, parent in store.journal.changes.parents_set_by(change.op):
         yield f"labels.set_parent({literal(child)}, {literal(parent)})\n"
+    categories = store.journal.changes.categories_set_by(change.op)
+    if categories:
+        yield f"for label, category in {literal(categories)}:\n    labels.set_category(label, category)\n"
 
 
 def _image(record: Record) -> str:

@@ -11,7 +11,11 @@ import tifffile
 from skimage.io import imsave
 
 import napari_sam as ns
+from napari_sam.engine.geometry import Box
 from napari_sam.engine.interactive.prompts import MaskPrompt
+from napari_sam.engine.propagation.plane_mask import PackedMask, PlaneMask
+from napari_sam.engine.propagation.plane_prompts import PlanePrompt
+from napari_sam.engine.propagation.propagation import Propagation, StackPosition
 from napari_sam.engine.windows import Hints
 from napari_sam.errors import LabelsError
 from napari_sam.io.labels.label_store import LabelStore
@@ -171,6 +175,42 @@ def test_the_script_makes_objects_on_several_planes_with_their_lineage(tmp_path)
     with LabelStore.open(out) as replayed:
         np.testing.assert_array_equal(replayed.array[...], pixels)
         assert replayed.table()[columns].equals(table[columns])
+
+
+def followed(planes):
+    """Return an object that was followed, as squares (side, y) by plane."""
+    position = StackPosition("z", 4, (30, 40), (0,), 0)
+    records = {
+        z: PackedMask.of(PlaneMask(z, square(side), Box(y, 9, y + side, 9 + side), 0.9))
+        for z, (side, y) in planes.items()
+    }
+    return Propagation(position, {min(planes): PlanePrompt(points=[(10.0, 10.0)], point_labels=[1])}, records)
+
+
+def test_a_session_over_a_stack_gives_the_same_labels(tmp_path):
+    tifffile.imwrite(tmp_path / "stack.tif", np.zeros((4, 30, 40), np.uint8), photometric="minisblack")
+    with LabelStore.create(tmp_path / "a.ome.zarr", like=tmp_path / "stack.tif", stack=True) as labels:
+        label = labels.commit_planes(followed({0: (5, 9), 1: (6, 9), 2: (5, 10)}), category="cell")
+        child = labels.commit_planes(followed({3: (4, 20)}), parent=label)
+        nothing = (np.zeros((1, 1), bool), (0, 0, 1, 1), 0.0)
+        labels.commit_planes({1: (square(7), (8, 9, 15, 16), 0.8), 2: nothing}, label=label)  # corrected
+        labels.export(tmp_path / "tracks.json")
+        labels.erase(child)
+        labels.undo()
+        labels.erase(label)
+        labels.import_(tmp_path / "tracks.json", overlap="replace", category="imported")
+        script = to_script(labels)
+        pixels, table = labels.array[...], labels.table()
+    (tmp_path / "replay.py").write_text(script)
+    out = tmp_path / "b.ome.zarr"
+    command = [sys.executable, str(tmp_path / "replay.py"), str(tmp_path / "stack.tif"), str(out)]
+    subprocess.run(command, check=True, capture_output=True, text=True)
+    columns = ["label", "plane", "n_planes", "parent", "category"]
+    with LabelStore.open(out) as replayed:
+        np.testing.assert_array_equal(replayed.array[...], pixels)
+        assert replayed.table()[columns].equals(table[columns])
+    assert table[["n_planes", "category"]].values.tolist() == [[2, "cell"], [1, "imported"]]
+    assert table["parent"].tolist()[1] == table["label"][0]
 
 
 @pytest.mark.parametrize("function", ["segment_volume", "track"])
