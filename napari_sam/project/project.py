@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
@@ -21,10 +22,10 @@ from napari_sam.project.training.model_versions import ModelVersion, ModelVersio
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Collection, Iterator, Mapping
-    from pathlib import Path
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from napari_sam.io.json_types import JsonObject
+    from napari_sam.project.dataset.export_dataset import DatasetReport
 
 
 @dataclass(frozen=True)
@@ -386,6 +387,31 @@ class Project:
     def batch(self) -> ProjectBatch:
         """Jobs over all images with the model in use: `everything`, `find`, `track` and `measure`."""
         return ProjectBatch(self.path, self.images, self.model)
+
+    def export(
+        self,
+        path: str | os.PathLike[str],
+        formats: Sequence[str] = ("pairs",),
+        *,
+        state: str | Collection[str] | None = None,
+        groups: Mapping[str, str] | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> DatasetReport:
+        """Write the accepted objects as a data set with a card; see `export_dataset` for formats and errors.
+
+        Parameters
+        ----------
+        path : str or path
+            A new or empty folder, which appears when it is complete.
+        formats, progress
+            As in `export_dataset`.
+        state, groups
+            Which images, as in `images`.
+        """
+        from napari_sam.project.dataset.export_dataset import export_dataset  # noqa: PLC0415 - slow to import
+
+        target = Path(path).expanduser().absolute()
+        return export_dataset(self.images(state, groups), target, formats, name=self.name, progress=progress)
 
     def history(self) -> list[JsonObject]:
         """Return what happened, earliest first: "time" (seconds since 1970), "user", "event", "image" and details."""

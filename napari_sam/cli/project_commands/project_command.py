@@ -19,6 +19,7 @@ from napari_sam.cli.project_commands.batch_commands import (
     MEASURE_PROJECT,
     TRACK_IN_PROJECT,
 )
+from napari_sam.cli.project_commands.export_command import EXPORT_PROJECT
 from napari_sam.cli.project_commands.project_options import STATES, add_folder, add_groups, given_groups, open_project
 from napari_sam.cli.setting_options import add_settings, settings_from
 from napari_sam.errors import CancelledError, NapariSamError, SettingsError
@@ -252,6 +253,7 @@ PROJECT = CommandGroup(
         FIND_IN_PROJECT,
         TRACK_IN_PROJECT,
         MEASURE_PROJECT,
+        EXPORT_PROJECT,
         Command("set", "set the state or columns of an image", _set, _set_options),
         Command("improve", "train the model on the accepted objects, and compare it", _improve, _improve_options),
         Command("models", "list the versions of the model and what each gained", _models, add_folder),

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import tifffile
 
-from napari_sam.engine.geometry import Box
-from napari_sam.engine.normalisation import choose_normalisation
 from napari_sam.errors import EvaluationError, ProjectError
 from napari_sam.evaluation.datasets.store_corrections import NOT_BY_PEOPLE, read_corrections
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.projects.image_entry import FINISHED
+from napari_sam.project.labelled_parts import labelled_parts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from napari_sam.io.images.lazy_image import Image
     from napari_sam.project.project_image import ProjectImage
 
 COMPLETE, PARTIAL, CORRECTED, VALIDATION = "complete", "partial", "corrected", "validation"
@@ -151,29 +150,7 @@ def accepted_objects(image: ProjectImage) -> frozenset[int]:
 
 def _tiles(source: _Source) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
     """Return the name, pixels (h, w, 3) uint8 and labels (h, w) int32 of the parts of an image with objects."""
-    image = source.image.open()
-    with LabelStore.open(source.image.labels_path, "r") as store:
-        planes = store.journal.objects.planes() or [()]
-        left = _MOST_TILES
-        for plane in planes:
-            at_plane = image.with_plane(plane, image.selected) if plane else image
-            normalisation = choose_normalisation(at_plane)
-            for box in _boxes(image):
-                labels = store.read(box, 0, plane).astype(np.int32)
-                labels[~np.isin(labels, list(source.accepted))] = 0
-                if left and labels.any():
-                    left -= 1
-                    pixels = normalisation.apply(at_plane.read(0, *box))
-                    where = "-".join(str(int(n)) for n in (*plane, *box[:2]))
-                    yield f"{source.image.image_id}-{where}", pixels, labels
-
-
-def _boxes(image: Image) -> Iterator[Box]:
-    """Return the parts of an image, of about the same size."""
-    edges = []
-    for length in image.shape:
-        count = max(1, round(length / _TILE_PX))
-        edges.append([length * i // count for i in range(count + 1)])
-    for y0, y1 in zip(edges[0], edges[0][1:], strict=False):
-        for x0, x1 in zip(edges[1], edges[1][1:], strict=False):
-            yield Box(y0, x0, y1, x1)
+    parts = labelled_parts(source.image, source.accepted, _TILE_PX)
+    for part in itertools.islice(parts, _MOST_TILES):
+        where = "-".join(str(int(n)) for n in (*part.plane, *part.box[:2]))
+        yield f"{source.image.image_id}-{where}", part.pixels, part.labels
