@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_sam.errors import ModelError
 from napari_sam.layers.image_notes import image_notes
+from napari_sam.widgets.activities import ACTIVITIES, PREPARE
 from napari_sam.widgets.class_choice import ClassChoice
 from napari_sam.widgets.dock_context import DockContext
 from napari_sam.widgets.dock_memory import DockMemory
@@ -20,9 +21,9 @@ from napari_sam.widgets.engine_thread import EngineThread
 from napari_sam.widgets.find.find_controller import FindController
 from napari_sam.widgets.find.find_engine import ConceptEngine
 from napari_sam.widgets.model_selection import ModelSelection, is_at_hand
+from napari_sam.widgets.more.more_menu import MoreMenu
 from napari_sam.widgets.notifier import DockNotifier, NapariNotifier
 from napari_sam.widgets.objects.objects_controller import ObjectsController
-from napari_sam.widgets.objects.store_jobs import ACTIVITIES as STORE_ACTIVITIES
 from napari_sam.widgets.pages.click_controller import ClickController
 from napari_sam.widgets.pages.everything_controller import EverythingController
 from napari_sam.widgets.pages.everything_run import JobsEngine
@@ -48,16 +49,6 @@ if TYPE_CHECKING:
     from napari_sam.widgets.notifier import Notifier
     from napari_sam.widgets.pages.everything_run import EverythingEngine
     from napari_sam.widgets.stack.follow_run import FollowEngine
-
-_PREPARE = "prepare"
-_ACTIVITIES = {
-    _PREPARE: "Loading the model and looking at the image",
-    "export": "Exporting",
-    "save": "Saving the object",
-    "undo": "Undoing the run",
-    "redo": "Writing the run again",
-    **STORE_ACTIVITIES,
-}
 
 
 class SamDock(QWidget):
@@ -117,6 +108,7 @@ class SamDock(QWidget):
         self.review = ReviewController(context, self.panel.review)
         self.objects = ObjectsController(context, self.panel.objects, self.click.actions)
         self.project = ProjectController(context, self.panel.project)
+        self.more = MoreMenu(context, self.panel.more, self.objects.jobs)
         self._pages: dict[int, DockPage] = {
             CLICK: self.click,
             EVERYTHING: self.everything,
@@ -326,10 +318,10 @@ class SamDock(QWidget):
         """Load the model and embed what is in view before the first click."""
         read = self.images.read()
         if read is not None:
-            self.thread.submit(_PREPARE, self.session.prepare_job(read[1], self.click.hints()))
+            self.thread.submit(PREPARE, self.session.prepare_job(read[1], self.click.hints()))
 
     def _on_job_started(self, kind: str) -> None:
-        text = _ACTIVITIES.get(kind, "Segmenting")
+        text = ACTIVITIES.get(kind, "Segmenting")
         if self._activity is None:
             activity = napari.utils.progress(total=0, desc=f"SAM: {text}")
             # napari has handled events meanwhile: the job may be over, or another one may have begun.
@@ -348,7 +340,7 @@ class SamDock(QWidget):
             self._end_activity()
         if outcome.error is not None and not self.thread.was_superseded(outcome):
             self.notifier.failure(outcome.error)
-        if outcome.kind == _PREPARE and self.thread.is_current(outcome):
+        if outcome.kind == PREPARE and self.thread.is_current(outcome):
             self._on_prepared(outcome.error)
         self.refresh()
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QFrame, QProgressBar, QSizePolicy, QTabWidget, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFrame, QProgressBar, QSizePolicy, QTabWidget, QToolButton, QVBoxLayout, QWidget
 
 from napari_sam.jobs.job_settings import EverythingSettings
 from napari_sam.widgets.find.find_panel import FindPanel
@@ -78,6 +78,11 @@ class DockPanel(QWidget):
         self.status = wrapped_label(selectable=True)
         # A long path in it must not widen the dock; the tooltip shows it whole.
         self.status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.more = QToolButton()
+        self.more.setText("More")
+        self.more.setAutoRaise(True)
+        self.more.setToolTip("Copy changes as Python, and other things that are seldom needed")
+        self.more.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._lay_out()
         self.show_progress(None)
 
@@ -120,7 +125,7 @@ class DockPanel(QWidget):
         inner.setContentsMargins(0, 0, 0, 0)
         inner.addWidget(self.object_form)
         inner.addWidget(self.tabs)
-        inner.addWidget(self.status)
+        inner.addLayout(row((self.status, self.more), stretch=0))
         inner.addStretch(1)
         # napari leaves the free height to a widget that wants it, and otherwise below the dock.
         self.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Expanding)

@@ -14,6 +14,7 @@ from napari_sam.io.labels.editing.run_writer import RunWriter
 from napari_sam.io.labels.importing.import_objects import import_objects
 from napari_sam.io.labels.importing.import_settings import ImportSettings
 from napari_sam.io.labels.open_store import OpenStore
+from napari_sam.io.labels.reading.replay import to_snippet
 from napari_sam.io.labels.store_files import create_folder, describe_store
 from napari_sam.io.step_counter import StepCounter
 
@@ -293,6 +294,24 @@ class LabelStore(OpenStore):
         return RunWriter(
             self._parts.writer, self.journal, run_id, overlap, self._pyramid.checked_plane(plane) if plane else ()
         )
+
+    def to_python(self, *, last: bool = False) -> str:
+        """Return Python lines that repeat the changes in effect, to paste into a notebook or a script.
+
+        Prompts are predicted again, drawings are repeated. Undone changes are left out.
+
+        Parameters
+        ----------
+        last : bool
+            Repeat only the last change, or whole-image run, in this store as it was before, instead of all changes in
+            a new store.
+
+        Raises
+        ------
+        LabelsError
+            If there is nothing to repeat.
+        """
+        return to_snippet(self, last=last)
 
     def undo(self) -> Record | None:
         """Undo the last change, or a whole-image run in one step; returns its record, or None if there is none."""

@@ -17,16 +17,7 @@ if TYPE_CHECKING:
     from napari_sam.widgets.engine_thread import IsCancelled, Outcome
 
 CHANGE, QUERY, CLASSIFY, COLOUR = "change objects", "query objects", "classify objects", "colour objects"
-LIST, PLOT = "SAM objects", "SAM plot"
-ACTIVITIES = {
-    CHANGE: "Changing objects",
-    QUERY: "Looking for objects",
-    CLASSIFY: "Learning classes",
-    COLOUR: "Measuring objects",
-    LIST: "Reading objects",
-    PLOT: "Measuring objects",
-}
-"""What the dock says while a job of each kind runs."""
+LIST, PLOT, COPY = "SAM objects", "SAM plot", "copy changes"
 QUICK_OBJECTS = 20_000
 """Objects whose table can be read in the GUI thread without delay."""
 

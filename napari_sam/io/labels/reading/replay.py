@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import base64
-import re
-from importlib.metadata import version
 from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 from napari_sam.engine.linking.link_settings import FrameLinking, PlaneLinking
 from napari_sam.engine.windows import Hints
+from napari_sam.errors import LabelsError
 from napari_sam.io.labels.journal.row_values import text
 from napari_sam.io.labels.reading.replay_classes import added_class_lines, class_lines, many_lines
+from napari_sam.io.labels.reading.script_heads import command_head, snippet_head
 from napari_sam.io.labels.reading.script_values import known_arguments, literal, settings_arguments
 from napari_sam.io.labels.store_access import CONCEPTS_FOLDER
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from napari_sam.io.labels.journal.rows import JournaledChange, Plane, Record
     from napari_sam.io.labels.reading.store_view import StoreView
@@ -37,32 +37,7 @@ _DRAWN_NAMES = {"split": "cut", "commits": "prompts", "everything": "tile", "com
     kind: f"{kind}, drawn" for kind in _CALLS
 }
 """Names of changes that the script draws; those of the store's own changes are reserved."""
-
-_HEAD = '''"""Makes the objects of {name} again: {count} changes, written by napari-sam-xl {version}.
-
-Usage: python {script} [IMAGE [OUT.ome.zarr]]
-"""
-
-import sys
-
-import numpy as np
-
-import napari_sam as ns
-from napari_sam.engine.automatic.grid_settings import GridSettings
-from napari_sam.engine.normalisation import Normalisation
-from napari_sam.engine.interactive.prompts import MaskPrompt
-from napari_sam.engine.windows import Hints, Window
-from napari_sam.io.labels.journal.prediction_records import earlier_prediction
-from napari_sam.io.labels.journal.run_length import decode_mask, labels_from_text
-from src_models.watershed_settings import WatershedSettings
-
-out = sys.argv[2] if len(sys.argv) > 2 else {out!r}
-try:
-    image = ns.open_image(sys.argv[1] if len(sys.argv) > 1 else {image!r})
-    labels = ns.LabelStore.create(out, like=image, shape={shape!r})
-except ns.errors.NapariSamError as error:
-    sys.exit(f"{{error}} (usage: python {script} [IMAGE [OUT.ome.zarr]])")
-'''
+_END = "\nprint(labels.table().to_string())\nlabels.close()\n"
 
 
 def to_script(store: StoreView, name: str = "replay.py") -> str:
@@ -83,22 +58,32 @@ def to_script(store: StoreView, name: str = "replay.py") -> str:
         The script, which takes the image and the store to make as optional arguments.
     """
     changes = store.journal.changes.in_effect()
-    store_name = store.path.name
-    values = {
-        "name": _plain(store_name),
-        "count": len(changes),
-        "version": version("napari-sam-xl"),
-        "script": _plain(name),
-        "image": str((store.meta("image") or {}).get("uri") or "IMAGE"),
-        "out": store_name.removesuffix(".ome.zarr") + "-replayed.ome.zarr",
-        "shape": store.shape,
-    }
+    body = _body(store, changes)
+    return command_head(store, body, len(changes), name) + body + _END
+
+
+def to_snippet(store: StoreView, *, last: bool = False) -> str:
+    """Return Python lines to paste into a notebook or a script; `LabelStore.to_python` documents them."""
+    if last:
+        newest = store.journal.changes.next_change(undo=True)
+        changes = [] if newest is None else _with_its_run(store, newest)
+    else:
+        changes = store.journal.changes.in_effect()
+    if not changes:
+        raise LabelsError(f"{store.path.name} has no changes to repeat", remedy="accept an object first")
+    body = _body(store, changes)
+    return snippet_head(store, body, len(changes), is_last=last) + body + _END
+
+
+def _with_its_run(store: StoreView, change: JournaledChange) -> list[JournaledChange]:
+    """Return a change, or all of the whole-image run that it belongs to."""
+    run = [] if change.run_id is None else store.journal.changes.of_run(change.run_id, change.kind)
+    return run or [change]
+
+
+def _body(store: StoreView, changes: Sequence[JournaledChange]) -> str:
     writer = _ScriptWriter(store)
-    lines = [_HEAD.format(**values)]
-    for change in changes:
-        lines += writer.lines(change)
-    lines.append("\nprint(labels.table().to_string())\nlabels.close()\n")
-    return "".join(lines)
+    return "".join(line for change in changes for line in writer.lines(change))
 
 
 class _ScriptWriter:
@@ -194,7 +179,6 @@ def _stack_lines(store: StoreView, record: Record) -> list[str]:
         linking,
     ]
     return [
-        "from napari_sam.jobs.job_settings import EverythingSettings\n",
         f"everything = ns.Predictor({literal(text(record['model']))})\n",
         f"ns.{function}({image}, everything, labels, {', '.join(arguments)})\n",
     ]
@@ -264,11 +248,6 @@ def _image(record: Record) -> str:
 
 def _plane_image(record: Record) -> str:
     return f"image.with_plane({literal(tuple(record['plane']))}, {literal(tuple(record['channels']))})"
-
-
-def _plain(name: str) -> str:
-    """Return a name that may stand in a docstring."""
-    return re.sub(r"[^\w .()+-]", "_", name)
 
 
 def _normalisation(record: Record) -> str:

@@ -65,6 +65,63 @@ def test_running_the_script_gives_the_same_pixels_and_table(picture, tmp_path):
         assert replayed.table()[columns].equals(table[columns])
 
 
+def run_lines(lines, folder, monkeypatch):
+    """Run Python lines in a folder, as a notebook would."""
+    monkeypatch.chdir(folder)
+    exec(compile(lines, "pasted", "exec"), {"__name__": "__main__"})
+
+
+def test_pasted_lines_of_all_changes_give_the_same_labels(picture, tmp_path, monkeypatch):
+    predictor = Predictor(device="cpu")
+    predictor.set_image(picture)
+    with LabelStore.create(tmp_path / "discs.ome.zarr", like=predictor.image) as labels:
+        labels.commit(predictor.predict(points=[(120, 150)]), category="disc")
+        labels.commit(predictor.predict(box=(235, 235, 365, 365)))
+        labels.erase(1)
+        labels.undo()
+        ns.segment_everything(picture, predictor, labels, region=(400, 500, 650, 800), diameter_px=180)
+        lines, pixels = labels.to_python(), labels.array[...]
+        table = labels.table().drop(columns="created")
+    assert "sys.argv" not in lines
+    assert "Hints" not in lines  # only what is used is imported
+    run_lines(lines, tmp_path, monkeypatch)
+    with LabelStore.open(tmp_path / "discs-replayed.ome.zarr") as replayed:
+        np.testing.assert_array_equal(replayed.array[...], pixels)
+        assert replayed.table().drop(columns="created").equals(table)
+
+
+@pytest.mark.parametrize("kind", ["commit", "paint", "erase", "everything"])
+def test_pasted_lines_of_the_last_change_repeat_it_in_its_store(picture, tmp_path, monkeypatch, kind):
+    predictor = Predictor(device="cpu")
+    predictor.set_image(picture)
+    with LabelStore.create(tmp_path / "discs.ome.zarr", like=predictor.image) as labels:
+        labels.commit(predictor.predict(points=[(120, 150)]), category="disc")
+        change = {
+            "commit": lambda: labels.commit(predictor.predict(box=(235, 235, 365, 365))),
+            "paint": lambda: labels.paint(np.full((9, 9), 7), (600, 20)),
+            "erase": lambda: labels.erase(1),
+            "everything": lambda: ns.segment_everything(picture, predictor, labels, diameter_px=100),
+        }[kind]
+        change()
+        lines, pixels, table = labels.to_python(last=True), labels.array[...], labels.table()
+        labels.undo()
+        assert (labels.array[...] != pixels).any()
+    assert "'disc'" not in lines  # nothing of the change before
+    run_lines(lines, tmp_path, monkeypatch)
+    with LabelStore.open(tmp_path / "discs.ome.zarr") as repeated:
+        np.testing.assert_array_equal(repeated.array[...], pixels)
+        assert repeated.table()[["label", "category"]].equals(table[["label", "category"]])
+
+
+def test_an_empty_store_has_no_lines_to_paste(tmp_path):
+    with LabelStore.create(tmp_path / "a", shape=(20, 30)) as labels:
+        labels.paint(np.ones((2, 2), int), (3, 4))
+        labels.undo()
+        for last in (False, True):
+            with pytest.raises(LabelsError, match="no changes"):
+                labels.to_python(last=last)
+
+
 def test_the_script_names_image_and_changes(tmp_path):
     with LabelStore.create(tmp_path / "a", shape=(20, 30)) as labels:
         labels.paint(np.ones((2, 2), int), (3, 4))

@@ -1,0 +1,1 @@
+"""The menu “More”: changes as Python, and what this computer and the models offer."""

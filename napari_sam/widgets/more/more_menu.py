@@ -1,0 +1,64 @@
+"""The menu “More” at the foot of the dock."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from qtpy.QtCore import QObject
+from qtpy.QtWidgets import QApplication, QMenu, QToolButton
+
+from napari_sam.widgets.objects.store_jobs import COPY
+
+if TYPE_CHECKING:
+    from napari_sam.widgets.dock_context import DockContext
+    from napari_sam.widgets.objects.store_jobs import StoreJobs
+
+_MOST_CHARACTERS = 4_000_000  # more than a clipboard or a notebook takes well
+_NO_FILE = "ns.open_image('IMAGE')"
+
+
+class MoreMenu(QObject):
+    """Fill the menu, and do what it offers.
+
+    Parameters
+    ----------
+    context : DockContext
+        Parts of the dock.
+    button : QToolButton
+        Button that opens the menu.
+    jobs : StoreJobs
+        Reads the changes of the label store.
+    """
+
+    def __init__(self, context: DockContext, button: QToolButton, jobs: StoreJobs) -> None:
+        super().__init__()
+        self._notifier, self._jobs = context.notifier, jobs
+        self.menu = QMenu(button)
+        self.menu.setToolTipsVisible(True)
+        for text, tip, is_last in (
+            ("Copy last change as Python", "Lines that repeat the last saved change, or whole-image run", True),
+            ("Copy all changes as Python", "Lines that make all saved objects again, in a new label store", False),
+        ):
+            action = self.menu.addAction(text)
+            action.setToolTip(tip)
+            action.triggered.connect(partial(self.copy_python, is_last))
+        button.setMenu(self.menu)
+        button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
+
+    def copy_python(self, is_last: bool, _: bool = False) -> None:
+        """Copy Python lines to the clipboard, those of the last change or of all."""
+        what = "The last change" if is_last else "All changes"
+        self._jobs.query(lambda store, _: store.to_python(last=is_last), partial(self._copy, what), COPY)
+
+    def _copy(self, what: str, lines: str) -> None:
+        clipboard = QApplication.clipboard()
+        if len(lines) > _MOST_CHARACTERS or clipboard is None:
+            self._notifier.error(
+                f"{what} as Python would be {len(lines) / 1e6:.0f} MB, too much for the clipboard: "
+                "use “Export…” and choose “Python script”."
+            )
+            return
+        clipboard.setText(lines)
+        note = " The image has no file: replace IMAGE by its path." if _NO_FILE in lines else ""
+        self._notifier.info(f"{what} copied as {lines.count(chr(10))} lines of Python.{note}")
