@@ -27,6 +27,7 @@ class MessageLine(QFrame):
         self.dismiss.setText("✕")
         self.dismiss.setAutoRaise(True)
         self.dismiss.setToolTip("Close this message")
+        self.dismiss.setAccessibleName("Close this message")
         self.dismiss.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._details = ""
         self._hide_soon = single_shot(self, _NOTE_MS, self.clear)

@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QEvent, QSignalBlocker, QSize, Qt, QTimer
-from qtpy.QtGui import QColor, QIcon, QPixmap
+from qtpy.QtGui import QColor, QIcon, QPainter, QPalette, QPixmap
 from qtpy.QtWidgets import (
+    QAbstractItemView,
     QComboBox,
     QFrame,
     QHBoxLayout,
     QLabel,
+    QLineEdit,
     QPushButton,
     QScrollArea,
     QToolButton,
@@ -25,6 +27,7 @@ if TYPE_CHECKING:
 
 _LEAST_HEIGHT = 200
 _SWATCH_PX = 12
+_HINT_MARGIN_PX = 8
 _COMBO_CHARACTERS = 12  # narrow enough for a dock; long items are cut
 
 
@@ -32,6 +35,8 @@ def button(text: str, tip: str, *, checkable: bool = False) -> QPushButton:
     """Make a button that leaves the keyboard focus on the canvas."""
     made = QPushButton(text)
     made.setToolTip(tip)
+    if not any(character.isalpha() for character in text):
+        made.setAccessibleName(tip)  # a screen reader cannot say “◀”
     made.setCheckable(checkable)
     made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
     return made
@@ -48,6 +53,7 @@ def combo_box(tip: str, choices: Iterable[tuple[str, object]] = ()) -> QComboBox
     """Make a combo box of (text, value) choices that does not widen the dock."""
     made = QComboBox()
     made.setToolTip(tip)
+    made.setAccessibleName(tip)
     narrow(made)
     for text, value in choices:
         made.addItem(text, value)
@@ -82,6 +88,24 @@ def row(widgets: Sequence[QWidget], stretch: int | None = None) -> QHBoxLayout:
     for index, widget in enumerate(widgets):
         layout.addWidget(widget, 1 if index == stretch else 0)
     return layout
+
+
+def line_edit(name: str, placeholder: str, tip: str) -> QLineEdit:
+    """Make a field for text; `name` says what it is to a screen reader, `placeholder` is an example."""
+    made = QLineEdit()
+    made.setAccessibleName(name)
+    made.setPlaceholderText(placeholder)
+    made.setToolTip(tip)
+    return made
+
+
+def draw_hint(view: QAbstractItemView, text: str) -> None:
+    """Draw what to do over a view without rows; to be called when it is painted."""
+    painter = QPainter(view.viewport())
+    painter.setPen(view.palette().color(QPalette.ColorRole.PlaceholderText))
+    room = view.viewport().rect().adjusted(_HINT_MARGIN_PX, 0, -_HINT_MARGIN_PX, 0)
+    painter.drawText(room, int(Qt.AlignmentFlag.AlignCenter | Qt.TextFlag.TextWordWrap), text)
+    painter.end()
 
 
 def scrolled(widget: QWidget) -> QScrollArea:
@@ -155,6 +179,7 @@ class Fold(QWidget):
         self.content = content
         self.header = QToolButton()
         self.header.setText(title)
+        self.header.setToolTip(f"Show or hide: {title}")
         self.header.setCheckable(True)
         self.header.setAutoRaise(True)
         self.header.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)

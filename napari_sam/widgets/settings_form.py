@@ -246,7 +246,7 @@ class _Section:
         self.label = _label(field_type, text)
         kind = field_type.plain[0]
         self.native = Section(self.label, SettingsForm(initial or kind(), text.names))
-        self.native.setToolTip(_tip(field_type, text))
+        self.native.check.setToolTip(_tip(field_type, text))
         self.value = initial
 
     @property

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QFormLayout, QLineEdit, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QFormLayout, QVBoxLayout, QWidget
 
 from napari_sam.widgets.find.find_text import KEYS
 from napari_sam.widgets.find.score_histogram import ScoreHistogram
-from napari_sam.widgets.qt_helpers import button, combo_box, primary_button, row, wrapped_label
+from napari_sam.widgets.qt_helpers import button, combo_box, line_edit, primary_button, row, wrapped_label
 from napari_sam.widgets.run_controls import RunControls
 
 VIEW, DRAWN, WHOLE, FOLDER = "view", "drawn", "whole", "folder"
@@ -28,19 +28,21 @@ class FindPanel(QWidget):
         self.load = button("Load…", "Use a concept that was saved, from this or another image")
         self.save_concept = button("Save…", "Save the examples as a concept: one small file, for other images")
         self.clear = button("Clear", "Forget all examples and results")
-        self.words = QLineEdit()
-        self.words.setPlaceholderText("or: nuclei larger than 5 µm")
-        self.words.setToolTip(
-            "What to look for in words, also with conditions: “larger than 5 µm”, “not touching the border” (Return)"
+        self.words = line_edit(
+            "What to look for, in words",
+            "or: nuclei larger than 5 µm",
+            "What to look for in words, also with conditions: “larger than 5 µm”, “not touching the border” (Return)",
         )
         self.detector = button(
             "…",
             "Choose the folder of an open-vocabulary model (OWLv2, Grounding DINO, CLIPSeg, SAM 3), for words that the "
             "vocabulary does not have; needs the extra “text”",
         )
-        self.name = QLineEdit()
-        self.name.setPlaceholderText("nucleus, crack, oak …")
-        self.name.setToolTip("Class of the objects when they are saved, and name of the concept")
+        self.name = line_edit(
+            "Name of the kind",
+            "nucleus, crack, oak …",
+            "Class of the objects when they are saved, and name of the concept",
+        )
         self.where = combo_box("Where to look", WHERE)
         self.run = RunControls(
             "Find all like this",

@@ -15,13 +15,16 @@ from qtpy.QtWidgets import (
     QWidget,
 )
 
-from napari_sam.widgets.qt_helpers import button, row, swatch
+from napari_sam.widgets.qt_helpers import button, draw_hint, row, swatch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from qtpy.QtGui import QPaintEvent
+
 _NAME, _KEY, _COUNT = 0, 1, 2
 _HEIGHT_PX, _LEAST_HEIGHT_PX = 110, 90
+_NO_CLASSES = "No classes yet: “+ Class” adds one; keys from 1 to 9 then give it to the selected objects"
 _MORE_PX, _BUTTON_PX = 36, 64  # in a row that fits a narrow dock
 _MOST_OPEN = 200  # with more classes, those below others stay folded
 KEYS = range(1, 10)
@@ -170,6 +173,8 @@ class _Tree(QTreeWidget):
     def __init__(self) -> None:
         super().__init__()
         self.setHeaderLabels(["Class", "Key", "Objects"])
+        self.setAccessibleName("Classes")
+        self.setToolTip("Classes of the objects, with their keys; a double click renames one")
         self.setRootIsDecorated(False)
         self.setIndentation(12)
         self.setUniformRowHeights(True)
@@ -182,6 +187,12 @@ class _Tree(QTreeWidget):
         header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
         for column in (_KEY, _COUNT):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the classes, or how to add one."""
+        super().paintEvent(event)
+        if not self.topLevelItemCount():
+            draw_hint(self, _NO_CLASSES)
 
     def sizeHint(self) -> QSize:
         """Return a height that leaves room for the buttons below."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QButtonGroup, QGridLayout, QLabel, QLineEdit, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QButtonGroup, QGridLayout, QLabel, QVBoxLayout, QWidget
 
 from napari_sam.widgets.objects.class_list import ClassList
 from napari_sam.widgets.objects.colour_legend import ColourLegend
-from napari_sam.widgets.qt_helpers import Fold, button, combo_box, row, wrapped_label
+from napari_sam.widgets.qt_helpers import Fold, button, combo_box, line_edit, row, wrapped_label
 
 _FILTER_TIP = (
     "Select the objects for which this holds, then press Enter. Columns: label, area_px, category, predicted_iou, "
@@ -31,9 +31,7 @@ class ObjectsPanel(QWidget):
         self.tools = QButtonGroup(self)
         for tool in (self.pick, self.rectangle, self.lasso):
             self.tools.addButton(tool)
-        self.where = QLineEdit()
-        self.where.setPlaceholderText("area_px > 50 and not touches_border")
-        self.where.setToolTip(_FILTER_TIP)
+        self.where = line_edit("Condition", "area_px > 50 and not touches_border", _FILTER_TIP)
         self.where.setClearButtonEnabled(True)
         self.select = button("Select", "Select the objects for which this holds")
         self.count = QLabel()

@@ -40,6 +40,8 @@ class ImageList(QListView):
     def __init__(self) -> None:
         super().__init__()
         self.rows = ImageRows()
+        self.setAccessibleName("Images of the project")
+        self.setToolTip("Images of the project: a double click or Enter opens one")
         self.setModel(self.rows)
         self.setIconSize(QSize(ICON_PX, ICON_PX))
         self.setUniformItemSizes(True)  # sizes of thousands of rows are not asked for

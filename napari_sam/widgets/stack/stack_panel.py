@@ -11,7 +11,7 @@ _STACK, _TIME = "⇅ Through the stack  (G)", "▶ Through time  (G)"
 _STACK_OR, _OR_TIME = "⇅ Stack  (G)", "▶ Time  (⇧G)"  # where there are both
 _SWAP = "z ⇄ t"
 _SWAP_TIPS = {
-    (False, False): "",
+    (False, False): "Exchange depth and time",
     (True, False): "The planes are frames of a movie, not slices of a volume: take them for time",
     (False, True): "The frames are slices of a volume, not a movie: take them for depth",
     (True, True): "The file names its axes wrongly: take its depth for time, and its time for depth",
@@ -55,7 +55,7 @@ class StackPanel(QGroupBox):
         self.neighbours = QCheckBox("Look nearby")
         self.neighbours.setChecked(True)
         self.neighbours.setToolTip("After a click, also look for the object on the planes before and after this one")
-        self.swap = button(_SWAP, "")
+        self.swap = button(_SWAP, _SWAP_TIPS[False, False])
         self._lay_out()
         self.show_progress(None, 0, 0)
 

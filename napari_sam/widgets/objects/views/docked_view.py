@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     Query = Callable[[LabelStore, IsCancelled], Any]
 
 
+NO_OBJECTS = "There are no saved objects yet: accept one on the page “Click”, or find some on “Everything”."
+
+
 class View(Protocol):
     """Content of a view of all objects, a `DockedView`.
 

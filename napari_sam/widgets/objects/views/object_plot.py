@@ -12,7 +12,7 @@ from napari_sam.errors import NapariSamError
 from napari_sam.layers.objects.selection_band import LASSO, RECTANGLE, Combine
 from napari_sam.widgets.objects.selected_objects import combine
 from napari_sam.widgets.objects.value_names import PLOTTED, axis_title
-from napari_sam.widgets.objects.views.docked_view import DockedView
+from napari_sam.widgets.objects.views.docked_view import NO_OBJECTS, DockedView
 from napari_sam.widgets.objects.views.plot_values import PlotValues, describe, read_values
 from napari_sam.widgets.qt_helpers import button, combo_box, wrapped_label
 
@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from napari_sam.widgets.objects.views.plot_canvas import PlotCanvas
 
 _NONE, _OTHER = "", "other"
-_EMPTY = "There are no saved objects yet: accept one on the page “Click”, or find some on “Everything”."
 _HOW = {False: "drag over bars to select them", True: "draw around points to select them"}
 
 
@@ -59,13 +58,13 @@ class ObjectPlot(DockedView):
             combo.setAccessibleName(name)
         self.log = QCheckBox("Log")
         self.log.setToolTip("Logarithmic axes; objects with values of zero or less are left out")
-        self.rectangle = button("▭", "Draw boxes around points; Shift adds, Ctrl removes", checkable=True)
+        self.rectangle = button("▭ Box", "Draw boxes around points; Shift adds, Ctrl removes", checkable=True)
         self.lasso = button("Lasso", "Draw lines around points; Shift adds, Ctrl removes", checkable=True)
         self._tools = QButtonGroup(self)
         for tool in (self.rectangle, self.lasso):
             self._tools.addButton(tool)
         self.rectangle.setChecked(True)
-        self.message = wrapped_label(_EMPTY)
+        self.message = wrapped_label(NO_OBJECTS)
         self.message.setAlignment(Qt.AlignmentFlag.AlignCenter)
         self.status = QLabel()
         self.status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Fixed)  # its tooltip shows it whole
@@ -89,7 +88,7 @@ class ObjectPlot(DockedView):
             self._show_message(str(values))
         elif not len(values.labels) and not values.missing:
             self._values = None
-            self._show_message(_EMPTY)
+            self._show_message(NO_OBJECTS)
         else:
             self._values = values
             self._draw()

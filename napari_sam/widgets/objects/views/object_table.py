@@ -8,13 +8,15 @@ import numpy as np
 from qtpy.QtCore import QAbstractTableModel, QItemSelection, QItemSelectionModel, QModelIndex, QSignalBlocker, Qt
 from qtpy.QtWidgets import QAbstractItemView, QTableView, QVBoxLayout
 
-from napari_sam.widgets.objects.views.docked_view import DockedView
+from napari_sam.widgets.objects.views.docked_view import NO_OBJECTS, DockedView
+from napari_sam.widgets.qt_helpers import draw_hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     import pandas as pd
     from numpy.typing import NDArray
+    from qtpy.QtGui import QPaintEvent
 
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.labels.label_store import LabelStore
@@ -99,6 +101,17 @@ class ObjectRows(QAbstractTableModel):
         return order if direction == Qt.SortOrder.AscendingOrder else order[::-1]
 
 
+class _Table(QTableView):
+    """Table that says how it is filled while it has no rows."""
+
+    def paintEvent(self, event: QPaintEvent) -> None:
+        """Draw the table, or the hint."""
+        super().paintEvent(event)
+        model = self.model()
+        if model is not None and not model.rowCount():
+            draw_hint(self, NO_OBJECTS)
+
+
 class ObjectTable(DockedView):
     """Table of the objects: its selected rows are the selected objects, and a double click visits one."""
 
@@ -107,7 +120,7 @@ class ObjectTable(DockedView):
     def __init__(self) -> None:
         super().__init__()
         self.rows = ObjectRows()
-        self.view = QTableView()
+        self.view = _Table()
         self.view.setToolTip("Rows select objects; a double click moves to an object; a click on a title sorts")
         self.view.setAccessibleName("Saved objects")
         self.view.setModel(self.rows)
