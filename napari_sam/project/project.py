@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from napari_sam.errors import ImageError, NapariSamError, ProjectError
-from napari_sam.io.image_inputs import expand_inputs
-from napari_sam.io.images.formats.zarr.plates import is_plate, plate_fields
+from napari_sam.errors import ImageError, ProjectError
 from napari_sam.io.projects.image_entry import STATES
 from napari_sam.io.projects.project_folder import ProjectFolder
+from napari_sam.project.add_report import AddReport
 from napari_sam.project.batch.project_batch import ProjectBatch
+from napari_sam.project.image_places import image_places
 from napari_sam.project.project_image import ProjectImage
 from napari_sam.project.stages.stages import Stages
 from napari_sam.project.time_per_object import TimePerObject
@@ -22,30 +21,11 @@ from napari_sam.project.training.model_versions import ModelVersion, ModelVersio
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from napari_sam.io.json_types import JsonObject
+    from napari_sam.predictor import Predictor
     from napari_sam.project.dataset.export_dataset import DatasetReport
-
-
-@dataclass(frozen=True)
-class AddReport:
-    """Result of adding images to a project.
-
-    Attributes
-    ----------
-    added, known : list of ProjectImage
-        Images that are new, and images that the project had already.
-    failed : dict of str to str
-        Reason for each that could not be opened.
-    notes : tuple of str
-        What may be a mistake: images of different kinds.
-    """
-
-    added: list[ProjectImage] = field(default_factory=list)
-    known: list[ProjectImage] = field(default_factory=list)
-    failed: dict[str, str] = field(default_factory=dict)
-    notes: tuple[str, ...] = ()
 
 
 class Project:
@@ -147,7 +127,7 @@ class Project:
             If the project cannot be written.
         """
         report = AddReport()
-        places = [place for source in sources for place in _places(str(source))]
+        places = [place for source in sources for place in image_places(str(source))]
         for number, (place, columns) in enumerate(places, 1):
             try:
                 entry, is_new = self._folder.add(place, groups | columns)
@@ -233,6 +213,36 @@ class Project:
             images = [image for image in images if image.image_id != after]
         return next((image for image in images if image.locked_by is None), None)
 
+    def rank_images(
+        self,
+        predictor: Predictor | None = None,
+        *,
+        progress: Callable[[int, int], None] | None = None,
+        cancelled: Callable[[], bool] | None = None,
+    ) -> list[ProjectImage]:
+        """Return the unseen images, those first that the model is unsure of and that are unlike those in work or done.
+
+        Each image is looked at once for each model, in at most four windows; see `most_useful` for the order.
+
+        Parameters
+        ----------
+        predictor : Predictor, optional
+            With the model that looks at them; the model in use by default.
+        progress : callable, optional
+            Called with the number of images looked at and their total.
+        cancelled : callable, optional
+            Return True to stop; what was computed is kept.
+
+        Raises
+        ------
+        CancelledError
+            If `cancelled()` returned True.
+        """
+        from napari_sam.project.ranking.rank_images import rank_images  # noqa: PLC0415 - imports torch
+
+        folder = self.path / "profiles"
+        return rank_images(self.images(), predictor or self.model, folder, progress=progress, cancelled=cancelled)
+
     def set_groups(self, image_id: str, **groups: str) -> ProjectImage:
         """Set columns of an image, such as ``condition="treated"``, and keep its others."""
         return ProjectImage(self._folder, self._folder.set_groups(image_id, groups))
@@ -250,7 +260,7 @@ class Project:
         list of ProjectImage
             Those that were found.
         """
-        candidates = (place for source in places for place, _ in _places(str(source)))
+        candidates = (place for source in places for place, _ in image_places(str(source)))
         return [ProjectImage(self._folder, entry) for entry in self._folder.relocate(candidates)]
 
     def missing(self) -> list[ProjectImage]:
@@ -425,25 +435,6 @@ class Project:
             return ()
         text = ", ".join(f"{number} of {kind}" for kind, number in sorted(kinds.items()))
         return (f"the project has images of different kinds ({text}); one model rarely suits all of them",)
-
-
-def _places(source: str) -> Iterator[tuple[str, dict[str, str]]]:
-    """Return the images that a word of the user stands for, with their columns."""
-    for place in expand_inputs(source):
-        if _may_be_plate(place):
-            for one in plate_fields(place):
-                yield one.location, {"plate": one.plate, "well": one.well, "field": one.field}
-        else:
-            yield place, {}
-
-
-def _may_be_plate(place: str) -> bool:
-    if ".zarr" not in place:
-        return False
-    try:
-        return is_plate(place)
-    except NapariSamError:  # opening it tells what is wrong
-        return False
 
 
 def _is_there(image: ProjectImage) -> bool:

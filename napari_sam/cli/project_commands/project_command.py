@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import argparse
 
     from napari_sam.project.project import Project
+    from napari_sam.project.project_image import ProjectImage
     from napari_sam.project.training.model_versions import Gain, ModelVersion
 
 _LISTED = 20  # images that could not be added
@@ -103,14 +104,34 @@ def _list(args: argparse.Namespace) -> Result:
 def _next_options(command: argparse.ArgumentParser) -> None:
     add_folder(command)
     command.add_argument("--after", metavar="IMAGE", help="id of an image: those behind it come first")
+    command.add_argument(
+        "--by",
+        choices=("order", "usefulness"),
+        default="order",
+        help="usefulness: the unseen image of which the model is unsure and that is unlike those in work or done",
+    )
     add_groups(command, "only images with this value; may be repeated")
 
 
 def _next(args: argparse.Namespace) -> Result:
-    image = open_project(args).next_image(args.after, given_groups(args))
+    project, groups = open_project(args), given_groups(args)
+    image = _most_useful(project, groups) if args.by == "usefulness" else None
+    if image is None:
+        image = project.next_image(args.after, groups)
     if image is None:
         return {"image_id": None, "left": 0}
     return {"image_id": image.image_id, "image": image.source, "labels": str(image.labels_path), "state": image.state}
+
+
+def _most_useful(project: Project, groups: dict[str, str]) -> ProjectImage | None:
+    """Return the most useful unseen image that nobody works on."""
+    chosen = {image.image_id for image in project.images("unseen", groups)}
+    if not chosen:
+        return None
+    with interruptible("stopping; the images that were looked at are kept") as stopped:
+        ranked = project.rank_images(progress=ProgressLine("images"), cancelled=stopped)
+    end_line()
+    return next((image for image in ranked if image.image_id in chosen and image.locked_by is None), None)
 
 
 def _set_options(command: argparse.ArgumentParser) -> None:

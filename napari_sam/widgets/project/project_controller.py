@@ -17,11 +17,12 @@ from napari_sam.widgets.project.project_jobs import ProjectJobs
 from napari_sam.widgets.project.project_listing import ProjectListing
 from napari_sam.widgets.project.project_text import progress_text, project_step
 from napari_sam.widgets.project.stages_controller import StagesController
+from napari_sam.widgets.project.useful_order import UsefulOrder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from napari_sam.project.project import AddReport
+    from napari_sam.project.add_report import AddReport
     from napari_sam.widgets.dock_context import DockContext
     from napari_sam.widgets.engine_thread import IsCancelled, Job, Outcome
     from napari_sam.widgets.project.project_panel import ProjectPanel
@@ -52,6 +53,8 @@ class ProjectController(QObject):
         Annotation by hand, semi-automatically and automatically.
     adding : BackgroundRun
         Adding of images.
+    order : UsefulOrder
+        Ranking of the images, if it is asked for.
 
     Signals
     -------
@@ -73,6 +76,7 @@ class ProjectController(QObject):
         self.improve = ImproveController(context, panel.improve, self.jobs)
         self.stages = StagesController(context, panel.stages, self.opener)
         self.adding = BackgroundRun()
+        self.order = UsefulOrder(context.notifier)
         self._read_timer = QTimer(self)
         self._read_timer.setInterval(_READ_MS)
         self._read_timer.timeout.connect(self._on_time_passed)
@@ -84,7 +88,8 @@ class ProjectController(QObject):
         panel.new.clicked.connect(self.choose_new_project)
         panel.add_files.clicked.connect(self.choose_files)
         panel.add_folder.clicked.connect(self.choose_folder)
-        panel.cancel.clicked.connect(self.adding.cancel)
+        panel.cancel.clicked.connect(self._cancel)
+        panel.most_useful.toggled.connect(self._on_order_chosen)
         panel.state.currentIndexChanged.connect(self._on_filter_chosen)
         panel.list.opened.connect(self.open_image)
         panel.list.selection_changed.connect(self.refresh)
@@ -98,6 +103,8 @@ class ProjectController(QObject):
         self.improve.changed.connect(self.changed)
         self.adding.progressed.connect(self._on_adding)
         self.adding.finished.connect(self._on_added)
+        self.order.run.progressed.connect(self._on_ranking)
+        self.order.changed.connect(self._on_ranked)
 
     # ---- the page -----------------------------------------------------------------------------------------
 
@@ -111,7 +118,7 @@ class ProjectController(QObject):
         panel, is_adding = self._panel, self.adding.is_running
         if self.jobs.busy and not is_adding:
             panel.show_busy(self._activity)
-        elif not is_adding:
+        elif not is_adding and not self.order.run.is_running:
             panel.show_busy(None)
         for one in (panel.open, panel.new, panel.add_files, panel.add_folder):
             one.setEnabled(not is_adding)
@@ -140,6 +147,7 @@ class ProjectController(QObject):
         self.listing.close()
         self.jobs.close()
         self.adding.close()
+        self.order.close()
         self.improve.close()
         self.stages.close()
         self.opener.close()
@@ -188,6 +196,8 @@ class ProjectController(QObject):
     def _on_project(self, project: Project) -> None:
         self.opener.leave()
         self.project = project
+        self.order.clear()
+        self._panel.most_useful.setChecked(False)
         self._context.memory.project = str(project.path)
         self._context.memory.save()
         self._context.keys.use_on_all_pages({"PageDown": self.open_next, "Shift-PageDown": self.finish_image})
@@ -225,9 +235,9 @@ class ProjectController(QObject):
 
     def open_next(self) -> None:
         """Open the next image that is not done and that nobody works on."""
-        project, before = self.project, self.opener.image_id
+        project, before, order = self.project, self.opener.image_id, tuple(self.order.image_ids)
         if project is not None:
-            self._open(lambda cancelled: _load_next(project, before, cancelled))
+            self._open(lambda cancelled: _load_next(project, before, order, cancelled))
 
     def finish_image(self) -> None:
         """Set the image to "done", and open the next one."""
@@ -272,6 +282,29 @@ class ProjectController(QObject):
             self.stages.read()
         self.changed.emit()
 
+    # ---- the most useful first ----------------------------------------------------------------------------
+
+    def _on_order_chosen(self, is_ranked: bool) -> None:
+        if self.project is None or not is_ranked:
+            self.order.clear()
+            self.refresh()
+        elif not self.adding.is_running:  # else they are ranked once all are added
+            self._panel.show_busy("Looking at the images…", can_cancel=True)
+            self.order.rank(self.project)
+
+    def _on_ranking(self, done: int, total: int) -> None:
+        if self.order.run.is_running and not self.adding.is_running:
+            self._panel.show_busy(f"Looking at the images: {done} of {total}", done, total, can_cancel=True)
+
+    def _on_ranked(self) -> None:
+        if not self.order.image_ids:  # cancelled, failed, or none is unseen
+            self._panel.most_useful.setChecked(False)
+        self.refresh()
+
+    def _cancel(self) -> None:
+        self.adding.cancel()
+        self.order.run.cancel()
+
     # ---- adding -------------------------------------------------------------------------------------------
 
     def choose_files(self) -> None:
@@ -314,6 +347,7 @@ class ProjectController(QObject):
             self._tell(report)
         self.refresh()
         self.read()
+        self._on_order_chosen(self._panel.most_useful.isChecked())
 
     def _tell(self, report: AddReport) -> None:
         """Tell what was added, what the project had, and what could not be opened."""
@@ -327,11 +361,16 @@ class ProjectController(QObject):
         self._context.notifier.error(f"{text} {len(reasons)} could not be opened: {'; '.join(reasons[:_NAMED])}{more}")
 
 
-def _load_next(project: Project, before: str, cancelled: IsCancelled) -> LoadedImage:
-    """Load the next image that is not done, passing over those that somebody takes at the same moment."""
+def _load_next(project: Project, before: str, order: Sequence[str], cancelled: IsCancelled) -> LoadedImage:
+    """Load the next image that is not done, passing over those that somebody takes at the same moment.
+
+    Unseen images in an order come before all others.
+    """
     passed: set[str] = set()
+    unseen = {image.image_id: image for image in project.images("unseen")} if order else {}
+    ranked = [unseen[image_id] for image_id in order if image_id in unseen and unseen[image_id].locked_by is None]
     while True:
-        image = project.next_image(before or None)
+        image = ranked.pop(0) if ranked else project.next_image(before or None)
         if image is None or image.image_id in passed:
             raise ProjectError(
                 "there is no image left that is not done and that nobody works on",

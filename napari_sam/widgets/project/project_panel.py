@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QGridLayout, QLabel, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_sam.io.projects.image_entry import STATES
 from napari_sam.widgets.project.image_list import ImageList
@@ -54,6 +54,11 @@ class ProjectPanel(QWidget):
         self.list = ImageList()
         self.next = primary_button("Next  (PgDn)", "Open the next image that is not done and that nobody works on")
         self.done = primary_button("Done ▸  (⇧PgDn)", "Set this image to “done”, and open the next one")
+        self.most_useful = QCheckBox("Most useful first")
+        self.most_useful.setToolTip(
+            "Next opens the unseen image that the model is least sure of and that is unlike those begun before it. "
+            "Every image is looked at once for it, in the background"
+        )
         self.set_state = {state: button(state.capitalize(), _STATE_TIPS[state]) for state in STATES}
         self.stages = StagesPanel()
         self.improve = ImprovePanel()
@@ -102,6 +107,7 @@ class ProjectPanel(QWidget):
         inner.addWidget(self.state)
         inner.addWidget(self.list, 1)
         inner.addLayout(row((self.next, self.done)))
+        inner.addWidget(self.most_useful)
         inner.addWidget(self.stages)
         heading = QLabel("Set the selected images to")
         heading.setAlignment(Qt.AlignmentFlag.AlignLeft)

@@ -47,6 +47,17 @@ def test_images_are_added_listed_and_set(project, images, capsys):
     assert _json(capsys, "next", project) == {"image_id": None, "left": 0}
 
 
+def test_the_most_useful_image_is_next(project, images, rng, capsys):
+    tifffile.imwrite(images / "plain.tif", np.full((20, 30), 9, np.uint8))
+    _json(capsys, "add", project, images / "plain.tif")
+    _json(capsys, "set", project, "a.tif", "--state", "done")
+    chosen = _json(capsys, "next", project, "--by", "usefulness")["image"]
+    assert chosen in {str(images / "b.tif"), str(images / "plain.tif")}
+    for name in ("b.tif", "plain.tif"):
+        _json(capsys, "set", project, name, "--state", "in work")
+    assert _json(capsys, "next", project, "--by", "usefulness")["state"] == "in work"  # none is unseen
+
+
 def test_the_list_is_readable_and_a_table(project, tmp_path, capsys):
     assert main(["project", "list", str(project)]) == 0
     out = capsys.readouterr().out

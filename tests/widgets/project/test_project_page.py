@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from qtpy.QtCore import Qt
+from PIL import Image
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QFileDialog
 
@@ -180,6 +181,30 @@ def test_keys_go_from_image_to_image_on_every_page(page, project):
     page.wait(lambda: bool(page.errors))
     assert "no image left" in page.errors[0]
     assert page.panel.project.progress.text() == "3 of 4 done, 1 of them checked"
+
+
+def test_the_most_useful_image_is_opened_first(page, project, tmp_path):
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (128, 128), dtype=np.uint8)).save(tmp_path / "z.png")
+    project.add(tmp_path / "z.png")
+    project.image("i0.png").state = "done"
+    check = page.panel.project.most_useful
+
+    def toggle():
+        QTest.mouseClick(check, Qt.MouseButton.LeftButton, pos=QPoint(8, check.height() // 2))
+
+    toggle()
+    page.wait(lambda: bool(page.dock.project.order.image_ids))
+    settle(page)
+    assert page.panel.project.busy.isHidden()
+    page.key("PageDown")
+    page.wait(lambda: shown(page, "z.png"))
+    toggle()
+    page.key("PageDown")
+    page.wait(lambda: shown(page, "i1.png"))
+    for image in project.images("unseen"):
+        image.state = "done"
+    toggle()
+    page.wait(lambda: not check.isChecked())  # none is unseen
 
 
 def test_states_are_set_and_filtered(page, project):

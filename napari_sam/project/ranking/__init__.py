@@ -1,0 +1,1 @@
+"""Which image of a project to annotate next."""
