@@ -11,7 +11,9 @@ if TYPE_CHECKING:
 
     from napari_sam.errors import NapariSamError
 
-_WORDS = {"LabelStore.create": "'napari-sam everything'", "LabelStore.open": "--add"}
+_WORDS = {"LabelStore.create": "'napari-sam everything'", "LabelStore.open": "--add"} | {
+    f"existing={word}": f"--{word}" for word in ("resume", "add", "overwrite", "discard")
+}
 Result: TypeAlias = Mapping[str, object] | None
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 

@@ -73,6 +73,10 @@ class _ProjectBatch:
         columns = {pair.source: {"name": image.name, **image.entry.groups} for pair, image in self._images.items()}
         return replace(batch_of(self._args, self._command, asked, self._folder), columns=columns)
 
+    def batch_of_confident(self, asked: JsonObject) -> Batch:
+        """Return the batch of a run that keeps confident objects, by the score that is learned at the time."""
+        return self.batch({name: "learned" if name == "min_iou" else value for name, value in asked.items()})
+
     def run(self, run: RunPair, asked: JsonObject) -> Result:
         """Run a function on each image, which is held meanwhile."""
 
@@ -98,10 +102,13 @@ def _everything_options(command: argparse.ArgumentParser) -> None:
 
 def _everything(args: argparse.Namespace) -> Result:
     batch = _ProjectBatch(args, "everything", FINDING_STATES)
+    make_batch = batch.batch
     if args.confident:
-        args.min_iou = args.min_iou or batch.project.stages.threshold().value
         args.stage = SEMI_AUTOMATIC
-    return segment_pairs(args, batch.pairs, batch.held, batch.batch)
+        if not args.min_iou:  # a score that is learned rises and falls, and makes no other setting
+            args.min_iou = batch.project.stages.threshold().value
+            make_batch = batch.batch_of_confident
+    return segment_pairs(args, batch.pairs, batch.held, make_batch)
 
 
 def _find_options(command: argparse.ArgumentParser) -> None:

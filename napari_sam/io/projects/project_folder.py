@@ -9,6 +9,8 @@ Layout of a project::
     FOLDER/thumbnails/IMAGE.png     a small picture of it
     FOLDER/concepts/                concepts of the project
     FOLDER/models/                  versions of its model
+    FOLDER/batch/                   tables and records of jobs over all images
+    FOLDER/measurements/IMAGE.csv   measurements of its objects
     FOLDER/log/WRITER.jsonl         what happened; each process appends to a file of its own
 
 Every file is replaced in one step or appended to by one process only, so that several people can share the folder on a

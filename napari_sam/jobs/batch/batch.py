@@ -155,7 +155,13 @@ class Batch:
         if difference is None or self.existing in (ADD, DISCARD, OVERWRITE):
             return BatchItem(pair, self.existing)
         where = f"{pair.out} was made by an earlier batch"
-        remedy = "find its objects again with {overwrite=True}, which deletes those of all images, or keep the setting"
+        if self.existing == RESUME and record.state == DONE:
+            kept = f"was made with {difference.name} {difference.earlier!r}, and is kept"
+            return BatchItem(pair, done=record, note=kept)
+        remedy = (
+            "keep what is done with {existing=resume}, or find all objects again with {existing=overwrite}, which "
+            "deletes the earlier ones"
+        )
         raise difference.error(where, SettingsError, remedy)
 
     def _continuation(self, pair: InputPair, record: ImageRecord) -> str:

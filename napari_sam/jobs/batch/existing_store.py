@@ -49,7 +49,9 @@ def existing_store(path: Path, existing: str, *, is_unfinished: bool) -> Iterato
     else:
         state = "holds an unfinished run" if is_unfinished else "exists already"
         raise StoreError(
-            f"{path}: {state}", parameter="existing", remedy="give {existing} 'resume', 'add' or 'overwrite'"
+            f"{path}: {state}",
+            parameter="existing",
+            remedy="keep it with {existing=resume}, add with {existing=add}, or delete it with {existing=overwrite}",
         )
 
 

@@ -116,11 +116,15 @@ def test_only_failed_images_are_tried_again(tmp_path, pairs):
 def test_other_settings_are_an_error_and_change_nothing(tmp_path, pairs):
     run = batch(tmp_path)
     record = finish(run, run.plan(pairs)[0])
-    with pytest.raises(SettingsError, match=r"with diameter_px 20, but diameter_px is 30; .*overwrite=True") as raised:
+    with pytest.raises(
+        SettingsError, match=r"with diameter_px 20, but diameter_px is 30; .*existing=overwrite"
+    ) as raised:
         batch(tmp_path, diameter=30).plan(pairs)
     assert raised.value.parameter == "diameter_px"
     assert run.folder.read(pairs[0].out.name) == record
     assert plans(batch(tmp_path, ADD, diameter=30), pairs) == [ADD, ADD]
+    kept = batch(tmp_path, RESUME, diameter=30).plan(pairs)[0]
+    assert (kept.done, kept.note) == (record, "was made with diameter_px 20, and is kept")
 
 
 def test_an_image_that_has_changed_since_is_pointed_out(tmp_path, pairs):
