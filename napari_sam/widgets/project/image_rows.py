@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QAbstractListModel, QModelIndex, QSize, Qt, Signal
@@ -12,7 +12,7 @@ from napari_sam.errors import ImageError, StoreError
 from src_models.lru import LRU
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
     from numpy.typing import NDArray
@@ -35,12 +35,15 @@ class ImageRow:
         As in `ProjectImage`.
     tip : str
         Path, size and columns.
+    groups : mapping of str to str
+        The columns, such as "plate" and "well".
     """
 
     image_id: str
     name: str
     state: str
     tip: str
+    groups: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, image: ProjectImage) -> ImageRow:
@@ -51,7 +54,7 @@ class ImageRow:
         lines += [f"{name}: {value}" for name, value in entry.groups.items()]
         if entry.by:
             lines.append(f"{entry.state} by {entry.by}")
-        return cls(image.image_id, image.name, image.state, "\n".join(lines))
+        return cls(image.image_id, image.name, image.state, "\n".join(lines), entry.groups)
 
 
 @dataclass(frozen=True)
@@ -88,7 +91,7 @@ class ImageDetails:
 
 
 class ImageRows(QAbstractListModel):
-    """Rows of those images that are in a chosen state.
+    """Rows of those images that are in a chosen state, and in a chosen well.
 
     Signals
     -------
@@ -106,6 +109,7 @@ class ImageRows(QAbstractListModel):
         self._fresh: set[str] = set()
         self._pixmaps: LRU[str, QPixmap] = LRU(limit_count=_MOST_PICTURES)
         self._state: str | None = None
+        self._groups: dict[str, str] = {}
         self._opened = ""  # id of the image in the viewer
         self._empty = QPixmap(QSize(ICON_PX, ICON_PX))
         self._empty.fill(Qt.GlobalColor.transparent)
@@ -114,6 +118,11 @@ class ImageRows(QAbstractListModel):
     def ids(self) -> list[str]:
         """Ids of the images that are shown, from top to bottom."""
         return [row.image_id for row in self._rows]
+
+    @property
+    def all(self) -> list[ImageRow]:
+        """Rows of all images."""
+        return self._all
 
     @property
     def counts(self) -> dict[str, int]:
@@ -137,6 +146,11 @@ class ImageRows(QAbstractListModel):
     def show_state(self, state: str | None) -> None:
         """Show images in one state only; None for all."""
         self._state = state
+        self._update()
+
+    def show_groups(self, groups: Mapping[str, str]) -> None:
+        """Show only images whose columns have these values."""
+        self._groups = dict(groups)
         self._update()
 
     def show_details(self, image_id: str, details: ImageDetails) -> None:
@@ -185,7 +199,7 @@ class ImageRows(QAbstractListModel):
         return " · ".join(words)
 
     def _update(self) -> None:
-        rows = [row for row in self._all if self._state in (None, row.state)]
+        rows = [row for row in self._all if self._state in (None, row.state) and self._is_in_groups(row)]
         if [row.image_id for row in rows] == self.ids:
             self._rows = rows
             if rows:
@@ -194,6 +208,9 @@ class ImageRows(QAbstractListModel):
         self.beginResetModel()
         self._rows = rows
         self.endResetModel()
+
+    def _is_in_groups(self, row: ImageRow) -> bool:
+        return all(row.groups.get(name) == value for name, value in self._groups.items())
 
     def _repaint(self, image_id: str) -> None:
         ids = self.ids

@@ -211,6 +211,7 @@ class ProjectController(QObject):
     def _on_listed(self) -> None:
         counts = self._panel.list.rows.counts
         self._panel.show_counts(counts)
+        self._panel.plates.read()
         self._panel.progress.setFormat(progress_text(counts))
         self.changed.emit()
 

@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QProgressBar, QSizePo
 from napari_sam.io.projects.image_entry import STATES
 from napari_sam.widgets.project.image_list import ImageList
 from napari_sam.widgets.project.improve_panel import ImprovePanel
+from napari_sam.widgets.project.plate_view import PlateView
 from napari_sam.widgets.project.stages_panel import StagesPanel
 from napari_sam.widgets.qt_helpers import Fold, button, combo_box, primary_button, row, wrapped_label
 
@@ -30,6 +31,8 @@ class ProjectPanel(QWidget):
     ----------
     set_state : dict of str to QPushButton
         Buttons that set the state of the selected images.
+    plates : PlateView
+        The wells, if images are fields of a plate.
     stages : StagesPanel
         The stages of annotation.
     improve : ImprovePanel
@@ -52,6 +55,7 @@ class ProjectPanel(QWidget):
         self.progress.setToolTip("How many images are done or checked")
         self.state = combo_box("Which images are listed")
         self.list = ImageList()
+        self.plates = PlateView(self.list.rows)
         self.next = primary_button("Next  (PgDn)", "Open the next image that is not done and that nobody works on")
         self.done = primary_button("Done ▸  (⇧PgDn)", "Set this image to “done”, and open the next one")
         self.most_useful = QCheckBox("Most useful first")
@@ -105,6 +109,7 @@ class ProjectPanel(QWidget):
         inner.addLayout(row((self.add_files, self.add_folder)))
         inner.addWidget(self.progress)
         inner.addWidget(self.state)
+        inner.addWidget(self.plates)
         inner.addWidget(self.list, 1)
         inner.addLayout(row((self.next, self.done)))
         inner.addWidget(self.most_useful)
