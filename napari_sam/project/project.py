@@ -309,7 +309,7 @@ class Project:
     @property
     def stages(self) -> Stages:
         """Semi-automatic and automatic annotation of the images."""
-        return Stages(self.images, lambda: self.model)
+        return Stages(self.images, self._folder, lambda: self.model)
 
     @property
     def model(self) -> str:

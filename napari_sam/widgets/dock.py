@@ -31,6 +31,7 @@ from napari_sam.widgets.pages.review_controller import ReviewController
 from napari_sam.widgets.project.project_controller import ProjectController
 from napari_sam.widgets.qt_helpers import single_shot
 from napari_sam.widgets.refine.refine_controller import RefineController
+from napari_sam.widgets.stage_links import link_stages
 from napari_sam.widgets.viewer.canvas_view import cursor_position
 from napari_sam.widgets.viewer.image_selection import ImageSelection
 from napari_sam.widgets.viewer.key_bindings import KeyBindings
@@ -42,7 +43,6 @@ if TYPE_CHECKING:
     from qtpy.QtGui import QCloseEvent
 
     from napari_sam.io.labels.review_queue import ReviewItem
-    from napari_sam.jobs.job_settings import EverythingSettings
     from napari_sam.widgets.dock_context import CanvasPage, DockPage
     from napari_sam.widgets.engine_thread import Outcome
     from napari_sam.widgets.find.find_engine import FindEngine
@@ -188,7 +188,7 @@ class SamDock(QWidget):
         self.objects.jobs.changed.connect(self._on_objects_changed)
         self.project.changed.connect(self.refresh)
         self.project.improve.model_wanted.connect(self.use_model)
-        self.project.stages.run_wanted.connect(self._on_run_wanted)
+        link_stages(self.project.stages, self.panel.tabs, self.everything, self.review)
 
     # ---- the user's actions --------------------------------------------------------------------------------
 
@@ -252,10 +252,6 @@ class SamDock(QWidget):
     def _on_fix_requested(self, candidate: ReviewItem) -> None:
         if self.click.begin_correction(candidate):
             self.panel.tabs.setCurrentIndex(CLICK)
-
-    def _on_run_wanted(self, settings: EverythingSettings) -> None:
-        self.panel.tabs.setCurrentIndex(EVERYTHING)
-        self.everything.find_in_image(settings)
 
     def _on_objects_changed(self) -> None:
         """Restart an empty review if objects were added or removed."""

@@ -13,6 +13,7 @@ from napari_sam.cli.interruption import interruptible
 from napari_sam.cli.json_events import add_events_option, input_closed, write_event
 from napari_sam.cli.options import add_device_option
 from napari_sam.cli.progress_line import ProgressLine, end_line
+from napari_sam.cli.project_commands.audit_command import AUDIT_OF_PROJECT
 from napari_sam.cli.project_commands.batch_commands import (
     EVERYTHING_OF_PROJECT,
     FIND_IN_PROJECT,
@@ -275,6 +276,7 @@ PROJECT = CommandGroup(
         TRACK_IN_PROJECT,
         MEASURE_PROJECT,
         EXPORT_PROJECT,
+        AUDIT_OF_PROJECT,
         Command("set", "set the state or columns of an image", _set, _set_options),
         Command("improve", "train the model on the accepted objects, and compare it", _improve, _improve_options),
         Command("models", "list the versions of the model and what each gained", _models, add_folder),

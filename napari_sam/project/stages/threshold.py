@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 DEFAULT = 0.75
 """Threshold of a project in which fewer than `FEWEST` objects are judged."""
+DEFAULT_EVEN = 0.64
+"""Score in such a project at which as many objects are right as wrong."""
 TARGET = 0.9
 """Share of objects at the threshold that people accept."""
 FEWEST = 20
@@ -31,7 +33,9 @@ class ConfidenceThreshold:
     Attributes
     ----------
     value : float
-        Predicted IoU.
+        Predicted IoU at which nine of ten objects are accepted.
+    even : float
+        Predicted IoU at which half of the objects are accepted.
     judged : int
         Number of automatic objects that people have judged.
     accepted : int
@@ -41,6 +45,7 @@ class ConfidenceThreshold:
     """
 
     value: float
+    even: float
     judged: int
     accepted: int
     is_learned: bool
@@ -60,7 +65,7 @@ def learn_threshold(judged: Iterable[tuple[float, bool]]) -> ConfidenceThreshold
     Examples
     --------
     >>> learn_threshold([(0.9, True)] * 10)
-    ConfidenceThreshold(value=0.75, judged=10, accepted=10, is_learned=False)
+    ConfidenceThreshold(value=0.75, even=0.64, judged=10, accepted=10, is_learned=False)
     >>> good, bad = [(0.8, True)] * 30, [(0.75, False)] * 20
     >>> learn_threshold(good).value < 0.75 < learn_threshold(good + bad).value
     True
@@ -70,10 +75,13 @@ def learn_threshold(judged: Iterable[tuple[float, bool]]) -> ConfidenceThreshold
     accepted = np.array([is_accepted for _, is_accepted in pairs], bool)
     number, good = len(pairs), int(accepted.sum())
     if number < FEWEST:
-        return ConfidenceThreshold(DEFAULT, number, good, False)
+        return ConfidenceThreshold(DEFAULT, DEFAULT_EVEN, number, good, False)
     offset, slope = _fit(scores - DEFAULT, accepted)
-    value = DEFAULT + (_LOGIT - offset) / max(slope, _LEAST_SLOPE)
-    return ConfidenceThreshold(round(float(np.clip(value, _LOWEST, _HIGHEST)), 3), number, good, True)
+    slope = max(slope, _LEAST_SLOPE)
+    value, even = (
+        round(float(np.clip(DEFAULT + (logit - offset) / slope, _LOWEST, _HIGHEST)), 3) for logit in (_LOGIT, 0.0)
+    )
+    return ConfidenceThreshold(value, even, number, good, True)
 
 
 def _fit(x: NDArray[np.float64], accepted: NDArray[np.bool_]) -> tuple[float, float]:

@@ -8,18 +8,21 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal
 
 from napari_sam.errors import NapariSamError
+from napari_sam.io.labels.review_queue import ReviewQueue
 from napari_sam.layers.review_outline import ReviewOutline
 from napari_sam.layers.review_session import ReviewSession
 from napari_sam.widgets.pages.guide import review_step
-from napari_sam.widgets.pages.review_panel import CLASSES
+from napari_sam.widgets.pages.review_panel import CLASSES, SAMPLE
 from napari_sam.widgets.viewer.canvas_view import focus_canvas, zoom_to
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
 
     from napari.layers import Image as ImageLayer
 
     from napari_sam.io.labels.review_queue import ReviewItem
+    from napari_sam.layers.label_store_layers import LabelStoreLayers
     from napari_sam.widgets.dock_context import DockContext
     from napari_sam.widgets.pages.review_panel import ReviewPanel
 
@@ -47,16 +50,22 @@ class ReviewController(QObject):
         A verdict was given or taken back.
     fix_requested : ReviewItem
         The user wants to correct this object.
+    sample_done
+        All objects of the sample have a verdict.
     """
 
     changed = Signal()
     fix_requested = Signal(object)
+    sample_done = Signal()
 
     def __init__(self, context: DockContext, panel: ReviewPanel) -> None:
         super().__init__()
         self._context, self._panel = context, panel
         self.session: ReviewSession | None = None
         self._outline: ReviewOutline | None = None
+        self._sample: list[int] = []  # objects of an audit
+        self._sample_store: Path | None = None  # to which they belong
+        self._is_sample_new = False
         panel.accept.clicked.connect(self.accept)
         panel.reject.clicked.connect(self.reject)
         panel.fix.clicked.connect(self.fix)
@@ -96,7 +105,7 @@ class ReviewController(QObject):
             return
         try:
             store_layers.prepare_change()
-            self.session = ReviewSession(store_layers, self._order())
+            self.session = ReviewSession(store_layers, self._order(store_layers))
             if corrected is not None:
                 self.session.return_to(corrected)
         except NapariSamError as error:
@@ -104,6 +113,12 @@ class ReviewController(QObject):
             return
         self._outline = self._new_outline(store_layers.image)
         self._show()
+        if corrected is not None:
+            self._end_sample()
+
+    def choose_sample(self, labels: Sequence[int]) -> None:
+        """Review these objects of the store in use when the page is shown the next time."""
+        self._sample, self._sample_store, self._is_sample_new = list(labels), self._context.labels.store_path, True
 
     def end(self) -> None:
         """Leave the page; the caller uses other keys."""
@@ -156,11 +171,25 @@ class ReviewController(QObject):
             self._context.classes.confirm([self.session.current.label])
         self._do(lambda session: session.classify(name))
 
-    def _order(self) -> list[int] | None:
-        """Return the objects with doubtful classes, if the user has chosen to look at these."""
+    def _order(self, store_layers: LabelStoreLayers) -> list[int] | None:
+        """Return the objects with doubtful classes, or those of a sample, if the user has chosen to look at these."""
         doubtful = list(self._context.classes.suggested)
         self._panel.offer_classes(bool(doubtful))
-        return doubtful if self._panel.order.currentData() == CLASSES else None
+        if store_layers.store.path != self._sample_store:
+            self._sample = []
+        queue = ReviewQueue(store_layers.store)
+        waiting = [label for label in self._sample if queue.waits(label)]
+        self._panel.offer_sample(len(waiting), chosen=self._is_sample_new)
+        self._is_sample_new = False
+        return {CLASSES: doubtful, SAMPLE: waiting}.get(self._panel.order.currentData())
+
+    def _end_sample(self) -> None:
+        """Tell that the sample is done, after its last verdict."""
+        if self.session is not None and self._sample:
+            queue = ReviewQueue(self.session.writer.store)
+            if not any(queue.waits(label) for label in self._sample):
+                self._sample = []
+                self.sample_done.emit()
 
     def _do(self, action: Callable[[ReviewSession], None]) -> None:
         if self.session is None:
@@ -171,6 +200,7 @@ class ReviewController(QObject):
             self._context.notifier.error(str(error))
         self._show()
         self.changed.emit()
+        self._end_sample()
 
     def _inform_unless(self, done: bool, message: str) -> None:
         if not done:

@@ -12,7 +12,7 @@ from napari_sam.widgets.qt_helpers import button, combo_box, wrapped_label
 if TYPE_CHECKING:
     from napari_sam.io.labels.review_queue import ReviewCounts, ReviewItem
 
-MASKS, CLASSES = "masks", "classes"
+MASKS, CLASSES, SAMPLE = "masks", "classes", "sample"
 """Orders of the review."""
 _ABOUT = "Each object in turn, the least certain first. Verdicts are saved at once; the keys 1 to 9 set the class."
 
@@ -41,13 +41,24 @@ class ReviewPanel(QWidget):
         self.show_counts(None)
 
     def offer_classes(self, offered: bool) -> None:
-        """Offer the order by doubtful classes, or only that by masks, which is then chosen."""
-        index = self.order.findData(CLASSES)
+        """Offer the order by doubtful classes, or not; the one by masks is always there."""
+        self._offer(CLASSES, "Most doubtful classes first", offered)
+
+    def offer_sample(self, count: int, *, chosen: bool) -> None:
+        """Offer the sample of an audit, of which `count` objects wait; with `chosen`, it is the one to review."""
+        self._offer(SAMPLE, f"Random sample of an audit ({count} left)", bool(count))
+        if count and chosen:
+            self.order.setCurrentIndex(self.order.findData(SAMPLE))
+
+    def _offer(self, order: str, text: str, offered: bool) -> None:
+        index = self.order.findData(order)
         if offered and index < 0:
-            self.order.addItem("Most doubtful classes first", CLASSES)
-        elif not offered and index >= 0:
+            self.order.addItem(text, order)
+        elif offered:
+            self.order.setItemText(index, text)
+        elif index >= 0:
             self.order.removeItem(index)
-        self.order.setVisible(offered)
+        self.order.setVisible(self.order.count() > 1)
 
     def show_object(self, candidate: ReviewItem | None, can_undo: bool = False, category: str | None = None) -> None:
         """Describe the outlined object; without one, the line on top of the dock gives the reason."""

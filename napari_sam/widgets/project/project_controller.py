@@ -101,6 +101,7 @@ class ProjectController(QObject):
         self.opener.changed.connect(self._on_opened)
         self.jobs.changed.connect(self.refresh)
         self.improve.changed.connect(self.changed)
+        self.stages.image_wanted.connect(self.open_image)
         self.adding.progressed.connect(self._on_adding)
         self.adding.finished.connect(self._on_added)
         self.order.run.progressed.connect(self._on_ranking)

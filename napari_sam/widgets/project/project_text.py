@@ -9,6 +9,7 @@ from napari_sam.project.stages.threshold import FEWEST
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from napari_sam.project.stages.audit import Agreement
     from napari_sam.project.stages.threshold import ConfidenceThreshold
     from napari_sam.project.time_per_object import TimePerObject
     from napari_sam.project.training.model_versions import Gain, ModelVersion
@@ -51,21 +52,29 @@ def progress_text(counts: Mapping[str, int]) -> str:
 def time_text(here: TimePerObject, project: TimePerObject) -> str:
     """Return how long an object takes in the image that is open and in the project, in words."""
     if not project.objects:
-        return "Time per object: measured as you accept objects on the page “Click”."
-    parts = [f"{one.median_s:.1f} s {where} ({one.objects})" for one, where in _places(here, project)]
-    return f"Time per object: {', '.join(parts)}"
+        return "Time per object: measured as you click"
+    places = ((here, "here"), (project, "in all"))
+    parts = [f"{one.median_s:.1f} s {where} ({one.objects})" for one, where in places if one.objects]
+    return f"Per object: {', '.join(parts)}"
 
 
 def threshold_text(threshold: ConfidenceThreshold) -> str:
-    """Return from which score objects are filled in, and why, in words."""
-    score = f"Confident: score {threshold.value:.2f} and more"
+    """Return from which score objects are filled in, and what it was learned from, in words."""
+    score = f"Confident: score ≥ {threshold.value:.2f}"
     if threshold.is_learned:
-        return f"{score}, learned from {threshold.judged} objects, of which {threshold.accepted} were accepted"
-    return f"{score}, until {FEWEST} automatic objects are judged ({threshold.judged} so far)"
+        return f"{score}, learned from {threshold.judged} objects"
+    return f"{score} ({threshold.judged} of {FEWEST} judged)"
 
 
-def _places(here: TimePerObject, project: TimePerObject) -> list[tuple[TimePerObject, str]]:
-    return [(one, where) for one, where in ((here, "in this image"), (project, "in the project")) if one.objects]
+def agreement_text(found: Agreement | None) -> str:
+    """Return the result of an audit in words; empty without one."""
+    if found is None:
+        return ""
+    left = f"; {found.left} left" if found.left else ""
+    if found.share is None or found.low is None or found.high is None:
+        return f"Audit {found.number}: {found.sample} of {found.population} objects drawn{left}"
+    share, low, high = (round(100 * value) for value in (found.share, found.low, found.high))
+    return f"Audit {found.number}: {found.right} of {found.judged} right, {share} % ({low}–{high} %){left}"
 
 
 def comparison_text(version: ModelVersion) -> str:

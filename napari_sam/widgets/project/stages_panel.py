@@ -27,8 +27,15 @@ class StagesPanel(QWidget):
         self.threshold.setToolTip(
             "Score at which nine of ten objects are accepted, learned from those that were accepted, corrected, erased"
         )
+        self.audit = button(
+            "Audit a sample", "Review a random sample of the automatic objects: how often is the mask right?"
+        )
+        self.agreement = wrapped_label(selectable=True)
+        self.agreement.setToolTip("Masks that keep an IoU above 0.9 when people look at them, with the 95 % interval")
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.time)
         layout.addLayout(row((self.fill_in, self.find_all)))
         layout.addWidget(self.threshold)
+        layout.addWidget(self.audit)
+        layout.addWidget(self.agreement)

@@ -15,6 +15,7 @@ from napari_sam.project.time_per_object import TimePerObject
 if TYPE_CHECKING:
     from napari_sam.project.project import Project
     from napari_sam.project.project_image import ProjectImage
+    from napari_sam.project.stages.audit import Agreement
     from napari_sam.widgets.engine_thread import IsCancelled
 
 
@@ -28,11 +29,14 @@ class StagesFacts:
         Time per object in the image that is open, and in the project.
     threshold : ConfidenceThreshold
         Score from which objects are filled in.
+    agreement : Agreement or None
+        Result of the last audit.
     """
 
     here: TimePerObject
     project: TimePerObject
     threshold: ConfidenceThreshold
+    agreement: Agreement | None
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,7 @@ class StagesReading:
             TimePerObject.of(facts.get(opened, _ImageFacts()).seconds),
             TimePerObject.of(seconds for one in facts.values() for seconds in one.seconds),
             learn_threshold(pair for one in facts.values() for pair in one.judged),
+            project.stages.agreement(),
         )
 
     def _facts(self, image: ProjectImage) -> _ImageFacts:

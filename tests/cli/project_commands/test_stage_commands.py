@@ -12,6 +12,7 @@ from napari_sam.cli import main
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.jobs import segment_everything as everything
 from napari_sam.project.project import Project
+from tests.project.stages.conftest import write_automatic
 
 
 @pytest.fixture
@@ -46,3 +47,23 @@ def test_confident_objects_are_found_above_the_threshold_of_the_project(project,
     run(capsys, "everything", project.path, "--confident", "--min-score", "0.6", "--overwrite", "--device", "cpu")
     run(capsys, "everything", project.path, "--overwrite", "--device", "cpu")
     assert chosen == [(0.75, "semi-automatic"), (0.6, "semi-automatic"), (0.0, "automatic")]
+
+
+def test_an_audit_reports_the_agreement_of_what_was_reviewed(project, capsys):
+    (image,) = project.images()
+    with image.labels() as store:
+        write_automatic(store, 6)
+    result = run(capsys, "audit", project.path, "--sample", 4)
+    assert (result["sample"], result["population"], result["left"], result["share"]) == (4, 6, 4, None)
+    labels = result["waiting"][image.image_id]
+    with image.labels() as store:
+        for label in labels[1:]:
+            store.review(label)
+        store.review(labels[0], "rejected")
+    assert main(["project", "audit", str(project.path)]) == 0
+    text = capsys.readouterr().out
+    assert "75.0% [30.1%, 95.4%]" in text
+    assert "4 of 6 automatic objects" in text
+    assert run(capsys, "audit", project.path, "--new")["number"] == 2
+    assert main(["project", "audit", str(project.path), "--new", "--sample", "0"]) == 2
+    assert "size is 0" in capsys.readouterr().err

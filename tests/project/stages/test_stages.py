@@ -9,6 +9,7 @@ from PIL import Image
 import napari_sam as ns
 from napari_sam.errors import StoreLockedError
 from napari_sam.project.stages.judged_objects import judged_objects
+from tests.project.stages.conftest import cut, write_automatic
 
 
 @pytest.fixture
@@ -51,26 +52,26 @@ def test_an_image_that_somebody_else_works_on_is_not_filled_in(project, default_
         project.stages.fill_in(image, predictor=default_predictor)
 
 
-def automatic(store, number):
-    """Write objects with scores 0.50, 0.51, … as everything-mode does."""
-    writer = store.run_writer("r")
-    begin = writer.begin({}, number)
-    for k in range(number):
-        label = begin.first_label + k
-        details = {label: {"predicted_iou": 0.5 + k / 100}}
-        writer.write(np.full((8, 8), label), (0, 10 * k), tile=f"t{k}", begin=begin, details=details)
-
-
 def test_what_people_made_of_automatic_objects_is_judged(project):
     (image,) = project.images()
     with image.labels() as store:
-        automatic(store, 5)
+        write_automatic(store, 5)
         store.review(1)
         store.review(2, "rejected")
-        store.paint(np.zeros((1, 1), int), (0, 20))  # corrected by little
-        store.paint(np.zeros((4, 8), int), (0, 30))  # and by much
+        y0, x0, *_ = store.row(3).box
+        store.paint(np.zeros((1, 1), int), (y0, x0))  # corrected by little
+        cut(store, 4, 4)  # and by much
     expected = [(0.5, True), (0.51, False), (0.52, True), (0.53, False)]
     assert np.allclose(sorted(judged_objects(image)), expected)
     assert project.stages.threshold().judged == 4
     image.state = "done"
     assert np.allclose(sorted(judged_objects(project.images()[0])), [*expected, (0.54, True)])
+
+
+def test_all_objects_are_found_above_the_score_at_which_half_are_right(project, default_predictor):
+    (image,) = project.images()
+    report = project.stages.find_all(image, predictor=default_predictor)
+    table = project.provenance()
+    assert table.predicted_iou.min() >= project.stages.threshold().even
+    assert table.stage.tolist() == ["automatic"] * report.objects
+    assert project.stages.begin_audit().population == report.objects > 0

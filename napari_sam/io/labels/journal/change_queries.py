@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from napari_sam.io.labels.journal.provenance_queries import STAGE
 from napari_sam.io.labels.journal.row_values import (
     check_inside,
     json_planes,
@@ -167,8 +168,8 @@ class ChangeQueries:
     def automatic_objects(self) -> list[ObjectOrigin]:
         """Return the objects that a whole-image run or a run over prompts made, by label."""
         sql = (
-            "SELECT rows.label, min(ops.id), json_extract(rows.after, '$.plane'), "
-            "json_extract(rows.after, '$.predicted_iou'), ops.kind FROM rows "
+            "SELECT rows.label, min(ops.id), json_extract(rows.after, '$.plane'), "  # noqa: S608 - fixed words
+            f"json_extract(rows.after, '$.predicted_iou'), {STAGE} FROM rows "
             "JOIN ops ON ops.id = rows.op WHERE ops.kind IN ('everything', 'commits') AND ops.state = 'done' "
             "AND rows.before IS NULL GROUP BY rows.label"
         )
@@ -221,8 +222,8 @@ class ChangeQueries:
 
 
 def _origin(*row: object) -> ObjectOrigin:
-    label, op, plane, score, kind = row
-    return ObjectOrigin(whole(label), whole(op), str(plane or ""), optional_number(score), text(kind))
+    label, op, plane, score, stage = row
+    return ObjectOrigin(whole(label), whole(op), str(plane or ""), optional_number(score), text(stage))
 
 
 def _object_change(*row: object) -> ObjectChange:

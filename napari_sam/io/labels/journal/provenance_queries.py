@@ -14,11 +14,12 @@ MANUAL, ASSISTED, SEMI_AUTOMATIC, AUTOMATIC = "manual", "assisted", "semi-automa
 IMPORTED, EDITED = "imported", "edited"
 """Stages: how an object came."""
 _STAGES = {"commit": ASSISTED, "everything": AUTOMATIC, "split": EDITED, "relabel": EDITED, "recovered": EDITED}
-_STAGE = (
+STAGE = (
     "coalesce(json_extract(record, '$.stage'), CASE kind "
     + " ".join(f"WHEN '{kind}' THEN '{stage}'" for kind, stage in _STAGES.items())
     + f" WHEN 'commits' THEN CASE WHEN run_id IS NULL THEN '{IMPORTED}' ELSE '{AUTOMATIC}' END ELSE '{MANUAL}' END)"
 )
+"""SQL of the stage of an object, from the change that made it: columns of ``ops``."""
 _PROMPTS = "coalesce(json_array_length(record, '$.prompt.points'), 0) + (json_type(record, '$.prompt.box') IS NOT NULL)"
 
 
@@ -77,7 +78,7 @@ class ProvenanceQueries:
     def sources(self) -> list[ObjectSource]:
         """Return how each object came, by label."""
         sql = (
-            f"SELECT label, plane, {_STAGE}, json_extract(record, '$.by'), created, model, predicted_iou, {_PROMPTS} "  # noqa: S608
+            f"SELECT label, plane, {STAGE}, json_extract(record, '$.by'), created, model, predicted_iou, {_PROMPTS} "  # noqa: S608
             "FROM objects JOIN ops ON ops.id = objects.op ORDER BY label"
         )
         return self._database.read(_source, sql)

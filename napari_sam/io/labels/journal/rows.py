@@ -429,10 +429,10 @@ class ObjectChange(NamedTuple):
 
 
 class ObjectOrigin(NamedTuple):
-    """Change that made an object, the plane of the object as text, its score then, and the kind of the change."""
+    """Change that made an object, the plane of the object as text, its score then, and its stage."""
 
     label: int
     op: int
     plane: str
     score: float | None
-    kind: str
+    stage: str
