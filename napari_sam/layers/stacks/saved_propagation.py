@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from napari_sam.io.labels.journal.rows import ObjectPlane, Plane
     from napari_sam.io.labels.label_store import LabelStore
 
+PROPAGATED = "propagated"
+"""Event of a plane on which a run over the stack followed an object that it did not find there."""
+
 _DRAWN = 1.0  # score of a plane that no network gave one
 
 
@@ -62,7 +65,9 @@ def saved_propagation(
         records[plane] = PackedMask.of(PlaneMask(plane, mask, box, score))
     if not records:
         raise LabelsError(f"object {label} is not on plane {stack.leading}", remedy="go to a plane where it is")
-    return Propagation(stack, {}, records, model=store.row(label).model or "")
+    marked = store.journal.changes.propagated_planes(label)
+    events = {plane: (PROPAGATED,) for plane in records if stack.index(plane) in marked}
+    return Propagation(stack, {}, records, events=events, model=store.row(label).model or "")
 
 
 def changed_planes(store: LabelStore, label: int, corrected: Propagation) -> PlaneMasks:

@@ -147,6 +147,7 @@ class EverythingController(QObject):
         plane, image = read
         unfinished = self.unfinished()
         axis = unfinished.axis if unfinished is not None else "" if on_plane else self._panel.axis
+        linking = self._panel.linking if unfinished is None else unfinished.linking
         try:
             image = self._stack(layer, plane, axis) if axis else image
             store_layers = self._labels.ready_store()
@@ -159,7 +160,7 @@ class EverythingController(QObject):
             # None replaces nothing: a run that another process left unfinished is then an error.
             resume = True if unfinished is not None else None if self._discarded is None else False
             self._begin(layer, plane, settings, resume, has_tiles=not axis)
-            self.run.start(image, store_layers.store, settings, resume, axis)
+            self.run.start(image, store_layers.store, settings, resume, axis, linking)
             self.changed.emit()
 
     def discard(self) -> None:
@@ -209,6 +210,7 @@ class EverythingController(QObject):
         if unfinished is not None:
             panel.form.set_value("coarser", bool(unfinished.settings.coarser))
             panel.choose_axis(unfinished.axis)
+            panel.fill_gaps.setChecked(unfinished.linking is not None and unfinished.linking.fill_gaps)
         if in_memory:
             panel.run.message.setText(_IN_MEMORY)
         elif unfinished is not None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from qtpy.QtCore import Qt
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QCheckBox, QVBoxLayout, QWidget
 
+from napari_sam.engine.linking.link_settings import FrameLinking, PlaneLinking
 from napari_sam.jobs.job_settings import EverythingSettings
 from napari_sam.layers.stacks.stack_axes import DEPTH, TIME
 from napari_sam.widgets.qt_helpers import button, combo_box, refill, wrapped_label
@@ -67,6 +68,10 @@ class EverythingPanel(QWidget):
         super().__init__()
         self.where = combo_box("Which part of the image to segment", _WHERE)
         self.planes = combo_box("Which planes of the stack to segment")
+        self.fill_gaps = QCheckBox("Fill gaps")
+        self.fill_gaps.setToolTip(
+            "Draw an object also on planes on which it was not found between two where it was: it is followed there"
+        )
         self.form = SettingsForm(EverythingSettings(coarser=True), _FIELDS, _TEXTS)
         self.own_store = button("Use the image's label store", "Write to the label store that belongs to the image")
         self.run = RunControls(
@@ -76,6 +81,8 @@ class EverythingPanel(QWidget):
             working="Finding objects…",
         )
         self._lay_out()
+        self.planes.currentIndexChanged.connect(self._show_linking)
+        self._show_linking()
         self.show_idle()
 
     def show_view_size(self, size: tuple[int, int] | None) -> None:
@@ -87,6 +94,12 @@ class EverythingPanel(QWidget):
     def axis(self) -> str:
         """Axis along which objects are linked, "z" or "t"; empty for one plane."""
         return str(self.planes.currentData() or ONE_PLANE)
+
+    @property
+    def linking(self) -> PlaneLinking | FrameLinking | None:
+        """How the objects of all planes are linked; None for one plane."""
+        kind = {DEPTH: PlaneLinking, TIME: FrameLinking}.get(self.axis)
+        return None if kind is None else kind(fill_gaps=self.fill_gaps.isChecked())
 
     def choose_axis(self, axis: str) -> None:
         """Choose the axis along which objects are linked, if the image has it."""
@@ -100,6 +113,7 @@ class EverythingPanel(QWidget):
             for i, choice in enumerate(choices):
                 self.planes.setItemData(i, _PLANES[choice][1], Qt.ItemDataRole.ToolTipRole)
         self.form.show_row(self.planes, len(choices) > 1)
+        self._show_linking()
 
     def show_idle(self, unfinished: bool = False) -> None:
         """Show that nothing runs; an unfinished run can be resumed or discarded."""
@@ -111,12 +125,16 @@ class EverythingPanel(QWidget):
         self.run.show_running()
         self._enable_choices(False)
 
+    def _show_linking(self) -> None:
+        self.form.show_row(self.fill_gaps, bool(self.axis))
+
     def _enable_choices(self, enabled: bool) -> None:
         self.form.setEnabled(enabled)
 
     def _lay_out(self) -> None:
         self.form.insert_row(0, "Where", self.where)
         self.form.insert_row(1, "Planes", self.planes)
+        self.form.insert_row(2, "", self.fill_gaps)
         layout = QVBoxLayout(self)
         layout.addWidget(wrapped_label(_ABOUT))
         layout.addWidget(self.form)

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 from qtpy.QtCore import Signal
 
 from napari_sam.engine.automatic.grid_settings import GridSettings
+from napari_sam.engine.linking.link_settings import FrameLinking, PlaneLinking
 from napari_sam.errors import NapariSamError
 from napari_sam.io.labels.review_queue import ReviewQueue
 from napari_sam.jobs.job_settings import EverythingSettings
+from napari_sam.jobs.run_options import RunOptions
 from napari_sam.jobs.segment_everything import segment_everything
 from napari_sam.jobs.segment_image import EverythingReport, unfinished_run
-from napari_sam.jobs.stacks.segment_volume import segment_volume
+from napari_sam.jobs.stacks.open_stack import open_stack
+from napari_sam.jobs.stacks.segment_stack import StackRequest, segment_stack
 from napari_sam.jobs.stacks.stack_run import read_unfinished_stack
-from napari_sam.jobs.stacks.track import track
 from napari_sam.layers.partial_results import PartialFrame
 from napari_sam.layers.stacks.stack_axes import TIME
 from napari_sam.widgets.background_run import BackgroundRun
@@ -34,6 +36,7 @@ if TYPE_CHECKING:
     from napari_sam.predictor import Predictor
     from napari_sam.widgets.engine_session import EngineSession
 
+Linking = PlaneLinking | FrameLinking
 _LOADING, _PREPARING = "Loading the model…", "Getting ready…"
 _SAMPLING = "Looking at samples to choose the magnification…"
 
@@ -50,12 +53,15 @@ class UnfinishedRun:
         Number of tiles, and of those that are finished; of planes, if objects are linked along `axis`.
     axis : str
         Axis along which objects are linked, "z" or "t"; empty for one plane.
+    linking : PlaneLinking or FrameLinking, optional
+        How objects are linked along it.
     """
 
     settings: EverythingSettings
     tiles: int
     tiles_done: int
     axis: str = ""
+    linking: Linking | None = None
 
     @property
     def unit(self) -> str:
@@ -91,7 +97,10 @@ class UnfinishedRun:
         call["grid"] = GridSettings(**grid) if isinstance(grid, dict) else None
         call["watershed"] = WatershedSettings(**watershed) if isinstance(watershed, dict) else None
         call["region"] = tuple(call["region"])
-        return cls(EverythingSettings(**call), record["planes"], record["planes_done"], record["axis"])
+        given = dict(record.get("linking") or {})
+        kind = {kind.__name__: kind for kind in (PlaneLinking, FrameLinking)}.get(given.pop("kind", ""))
+        linking = None if kind is None else kind(**given)
+        return cls(EverythingSettings(**call), record["planes"], record["planes_done"], record["axis"], linking)
 
 
 @dataclass(frozen=True)
@@ -131,6 +140,8 @@ class RunRequest:
         Continue the unfinished run of the store; False replaces it, and None refuses to start beside it.
     axis : str
         Axis of the image along which objects are linked, "z" or "t"; empty for the image's plane alone.
+    linking : PlaneLinking or FrameLinking, optional
+        How objects are linked along it.
     """
 
     image: Image
@@ -139,6 +150,7 @@ class RunRequest:
     settings: EverythingSettings
     resume: bool | None
     axis: str = ""
+    linking: Linking | None = None
 
 
 class EverythingEngine(Protocol):
@@ -159,15 +171,10 @@ class JobsEngine:
     def segment(self, request: RunRequest, hooks: RunHooks) -> EverythingReport | StackReport:
         """Find all objects, and write them into the store."""
         if request.axis:
-            return (track if request.axis == TIME else segment_volume)(
-                request.image,
-                request.predictor,
-                request.store,
-                settings=request.settings,
-                resume=request.resume,
-                progress=hooks.progress,
-                cancelled=hooks.cancelled,
-            )
+            linking = request.linking or (FrameLinking() if request.axis == TIME else PlaneLinking())
+            stack = StackRequest(open_stack(request.image, request.axis), None, linking, request.settings)
+            options = RunOptions(request.resume, progress=hooks.progress, cancelled=hooks.cancelled)
+            return segment_stack(stack, request.predictor, request.store, options)
         return segment_everything(
             request.image,
             request.predictor,
@@ -214,7 +221,13 @@ class EverythingRun(BackgroundRun):
         self._session, self._engine = session, engine
 
     def start(
-        self, image: Image, store: LabelStore, settings: EverythingSettings, resume: bool | None, axis: str = ""
+        self,
+        image: Image,
+        store: LabelStore,
+        settings: EverythingSettings,
+        resume: bool | None,
+        axis: str = "",
+        linking: Linking | None = None,
     ) -> None:
         """Start a run, or continue an unfinished one; the arguments are those of `RunRequest`."""
         model, frame = self._session.model, PartialFrame.of(settings.region or (0, 0, *image.shape))
@@ -230,7 +243,7 @@ class EverythingRun(BackgroundRun):
             dense = settings.method == "dense" or (settings.method == "auto" and predictor.can_dense)
             known = settings.diameter_px or settings.level is not None or settings.side or resume
             self.activity_changed.emit(_SAMPLING if dense and not known else _PREPARING)
-            request = RunRequest(image, predictor, store, settings, resume, axis)
+            request = RunRequest(image, predictor, store, settings, resume, axis, linking)
             report = self._engine.segment(request, RunHooks(self.progressed.emit, on_tile, cancelled))
             ReviewQueue(store)  # makes its index here rather than in the GUI thread
             return report

@@ -6,6 +6,7 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from napari_sam.layers.stacks.saved_propagation import PROPAGATED
 from napari_sam.widgets.stack.plane_strip import StripContent
 
 if TYPE_CHECKING:
@@ -20,7 +21,11 @@ if TYPE_CHECKING:
     from napari_sam.predictor import Predictor
 
 _serial = itertools.count(1)
-_EVENTS = {"split": "in several parts", "merge": "touches another object"}
+_EVENTS = {
+    "split": "in several parts",
+    "merge": "touches another object",
+    PROPAGATED: "not found here, but followed from its neighbours",
+}
 NOUNS = {"z": "plane", "t": "frame"}
 
 

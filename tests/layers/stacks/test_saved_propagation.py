@@ -38,6 +38,17 @@ def test_masks_and_scores_along_the_axis_are_read(store, position):
     assert tuple(box) == (2, 2, 5, 5)
 
 
+def test_planes_that_a_run_followed_the_object_through_are_marked(store, position):
+    run = store.run_writer("run")
+    begin = run.begin({}, 1)
+    for z in (0, 1):
+        tile = {"tile": str(z), "begin": begin, "details": {}, "plane": (0, z)}
+        run.write(np.full((3, 3), begin.first_label), (15, 15), **tile)
+    run.write_note({"propagated": {str(begin.first_label): [[0, 1], [1, 0]]}}, tile="note", begin=begin)
+    assert saved_propagation(store, begin.first_label, position).events == {1: ("propagated",)}
+    assert saved_propagation(store, 1, position).events == {}
+
+
 def test_the_axis_with_the_most_planes_is_followed(store):
     parts = store.journal.objects.planes_of(1)
     assert axis_of(parts, 0) == 1

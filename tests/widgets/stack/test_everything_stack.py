@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from napari.components import ViewerModel
 
+from napari_sam.engine.linking.link_settings import FrameLinking
 from napari_sam.errors import CancelledError
 from napari_sam.jobs.job_settings import EverythingSettings
 from napari_sam.jobs.stacks.stack_report import PlaneFailure, StackReport
@@ -78,6 +79,19 @@ def test_objects_are_linked_along_the_chosen_axis(page, qtbot, engine, axis):
     assert "3: it is damaged. The objects pass over them." in page.panel.everything.run.message.text()
 
 
+def test_gaps_are_filled_if_that_is_ticked(page, qtbot, engine):
+    panel = page.panel.everything
+    assert panel.fill_gaps.isHidden()
+    panel.choose_axis("t")
+    assert not panel.fill_gaps.isHidden()
+    panel.fill_gaps.setChecked(True)
+    start(page, qtbot)
+    assert engine.requests[0].linking == FrameLinking(fill_gaps=True)
+    panel.choose_axis("")
+    start(page, qtbot)
+    assert engine.requests[1].linking is None
+
+
 def test_a_tracked_movie_gets_a_tracks_layer(page, qtbot):
     page.panel.everything.choose_axis("t")
     start(page, qtbot)
@@ -110,6 +124,8 @@ def test_a_single_image_has_no_choice_of_planes(dock, qtbot):
 
 def test_the_settings_of_an_unfinished_run_over_a_stack_are_read_from_its_record():
     call = {**vars(EverythingSettings(method="dense", side=256)), "region": [0, 0, 9, 9]}
-    record = {"stack_call": call, "planes": 9, "planes_done": 2, "axis": "t"}
+    linking = {"kind": "FrameLinking", **vars(FrameLinking(max_gap=3, fill_gaps=True))}
+    record = {"stack_call": call, "planes": 9, "planes_done": 2, "axis": "t", "linking": linking}
     run = UnfinishedRun.of_stack(record)
+    assert run.linking == FrameLinking(max_gap=3, fill_gaps=True)
     assert (run.settings.region, run.settings.side, run.axis, run.unit) == ((0, 0, 9, 9), 256, "t", "frames")
