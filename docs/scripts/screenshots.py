@@ -43,6 +43,10 @@ def main() -> None:
     for name in args.names or NAMES:
         with tempfile.TemporaryDirectory(prefix="cells-") as home:
             os.environ["NAPARI_SAM_DATA"] = home  # every picture begins with an image that was never segmented
+            if name != "start":  # which shows what the dock tells at its first start
+                from napari_sam.widgets.dock_memory import DockMemory
+
+                DockMemory(welcomed="shown").save()
             make(name, args.out)
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from napari_sam.widgets.objects.store_jobs import CHANGE, CLASSIFY, COLOUR, COPY, LIST, PLOT, QUERY
 
-PREPARE = "prepare"
+PREPARE, MACHINE = "prepare", "look at this computer"
 ACTIVITIES = {
     PREPARE: "Loading the model and looking at the image",
+    MACHINE: "Looking at this computer",
     "export": "Exporting",
     "save": "Saving the object",
     "undo": "Undoing the run",

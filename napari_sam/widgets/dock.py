@@ -21,6 +21,7 @@ from napari_sam.widgets.engine_thread import EngineThread
 from napari_sam.widgets.find.find_controller import FindController
 from napari_sam.widgets.find.find_engine import ConceptEngine
 from napari_sam.widgets.model_selection import ModelSelection, is_at_hand
+from napari_sam.widgets.more.first_start import FirstStart
 from napari_sam.widgets.more.more_menu import MoreMenu
 from napari_sam.widgets.notifier import DockNotifier, NapariNotifier
 from napari_sam.widgets.objects.objects_controller import ObjectsController
@@ -108,7 +109,8 @@ class SamDock(QWidget):
         self.review = ReviewController(context, self.panel.review)
         self.objects = ObjectsController(context, self.panel.objects, self.click.actions)
         self.project = ProjectController(context, self.panel.project)
-        self.more = MoreMenu(context, self.panel.more, self.objects.jobs)
+        self.first_start = FirstStart(context, self.panel.first_start)
+        self.more = MoreMenu(context, self.panel.more, self.objects.jobs, self.first_start.show_models)
         self._pages: dict[int, DockPage] = {
             CLICK: self.click,
             EVERYTHING: self.everything,
@@ -188,6 +190,7 @@ class SamDock(QWidget):
         self.objects.jobs.changed.connect(self._on_objects_changed)
         self.project.changed.connect(self.refresh)
         self.project.improve.model_wanted.connect(self.use_model)
+        self.first_start.model_wanted.connect(self.use_model)
         link_stages(self.project.stages, self.panel.tabs, self.everything, self.review)
 
     # ---- the user's actions --------------------------------------------------------------------------------

@@ -32,6 +32,8 @@ class DockMemory:
         Folder of the last export.
     project : str or None
         Folder of the project.
+    welcomed : str or None
+        Version of the plugin that told what it found at its first start.
     """
 
     model: str | None = None
@@ -40,6 +42,7 @@ class DockMemory:
     diameter_px: float | None = None
     folder: str | None = None
     project: str | None = None
+    welcomed: str | None = None
 
     @classmethod
     def load(cls) -> DockMemory:

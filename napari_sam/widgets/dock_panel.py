@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QFrame, QProgressBar, QSizePolicy, QTabWidget, QToolB
 from napari_sam.jobs.job_settings import EverythingSettings
 from napari_sam.widgets.find.find_panel import FindPanel
 from napari_sam.widgets.message_line import MessageLine
+from napari_sam.widgets.more.first_start import FirstStartLine
 from napari_sam.widgets.objects.objects_panel import ObjectsPanel
 from napari_sam.widgets.pages.click_panel import ClickPanel
 from napari_sam.widgets.pages.everything_panel import EverythingPanel
@@ -78,10 +79,11 @@ class DockPanel(QWidget):
         self.status = wrapped_label(selectable=True)
         # A long path in it must not widen the dock; the tooltip shows it whole.
         self.status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
+        self.first_start = FirstStartLine()
         self.more = QToolButton()
         self.more.setText("More")
         self.more.setAutoRaise(True)
-        self.more.setToolTip("Copy changes as Python, and other things that are seldom needed")
+        self.more.setToolTip("Copy changes as Python; this computer and the models")
         self.more.setFocusPolicy(Qt.FocusPolicy.NoFocus)
         self._lay_out()
         self.show_progress(None)
@@ -135,4 +137,5 @@ class DockPanel(QWidget):
         layout.addWidget(self.next_step)
         layout.addWidget(scrolled(choices), 1)
         layout.addLayout(row((self.progress, self.cancel), stretch=0))
+        layout.addWidget(self.first_start)
         layout.addWidget(self.message)

@@ -2,43 +2,69 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QFrame, QHBoxLayout, QToolButton, QVBoxLayout
 
 from napari_sam.widgets.qt_helpers import button, single_shot, wrapped_label
 
+if TYPE_CHECKING:
+    from qtpy.QtWidgets import QPushButton
+
 _NOTE_MS = 10_000
 _ERROR_STYLE = "QFrame#message { border-left: 4px solid #e5484d; }"
-_NOTE_STYLE = "QFrame#message { border-left: 4px solid #2dd4bf; }"
+NOTE_STYLE = "QFrame#message { border-left: 4px solid #2dd4bf; }"
 
 
-class MessageLine(QFrame):
+class ClosableLine(QFrame):
+    """Text with a button below it, and one that closes the line.
+
+    Parameters
+    ----------
+    more : QPushButton
+        Button below the text.
+    tip : str
+        What closing means.
+    """
+
+    def __init__(self, more: QPushButton, tip: str) -> None:
+        super().__init__()
+        self.setObjectName("message")
+        self.label = wrapped_label(selectable=True)
+        self.dismiss = QToolButton()
+        self.dismiss.setText("✕")
+        self.dismiss.setAutoRaise(True)
+        self.dismiss.setToolTip(tip)
+        self.dismiss.setAccessibleName(tip)
+        self.dismiss.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        text = QVBoxLayout()
+        text.addWidget(self.label)
+        text.addWidget(more, alignment=Qt.AlignmentFlag.AlignLeft)
+        layout = QHBoxLayout(self)
+        layout.setContentsMargins(6, 2, 0, 2)
+        layout.addLayout(text, 1)
+        layout.addWidget(self.dismiss, alignment=Qt.AlignmentFlag.AlignTop)
+
+
+class MessageLine(ClosableLine):
     """A message that can be selected, copied and closed; it is hidden without one.
 
     Notes disappear by themselves; errors stay until the user closes them or another message comes.
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        self.setObjectName("message")
-        self.label = wrapped_label(selectable=True)
         self.copy = button("Copy details", "Copy what a developer needs to know about this error")
-        self.dismiss = QToolButton()
-        self.dismiss.setText("✕")
-        self.dismiss.setAutoRaise(True)
-        self.dismiss.setToolTip("Close this message")
-        self.dismiss.setAccessibleName("Close this message")
-        self.dismiss.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        super().__init__(self.copy, "Close this message")
         self._details = ""
         self._hide_soon = single_shot(self, _NOTE_MS, self.clear)
         self.dismiss.clicked.connect(self.clear)
         self.copy.clicked.connect(self.copy_details)
-        self._lay_out()
         self.clear()
 
     def note(self, text: str) -> None:
         """Show a message that disappears by itself."""
-        self._show(text, "", _NOTE_STYLE)
+        self._show(text, "", NOTE_STYLE)
         self._hide_soon.start()
 
     def error(self, text: str, details: str = "") -> None:
@@ -64,12 +90,3 @@ class MessageLine(QFrame):
         self.copy.setVisible(bool(details))
         self.setStyleSheet(style)
         self.show()
-
-    def _lay_out(self) -> None:
-        text = QVBoxLayout()
-        text.addWidget(self.label)
-        text.addWidget(self.copy, alignment=Qt.AlignmentFlag.AlignLeft)
-        layout = QHBoxLayout(self)
-        layout.setContentsMargins(6, 2, 0, 2)
-        layout.addLayout(text, 1)
-        layout.addWidget(self.dismiss, alignment=Qt.AlignmentFlag.AlignTop)

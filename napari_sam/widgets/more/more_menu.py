@@ -11,6 +11,8 @@ from qtpy.QtWidgets import QApplication, QMenu, QToolButton
 from napari_sam.widgets.objects.store_jobs import COPY
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from napari_sam.widgets.dock_context import DockContext
     from napari_sam.widgets.objects.store_jobs import StoreJobs
 
@@ -29,9 +31,13 @@ class MoreMenu(QObject):
         Button that opens the menu.
     jobs : StoreJobs
         Reads the changes of the label store.
+    show_models : callable
+        Shows this computer and the models.
     """
 
-    def __init__(self, context: DockContext, button: QToolButton, jobs: StoreJobs) -> None:
+    def __init__(
+        self, context: DockContext, button: QToolButton, jobs: StoreJobs, show_models: Callable[[], None]
+    ) -> None:
         super().__init__()
         self._notifier, self._jobs = context.notifier, jobs
         self.menu = QMenu(button)
@@ -43,6 +49,10 @@ class MoreMenu(QObject):
             action = self.menu.addAction(text)
             action.setToolTip(tip)
             action.triggered.connect(partial(self.copy_python, is_last))
+        self.menu.addSeparator()
+        models = self.menu.addAction("This computer and the models…")
+        models.setToolTip("What was found on this computer, and models by kind of image; downloads nothing")
+        models.triggered.connect(lambda: show_models())
         button.setMenu(self.menu)
         button.setPopupMode(QToolButton.ToolButtonPopupMode.InstantPopup)
 
