@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from napari_sam.project.project_image import ProjectImage
 
-_FOLDER = "audits"
+AUDITS = "audits"
+"""Folder of a project with its audits."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +129,7 @@ def begin_audit(
     seed = number if seed is None else seed
     drawn = random.Random(seed).sample(sorted(population), min(size, len(population)))  # noqa: S311 - no secret
     audit = Audit(number, by, time.time(), len(population), seed, tuple(sorted(drawn)))
-    path = folder / _FOLDER / f"{number:04d}.json"
+    path = folder / AUDITS / f"{number:04d}.json"
     try:
         path.parent.mkdir(exist_ok=True)
         write_json(path, {**vars(audit), "sample": [list(one) for one in audit.sample]})
@@ -147,7 +148,7 @@ def last_audit(folder: Path) -> Audit | None:
     ProjectError
         If its file is damaged.
     """
-    path = max((folder / _FOLDER).glob("*.json"), default=None)
+    path = max((folder / AUDITS).glob("*.json"), default=None)
     if path is None:
         return None
     try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from napari_sam.errors import StoreError
 from napari_sam.io.labels.store_access import JOURNAL_FILE
+from napari_sam.project.stages.audit import AUDITS
 from napari_sam.project.stages.judged_objects import judged_objects
 from napari_sam.project.stages.threshold import ConfidenceThreshold, learn_threshold
 from napari_sam.project.time_per_object import TimePerObject
@@ -53,6 +54,7 @@ class StagesReading:
 
     def __init__(self) -> None:
         self._known: dict[str, _ImageFacts] = {}
+        self._audited: tuple[object, Agreement | None] = (None, None)  # what the last result of the audit is of, and it
 
     def read(self, project: Project, opened: str, cancelled: IsCancelled) -> StagesFacts | None:
         """Return the facts; None if `cancelled()` returned True.
@@ -76,8 +78,16 @@ class StagesReading:
             TimePerObject.of(facts.get(opened, _ImageFacts()).seconds),
             TimePerObject.of(seconds for one in facts.values() for seconds in one.seconds),
             learn_threshold(pair for one in facts.values() for pair in one.judged),
-            project.stages.agreement(),
+            self._agreement(project),
         )
+
+    def _agreement(self, project: Project) -> Agreement | None:
+        """Return the result of the audit, which is computed again if a label store or the audit has changed."""
+        marks = tuple((image_id, facts.mark) for image_id, facts in self._known.items())
+        of = (marks, max((project.path / AUDITS).glob("*.json"), default=None))
+        if self._audited[0] != of:
+            self._audited = of, project.stages.agreement()
+        return self._audited[1]
 
     def _facts(self, image: ProjectImage) -> _ImageFacts:
         known, mark = self._known.get(image.image_id, _ImageFacts()), _mark(image)
