@@ -112,18 +112,23 @@ def swapped_axes(axes: str) -> str:
 
 
 def axis_notes(axes: str, units: Mapping[str, str | None]) -> list[str]:
-    """Return a note on each axis whose unit tells that depth and time of a file are swapped.
+    """Return a note on each axis whose unit tells that depth and time are swapped, and on an order that labels lack.
 
     >>> axis_notes("zyx", {"z": "second"})
     ['its axis z has the unit second: if depth and time are swapped, name the axes with {axes=tyx}']
+    >>> axis_notes("ztyx", {})
+    ["its depth comes before time, and label stores have time first: run 'napari-sam transcode' once"]
     """
     wrong = {"z": "time", "t": "space"}
-    return [
+    notes = [
         f"its axis {axis} has the unit {unit}: if depth and time are swapped, name the axes with "
         f"{{axes={swapped_axes(axes)}}}"
         for axis, unit in units.items()
         if unit is not None and axis in wrong and unit_kind(unit) == wrong[axis]
     ]
+    if 0 <= axes.find("z") < axes.find("t"):  # OME-Zarr requires time first
+        notes.append("its depth comes before time, and label stores have time first: run 'napari-sam transcode' once")
+    return notes
 
 
 def _three_axes(first: int, middle: int, last: int) -> str | None:

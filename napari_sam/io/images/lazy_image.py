@@ -264,7 +264,9 @@ class Image:
             index = ",".join(str(i) for axis, i in zip(self.plane_axes, self.plane, strict=True) if axis in chosen)
             planes = " x ".join(several[axis] for axis in chosen)
             said.append(f"uses plane {index} of {planes}{every}: choose with {{plane}}")
-        return (*said, *axis_notes(self.array_axes, {axis: self.placement(axis).unit for axis in self.plane_axes}))
+        if several:
+            said += axis_notes(self.array_axes, {axis: self.placement(axis).unit for axis in several})
+        return tuple(said)
 
     @property
     def advice(self) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal
 
 from napari_sam.errors import CancelledError, NapariSamError
-from napari_sam.layers.stacks.stack_axes import DEPTH, TIME, swap_axes
+from napari_sam.layers.stacks.stack_axes import DEPTH, TIME, stack_axes, swap_axes
 from napari_sam.widgets.engine_session import is_quick
 from napari_sam.widgets.qt_helpers import single_shot
 from napari_sam.widgets.stack.divisions import Divisions
@@ -210,7 +210,7 @@ class StackController(QObject):
         swap_axes(layer)
         self.withdraw()
         self.view.begin()
-        self._notifier.note(swapped_text(*self.view.axes, None if store is None else str(store.store.meta("axes"))))
+        self._notifier.note(swapped_text(stack_axes(layer), None if store is None else str(store.store.meta("axes"))))
         self.changed.emit()
 
     def show_tracks(self) -> None:

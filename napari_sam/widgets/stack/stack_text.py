@@ -88,15 +88,26 @@ def running_step(noun: str, count: int) -> str:
     return f"Following {which} through the {noun}s. Meanwhile click the next object."
 
 
-def swapped_text(has_depth: bool, has_time: bool, store_axes: str | None) -> str:
+def swapped_text(axes: str, store_axes: str | None) -> str:
     """Return what changed when depth and time of an image were swapped.
 
-    >>> swapped_text(False, True, None)
+    Parameters
+    ----------
+    axes : str
+        The axes of several planes, as they are called now.
+    store_axes : str or None
+        Axes of the label store in use.
+
+    Examples
+    --------
+    >>> swapped_text("t", None)
     'The planes are frames of a movie now: G follows an object through time.'
     """
-    if has_depth and has_time:
+    if "z" in axes and "t" in axes:
         text = "Depth and time are swapped: G follows an object through the stack, Shift+G through time."
-    elif has_time:
+        if axes.index("z") < axes.index("t"):
+            text += " To save objects with these axes, run 'napari-sam transcode' once, with --axes."
+    elif "t" in axes:
         text = "The planes are frames of a movie now: G follows an object through time."
     else:
         text = "The frames are planes of a volume now: G follows an object through the stack."

@@ -112,3 +112,8 @@ def test_a_unit_that_does_not_fit_its_axis_is_reported():
     assert (
         "its axis z has the unit second: if depth and time are swapped, name the axes with {axes=tyx}" in movie.choices
     )
+
+
+def test_depth_before_time_is_reported_because_label_stores_have_time_first():
+    assert [note for note in opened((2, 3, 8, 9), "ztyx").choices if "transcode" in note]
+    assert not [note for note in opened((2, 3, 8, 9), "tzyx").choices if "transcode" in note]

@@ -34,5 +34,6 @@ def test_several_running_objects_are_counted():
 
 
 def test_swapped_axes_are_told_and_what_a_label_store_keeps():
-    assert "volume now" in swapped_text(True, False, None)
-    assert "keeps its axes tzyx" in swapped_text(True, True, "tzyx")
+    assert "volume now" in swapped_text("z", None)
+    assert "keeps its axes tzyx" in swapped_text("tz", "tzyx")
+    assert ["transcode" in swapped_text(axes, None) for axes in ("zt", "tz")] == [True, False]
