@@ -81,7 +81,8 @@ class DockPanel(QWidget):
         self.status.setSizePolicy(QSizePolicy.Policy.Ignored, QSizePolicy.Policy.Preferred)
         self.first_start = FirstStartLine()
         self.more = QToolButton()
-        self.more.setText("More")
+        self.more.setText("More ▾")
+        self.more.setStyleSheet("QToolButton::menu-indicator { image: none; }")  # it would cover the text
         self.more.setAutoRaise(True)
         self.more.setToolTip("Copy changes as Python; this computer and the models")
         self.more.setFocusPolicy(Qt.FocusPolicy.NoFocus)

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QInputDialog
 from napari_sam.errors import NapariSamError
 from napari_sam.layers.objects.object_colours import class_colormap, value_colormap
 from napari_sam.widgets.objects.store_jobs import COLOUR, QUICK_OBJECTS
-from napari_sam.widgets.objects.value_names import VALUES
+from napari_sam.widgets.objects.value_names import TABLE_VALUES, VALUES
 from napari_sam.widgets.qt_helpers import single_shot
 
 if TYPE_CHECKING:
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from napari_sam.widgets.objects.store_jobs import StoreJobs
 
 ID, CLASS, OTHER = "id", "class", "other"
-_TABLE = ("area_px", "predicted_iou", "stability_score")  # need no measuring
 _UPDATE_MS = 250
 
 
@@ -106,7 +105,7 @@ class ColourChoice(QObject):
             return
         self._shown = state
         colours = self._colours_of(self._by)
-        if len(store) > QUICK_OBJECTS or (self._by != CLASS and self._by not in _TABLE):
+        if len(store) > QUICK_OBJECTS or (self._by != CLASS and self._by not in TABLE_VALUES):
             self._jobs.query(colours, self._show, COLOUR)
         else:
             self._show(colours(store, lambda: False))

@@ -11,6 +11,8 @@ VALUES = {
     "orientation": "Orientation",
 }
 """Columns that are offered without asking for a name, and what they are called."""
+TABLE_VALUES = ("area_px", "predicted_iou", "stability_score")
+"""Columns that need no measuring."""
 _MORE = {"stability_score": "Stability", "intensity_mean": "Mean intensity"}
 _LENGTHS = {"nm": "nm", "um": "µm", "mm": "mm", "m": "m"}
 _UNITS = {"px": "px", **_LENGTHS, **{f"{name}2": f"{unit}²" for name, unit in _LENGTHS.items()}}

@@ -7,6 +7,7 @@ import pytest
 
 from napari_sam.layers.objects.selection_outline import OUTLINE_NAME
 from napari_sam.widgets.dock_panel import OBJECTS
+from napari_sam.widgets.objects.views import view_dock
 from tests.widgets.objects.conftest import SIDES, paint_objects
 
 MIDDLE = {label: (5 + side / 2, 5 + 20 * (label - 1) + side / 2) for label, side in SIDES.items()}
@@ -97,7 +98,7 @@ def test_rows_of_the_table_are_selected_objects_and_the_other_way_round(selectin
     assert window.errors == []
 
 
-def test_what_is_drawn_in_the_plot_is_selected_and_the_other_way_round(selecting):
+def test_what_is_drawn_in_the_plot_is_selected_and_the_other_way_round(selecting, monkeypatch):
     from qtpy.QtCore import QPoint, Qt
     from qtpy.QtTest import QTest
 
@@ -122,6 +123,14 @@ def test_what_is_drawn_in_the_plot_is_selected_and_the_other_way_round(selecting
     window.wait(lambda: plot.canvas._highlight.get_data()[0].tolist() == [16])
     window.dock.objects.edits.delete()
     window.wait(lambda: plot.canvas.values.labels.tolist() == [2, 3, 4])
+    monkeypatch.setattr(view_dock, "QUICK_OBJECTS", 1)  # as with many objects
+    window.dock.objects.selected.set([2])
+    window.dock.objects.edits.delete()
+    window.wait(plot.again.isVisible)
+    assert plot.canvas.values.labels.tolist() == [2, 3, 4]  # not measured after every change
+    QTest.mouseClick(plot.again, Qt.MouseButton.LeftButton)
+    window.wait(lambda: plot.canvas.values.labels.tolist() == [3, 4])
+    assert not plot.again.isVisible()
     plot.plot("colour")
     window.wait(lambda: "colour" in plot.message.text())
     window.viewer.window.remove_dock_widget(plot)

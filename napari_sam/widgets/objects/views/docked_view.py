@@ -27,9 +27,12 @@ class View(Protocol):
     ----------
     reads_quickly : bool
         Whether the values of not too many objects can be read in the GUI thread.
+    is_costly : bool
+        Whether the values are measured in the pixels, which takes long for many objects.
     """
 
     reads_quickly: bool
+    is_costly: bool
 
     def query(self, image: Image | None) -> Query:
         """Return a function that reads what the view shows from the store."""
@@ -40,6 +43,9 @@ class View(Protocol):
 
     def show_selected(self, labels: Iterable[int]) -> None:
         """Show which objects are selected."""
+
+    def show_outdated(self) -> None:
+        """Tell that the objects have changed, and offer to read them again."""
 
 
 class DockedView(QWidget):

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QButtonGroup, QCheckBox, QHBoxLayout, QInputDialog, Q
 from napari_sam.errors import NapariSamError
 from napari_sam.layers.objects.selection_band import LASSO, RECTANGLE, Combine
 from napari_sam.widgets.objects.selected_objects import combine
-from napari_sam.widgets.objects.value_names import PLOTTED, axis_title
+from napari_sam.widgets.objects.value_names import PLOTTED, TABLE_VALUES, axis_title
 from napari_sam.widgets.objects.views.docked_view import NO_OBJECTS, DockedView
 from napari_sam.widgets.objects.views.plot_values import PlotValues, describe, read_values
 from napari_sam.widgets.qt_helpers import button, combo_box, wrapped_label
@@ -58,6 +58,8 @@ class ObjectPlot(DockedView):
             combo.setAccessibleName(name)
         self.log = QCheckBox("Log")
         self.log.setToolTip("Logarithmic axes; objects with values of zero or less are left out")
+        self.again = button("⟳ Update", "Measure again: the objects have changed since; it takes a while for so many")
+        self.again.hide()
         self.rectangle = button("▭ Box", "Draw boxes around points; Shift adds, Ctrl removes", checkable=True)
         self.lasso = button("Lasso", "Draw lines around points; Shift adds, Ctrl removes", checkable=True)
         self._tools = QButtonGroup(self)
@@ -83,6 +85,7 @@ class ObjectPlot(DockedView):
 
     def show_values(self, values: PlotValues | NapariSamError) -> None:
         """Show values, or why there are none."""
+        self.again.hide()
         if isinstance(values, NapariSamError):
             self._values = None
             self._show_message(str(values))
@@ -111,6 +114,15 @@ class ObjectPlot(DockedView):
         text = " · ".join(filter(None, (count, f"{title}: {describe(described)}", missing, how)))
         self.status.setText(text)
         self.status.setToolTip(text)
+
+    @property
+    def is_costly(self) -> bool:
+        """Whether a value that is plotted is not in the object table."""
+        return any(name not in TABLE_VALUES for name in self._chosen if name != _NONE)
+
+    def show_outdated(self) -> None:
+        """Offer to measure the objects again."""
+        self.again.show()
 
     # ---- the user's actions -------------------------------------------------------------------------------
 
@@ -218,6 +230,7 @@ class ObjectPlot(DockedView):
         self.x.activated.connect(partial(self._on_activated, 0))
         self.y.activated.connect(partial(self._on_activated, 1))
         self.log.toggled.connect(self._draw)
+        self.again.clicked.connect(lambda: self.asked.emit())
         self.rectangle.clicked.connect(lambda: self.use(RECTANGLE))
         self.lasso.clicked.connect(lambda: self.use(LASSO))
 
@@ -226,7 +239,7 @@ class ObjectPlot(DockedView):
 
     def _lay_out(self) -> None:
         controls = QHBoxLayout()
-        for widget in (self.x, QLabel("against"), self.y, self.log, self.rectangle, self.lasso):
+        for widget in (self.x, QLabel("against"), self.y, self.log, self.rectangle, self.lasso, self.again):
             controls.addWidget(widget)
         controls.addStretch(1)
         for tool in (self.rectangle, self.lasso):

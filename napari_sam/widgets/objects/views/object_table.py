@@ -115,7 +115,7 @@ class _Table(QTableView):
 class ObjectTable(DockedView):
     """Table of the objects: its selected rows are the selected objects, and a double click visits one."""
 
-    reads_quickly = True
+    reads_quickly, is_costly = True, False
 
     def __init__(self) -> None:
         super().__init__()
@@ -144,6 +144,9 @@ class ObjectTable(DockedView):
         """Show the table of a store."""
         self.rows.show_table(values)
         self.view.resizeColumnsToContents()
+
+    def show_outdated(self) -> None:
+        """Do nothing: the table is read after every change."""
 
     def show_selected(self, labels: Iterable[int]) -> None:
         """Select the rows of these objects, and scroll to the first one."""

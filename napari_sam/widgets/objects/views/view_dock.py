@@ -85,6 +85,10 @@ class ViewDock(QObject):
             state = (str(store.path), store.journal.last_log_entry())
             if state == self._shown:
                 return
+            is_same_store = self._shown is not None and self._shown[0] == state[0]
+            if is_same_store and self.view.is_costly and len(store) > QUICK_OBJECTS:
+                self.view.show_outdated()  # measuring after every change would keep clicks waiting
+                return
             self._shown = state
             read = self._context.images.read_quietly()
             query = self.view.query(None if read is None else read[1])
