@@ -6,7 +6,7 @@ SYSTEM := xvfb libgl1 libgl1-mesa-dri libegl1 libxkbcommon-x11-0 libdbus-1-3 lib
 	libxcb-image0 libxcb-keysyms1 libxcb-randr0 libxcb-render-util0 libxcb-xinerama0 libxcb-shape0 libxcb-xfixes0
 WINDOW = $(shell test -n "$$DISPLAY" -o -z "$$(command -v xvfb-run)" || echo xvfb-run -a -s '"-screen 0 1600x1000x24"')
 
-.PHONY: install demo test lint docs screenshots report bench clean
+.PHONY: install demo test lint docs screenshots notebooks report bench clean
 
 install: $(VENV)/.installed
 
@@ -40,6 +40,9 @@ docs: install  ## the documentation site in build/site; a broken link or anchor 
 
 screenshots: install  ## every picture in docs/images, from a real window in a virtual display
 	xvfb-run -a -s '-screen 0 1600x1000x24' $(BIN)/python docs/scripts/screenshots.py
+
+notebooks: install  ## run the notebooks in a virtual display and keep their output
+	xvfb-run -a -s '-screen 0 1600x1000x24' $(BIN)/python docs/scripts/run_notebooks.py
 
 report: install  ## the default model's report in docs/, from the data in ../shared/data; resumes
 	$(BIN)/napari-sam evaluate all ../shared/data --out runs/report

@@ -78,6 +78,7 @@ class LabelStoreLayers:
         self.on_changed_elsewhere: Callable[[], None] | None = None
         self._shown = store.journal.last_log_entry()  # while another process writes
         self._is_behind = False  # its pixels follow a moment after its log entry
+        self._is_undrawn = False  # a change of this thread, as of a cell in Jupyter, that the layer does not show yet
         self._categories = ShownCategories(store)
         name = f"{image.name} objects"
         keywords = placement(image) | {"opacity": 0.6, "metadata": {"napari_sam": {"store": str(store.path)}}}
@@ -262,9 +263,11 @@ class LabelStoreLayers:
         """
         if self._closed or not self._editing.has_strokes:
             return
+        is_undrawn = self._is_undrawn
         with self.store.held():  # no other thread may write between the update and the strokes
             self._update_layer()
             self._editing.write_strokes()
+        self._is_undrawn = is_undrawn  # strokes are drawn already
 
     def new_label(self) -> None:
         """Give the brush the id of a new object; napari's own key could take an id that exists outside the view."""
@@ -315,7 +318,7 @@ class LabelStoreLayers:
             self._shown, self._is_behind = last, last != self._shown
             self._editing.reload()
             self._refresh()
-        if self._changed_elsewhere:
+        if self._changed_elsewhere or self._is_undrawn:
             self._update_layer()
             self._refresh()
 
@@ -324,8 +327,9 @@ class LabelStoreLayers:
             return
         if threading.get_ident() == self._gui_thread:
             self._editing.update(plane, Box(*box))
-            return
-        self._changed_elsewhere.append((plane, Box(*box)))
+            self._is_undrawn = True
+        else:
+            self._changed_elsewhere.append((plane, Box(*box)))
         if self.on_changed_elsewhere is not None:
             self.on_changed_elsewhere()
 
@@ -417,6 +421,7 @@ class LabelStoreLayers:
         """Show a change; a brush that was to draw a new object gets a free id, one that corrects an object keeps it."""
         if self._closed:
             return
+        self._is_undrawn = False
         if self.edit.selected_label == self._brush_label:
             self.new_label()
         if self.edit.visible:

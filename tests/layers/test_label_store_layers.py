@@ -82,6 +82,21 @@ def test_changes_of_another_thread_are_shown_on_request(layers):
     assert (layers.edit.data == 7).sum() == 9
 
 
+def test_changes_of_a_cell_in_jupyter_are_drawn_and_strokes_are_not_drawn_twice(layers, square):
+    calls, drawn = [], []
+    layers.on_changed_elsewhere = lambda: calls.append(1)
+    layers.edit.events.set_data.connect(lambda: drawn.append(1))
+    layers.store.commit(prediction(square))  # in this thread, but not by the dock
+    assert (len(calls), len(drawn)) == (1, 0)
+    layers.catch_up()
+    assert (len(drawn), layers.edit.selected_label) == (1, 2)
+    layers.edit.data[30:33, 30:33] = 2
+    layers.flush()
+    drawn.clear()
+    layers.catch_up()
+    assert (len(drawn), layers.edit.selected_label) == (0, 2)
+
+
 def test_a_lent_store_refuses_changes_until_it_is_taken_back(layers, square):
     layers.commit(prediction(square), ())
     layers.lend()
