@@ -76,10 +76,14 @@ class ProjectBatch:
         Takes states and groups, and returns the images.
     model : str
         Model in use.
+    load : callable, optional
+        Takes a model and a device, and returns a predictor; loads the model by default.
     """
 
-    def __init__(self, path: Path, choose: ChooseImages, model: str) -> None:
-        self._path, self._choose, self._model = path, choose, model
+    def __init__(
+        self, path: Path, choose: ChooseImages, model: str, load: Callable[[str, str], Predictor] | None = None
+    ) -> None:
+        self._path, self._choose, self._model, self._load = path, choose, model, load
 
     def everything(
         self, settings: EverythingSettings | None = None, options: BatchOptions | None = None
@@ -103,7 +107,7 @@ class ProjectBatch:
         from napari_sam.jobs.segment_image import segment_image  # noqa: PLC0415 - imports torch
 
         chosen, how = settings or EverythingSettings(), options or BatchOptions()
-        predictor = _Predictor(self._model, how.device)
+        predictor = _Predictor(self._model, how.device, self._load)
 
         def find(image: ProjectImage, out: Path, run: RunOptions) -> Found:
             report = segment_image(image.open(), predictor.loaded(), out, chosen, run)
@@ -138,7 +142,7 @@ class ProjectBatch:
         chosen, how = settings or FindSettings(), options or BatchOptions()
         loaded = Concept.load(concept)
         model = loaded.layout.model
-        predictor = _Predictor(model, how.device)
+        predictor = _Predictor(model, how.device, self._load)
 
         def find(image: ProjectImage, out: Path, run: RunOptions) -> Found:
             report = find_in_image(
@@ -175,7 +179,7 @@ class ProjectBatch:
         from napari_sam.jobs.stacks.segment_stack import StackRequest, segment_stack  # noqa: PLC0415
 
         links, chosen, how = linking or FrameLinking(), settings or EverythingSettings(), options or BatchOptions()
-        predictor = _Predictor(self._model, how.device)
+        predictor = _Predictor(self._model, how.device, self._load)
 
         def find(image: ProjectImage, out: Path, run: RunOptions) -> Found:
             request = StackRequest(open_stack(image.open(), "t"), None, links, chosen)
@@ -292,13 +296,13 @@ class ProjectBatch:
 class _Predictor:
     """A predictor that is loaded when the first image needs it."""
 
-    def __init__(self, model: str, device: str) -> None:
-        self._model, self._device = model, device
+    def __init__(self, model: str, device: str, load: Callable[[str, str], Predictor] | None) -> None:
+        self._model, self._device, self._load = model, device, load
         self._predictor: Predictor | None = None
 
     def loaded(self) -> Predictor:
         from napari_sam.predictor import Predictor  # noqa: PLC0415 - imports torch
 
         if self._predictor is None:
-            self._predictor = Predictor(self._model, self._device)
+            self._predictor = (self._load or Predictor)(self._model, self._device)
         return self._predictor

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QFileDialog
 from napari_sam.errors import CancelledError, ProjectError, StoreLockedError
 from napari_sam.project.project import Project
 from napari_sam.widgets.background_run import BackgroundRun
+from napari_sam.widgets.project.batch_controller import BatchController
 from napari_sam.widgets.project.image_opener import ImageOpener, LoadedImage, load_image
 from napari_sam.widgets.project.improve_controller import ImproveController
 from napari_sam.widgets.project.project_jobs import ProjectJobs
@@ -51,6 +52,8 @@ class ProjectController(QObject):
         Training of the model.
     stages : StagesController
         Annotation by hand, semi-automatically and automatically.
+    batch : BatchController
+        Jobs over all images.
     adding : BackgroundRun
         Adding of images.
     order : UsefulOrder
@@ -75,6 +78,7 @@ class ProjectController(QObject):
         self.opener = ImageOpener(context)
         self.improve = ImproveController(context, panel.improve, self.jobs)
         self.stages = StagesController(context, panel.stages, self.opener)
+        self.batch = BatchController(context, panel.batch, self.opener)
         self.adding = BackgroundRun()
         self.order = UsefulOrder(context.notifier)
         self._read_timer = QTimer(self)
@@ -102,6 +106,7 @@ class ProjectController(QObject):
         self.jobs.changed.connect(self.refresh)
         self.improve.changed.connect(self.changed)
         self.stages.image_wanted.connect(self.open_image)
+        self.batch.changed.connect(self.read)
         self.adding.progressed.connect(self._on_adding)
         self.adding.finished.connect(self._on_added)
         self.order.run.progressed.connect(self._on_ranking)
@@ -151,6 +156,7 @@ class ProjectController(QObject):
         self.order.close()
         self.improve.close()
         self.stages.close()
+        self.batch.close()
         self.opener.close()
 
     # ---- the project --------------------------------------------------------------------------------------
@@ -188,6 +194,9 @@ class ProjectController(QObject):
         if self.improve.run.is_running:
             self._context.notifier.info("The model of this project is being trained: wait, or cancel the training.")
             return
+        if self.batch.run.is_running:
+            self._context.notifier.info("All images of this project are being worked on: wait, or cancel it.")
+            return
         if not self.opener.is_blocked:
             self._activity = "Opening the project…"
             self.jobs.cancel("image")
@@ -206,6 +215,7 @@ class ProjectController(QObject):
         self.listing.clear()
         self.improve.set_project(project)
         self.stages.set_project(project)
+        self.batch.set_project(project)
         self.listing.read(project)
         self.changed.emit()
 

@@ -6,6 +6,7 @@ from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QCheckBox, QGridLayout, QLabel, QProgressBar, QSizePolicy, QVBoxLayout, QWidget
 
 from napari_sam.io.projects.image_entry import STATES
+from napari_sam.widgets.project.batch_panel import BatchPanel
 from napari_sam.widgets.project.image_list import ImageList
 from napari_sam.widgets.project.improve_panel import ImprovePanel
 from napari_sam.widgets.project.plate_view import PlateView
@@ -35,6 +36,8 @@ class ProjectPanel(QWidget):
         The wells, if images are fields of a plate.
     stages : StagesPanel
         The stages of annotation.
+    batch : BatchPanel
+        The part that runs a job over all images.
     improve : ImprovePanel
         The part that trains the model.
     """
@@ -65,6 +68,7 @@ class ProjectPanel(QWidget):
         )
         self.set_state = {state: button(state.capitalize(), _STATE_TIPS[state]) for state in STATES}
         self.stages = StagesPanel()
+        self.batch = BatchPanel()
         self.improve = ImprovePanel()
         self.content = QWidget()
         self._lay_out()
@@ -118,6 +122,7 @@ class ProjectPanel(QWidget):
         heading.setAlignment(Qt.AlignmentFlag.AlignLeft)
         inner.addWidget(heading)
         inner.addLayout(states)
+        inner.addWidget(Fold("All images", self.batch))
         inner.addWidget(Fold("Improve the model", self.improve))
         layout = QVBoxLayout(self)
         layout.addWidget(self.about)

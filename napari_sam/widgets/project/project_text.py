@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sam.project.stages.threshold import FEWEST
@@ -9,10 +10,13 @@ from napari_sam.project.stages.threshold import FEWEST
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from napari_sam.project.batch.project_batch import BatchReport
     from napari_sam.project.stages.audit import Agreement
     from napari_sam.project.stages.threshold import ConfidenceThreshold
     from napari_sam.project.time_per_object import TimePerObject
     from napari_sam.project.training.model_versions import Gain, ModelVersion
+
+_NAMED = 3  # images that failed
 
 
 def project_step(has_project: bool, counts: Mapping[str, int], has_image: bool) -> str:
@@ -110,3 +114,31 @@ def _gain_text(gain: Gain) -> str:
     change = f"{gain.before:.2f} → {gain.after:.2f}, {gain.difference:+.2f}"
     interval = "" if gain.low is None else f" (95 %: {gain.low:+.2f} to {gain.high:+.2f})"
     return (change + interval).replace("-", "−")
+
+
+def batch_text(report: BatchReport, passed_over: str = "") -> str:
+    """Describe what a job over all images has done.
+
+    Parameters
+    ----------
+    report : BatchReport
+        What became of the images.
+    passed_over : str
+        Name of an image that was left out because it is open.
+
+    Examples
+    --------
+    >>> from napari_sam.project.batch.project_batch import BatchReport
+    >>> batch_text(BatchReport(["a.tif"], ["b.tif"], {"c.tif": "it has moved"}, 12))
+    '1 image done, 1 was done before: 12 objects. 1 failed: c.tif: it has moved'
+    """
+    before, failed = len(report.skipped), list(report.failed.items())
+    earlier = f", {before} {'was' if before == 1 else 'were'} done before" if before else ""
+    text = f"{len(report.done)} image{'s' * (len(report.done) != 1)} done{earlier}: {report.objects} objects."
+    if passed_over:
+        text += f" {passed_over} is open, and was passed over."
+    if failed:
+        named = "; ".join(f"{Path(place).name}: {reason}" for place, reason in failed[:_NAMED])
+        more = f"; and {len(failed) - _NAMED} more" if len(failed) > _NAMED else ""
+        text += f" {len(failed)} failed: {named}{more}"
+    return text

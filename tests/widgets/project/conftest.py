@@ -14,7 +14,7 @@ from napari_sam.widgets.dock_panel import PROJECT
 from tests.widgets.pages.test_review_page import go_to
 
 if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
-    collect_ignore_glob = ["test_project_page*", "test_improve_page*", "test_stages_page*"]
+    collect_ignore_glob = ["test_project_page*", "test_improve_page*", "test_stages_page*", "test_batch_page*"]
 
 
 @pytest.fixture
