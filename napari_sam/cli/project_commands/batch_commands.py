@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import re
+import sys
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_sam.cli.batch_settings import asked_of_finding, asked_of_measuring, asked_of_segmenting
@@ -35,6 +38,7 @@ if TYPE_CHECKING:
 
     RunPair = Callable[[argparse.Namespace, InputPair], Mapping[str, object]]
 
+_SHOWN = 6  # columns that fit on a line
 _AGAIN = "The same command again passes over images that are done, and continues."
 
 
@@ -55,6 +59,10 @@ class _ProjectBatch:
     def pairs(self) -> list[InputPair]:
         """Return the inputs and outputs."""
         return list(self._images)
+
+    def images(self) -> list[ProjectImage]:
+        """Return the images."""
+        return list(self._images.values())
 
     def image(self, pair: InputPair) -> ProjectImage:
         """Return the image of an input."""
@@ -140,18 +148,45 @@ def _track(args: argparse.Namespace) -> Result:
 def _measure_options(command: argparse.ArgumentParser) -> None:
     add_folder(command)
     add_image_choice(command, "all")
+    command.add_argument(
+        "--out", type=Path, metavar="TABLE", help="also write all objects as one table, .csv or .parquet"
+    )
+    command.add_argument(
+        "--by", metavar="COLUMN", help="also compare the values of a column, such as condition: means over images"
+    )
     add_measuring_options(command)
 
 
 def _measure(args: argparse.Namespace) -> Result:
+    from napari_sam.io.labels.measurement.measured_table import check_table_path, write_table  # noqa: PLC0415
+    from napari_sam.project.batch.measurements import check_column, means_by_column, measured_objects  # noqa: PLC0415
+
     check_measuring(args)
+    if args.out is not None:
+        check_table_path(args.out)
     batch = _ProjectBatch(args, "measure", None)
+    images = batch.images()
+    if args.by is not None:
+        check_column(batch.project.images(), args.by)
     args.out_dir.mkdir(exist_ok=True)
 
     def measure(copied: argparse.Namespace, pair: InputPair) -> Mapping[str, object]:
         return measure_store(copied, pair, image=last_place(batch.image(pair)))
 
-    return run_each(args, batch.pairs(), measure, replace(batch.batch(asked_of_measuring(args)), of_stores=True))
+    made = replace(batch.batch(asked_of_measuring(args)), of_stores=True)
+    result = dict(run_each(args, batch.pairs(), measure, made))
+    if args.out is None and args.by is None:
+        return result
+    objects = measured_objects(images, batch.project.path)
+    if args.out is not None:
+        result["table"] = str(write_table(objects, args.out))
+    if args.by is not None and len(objects):
+        table = means_by_column(objects, args.by)
+        path = batch.project.path / "batch" / f"measure_by_{re.sub(r'[^A-Za-z0-9_-]+', '_', args.by)}.csv"
+        result["by"] = str(write_table(table, path))
+        if not args.json:
+            sys.stdout.write(f"{table.iloc[:, :_SHOWN].to_string(index=False)}\n")
+    return result
 
 
 EVERYTHING_OF_PROJECT = Command(

@@ -88,3 +88,20 @@ def test_a_project_is_measured_in_its_images_and_only_what_has_changed_again(pro
 def test_an_image_that_is_no_movie_fails_alone(project, capsys):
     assert results(capsys, 1, "track", project, "--device", "cpu")[1] == ["failed", "failed"]
     assert pd.read_csv(project / "batch" / "track.csv")["error"].str.contains("time|axis|planes|stack").all()
+
+
+def test_conditions_are_compared_image_by_image(project, tmp_path, capsys):
+    for image, sizes in zip(Project(project).images(), ((4,), (4, 6)), strict=True):
+        with image.labels() as labels:
+            for number, size in enumerate(sizes, 1):
+                labels.paint(np.full((size, size), number), (1, 10 * number))
+    command = ("measure", project, "--by", "condition", "--out", tmp_path / "all.csv", "--properties", "area")
+    result, _ = results(capsys, 0, *command)
+    table = pd.read_csv(result["by"]).set_index("condition")
+    assert table.loc["treated", ["images", "objects", "area_px"]].tolist() == [1, 2, 26]
+    assert table.loc["wild type", ["images", "objects", "area_px"]].tolist() == [1, 1, 16]
+    objects = pd.read_csv(tmp_path / "all.csv")
+    assert objects[["image", "condition"]].to_numpy().tolist()[0] == ["a.tif", "wild type"]
+    assert len(objects) == 3
+    assert main(["project", "measure", str(project), "--by", "dose"]) == 2
+    assert "--by is 'dose', which no image has as a column; choose from condition" in capsys.readouterr().err
