@@ -79,8 +79,8 @@ def means_by_column(objects: pd.DataFrame, column: str) -> pd.DataFrame:
     Returns
     -------
     DataFrame
-        A row for each value: "images" with objects, "objects", "objects_per_image", and of each property the mean and, as
-        ``NAME_sd``, the standard deviation between images, which one image alone does not have.
+        A row for each value: "images" with objects, "objects", "objects_per_image", and of each property the mean
+        and, as ``NAME_sd``, the standard deviation between images, which one image alone does not have.
 
     Examples
     --------
