@@ -24,6 +24,11 @@ def test_the_engine_needs_no_gui():
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
+def test_the_dock_opens_without_matplotlib():
+    code = "import sys, napari_sam.widgets.dock; print('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.split()[-1] == "False"
+
+
 def test_public_names_resolve():
     import napari_sam
 
