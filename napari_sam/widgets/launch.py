@@ -72,8 +72,10 @@ def launch(
     _, dock = shown.window.add_plugin_dock_widget(_PLUGIN, _DOCK)
     if chosen is not None:
         dock.use_model(chosen)
+    dock.images.follow_now()  # images that were opened before
     for layer in added:
         shown.add_layer(layer)
+    dock.images.follow_now()  # or the labels would be those of the image that the viewer has shown so far
     if labels is not None:
         _write_to(shown, dock, labels)
     return shown, dock

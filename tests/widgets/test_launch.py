@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import tifffile
+from qtpy.QtWidgets import QApplication
 
 import napari_sam as ns
 from napari_sam.errors import ImageError, LabelsError, NapariSamError, UnknownModelError
@@ -136,3 +137,13 @@ def test_naming_the_function_imports_no_napari():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_labels_given_with_an_image_for_an_open_viewer_belong_to_that_image(launch, nuclei, qtbot, tmp_path):
+    viewer, dock = launch(nuclei[0][:40, :50])
+    qtbot.waitUntil(lambda: dock.images.layer is not None, timeout=30_000)
+    with ns.LabelStore.create(tmp_path / "mine.ome.zarr", shape=SHAPE) as labels:
+        launch(nuclei[0][: SHAPE[0], : SHAPE[1]], labels=labels, viewer=viewer)
+        QApplication.processEvents()  # those of the new layers
+        assert dock.images.layer is viewer.layers["image [1]"]
+        assert dock.labels.store_layers.store is labels

@@ -173,6 +173,12 @@ class ImageSelection(QObject):
             shown = [x for x in images if x.visible]
             self._choose(active if active in shown else shown[-1] if shown else None)
 
+    def follow_now(self) -> None:
+        """Choose an image that was just opened, without waiting until the events of napari are over."""
+        if self._follow_soon.isActive():
+            self._follow_soon.stop()
+            self._follow_selection()
+
     def close(self) -> None:
         """Stop following the viewer and the image."""
         self._view_timer.stop()
