@@ -11,6 +11,7 @@ import errno
 import json
 import sys
 import warnings
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from napari_sam import __version__
@@ -37,7 +38,7 @@ from napari_sam.cli.project_commands.project_command import PROJECT
 from napari_sam.errors import NapariSamError, StoreWarning
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Sequence
     from typing import TextIO
 
 COMMANDS = (
@@ -103,6 +104,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         Exit status.
     """
     arguments = list(sys.argv[1:] if argv is None else argv)
+    if not arguments:
+        command_parser().print_help(sys.stderr)
+        return 2
     args = command_parser().parse_args(join_negative_numbers(arguments))
     args.argv = arguments
     try:
@@ -157,5 +161,18 @@ def result_text(result: Mapping[str, Any]) -> str:
                 for o in value
             ]
         elif value is not None:
-            lines.append(f"{key}: {value}")
+            lines.append(f"{key}: {_words(value)}")
     return "\n".join(lines) + "\n"
+
+
+def _words(value: object) -> str:
+    """Return a value as people write it: without the brackets and quotes of Python.
+
+    >>> _words({"encode": 1.5, "merge": 0.1}), _words([1, 4]), _words([])
+    ('encode 1.5, merge 0.1', '1, 4', 'none')
+    """
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name} {_words(part)}" for name, part in value.items()) or "none"
+    if isinstance(value, list | tuple):
+        return ", ".join(map(_words, value)) or "none"
+    return str(value)

@@ -12,6 +12,7 @@ import tifffile
 
 from napari_sam import samples
 from napari_sam.cli import main
+from napari_sam.cli.parser import COMMANDS
 
 NUCLEI = str(samples.NUCLEI)
 
@@ -21,6 +22,12 @@ def test_bad_arguments_are_status_2(capsys, arguments):
     with pytest.raises(SystemExit) as stopped:
         main(arguments)
     assert stopped.value.code == 2
+
+
+def test_without_a_command_all_commands_are_listed(capsys):
+    assert main([]) == 2
+    listed = capsys.readouterr().err
+    assert all(command.name in listed for command in COMMANDS)
 
 
 def test_the_package_runs_as_a_module():

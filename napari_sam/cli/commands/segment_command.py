@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -115,6 +116,8 @@ def _run(args: argparse.Namespace) -> Result:
     if args.output is not None:
         rendered, origin = render_labels(predictions, image.shape, args.crop)
         write_labels(args.output, rendered, origin)
+    elif not args.json:
+        sys.stderr.write("napari-sam: the masks were not written; give --output MASKS.tif or .png to keep them\n")
     return {
         "image": args.image,
         "output": None if args.output is None else str(args.output),

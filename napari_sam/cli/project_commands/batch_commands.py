@@ -17,7 +17,7 @@ from napari_sam.cli.commands.measure_command import add_measuring_options, check
 from napari_sam.cli.commands.track_command import TRACK, add_tracking_options, check_tracking, track_pair
 from napari_sam.cli.many_inputs import batch_of, run_each
 from napari_sam.cli.project_commands.project_options import add_folder, add_image_choice, given_groups, open_project
-from napari_sam.io.labels.journal.provenance_queries import SEMI_AUTOMATIC
+from napari_sam.io.labels.journal.stage_names import SEMI_AUTOMATIC
 from napari_sam.jobs.batch.asked import name_file
 from napari_sam.project.batch.batch_files import (
     FINDING_STATES,

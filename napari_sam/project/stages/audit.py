@@ -12,7 +12,7 @@ from napari_sam.errors import EvaluationError, ProjectError
 from napari_sam.evaluation.datasets.store_corrections import read_corrections
 from napari_sam.evaluation.metrics.proportion import wilson_interval
 from napari_sam.io.json_files import read_json_object
-from napari_sam.io.labels.journal.provenance_queries import AUTOMATIC
+from napari_sam.io.labels.journal.stage_names import AUTOMATIC
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.project.stages.judged_objects import GOOD_IOU
 from src_models.atomic import write_json

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from napari_sam.engine.automatic.grid_settings import GridSettings
-from napari_sam.io.labels.journal.provenance_queries import SEMI_AUTOMATIC
+from napari_sam.io.labels.journal.stage_names import SEMI_AUTOMATIC
 from napari_sam.jobs.job_settings import EverythingSettings
 from napari_sam.project.stages.audit import Agreement, Audit, agreement, begin_audit, last_audit
 from napari_sam.project.stages.judged_objects import judged_objects

@@ -25,6 +25,15 @@ def test_segment_writes_labels_and_prints_json(tmp_path, capsys, nuclei):
     assert ((labels == 1) & truth).sum() / ((labels == 1) | truth).sum() > 0.7
 
 
+def test_masks_that_are_not_written_are_pointed_out(tmp_path, capsys):
+    point = ["--point", "100,100"]
+    assert main(["segment", NUCLEI, *point]) == 0
+    assert "give --output" in capsys.readouterr().err
+    for more in (["--json"], ["--output", str(tmp_path / "m.tif")]):
+        assert main(["segment", NUCLEI, *point, *more]) == 0
+        assert "not written" not in capsys.readouterr().err
+
+
 def test_several_boxes_are_several_objects(capsys):
     assert main(["segment", NUCLEI, "--box", "95,158,147,208", "--box", "270,240,328,300"]) == 0
     assert capsys.readouterr().out.count("object ") == 2

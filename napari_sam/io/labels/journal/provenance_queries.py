@@ -6,13 +6,11 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from napari_sam.io.labels.journal.row_values import number, optional_number, optional_text, text, whole
 from napari_sam.io.labels.journal.schema import VERDICT_LABEL
+from napari_sam.io.labels.journal.stage_names import ASSISTED, AUTOMATIC, EDITED, IMPORTED, MANUAL
 
 if TYPE_CHECKING:
     from napari_sam.io.labels.journal._database import Database
 
-MANUAL, ASSISTED, SEMI_AUTOMATIC, AUTOMATIC = "manual", "assisted", "semi-automatic", "automatic"
-IMPORTED, EDITED = "imported", "edited"
-"""Stages: how an object came."""
 _STAGES = {"commit": ASSISTED, "everything": AUTOMATIC, "split": EDITED, "relabel": EDITED, "recovered": EDITED}
 STAGE = (
     "coalesce(json_extract(record, '$.stage'), CASE kind "
