@@ -59,7 +59,8 @@ def training(page, tmp_path):
         return [sys.executable, str(script), page.how]
 
     page.dock.project.improve.command = command
-    press(page, page.panel.project.findChild(Fold).header)
+    folds = page.panel.project.findChildren(Fold)
+    press(page, next(fold for fold in folds if fold.content is page.improve).header)
     page.panel.project.improve.window().resize(1300, 950)
     settle(page)
     return page
