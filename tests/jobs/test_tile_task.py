@@ -6,6 +6,7 @@ import pytest
 import tifffile
 
 import napari_sam as ns
+from napari_sam.engine.automatic.grid_settings import GridSettings
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import CancelledError, ImageError, SettingsError
 from napari_sam.io.labels.label_store import LabelStore
@@ -29,7 +30,7 @@ def test_a_tile_job_reads_back_from_text():
 
 def test_a_cluster_gives_the_same_bytes_as_one_process(cluster, tmp_path):
     path = tmp_path / "image.tif"
-    tifffile.imwrite(path, np.tile(nuclei(), (1, 2)))
+    tifffile.imwrite(path, np.tile(nuclei()[:256], (1, 2)))  # two tiles
     expected = None
     for name, options in (("one", {}), ("dask", {"client": cluster}), ("two", {"workers": 2})):
         seen = []
@@ -42,8 +43,8 @@ def test_a_cluster_gives_the_same_bytes_as_one_process(cluster, tmp_path):
             **options,
         ).labels as labels:
             digest = hashlib.sha256(labels.array[:, :].tobytes()).hexdigest()
-            assert len(labels) > 30
-        assert sum((b[2] - b[0]) * (b[3] - b[1]) for b, _ in seen) == 512 * 1280
+            assert len(labels) > 20
+        assert sum((b[2] - b[0]) * (b[3] - b[1]) for b, _ in seen) == 256 * 1280
         expected = expected or digest
         assert digest == expected, name
 
@@ -65,9 +66,10 @@ def test_tiles_finished_before_cancellation_of_a_cluster_are_kept(cluster, tmp_p
     path = tmp_path / "image.tif"
     tifffile.imwrite(path, np.tile(nuclei(), (2, 2)))
     out = tmp_path / "o.ome.zarr"
+    grid = GridSettings.for_model("default", points_per_side=8)
     with pytest.raises(CancelledError):
         segment_everything(
-            path, "default", out, method="grid", client=cluster,
+            path, "default", out, method="grid", grid=grid, client=cluster,
             cancelled=lambda: bool(list((out / UNFINISHED).glob("f1-*.npz"))),
         )  # fmt: skip
     assert unfinished_run(out)["tiles_done"] > 0
