@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sam.cli.command import Command, Result
 from napari_sam.cli.options import IMAGE_HELP, add_image_options, add_model_options, floats, open_plane
 from napari_sam.cli.text_options import add_text_models, add_text_option, check_text_models, text_keywords
-from napari_sam.errors import PromptError
+from napari_sam.errors import LabelsError, PromptError
 
 if TYPE_CHECKING:
     import argparse
@@ -101,6 +101,8 @@ def _run(args: argparse.Namespace) -> Result:
     from napari_sam.predictor import Predictor  # noqa: PLC0415
 
     _take_plane(args)
+    if args.output is not None and args.output.exists() and args.output.resolve() == Path(args.image).resolve():
+        raise LabelsError(f"{args.output}: is the image itself", parameter="output", remedy="choose another path")
     image = open_plane(args.image, args.channels, args.plane, series=args.series, axes=args.axes)
     prompts = _prompts(args)
     check_text_models(args)

@@ -52,7 +52,7 @@ def test_info_names_what_was_chosen_and_the_options_that_choose_otherwise(severa
 def test_commands_report_what_they_chose_unless_the_user_did(several, tmp_path, capsys):
     assert main(["transcode", several, str(tmp_path / "m.ome.zarr")]) == 0
     assert "the file also has series 0 of 20 x 30 px: choose with --series" in capsys.readouterr().err
-    command = ["segment", several, "--point", "30,30", "--output", str(tmp_path / "m.tif")]
+    command = ["segment", several, "--point", "30,30", "--output", str(tmp_path / "masks.tif")]
     assert main(command) == 0
     assert "uses plane 0 of 3 (q): choose with --plane" in capsys.readouterr().err
     assert main([*command, "--plane", "1", "--series", "1"]) == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -32,6 +33,19 @@ def test_masks_that_are_not_written_are_pointed_out(tmp_path, capsys):
     for more in (["--json"], ["--output", str(tmp_path / "m.tif")]):
         assert main(["segment", NUCLEI, *point, *more]) == 0
         assert "not written" not in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("way", ["same", "roundabout", "link"])
+def test_masks_do_not_replace_the_image(tmp_path, monkeypatch, capsys, way):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sub").mkdir()
+    tifffile.imwrite("a.tif", np.zeros((64, 64), np.uint8))
+    Path("link.tif").symlink_to("a.tif")
+    before = Path("a.tif").read_bytes()
+    output = {"same": "a.tif", "roundabout": "sub/../a.tif", "link": "link.tif"}[way]
+    assert main(["segment", "a.tif", "--point", "3,3", "--output", output]) == 2
+    assert "is the image itself" in capsys.readouterr().err
+    assert Path("a.tif").read_bytes() == before
 
 
 def test_several_boxes_are_several_objects(capsys):
