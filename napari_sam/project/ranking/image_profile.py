@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.engine.windows import grid_window
-from napari_sam.evaluation.datasets.labelled_samples import evenly_spaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -18,9 +17,7 @@ if TYPE_CHECKING:
     from napari_sam.engine.windows import Window
     from napari_sam.predictor import Predictor
 
-MOST_WINDOWS = 4
-"""Windows of an image that are looked at, evenly spaced over it."""
-
+_LONG = 1.5  # windows along a side from which two are looked at
 _POINTS = 4  # a side of the grid of points that a model without dense decoder is asked at
 _BACKGROUND = 0.1  # probability below which a pixel is background for certain
 
@@ -57,7 +54,7 @@ def profile_image(predictor: Predictor, cancelled: Callable[[], bool] | None = N
         If `cancelled()` returned True.
     """
     total, weight, doubts = np.zeros(0), 0, []
-    for window in _windows(predictor):
+    for window in profile_windows(predictor.image.shape, predictor.img_size):
         embedding = predictor.embed(window, cancelled, background=True)[0].float().cpu().numpy()
         rows, cols = (
             max(1, round(used * size / predictor.img_size))
@@ -72,15 +69,25 @@ def profile_image(predictor: Predictor, cancelled: Callable[[], bool] | None = N
     return ImageProfile((mean / norm).astype(np.float32), float(np.mean(doubts)))
 
 
-def _windows(predictor: Predictor) -> list[Window]:
-    """Return windows at the scale of level 0, evenly spaced over the image."""
-    side, shape = predictor.img_size, predictor.image.shape
-    starts = [np.arange(0, max(1, size - side // 2), side) for size in shape]
-    found = dict.fromkeys(
-        grid_window((y + side / 2, x + side / 2), side, shape, side) for y in starts[0][:64] for x in starts[1][:64]
-    )
-    windows = list(found)
-    return [windows[i] for i in evenly_spaced(len(windows), MOST_WINDOWS)]
+def profile_windows(shape: tuple[int, int], side: int) -> list[Window]:
+    """Return the windows of an image that are looked at, two along each side longer than one and a half windows.
+
+    Parameters
+    ----------
+    shape : (int, int)
+        Height and width of level 0.
+    side : int
+        Side of the network's input, which is that of a window.
+
+    Examples
+    --------
+    >>> [window.bbox for window in profile_windows((500, 600), 512)]
+    [(0, 0, 500, 512)]
+    >>> [window.bbox[:2] for window in profile_windows((100_000, 100_000), 512)]
+    [(24832, 24832), (24832, 74752), (74752, 24832), (74752, 74752)]
+    """
+    rows, cols = ([0.5] if size <= _LONG * side else [0.25, 0.75] for size in shape)
+    return [grid_window((y * shape[0], x * shape[1]), side, shape, side) for y in rows for x in cols]
 
 
 def _doubt(predictor: Predictor, window: Window) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from napari_sam.errors import CancelledError, NapariSamError
@@ -87,5 +88,6 @@ def _profile(
         raise
     except (NapariSamError, OSError):
         return None
-    files.put(image.image_id, profile)
+    with suppress(OSError):  # a folder that cannot be written, or a full disk: it is computed again next time
+        files.put(image.image_id, profile)
     return profile

@@ -52,6 +52,11 @@ def test_images_are_looked_at_once_for_each_model(project, default_predictor, mo
     assert names(project.rank_images(default_predictor)) == names(first)[:3]
 
 
+def test_a_folder_that_cannot_be_written_is_no_obstacle(project, default_predictor):
+    (project.path / "profiles").write_text("a file in place of the folder")
+    assert len(project.rank_images(default_predictor)) == 4
+
+
 def test_a_cancelled_ranking_keeps_what_it_has_looked_at(project, default_predictor):
     looked_at = [0]
 
