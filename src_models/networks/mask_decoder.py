@@ -8,7 +8,6 @@ are upsampled.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import cast
 
@@ -18,9 +17,14 @@ from torch.nn import functional as F
 
 from src_models.networks.layers import MLP, FeedForward, LayerNorm2d
 from src_models.networks.prompt_encoder import PromptEmbedding
+from src_models.networks.two_way_attention import (
+    DownscaledAttention,
+    attend_to_image,
+    attend_to_tokens,
+    folds,
+    project_together,
+)
 
-HEADS = 8
-_FEW = 64  # at most this many tokens are those of a prompt, not of the image
 _MASKS = 4  # the single mask, then the three of an ambiguous prompt
 
 
@@ -87,116 +91,6 @@ class DecodedTokens:
     object_score: Tensor | None = None
 
 
-class DownscaledAttention(nn.Module):
-    """Multi-head attention with an inner width that may be smaller than the width of its input."""
-
-    def __init__(self, width: int, inner: int) -> None:
-        super().__init__()
-        self.q_proj = nn.Linear(width, inner)
-        self.k_proj = nn.Linear(width, inner)
-        self.v_proj = nn.Linear(width, inner)
-        self.out_proj = nn.Linear(inner, width)
-
-    def attend(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Attend over projected inputs.
-
-        Parameters
-        ----------
-        q, k, v : Tensor
-            (N or 1, L, inner).
-        mask : Tensor, optional
-            (N, 1, 1, L_keys) bool, False for keys to ignore.
-
-        Returns
-        -------
-        Tensor
-            (N, L_queries, width).
-        """
-        if q.device.type == "cpu" and min(q.shape[1], k.shape[1]) <= _FEW < max(q.shape[1], k.shape[1]):
-            packed: Tensor = self.out_proj(packed_attention(q, k, v, mask))
-            return packed
-        n = max(q.shape[0], k.shape[0])
-        heads = [x.view(x.shape[0], x.shape[1], HEADS, -1).transpose(1, 2) for x in (q, k, v)]
-        q, k, v = (x.expand(n, -1, -1, -1) for x in heads)  # (N, nh, L, hs)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask)
-        projected: Tensor = self.out_proj(out.transpose(1, 2).flatten(2))
-        return projected
-
-    def forward(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None = None) -> Tensor:
-        """Project (N, L, width) inputs and attend; `mask` as in `attend`."""
-        return self.attend(self.q_proj(q), self.k_proj(k), self.v_proj(v), mask)
-
-
-def packed_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-    """Compute multi-head attention between few and many tokens, without splitting the many into heads.
-
-    The few tokens are laid out block-diagonally, in one row for each token and head with zeros outside the channels
-    of the head, so that all heads are a single matrix product with the many tokens in their memory layout. This costs
-    eight times the multiplications of a small product and saves its transpositions: on a CPU it is about twice as fast
-    as `scaled_dot_product_attention`, four times with its gradient.
-
-    Parameters
-    ----------
-    q, k, v, mask : Tensor
-        As `DownscaledAttention.attend`.
-
-    Returns
-    -------
-    Tensor
-        (N, L_queries, inner), heads side by side.
-    """
-    inner = q.shape[-1]
-    scale = (inner // HEADS) ** -0.5
-    blocks = torch.eye(HEADS, dtype=q.dtype).repeat_interleave(inner // HEADS, dim=1)  # (nh, inner)
-    n = max(q.shape[0], k.shape[0])
-    if k.shape[1] > q.shape[1]:  # few queries
-        spread = ((q * scale)[:, :, None] * blocks).flatten(1, 2)  # (N, Lq * nh, inner)
-        scores = _product(spread, k.transpose(1, 2), n)  # (N, Lq * nh, Lk)
-        if mask is not None:
-            scores = scores.masked_fill(~mask[:, 0], -math.inf)
-        out = _product(scores.softmax(-1), v, n)
-        return (out.view(n, q.shape[1], HEADS, inner) * blocks).sum(2)
-    keys = ((k * scale)[:, :, None] * blocks).flatten(1, 2)  # (N, Lk * nh, inner)
-    scores = _product(q, keys.transpose(1, 2), n).view(n, q.shape[1], k.shape[1], HEADS)
-    if mask is not None:
-        scores = scores.masked_fill(~mask[:, 0, 0, None, :, None], -math.inf)
-    values = (v[:, :, None] * blocks).flatten(1, 2)
-    return _product(scores.softmax(2).flatten(2), values, n)
-
-
-def _product(a: Tensor, b: Tensor, n: int) -> Tensor:
-    """Multiply batches of matrices, (n, L, K) by (n, K, M); either may be shared, with a first axis of 1."""
-    if a.shape[0] == n and b.shape[0] == 1:
-        return a @ b[0]
-    return torch.bmm(a.expand(n, -1, -1), b.expand(n, -1, -1))
-
-
-def project_together(x: Tensor, pe: Tensor, with_pe: list[nn.Linear], plain: nn.Linear) -> list[Tensor]:
-    """Apply several linear layers to the same image tokens in a single matrix product.
-
-    Parameters
-    ----------
-    x : Tensor
-        (N, L, C) image tokens.
-    pe : Tensor
-        (1, L, C) their positional encoding.
-    with_pe : list of nn.Linear
-        Layers applied to ``x + pe``; by linearity the product with the encoding is computed once for all N.
-    plain : nn.Linear
-        Layer applied to `x`.
-
-    Returns
-    -------
-    list of Tensor
-        (N, L, inner) for each layer of `with_pe`, then for `plain`.
-    """
-    layers = [*with_pe, plain]
-    out = F.linear(x, torch.cat([layer.weight for layer in layers]))
-    parts = list(out.split([layer.out_features for layer in layers], dim=-1))
-    shifted = [part + F.linear(pe, layer.weight, layer.bias) for part, layer in zip(parts, with_pe, strict=False)]
-    return [*shifted, parts[-1] + plain.bias]
-
-
 class TwoWayBlock(nn.Module):
     """Block in which tokens attend to themselves and to the image, then the image to the tokens."""
 
@@ -221,6 +115,8 @@ class TwoWayBlock(nn.Module):
         else:
             q = tokens + token_pe
             tokens = self.norm1(tokens + self.self_attn(q, q, tokens, mask))
+        if folds(image, tokens):
+            return self._attend_folded(tokens, image, token_pe, image_pe, mask)
         to_image, to_token = self.cross_attn_token_to_image, self.cross_attn_image_to_token
         k, image_q, v = project_together(image, image_pe, [to_image.k_proj, to_token.q_proj], to_image.v_proj)
         q = to_image.q_proj(tokens + token_pe)
@@ -229,6 +125,17 @@ class TwoWayBlock(nn.Module):
         token_k, token_v = to_token.k_proj(tokens + token_pe), to_token.v_proj(tokens)
         image = self.norm4(image + to_token.attend(image_q, token_k, token_v, mask))
         return tokens, image
+
+    def _attend_folded(
+        self, tokens: Tensor, image: Tensor, token_pe: Tensor, image_pe: Tensor, mask: Tensor | None
+    ) -> tuple[Tensor, Tensor]:
+        """Attend to the image and back without projecting the image."""
+        positioned = image + image_pe
+        seen = attend_to_image(self.cross_attn_token_to_image, tokens + token_pe, positioned, image)
+        tokens = self.norm2(tokens + seen)
+        tokens = self.norm3(tokens + self.mlp(tokens))
+        update = attend_to_tokens(self.cross_attn_image_to_token, positioned, tokens + token_pe, tokens, mask)
+        return tokens, self.norm4(image + update)
 
 
 class TwoWayTransformer(nn.Module):
@@ -246,8 +153,12 @@ class TwoWayTransformer(nn.Module):
         for layer in self.layers:
             tokens, image = layer(tokens, image, token_pe, image_pe, mask)
         final = self.final_attn_token_to_image
-        k, v = project_together(image, image_pe, [final.k_proj], final.v_proj)
-        tokens = tokens + final.attend(final.q_proj(tokens + token_pe), k, v)
+        q = tokens + token_pe
+        if folds(image, tokens):
+            tokens = tokens + attend_to_image(final, q, image + image_pe, image)
+        else:
+            k, v = project_together(image, image_pe, [final.k_proj], final.v_proj)
+            tokens = tokens + final.attend(final.q_proj(q), k, v)
         return self.norm_final_attn(tokens), image
 
 

@@ -19,9 +19,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from src_models.networks.mask_decoder import HEADS, DecodedTokens, DownscaledAttention, TwoWayBlock
+from src_models.networks.mask_decoder import DecodedTokens, TwoWayBlock
 from src_models.networks.prompt_encoder import ABSENT, PAD_POINT, POSITIVE
 from src_models.networks.prompted_image import Mixture, PromptedImage
+from src_models.networks.two_way_attention import (
+    HEADS,
+    DownscaledAttention,
+    fold_heads,
+    outgoing,
+    project_heads,
+    scaled,
+    spread,
+)
 
 if TYPE_CHECKING:
     from src_models.networks.promptable import PromptableNetwork
@@ -165,11 +174,11 @@ class PointDecoder:
         tokens = block.norm1(block.self_attn(tokens, tokens, tokens))
         to_image, to_token = block.cross_attn_token_to_image, block.cross_attn_image_to_token
         keys, values, queries = self._projected(image)
-        weights = _softmax(keys.scores(_spread(_scaled(to_image.q_proj(tokens + token_pe)))), -1)
+        weights = _softmax(keys.scores(spread(scaled(to_image.q_proj(tokens + token_pe)))), -1)
         tokens = block.norm2(tokens + to_image.out_proj(_head_channels(values.weighted_sum(weights))))
         tokens = block.norm3(tokens + block.mlp(tokens))
-        scores = queries.scores(_spread(_scaled(to_token.k_proj(tokens + token_pe))))
-        return tokens, Mixture(_outgoing(to_token, tokens), _over_tokens(scores))
+        scores = queries.scores(spread(scaled(to_token.k_proj(tokens + token_pe))))
+        return tokens, Mixture(outgoing(to_token, tokens), _over_tokens(scores))
 
     def _second_layer(
         self, tokens: Tensor, token_pe: Tensor, image: PromptedImage, first: Mixture
@@ -182,21 +191,21 @@ class PointDecoder:
         gain, shift = norm.weight, norm.bias
         q = tokens + token_pe
         tokens = block.norm1(tokens + block.self_attn(q, q, tokens))
-        q = _scaled(to_image.q_proj(tokens + token_pe))
-        rows = _folded(q, to_image.k_proj.weight) * gain
+        q = scaled(to_image.q_proj(tokens + token_pe))
+        rows = fold_heads(q, to_image.k_proj.weight) * gain
         scores = self._with_positions(first.scores(rows, image).mul_(inverse), q, 1)
         weights = _softmax(scores, -1)
-        scaled = weights * inverse
-        seen = (image.weighted_sum(scaled) + first.weighted_sum(scaled)) * gain + shift
-        tokens = block.norm2(tokens + to_image.out_proj(_projected_heads(seen, to_image.v_proj)))
+        shares = weights * inverse
+        seen = (image.weighted_sum(shares) + first.weighted_sum(shares)) * gain + shift
+        tokens = block.norm2(tokens + to_image.out_proj(project_heads(seen, to_image.v_proj)))
         tokens = block.norm3(tokens + block.mlp(tokens))
-        k = _scaled(to_token.k_proj(tokens + token_pe))
-        rows = _folded(k, to_token.q_proj.weight)
-        fixed = rows @ shift + _spread(k) @ to_token.q_proj.bias
+        k = scaled(to_token.k_proj(tokens + token_pe))
+        rows = fold_heads(k, to_token.q_proj.weight)
+        fixed = rows @ shift + spread(k) @ to_token.q_proj.bias
         rows = rows * gain
         scores = first.scores(rows, image).mul_(inverse)
         scores = self._with_positions(scores, k, 2).add_(fixed[..., None])
-        second = Mixture(*self._with_constant(_outgoing(to_token, tokens), _over_tokens(scores), to_token))
+        second = Mixture(*self._with_constant(outgoing(to_token, tokens), _over_tokens(scores), to_token))
         return tokens, second, self._rescaled(image, first, second, inverse, norm)
 
     def _with_constant(self, rows: Tensor, weights: Tensor, attention: DownscaledAttention) -> tuple[Tensor, Tensor]:
@@ -229,16 +238,16 @@ class PointDecoder:
         if chosen is not None:
             tokens, token_pe, normalised = tokens[chosen], token_pe[chosen], normalised.select(chosen)
         image, first, second = normalised.image, normalised.first, normalised.second
-        q = _scaled(attention.q_proj(tokens + token_pe))
-        rows = _folded(q, attention.k_proj.weight) * norm.weight
+        q = scaled(attention.q_proj(tokens + token_pe))
+        rows = fold_heads(q, attention.k_proj.weight) * norm.weight
         scores = first.scores(rows, image).mul_(normalised.inverse)
         scores.baddbmm_(rows @ second.rows.transpose(1, 2), second.weights)
         scores = self._with_positions(scores.mul_(normalised.second_inverse), q, 3)
         weights = _softmax(scores, -1).mul_(normalised.second_inverse)
-        scaled = weights * normalised.inverse
-        seen = image.weighted_sum(scaled) + first.weighted_sum(scaled) + second.weighted_sum(weights)
+        shares = weights * normalised.inverse
+        seen = image.weighted_sum(shares) + first.weighted_sum(shares) + second.weighted_sum(weights)
         seen = seen * norm.weight + norm.bias
-        tokens = tokens + attention.out_proj(_projected_heads(seen, attention.v_proj))
+        tokens = tokens + attention.out_proj(project_heads(seen, attention.v_proj))
         out: Tensor = transformer.norm_final_attn(tokens)
         return out
 
@@ -255,7 +264,7 @@ class PointDecoder:
 
     def _with_positions(self, scores: Tensor, heads: Tensor, key: int) -> Tensor:
         """Add the scores of the positional encoding with heads (N, T, inner) to (N, T * nh, L), in place."""
-        scores.view(-1, scores.shape[-1]).addmm_(_spread(heads).flatten(0, 1), self.base[key].T)
+        scores.view(-1, scores.shape[-1]).addmm_(spread(heads).flatten(0, 1), self.base[key].T)
         return scores
 
     def _image(self, pair: Tensor) -> PromptedImage:
@@ -293,41 +302,11 @@ class PointDecoder:
         return out[0], out[1], out[2]
 
 
-def _scaled(x: Tensor) -> Tensor:
-    return x * float((x.shape[-1] // HEADS) ** -0.5)
-
-
-def _spread(x: Tensor) -> Tensor:
-    """Spread (N, T, inner) to a row for each token and head, zero outside its channels: (N, T * nh, inner)."""
-    blocks = torch.eye(HEADS, dtype=x.dtype, device=x.device).repeat_interleave(x.shape[-1] // HEADS, dim=1)
-    return (x[:, :, None] * blocks).flatten(1, 2)
-
-
 def _head_channels(x: Tensor) -> Tensor:
     """Keep the channels of its head in every row of (N, T * nh, inner): (N, T, inner)."""
     n, r, inner = x.shape
     x = x.view(n, r // HEADS, HEADS, HEADS, inner // HEADS)
     return x.diagonal(dim1=2, dim2=3).transpose(2, 3).flatten(2)  # (N, T, nh, hs)
-
-
-def _folded(x: Tensor, weight: Tensor) -> Tensor:
-    """Multiply the heads of (N, T, inner) with their rows of (inner, C): (N, T * nh, C)."""
-    n, t, inner = x.shape
-    heads = x.view(n * t, HEADS, inner // HEADS).transpose(0, 1)  # (nh, N * T, hs)
-    return torch.bmm(heads, weight.view(HEADS, inner // HEADS, -1)).transpose(0, 1).reshape(n, t * HEADS, -1)
-
-
-def _projected_heads(x: Tensor, layer: nn.Linear) -> Tensor:
-    """Project every row of (N, T * nh, C) to the channels of its head: (N, T, inner)."""
-    n, r, c = x.shape
-    rows = x.view(n * r // HEADS, HEADS, c).transpose(0, 1)  # (nh, N * T, C)
-    heads = torch.bmm(rows, layer.weight.view(HEADS, -1, c).transpose(1, 2))  # (nh, N * T, hs)
-    return heads.transpose(0, 1).reshape(n, r // HEADS, -1) + layer.bias
-
-
-def _outgoing(attention: DownscaledAttention, tokens: Tensor) -> Tensor:
-    """Return the unweighted update of the image by each token and head: (N, T * nh, C)."""
-    return _folded(attention.v_proj(tokens), attention.out_proj.weight.T)
 
 
 def _over_tokens(scores: Tensor) -> Tensor:

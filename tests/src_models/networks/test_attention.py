@@ -7,7 +7,12 @@ import torch
 from torch.nn import functional as F
 
 from src_models.networks.layers import ConvNorm, DepthwiseConv2d
-from src_models.networks.mask_decoder import packed_attention
+from src_models.networks.two_way_attention import (
+    DownscaledAttention,
+    attend_to_image,
+    attend_to_tokens,
+    packed_attention,
+)
 
 
 def _plain(q, k, v, mask):
@@ -36,6 +41,36 @@ def test_packed_attention_is_attention(few, shared, masked):
     grads = [torch.autograd.grad((out * weight).sum(), (q, k, v)) for out in outs]
     for mine, theirs in zip(*grads, strict=True):
         torch.testing.assert_close(mine, theirs, atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("direction", ["to image", "to tokens"])
+@pytest.mark.parametrize("masked", [False, True])
+def test_attention_that_does_not_project_the_image_is_attention(direction, masked):
+    torch.manual_seed(0)
+    n, few, many = 3, 7, 200
+    layer = DownscaledAttention(256, 128)
+    tokens, image = (torch.randn(n, length, 256, requires_grad=True) for length in (few, many))
+    token_pe, image_pe = torch.randn(n, few, 256), torch.randn(1, many, 256)
+    if direction == "to image":
+        mask = None
+        out = attend_to_image(layer, tokens + token_pe, image + image_pe, image)
+        plain = _layer(layer, tokens + token_pe, image + image_pe, image, mask)
+    else:
+        mask = torch.rand(n, 1, 1, few) > 0.4 if masked else None
+        if mask is not None:
+            mask[..., 0] = True
+        out = attend_to_tokens(layer, image + image_pe, tokens + token_pe, tokens, mask)
+        plain = _layer(layer, image + image_pe, tokens + token_pe, tokens, mask)
+    torch.testing.assert_close(out, plain, atol=1e-5, rtol=1e-5)
+    weight, weights = torch.randn_like(out), [p for name, p in layer.named_parameters() if name != "k_proj.bias"]
+    inputs = [tokens, image, *weights]
+    grads = [torch.autograd.grad((x * weight).sum(), inputs, retain_graph=True) for x in (out, plain)]
+    for mine, theirs in zip(*grads, strict=True):
+        torch.testing.assert_close(mine, theirs, atol=1e-3, rtol=1e-4)
+
+
+def _layer(layer, q, k, v, mask):
+    return layer.out_proj(_plain(layer.q_proj(q), layer.k_proj(k), layer.v_proj(v), mask))
 
 
 @pytest.mark.parametrize(("kernel", "stride", "depthwise"), [(1, 1, False), (3, 2, False), (3, 1, True), (5, 2, True)])
