@@ -167,6 +167,11 @@ class _ClusterRun(Generic[Task, Result]):
             self._client.cancel(list(self.in_flight), force=True)
 
 
+def gpu_resource(client: Any) -> dict[str, float] | None:
+    """Return the resource that a task must ask for to get to a worker with a GPU; None where no worker has one."""
+    return _free_threads(client)[1]
+
+
 def _free_threads(client: Any) -> tuple[int, dict[str, float] | None]:
     """Return the number of threads that may get tasks, and the resource that tasks must ask for."""
     workers = client.scheduler_info(n_workers=-1)["workers"].values()

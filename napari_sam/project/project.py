@@ -10,6 +10,7 @@ import pandas as pd
 from napari_sam.errors import ImageError, ProjectError
 from napari_sam.io.projects.image_entry import STATES
 from napari_sam.io.projects.project_folder import ProjectFolder
+from napari_sam.jobs.dask_pool import check_client
 from napari_sam.project.add_report import AddReport
 from napari_sam.project.batch.project_batch import ProjectBatch
 from napari_sam.project.image_places import image_places
@@ -40,9 +41,13 @@ class Project:
         An existing project; `create` makes one.
     user : str, optional
         Name under which changes are noted; that of the machine's user by default.
+    client : distributed.Client, optional
+        Dask cluster on which models are trained, such as a machine with a GPU; by default they are in this process.
 
     Raises
     ------
+    SettingsError
+        If `client` is not a client, or Dask is not installed.
     ProjectError
         If there is no project in the folder, or a newer version made it.
 
@@ -61,8 +66,11 @@ class Project:
     'in work'
     """
 
-    def __init__(self, folder: str | os.PathLike[str], user: str | None = None) -> None:
+    def __init__(self, folder: str | os.PathLike[str], user: str | None = None, client: object = None) -> None:
+        if client is not None:
+            check_client(client)
         self._folder = ProjectFolder(folder, user)
+        self.client = client
 
     @classmethod
     def create(cls, folder: str | os.PathLike[str], name: str | None = None, user: str | None = None) -> Project:
@@ -384,12 +392,13 @@ class Project:
             If `cancelled()` returned True.
         """
         from napari_sam.project.training.improve import ImproveRequest, improve  # noqa: PLC0415 - imports torch
+        from napari_sam.project.training.train_and_compare import TrainingCalls  # noqa: PLC0415 - imports torch
 
-        request = ImproveRequest(
-            self.images(), self.model, self.versions, self._folder.user, device, settings or ImproveSettings()
-        )
+        chosen = settings or ImproveSettings()
+        user = self._folder.user
+        request = ImproveRequest(self.images(), self.model, self.versions, user, device, chosen, self.client)
         with self._folder.model_lock():
-            version = improve(request, progress=progress, losses=losses, cancelled=cancelled)
+            version = improve(request, TrainingCalls(progress, losses, cancelled))
         self._folder.log("improved", version=version.number, better=version.better)
         return version
 

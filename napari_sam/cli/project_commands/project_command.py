@@ -22,6 +22,7 @@ from napari_sam.cli.project_commands.batch_commands import (
 )
 from napari_sam.cli.project_commands.export_command import EXPORT_PROJECT
 from napari_sam.cli.project_commands.project_options import STATES, add_folder, add_groups, given_groups, open_project
+from napari_sam.cli.run_results import dask_client
 from napari_sam.cli.setting_options import add_settings, settings_from
 from napari_sam.errors import CancelledError, NapariSamError, SettingsError
 from napari_sam.project.training.improve_settings import ImproveSettings
@@ -175,6 +176,7 @@ def _improve_options(command: argparse.ArgumentParser) -> None:
     add_settings(command, ImproveSettings, ("encoder", "steps", "learning_rate"), defaults=True)
     add_device_option(command)
     command.add_argument("--use", action="store_true", help="put the new model in use if it is better")
+    command.add_argument("--scheduler", metavar="ADDRESS", help="train on this Dask cluster, such as tcp://host:8786")
     add_events_option(command)
 
 
@@ -184,14 +186,15 @@ def _improve(args: argparse.Namespace) -> Result:
     if args.events:
         _improve_with_events(args)
         return None
-    project = open_project(args)
     lines: dict[str, ProgressLine] = {}
 
     def report(part: str, done: int, total: int) -> None:
         lines.setdefault(part, ProgressLine(part))(done, total)
 
     settings = settings_from(args, ImproveSettings)
-    with interruptible("saving and stopping; continue with the same command") as cancelled:
+    stop_message = "saving and stopping; continue with the same command"
+    with dask_client(args.scheduler) as client, interruptible(stop_message) as cancelled:
+        project = open_project(args, client)
         version = project.improve(settings, device=args.device, progress=report, cancelled=cancelled)
     end_line()
     result = _finished(project, version, args)
@@ -206,8 +209,8 @@ def _improve_with_events(args: argparse.Namespace) -> None:
     """Train for a program that reads lines of JSON, and that stops the training by closing standard input."""
     is_closed = input_closed()
     try:
-        project = open_project(args)
-        with interruptible("saving and stopping") as is_interrupted:
+        with dask_client(args.scheduler) as client, interruptible("saving and stopping") as is_interrupted:
+            project = open_project(args, client)
             version = project.improve(
                 settings_from(args, ImproveSettings),
                 device=args.device,

@@ -45,8 +45,8 @@ def given_groups(args: argparse.Namespace) -> dict[str, str]:
     return groups
 
 
-def open_project(args: argparse.Namespace) -> Project:
-    """Open the project that a command names."""
+def open_project(args: argparse.Namespace, client: object = None) -> Project:
+    """Open the project that a command names, with a client of the cluster that trains its models, if any."""
     from napari_sam.project.project import Project  # noqa: PLC0415 - the command line starts quickly
 
-    return Project(args.project, args.user)
+    return Project(args.project, args.user, client)

@@ -69,7 +69,7 @@ class ImproveController(QObject):
     run : ImproveRun
         The training.
     command : callable
-        Returns the command line for a project's folder and a device.
+        Returns the command line for a project's folder, a device, and the address of a cluster or "".
 
     Signals
     -------
@@ -112,7 +112,7 @@ class ImproveController(QObject):
         self._part, self._offered = "", None
         self._panel.show_running()
         device = self._context.session.device
-        self.run.begin(self.command(self._project.path, device))
+        self.run.begin(self.command(self._project.path, device, self._panel.scheduler.text().strip()))
         self.changed.emit()
 
     def cancel(self) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from qtpy.QtWidgets import QVBoxLayout, QWidget
+from qtpy.QtWidgets import QLabel, QVBoxLayout, QWidget
 
 from napari_sam.widgets.project.loss_curve import LossCurve
-from napari_sam.widgets.qt_helpers import button, combo_box, primary_button, row, wrapped_label
+from napari_sam.widgets.qt_helpers import button, combo_box, line_edit, primary_button, row, wrapped_label
 from napari_sam.widgets.run_controls import RunControls
 
 _ABOUT = (
@@ -25,6 +25,12 @@ class ImprovePanel(QWidget):
             kept="what was trained is kept, and the next training continues",
             working="Training…",
         )
+        self.scheduler = line_edit(
+            "Address of a Dask cluster that trains",
+            "on this machine, or tcp://host:8786",
+            "Where the model is trained: empty for this machine, or the address of a Dask cluster, such as the machine "
+            "with a GPU. Data and model travel there and back; the folder need not be shared",
+        )
         self.curve = LossCurve()
         self.use = primary_button("✓ Use it", "Segment with the new model from now on; you can go back to any version")
         self.versions = combo_box("Versions of the project's model; 0 is the one that the project began with")
@@ -32,6 +38,7 @@ class ImprovePanel(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(wrapped_label(_ABOUT))
+        layout.addLayout(row((QLabel("Train"), self.scheduler), stretch=1))
         layout.addWidget(self.run)
         layout.addWidget(self.curve)
         layout.addWidget(self.use)

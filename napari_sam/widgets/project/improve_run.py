@@ -47,9 +47,10 @@ class Improved:
     message: str = ""
 
 
-def improve_command(folder: Path, device: str) -> list[str]:
-    """Return the command line that improves the model of a project."""
-    return [sys.executable, "-m", "napari_sam", "project", "improve", str(folder), "--device", device, "--events"]
+def improve_command(folder: Path, device: str, scheduler: str = "") -> list[str]:
+    """Return the command line that improves the model of a project, on a Dask cluster if its address is given."""
+    options = ["--scheduler", scheduler] if scheduler else ["--device", device]
+    return [sys.executable, "-m", "napari_sam", "project", "improve", str(folder), *options, "--events"]
 
 
 class ImproveRun(BackgroundRun):

@@ -6,8 +6,10 @@ import shutil
 import sys
 
 import pytest
+from qtpy.QtTest import QTest
 
 from napari_sam.project.training.model_versions import Gain, ModelVersion
+from napari_sam.widgets.project.improve_run import improve_command
 from napari_sam.widgets.qt_helpers import Fold
 from src_models.checkpoints.registry import model_info
 from tests.widgets.pages.test_everything_page import press
@@ -54,8 +56,8 @@ def training(page, tmp_path):
     script.write_text(FAKE)
     page.improve, page.how, page.commands = page.panel.project.improve, "wait", []
 
-    def command(folder, device):
-        page.commands.append((folder, device))
+    def command(folder, device, scheduler):
+        page.commands.append((folder, device, scheduler))
         return [sys.executable, str(script), page.how]
 
     page.dock.project.improve.command = command
@@ -84,7 +86,7 @@ def test_a_training_shows_progress_and_a_curve_and_stops_when_asked(training, pr
     assert improve.curve.losses[-1] == (5, 0.2)
     assert improve.curve.steps == 10
     assert improve.run.progress.format() == "step 5 of 10"
-    assert training.commands == [(project.path, "auto")]
+    assert training.commands == [(project.path, "auto", "")]
     pixels = improve.curve.grab().toImage()
     colours = {pixels.pixelColor(x, y).name() for x in range(pixels.width()) for y in range(pixels.height())}
     assert "#2dd4bf" in colours
@@ -95,6 +97,15 @@ def test_a_training_shows_progress_and_a_curve_and_stops_when_asked(training, pr
     assert "stopped at step 5 of 10" in improve.run.message.text()
     assert "Resume" in improve.run.start.text()
     assert training.errors == []
+
+
+def test_a_cluster_trains_where_its_address_is_given(training, project):
+    training.how = "fail"
+    QTest.keyClicks(training.improve.scheduler, " tcp://gpu:8786 ")
+    press(training, training.improve.run.start)
+    wait_for_end(training)
+    assert training.commands == [(project.path, "auto", "tcp://gpu:8786")]
+    assert improve_command(project.path, "auto", "tcp://gpu:8786")[-3:] == ["--scheduler", "tcp://gpu:8786", "--events"]
 
 
 def test_a_better_model_is_compared_offered_used_and_rolled_back(training, project, tmp_path):

@@ -1,0 +1,104 @@
+"""Training on a worker of a Dask cluster."""
+
+from __future__ import annotations
+
+import os
+import signal
+import threading
+
+import pytest
+import torch
+
+import napari_sam as ns
+from napari_sam.cli import main
+from napari_sam.errors import CancelledError, DeviceError, SettingsError
+from napari_sam.project.training.improve_settings import ImproveSettings
+from src_models.checkpoints.checkpoint_files import load_network
+
+distributed = pytest.importorskip("distributed")
+
+
+@pytest.fixture(scope="module")
+def cluster():
+    """One worker in a process of its own, which is replaced when it dies."""
+    made = distributed.LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
+    )
+    client = distributed.Client(made)
+    yield client
+    client.close()
+    made.close()
+
+
+@pytest.fixture
+def remote(project, cluster):
+    """The project, whose models are trained on the cluster."""
+    return ns.Project(project.path, "Ada", client=cluster)
+
+
+def test_a_worker_trains_and_compares(project, remote):
+    parts, losses = [], []
+    version = remote.improve(
+        ImproveSettings(steps=2),
+        device="cpu",
+        progress=lambda *report: parts.append(report),
+        losses=lambda *loss: losses.append(loss),
+    )
+    assert [part for part, done, total in parts if done == total] == ["training", "comparing"]
+    assert [step for step, _ in losses] == [1, 2]
+    assert (version.number, version.base, version.by) == (1, "default", "Ada")
+    assert 0 < version.iou_1click.before < 1
+    project.use_model(1)
+    before, after = (load_network(name).state_dict() for name in ("default", project.model))
+    changed = {name.split(".")[0] for name in before if not torch.equal(before[name], after[name])}
+    assert "mask_decoder" in changed
+    assert "mask_judge" not in changed
+    assert not list((project.path / "models" / ".training").iterdir())
+
+
+def test_the_command_tells_the_error_of_the_worker(project, cluster, capsys):
+    command = ["project", "improve", str(project.path), "--encoder", "low-rank", "--device", "cpu"]
+    assert main([*command, "--scheduler", cluster.scheduler.address]) == 2
+    assert "EfficientFPN has no attention layers" in capsys.readouterr().err
+
+
+def test_a_stopped_training_continues_on_the_worker(remote):
+    settings, steps, begun = ImproveSettings(steps=60, seed=1), [], threading.Event()
+    with pytest.raises(CancelledError):
+        remote.improve(settings, device="cpu", progress=lambda *_: begun.set(), cancelled=begun.is_set)
+    assert remote.versions.all() == []
+
+    def note(part, done, _):
+        if part == "training":
+            steps.append(done)
+
+    with pytest.raises(CancelledError):
+        remote.improve(settings, device="cpu", progress=note, cancelled=lambda: bool(steps))
+    assert steps[0] > 1
+
+
+def test_a_killed_worker_is_replaced(remote, cluster):
+    killed = []
+
+    def kill(part, done, _):
+        if part == "training" and done == 2 and not killed:
+            killed.extend(cluster.run(os.getpid).values())
+            os.kill(killed[0], signal.SIGKILL)
+
+    version = remote.improve(ImproveSettings(steps=4, seed=2), device="cpu", progress=kill)
+    assert killed
+    assert version.number == 1
+
+
+def test_a_cluster_without_workers_is_refused(project):
+    with (
+        distributed.LocalCluster(n_workers=0, processes=False, dashboard_address=":0", silence_logs=50) as empty,
+        distributed.Client(empty, timeout="1s") as client,
+        pytest.raises(DeviceError, match="the cluster has no worker"),
+    ):
+        ns.Project(project.path, client=client).improve(ImproveSettings(steps=1), device="cpu")
+
+
+def test_what_is_no_client_is_refused(project):
+    with pytest.raises(SettingsError, match="client is 'tcp://host:8786'"):
+        ns.Project(project.path, client="tcp://host:8786")
