@@ -217,8 +217,8 @@ class PromptLayers:
         plane : tuple of int
             Index along the leading axes.
         one_per_box : bool
-            Make each box or area, with the points inside it, an object of its own. Otherwise everything is one
-            object, and only the last of several shapes counts.
+            Make each box or area, with the points inside it, an object of its own. Otherwise, and without any
+            box, everything is one object, and only the last of several shapes counts.
         only_background : bool
             Accept background points alone, because a mask will go with them.
 
@@ -229,13 +229,24 @@ class PromptLayers:
         """
         yx, labels = self._points_on(plane)
         shapes = self._shapes_on(plane)
-        if one_per_box:
+        if one_per_box and shapes:
             return [_with_points(shape, yx, labels) for shape in shapes]
         prompt: PromptKeywords = shapes[-1].copy() if shapes else {}
         if len(yx):
             prompt["points"], prompt["point_labels"] = yx, labels
         meaningless = bool(len(yx)) and not labels.any() and not shapes and not only_background
         return [prompt] if prompt and not meaningless else []
+
+    def remove_outside(self) -> bool:
+        """Remove the points outside the image, which no prompt may have; return whether there were any."""
+        if not len(self.points.data):
+            return False
+        yx = self._to_image(self.points, np.asarray(self.points.data))[:, -2:]
+        outside = ((yx < -0.5) | (yx > image_plane_shape(self.image)[-2:])).any(1)
+        if outside.any():
+            self.points.selected_data = set(np.flatnonzero(outside).tolist())
+            self.points.remove_selected()
+        return bool(outside.any())
 
     def plane_of(self, layer: Points | Shapes, index: int) -> tuple[int, ...]:
         """Return the plane of the image that a prompt lies on, as index along the leading axes."""

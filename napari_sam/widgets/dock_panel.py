@@ -71,7 +71,7 @@ class DockPanel(QWidget):
         self.tabs = QTabWidget()
         self.tabs.tabBar().setFocusPolicy(Qt.FocusPolicy.NoFocus)
         # All are in sight in the narrowest dock; where the font of the system is wider, the bar scrolls.
-        self.tabs.tabBar().setStyleSheet("QTabBar::tab { padding-left: 2px; padding-right: 2px; font-size: 11px; }")
+        self.tabs.tabBar().setStyleSheet("QTabBar::tab { padding-left: 1px; padding-right: 1px; font-size: 11px; }")
         self.progress = QProgressBar()
         self.progress.setTextVisible(True)
         self.cancel = button("Cancel", "Stop what the engine is doing")

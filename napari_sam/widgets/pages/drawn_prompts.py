@@ -8,6 +8,7 @@ from qtpy.QtCore import QObject, Signal
 
 from napari_sam.layers.prompt_history import PromptHistory
 from napari_sam.layers.prompt_layers import PromptLayers
+from napari_sam.widgets.qt_helpers import single_shot
 
 if TYPE_CHECKING:
     from napari.layers import Image as ImageLayer
@@ -43,6 +44,7 @@ class DrawnPrompts(QObject):
         super().__init__()
         self._context, self._tools = context, tools
         self.layers: PromptLayers | None = None
+        self._check_soon = single_shot(self, 0, self._remove_outside)  # napari selects a new point after its event
 
     @property
     def is_incomplete(self) -> bool:
@@ -62,6 +64,7 @@ class DrawnPrompts(QObject):
 
     def end(self) -> None:
         """Remove the layers that are left in the viewer."""
+        self._check_soon.stop()
         removed, self.layers, self._tools.prompts, self._tools.history = self.layers, None, None, None
         if removed is not None:
             removed.points.events.data.disconnect(self._on_drawn)
@@ -81,3 +84,12 @@ class DrawnPrompts(QObject):
         if self._tools.history is not None:
             self._tools.history.update()
         self.drawn.emit()
+        self._check_soon.start()
+
+    def _remove_outside(self) -> None:
+        """Remove points beside the image: with one of them, no later click would be answered."""
+        if self.layers is not None and self.layers.remove_outside():
+            name = self.layers.image.name
+            self._context.notifier.info(
+                f"That was outside “{name}”: click inside it, or select another image in the layer list."
+            )

@@ -9,6 +9,7 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from qtpy.QtWidgets import QFileDialog
 
 from napari_sam.errors import CancelledError, ProjectError, StoreLockedError
+from napari_sam.io.projects.project_folder import PROJECT_FILE
 from napari_sam.project.project import Project
 from napari_sam.widgets.background_run import BackgroundRun
 from napari_sam.widgets.project.batch_controller import BatchController
@@ -164,7 +165,10 @@ class ProjectController(QObject):
     def choose_project(self) -> None:
         """Ask for the folder of a project, and open it."""
         folder = QFileDialog.getExistingDirectory(self._panel, "Open a project", self._start_folder)
-        if folder:
+        if folder and not (Path(folder) / PROJECT_FILE).is_file():
+            hint = "to make one of your images, press “New…”, then “Add folder…”"
+            self._context.notifier.error(f"{folder} is no project: it has no {PROJECT_FILE}; {hint}")
+        elif folder:
             self.open_project(folder)
 
     def choose_new_project(self) -> None:

@@ -263,6 +263,8 @@ def test_a_folder_that_is_no_project_is_refused(window, tmp_path, monkeypatch):
     press(window, window.panel.project.open)
     window.wait(lambda: bool(window.errors))
     assert "is no project" in window.errors[0]
+    assert "“New…”" in window.errors[0]
+    assert "“Add folder…”" in window.errors[0]
     assert not window.panel.project.content.isVisible()
 
 

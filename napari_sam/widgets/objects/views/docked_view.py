@@ -41,6 +41,9 @@ class View(Protocol):
     def show_values(self, values: Any) -> None:
         """Show what the query returned."""
 
+    def show_nothing(self) -> None:
+        """Show that there are no objects."""
+
     def show_selected(self, labels: Iterable[int]) -> None:
         """Show which objects are selected."""
 

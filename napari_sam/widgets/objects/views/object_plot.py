@@ -90,11 +90,16 @@ class ObjectPlot(DockedView):
             self._values = None
             self._show_message(str(values))
         elif not len(values.labels) and not values.missing:
-            self._values = None
-            self._show_message(NO_OBJECTS)
+            self.show_nothing()
         else:
             self._values = values
             self._draw()
+
+    def show_nothing(self) -> None:
+        """Show that there are no objects."""
+        self.again.hide()
+        self._values = None
+        self._show_message(NO_OBJECTS)
 
     def show_selected(self, labels: Iterable[int]) -> None:
         """Highlight the selected objects, and describe them."""

@@ -61,6 +61,12 @@ class ObjectRows(QAbstractTableModel):
         self._order = self._ordered()
         self.endResetModel()
 
+    def clear(self) -> None:
+        """Show no objects."""
+        self.beginResetModel()
+        self._columns, self._order = [], np.zeros(0, np.intp)
+        self.endResetModel()
+
     def rowCount(self, parent: QModelIndex | None = None) -> int:
         """Return the number of objects."""
         return len(self._order)
@@ -144,6 +150,10 @@ class ObjectTable(DockedView):
         """Show the table of a store."""
         self.rows.show_table(values)
         self.view.resizeColumnsToContents()
+
+    def show_nothing(self) -> None:
+        """Show an empty table."""
+        self.rows.clear()
 
     def show_outdated(self) -> None:
         """Do nothing: the table is read after every change."""

@@ -78,7 +78,12 @@ class ViewDock(QObject):
     def update(self) -> None:
         """Read the objects again if they have changed."""
         store_layers = self._context.labels.store_layers
-        if self.view is None or store_layers is None or self._jobs.is_busy:
+        if self.view is None:
+            return
+        if store_layers is None:
+            self._show_nothing()
+            return
+        if self._jobs.is_busy:
             return
         store = store_layers.store
         try:
@@ -140,6 +145,14 @@ class ViewDock(QObject):
             self.view.show_values(values)
             self._is_own_selection = False
             self.view.show_selected(self._selected.labels)
+
+    def _show_nothing(self) -> None:
+        """Empty the view, as after another image was opened that has no objects yet."""
+        if self._shown is not None:
+            self._shown = None
+            self._is_own_selection = True
+            self.view.show_nothing()
+            self._is_own_selection = False
 
     def _on_selected(self, labels: list[int]) -> None:
         if not self._is_own_selection:
