@@ -218,7 +218,7 @@ def test_objects_are_exported_from_the_dock(window, nuclei, tmp_path):
     window.dock.click.actions.export_to(str(tmp_path / "objects.csv"))
     window.settle()
     assert (tmp_path / "objects.csv").read_text().count("\n") == 2
-    assert "Exported 1 objects" in window.errors.pop()
+    assert "Exported 1 object to" in window.errors.pop()
 
 
 def test_the_guide_asks_for_an_object_point_after_background_points_alone(window, nuclei):

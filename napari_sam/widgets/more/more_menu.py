@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 from qtpy.QtWidgets import QApplication, QMenu, QToolButton
 
+from napari_sam.errors import NapariSamError
+from napari_sam.io.images.open_image import open_image
 from napari_sam.widgets.objects.store_jobs import COPY
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari_sam.io.labels.label_store import LabelStore
     from napari_sam.widgets.dock_context import DockContext
     from napari_sam.widgets.objects.store_jobs import StoreJobs
 
@@ -39,7 +43,7 @@ class MoreMenu(QObject):
         self, context: DockContext, button: QToolButton, jobs: StoreJobs, show_models: Callable[[], None]
     ) -> None:
         super().__init__()
-        self._notifier, self._jobs = context.notifier, jobs
+        self._notifier, self._images, self._jobs = context.notifier, context.images, jobs
         self.menu = QMenu(button)
         self.menu.setToolTipsVisible(True)
         for text, tip, is_last in (
@@ -59,7 +63,9 @@ class MoreMenu(QObject):
     def copy_python(self, is_last: bool, _: bool = False) -> None:
         """Copy Python lines to the clipboard, those of the last change or of all."""
         what = "The last change" if is_last else "All changes"
-        self._jobs.query(lambda store, _: store.to_python(last=is_last), partial(self._copy, what), COPY)
+        layer = self._images.layer
+        path = None if layer is None else layer.source.path
+        self._jobs.query(lambda store, _: _lines(store, path, is_last=is_last), partial(self._copy, what), COPY)
 
     def _copy(self, what: str, lines: str) -> None:
         clipboard = QApplication.clipboard()
@@ -72,3 +78,13 @@ class MoreMenu(QObject):
         clipboard.setText(lines)
         note = " The image has no file: replace IMAGE by its path." if _NO_FILE in lines else ""
         self._notifier.info(f"{what} copied as {lines.count(chr(10))} lines of Python.{note}")
+
+
+def _lines(store: LabelStore, path: str | None, *, is_last: bool) -> str:
+    """Return the changes as Python; `path` is the file of an image that another reader of napari opened."""
+    lines = store.to_python(last=is_last)
+    if path and _NO_FILE in lines:
+        with suppress(NapariSamError, OSError):  # a file that only the other reader can read
+            if open_image(path).shape == store.shape[-2:]:
+                return lines.replace(_NO_FILE, f"ns.open_image({path!r})")
+    return lines

@@ -121,7 +121,8 @@ class LabelActions(QObject):
 
         def job(cancelled: Callable[[], bool]) -> str:
             count = len(store) if labels is None else len(labels)
-            return f"Exported {count} objects to {store.export(path, labels=labels, cancelled=cancelled)}.{note}"
+            objects = f"{count} object{'s' * (count != 1)}"
+            return f"Exported {objects} to {store.export(path, labels=labels, cancelled=cancelled)}.{note}"
 
         self._thread.submit(EXPORT, job)
 

@@ -37,11 +37,11 @@ def run_lines(lines, folder, monkeypatch):
     exec(compile(lines, "pasted", "exec"), {"__name__": "__main__"})
 
 
-@pytest.fixture
-def opened(window, nuclei, tmp_path):
-    """A window with an image of a file, and two accepted objects."""
+@pytest.fixture(params=["napari-sam-xl", "napari"])
+def opened(window, nuclei, tmp_path, request):
+    """A window with an image of a file, opened by our reader or by napari's own, and two accepted objects."""
     tifffile.imwrite(tmp_path / "nuclei.tif", nuclei[0])
-    (window.layer,) = window.viewer.open(tmp_path / "nuclei.tif", plugin="napari-sam-xl")
+    (window.layer,) = window.viewer.open(tmp_path / "nuclei.tif", plugin=request.param)
     window.qtbot.wait(300)
     window.settle()
     for spot in (A, B):

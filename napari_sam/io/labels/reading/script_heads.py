@@ -22,7 +22,7 @@ _HOMES = {
 }
 """Module of each name that the lines of changes use."""
 
-_COMMAND = '''"""Makes the objects of {name} again: {count} changes, written by napari-sam-xl {version}.
+_COMMAND = '''"""Makes the objects of {name} again: {changes}, written by napari-sam-xl {version}.
 
 Usage: python {script} [IMAGE [OUT.ome.zarr]]
 """
@@ -37,7 +37,7 @@ try:
 except ns.errors.NapariSamError as error:
     sys.exit(f"{{error}} (usage: python {script} [IMAGE [OUT.ome.zarr]])")
 '''
-_ALL = """# Makes the objects of {name} again: {count} changes, written by napari-sam-xl {version}.
+_ALL = """# Makes the objects of {name} again: {changes}, written by napari-sam-xl {version}.
 {imports}
 image = ns.open_image({image!r})
 labels = ns.LabelStore.create({out!r}, like=image, shape={shape!r})
@@ -70,6 +70,7 @@ def _values(store: StoreView, body: str, count: int) -> dict[str, object]:
     return {
         "name": plain(name),
         "count": count,
+        "changes": f"{count} change{'s' * (count != 1)}",
         "version": version("napari-sam-xl"),
         "imports": _imports(body),
         "image": str((store.meta("image") or {}).get("uri") or "IMAGE"),
