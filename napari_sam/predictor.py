@@ -244,7 +244,8 @@ class Predictor(StackPredictor):
         box : sequence of float, optional
             (y0, x0, y1, x1) in level-0 pixels.
         mask : Prediction, MaskPrompt or ndarray, optional
-            An earlier prediction to refine, a rough region, or low-res logits.
+            An earlier prediction to refine, a rough region, booleans or integers of the image's shape that are not 0
+            in the region, or low-res logits.
         multimask : bool
             Three masks for an ambiguous prompt, or one.
         text : str, optional

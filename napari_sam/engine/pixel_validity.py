@@ -9,8 +9,9 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-BEYOND = 1e38
-"""Finite floats of at least this size stand for "no data": programs round the lowest float32 in many ways."""
+BEYOND = 9e36
+"""Finite floats of at least this size stand for "no data": programs round the lowest float32 in many ways, and netCDF
+fills with 9.969e36."""
 
 _FILL_VALUES = (-9999.0, -99999.0, -32767.0, -32768.0, 1e20)
 
@@ -28,7 +29,7 @@ def invalid_pixels(pixels: NDArray[np.generic], nodata: float | None = None) -> 
     Returns
     -------
     ndarray of bool
-        True for values equal to `nodata` in the type of the pixels, and for finite floats of 1e38 and beyond.
+        True for values equal to `nodata` in the type of the pixels, and for finite floats of 9e36 and beyond.
 
     Examples
     --------

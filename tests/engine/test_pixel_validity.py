@@ -30,7 +30,7 @@ def test_values_without_measurement_are_found_in_the_type_of_the_pixels(dtype, n
     assert invalid_pixels(np.array(values, dtype), nodata).tolist() == expected
 
 
-@pytest.mark.parametrize("fill", [LOWEST, -9999.0, -32768.0, 1e20])
+@pytest.mark.parametrize("fill", [LOWEST, -9999.0, -32768.0, 1e20, 9.969209968386869e36])
 def test_undeclared_fill_values_do_not_set_the_contrast(rng, fill):
     picture = rng.uniform(100, 200, (200, 200)).astype(np.float32)
     picture[:, :50] = fill

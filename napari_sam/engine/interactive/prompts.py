@@ -76,6 +76,12 @@ class Prompt:
         if self.window is not None and not any(len(c) for c in corners):
             corners.append(np.array(self.window.bbox, dtype=float).reshape(2, 2))
         positions = np.concatenate(corners)
+        if not len(positions):
+            raise PromptError(
+                "low-res logits alone do not say where the object lies",
+                parameter="mask",
+                remedy="add a point or a box, or give the prediction that they belong to",
+            )
         y0, x0 = positions.min(0)
         y1, x1 = positions.max(0)
         return float(y0), float(x0), float(y1), float(x1)
@@ -145,7 +151,8 @@ def parse_prompt(
     box : sequence of float, optional
         (y0, x0, y1, x1); clipped to the image.
     mask : MaskPrompt, Prediction, ndarray, optional
-        A rough region, an earlier prediction, or low-res logits (H, W) or (1, H, W) in the network's frame.
+        A rough region, an earlier prediction, booleans or integers of the image's shape, not 0 in the region, or
+        low-res logits (H, W) or (1, H, W) in the network's frame.
 
     Returns
     -------
@@ -165,7 +172,7 @@ def parse_prompt(
     """
     yx, labels = _points(shape, points, point_labels)
     parsed_box = None if box is None else _box(shape, box)
-    region, logits, window = _mask(mask)
+    region, logits, window = _mask(shape, mask)
     if not len(yx) and parsed_box is None and region is None and logits is None:
         raise PromptError("the prompt is empty", remedy="give at least one point, a box or a mask")
     if len(yx) and not labels.any() and parsed_box is None and mask is None:
@@ -271,10 +278,13 @@ def _box(shape: tuple[int, int], box: Sequence[float]) -> tuple[float, float, fl
     return box
 
 
-def _mask(mask: Any) -> tuple[MaskPrompt | None, NDArray[np.float32] | None, Window | None]:
-    """Distinguish the three kinds of mask prompts: a region, an earlier prediction, and low-res logits."""
+def _mask(shape: tuple[int, int], mask: Any) -> tuple[MaskPrompt | None, NDArray[np.float32] | None, Window | None]:
+    """Distinguish the kinds of mask prompts: a region, a mask of the image, an earlier prediction, low-res logits."""
     if mask is None:
         return None, None, None
+    if not isinstance(mask, MaskPrompt) and not hasattr(mask, "low_res_logits"):
+        pixels = np.asarray(mask)
+        mask = _region(shape, pixels) if pixels.dtype.kind in "biu" else pixels
     if isinstance(mask, MaskPrompt):
         y0, x0, y1, x1 = mask.bbox
         if mask.mask.shape != (y1 - y0, x1 - x0):
@@ -297,6 +307,21 @@ def _mask(mask: Any) -> tuple[MaskPrompt | None, NDArray[np.float32] | None, Win
             remedy="give finite square low-res logits, a Prediction or a MaskPrompt",
         )
     return None, logits, None
+
+
+def _region(shape: tuple[int, int], pixels: NDArray[np.generic]) -> MaskPrompt:
+    """Return the pixels of a mask of a whole image that are not 0; logits are never booleans or integers."""
+    if pixels.shape != tuple(shape):
+        raise PromptError(
+            f"mask of {pixels.dtype} has the shape {pixels.shape}, and the image {tuple(shape)}",
+            parameter="mask",
+            remedy="give a mask of the image's shape, or a MaskPrompt, which has a box",
+        )
+    rows, columns = (np.flatnonzero(pixels.any(axis=axis)) for axis in (1, 0))
+    if not len(rows):
+        raise PromptError("the mask is empty", parameter="mask", remedy="mark at least one pixel")
+    box = (int(rows[0]), int(columns[0]), int(rows[-1]) + 1, int(columns[-1]) + 1)
+    return MaskPrompt(pixels[box[0] : box[2], box[1] : box[3]] != 0, box)
 
 
 def check_mask_size(span: Box, prompt: Prompt) -> None:

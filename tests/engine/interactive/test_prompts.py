@@ -66,3 +66,26 @@ def test_a_drawn_region_becomes_logits_where_it_lies():
     inside = logits > 0
     assert inside[:64, 128:160].all()
     assert inside.sum() == 64 * 32
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64])
+def test_a_mask_of_the_image_is_a_region(dtype):
+    mask = np.zeros(SHAPE, dtype)
+    mask[10:20, 30:50] = 1
+    region = parse_prompt(SHAPE, mask=mask).mask
+    assert region.bbox == (10, 30, 20, 50)
+    assert region.mask.dtype == bool
+    assert region.mask.all()
+
+
+@pytest.mark.parametrize("mask", [np.ones((3, 3), bool), np.zeros(SHAPE, bool), np.ones((256, 256), np.uint8)])
+def test_a_mask_of_another_shape_or_without_pixels_is_refused(mask):
+    with pytest.raises(PromptError, match="mask") as caught:
+        parse_prompt(SHAPE, mask=mask)
+    assert caught.value.parameter == "mask"
+
+
+def test_logits_alone_do_not_say_where_the_object_lies():
+    prompt = parse_prompt(SHAPE, mask=np.ones((256, 256), np.float32))
+    with pytest.raises(PromptError, match="add a point or a box"):
+        _ = prompt.extent

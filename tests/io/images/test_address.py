@@ -73,6 +73,31 @@ def test_declared_fill_values_of_zarr_are_nodata(tmp_path):
     assert open_image(path).nodata == -9999
 
 
+@pytest.mark.parametrize(
+    ("attributes", "expected"),
+    [
+        ({"_FillValue": "AAAAAICHw8A="}, -9999.0),  # as xarray writes it
+        ({"missing_value": [-9999.0]}, -9999.0),
+        ({"_FillValue": "no"}, None),
+        ({"_FillValue": True}, None),
+    ],
+)
+def test_a_fill_value_is_read_in_every_form(tmp_path, attributes, expected):
+    path = plain(tmp_path / "a.zarr", np.zeros((8, 8), np.float32), attributes=attributes)
+    assert open_image(path).nodata == expected
+
+
+@pytest.mark.parametrize(
+    ("fill", "dimensions", "expected"), [(-9999.0, True, -9999.0), (0.0, True, None), (5.0, False, None)]
+)
+def test_the_fill_value_of_zarr_2_is_nodata_where_xarray_wrote_it(tmp_path, fill, dimensions, expected):
+    attributes = {"_ARRAY_DIMENSIONS": ["y", "x"]} if dimensions else {}
+    zarr.create_array(
+        tmp_path / "a.zarr", shape=(8, 8), dtype="f4", zarr_format=2, fill_value=fill, attributes=attributes
+    )
+    assert open_image(tmp_path / "a.zarr").nodata == expected
+
+
 def test_a_file_whose_name_ends_like_an_address_is_that_file(tmp_path):
     name = tmp_path / "a.tif#series=1"
     name.write_bytes(b"")

@@ -64,6 +64,7 @@ def rows_of_coco(content: JsonObject, name: str, image: Image, image_id: int | s
     entries = [entry if isinstance(entry, dict) else {} for entry in content["annotations"]]
     planes = planes_of_images(content, name, image) if image_id is None else {}
     images = planes.keys() if planes else _chosen_image(content, entries, name, image, image_id)
+    _check_size(content, images, name, image)
     chosen = [i for i, entry in enumerate(entries) if _belongs_to(entry, images)]
     kept, numbers = [entries[i] for i in chosen], [positions[i] for i in chosen]
     categories = _names_by_id(content, "categories", "name", name)
@@ -94,6 +95,25 @@ def rows_of_coco(content: JsonObject, name: str, image: Image, image_id: int | s
     mask = partial(_mask, kept, image.shape, name, numbers) if with_mask else None
     classes = _classes(content.get("categories"), categories)
     return PromptRows(frame, name, "annotation", np.array(numbers, np.int64), mask, classes)
+
+
+def _check_size(content: JsonObject, images: Collection[Id] | None, name: str, image: Image) -> None:
+    """Refuse annotations of an image of another size, such as a reduced copy: their boxes would lie elsewhere.
+
+    Raises
+    ------
+    PromptError
+        If the document states another height and width.
+    """
+    for item in content.get("images", []):
+        size = item.get("height"), item.get("width")
+        if (images is None or item["id"] in images) and all(isinstance(n, int) and n > 0 for n in size):
+            if size != image.shape:
+                raise PromptError(
+                    f"{name}: annotations of an image of {size[0]} x {size[1]} px, and this one has "
+                    f"{image.shape[0]} x {image.shape[1]}",
+                    remedy="give the image that was annotated, or scale the annotations",
+                )
 
 
 def _classes(categories: object, names: dict[Id, Any]) -> tuple[ClassStyle, ...]:

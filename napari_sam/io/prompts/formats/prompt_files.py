@@ -49,7 +49,7 @@ def rows_of_file(source: str | Path, image: Image, coordinates: str, image_id: i
         if suffix in (".parquet", ".pq"):
             return _read_parquet(path)
         if suffix in (".json", ".geojson"):
-            with path.open(encoding="utf-8") as file:
+            with path.open(encoding="utf-8-sig") as file:
                 content = json.load(file)
             return _rows_of_json(content, path, image, coordinates, image_id)
         if suffix == ".gpkg":
@@ -112,7 +112,9 @@ def _read_csv(path: Path, image: Image) -> PromptRows:
     frame = pd.read_csv(
         path, sep=separator, index_col=False, skipinitialspace=True, encoding="utf-8-sig", skip_blank_lines=False
     )
-    return rows_of_table(frame, str(path), "line", first=2)
+    rows = rows_of_table(frame, str(path), "line", first=2)
+    written = frame.notna().any(axis=1).to_numpy()  # blank lines, and lines of separators as spreadsheets write them
+    return replace(rows, frame=frame[written].reset_index(drop=True), numbers=rows.numbers[written])
 
 
 def _read_parquet(path: Path) -> PromptRows:

@@ -70,3 +70,16 @@ def test_a_hostile_coco_head_is_named(tmp_path, image, head, words):
     path = written(tmp_path / "c.json", json.dumps({"annotations": [{"bbox": [1, 1, 2, 2]}], **head}))
     with pytest.raises(PromptError, match=words):
         read_prompts(path, image)
+
+
+def test_annotations_of_an_image_of_another_size_are_refused(tmp_path, image):
+    h, w = image.shape
+    content = {"annotations": [{"id": 1, "image_id": 1, "bbox": [20, 10, 5, 8]}]}
+
+    def read(**size):
+        document = {**content, "images": [{"id": 1, **size}]}
+        return read_prompts(written(tmp_path / "c.json", json.dumps(document)), image)
+
+    assert len(read(height=h, width=w)) == len(read(height=0, width=0)) == len(read()) == 1
+    with pytest.raises(PromptError, match=f"of {2 * h} x {2 * w} px, and this one has {h} x {w}"):
+        read(height=2 * h, width=2 * w)

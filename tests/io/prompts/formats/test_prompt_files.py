@@ -75,3 +75,22 @@ def test_exports_are_read_back_as_prompts(tmp_path, image):
         store.export(tmp_path / "l.csv")
     for name in ("l.geojson", "l.json", "l.csv"):
         assert keywords(read_prompts(tmp_path / name, image)) == [{"box": [10, 40, 30, 70]}]
+
+
+def test_blank_lines_of_a_table_are_passed_over_and_counted(tmp_path, image):
+    path = written(tmp_path / "p.csv", "y,x,category\n\n10,20,a\n,,\n30,40,b\n\n\n")
+    table = read_prompts(path, image)
+    assert [k["points"] for k in keywords(table)] == [[[10, 20]], [[30, 40]]]
+    assert table.category == ["a", "b"]
+    with pytest.raises(PromptError, match="line 4: point"):
+        read_prompts(written(tmp_path / "q.csv", "y,x\n\n\n1000,40\n"), image)
+
+
+@pytest.mark.parametrize("name", ["a.geojson", "a.json"])
+def test_json_with_a_byte_order_mark_is_read(tmp_path, image, name):
+    text = {
+        "a.geojson": '{"type": "Feature", "geometry": {"type": "Point", "coordinates": [20.5, 10.5]}}',
+        "a.json": '{"annotations": [{"image_id": 1, "category_id": 1, "bbox": [20, 10, 5, 8]}]}',
+    }
+    (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text[name].encode())
+    assert len(read_prompts(tmp_path / name, image)) == 1

@@ -7,6 +7,7 @@ reading scales over threads, unlike tifffile's own zarr view.
 from __future__ import annotations
 
 import math
+import re
 import threading
 from dataclasses import dataclass, field
 from itertools import product
@@ -38,6 +39,9 @@ _JPEG_KINDS = (6, 7, 34892, 33007)
 _JPEG_2000 = (33003, 33004, 33005, 34712)
 _LZMA = (34925,)
 _GDAL_NODATA = 42113
+_NUMBER = re.compile(
+    r"(?P<nan>[+-]?nan|-?1\.#(?:ind|qnan))|[+-]?(?:inf|(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?)", re.IGNORECASE
+)
 
 
 class OversizeError(ValueError):
@@ -348,12 +352,12 @@ class TiffLevel:
 
 
 def declared_nodata(page: TiffPage) -> float | None:
-    """Return the value of GDAL's tag 42113; None without one."""
+    """Return the value of GDAL's tag 42113, the number that its text begins with; None without one."""
     tag = page.tags.get(_GDAL_NODATA)
-    try:
-        return None if tag is None else float(str(tag.value).strip("\0 "))
-    except ValueError:
+    found = None if tag is None else _NUMBER.match(str(tag.value).strip("\0 \t"))
+    if found is None:
         return None
+    return math.nan if found["nan"] else float(found[0])
 
 
 def _fill_value(page: TiffPage, dtype: np.dtype[np.generic]) -> float:

@@ -10,6 +10,7 @@ from napari_sam.io.geo.axis_placement import AxisPlacement, in_one_unit
 from napari_sam.io.geo.geotiff import MapPosition
 from napari_sam.io.geo.units import normal_unit
 from napari_sam.io.images.address import Choice, check_axes
+from napari_sam.io.images.formats.zarr.zarr_metadata import declared_fill_value
 from napari_sam.io.images.formats.zarr.zarr_parts import (
     axis_letter,
     checked_series,
@@ -144,7 +145,6 @@ def _remedy(store: ZarrStore, attributes: JsonObject) -> str:
 def _plain_image(store: ZarrStore, node: JsonObject, chosen: str | None) -> Image:
     """Open a single array; its axes are chosen, or come from dimension names or, without them, from its shape."""
     array = store.array(meta=node)
-    nodata = node["attributes"].get("_FillValue", node["attributes"].get("missing_value"))
     names = node.get("dimension_names") or node["attributes"].get("_ARRAY_DIMENSIONS") or ()
     axes = "".join(axis_letter(n) for n in names) if isinstance(names, list) else ""
     notes: tuple[str, ...] = ()
@@ -155,7 +155,7 @@ def _plain_image(store: ZarrStore, node: JsonObject, chosen: str | None) -> Imag
     image = _image(store, [array], axes)
     image.uri, image.notes = Choice(axes=chosen).address(store.location), notes
     image.identity += "" if chosen is None else f"|axes{chosen}"
-    image.nodata = float(nodata) if isinstance(nodata, int | float) and not isinstance(nodata, bool) else None
+    image.nodata = declared_fill_value(node)
     return image
 
 
@@ -184,7 +184,7 @@ def _add_metadata(image: Image, multiscale: JsonObject, ome: JsonObject, private
     units = {a["name"]: a.get("unit") for a in multiscale.get("axes", []) if isinstance(a, dict)}
     image.place(_placements(image.array_axes, units, groups))
     channels = (ome.get("omero") or {}).get("channels") or []
-    names = tuple(str(c.get("label", i)) for i, c in enumerate(channels))
+    names = tuple(str(i if c.get("label") is None else c["label"]) for i, c in enumerate(channels))
     image.channel_names = names if len(names) == image.channel_count else ()
     image.locate(MapPosition.from_json(private))
     image.nodata = None if private.get("nodata") is None else float(private["nodata"])

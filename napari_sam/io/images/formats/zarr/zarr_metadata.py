@@ -6,9 +6,11 @@ known to be harmless are accepted, and chunks that do not fit into memory are re
 
 from __future__ import annotations
 
+import base64
 import math
 import os
 import re
+import struct
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -35,6 +37,7 @@ _CHUNK_NAMES = {
     "c.": re.compile(r"c(\.\d+)+"),
 }
 _INDEX_ENTRIES = 1 << 24
+_BASE64_FLOAT = re.compile(r"[A-Za-z0-9+/]{11}=")
 _NESTING = 4
 
 
@@ -110,6 +113,32 @@ def undeclared_separator(folder: Path, meta: JsonObject) -> str | None:
             remedy="correct the separator or the chunk key encoding in its metadata",
         )
     return None
+
+
+def declared_fill_value(node: JsonObject) -> float | None:
+    """Return the value that stands for "no data" in an array, as xarray writes and reads it; None without one.
+
+    It is the attribute ``_FillValue`` or ``missing_value``: a number, its name such as "NaN", or in zarr 3 the eight
+    bytes of a float in Base64. In zarr 2 xarray writes the array's own fill value instead; 0 is what other programs
+    write there without a thought.
+
+    Parameters
+    ----------
+    node : dict
+        Metadata and attributes of the array.
+    """
+    attributes = node["attributes"]
+    value = attributes.get("_FillValue", attributes.get("missing_value"))
+    if value is None and node.get("zarr_format") == 2 and "_ARRAY_DIMENSIONS" in attributes:
+        value = node.get("fill_value") or None
+    if isinstance(value, list) and len(value) == 1:
+        value = value[0]
+    if isinstance(value, str) and _BASE64_FLOAT.fullmatch(value):
+        return float(struct.unpack("<d", base64.b64decode(value))[0])
+    try:
+        return float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _chunk_names(folder: Path) -> set[str]:

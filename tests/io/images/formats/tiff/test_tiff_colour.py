@@ -91,3 +91,21 @@ def test_segments_that_are_not_stored_hold_nodata(tmp_path):
     pixels = open_image(tmp_path / "a.tif").read(0, 0, 0, 64, 64)[..., 0]
     assert (pixels[:32, :32] == -9999).all()
     assert (pixels[32:] == 0).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("-9999,0", -9999),
+        ("-9999 -9999", -9999),
+        (" 1e20\t", 1e20),
+        ("-inf", -np.inf),
+        ("-1.#IND", np.nan),
+        ("none", None),
+    ],
+)
+def test_the_number_that_the_nodata_tag_begins_with_counts(tmp_path, text, expected):
+    tag = [(42113, "s", 0, text, True)]
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((8, 8), np.float32), extratags=tag, metadata=None)
+    nodata = open_image(tmp_path / "a.tif").nodata
+    assert nodata == expected or (nodata is not None and np.isnan(nodata) and np.isnan(expected))
