@@ -58,8 +58,8 @@ class ProjectImage:
     def name(self) -> str:
         """Name of the image's file; of a field of a plate, with its plate and well."""
         groups = self.entry.groups
-        if "well" in groups:
-            return f"{groups.get('plate', '')}/{groups['well']}/{groups.get('field', '')}"
+        if {"plate", "well", "field"} <= groups.keys():
+            return f"{groups['plate']}/{groups['well']}/{groups['field']}"
         return self.entry.source.rstrip("/\\").replace("\\", "/").rsplit("/", 1)[-1]
 
     @property

@@ -57,6 +57,13 @@ def test_a_folder_of_images_is_added(project, images):
     assert len(project) == 3
 
 
+def test_a_well_that_is_missing_keeps_no_other_from_being_added(project, plate):
+    shutil.rmtree(plate / "A" / "1")
+    report = project.add(plate)
+    assert [image.name for image in report.added] == ["screen.zarr/A/2/0", "screen.zarr/A/2/1"]
+    assert list(report.failed) == [f"{plate}/A/1"]
+
+
 def test_a_plate_is_added_field_by_field(project, plate):
     report = project.add(plate, condition="treated")
     assert [image.name for image in report.added][:2] == ["screen.zarr/A/1/0", "screen.zarr/A/1/1"]

@@ -159,7 +159,12 @@ def _measure_options(command: argparse.ArgumentParser) -> None:
 
 def _measure(args: argparse.Namespace) -> Result:
     from napari_sam.io.labels.measurement.measured_table import check_table_path, write_table  # noqa: PLC0415
-    from napari_sam.project.batch.measurements import check_column, means_by_column, measured_objects  # noqa: PLC0415
+    from napari_sam.project.batch.measurements import (  # noqa: PLC0415
+        check_column,
+        means_by_column,
+        measured_images,
+        measured_objects,
+    )
 
     check_measuring(args)
     if args.out is not None:
@@ -181,7 +186,7 @@ def _measure(args: argparse.Namespace) -> Result:
     if args.out is not None:
         result["table"] = str(write_table(objects, args.out))
     if args.by is not None and len(objects):
-        table = means_by_column(objects, args.by)
+        table = means_by_column(objects, measured_images(images, batch.project.path), args.by)
         path = batch.project.path / "batch" / f"measure_by_{re.sub(r'[^A-Za-z0-9_-]+', '_', args.by)}.csv"
         result["by"] = str(write_table(table, path))
         if not args.json:

@@ -25,6 +25,7 @@ from napari_sam.cli.project_commands.project_options import STATES, add_folder, 
 from napari_sam.cli.run_results import dask_client
 from napari_sam.cli.setting_options import add_settings, settings_from
 from napari_sam.errors import CancelledError, NapariSamError, SettingsError
+from napari_sam.io.projects.image_entry import check_columns
 from napari_sam.project.training.improve_settings import ImproveSettings
 
 if TYPE_CHECKING:
@@ -65,7 +66,9 @@ def _add(args: argparse.Namespace) -> Result:
 
 
 def _added(project: Project, args: argparse.Namespace) -> dict[str, object]:
-    report = project.add(*args.images, progress=ProgressLine("images"), **given_groups(args))
+    groups = given_groups(args)
+    check_columns(groups)  # also of arguments of `add`
+    report = project.add(*args.images, progress=ProgressLine("images"), **groups)
     end_line()
     for place, reason in list(report.failed.items())[:_LISTED]:
         sys.stderr.write(f"napari-sam: {place} was left out: {reason}\n")
@@ -148,6 +151,7 @@ def _set(args: argparse.Namespace) -> Result:
     if args.state is None and not groups:
         raise SettingsError("nothing to set was given", parameter="state", remedy="give {state} or {group}")
     image = project.image(args.image)
+    check_columns(groups)
     if groups:
         image = project.set_groups(image.image_id, **groups)
     if args.state is not None:

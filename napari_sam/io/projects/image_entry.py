@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sam.errors import ProjectError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from napari_sam.io.json_types import JsonObject
@@ -16,6 +17,26 @@ STATES = ("unseen", "in work", "done", "checked")
 """How far an image is, in this order."""
 FINISHED = ("done", "checked")
 """States in which all objects of an image are accepted."""
+
+_TAKEN = frozenset(
+    "image image_id name state objects by locked_by height width kind source label category failed_parts error seconds "
+    "finished model output progress self".split()
+)
+
+
+def check_columns(names: Iterable[str]) -> None:
+    """Refuse names of columns that the tables of a project have already.
+
+    Raises
+    ------
+    ProjectError
+        Names the first.
+    """
+    for name in names:
+        if name in _TAKEN:
+            raise ProjectError(
+                f"the column {name!r} is one of the tables' own", parameter="group", remedy="choose another name"
+            )
 
 
 @dataclass(frozen=True)

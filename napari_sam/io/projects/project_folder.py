@@ -36,7 +36,7 @@ from napari_sam.io.images.formats.zarr.zarr_store import is_url
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.json_files import read_json_object
 from napari_sam.io.pixel_fingerprint import pixel_fingerprint
-from napari_sam.io.projects.image_entry import ImageEntry
+from napari_sam.io.projects.image_entry import ImageEntry, check_columns
 from napari_sam.io.projects.image_lock import ImageLock, LockHolder, lock_holder
 from napari_sam.io.user_name import user_name
 from src_models.atomic import write_json
@@ -144,6 +144,7 @@ class ProjectFolder:
         ProjectError
             If the project cannot be written.
         """
+        check_columns(groups or {})
         image = open_image(source)
         address = _absolute(str(source))
         found = pixel_fingerprint(image.arrays)
@@ -205,6 +206,7 @@ class ProjectFolder:
 
     def set_groups(self, image_id: str, groups: Mapping[str, str]) -> ImageEntry:
         """Set columns of an image, such as its condition, and keep its others."""
+        check_columns(groups)
         entry = self.entry(image_id)
         entry = replace(entry, groups=entry.groups | dict(groups))
         self._write(self._entry_path(image_id), entry.as_json())

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
 
     from napari_sam.project.project_image import ProjectImage
 
-_PLACES = ("label", "plane", "y0", "x0", "y1", "x1", "centroid")
+_PLACES = ("label", "category", "plane", "y0", "x0", "y1", "x1", "centroid")
 """Beginnings of columns whose mean says nothing."""
+
+_TEXTS = {"category": str}
+"""Columns that are no numbers even if all of their values look like some."""
 
 
 def measured_objects(images: Sequence[ProjectImage], project: Path) -> pd.DataFrame:
@@ -32,17 +35,18 @@ def measured_objects(images: Sequence[ProjectImage], project: Path) -> pd.DataFr
     Returns
     -------
     DataFrame
-        The columns of the tables, after "image", the name, and the columns of the image, such as "condition".
+        The columns of the tables, after "image" and "image_id", which also differs for files of the same name, and the
+        columns of the image, such as "condition".
     """
     tables = []
     for pair, image in measuring_pairs(images, project).items():
         if pair.out.is_file():
-            table = pd.read_csv(pair.out)
-            columns = {"image": image.name, **image.entry.groups}
-            for place, (name, value) in enumerate(columns.items()):
-                table.insert(place, name, value, allow_duplicates=True)
-            tables.append(table)
-    return pd.concat(tables, ignore_index=True) if tables else pd.DataFrame()
+            table = pd.read_csv(pair.out, dtype=_TEXTS, keep_default_na=False, na_values=[""])  # a class may be "NA"
+            columns = {"image": image.name, "image_id": image.image_id, **image.entry.groups}
+            own = table.drop(columns=table.columns.intersection(list(columns)))
+            tables.append(pd.concat([pd.DataFrame(columns, index=own.index), own], axis=1))
+    filled = [table for table in tables if len(table)] or tables[:1]  # columns without rows have no type of their own
+    return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
 
 
 def check_column(images: Sequence[ProjectImage], column: str) -> None:
@@ -64,7 +68,21 @@ def check_column(images: Sequence[ProjectImage], column: str) -> None:
         )
 
 
-def means_by_column(objects: pd.DataFrame, column: str) -> pd.DataFrame:
+def measured_images(images: Sequence[ProjectImage], project: Path) -> pd.DataFrame:
+    """Return a row for each image that was measured, also one without objects, with "image_id" and its columns.
+
+    Parameters
+    ----------
+    images : sequence of ProjectImage
+        Images of the project.
+    project : Path
+        Its folder.
+    """
+    measured = [image for pair, image in measuring_pairs(images, project).items() if pair.out.is_file()]
+    return pd.DataFrame([{"image_id": image.image_id, **image.entry.groups} for image in measured])
+
+
+def means_by_column(objects: pd.DataFrame, images: pd.DataFrame, column: str) -> pd.DataFrame:
     """Return the means of measured properties for each value of a column.
 
     Images are the independent samples: the mean is that of the images' means, and the spread that between images.
@@ -73,28 +91,33 @@ def means_by_column(objects: pd.DataFrame, column: str) -> pd.DataFrame:
     ----------
     objects : DataFrame
         As `measured_objects` returns it.
+    images : DataFrame
+        As `measured_images` returns it.
     column : str
         A column of the images.
 
     Returns
     -------
     DataFrame
-        A row for each value: "images" with objects, "objects", "objects_per_image", and of each property the mean
-        and, as ``NAME_sd``, the standard deviation between images, which one image alone does not have.
+        A row for each value: "images", "objects", "objects_per_image", to which images without objects count, and of
+        each property the mean over images with objects and, as ``NAME_sd``, the standard deviation between these,
+        which one image alone does not have.
 
     Examples
     --------
-    >>> objects = pd.DataFrame({"image": ["a", "a", "b"], "dose": ["0", "0", "0"], "area_px": [10, 20, 25]})
-    >>> means_by_column(objects, "dose").round(1).to_dict("records")
-    [{'dose': '0', 'images': 2, 'objects': 3, 'objects_per_image': 1.5, 'area_px': 20.0, 'area_px_sd': 7.1}]
+    >>> images = pd.DataFrame({"image_id": ["a", "b", "c"], "dose": ["0", "0", "0"]})
+    >>> objects = pd.DataFrame({"image_id": ["a", "a", "b"], "dose": ["0", "0", "0"], "area_px": [10, 20, 25]})
+    >>> means_by_column(objects, images, "dose").round(1).to_dict("records")
+    [{'dose': '0', 'images': 3, 'objects': 3, 'objects_per_image': 1.0, 'area_px': 20.0, 'area_px_sd': 7.1}]
     """
     measured = [
         str(name)
         for name in objects.select_dtypes("number").columns
-        if not str(name).startswith(_PLACES) and name != column
+        if not str(name).startswith(_PLACES) and name not in images
     ]
-    per_image = objects.groupby([column, "image"], dropna=False)
-    values, counts = per_image[measured].mean().groupby(column), per_image.size().groupby(column)
+    values = objects.groupby([column, "image_id"], dropna=False)[measured].mean().groupby(column)
+    found = objects["image_id"].value_counts().reindex(images["image_id"], fill_value=0).to_numpy()
+    counts = pd.Series(found, index=images.index).groupby(images[column])
     means, spreads = values.mean(), values.std()
     table = pd.DataFrame({"images": counts.size(), "objects": counts.sum(), "objects_per_image": counts.mean()})
     for name in measured:

@@ -105,3 +105,41 @@ def test_conditions_are_compared_image_by_image(project, tmp_path, capsys):
     assert len(objects) == 3
     assert main(["project", "measure", str(project), "--by", "dose"]) == 2
     assert "--by is 'dose', which no image has as a column; choose from condition" in capsys.readouterr().err
+
+
+def test_images_of_the_same_name_are_separate_samples_and_those_without_objects_count(tmp_path, rng, capsys):
+    made = Project.create(tmp_path / "p")
+    for number, sizes in enumerate(((4,), (6, 6, 6), ()), 1):
+        folder = tmp_path / f"day{number}"
+        folder.mkdir()
+        tifffile.imwrite(folder / "a.tif", rng.integers(0, 255, (20, 60), dtype=np.uint8))
+        (image,) = made.add(folder / "a.tif", condition="treated", well="A1").added
+        assert image.name == "a.tif"
+        with image.labels() as labels:
+            for label, size in enumerate(sizes, 1):
+                labels.paint(np.full((size, size), label), (1, 10 * label))
+    command = ("measure", tmp_path / "p", "--by", "condition", "--out", tmp_path / "all.csv")
+    (row,) = pd.read_csv(results(capsys, 0, *command)[0]["by"]).to_dict("records")
+    assert (row["images"], row["objects"], row["area_px"]) == (3, 4, 26)
+    assert row["objects_per_image"] == pytest.approx(4 / 3)
+    assert pd.read_csv(tmp_path / "all.csv")["image_id"].nunique() == 2
+
+
+@pytest.mark.parametrize("names", [("NA", "None"), ("1", "2"), ()])
+def test_classes_stay_words_in_the_table_of_all_objects(project, tmp_path, capsys, names):
+    with Project(project).images()[0].labels() as labels:
+        for label in (1, 2):
+            labels.paint(np.full((4, 4), label), (1, 10 * label))
+        for label, name in enumerate(names, 1):
+            labels.set_category(label, name)
+    result, _ = results(capsys, 0, "measure", project, "--by", "condition", "--out", tmp_path / "all.csv")
+    table = pd.read_csv(tmp_path / "all.csv", dtype=str, keep_default_na=False)
+    assert table["category"].tolist() == list(names or ("", ""))
+    assert "category" not in pd.read_csv(result["by"])
+
+
+@pytest.mark.parametrize("name", ["image", "category", "state", "progress", "self"])
+def test_a_column_of_the_tables_themselves_is_refused(project, tmp_path, capsys, name):
+    for words in (("set", project, "a.tif"), ("add", project, tmp_path / "a.tif")):
+        assert main(["project", *map(str, words), "--group", f"{name}=x"]) == 2
+        assert f"column '{name}' is one of the tables' own" in capsys.readouterr().err

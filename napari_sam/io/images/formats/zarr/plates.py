@@ -47,6 +47,8 @@ def is_plate(location: str) -> bool:
 def plate_fields(location: str) -> list[PlateField]:
     """Return all fields of a plate, well by well; only metadata is read.
 
+    A well that is missing or broken stands for itself, without a field: opening it tells what is wrong.
+
     Parameters
     ----------
     location : str
@@ -55,18 +57,20 @@ def plate_fields(location: str) -> list[PlateField]:
     Raises
     ------
     ImageError
-        If it is no plate, a well is missing, or the metadata is broken.
+        If it is no plate, or its metadata is broken.
     """
     plate = _attributes(location).get("plate")
     root = location.rstrip("/\\")
     name = root.replace("\\", "/").rsplit("/", 1)[-1]
     fields: list[PlateField] = []
     for well in _paths(plate, "wells", location):
-        images = _attributes(f"{root}/{well}").get("well")
-        fields += [
-            PlateField(f"{root}/{well}/{image}", name, well, image)
-            for image in _paths(images, "images", f"{root}/{well}")
-        ]
+        place = f"{root}/{well}"
+        try:
+            images = _paths(_attributes(place).get("well"), "images", place)
+        except ImageError:
+            fields.append(PlateField(place, name, well, ""))
+            continue
+        fields += [PlateField(f"{place}/{image}", name, well, image) for image in images]
         if len(fields) > _MOST_FIELDS:
             raise ImageError(f"{location}: more than {_MOST_FIELDS} fields", remedy="give single wells")
     return fields
