@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import itertools
+import os
 import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeGuard
+from urllib.parse import unquote
+
+import numpy as np
 
 from napari_sam.errors import ImageError
 from napari_sam.io.geo.axis_placement import AxisPlacement, in_one_unit
@@ -178,6 +182,9 @@ def _is_layer(source: object) -> TypeGuard[ImageLayer]:
 def _from_arrays(arrays: list[LevelArray], axes: str | None) -> Image:
     if not arrays or not hasattr(arrays[0], "shape"):
         raise ImageError("an empty list, or one without arrays", remedy="give scale levels, finest first")
+    nodata = None
+    if isinstance(arrays[0], np.ma.MaskedArray):
+        arrays, nodata = _filled(arrays)
     shape = tuple(arrays[0].shape)
     axes = _declared_axes(shape) if axes is None else check_axes(axes, shape, "the array")
     channel = next((i for i, a in enumerate(axes) if a in CHANNEL_NAMES), None)
@@ -187,7 +194,19 @@ def _from_arrays(arrays: list[LevelArray], axes: str | None) -> Image:
         f"array-{next(_serial)}",
         default_channels(1 if channel is None else shape[channel]),
         plane=(0,) * sum(a not in SPATIAL + CHANNEL_NAMES for a in axes),
+        nodata=nodata,
     )
+
+
+def _filled(arrays: list[Any]) -> tuple[list[Any], float]:
+    """Return masked arrays with a value that stands for "no data" in place of masked pixels, and that value."""
+    value = float("nan") if arrays[0].dtype.kind == "f" else float(arrays[0].fill_value)
+    if any((array.compressed() == value).any() for array in arrays):
+        raise ImageError(
+            f"a masked array has pixels of its fill value {value:g}",
+            remedy="set another with array.set_fill_value, or fill the masked pixels with array.filled",
+        )
+    return [np.ma.filled(array, array.dtype.type(value)) for array in arrays], value
 
 
 def _declared_axes(shape: tuple[int, ...]) -> str:
@@ -232,7 +251,7 @@ def _open_path(text: str, choice: Choice) -> Image:
             raise ImageError(f"{text}: only zarr is read over the network", remedy="download the file first")
         return open_zarr(text, choice)
     if text.startswith("file://"):
-        text = text.removeprefix("file://")
+        text = _local_path(text)
     path = existing_path(text, ImageError)
     try:
         if path.is_dir():
@@ -242,6 +261,16 @@ def _open_path(text: str, choice: Choice) -> Image:
         raise ImageError(
             f"{path}: cannot be opened ({error})", remedy="check that it exists and that you may read it"
         ) from error
+
+
+def _local_path(uri: str) -> str:
+    """Return the path of a file URI, which is percent-encoded unless somebody wrote it by hand.
+
+    >>> _local_path("file:///a/b%20c.tif"), _local_path("file://localhost/a.tif")
+    ('/a/b c.tif', '/a.tif')
+    """
+    path = uri.removeprefix("file://").removeprefix("localhost")
+    return path if os.path.lexists(path) else unquote(path)
 
 
 def _open_file(path: Path, choice: Choice) -> Image:

@@ -11,6 +11,7 @@ import zarr
 from PIL import Image as PillowImage
 
 from napari_sam import open_image
+from napari_sam.engine.pixel_validity import invalid_pixels
 from napari_sam.errors import ImageError
 
 
@@ -198,3 +199,25 @@ def test_the_identity_of_a_file_follows_its_content(tmp_path, picture):
     assert open_image(tmp_path / "p.png").identity == first
     PillowImage.fromarray(picture[:50]).save(tmp_path / "p.png")
     assert open_image(tmp_path / "p.png").identity != first
+
+
+@pytest.mark.parametrize(("dtype", "fill"), [(np.float32, None), (np.int16, -9999), (np.uint8, 255)])
+def test_masked_pixels_are_no_data(dtype, fill):
+    values = np.arange(200).reshape(10, 20).astype(dtype)
+    image = open_image(np.ma.masked_array(values, values > 150, fill_value=fill))
+    pixels = image.read(0, 0, 0, 10, 20)[..., 0]
+    assert (invalid_pixels(pixels, image.nodata) == (values > 150)).all()
+    assert (pixels[values <= 150] == values[values <= 150]).all()
+
+
+def test_a_masked_array_whose_fill_value_is_a_pixel_is_refused():
+    with pytest.raises(ImageError, match="set_fill_value"):
+        open_image(np.ma.masked_array(np.full((4, 5), 9, np.uint8), [[1, 0, 0, 0, 0]] * 4, fill_value=9))
+
+
+@pytest.mark.parametrize("name", ["a b.tif", "a%20b.tif", "ü.tif"])
+@pytest.mark.parametrize("host", ["", "localhost"])
+def test_a_file_uri_is_opened_encoded_or_not(tmp_path, name, host):
+    tifffile.imwrite(tmp_path / name, np.zeros((4, 5), np.uint8))
+    encoded = (tmp_path / name).as_uri().replace("file://", f"file://{host}")
+    assert open_image(encoded).shape == open_image(f"file://{host}{tmp_path / name}").shape == (4, 5)
