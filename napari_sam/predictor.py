@@ -67,11 +67,16 @@ class Predictor(StackPredictor):
     hypotheses : bool, optional
         Give the mask decoder the object that the dense decoder sees under a prompt, as a rough mask. By default where
         the model was trained for it.
+    client : distributed.Client, optional
+        Dask cluster that encodes images, such as a machine with a GPU; prompts are decoded in this process. While no
+        worker answers, images are encoded in this process too.
 
     Raises
     ------
     ModelError
         If the model, device or precision is not available.
+    SettingsError
+        If `client` is not a client, or Dask is not installed.
 
     Notes
     -----
@@ -99,8 +104,9 @@ class Predictor(StackPredictor):
         tidy: bool | None = None,
         hypotheses: bool | None = None,
         second_look: bool | None = None,
+        client: object = None,
     ) -> None:
-        loaded = model if isinstance(model, LoadedModel) else LoadedModel.load(model, device, precision)
+        loaded = model if isinstance(model, LoadedModel) else LoadedModel.load(model, device, precision, client)
         hypotheses = loaded.uses_hypotheses if hypotheses is None else hypotheses
         tidy = loaded.kind == "default" if tidy is None else tidy
         look = SecondLook() if (loaded.runner.has_judge if second_look is None else second_look) else None

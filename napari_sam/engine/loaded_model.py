@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from typing import TYPE_CHECKING
 
+from napari_sam.engine.cluster.cluster_runner import ClusterRunner
 from napari_sam.errors import CheckpointError, PromptError, UnknownModelError
 from src_models.checkpoints.checkpoint_files import load_dense_decoder, load_network, weights_fingerprint
 from src_models.checkpoints.registry import model_info, model_names
@@ -52,8 +53,14 @@ class LoadedModel:
         self._lock = threading.Lock()
 
     @classmethod
-    def load(cls, model: str | Path | PromptableNetwork, device: str = "auto", precision: str = "auto") -> LoadedModel:
-        """Load a model by its name or file, or wrap a network.
+    def load(
+        cls,
+        model: str | Path | PromptableNetwork,
+        device: str = "auto",
+        precision: str = "auto",
+        client: object = None,
+    ) -> LoadedModel:
+        """Load a model by its name or file, or wrap a network; with a client, its images are encoded on a cluster.
 
         Raises
         ------
@@ -62,10 +69,15 @@ class LoadedModel:
         """
         is_named = not isinstance(model, PromptableNetwork)
         net = model if isinstance(model, PromptableNetwork) else load_network(model)
+        weights = weights_fingerprint(net)
+        if client is None:
+            runner = Runner(net, device, precision)
+        else:
+            runner = ClusterRunner(net, device, precision, client, weights)
         return cls(
             model.kind if isinstance(model, PromptableNetwork) else str(model),
-            Runner(net, device, precision),
-            weights_fingerprint(net),
+            runner,
+            weights,
             is_named=is_named,
             dense_in_weights=net.dense_decoder is not None,
             uses_hypotheses=isinstance(net.dense_decoder, DenseDecoder),

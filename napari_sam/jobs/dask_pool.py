@@ -7,7 +7,8 @@ import time
 import uuid
 from typing import TYPE_CHECKING, Any, Generic
 
-from napari_sam.errors import DeviceError, SettingsError
+from napari_sam.engine.cluster.dask_client import check_client, free_threads
+from napari_sam.errors import DeviceError
 from napari_sam.jobs.process_pool import ATTEMPTS, POLL_S, TASKS_PER_WORKER, Result, Task, TaskQueue, stop_if
 
 if TYPE_CHECKING:
@@ -76,26 +77,6 @@ class DaskPool:
             run.cancel()
 
 
-def check_client(client: Any) -> None:
-    """Refuse an object that is not a client of a Dask cluster.
-
-    Raises
-    ------
-    SettingsError
-        If it is not, or Dask is not installed.
-    """
-    try:
-        import distributed  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        raise SettingsError(
-            "client needs Dask, which is not installed",
-            parameter="client",
-            remedy="run pip install 'napari-sam-xl[cluster]'",
-        ) from error
-    if not isinstance(client, distributed.Client):
-        raise SettingsError(f"client is {client!r}", parameter="client", remedy="give a distributed.Client")
-
-
 class _ClusterRun(Generic[Task, Result]):
     """Tasks that wait and tasks that are on the workers."""
 
@@ -111,7 +92,7 @@ class _ClusterRun(Generic[Task, Result]):
 
     def submit(self) -> None:
         """Hand out tasks to workers that have few."""
-        threads, resources = _free_threads(self._client)
+        threads, resources = free_threads(self._client)
         if threads:
             self._workers_seen = time.monotonic()
         elif time.monotonic() - self._workers_seen > self._no_workers_s:
@@ -165,15 +146,3 @@ class _ClusterRun(Generic[Task, Result]):
         """Cancel the tasks that are on the workers."""
         if self.in_flight:
             self._client.cancel(list(self.in_flight), force=True)
-
-
-def gpu_resource(client: Any) -> dict[str, float] | None:
-    """Return the resource that a task must ask for to get to a worker with a GPU; None where no worker has one."""
-    return _free_threads(client)[1]
-
-
-def _free_threads(client: Any) -> tuple[int, dict[str, float] | None]:
-    """Return the number of threads that may get tasks, and the resource that tasks must ask for."""
-    workers = client.scheduler_info(n_workers=-1)["workers"].values()
-    with_gpu = [worker for worker in workers if worker.get("resources", {}).get("GPU")]
-    return sum(int(worker["nthreads"]) for worker in with_gpu or workers), {"GPU": 1} if with_gpu else None

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from napari_sam.engine.automatic.dense_maps import check_region
+from napari_sam.engine.cluster.dask_client import check_client
 from napari_sam.engine.geometry import Box
 from napari_sam.engine.tiling.find_tiles import TileFailure, find_tiles
 from napari_sam.image_predictor import predictor_for_image
@@ -19,7 +20,7 @@ from napari_sam.io.images.lazy_image import Image
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.jobs.concept_search.concept_finder import ConceptFinder
-from napari_sam.jobs.dask_pool import DaskPool, check_client
+from napari_sam.jobs.dask_pool import DaskPool
 from napari_sam.jobs.image_run import ImageRun, describe_run, describe_source, read_unfinished_run
 from napari_sam.jobs.process_pool import ProcessPool
 from napari_sam.jobs.report_html import failure_text, report_html, time_text

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from napari_sam.engine.cluster.dask_client import check_client
 from napari_sam.errors import ImageError, ProjectError
 from napari_sam.io.projects.image_entry import STATES
 from napari_sam.io.projects.project_folder import ProjectFolder
-from napari_sam.jobs.dask_pool import check_client
 from napari_sam.project.add_report import AddReport
 from napari_sam.project.batch.project_batch import ProjectBatch
 from napari_sam.project.image_places import image_places

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.engine.automatic.dense_maps import check_region
+from napari_sam.engine.cluster.dask_client import check_client
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import ImageError
-from napari_sam.jobs.dask_pool import check_client
 from napari_sam.jobs.image_run import describe_source
 from napari_sam.jobs.run_output import close_after_error
 from napari_sam.jobs.stacks.fill_gaps import fill_gaps, filled_files

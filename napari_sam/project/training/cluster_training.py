@@ -16,8 +16,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from napari_sam.engine.cluster.dask_client import gpu_resource
 from napari_sam.errors import CancelledError, DeviceError
-from napari_sam.jobs.dask_pool import gpu_resource
 from napari_sam.project.training.train_and_compare import TrainedModel, TrainingCalls, TrainingJob, train_and_compare
 from src_models.checkpoints.checkpoint_files import load_network, save_sam
 

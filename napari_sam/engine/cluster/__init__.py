@@ -1,0 +1,1 @@
+"""Work of the engine on the workers of a Dask cluster."""
