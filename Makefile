@@ -39,7 +39,7 @@ docs: install  ## the documentation site in build/site; a broken link or anchor 
 	$(BIN)/zensical build --strict
 
 screenshots: install  ## every picture in docs/images, from a real window in a virtual display
-	xvfb-run -a -s '-screen 0 1600x1000x24' $(BIN)/python docs/scripts/screenshots.py
+	xvfb-run -a -s '-screen 0 1600x1200x24' $(BIN)/python docs/scripts/screenshots.py
 
 notebooks: install  ## run the notebooks in a virtual display and keep their output
 	xvfb-run -a -s '-screen 0 1600x1000x24' $(BIN)/python docs/scripts/run_notebooks.py

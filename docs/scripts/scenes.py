@@ -219,7 +219,7 @@ def project() -> ShotWindow:
     made = ns.Project.create(folder / "screen", user="Ada")
     made.add(folder / "*.png")
     made.images()[1].state = "done"
-    window = ShotWindow()
+    window = ShotWindow((1300, 1130))  # the whole page
     window.open_page(PROJECT)
     page = window.dock.project
     page.open_project(str(made.path))

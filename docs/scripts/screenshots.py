@@ -1,6 +1,6 @@
 """Make the pictures in docs/images again, each from a real window.
 
-Run ``make screenshots``, or ``xvfb-run -a -s "-screen 0 1600x1000x24" python docs/scripts/screenshots.py NAME ...``.
+Run ``make screenshots``, or ``xvfb-run -a -s "-screen 0 1600x1200x24" python docs/scripts/screenshots.py NAME ...``.
 """
 
 from __future__ import annotations

@@ -10,6 +10,7 @@ from napari.layers import Labels, Points, Shapes
 
 from napari_sam.engine.embeddings.embedder import Embedder
 from napari_sam.layers.prompt_layers import PREVIEW_NAME
+from napari_sam.widgets.dock_panel import EVERYTHING, OBJECTS, REVIEW
 
 A, B, C = (122, 182), (299, 269), (475, 482)  # three nuclei of the sample
 
@@ -163,11 +164,15 @@ def test_an_existing_labels_layer_is_continued(window, nuclei):
     mine = window.viewer.add_labels(np.where(nuclei[1] == 8, 41, 0), name="mine")
     combo = window.panel.labels
     combo.setCurrentIndex(combo.findText("mine"))
-    window.key("F")
-    window.viewer.layers.selection.active = window.viewer.layers["SAM points"]
+    assert window.viewer.layers.selection.active is mine
+    window.key("F")  # of the dock; napari's would fill the layer at the next click
     window.predict(lambda: window.click(layer, A))
     window.key("C")
     assert set(np.unique(mine.data)) == {0, 41, 42}
+    for page, word in ((EVERYTHING, "Use the image's label store"), (REVIEW, "Write to"), (OBJECTS, "Write to")):
+        window.panel.tabs.setCurrentIndex(page)
+        window.settle()
+        assert word in window.guide
 
 
 def test_a_labels_layer_of_another_shape_is_refused(window, nuclei):

@@ -21,7 +21,7 @@ from napari_sam.widgets.objects.store_jobs import LIST, PLOT, StoreJobs
 from napari_sam.widgets.objects.views.object_plot import ObjectPlot
 from napari_sam.widgets.objects.views.object_table import ObjectTable
 from napari_sam.widgets.objects.views.view_dock import ViewDock
-from napari_sam.widgets.pages.guide import objects_step
+from napari_sam.widgets.pages.guide import IN_MEMORY, objects_step
 from napari_sam.widgets.viewer.canvas_view import focus_canvas
 
 if TYPE_CHECKING:
@@ -164,6 +164,8 @@ class ObjectsController(QObject):
 
     def guide(self) -> str:
         """Return what the user can do next."""
+        if self._context.labels.labels_layer is not None:
+            return IN_MEMORY
         store_layers = self._context.labels.store_layers
         total = 0 if store_layers is None else len(store_layers.store)
         return objects_step(total, len(self.selected), len(self._context.classes.classes), self.canvas.tool)

@@ -220,6 +220,8 @@ class EverythingController(QObject):
 
     def guide(self) -> str:
         """Return what the user can do next."""
+        if self._labels.labels_layer is not None and not self.run.is_running:
+            return "“Write to” is a layer in memory: press “Use the image's label store”, or choose it there."
         return everything_step(self._images.layer is not None, self._state(), self._is_drawing)
 
     def show_view_size(self) -> None:

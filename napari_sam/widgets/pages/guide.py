@@ -84,6 +84,10 @@ def correction_step(label: int, has_answer: bool) -> str:
     return f"Fixing object {label}: C accepts the new mask, N shows another, clicks improve it. Escape goes back."
 
 
+IN_MEMORY = "“Write to” is a layer in memory, whose objects this page does not know: choose the label store there."
+"""The next step on pages that work on a label store, while accepted objects go to a labels layer."""
+
+
 def everything_step(has_image: bool, state: str, drawing: bool) -> str:
     """Return the next step on the page "Everything".
 

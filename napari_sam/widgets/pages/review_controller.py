@@ -11,7 +11,7 @@ from napari_sam.errors import NapariSamError
 from napari_sam.io.labels.review_queue import ReviewQueue
 from napari_sam.layers.review_outline import ReviewOutline
 from napari_sam.layers.review_session import ReviewSession
-from napari_sam.widgets.pages.guide import review_step
+from napari_sam.widgets.pages.guide import IN_MEMORY, review_step
 from napari_sam.widgets.pages.review_panel import CLASSES, SAMPLE
 from napari_sam.widgets.viewer.canvas_view import focus_canvas, zoom_to
 
@@ -130,6 +130,8 @@ class ReviewController(QObject):
 
     def guide(self) -> str:
         """Return what the user can do next."""
+        if self._context.labels.labels_layer is not None:
+            return IN_MEMORY
         session = self.session
         all_done = session is not None and session.current is None and session.counts.total > 0
         return review_step(self.has_object, all_done)

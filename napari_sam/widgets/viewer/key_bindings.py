@@ -59,6 +59,14 @@ class KeyBindings:
         self._layers[layer] = kept
         _bind(layer, self._keys, kept)
 
+    def remove_layer(self, layer: Layer) -> None:
+        """Give a layer its own keys back."""
+        kept = self._layers.pop(layer, None)
+        if kept is not None:
+            for key in self._keys:
+                if key not in kept:
+                    layer.bind_key(key, None, overwrite=True)
+
 
 def _bind(owner: napari.Viewer | Layer, keys: Keys, kept: Container[str]) -> None:
     for key, action in keys.items():

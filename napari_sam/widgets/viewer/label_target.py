@@ -313,6 +313,8 @@ class LabelTarget(QObject):
 
     def release(self, keep_layers: bool = False) -> None:
         """Release the writer; close a store, and remove its layers from the viewer unless they are to be kept."""
+        if self.labels_layer is not None:
+            self._keys.remove_layer(self.labels_layer.layer)
         closing, self.store_layers, self.labels_layer = self.store_layers, None, None
         self.store_closing.emit()
         if closing is None:
@@ -363,6 +365,7 @@ class LabelTarget(QObject):
             self._notifier.error(str(error))
         else:
             remember_labels_layer(self._image, layer)
+            self._keys.add_layer(layer, BRUSH_KEYS)  # napari's own F would fill the layer at the next click
 
     def _show(self, opened: LabelStoreLayers) -> None:
         """Insert the layers of a store right above the image, below the prompts, and keep the active layer."""

@@ -91,6 +91,16 @@ def test_a_labels_layer_of_the_user_can_be_chosen_and_left(target, viewer, combo
     assert target.ready() is target.store_layers
 
 
+def test_a_labels_layer_has_the_keys_of_the_dock_while_it_is_chosen(target, viewer, combo):
+    mine = viewer.add_labels(np.zeros((40, 50), int), name="mine")
+    target._keys.use({"F": list, "2": list})
+    target.update_choices()
+    combo.setCurrentIndex(combo.findText("mine"))
+    assert [str(key) for key in mine.keymap] == ["F"]  # 2 stays napari's brush
+    target.use_own_store()
+    assert not mine.keymap
+
+
 def test_a_removed_layer_releases_its_writer(target, viewer, qtbot):
     edit = target.ready_store().edit
     viewer.layers.remove(edit)
