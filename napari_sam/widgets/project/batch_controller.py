@@ -56,6 +56,7 @@ class BatchController(QObject):
         self._project: Project | None = None
         self._remaining = RemainingTime()
         self._passed_over = ""  # name of the image that was open when the job began
+        self._nothing = ""  # what to tell if there was no image to work on
         self.run = BackgroundRun()
         panel.run.start.clicked.connect(self.find_all)
         panel.run.cancel.clicked.connect(self.cancel)
@@ -71,10 +72,12 @@ class BatchController(QObject):
 
     def find_all(self) -> None:
         """Find all objects of the images that are not done and have none."""
+        self._nothing = "Nothing to do: all images are done or have objects."
         self._begin(lambda batch, options: batch.everything(options=options), pass_over=True)
 
     def measure(self) -> None:
         """Measure the objects of all images."""
+        self._nothing = "No image has objects to measure: find some first, with the button above."
         self._begin(lambda batch, options: batch.measure(options=options), pass_over=False)
 
     def cancel(self) -> None:
@@ -118,7 +121,7 @@ class BatchController(QObject):
         was_stopped = self.run.was_cancelled(outcome)
         self._panel.show_idle(unfinished=was_stopped)
         if report is not None:
-            self._panel.run.message.setText(batch_text(report, self._passed_over))
+            self._panel.run.message.setText(batch_text(report, self._passed_over, self._nothing))
         elif was_stopped:
             self._panel.run.message.setText("Stopped; what was found is kept.")
         elif outcome.error is not None:

@@ -8,8 +8,8 @@ from napari_sam.widgets.qt_helpers import button, wrapped_label
 from napari_sam.widgets.run_controls import RunControls
 
 _ABOUT = (
-    "Works on all images that are not done, with the project's model, while you go on. It can be stopped at any time, "
-    "also by closing napari, and continues; images that have objects keep them."
+    "Works on all images that are not done, with the project's model; you can work meanwhile. It can be stopped at any "
+    "time, also by closing napari, and continues; images that have objects keep them."
 )
 
 

@@ -10,7 +10,7 @@ from napari_sam.widgets.run_controls import RunControls
 
 _ABOUT = (
     "Trains the model in use on the objects of images that are done or checked, and on those of others that you drew "
-    "or accepted, while you go on. A quarter of the images is kept to compare before and after."
+    "or accepted; you can work meanwhile. A quarter of the images is kept to compare before and after."
 )
 
 

@@ -116,7 +116,7 @@ def _gain_text(gain: Gain) -> str:
     return (change + interval).replace("-", "−")
 
 
-def batch_text(report: BatchReport, passed_over: str = "") -> str:
+def batch_text(report: BatchReport, passed_over: str = "", nothing: str = "") -> str:
     """Describe what a job over all images has done.
 
     Parameters
@@ -125,6 +125,8 @@ def batch_text(report: BatchReport, passed_over: str = "") -> str:
         What became of the images.
     passed_over : str
         Name of an image that was left out because it is open.
+    nothing : str
+        What to tell, in place of zeros, if there was no image to work on.
 
     Examples
     --------
@@ -135,6 +137,8 @@ def batch_text(report: BatchReport, passed_over: str = "") -> str:
     before, failed = len(report.skipped), list(report.failed.items())
     earlier = f", {before} {'was' if before == 1 else 'were'} done before" if before else ""
     text = f"{len(report.done)} image{'s' * (len(report.done) != 1)} done{earlier}: {report.objects} objects."
+    if nothing and not (report.done or before or failed):
+        text = nothing
     if passed_over:
         text += f" {passed_over} is open, and was passed over."
     if failed:

@@ -144,7 +144,7 @@ class StagesController(QObject):
         self._panel.threshold.setText(threshold_text(facts.threshold))
         self._panel.agreement.setText(agreement_text(facts.agreement))
         is_begun = facts.agreement is not None and facts.agreement.left > 0
-        self._panel.audit.setText("Go on with the audit" if is_begun else "Audit a sample")
+        self._panel.audit.setText("Continue the audit" if is_begun else "Audit a sample")
         self._min_iou, self._even = facts.threshold.value, facts.threshold.even
 
 

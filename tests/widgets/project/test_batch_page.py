@@ -51,6 +51,13 @@ def test_all_images_but_the_open_one_are_worked_on_and_measured(page, project, f
     assert page.errors == []
 
 
+def test_without_objects_the_page_tells_what_to_do_before_measuring(page):
+    panel = page.panel.project.batch
+    panel.measure.click()
+    page.wait(lambda: is_over(page) and bool(panel.run.message.text()))
+    assert panel.run.message.text() == "No image has objects to measure: find some first, with the button above."
+
+
 def test_a_run_is_cancelled_and_continues(page, found):
     panel = page.panel.project.batch
     found["wait"] = True

@@ -92,7 +92,7 @@ def test_a_random_sample_is_reviewed_image_by_image_and_the_agreement_is_shown(p
     go_to(page, PROJECT)
     begun = "Audit 1: 2 of 3 right, 67 % (21–94 %); 2 left"
     page.wait(lambda: panel.agreement.text() == begun)
-    assert panel.audit.text() == "Go on with the audit"
+    assert panel.audit.text() == "Continue the audit"
     press(page, panel.audit)
     page.wait(lambda: page.panel.tabs.currentIndex() == REVIEW and page.dock.review.has_object)
     page.key("A")
