@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import napari_sam as ns
 from napari_sam.cli.parser import command_parser
+from src_models.checkpoints.model_advice import ADVICE
 from src_models.checkpoints.registry import model_info, model_names
 from src_models.settings import SettingInfo, setting_infos
 
@@ -139,6 +140,21 @@ def models_table() -> str:
     return "\n".join(lines)
 
 
+def advice_table() -> str:
+    """Return a table of the models to try by kind of image, with what the default model does there."""
+    lines = ["| your images | `default`: mean IoU from a click, from a box | others to try | why |", "|---|---|---|---|"]
+    for advice in ADVICE:
+        measured = "not measured" if advice.click is None else f"{advice.click:.3f}, {advice.box:.3f}"
+        others = ", ".join(map(_name_and_size, advice.models)) or "–"
+        lines.append(f"| {advice.images} | {measured} | {others} | {_cell(advice.reason)} |")
+    return "\n".join(lines)
+
+
+def _name_and_size(name: str) -> str:
+    size = model_info(name).size_bytes  # not published for some
+    return f"`{name}`" if size is None else f"`{name}` ({size / 1e6:,.0f} MB)"
+
+
 def command_help() -> str:
     """Return the help of every command."""
     return "\n".join(_parser_help(command_parser(), 2))
@@ -159,6 +175,7 @@ PARTS: dict[str, Callable[[], str]] = {
     "api": public_names,
     "settings": settings_tables,
     "models": models_table,
+    "advice": advice_table,
     "commands": command_help,
 }
 """What a page may ask for with ``<!-- generated: NAME -->``."""

@@ -58,6 +58,22 @@ def test_the_help_of_every_command_and_the_models_are_listed():
     assert re.findall(r"^\| `([\w.]+)` \|", from_code.models_table(), re.MULTILINE) == list(model_names())
 
 
+def test_the_table_of_models_by_kind_of_image_is_that_of_the_code():
+    text = (DOCS / "which-model.md").read_text(encoding="utf-8")
+    assert from_code.advice_table() in text, "put from_code.advice_table() in place of the table of which-model.md"
+
+
+def test_the_costs_of_models_are_those_that_were_measured_last():
+    text = (DOCS / "which-model.md").read_text(encoding="utf-8")
+    measured = (DOCS / "performance.md").read_text(encoding="utf-8")
+    vit_b, default = (
+        int(re.search(rf"^\| {case} \|[^|]+\| ([\d ]+) ms \|", measured, re.MULTILINE)[1].replace(" ", ""))
+        for case in ("ViT-B encodes 1024 × 1024", "default encodes 512 × 512")
+    )
+    assert f"1024 × 1024 in {vit_b / 1000:.1f} s" in text
+    assert f"512 × 512 in {default}\nms" in text or f"512 × 512 in {default} ms" in text
+
+
 def test_an_unknown_generated_part_is_an_error(tmp_path):
     page = tmp_path / "page.md"
     page.write_text("<!-- generated: nothing -->\n")
