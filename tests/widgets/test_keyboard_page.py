@@ -8,8 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_sam.widgets.dock_panel import CLICK, FIND, OBJECTS, REVIEW
+import napari_sam as ns
+from napari_sam.widgets.dock_panel import CLICK, FIND, OBJECTS, PROJECT, REVIEW
 from tests.widgets.objects.conftest import paint_objects
+from tests.widgets.project.conftest import open_project
 
 PAGE = Path(__file__).parents[2] / "docs" / "keyboard.md"
 pytestmark = pytest.mark.skipif(not PAGE.is_file(), reason="needs the source tree")
@@ -42,3 +44,16 @@ def test_the_keys_of_a_page_are_those_that_the_docs_list(window):
         window.panel.tabs.setCurrentIndex(page)
         window.settle()
         assert set(window.dock.keys._keys) == documented(title), title
+
+
+def test_the_keys_of_an_open_project_are_listed_and_work_on_every_page(window, tmp_path):
+    window.panel.tabs.setCurrentIndex(PROJECT)
+    window.settle()
+    assert not documented("Project") & set(window.dock.keys._keys)
+    open_project(window, ns.Project.create(tmp_path / "screen", user="Ada"))
+    no_class = set("123456789")  # no class has a key yet
+    assert set(window.dock.keys._keys) == documented("Project") | documented("Click") - no_class
+    for title, page in PAGES:
+        window.panel.tabs.setCurrentIndex(page)
+        window.settle()
+        assert documented("Project") <= set(window.dock.keys._keys), title
