@@ -142,7 +142,10 @@ def models_table() -> str:
 
 def advice_table() -> str:
     """Return a table of the models to try by kind of image, with what the default model does there."""
-    lines = ["| your images | `default`: mean IoU from a click, from a box | others to try | why |", "|---|---|---|---|"]
+    lines = [
+        "| your images | `default`: mean IoU from a click, from a box | others to try | why |",
+        "|---|---|---|---|",
+    ]
     for advice in ADVICE:
         measured = "not measured" if advice.click is None else f"{advice.click:.3f}, {advice.box:.3f}"
         others = ", ".join(map(_name_and_size, advice.models)) or "–"

@@ -34,6 +34,7 @@ def _add_options(command: argparse.ArgumentParser) -> None:
     )
     add_settings(command, ExportSettings, ("simplify_px", "regularise_px"))
     add_settings(command, ExportSettings, ("smooth",), defaults=True)
+    add_settings(command, ExportSettings, ("polygons",))
 
 
 def _run(args: argparse.Namespace) -> Result:
@@ -64,6 +65,7 @@ def _export(args: argparse.Namespace, pair: InputPair) -> dict[str, object]:
             simplify_px=args.simplify_px,
             regularise_px=args.regularise_px,
             smooth=args.smooth,
+            polygons=args.polygons,
             progress=ProgressLine("step"),
         )
     files = [path] if path.is_file() else [f for f in path.rglob("*") if f.is_file()]
@@ -76,7 +78,8 @@ EXPORT = Command(
     _run,
     _add_options,
     details="The suffix selects the format: .geojson, .gpkg, .json (COCO), .csv, .parquet, .tif, .cog.tif, .ome.tif, "
-    ".png, .zip (ImageJ ROIs), .zarr, .xml (TrackMate), .geff (tracks), .ctc (folder of the Cell Tracking Challenge), "
-    ".stl and .ply (surfaces of volumes), .py (a script that makes the same objects again). - is standard "
-    "output, for formats that are text. An existing file is replaced once the new one is complete; devices are not.",
+    ".png, .zip (ImageJ ROIs), .zarr, .sdata.zarr (SpatialData), .xml (TrackMate), .geff (tracks), .ctc (folder of the "
+    "Cell Tracking Challenge), .stl and .ply (surfaces of volumes), .py (a script that makes the same objects again). "
+    "- is standard output, for formats that are text. An existing file is replaced once the new one is complete; "
+    "devices are not.",
 )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from napari_sam.errors import LabelsError, NapariSamError
 from napari_sam.io.exports.export_job import ExportJob
 from napari_sam.io.exports.export_settings import EXTENSIONS, FOLDER_FORMATS, TEXT_FORMATS, ExportSettings
+from napari_sam.io.exports.writers.spatial.write_spatialdata import write_spatialdata
 from napari_sam.io.exports.writers.stacks.write_challenge import write_challenge
 from napari_sam.io.exports.writers.stacks.write_geff import write_geff
 from napari_sam.io.exports.writers.stacks.write_mesh import write_ply, write_stl
@@ -52,6 +53,7 @@ WRITERS: dict[str, Callable[[ExportJob], None]] = {
     "roi": write_imagej_rois,
     "zarr": write_zarr,
     "ome-zarr-0.4": write_zarr_04,
+    "spatialdata": write_spatialdata,
     "ctc": write_challenge,
     "trackmate": write_trackmate,
     "geff": write_geff,

@@ -22,6 +22,7 @@ FORMATS = (
     "roi",
     "zarr",
     "ome-zarr-0.4",
+    "spatialdata",
     "ctc",
     "trackmate",
     "geff",
@@ -29,16 +30,17 @@ FORMATS = (
     "ply",
     "script",
 )
-FOLDER_FORMATS = ("zarr", "ome-zarr-0.4", "ctc", "geff")
+FOLDER_FORMATS = ("zarr", "ome-zarr-0.4", "spatialdata", "ctc", "geff")
 """Formats that are folders."""
 MESH_FORMATS = ("stl", "ply")
 TEXT_FORMATS = ("geojson", "geojson-pixels", "coco", "csv", "script")
 """Formats that can be written to standard output."""
-POLYGON_FORMATS = ("geojson", "geojson-pixels", "gpkg", "roi")
+POLYGON_FORMATS = ("geojson", "geojson-pixels", "gpkg", "roi", "spatialdata")
 EXTENSIONS = {  # longer extensions first
     ".ome.tif": "ome-tiff",
     ".ome.tiff": "ome-tiff",
     ".cog.tif": "cog",
+    ".sdata.zarr": "spatialdata",
     ".geojson": "geojson",
     ".gpkg": "gpkg",
     ".json": "coco",
@@ -66,6 +68,7 @@ _ONLY_FOR = (
     ("smooth", MESH_FORMATS, "meshes"),
     ("simplify_px", POLYGON_FORMATS, "polygons"),
     ("regularise_px", POLYGON_FORMATS, "polygons"),
+    ("polygons", ("spatialdata",), "polygons beside its labels"),
 )
 
 
@@ -99,6 +102,8 @@ class ExportSettings:
     smooth : int
         Repetitions of the smoothing that takes the steps between voxels away from meshes and keeps their volume. Only
         for the formats in `MESH_FORMATS`.
+    polygons : bool
+        Write the outlines too, as shapes; `simplify_px` and `regularise_px` imply it. Only for SpatialData.
     """
 
     format: str | None = setting(None, "file format (default: by the extension of OUT)", choices=FORMATS)
@@ -120,6 +125,7 @@ class ExportSettings:
         option="--regularise",
     )
     smooth: int = setting(0, "smooth meshes by this many repetitions, such as 10", low=0, high=1000)
+    polygons: bool = setting(False, "add the outlines to a SpatialData store, as shapes")
 
     def __post_init__(self) -> None:
         validate(self, LabelsError)

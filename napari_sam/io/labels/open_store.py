@@ -252,7 +252,7 @@ class OpenStore:
 
         return select_objects(self, where, category, labels, options)
 
-    def export(
+    def export(  # noqa: PLR0913 - the public contract
         self,
         path: str | Path,
         *,
@@ -261,6 +261,7 @@ class OpenStore:
         simplify_px: float | None = None,
         regularise_px: float | None = None,
         smooth: int = 0,
+        polygons: bool = False,
         progress: Callable[[int, int], None] | None = None,
         cancelled: Callable[[], bool] | None = None,
     ) -> Path:
@@ -275,7 +276,7 @@ class OpenStore:
             with self._parts.writer.writing():
                 pass  # draws what a full disk left undrawn
         chosen = None if labels is None else tuple(labels)
-        settings = ExportSettings(format, chosen, simplify_px, regularise_px, smooth)
+        settings = ExportSettings(format, chosen, simplify_px, regularise_px, smooth, polygons)
         return export_store(self, path, settings, progress, cancelled)
 
     def measure(self, image: Any = None, *, volumes: bool = False, **choice: Any) -> pd.DataFrame:

@@ -33,6 +33,7 @@ FILE_TYPES = {
     "Label image, cloud-optimised GeoTIFF": ".cog.tif",
     "Label image, PNG": ".png",
     "Label image, OME-Zarr": ".ome.zarr",
+    "SpatialData": ".sdata.zarr",
     "Table": ".csv",
     "Table, Parquet": ".parquet",
     "ImageJ ROIs": ".zip",

@@ -61,8 +61,8 @@ def write_zarr(job: ExportJob) -> None:
     write_levels(job, levels)
 
 
-def write_levels(job: ExportJob, levels: Sequence[WritableLevel]) -> None:
-    """Write the pixels of all scale levels, piece by piece.
+def write_levels(job: ExportJob, levels: Sequence[WritableLevel], *, further_steps: int = 0) -> None:
+    """Write the pixels of all scale levels, piece by piece; `further_steps` of the export follow.
 
     Raises
     ------
@@ -74,7 +74,7 @@ def write_levels(job: ExportJob, levels: Sequence[WritableLevel]) -> None:
     source, pixels = job.source, ExportPixels(job.source, job.labels)
     boxes = [list(chunk_boxes((h, w), (_PIECE_PX, _PIECE_PX))) for *_, h, w in source.level_shapes]
     planes = job.planes()
-    job.counter.begin(sum(map(len, boxes)) * len(planes))
+    job.counter.begin(sum(map(len, boxes)) * len(planes) + further_steps)
     for k, level in enumerate(levels):
         for plane, box in product(planes, boxes[k]):
             labels = pixels.read(k, plane, box)
