@@ -88,7 +88,8 @@ def import_matplotlib() -> None:
         If matplotlib is not installed.
     """
     try:
-        import_module("matplotlib.backends.backend_qtagg")
+        for module in ("figure", "backends.backend_qtagg"):  # the second does not import the first
+            import_module(f"matplotlib.{module}")
         fonts = import_module("matplotlib.font_manager")
     except ImportError as error:
         remedy = "install it with: pip install 'matplotlib>=3.9'"

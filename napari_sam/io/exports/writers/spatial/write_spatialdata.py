@@ -84,9 +84,7 @@ def _write_group(folder: Path, attributes: JsonObject) -> None:
 
 
 def _root_attributes(job: ExportJob) -> JsonObject:
-    from napari_sam import __version__  # noqa: PLC0415 - of the package above
-
-    about = {"version": __version__, "image": job.source.image_uri, **map_position(job.source)}
+    about = {"image": job.source.image_uri, **map_position(job.source)}
     return {"spatialdata_attrs": {"version": _STORE}, "napari_sam": about}
 
 
