@@ -18,8 +18,8 @@ from napari_sam.widgets.objects.colour_choice import ColourChoice
 from napari_sam.widgets.objects.object_edits import ObjectEdits
 from napari_sam.widgets.objects.selected_objects import SelectedObjects, combine_keys
 from napari_sam.widgets.objects.store_jobs import LIST, PLOT, StoreJobs
-from napari_sam.widgets.objects.views.object_plot import ObjectPlot
 from napari_sam.widgets.objects.views.object_table import ObjectTable
+from napari_sam.widgets.objects.views.plot_picture import plot_with_picture
 from napari_sam.widgets.objects.views.view_dock import ViewDock
 from napari_sam.widgets.pages.guide import IN_MEMORY, objects_step
 from napari_sam.widgets.viewer.canvas_view import focus_canvas
@@ -87,7 +87,7 @@ class ObjectsController(QObject):
         self.suggestions = ClassSuggestions(context, self.jobs, panel.confusion)
         self.colours = ColourChoice(context, panel.colour, panel.legend, self.jobs)
         self.table = ViewDock(context, panel.table, self.selected, self.jobs, ObjectTable, LIST)
-        self.plot = ViewDock(context, panel.plot, self.selected, self.jobs, ObjectPlot, PLOT)
+        self.plot = ViewDock(context, panel.plot, self.selected, self.jobs, lambda: plot_with_picture(context), PLOT)
         self._tools = {PICK: panel.pick, RECTANGLE: panel.rectangle, LASSO: panel.lasso}
         self._connect()
 

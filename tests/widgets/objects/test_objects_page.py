@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from napari_sam.layers.objects.selection_outline import OUTLINE_NAME
 from napari_sam.widgets.dock_panel import OBJECTS
@@ -136,3 +137,38 @@ def test_what_is_drawn_in_the_plot_is_selected_and_the_other_way_round(selecting
     window.viewer.window.remove_dock_widget(plot)
     window.wait(lambda: not window.panel.objects.plot.isChecked())
     assert window.errors == []
+
+
+def test_the_picture_of_a_plot_is_saved_and_copied(selecting, tmp_path, monkeypatch):
+    from qtpy.QtWidgets import QApplication, QFileDialog
+
+    window = selecting
+    window.panel.objects.plot.click()
+    plot = window.dock.objects.plot.view
+    assert not plot.save.isEnabled()
+    window.wait(lambda: plot.canvas is not None and plot.canvas.values is not None)
+    window.settle()
+    look = plot.canvas.figure.get_facecolor(), tuple(plot.canvas.figure.get_size_inches())
+    asked = []
+    for name, chosen, begins in (
+        ("a", "PNG (*.png)", b"\x89PNG"),
+        ("b.svg", "PNG (*.png)", b"<?xml"),
+        ("c", "PDF (*.pdf)", b"%PDF"),
+    ):
+        answer = (str(tmp_path / name), chosen)
+        monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *args, answer=answer: asked.append(args) or answer)
+        plot.save.click()
+        (written,) = tmp_path.glob(f"{name}*")
+        assert written.read_bytes().startswith(begins)
+    assert [str(args[2]) for args in asked[1:]] == [str(tmp_path / "plot.png")] * 2  # the folder is remembered
+    with Image.open(tmp_path / "a.png") as picture:
+        assert round(picture.info["dpi"][0]) == 300
+        assert picture.convert("RGB").getpixel((2, 2)) == (255, 255, 255)
+        assert picture.size == (1800, 1200)  # not the flat shape of the dock
+    assert (plot.canvas.figure.get_facecolor(), tuple(plot.canvas.figure.get_size_inches())) == look  # napari's
+    plot.copy.click()
+    copied = QApplication.clipboard().image()
+    assert (copied.width(), copied.height()) == picture.size
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *_: (str(tmp_path / "a.png" / "d.png"), ""))
+    plot.save.click()
+    assert "the picture cannot be written" in window.errors[-1]

@@ -62,6 +62,10 @@ class ObjectPlot(DockedView):
         self.again.hide()
         self.rectangle = button("▭ Box", "Draw boxes around points; Shift adds, Ctrl removes", checkable=True)
         self.lasso = button("Lasso", "Draw lines around points; Shift adds, Ctrl removes", checkable=True)
+        self.save = button("Save picture…", "Save the plot as PNG, SVG or PDF, on white paper")
+        self.copy = button("Copy", "Copy the picture of the plot, to paste it in another program")
+        for action in (self.save, self.copy):
+            action.setEnabled(False)
         self._tools = QButtonGroup(self)
         for tool in (self.rectangle, self.lasso):
             self._tools.addButton(tool)
@@ -201,6 +205,7 @@ class ObjectPlot(DockedView):
         self._use_colours()
         self.message.hide()
         canvas.show()
+        self._enable_picture(True)
         self.show_selected(self._selected)
 
     def _ready_canvas(self) -> PlotCanvas:
@@ -222,9 +227,14 @@ class ObjectPlot(DockedView):
         self.message.setText(text)
         self.message.show()
         self.status.clear()
+        self._enable_picture(False)
         if self.canvas is not None:
             self.canvas.values = None
             self.canvas.hide()
+
+    def _enable_picture(self, is_drawn: bool) -> None:
+        for action in (self.save, self.copy):
+            action.setEnabled(is_drawn)
 
     def _use_colours(self) -> None:
         if self.canvas is not None:
@@ -247,6 +257,8 @@ class ObjectPlot(DockedView):
         for widget in (self.x, QLabel("against"), self.y, self.log, self.rectangle, self.lasso, self.again):
             controls.addWidget(widget)
         controls.addStretch(1)
+        for widget in (self.save, self.copy):
+            controls.addWidget(widget)
         for tool in (self.rectangle, self.lasso):
             tool.hide()
         layout = QVBoxLayout(self)

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.backends.backend_qtagg import FigureCanvasQTAgg
 from matplotlib.figure import Figure
 from matplotlib.path import Path
+from qtpy.QtGui import QColor
 from qtpy.QtWidgets import QVBoxLayout
 
 from napari_sam.layers.objects.selection_outline import SELECTED
@@ -16,8 +17,10 @@ from napari_sam.widgets.objects.views.plot_band import RANGE, PlotBand
 from napari_sam.widgets.objects.views.plot_values import bin_edges
 
 if TYPE_CHECKING:
+    from typing import BinaryIO
+
     from numpy.typing import NDArray
-    from qtpy.QtGui import QColor, QResizeEvent
+    from qtpy.QtGui import QResizeEvent
 
     from napari_sam.widgets.objects.views.plot_values import PlotValues
 
@@ -28,6 +31,9 @@ _MARGINS_PX = (64, 44, 14, 10)  # left, bottom, right, top: room for the numbers
 _FONT_POINTS = 8
 _REACH_PX = 8  # how far from a point a click may be
 _LEAST_SIZE_PX = (240, 170)
+_PICTURE_DPI, _PICTURE_PX = 300, (600, 400)  # width and height as on a screen of 100 dpi: 15 by 10 cm
+_PAPER, _INK = "#ffffff", "#000000"  # of pictures that are saved
+_MOST_VECTORS = 20_000  # points that a vector graphic draws one by one
 
 
 class PlotCanvas(FigureCanvasQTAgg):
@@ -45,6 +51,7 @@ class PlotCanvas(FigureCanvasQTAgg):
         super().__init__(Figure())
         self.values: PlotValues | None = None
         self._axes = self.figure.add_subplot()
+        self._colours = (QColor(_PAPER), QColor(_INK))
         self._edges = np.zeros(0)
         self._selected = np.zeros(0, bool)
         self.band = PlotBand(self)
@@ -71,6 +78,7 @@ class PlotCanvas(FigureCanvasQTAgg):
             x, y = values.values
             _, marker, size = next(row for row in _MARKERS if len(x) <= row[0])
             style = {"linestyle": "", "marker": marker, "markersize": size, "markeredgewidth": 0}
+            style["rasterized"] = len(x) > _MOST_VECTORS  # a file of vectors would be large and slow to open
             axes.plot(x, y, color=_ALL, alpha=0.7, **style)
             self._highlight = axes.plot([], [], color=SELECTED, **style)[0]
             axes.set_yscale(scale)
@@ -130,6 +138,7 @@ class PlotCanvas(FigureCanvasQTAgg):
 
     def use_colours(self, background: QColor, text: QColor) -> None:
         """Draw on a background, with axes in the colour of the text."""
+        self._colours = (background, text)
         ground, ink = background.name(), text.name()
         self.figure.set_facecolor(ground)
         axes = self._axes
@@ -141,11 +150,27 @@ class PlotCanvas(FigureCanvasQTAgg):
             label.set(color=ink, fontsize=_FONT_POINTS)
         self.draw_idle()
 
+    def write_picture(self, file: BinaryIO, format_name: str) -> None:
+        """Write the plot as "png", "svg" or "pdf", 15 by 10 cm, black on white, whatever the window looks like."""
+        colours, size = self._colours, self.figure.get_size_inches()
+        try:
+            self.use_colours(QColor(_PAPER), QColor(_INK))
+            self.figure.set_size_inches(np.array(_PICTURE_PX) / 100, forward=False)
+            self._keep_margins(*_PICTURE_PX)
+            self.figure.savefig(file, format=format_name, dpi=_PICTURE_DPI)
+        finally:
+            self.figure.set_size_inches(size, forward=False)
+            self._keep_margins(self.width(), self.height())
+            self.use_colours(*colours)
+
     def resizeEvent(self, event: QResizeEvent) -> None:
         """Keep the margins, which hold numbers of a fixed size."""
         super().resizeEvent(event)
+        self._keep_margins(self.width(), self.height())
+
+    def _keep_margins(self, width: int, height: int) -> None:
         left, bottom, right, top = _MARGINS_PX
-        width, height = max(self.width(), left + right + 1), max(self.height(), top + bottom + 1)
+        width, height = max(width, left + right + 1), max(height, top + bottom + 1)
         self.figure.subplots_adjust(left / width, bottom / height, 1 - right / width, 1 - top / height)
 
     def _bars(self, values: NDArray[np.float64]) -> NDArray[np.intp]:

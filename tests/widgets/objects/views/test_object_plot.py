@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from qtpy.QtCore import QPoint, Qt
@@ -128,6 +131,16 @@ def test_a_hundred_thousand_points_are_drawn_and_selected(plot, qtbot):
     inside = (columns[1][1] > 0.25) & (columns[1][1] < 0.75)
     assert abs(len(plot.told[0]) - inside.sum()) < 1000  # a pixel of the screen is more than a few objects
     plot.canvas.draw()
+
+
+def test_the_engine_thread_imports_all_of_matplotlib_that_the_plot_needs():
+    code = (
+        "import sys; from napari_sam.widgets.objects.views.plot_values import import_matplotlib; import_matplotlib();"
+        "before = set(sys.modules); import napari_sam.widgets.objects.views.plot_canvas;"
+        "print([name for name in sys.modules if name.startswith('matplotlib') and name not in before])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
 
 
 @pytest.mark.parametrize("values", [[], [5.0], [0.1, 0.1, 0.3], list(np.geomspace(1e-3, 1e6, 5000))])
