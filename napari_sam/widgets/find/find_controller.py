@@ -201,7 +201,7 @@ class FindController(QObject):
             "A": lambda: self._mark_under_cursor(accepted=True),
             "R": lambda: self._mark_under_cursor(accepted=False),
             "Delete": lambda: self._mark_under_cursor(accepted=False),
-            "Enter": self.start,  # napari's name of Return
+            "Enter": self.start,  # napari knows no "Return"
             "C": self.save,
             "Z": self.undo,
             "Control-Z": self.undo,

@@ -31,7 +31,7 @@ class FindPanel(QWidget):
         self.words = line_edit(
             "What to look for, in words",
             "or: nuclei larger than 5 µm",
-            "What to look for in words, also with conditions: “larger than 5 µm”, “not touching the border” (Return)",
+            "What to look for in words, also with conditions: “larger than 5 µm”, “not touching the border” (Enter)",
         )
         self.detector = button(
             "…",
@@ -46,7 +46,7 @@ class FindPanel(QWidget):
         self.where = combo_box("Where to look", WHERE)
         self.run = RunControls(
             "Find all like this",
-            "Look for all objects like the examples (Return)",
+            "Look for all objects like the examples (Enter)",
             kept="objects that are saved are kept",
             working="Looking…",
         )
