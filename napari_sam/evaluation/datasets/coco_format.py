@@ -239,7 +239,7 @@ def _position(row: Row, path: Path) -> tuple[float, float] | None:
 
 def _read_json(path: Path) -> Row:
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise EvaluationError(f"{path}: cannot be read as JSON: {error}", remedy="export the file again") from error
     if not isinstance(raw, dict) or "images" not in raw or "annotations" not in raw:

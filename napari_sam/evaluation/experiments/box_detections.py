@@ -85,7 +85,7 @@ def read_detections(
 
 def _read_rows(path: Path) -> list[dict[str, Any]]:
     try:
-        rows = json.loads(path.read_text(encoding="utf-8"))
+        rows = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise EvaluationError(f"{path}: cannot be read as JSON: {error}", remedy="export the file again") from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):

@@ -73,7 +73,7 @@ def find_text_samples(path: Path) -> tuple[list[Sample], dict[str, list[Labelled
         If a phrase is not text, or there is none.
     """
     samples = find_coco_samples(path)
-    raw = json.loads(path.read_text(encoding="utf-8"))
+    raw = json.loads(path.read_text(encoding="utf-8-sig"))
     rows = raw["annotations"].values() if isinstance(raw["annotations"], dict) else raw["annotations"]
     by_image: dict[CocoId | None, list[Row]] = {}
     for row in rows:

@@ -64,7 +64,7 @@ def read_coco(path: Path) -> list[CocoImage]:
         If the file is not COCO, or an annotation names an image that is not in the file.
     """
     try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
+        raw = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, ValueError, RecursionError) as error:
         raise TrainingError(f"{path}: cannot be read as JSON: {error}", remedy="export it again") from error
     image_rows, annotation_rows = (_table(raw, name, path) for name in ("images", "annotations"))

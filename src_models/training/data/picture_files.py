@@ -28,6 +28,8 @@ Channels: TypeAlias = tuple[int, ...] | None
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 PICTURE_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".jp2")
+LOSSY_SUFFIXES = (".jpg", ".jpeg")
+"""Pictures whose values a label image cannot keep."""
 UNREADABLE = (
     OSError,
     ValueError,
@@ -67,8 +69,10 @@ def read_picture(path: Path, indices: bool = False) -> NDArray[np.generic]:
     Raises
     ------
     TrainingError
-        If it is too large or not a picture.
+        If it is too large or not a picture, or keeps no indices exactly.
     """
+    if indices and path.suffix.lower() in LOSSY_SUFFIXES:
+        raise TrainingError(f"{path}: labels must be exact", remedy="save them as TIFF or PNG")
     try:
         if path.suffix.lower() in TIFF_SUFFIXES:
             with tifffile.TiffFile(path) as tiff:

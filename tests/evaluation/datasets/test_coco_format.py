@@ -137,3 +137,10 @@ def test_images_listed_under_paths_of_another_machine_are_found(tmp_path, name):
     (tmp_path / "val.json").write_text(json.dumps(raw))
     (sample,) = find_samples(tmp_path / "val.json")
     assert boxes(sample) == BOXES
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path):
+    save_rgb(tmp_path / "a.png")
+    (tmp_path / "val.json").write_bytes(b"\xef\xbb\xbf" + json.dumps(coco()).encode())
+    (sample,) = find_samples(tmp_path / "val.json")
+    assert sample.truth().objects

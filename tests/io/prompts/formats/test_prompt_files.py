@@ -6,6 +6,7 @@ import sys
 
 import numpy as np
 import pytest
+from PIL import Image as PillowImage
 
 from napari_sam.errors import PromptError
 from napari_sam.io.labels.label_store import LabelStore
@@ -94,3 +95,9 @@ def test_json_with_a_byte_order_mark_is_read(tmp_path, image, name):
     }
     (tmp_path / name).write_bytes(b"\xef\xbb\xbf" + text[name].encode())
     assert len(read_prompts(tmp_path / name, image)) == 1
+
+
+def test_labels_in_a_jpeg_are_refused(tmp_path, image):
+    PillowImage.fromarray(np.zeros(image.shape, np.uint8)).save(tmp_path / "labels.jpg")
+    with pytest.raises(PromptError, match="labels must be exact; save them as TIFF or PNG"):
+        read_prompts(tmp_path / "labels.jpg", image)
