@@ -158,10 +158,17 @@ class Concept(ConceptModel):
         Raises
         ------
         ConceptError
-            If there is no accepted example, or the file cannot be written.
+            If there is no accepted example, the file cannot be written, or another kind of file is there.
         """
         self._check_examples()
         target = Path(path).expanduser()
+        if target.is_file() and target.stat().st_size:
+            try:
+                Concept.load(target)
+            except ConceptError as error:
+                raise ConceptError(
+                    f"{target}: exists and is no concept", parameter="path", remedy="choose another path"
+                ) from error
         try:
             write_bytes(target, concept_to_bytes(self))
         except OSError as error:

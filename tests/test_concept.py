@@ -37,6 +37,18 @@ def test_a_saved_concept_is_the_same(concept, tmp_path):
     np.testing.assert_allclose(again.score(concept.features), concept.score(concept.features), atol=0.01)
 
 
+def test_a_concept_replaces_a_concept_and_no_other_file(concept, tmp_path):
+    path = tmp_path / "image.tif"
+    path.write_bytes(b"II*\0 pixels")
+    with pytest.raises(ConceptError, match="exists and is no concept; choose another path"):
+        concept.save(path)
+    assert path.read_bytes() == b"II*\0 pixels"
+    path.write_bytes(b"")
+    concept.save(path)
+    concept.save(path)
+    assert ns.Concept.load(path).name == "nucleus"
+
+
 def test_examples_of_a_label_store_are_those_of_its_image(concept, default_predictor, nuclei, tmp_path):
     image, labels = nuclei
     with ns.LabelStore.create(tmp_path / "labels", like=image) as store:

@@ -258,6 +258,10 @@ def _check(args: argparse.Namespace) -> None:
         from napari_sam.io.labels.measurement.measured_table import check_table_path  # noqa: PLC0415
 
         check_table_path(args.measure)
+        if args.prompts is not None and args.measure.resolve() == Path(args.prompts).resolve():
+            raise SettingsError(
+                f"measure {args.measure} is the file of the prompts", parameter="measure", remedy="choose another path"
+            )
     if args.prompts is not None and args.method == "auto":
         args.method = "prompted"
     prompted = args.method == "prompted"

@@ -123,6 +123,7 @@ def test_ctrl_c_writes_the_pending_progress(tmp_path, monkeypatch, capsys):
         (["--pred-iou", "7"], "--pred-iou is 7.0; give a number from 0 to 1"),
         (["--plane", "0"], "has one plane only"),
         (["--measure", "t.xls"], "use .csv or .parquet"),
+        (["--measure", "t.csv", "--prompts", "./t.csv"], "--measure t.csv is the file of the prompts"),
         (["--region", "900,0,999,9", "--method", "dense"], "(900, 0, 999, 9)"),
     ],
 )
