@@ -90,6 +90,7 @@ class TiffLevel:
 
     def __init__(self, series: TiffPageSeries, files: TiffFiles) -> None:
         self._series, self._files, self._cache = series, files, files.cache
+        self._pages: dict[int, TiffPage | None] = {}
         keyframe = self._keyframe = series.keyframe
         self.shape: tuple[int, ...] = tuple(int(n) for n in series.shape)
         self.dtype: np.dtype[np.generic] = np.dtype(series.dtype).newbyteorder("=")
@@ -106,7 +107,6 @@ class TiffLevel:
         self._height, self._width = page_shape[axes.index("Y")], page_shape[axes.index("X")]
         self._uncompressed = self._uncompressed_offset() is not None
         self._check_segments()
-        self._pages: dict[int, TiffPage | None] = {}
         self._large_segment_lock = threading.Lock()
 
     @property
@@ -302,7 +302,7 @@ class TiffLevel:
         if self._series.dataoffset is not None:
             start: int = self._series.dataoffset + number * size
             return start
-        page = keyframe if number == 0 else self._page(number)
+        page = self._page(number)
         if page is None or not page.is_contiguous or not page.dataoffsets:
             return None
         first: int = page.dataoffsets[0]
@@ -324,7 +324,7 @@ class TiffLevel:
         """Return a page of the series, parsed once."""
         if number not in self._pages:
             with self._series.parent.filehandle.lock:
-                self._pages[number] = self._keyframe if number == 0 else self._series[number]
+                self._pages[number] = self._series[number]  # the keyframe may be of another plane, in a set of files
         return self._pages[number]
 
     def _file(self, page: TiffPage) -> PositionalFile:

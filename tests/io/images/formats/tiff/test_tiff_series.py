@@ -104,3 +104,16 @@ def test_a_whole_set_is_read(ome_set):
     image = open_image(path, channels=(0, 2, 3))
     assert (image.read(0, 0, 0, 20, 30) == np.moveaxis(pixels[[0, 2, 3]], 0, -1)).all()
     assert not any("missing" in note for note in image.choices)
+
+
+def test_every_file_of_a_set_opens_the_whole_set(ome_set):
+    path, pixels = ome_set
+    image = open_image(path.with_name("part1.ome.tif"), channels=(0, 1, 2))
+    assert (image.read(0, 0, 0, 20, 30) == np.moveaxis(pixels[:3], 0, -1)).all()
+
+
+def test_the_first_plane_is_not_that_of_another_file_when_its_own_is_missing(ome_set):
+    path, _ = ome_set
+    path.unlink()
+    with pytest.raises(ImageError, match=r"it is in part0\.ome\.tif"):
+        open_image(path.with_name("part1.ome.tif"), channels=(0,)).read(0, 0, 0, 20, 30)
