@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,7 +43,7 @@ class Project:
     user : str, optional
         Name under which changes are noted; that of the machine's user by default.
     client : distributed.Client, optional
-        Dask cluster on which models are trained, such as a machine with a GPU; by default they are in this process.
+        Dask cluster that trains models, such as a machine with a GPU; by default this process does.
 
     Raises
     ------
@@ -391,12 +392,10 @@ class Project:
         CancelledError
             If `cancelled()` returned True.
         """
-        from napari_sam.project.training.improve import ImproveRequest, improve  # noqa: PLC0415 - imports torch
-        from napari_sam.project.training.train_and_compare import TrainingCalls  # noqa: PLC0415 - imports torch
+        from napari_sam.project.training.improve import ImproveRequest, TrainingCalls, improve  # noqa: PLC0415 - slow
 
-        chosen = settings or ImproveSettings()
-        user = self._folder.user
-        request = ImproveRequest(self.images(), self.model, self.versions, user, device, chosen, self.client)
+        how = (self._folder.user, device, settings or ImproveSettings(), self.client)
+        request = ImproveRequest(self.images(), self.model, self.versions, *how)
         with self._folder.model_lock():
             version = improve(request, TrainingCalls(progress, losses, cancelled))
         self._folder.log("improved", version=version.number, better=version.better)
@@ -437,9 +436,7 @@ class Project:
         return self._folder.events()
 
     def _notes(self) -> tuple[str, ...]:
-        kinds: dict[str, int] = {}
-        for entry in self._folder.entries():
-            kinds[entry.kind] = kinds.get(entry.kind, 0) + 1
+        kinds = Counter(entry.kind for entry in self._folder.entries())
         if len(kinds) < 2:
             return ()
         text = ", ".join(f"{number} of {kind}" for kind, number in sorted(kinds.items()))

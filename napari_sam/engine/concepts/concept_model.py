@@ -2,7 +2,7 @@
 
 The score combines the predicted IoU of an object with its distance to the accepted examples (`similarity`), relative to
 that of the whole objects around them. One example is enough for that. Where objects were rejected, a regularised
-logistic regression on all features corrects the score.
+logistic regression on all features corrects the score, as strongly as cross-validation on the examples allows.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sam.engine.concepts.kernel_logistic import fit_correction, logistic
+from napari_sam.engine.concepts.kernel_logistic import fit_correction, fit_dual, logistic
 from napari_sam.engine.concepts.similarity import DIRECTIONS, SPREAD, Direction, weighted_distances
 from napari_sam.errors import ConceptError
 
@@ -41,7 +41,9 @@ _TYPICAL = 0.4  # quantile of the distances of whole objects nearby: the distanc
 _FEWEST_NEARBY = 4  # whole objects nearby whose mean embedding says something
 _WHOLE = 0.4  # predicted IoU of whole objects
 _NEAREST = 3  # an object is compared with so many accepted examples, those most like it
-_VARIANCE = 1.0  # of the weights of the correction
+_VARIANCES = (1.0, 0.2)  # of the weights of the correction, to choose from by cross-validation
+_FEWEST_TESTED = 2  # rejected examples with which the variance is chosen; with fewer it is the first
+_MOST_TESTED = 40  # examples left out in turn
 _SHARES = {"contrast": 2.0, "embedding": 1.0, "surroundings": 1.0, "decoder": 2.0, "maps": 0.5, "shape": 1.0}
 _SHARES |= {"size": 1.0, "colour": 1.0, "texture": 2.0, "quality": 0.5}
 _MARGIN = 0.5  # of the logits of rejected objects below the threshold
@@ -147,7 +149,8 @@ class ConceptModel:
             values = self._correction_features(self.features[kept])
             # Measured from the mean of the kind: rejecting objects must not lower the scores of all others.
             self._middle = values[self.accepted[kept]].mean(0)
-            self._correction = fit_correction(values - self._middle, self.accepted[kept], offset, _VARIANCE)
+            variance = _best_variance(values, self.accepted[kept], offset)
+            self._correction = fit_correction(values - self._middle, self.accepted[kept], offset, variance)
             if len(self._nearby):
                 rejected = kept[~self.accepted[kept]]
                 self.correction_shift = self._shift(offset[~self.accepted[kept]], self.features[rejected])
@@ -253,6 +256,35 @@ class ConceptModel:
             start = stop
         added += self._scaled(rows) @ self._correction[start:]
         return added - float(self._middle @ self._correction)
+
+
+def _best_variance(values: NDArray[np.float64], accepted: NDArray[np.bool_], offset: NDArray[np.float64]) -> float:
+    """Return the variance of the correction under which examples that were left out are the most likely.
+
+    Where rejected objects differ from the kind in the same way, a strong correction finds others like them; where each
+    is wrong in its own way, it only takes away from the objects of the kind.
+    """
+    if np.count_nonzero(~accepted) < _FEWEST_TESTED:
+        return _VARIANCES[0]
+    tested = evenly(accepted, _MOST_TESTED)
+    values, accepted, offset = values[tested], accepted[tested], offset[tested]
+    products = values @ values.T
+    likelihoods = []
+    for variance in _VARIANCES:
+        total = 0.0
+        for left_out in range(len(accepted)):
+            others = np.arange(len(accepted)) != left_out
+            kind = others & accepted
+            if not kind.any():
+                continue
+            # Measured from the mean of the kind, as the correction is.
+            to_mean = products[:, kind].mean(1)
+            kernel = variance * (products - to_mean[:, None] - to_mean + to_mean[kind].mean())
+            dual = fit_dual(kernel[np.ix_(others, others)], accepted[others], offset[others])
+            logit = offset[left_out] + kernel[left_out, others] @ dual
+            total -= float(np.logaddexp(0.0, -logit if accepted[left_out] else logit))
+        likelihoods.append(total)
+    return _VARIANCES[int(np.argmax(likelihoods))]
 
 
 def evenly(accepted: NDArray[np.bool_], most: int) -> NDArray[np.intp]:

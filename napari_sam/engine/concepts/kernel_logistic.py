@@ -43,6 +43,14 @@ def fit_correction(
     `sklearn.linear_model.LogisticRegression` minimises the same loss, but takes no offset.
     """
     kernel = variance * (features @ features.T)
+    weights: NDArray[np.float64] = variance * (features.T @ fit_dual(kernel, accepted, offset))
+    return weights
+
+
+def fit_dual(
+    kernel: NDArray[np.float64], accepted: NDArray[np.bool_], offset: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Fit the coefficients (n,) of the examples in the weights of `fit_correction`, given their kernel (n, n)."""
     target = accepted.astype(np.float64)
     solution = np.linalg.inv(kernel + np.eye(len(target)) / _CURVATURE)
     dual = np.zeros(len(target))
@@ -52,8 +60,7 @@ def fit_correction(
         if float(np.abs(slope - dual).max(initial=0)) < _CONVERGED:
             break
         dual = solution @ (change + slope / _CURVATURE)
-    weights: NDArray[np.float64] = variance * (features.T @ dual)
-    return weights
+    return dual
 
 
 def logistic(logits: NDArray[np.float64]) -> NDArray[np.float64]:
