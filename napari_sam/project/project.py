@@ -392,12 +392,12 @@ class Project:
         CancelledError
             If `cancelled()` returned True.
         """
-        from napari_sam.project.training.improve import ImproveRequest, TrainingCalls, improve  # noqa: PLC0415 - slow
+        from napari_sam.project.training.improve import ImproveRequest, improve  # noqa: PLC0415 - imports torch
 
         how = (self._folder.user, device, settings or ImproveSettings(), self.client)
         request = ImproveRequest(self.images(), self.model, self.versions, *how)
         with self._folder.model_lock():
-            version = improve(request, TrainingCalls(progress, losses, cancelled))
+            version = improve(request, progress, losses, cancelled)
         self._folder.log("improved", version=version.number, better=version.better)
         return version
 

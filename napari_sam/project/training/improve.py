@@ -25,7 +25,7 @@ from napari_sam.project.training.training_pairs import (
 from src_models.checkpoints.checkpoint_files import load_network, weights_fingerprint
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from napari_sam.project.project_image import ProjectImage
@@ -65,7 +65,12 @@ class ImproveRequest:
     client: object = None
 
 
-def improve(request: ImproveRequest, calls: TrainingCalls) -> ModelVersion:
+def improve(
+    request: ImproveRequest,
+    progress: Callable[[str, int, int], None] | None = None,
+    losses: Callable[[int, float], None] | None = None,
+    cancelled: Callable[[], bool] | None = None,
+) -> ModelVersion:
     """Train a copy of the model in use, compare both on images that were kept for it, and keep it as a version.
 
     A run that was stopped or killed continues if images, objects and settings are the same.
@@ -74,8 +79,8 @@ def improve(request: ImproveRequest, calls: TrainingCalls) -> ModelVersion:
     ----------
     request : ImproveRequest
         What is trained.
-    calls : TrainingCalls
-        What is called meanwhile.
+    progress, losses, cancelled : callable, optional
+        As in `TrainingCalls`.
 
     Returns
     -------
@@ -89,9 +94,10 @@ def improve(request: ImproveRequest, calls: TrainingCalls) -> ModelVersion:
     TrainingError, ModelError
         If the model cannot be trained in this way.
     CancelledError
-        If `calls.cancelled()` returned True.
+        If `cancelled()` returned True.
     """
     folder, pairs = _prepared_run(request, weights_fingerprint(load_network(request.base)))
+    calls = TrainingCalls(progress, losses, cancelled)
     job = TrainingJob(pairs, request.base, request.device, request.settings)
     if request.client is None:
         trained = train_and_compare(job, folder, calls)
