@@ -90,6 +90,8 @@ class CalibrationSettings:
         Images of each data set and objects of each image, evenly spaced.
     views : int
         Views of each image: the plain one, and random crops of it.
+    synthetic : int
+        Synthetic images of each style. No network has seen them: its failures on them are honest.
     device : str
         "auto", "cpu", "cuda" or "mps".
     seed : int
@@ -99,6 +101,7 @@ class CalibrationSettings:
     images: int = setting(10, "images per data set, evenly spaced", low=1)
     per_image: int = setting(6, "objects per image, evenly spaced", low=1)
     views: int = setting(2, "views of each image: the plain one and random crops of it", low=1)
+    synthetic: int = setting(0, "synthetic images of each style, which no network has seen", low=0)
     device: str = setting("auto", "device: auto, cpu, cuda or mps")
     seed: int = setting(0, "random seed", low=0)
 
@@ -113,5 +116,6 @@ class CalibrationKeywords(TypedDict, total=False):
     images: int
     per_image: int
     views: int
+    synthetic: int
     device: str
     seed: int

@@ -65,6 +65,7 @@ def _add_calibrate_options(command: argparse.ArgumentParser) -> None:
     sizes = {
         "images": SettingOption("--max-images", metavar="MAX_IMAGES"),
         "per_image": SettingOption(metavar="PER_IMAGE"),
+        "synthetic": SettingOption(metavar="SYNTHETIC"),
     }
     add_settings(command, CalibrationSettings, sizes, defaults=True)
     add_device_option(command)

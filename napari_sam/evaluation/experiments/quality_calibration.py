@@ -27,6 +27,7 @@ from src_models.training.data.labelled_images import checked_labels
 from src_models.training.data.picture_files import read_picture, read_rgb
 from src_models.training.judge_fitting import JudgedSample, fit_judge
 from src_models.training.prompt_simulation import deepest_point, random_point
+from src_models.training.synthetic.sample import STYLES, WIDE_STYLES, synthetic_sample
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -48,6 +49,8 @@ _ACCEPTED = 0.5  # share of the images in which objects were accepted before
 _VIEW_SIDES = (2.5, 9.0)  # sides of random views over the median side of the objects
 _LEAST_VIEW_PX = 96
 _CHANGED = 0.4  # share of random views changed in appearance
+_SYNTHETIC_SIDES = (320, 513)
+_SYNTHETIC_SEED = 7  # training draws other images
 
 
 @dataclass(frozen=True)
@@ -130,22 +133,34 @@ def calibrate(
     net.quality_head, net.mask_judge = None, cast("MaskJudge", FeatureRecorder())
     predictor = Predictor(net, chosen.device)
     answers: list[JudgedSample] = []
-    for folder in folders:
+    for name, pairs in _data_sets(data_root, folders, chosen):
         previous = len(answers)
-        pairs = [
-            (image, labels)
-            for image, labels in labelled_images(data_root / folder.path)
-            if not isinstance(image, Path) or any(fnmatch(image.name, pattern) for pattern in folder.include)
-        ]
-        for i, pair in enumerate(_thin_out(pairs, chosen.images)):
-            rng = np.random.default_rng([chosen.seed, zlib.crc32(folder.path.encode()), i])
+        for i, pair in enumerate(pairs):
+            rng = np.random.default_rng([chosen.seed, zlib.crc32(name.encode()), i])
             for image, labels in views(*pair, chosen.views, rng):
-                answers += _score_answers(predictor, image, labels, _Clicks(chosen.per_image, rng), folder.path)
+                answers += _score_answers(predictor, image, labels, _Clicks(chosen.per_image, rng), name)
         if progress is not None:
-            progress(folder.path, len(answers) - previous)
+            progress(name, len(answers) - previous)
     net.mask_judge = fit_judge(answers, chosen.seed)
     save_sam(net, out, torch.float16)
     return len(answers)
+
+
+def _data_sets(
+    root: Path, folders: Sequence[FolderConfig], settings: CalibrationSettings
+) -> Iterator[tuple[str, list[tuple[Path | NDArray[np.uint8], NDArray[np.int32]]]]]:
+    """Yield the name and the chosen images of each data set, then those of each synthetic style."""
+    for folder in folders:
+        pairs = [
+            (image, labels)
+            for image, labels in labelled_images(root / folder.path)
+            if not isinstance(image, Path) or any(fnmatch(image.name, pattern) for pattern in folder.include)
+        ]
+        yield folder.path, _thin_out(pairs, settings.images)
+    for style in (*STYLES, *WIDE_STYLES) if settings.synthetic else ():
+        rng = np.random.default_rng([settings.seed, zlib.crc32(style.encode()), _SYNTHETIC_SEED])
+        sides = rng.integers(*_SYNTHETIC_SIDES, settings.synthetic).tolist()
+        yield f"synthetic {style}", [synthetic_sample(side, rng, style=style) for side in sides]
 
 
 def views(

@@ -10,6 +10,7 @@ import torch
 from napari_sam.evaluation.experiments.quality_calibration import calibrate, views
 from src_models.checkpoints.checkpoint_files import load_sam
 from src_models.training.config import FolderConfig
+from src_models.training.synthetic.sample import STYLES, WIDE_STYLES
 
 
 @pytest.fixture
@@ -29,6 +30,18 @@ def test_a_calibrated_model_is_the_old_one_and_a_judge(tmp_path, nuclei):
     assert count == 54  # nine objects, each asked six times
     assert all(torch.equal(new[key], value) for key, value in old.items() if not key.startswith("mask_judge."))
     assert any(key.startswith("mask_judge.") for key in new)
+
+
+def test_a_judge_is_fitted_to_synthetic_images_of_every_style_too(tmp_path, nuclei):
+    image, labels = nuclei
+    tifffile.imwrite(tmp_path / "one.image.tif", image)
+    tifffile.imwrite(tmp_path / "one.labels.tif", labels.astype(np.uint16))
+    told, settings = {}, {"per_image": 1, "views": 1, "synthetic": 1, "device": "cpu"}
+    folders, out = [FolderConfig(".", 1.0)], tmp_path / "new.safetensors"
+    count = calibrate("default", tmp_path, folders, out, progress=told.__setitem__, **settings)
+    assert set(told) == {".", *(f"synthetic {style}" for style in (*STYLES, *WIDE_STYLES))}
+    assert count == sum(told.values())
+    assert sum(number > 0 for number in told.values()) > 8  # a style may draw no object that is large enough
 
 
 def test_the_first_view_is_the_image_itself(pair):
