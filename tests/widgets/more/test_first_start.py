@@ -69,7 +69,7 @@ def test_models_have_size_licence_and_reason_and_are_used_on_request_only(opened
     row = next(index for index, (_, model) in enumerate(dialog.rows) if model == "vit_b")
     texts = [dialog.table.item(row, column).text() for column in range(dialog.table.columnCount())]
     assert texts[1:4] == ["vit_b", "375 MB", "Apache-2.0"]
-    assert "mean IoU 0.666 from a click" in texts[4]
+    assert "mean IoU 0.701 from a click" in texts[4]
     assert dock.session.model == "default"
     item = dialog.table.visualItemRect(dialog.table.item(row, 0)).center()
     QTest.mouseClick(dialog.table.viewport(), LEFT, Qt.KeyboardModifier.NoModifier, item)
