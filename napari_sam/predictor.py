@@ -48,8 +48,8 @@ class Predictor(StackPredictor):
     Parameters
     ----------
     model : str, Path, PromptableNetwork or LoadedModel
-        Name of a registered model, a checkpoint file, or a network. A `LoadedModel` is shared, and `device` and
-        `precision` do not apply.
+        Name of a registered model, a checkpoint file, or a network. A `LoadedModel` is shared, and `device`,
+        `precision` and `client` do not apply.
     device : str
         "auto", "cpu", "cuda" or "mps".
     precision : str

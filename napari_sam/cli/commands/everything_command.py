@@ -64,8 +64,8 @@ if TYPE_CHECKING:
 
 _GRID = {
     "points_per_side": SettingOption(),
-    "pred_iou_thresh": SettingOption(default="0.88; with the default model 0.75, with prompts 0"),
-    "stability_score_thresh": SettingOption(default="0.95; with the default model 0.8"),
+    "pred_iou_thresh": SettingOption(default="0.88; with the default model 0.7, with prompts 0"),
+    "stability_score_thresh": SettingOption(default="0.95; with the default model 0.7"),
     "min_mask_region_area": SettingOption(),
 }
 _WORDS = {

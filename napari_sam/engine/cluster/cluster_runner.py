@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import logging
 import threading
+import time
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 _LOG = logging.getLogger(__name__)
 _ATTEMPTS = 2
 _ANSWER_S = 60.0  # a worker may have to import torch first
+_REST_S = 300.0  # how long a cluster that did not answer is not asked
 _KEPT = 2  # networks in the memory of a worker
 
 _runners: dict[str, Runner] = {}
@@ -57,11 +59,12 @@ class ClusterRunner(Runner):
         self._client, self._weights = client, weights
         self._packed = _packed(net)
         self._sent: Any = None  # the network in the memory of the workers
+        self._ask_again = 0.0  # a busy cluster is left alone until then
         self._is_lost = False
 
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
         """Embed RGB images on a worker; parameters and result as in `Runner.encode`."""
-        embedding = self._encoded_there([np.ascontiguousarray(image) for image in images])
+        embedding = self._encoded_on_cluster([np.ascontiguousarray(image) for image in images])
         if embedding is None:
             if not self._is_lost:
                 _LOG.warning("the cluster has no worker that answers: images are encoded in this process")
@@ -70,21 +73,25 @@ class ClusterRunner(Runner):
         self._is_lost = False
         return embedding.to(self.device, self.dtype)
 
-    def _encoded_there(self, images: list[NDArray[np.uint8]]) -> Tensor | None:
+    def _encoded_on_cluster(self, images: list[NDArray[np.uint8]]) -> Tensor | None:
         """Return the embedding from a worker, or None if there is none that answers."""
         import distributed  # noqa: PLC0415 - an extra
         from distributed.scheduler import KilledWorker  # noqa: PLC0415 - an extra
 
         for _ in range(_ATTEMPTS):
             try:
-                if not self._client.scheduler_info()["workers"]:
+                if time.monotonic() < self._ask_again or not self._client.scheduler_info()["workers"]:
                     return None
                 if self._sent is None or self._sent.status != "finished":
                     self._sent = self._client.scatter(self._packed, broadcast=True)
-                given, gpu = (self._weights, self._sent, images), gpu_resource(self._client)
-                future = self._client.submit(_encode_here, *given, pure=False, priority=10, resources=gpu)
+                precision = str(self.dtype).removeprefix("torch.")
+                given, gpu = (self._weights, self._sent, images, precision), gpu_resource(self._client)
+                future = self._client.submit(_encode_on_worker, *given, pure=False, priority=10, resources=gpu)
                 values, is_bfloat16 = future.result(timeout=_ANSWER_S)
-            except (KilledWorker, distributed.client.FutureCancelledError, OSError, TimeoutError, KeyError):
+            except TimeoutError:  # its workers have other work, such as a training
+                self._ask_again = time.monotonic() + _REST_S
+                return None
+            except (KilledWorker, distributed.client.FutureCancelledError, OSError, KeyError):
                 self._sent = None  # it was in the memory of a worker that is gone
                 continue
             tensor = torch.from_numpy(values)
@@ -100,17 +107,23 @@ def _packed(net: PromptableNetwork) -> bytes:
     return file.getvalue()
 
 
-def _encode_here(weights: str, packed: bytes, images: list[NDArray[np.uint8]]) -> tuple[NDArray[Any], bool]:
-    """Embed images on this worker, with the network that it keeps; return the values, and whether they are bfloat16."""
+def _encode_on_worker(
+    weights: str, packed: bytes, images: list[NDArray[np.uint8]], precision: str
+) -> tuple[NDArray[Any], bool]:
+    """Embed images on this worker, with the network that it keeps; return the values, and whether they are bfloat16.
+
+    The precision is that of the client, in whose cache the embedding is kept.
+    """
+    kept = f"{weights}-{precision}"
     with _runners_lock:
-        if weights not in _runners:
+        if kept not in _runners:
             saved = torch.load(io.BytesIO(packed), weights_only=True)
             net = build_network(saved["kind"])
             net.load_state_dict(saved["state"], strict=False)  # no head that judges or detects is needed here
             while len(_runners) >= _KEPT:
                 _runners.pop(next(iter(_runners)))
-            _runners[weights] = Runner(net)
-        runner = _runners[weights]
+            _runners[kept] = Runner(net, precision=precision)
+        runner = _runners[kept]
     embedding = runner.encode(images).cpu()
     if embedding.dtype is torch.bfloat16:
         return embedding.view(torch.int16).numpy(), True

@@ -183,7 +183,7 @@ def _from_arrays(arrays: list[LevelArray], axes: str | None) -> Image:
     if not arrays or not hasattr(arrays[0], "shape"):
         raise ImageError("an empty list, or one without arrays", remedy="give scale levels, finest first")
     nodata = None
-    if isinstance(arrays[0], np.ma.MaskedArray):
+    if any(isinstance(array, np.ma.MaskedArray) for array in arrays):
         arrays, nodata = _filled(arrays)
     shape = tuple(arrays[0].shape)
     axes = _declared_axes(shape) if axes is None else check_axes(axes, shape, "the array")
@@ -200,13 +200,37 @@ def _from_arrays(arrays: list[LevelArray], axes: str | None) -> Image:
 
 def _filled(arrays: list[Any]) -> tuple[list[Any], float]:
     """Return masked arrays with a value that stands for "no data" in place of masked pixels, and that value."""
-    value = float("nan") if arrays[0].dtype.kind == "f" else float(arrays[0].fill_value)
-    if any((array.compressed() == value).any() for array in arrays):
+    masked = [array for array in arrays if isinstance(array, np.ma.MaskedArray)]
+    kind = masked[0].dtype
+    if kind.kind == "f":
+        value = float("nan")
+    else:
+        value = float(masked[0].fill_value)
+        if kind.kind in "iu" and not np.iinfo(kind).min <= value <= np.iinfo(kind).max:  # NumPy's default is 999999
+            value = float(_unused_value(masked, kind))
+        if any((array.compressed() == value).any() for array in masked):
+            raise ImageError(
+                f"a masked array has pixels of its fill value {value:g}",
+                remedy="set another with array.set_fill_value, or fill the masked pixels with array.filled",
+            )
+    whole = [np.ma.filled(a, a.dtype.type(value)) if isinstance(a, np.ma.MaskedArray) else a for a in arrays]
+    return whole, value
+
+
+def _unused_value(arrays: list[np.ma.MaskedArray[Any, Any]], kind: np.dtype[Any]) -> int:
+    """Return the largest integer of a type that no pixel has."""
+    used = np.unique(np.concatenate([np.unique(array.compressed()) for array in arrays]))
+    value = int(np.iinfo(kind).max)
+    for other in used[::-1].tolist():
+        if other < value:
+            break
+        value -= 1
+    if value < np.iinfo(kind).min:
         raise ImageError(
-            f"a masked array has pixels of its fill value {value:g}",
-            remedy="set another with array.set_fill_value, or fill the masked pixels with array.filled",
+            f"a masked array of {kind} has pixels of every value, so that none can stand for its masked ones",
+            remedy="convert it to a larger type, such as array.astype('int32')",
         )
-    return [np.ma.filled(array, array.dtype.type(value)) for array in arrays], value
+    return value
 
 
 def _declared_axes(shape: tuple[int, ...]) -> str:
@@ -264,7 +288,7 @@ def _open_path(text: str, choice: Choice) -> Image:
 
 
 def _local_path(uri: str) -> str:
-    """Return the path of a file URI, which is percent-encoded unless somebody wrote it by hand.
+    """Return the path of a file URI, which is percent-encoded unless it was written by hand.
 
     >>> _local_path("file:///a/b%20c.tif"), _local_path("file://localhost/a.tif")
     ('/a/b c.tif', '/a.tif')

@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import io
 import json
+import os
 import queue
 import shutil
 import tempfile
@@ -13,13 +14,15 @@ import time
 import uuid
 import zipfile
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from getpass import getuser
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any, cast
 
 from napari_sam.engine.cluster.dask_client import gpu_resource
 from napari_sam.errors import CancelledError, DeviceError
 from napari_sam.project.training.train_and_compare import TrainedModel, TrainingCalls, TrainingJob, train_and_compare
-from src_models.checkpoints.checkpoint_files import load_network, save_sam
+from src_models.atomic import write_bytes
+from src_models.checkpoints.checkpoint_files import load_network, save_sam, weights_fingerprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,9 +31,10 @@ if TYPE_CHECKING:
 
 _ATTEMPTS = 3  # on workers that die
 _POLL_S = 0.2
+_MISSED = 10  # polls; the end of a training takes a moment to arrive
 _ASK_S = 0.5  # how often a worker asks whether to stop
 _KEPT_S = 7 * 86400  # of a stopped run on a worker's disk
-_WORKER_FOLDER = "napari-sam-training"
+_WORKER_FOLDER, _PAIRS, _BASE = "napari-sam-training", "pairs", "base.safetensors"
 
 
 @dataclass(frozen=True)
@@ -91,6 +95,8 @@ def train_on_cluster(job: TrainingJob, folder: Path, calls: TrainingCalls, clien
                     raise _stopped() from error
                 continue
             finally:
+                if not future.done():
+                    stop.set()  # cancelling does not end what a worker has begun
                 client.cancel([future], force=True)
             model = folder / "trained.safetensors"
             model.write_bytes(returned.model)
@@ -107,7 +113,7 @@ def _submit(client: Any, delivery: _Delivery, key: str) -> Any:
         data = client.scatter(delivery, hash=False)
     except TimeoutError as error:
         raise DeviceError("the cluster has no worker", remedy="start one, then improve the model again") from error
-    return client.submit(_train_here, data, key=key, pure=False, resources=gpu_resource(client))
+    return client.submit(_train_on_worker, data, key=key, pure=False, resources=gpu_resource(client))
 
 
 def _event(name: str, client: Any = None) -> Any:
@@ -130,12 +136,13 @@ def _delivery(job: TrainingJob, folder: Path, name: str) -> _Delivery:
         for path in sorted(job.pairs.root.rglob("*")):
             if path.is_file():
                 archive.write(path, path.relative_to(job.pairs.root).as_posix())
-    model = folder / "base.safetensors"
-    save_sam(load_network(job.base), model)
-    settings = json.dumps([job.pairs.checksum, asdict(job.settings), job.device], sort_keys=True).encode()
-    weights = model.read_bytes()
-    run = hashlib.sha256(settings + hashlib.sha256(weights).digest()).hexdigest()[:16]
-    return _Delivery(job, packed.getvalue(), weights, run, name, f"{name}-stop")
+    model, net = folder / "base.safetensors", load_network(job.base)
+    save_sam(net, model)
+    known = [job.pairs.checksum, weights_fingerprint(net), asdict(job.settings), job.device]
+    run = hashlib.sha256(json.dumps(known, sort_keys=True).encode()).hexdigest()[:16]
+    # The worker may run another operating system, whose paths are of another class.
+    anywhere = replace(job, pairs=replace(job.pairs, root=cast("Path", PurePosixPath())))
+    return _Delivery(anywhere, packed.getvalue(), model.read_bytes(), run, name, f"{name}-stop")
 
 
 @contextlib.contextmanager
@@ -154,6 +161,7 @@ def _follow(
 ) -> None:
     """Pass on what the worker tells until it is done, and tell it to stop if that is asked for."""
     stopping = False
+    missed = 0  # how often in a row no worker had the stopped training
     while True:
         done = future.done()
         while not messages.empty():
@@ -166,26 +174,21 @@ def _follow(
         if not stopping and calls.cancelled is not None and calls.cancelled():
             stopping = True
             stop.set()
-        if stopping and not any(future.key in keys for keys in client.processing().values()) and not future.done():
+        if stopping:
+            missed = 0 if any(future.key in keys for keys in client.processing().values()) else missed + 1
+        if missed >= _MISSED:
             raise _stopped()  # no worker has it yet, or none any more
         time.sleep(_POLL_S)
 
 
-def _train_here(delivery: _Delivery) -> _Returned:
+def _train_on_worker(delivery: _Delivery) -> _Returned:
     """Train on this worker."""
     import distributed  # noqa: PLC0415 - an extra
 
     worker = distributed.get_worker()
-    root = Path(tempfile.gettempdir()) / _WORKER_FOLDER
-    folder = root / delivery.run
-    _remove_old(root, folder)
-    pairs, base = folder / "pairs", folder / "base.safetensors"
-    if not base.exists():
-        shutil.rmtree(pairs, ignore_errors=True)
-        with zipfile.ZipFile(io.BytesIO(delivery.pairs)) as archive:
-            archive.extractall(pairs)
-        base.write_bytes(delivery.model)
-    job = replace(delivery.job, pairs=replace(delivery.job.pairs, root=pairs), base=str(base))
+    folder = _unpacked(delivery)
+    pairs = replace(delivery.job.pairs, root=folder / _PAIRS)
+    job = replace(delivery.job, pairs=pairs, base=str(folder / _BASE))
     calls = TrainingCalls(
         progress=lambda *values: worker.log_event(delivery.topic, ("progress", values)),
         losses=lambda *values: worker.log_event(delivery.topic, ("losses", values)),
@@ -199,6 +202,31 @@ def _train_here(delivery: _Delivery) -> _Returned:
     returned = _Returned(model.read_bytes(), trained.iou_1click, trained.clicks_to_085, trained.objects)
     shutil.rmtree(folder, ignore_errors=True)
     return returned
+
+
+def _unpacked(delivery: _Delivery) -> Path:
+    """Return the folder of a run on this worker, with its pairs and its model.
+
+    Raises
+    ------
+    DeviceError
+        If it cannot be written.
+    """
+    root = Path(tempfile.gettempdir()) / f"{_WORKER_FOLDER}-{os.getuid() if hasattr(os, 'getuid') else getuser()}"
+    folder = root / delivery.run
+    try:
+        _remove_old(root, folder)
+        if not (folder / _BASE).exists():
+            shutil.rmtree(folder / _PAIRS, ignore_errors=True)
+            with zipfile.ZipFile(io.BytesIO(delivery.pairs)) as archive:
+                archive.extractall(folder / _PAIRS)
+            write_bytes(folder / _BASE, delivery.model)
+    except OSError as error:
+        raise DeviceError(
+            f"{folder} on the worker: cannot be written ({error.strerror or error})",
+            remedy="free some space there, or set TMPDIR for the worker",
+        ) from error
+    return folder
 
 
 class _StopRequest:

@@ -40,12 +40,12 @@ from src_models.checkpoints.checkpoint_files import load_sam
 from src_models.networks.point_decoder import PointDecoder
 from src_models.runtime import Runner
 
-LOOSE = GridSettings(points_per_side=5, pred_iou_thresh=0.3, stability_score_thresh=0.5)
+LOOSE = GridSettings(points_per_side=5, pred_iou_thresh=0.3, stability_score_thresh=0.2)
 VIEW = np.s_[60:400, 100:520]
 CROPS = GridSettings(
     points_per_side=4,
     pred_iou_thresh=0.3,
-    stability_score_thresh=0.5,
+    stability_score_thresh=0.2,
     crop_n_layers=1,
     crop_n_points_downscale_factor=2,
 )
@@ -197,7 +197,7 @@ def test_records_say_where_and_how_good(found):
         assert one.mask[0].any()
         assert one.mask[:, -1].any()
         assert one.predicted_iou > 0.3
-        assert 0.5 <= one.stability_score <= 1
+        assert LOOSE.stability_score_thresh <= one.stability_score <= 1
         assert one.crop_box == (0, 0, 340, 420)
 
 
@@ -458,7 +458,7 @@ def test_every_point_is_decoded_or_covered_by_a_mask(predictor):
 @pytest.fixture(scope="module")
 def finder(predictor):
     predictor.set_image(nuclei())
-    return GridFinder(predictor, GridSettings(points_per_side=5, pred_iou_thresh=0.3, stability_score_thresh=0.5))
+    return GridFinder(predictor, LOOSE)
 
 
 def objects(finder, region, factor=1):

@@ -201,13 +201,25 @@ def test_the_identity_of_a_file_follows_its_content(tmp_path, picture):
     assert open_image(tmp_path / "p.png").identity != first
 
 
-@pytest.mark.parametrize(("dtype", "fill"), [(np.float32, None), (np.int16, -9999), (np.uint8, 255)])
+@pytest.mark.parametrize(
+    ("dtype", "fill"), [(np.float32, None), (np.int16, -9999), (np.uint8, 255), (np.uint8, None), (np.uint16, None)]
+)
 def test_masked_pixels_are_no_data(dtype, fill):
     values = np.arange(200).reshape(10, 20).astype(dtype)
     image = open_image(np.ma.masked_array(values, values > 150, fill_value=fill))
     pixels = image.read(0, 0, 0, 10, 20)[..., 0]
     assert (invalid_pixels(pixels, image.nodata) == (values > 150)).all()
     assert (pixels[values <= 150] == values[values <= 150]).all()
+
+
+def test_a_value_that_no_pixel_has_stands_for_masked_ones():
+    values = np.arange(256, dtype=np.uint8).reshape(16, 16)
+    masked = np.ma.masked_array(values, values == 100)
+    image = open_image([masked, masked[::2, ::2].data])
+    assert image.nodata == 100
+    assert image.read(0, 6, 4, 7, 5)[..., 0].tolist() == [[100]]
+    with pytest.raises(ImageError, match="of every value"):
+        open_image(np.ma.masked_array(np.r_[values.ravel(), 0].reshape(1, -1), [[False] * 256 + [True]]))
 
 
 def test_a_masked_array_whose_fill_value_is_a_pixel_is_refused():

@@ -106,8 +106,10 @@ def _check_size(content: JsonObject, images: Collection[Id] | None, name: str, i
         If the document states another height and width.
     """
     for item in content.get("images", []):
+        if not isinstance(item, dict):
+            continue  # refused where it matters
         size = item.get("height"), item.get("width")
-        if (images is None or item["id"] in images) and all(isinstance(n, int) and n > 0 for n in size):
+        if (images is None or item.get("id") in images) and all(isinstance(n, int) and n > 0 for n in size):
             if size != image.shape:
                 raise PromptError(
                     f"{name}: annotations of an image of {size[0]} x {size[1]} px, and this one has "
