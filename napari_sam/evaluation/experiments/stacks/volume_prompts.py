@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from napari_sam.errors import PromptError
 from napari_sam.evaluation.datasets.stack_truth import VOLUME
 from napari_sam.evaluation.datasets.stacks.labelled_stacks import open_stack_sample, select_stack_objects
 from napari_sam.evaluation.experiments.experiment import Experiment, Record, require_predictor
@@ -99,7 +100,10 @@ class VolumeExperiment(Experiment):
     def _correct(
         self, predictor: Predictor, target: StackObject, mask: NDArray[np.bool_], followed: Propagation
     ) -> list[float]:
-        """Return the IoU after each correction of the plane with the largest error, up to `TARGET_IOU`."""
+        """Return the IoU after each correction of the plane with the largest error, up to `TARGET_IOU`.
+
+        A correction after which nothing is selected is the last one, and does not count.
+        """
         counts = count_planes(mask, target.box, followed)
         ious = [volume_iou(counts)]
         while ious[-1] < TARGET_IOU and len(ious) < self.clicks:
@@ -108,7 +112,10 @@ class VolumeExperiment(Experiment):
                 followed = followed.without(_first_beyond(counts, worst.plane))
             else:
                 y, x, label = _click(mask[worst.plane], target.box, followed, worst.plane)
-                followed = predictor.repropagate(followed, worst.plane, points=[(y, x)], point_labels=[label])
+                try:
+                    followed = predictor.repropagate(followed, worst.plane, points=[(y, x)], point_labels=[label])
+                except PromptError:  # the click left nothing of the object, and the same click would again
+                    break
             counts = count_planes(mask, target.box, followed)
             ious.append(volume_iou(counts))
         return ious
