@@ -316,7 +316,8 @@ def source_region(levels: Sequence[tuple[int, int]], window: Window) -> tuple[in
     >>> source_region([(4096, 4096), (2048, 2048)], Window((1024, 2048, 2048, 3072), 512))
     (1, (512, 1024, 1024, 1536), 1)
     """
-    scale = max(window.scale)  # pixels of the network's input per level-0 pixel
+    # Pixels of the network's input per level-0 pixel, along the longer side: it is rounded the least.
+    scale = window.scale[int(window.shape[1] > window.shape[0])]
     level = 0
     for i, shape in enumerate(levels):
         if max(shape) / max(levels[0]) >= min(scale, 1.0) * 0.999:

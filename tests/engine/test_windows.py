@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from napari_sam.engine.interactive.prompts import parse_prompt
@@ -176,6 +176,7 @@ def test_a_mask_is_cut_by_its_window_only_where_the_image_continues(at):
 
 
 @given(SHAPES, SHARES, st.floats(5, 100_000))
+@example((5768, 32356), (0.0, 0.0), 1449.0)  # the short side of the window is rounded up
 def test_at_most_two_windows_of_pixels_are_read_for_a_window(shape, share, diameter):
     levels = [shape]
     while max(levels[-1]) > 256:
