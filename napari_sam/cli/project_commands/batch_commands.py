@@ -185,8 +185,9 @@ def _measure(args: argparse.Namespace) -> Result:
     objects = measured_objects(images, batch.project.path)
     if args.out is not None:
         result["table"] = str(write_table(objects, args.out))
-    if args.by is not None and len(objects):
-        table = means_by_column(objects, measured_images(images, batch.project.path), args.by)
+    measured = measured_images(images, batch.project.path)
+    if args.by is not None and len(measured):
+        table = means_by_column(objects, measured, args.by)
         path = batch.project.path / "batch" / f"measure_by_{re.sub(r'[^A-Za-z0-9_-]+', '_', args.by)}.csv"
         result["by"] = str(write_table(table, path))
         if not args.json:

@@ -41,7 +41,7 @@ class ClusterRunner(Runner):
     net : PromptableNetwork
         The network.
     device, precision : str
-        Of this process, as in `Runner`; a worker chooses its own.
+        As in `Runner`. The device is that of this process, and a worker chooses its own; the precision is that of both.
     client : distributed.Client
         The cluster; a worker with the resource GPU is preferred.
     weights : str

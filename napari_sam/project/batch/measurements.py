@@ -39,12 +39,11 @@ def measured_objects(images: Sequence[ProjectImage], project: Path) -> pd.DataFr
         columns of the image, such as "condition".
     """
     tables = []
-    for pair, image in measuring_pairs(images, project).items():
-        if pair.out.is_file():
-            table = pd.read_csv(pair.out, dtype=_TEXTS, keep_default_na=False, na_values=[""])  # a class may be "NA"
-            columns = {"image": image.name, "image_id": image.image_id, **image.entry.groups}
-            own = table.drop(columns=table.columns.intersection(list(columns)))
-            tables.append(pd.concat([pd.DataFrame(columns, index=own.index), own], axis=1))
+    for path, image in _measured(images, project):
+        table = pd.read_csv(path, dtype=_TEXTS, keep_default_na=False, na_values=[""])  # a class may be "NA"
+        columns = {"image": image.name, "image_id": image.image_id, **image.entry.groups}
+        own = table.drop(columns=table.columns.intersection(list(columns)))
+        tables.append(pd.concat([pd.DataFrame(columns, index=own.index), own], axis=1))
     filled = [table for table in tables if len(table)] or tables[:1]  # columns without rows have no type of their own
     return pd.concat(filled, ignore_index=True) if filled else pd.DataFrame()
 
@@ -71,15 +70,15 @@ def check_column(images: Sequence[ProjectImage], column: str) -> None:
 def measured_images(images: Sequence[ProjectImage], project: Path) -> pd.DataFrame:
     """Return a row for each image that was measured, also one without objects, with "image_id" and its columns.
 
-    Parameters
-    ----------
-    images : sequence of ProjectImage
-        Images of the project.
-    project : Path
-        Its folder.
+    Parameters are as in `measured_objects`.
     """
-    measured = [image for pair, image in measuring_pairs(images, project).items() if pair.out.is_file()]
-    return pd.DataFrame([{"image_id": image.image_id, **image.entry.groups} for image in measured])
+    return pd.DataFrame([{"image_id": image.image_id, **image.entry.groups} for _, image in _measured(images, project)])
+
+
+def _measured(images: Sequence[ProjectImage], project: Path) -> list[tuple[Path, ProjectImage]]:
+    """Return the tables of measurements that there are, with their images."""
+    pairs = measuring_pairs(images, project)
+    return [(pair.out, image) for pair, image in pairs.items() if pair.out.is_file()]
 
 
 def means_by_column(objects: pd.DataFrame, images: pd.DataFrame, column: str) -> pd.DataFrame:
@@ -96,6 +95,11 @@ def means_by_column(objects: pd.DataFrame, images: pd.DataFrame, column: str) ->
     column : str
         A column of the images.
 
+    Raises
+    ------
+    SettingsError
+        If none of these images has the column.
+
     Returns
     -------
     DataFrame
@@ -110,6 +114,12 @@ def means_by_column(objects: pd.DataFrame, images: pd.DataFrame, column: str) ->
     >>> means_by_column(objects, images, "dose").round(1).to_dict("records")
     [{'dose': '0', 'images': 3, 'objects': 3, 'objects_per_image': 1.0, 'area_px': 20.0, 'area_px_sd': 7.1}]
     """
+    if column not in images:
+        raise SettingsError(
+            f"by is {column!r}, which no measured image has as a column",
+            parameter="by",
+            remedy="set it for images that have objects, with 'project set --group COLUMN=VALUE'",
+        )
     measured = [
         str(name)
         for name in objects.select_dtypes("number").columns

@@ -127,6 +127,18 @@ def test_images_of_the_same_name_are_separate_samples_and_those_without_objects_
     assert pd.read_csv(tmp_path / "all.csv")["image_id"].nunique() == 2
 
 
+def test_a_table_by_a_column_without_objects_and_one_that_only_unmeasured_images_have(project, tmp_path, capsys):
+    tifffile.imwrite(tmp_path / "c.tif", np.zeros((20, 30), np.uint8))
+    Project(project).add(tmp_path / "c.tif", dose="1")
+    for image in Project(project).images()[:2]:
+        with image.labels():
+            pass
+    result, _ = results(capsys, 0, "measure", project, "--by", "condition")
+    assert pd.read_csv(result["by"])[["images", "objects"]].to_numpy().tolist() == [[1, 0], [1, 0]]
+    assert main(["project", "measure", str(project), "--by", "dose"]) == 2
+    assert "--by is 'dose', which no measured image has as a column" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("names", [("NA", "None"), ("1", "2"), ()])
 def test_classes_stay_words_in_the_table_of_all_objects(project, tmp_path, capsys, names):
     with Project(project).images()[0].labels() as labels:

@@ -13,20 +13,16 @@ from napari_sam import samples
 from napari_sam.engine.cluster import cluster_runner
 from napari_sam.errors import SettingsError
 from src_models.runtime import Runner
+from tests.clusters import client_of_one_worker
 
-distributed = pytest.importorskip("distributed")
+pytest.importorskip("distributed")
 
 
 @pytest.fixture
 def client():
     """A client of a worker in this process."""
-    made = distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0", silence_logs=50
-    )
-    opened = distributed.Client(made)
-    yield opened
-    opened.close()
-    made.close()
+    with client_of_one_worker(processes=False) as opened:
+        yield opened
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from napari_sam.cli import main
 from napari_sam.errors import CancelledError, DeviceError, SettingsError
 from napari_sam.project.training.improve_settings import ImproveSettings
 from src_models.checkpoints.checkpoint_files import load_network
+from tests.clusters import client_of_one_worker
 
 distributed = pytest.importorskip("distributed")
 
@@ -21,13 +22,8 @@ distributed = pytest.importorskip("distributed")
 @pytest.fixture(scope="module")
 def cluster():
     """One worker in a process of its own, which is replaced when it dies."""
-    made = distributed.LocalCluster(
-        n_workers=1, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
-    )
-    client = distributed.Client(made)
-    yield client
-    client.close()
-    made.close()
+    with client_of_one_worker(processes=True) as client:
+        yield client
 
 
 @pytest.fixture

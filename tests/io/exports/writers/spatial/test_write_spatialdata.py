@@ -74,6 +74,16 @@ def test_outlines_on_request_cover_the_same_pixels(store, blobs, tmp_path):
     assert shapes.is_valid.all()
 
 
+def test_positions_and_the_transformation_count_from_the_corner_of_the_first_pixel(tmp_path):
+    with LabelStore.create(tmp_path / "l.zarr", like=like(scale=(0.25, 0.5), shape=(40, 50))) as labels:
+        labels.paint(drawn("1100 1100 0022"), (10, 20))
+        root = zarr.open_group(labels.export(tmp_path / "o.sdata.zarr"), mode="r")
+    np.testing.assert_allclose(root["tables/table/obsm/spatial"][...], [[10.5, 2.75], [11.5, 3.125]])
+    multiscales = dict(root["labels/objects"].attrs)["ome"]["multiscales"][0]
+    (affine,) = [t["affine"] for t in multiscales["coordinateTransformations"] if t["type"] == "affine"]
+    np.testing.assert_allclose(affine, [[0.25, 0, 0], [0, 0.5, 0]])
+
+
 def test_simpler_outlines_imply_outlines(store, tmp_path):
     out = store.export(tmp_path / "o.sdata.zarr", simplify_px=2)
     exact = store.export(tmp_path / "e.sdata.zarr", polygons=True)
