@@ -69,6 +69,9 @@ def launch(
     napari = _import_napari()
     added = _layers_of(image)
     shown = viewer or napari.Viewer()
+    from napari_sam.widgets.jupyter_loop import keep_kernel_answering  # noqa: PLC0415 - needs Qt
+
+    keep_kernel_answering()
     _, dock = shown.window.add_plugin_dock_widget(_PLUGIN, _DOCK)
     if chosen is not None:
         dock.use_model(chosen)

@@ -162,7 +162,7 @@ def menu_window(make_napari_viewer, qtbot, session, notifier, monkeypatch):
     yield open_window
     for made in opened:
         made.dock.shutdown()
-        made.wait(lambda made=made: not made.dock.thread.busy, 30_000)
+        made.wait(lambda made=made: not made.dock.thread.busy, 60_000)
 
 
 @pytest.fixture

@@ -86,7 +86,7 @@ def dock(qtbot, monkeypatch, tmp_path):
     qtbot.addWidget(made)
     yield made
     made.shutdown()
-    qtbot.waitUntil(lambda: not made.thread.busy, timeout=30_000)
+    qtbot.waitUntil(lambda: not made.thread.busy, timeout=60_000)
 
 
 def test_every_input_of_the_dock_has_a_tooltip_and_a_name(dock):

@@ -37,7 +37,7 @@ def launch(make_napari_viewer, qtbot, session, notifier, monkeypatch):
     yield call
     for opened in docks:
         opened.shutdown()
-        qtbot.waitUntil(lambda opened=opened: not opened.thread.busy, timeout=30_000)
+        qtbot.waitUntil(lambda opened=opened: not opened.thread.busy, timeout=60_000)
 
 
 def test_an_image_can_be_clicked_and_saved_at_once(launch, nuclei, qtbot):
@@ -141,7 +141,7 @@ def test_naming_the_function_imports_no_napari():
 
 def test_labels_given_with_an_image_for_an_open_viewer_belong_to_that_image(launch, nuclei, qtbot, tmp_path):
     viewer, dock = launch(nuclei[0][:40, :50])
-    qtbot.waitUntil(lambda: dock.images.layer is not None, timeout=30_000)
+    qtbot.waitUntil(lambda: dock.images.layer is not None, timeout=60_000)
     with ns.LabelStore.create(tmp_path / "mine.ome.zarr", shape=SHAPE) as labels:
         launch(nuclei[0][: SHAPE[0], : SHAPE[1]], labels=labels, viewer=viewer)
         QApplication.processEvents()  # those of the new layers

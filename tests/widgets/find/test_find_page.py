@@ -105,7 +105,7 @@ def page(make_napari_viewer, qtbot, session, engine, notifier, nuclei):
     go_to(made, FIND)
     yield made
     made.dock.shutdown()
-    made.wait(lambda: not made.dock.thread.busy and not made.dock.find.jobs.thread.busy, 30_000)
+    made.wait(lambda: not made.dock.thread.busy and not made.dock.find.jobs.thread.busy, 60_000)
 
 
 def middle(window, label):

@@ -69,7 +69,7 @@ def dock(qtbot, notifier, monkeypatch, tmp_path):
     qtbot.addWidget(made)
     yield made
     made.shutdown()
-    qtbot.waitUntil(lambda: not made.thread.busy, timeout=30_000)
+    qtbot.waitUntil(lambda: not made.thread.busy, timeout=60_000)
 
 
 @pytest.fixture
