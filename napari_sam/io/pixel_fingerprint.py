@@ -36,6 +36,7 @@ def pixel_fingerprint(levels: Sequence[LevelArray]) -> str:
     >>> pixel_fingerprint([ones]) == pixel_fingerprint([ones.copy()]) != pixel_fingerprint([twos])
     True
     """
+    levels = [getattr(level, "unmasked", level) for level in levels]  # a mask does not make another image
     finest = levels[0]
     digest = hashlib.sha256(f"{tuple(finest.shape)} {finest.dtype}".encode())
     for part in _rows(finest) if isinstance(finest, np.ndarray) else _blocks(levels[-1]):

@@ -9,6 +9,7 @@ import numpy as np
 
 from napari_sam.engine.geometry import Box
 from napari_sam.engine.normalisation import choose_normalisation
+from napari_sam.engine.window_pixels import network_rgb
 from napari_sam.io.labels.label_store import LabelStore
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def labelled_parts(image: ProjectImage, accepted: Collection[int], tile_px: int)
                 labels = store.read(box, 0, plane).astype(np.int32)
                 labels[~np.isin(labels, kept)] = 0
                 if labels.any():
-                    pixels = normalisation.apply(at_plane.read(0, *box))
+                    pixels = network_rgb(at_plane.read(0, *box), normalisation, at_plane.nodata)
                     yield LabelledPart(tuple(int(n) for n in plane), box, pixels, labels)
 
 

@@ -16,6 +16,7 @@ from PIL import Image
 from src_models.deep_picture import read_deep_picture
 from src_models.model_errors import TrainingError
 from src_models.picture_formats import picture_formats
+from src_models.training.data.picture_alpha import masked_pixels
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -122,7 +123,7 @@ def read_rgb(path: Path, channels: Channels, shape: tuple[int, ...] = ()) -> NDA
     Returns
     -------
     ndarray of uint8
-        (H, W, 3).
+        (H, W, 3); pixels that an alpha channel masks are black, and do not count in the contrast.
 
     Raises
     ------
@@ -132,7 +133,7 @@ def read_rgb(path: Path, channels: Channels, shape: tuple[int, ...] = ()) -> NDA
     array = read_picture(path)
     if array.ndim == 3 and array.shape[:2] != shape and array.shape[1:] == shape:
         array = np.moveaxis(array, 0, -1)
-    return image_to_rgb(array, channels, str(path))
+    return image_to_rgb(array, channels, str(path), masked_pixels(path, array))
 
 
 def check_size(path: Path, height: int, width: int, values: int = 0) -> None:
@@ -151,8 +152,10 @@ def check_size(path: Path, height: int, width: int, values: int = 0) -> None:
         )
 
 
-def image_to_rgb(array: NDArray[np.generic], channels: Channels, path: str) -> NDArray[np.uint8]:
-    """Convert an image (H, W[, C]) of numbers to RGB of 8 bits, (H, W, 3).
+def image_to_rgb(
+    array: NDArray[np.generic], channels: Channels, path: str, masked: NDArray[np.bool_] | None = None
+) -> NDArray[np.uint8]:
+    """Convert an image (H, W[, C]) of numbers to RGB of 8 bits, (H, W, 3); pixels that are masked, (H, W), are black.
 
     Raises
     ------
@@ -169,7 +172,7 @@ def image_to_rgb(array: NDArray[np.generic], channels: Channels, path: str) -> N
     if array.dtype.kind == "f":
         known = np.isfinite(array)
         array = array if known.all() else np.where(known, array, array[known].min() if known.any() else 0)
-    return to_rgb8(array)
+    return to_rgb8(array, masked)
 
 
 def chosen_channels(channels: Channels, count: int, path: str) -> tuple[int, ...]:
@@ -187,10 +190,11 @@ def chosen_channels(channels: Channels, count: int, path: str) -> tuple[int, ...
     return chosen
 
 
-def to_rgb8(array: NDArray[np.generic]) -> NDArray[np.uint8]:
+def to_rgb8(array: NDArray[np.generic], masked: NDArray[np.bool_] | None = None) -> NDArray[np.uint8]:
     """Convert a grey or multi-channel image of any depth to RGB uint8.
 
-    Images of 8 bits keep their values, others are stretched from the 0.1 to the 99.9 percentile.
+    Images of 8 bits keep their values, others are stretched from the 0.1 to the 99.9 percentile. Pixels that are
+    masked, (H, W), do not count, and become black.
 
     >>> to_rgb8(np.array([[0, 65535]], np.uint16)).tolist()
     [[[0, 0, 0], [255, 255, 255]]]
@@ -200,7 +204,10 @@ def to_rgb8(array: NDArray[np.generic]) -> NDArray[np.uint8]:
     array = array[..., :3] if array.shape[-1] >= 3 else array[..., :1]
     if array.dtype != np.uint8:
         x = array.astype(np.float32)
-        low, high = np.percentile(x, [0.1, 99.9])
+        valid = x if masked is None else x[~masked]
+        low, high = np.percentile(valid, [0.1, 99.9])
         array = np.clip((x - low) / max(high - low, 1e-6) * 255 + 0.5, 0, 255).astype(np.uint8)
     rgb: NDArray[np.uint8] = np.ascontiguousarray(np.broadcast_to(array, (*array.shape[:2], 3)))
+    if masked is not None:
+        rgb = np.where(masked[..., None], np.uint8(0), rgb)
     return rgb

@@ -116,6 +116,7 @@ def tiffs(draw):
         options["photometric"] = "minisblack"
     else:
         options |= {"photometric": "rgb", "planarconfig": draw(st.sampled_from(["contig", "separate"]))}
+        options |= {"extrasamples": ["unspecified"]} if samples == 4 else {}  # alpha would mask
     if options["compression"] and draw(st.booleans()):
         options["predictor"] = True
     (y0, y1), (x0, x1) = (

@@ -10,7 +10,14 @@ from PIL import Image
 
 from src_models.model_errors import TrainingError
 from src_models.training.data import picture_files
-from src_models.training.data.picture_files import check_size, chosen_channels, image_to_rgb, read_picture, to_rgb8
+from src_models.training.data.picture_files import (
+    check_size,
+    chosen_channels,
+    image_to_rgb,
+    read_picture,
+    read_rgb,
+    to_rgb8,
+)
 
 
 def test_a_palette_gives_colours_or_indices(tmp_path):
@@ -70,3 +77,26 @@ def test_postscript_is_not_given_to_an_interpreter(tmp_path):
     (tmp_path / "a.png").write_bytes(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EOF\n")
     with pytest.raises(TrainingError, match="cannot be read as an image"):
         read_picture(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_pixels_that_alpha_masks_are_black_and_do_not_set_the_contrast(tmp_path, name):
+    grey = np.random.default_rng(0).integers(1000, 2000, (30, 40), dtype=np.uint16)
+    grey[:10] = 60_000
+    alpha = np.full((30, 40), 65_535, np.uint16)
+    alpha[:10] = 0
+    pixels = np.dstack([grey, grey, grey, alpha])
+    if name == "a.png":
+        (tmp_path / name).write_bytes(imagecodecs.png_encode(pixels))
+    else:
+        tifffile.imwrite(tmp_path / name, pixels, photometric="rgb", extrasamples=["unassalpha"])
+    rgb = read_rgb(tmp_path / name, None)
+    assert not rgb[:10].any()
+    assert rgb[10:].mean() > 100
+
+
+def test_a_fourth_channel_that_is_no_alpha_masks_nothing(tmp_path):
+    pixels = np.full((30, 40, 4), 7, np.uint8)
+    pixels[..., 3] = 0
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", extrasamples=["unspecified"])
+    assert (read_rgb(tmp_path / "a.tif", None) == 7).all()

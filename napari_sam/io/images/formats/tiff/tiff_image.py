@@ -13,9 +13,11 @@ from napari_sam.io.geo.geotiff import read_geo_tags
 from napari_sam.io.geo.sidecar_files import map_position
 from napari_sam.io.images.address import Choice, check_axes
 from napari_sam.io.images.formats.file_identity import file_identity
+from napari_sam.io.images.formats.masked_level import mask_image
 from napari_sam.io.images.formats.tiff.tiff_colour import MIN_IS_WHITE, colour_arrays
 from napari_sam.io.images.formats.tiff.tiff_directories import check_directories
 from napari_sam.io.images.formats.tiff.tiff_level import OversizeError, TiffFiles, TiffLevel, declared_nodata
+from napari_sam.io.images.formats.tiff.tiff_masks import alpha_mask, external_mask, internal_mask, mask_file
 from napari_sam.io.images.formats.tiff.tiff_pixel_size import axis_placements
 from napari_sam.io.images.formats.tiff.tiff_series import choose_series, levels_of, missing_files
 from napari_sam.io.images.lazy_image import CHANNEL_NAMES, SPATIAL, Image, default_channels
@@ -26,6 +28,8 @@ if TYPE_CHECKING:
 
     from tifffile import TiffPage, TiffPageSeries
     from zarr import Array as ZarrView
+
+    from napari_sam.io.images.formats.masked_level import Mask
 
 
 TIFF_SUFFIXES = (".tif", ".tiff", ".btf", ".tf8", ".svs", ".ndpi", ".scn", ".bif", ".qptiff", ".lsm", ".stk", ".flex")
@@ -60,7 +64,9 @@ def open_tiff(path: Path, choice: Choice | None = None) -> Image:
         number, notes = choose_series(tiff, choice.series)
         series = tiff.series[number]
         missing = missing_files(tiff)
-        stored = _arrays(levels_of(tiff, number), missing)
+        files = TiffFiles(missing=tuple(missing))
+        stored = [_array(level, files) for level in levels_of(tiff, number)]
+        internal = internal_mask(tiff, number, files)
         position = map_position(path, read_geo_tags(series.keyframe))
         placements = axis_placements(tiff, series.keyframe, number)
     except OversizeError as error:
@@ -92,14 +98,19 @@ def open_tiff(path: Path, choice: Choice | None = None) -> Image:
         bits=_bits(series.keyframe),
         inverted=series.keyframe.photometric == MIN_IS_WHITE,
     )
+    _mask(image, path, stored, series.keyframe, internal)
     image.place(placements)
     image.locate(position)
     return image
 
 
-def _arrays(levels: list[TiffPageSeries], missing: list[str]) -> list[TiffLevel | ZarrView]:
-    files = TiffFiles(missing=tuple(missing))
-    return [_array(level, files) for level in levels]
+def _mask(image: Image, path: Path, stored: list[TiffLevel | ZarrView], page: TiffPage, own: Mask | None) -> None:
+    """Make what alpha channel, mask directories and a mask file mask "no data"."""
+    beside = external_mask(path, image.shape) if not any(n > 1 for n in image.plane_axes.values()) else None
+    shared = [mask for mask in (own, beside) if mask is not None]
+    alphas = [alpha_mask(level, image.array_axes, page) for level in stored]
+    masks = [shared if alpha is None else [*shared, alpha] for alpha in alphas]
+    mask_image(image, masks, "masked" if beside is None else f"masked by {file_identity(mask_file(path))}")
 
 
 def _array(level: TiffPageSeries, files: TiffFiles) -> TiffLevel | ZarrView:

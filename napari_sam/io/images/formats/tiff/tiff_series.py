@@ -62,7 +62,7 @@ def levels_of(tiff: TiffFile, number: int) -> list[TiffPageSeries]:
         return list(first.levels)
     levels = [first]
     for other in tiff.series[number + 1 :]:
-        if _is_mask(other):
+        if is_mask(other):
             continue
         if not _is_reduced_copy(other, levels[-1]):
             break
@@ -87,13 +87,14 @@ def _area(series: TiffPageSeries) -> int:
     return int(sizes.get("y", 0)) * int(sizes.get("x", 0))
 
 
-def _is_mask(series: TiffPageSeries) -> bool:
+def is_mask(series: TiffPageSeries) -> bool:
+    """Return whether a series is the mask of another."""
     page = series.keyframe
     return bool(page.subfiletype & _TRANSPARENCY) or page.photometric == MASK
 
 
 def _is_aside(series: TiffPageSeries) -> bool:
-    return bool(_ASIDE.fullmatch(series.name.strip())) or bool(series.keyframe.is_reduced) or _is_mask(series)
+    return bool(_ASIDE.fullmatch(series.name.strip())) or bool(series.keyframe.is_reduced) or is_mask(series)
 
 
 def _is_reduced_copy(other: TiffPageSeries, finer: TiffPageSeries) -> bool:

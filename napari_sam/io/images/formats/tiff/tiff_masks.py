@@ -1,0 +1,91 @@
+"""What masks a TIFF: its alpha channel, its mask directories, and the mask file of GDAL beside an image."""
+
+from __future__ import annotations
+
+import weakref
+from typing import TYPE_CHECKING
+
+from napari_sam.errors import ImageError
+from napari_sam.io.images.formats.masked_level import PlaneMask, SampleMask
+from napari_sam.io.images.formats.tiff.tiff_level import TiffFiles, TiffLevel
+from napari_sam.io.images.formats.tiff.tiff_series import is_mask
+from napari_sam.io.images.read_errors import READ_ERRORS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tifffile import TiffFile, TiffPage, TiffPageSeries
+
+    from napari_sam.io.images.level_protocols import LevelArray
+
+_ALPHA = (1, 2)  # values of ExtraSamples: associated and unassociated
+_REMEDY = "delete it, or write it again"
+
+
+def alpha_sample(page: TiffPage) -> int | None:
+    """Return the index of the alpha channel that a page declares; None without one."""
+    extra = [int(kind) for kind in page.extrasamples]
+    first = int(page.samplesperpixel) - len(extra)
+    return next((first + i for i, kind in enumerate(extra) if kind in _ALPHA), None)
+
+
+def internal_mask(tiff: TiffFile, number: int, files: TiffFiles) -> PlaneMask | None:
+    """Return the mask directories of a series with a single plane; None without any."""
+    series = tiff.series[number]
+    if len(series.pages) > 1:
+        return None
+    size = _size(series)
+    candidates = [s for s in tiff.series if s is not series and is_mask(s) and len(s.pages) == 1]
+    whole = next((s for s in candidates if _size(s) == size), None)
+    if whole is None:
+        return None
+    reduced = whole.levels[1:] or [s for s in candidates if _size(s) < size]
+    return PlaneMask([TiffLevel(level, files) for level in (whole, *reduced)])
+
+
+def mask_file(path: Path) -> Path:
+    """Return the address of GDAL's mask file of an image, whether it exists or not."""
+    return path.with_name(f"{path.name}.msk")
+
+
+def external_mask(path: Path, shape: tuple[int, int]) -> PlaneMask | None:
+    """Return the mask that GDAL keeps in a file beside an image; None without such a file.
+
+    Parameters
+    ----------
+    path : Path
+        The image.
+    shape : (int, int)
+        Its height and width.
+
+    Raises
+    ------
+    ImageError
+        If the mask is damaged, or of another size.
+    """
+    file = mask_file(path)
+    if not file.is_file():
+        return None
+    import tifffile  # noqa: PLC0415 - keeps the import of this module fast
+
+    try:
+        tiff = tifffile.TiffFile(file)
+        weakref.finalize(tiff, tiff.filehandle.close)
+        series, files = tiff.series[0], TiffFiles()
+        levels = [TiffLevel(level, files) for level in series.levels]
+    except (tifffile.TiffFileError, IndexError, *READ_ERRORS) as error:
+        raise ImageError(f"{file}: the mask of {path.name} cannot be read ({error})", remedy=_REMEDY) from error
+    if not series.axes.upper().startswith("YX") or tuple(series.shape[:2]) != shape:
+        raise ImageError(f"{file}: its shape {tuple(series.shape)} is not that of {path.name}, {shape}", remedy=_REMEDY)
+    return PlaneMask(levels)
+
+
+def alpha_mask(stored: LevelArray, axes: str, page: TiffPage) -> SampleMask | None:
+    """Return the alpha channel of a stored level as a mask; None if the page declares none."""
+    alpha = alpha_sample(page) if "s" in axes else None
+    return None if alpha is None else SampleMask(stored, alpha)
+
+
+def _size(series: TiffPageSeries) -> tuple[int, int]:
+    sizes = dict(zip(series.axes.upper(), series.shape, strict=False))
+    return int(sizes.get("Y", 0)), int(sizes.get("X", 0))
