@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import tifffile
 from PIL import Image
 
+from src_models.alpha_channel import is_transparency
 from src_models.picture_formats import picture_formats
 
 if TYPE_CHECKING:
@@ -34,7 +35,7 @@ def masked_pixels(path: Path, array: NDArray[np.generic]) -> NDArray[np.bool_] |
     if alpha is None or array.ndim != 3 or alpha >= array.shape[-1]:
         return None
     masked = array[..., alpha] == 0
-    return masked if masked.any() and not masked.all() else None
+    return masked if masked.any() and is_transparency(array[..., alpha]) else None
 
 
 def _alpha_channel(path: Path) -> int | None:

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from src_models.alpha_channel import is_transparency
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -16,6 +18,9 @@ if TYPE_CHECKING:
     from napari_sam.io.images.level_protocols import Index, LevelArray
 
     FullIndex = tuple[int | slice, ...]
+
+
+_WINDOWS, _WINDOW_PX = 5, 64  # windows along each axis that show whether a channel is an alpha channel
 
 
 class Mask(Protocol):
@@ -83,6 +88,44 @@ def mask_image(image: Image, masks: Sequence[Sequence[Mask]], name: str = "maske
     ]
     image.nodata = fill
     image.identity += f"|{name}"
+
+
+def shows_transparency(samples: LevelArray, axes: str, alpha: int) -> bool:
+    """Return whether a channel that is declared as alpha looks like one.
+
+    Parameters
+    ----------
+    samples : array-like
+        A level with all its samples, best the coarsest. A grid of small windows of it is read.
+    axes : str
+        Its axes, with "s" for samples.
+    alpha : int
+        Index of the channel among the samples.
+
+    Examples
+    --------
+    >>> pixels = np.zeros((100, 100, 2), np.uint8)
+    >>> pixels[:, 50:, 1] = 255
+    >>> shows_transparency(pixels, "yxs", 1)
+    True
+    >>> pixels[:, :, 1] = np.arange(100)  # a measurement
+    >>> shows_transparency(pixels, "yxs", 1)
+    False
+    """
+    places = {axis: _spread(int(samples.shape[axes.index(axis)])) for axis in "yx"}
+    values = []
+    for rows in places["y"]:
+        for cols in places["x"]:
+            chosen: dict[str, int | slice] = {"y": rows, "x": cols, "s": alpha}
+            index = tuple(chosen.get(axis, 0) for axis in axes)
+            values.append(np.asarray(samples[index]).ravel())
+    return is_transparency(np.concatenate(values))
+
+
+def _spread(length: int) -> list[slice]:
+    """Return up to `_WINDOWS` windows spread evenly along an axis."""
+    starts = np.linspace(0, max(length - _WINDOW_PX, 0), _WINDOWS).round().astype(int)
+    return [slice(start, start + _WINDOW_PX) for start in dict.fromkeys(starts.tolist())]
 
 
 class SampleMask:

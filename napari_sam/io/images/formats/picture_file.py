@@ -15,6 +15,7 @@ from napari_sam.io.images.formats.file_identity import file_identity
 from napari_sam.io.images.formats.masked_level import PlaneMask, mask_image
 from napari_sam.io.images.formats.tiff.tiff_masks import external_mask, mask_file
 from napari_sam.io.images.lazy_image import Image, default_channels
+from src_models.alpha_channel import is_transparency
 from src_models.deep_picture import read_deep_picture
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def open_picture(path: Path, choice: Choice | None = None) -> Image:
 def _mask(image: Image, path: Path, alpha: NDArray[np.generic] | None) -> None:
     """Make transparent pixels, and those masked by a file of GDAL, "no data"."""
     beside = external_mask(path, image.shape)
-    masks = [PlaneMask([alpha])] if alpha is not None and alpha.any() and not alpha.all() else []
+    masks = [PlaneMask([alpha])] if alpha is not None and not alpha.all() and is_transparency(alpha) else []
     name = "masked" if beside is None else f"masked by {file_identity(mask_file(path))}"
     mask_image(image, [masks if beside is None else [*masks, beside]], name)
 

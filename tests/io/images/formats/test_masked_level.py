@@ -16,6 +16,7 @@ from napari_sam.engine.window_pixels import network_rgb
 from napari_sam.errors import ImageError
 from napari_sam.io.images.overview import build_overview
 from napari_sam.io.pixel_fingerprint import pixel_fingerprint
+from src_models.training.data.picture_alpha import masked_pixels
 
 H, W = 300, 280
 MASKED = np.s_[:150, :70]
@@ -186,3 +187,16 @@ def test_masked_pixels_do_not_darken_an_overview(tmp_path, monkeypatch):
     image = open_image(tmp_path / "a.tif")
     assert (read(image, 1) == 200).all()
     assert (read(build_overview(image), 1) == 200).all()
+
+
+@pytest.mark.parametrize("kind", ["measured", "empty"])
+def test_a_fourth_channel_that_tifffile_declares_as_alpha_by_default_masks_nothing(tmp_path, rgb, rng, kind):
+    fourth = rng.poisson(1, (H, W)).astype(np.uint8) if kind == "measured" else np.zeros((H, W), np.uint8)
+    pixels = np.dstack([rgb, fourth])
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb")
+    PillowImage.fromarray(pixels).save(tmp_path / "a.png")
+    for name in ("a.tif", "a.png"):
+        image = open_image(tmp_path / name)
+        assert image.nodata is None
+        np.testing.assert_array_equal(read(image)[..., :3], rgb)
+        assert masked_pixels(tmp_path / name, pixels) is None

@@ -17,7 +17,7 @@ from napari_sam.io.images.formats.masked_level import mask_image
 from napari_sam.io.images.formats.tiff.tiff_colour import MIN_IS_WHITE, colour_arrays
 from napari_sam.io.images.formats.tiff.tiff_directories import check_directories
 from napari_sam.io.images.formats.tiff.tiff_level import OversizeError, TiffFiles, TiffLevel, declared_nodata
-from napari_sam.io.images.formats.tiff.tiff_masks import alpha_mask, external_mask, internal_mask, mask_file
+from napari_sam.io.images.formats.tiff.tiff_masks import alpha_masks, external_mask, internal_mask, mask_file
 from napari_sam.io.images.formats.tiff.tiff_pixel_size import axis_placements
 from napari_sam.io.images.formats.tiff.tiff_series import choose_series, levels_of, missing_files
 from napari_sam.io.images.lazy_image import CHANNEL_NAMES, SPATIAL, Image, default_channels
@@ -108,7 +108,7 @@ def _mask(image: Image, path: Path, stored: list[TiffLevel | ZarrView], page: Ti
     """Make what alpha channel, mask directories and a mask file mask "no data"."""
     beside = external_mask(path, image.shape) if not any(n > 1 for n in image.plane_axes.values()) else None
     shared = [mask for mask in (own, beside) if mask is not None]
-    alphas = [alpha_mask(level, image.array_axes, page) for level in stored]
+    alphas = alpha_masks(stored, image.array_axes, page)
     masks = [shared if alpha is None else [*shared, alpha] for alpha in alphas]
     mask_image(image, masks, "masked" if beside is None else f"masked by {file_identity(mask_file(path))}")
 

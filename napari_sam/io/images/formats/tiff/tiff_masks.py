@@ -6,12 +6,13 @@ import weakref
 from typing import TYPE_CHECKING
 
 from napari_sam.errors import ImageError
-from napari_sam.io.images.formats.masked_level import PlaneMask, SampleMask
+from napari_sam.io.images.formats.masked_level import PlaneMask, SampleMask, shows_transparency
 from napari_sam.io.images.formats.tiff.tiff_level import TiffFiles, TiffLevel
 from napari_sam.io.images.formats.tiff.tiff_series import is_mask
 from napari_sam.io.images.read_errors import READ_ERRORS
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from tifffile import TiffFile, TiffPage, TiffPageSeries
@@ -80,10 +81,12 @@ def external_mask(path: Path, shape: tuple[int, int]) -> PlaneMask | None:
     return PlaneMask(levels)
 
 
-def alpha_mask(stored: LevelArray, axes: str, page: TiffPage) -> SampleMask | None:
-    """Return the alpha channel of a stored level as a mask; None if the page declares none."""
+def alpha_masks(levels: Sequence[LevelArray], axes: str, page: TiffPage) -> list[SampleMask | None]:
+    """Return the alpha channel of each stored level as a mask; None if the page declares none that looks like one."""
     alpha = alpha_sample(page) if "s" in axes else None
-    return None if alpha is None else SampleMask(stored, alpha)
+    if alpha is None or not shows_transparency(levels[-1], axes, alpha):
+        return [None] * len(levels)
+    return [SampleMask(level, alpha) for level in levels]
 
 
 def _size(series: TiffPageSeries) -> tuple[int, int]:
