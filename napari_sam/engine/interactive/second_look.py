@@ -23,7 +23,9 @@ class SecondLook:
     Attributes
     ----------
     below : float
-        Results whose score is at least this are good enough.
+        Results of points whose score is at least this are good enough.
+    below_box : float
+        The same for results of a box, which people draw where they want a close outline.
     factor : float
         Smallest side of the second window over the long side of the first mask.
     gain : float
@@ -33,6 +35,7 @@ class SecondLook:
     """
 
     below: float = 0.6
+    below_box: float = 0.75
     factor: float = 1.6
     gain: float = 0.02
     shrink: float = 0.8
@@ -48,7 +51,8 @@ class SecondLook:
             Height and width of level 0.
         """
         task = result.task
-        if task.first_look is not None or task.prompt.logits is not None or result.score >= self.below:
+        enough = self.below if task.prompt.box is None else self.below_box
+        if task.first_look is not None or task.prompt.logits is not None or result.score >= enough:
             return None
         same = replace(task, first_look=result)
         span = span_of(result.best_logits[None], task.window)

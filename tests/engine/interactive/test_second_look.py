@@ -77,3 +77,9 @@ def test_the_second_result_must_be_clearly_better(score, is_second):
 def test_a_second_mask_that_is_cut_does_not_count():
     second = LOOK.next_task(DecodedResult(_task(), SMALL, _scores(0.5)), SHAPE)
     assert LOOK.better(DecodedResult(second, _logits(0, 40, 80, 80), _scores(0.95)), SHAPE).task.window == WINDOW
+
+
+def test_a_box_is_looked_at_again_at_scores_that_satisfy_a_click():
+    look = SecondLook(below=0.6, below_box=0.8)
+    for prompt, again in (({"points": [(2300, 2300)]}, False), ({"box": (2288, 2288, 2320, 2320)}, True)):
+        assert (look.next_task(DecodedResult(_task(**prompt), SMALL, _scores(0.7)), SHAPE) is not None) is again
