@@ -62,7 +62,7 @@ def dock(qtbot, notifier, monkeypatch, tmp_path):
 @pytest.fixture
 def opened(dock, qtbot):
     dock.viewer.add_image(np.zeros((40, 50)), name="cells")
-    qtbot.waitUntil(lambda: not dock.thread.busy)
+    qtbot.waitUntil(lambda: not dock.thread.busy, timeout=60_000)
     return dock
 
 
@@ -70,7 +70,7 @@ def click(dock, qtbot, *points):
     dock.click.answer = None
     for point in points:
         dock.click.prompts.points.add(point)
-    qtbot.waitUntil(lambda: dock.click.answer is not None)
+    qtbot.waitUntil(lambda: dock.click.answer is not None, timeout=60_000)
 
 
 def test_an_opened_image_gets_prompt_layers_and_is_prepared(opened):
@@ -133,7 +133,7 @@ def test_another_object_size_predicts_again(opened, qtbot):
     click(opened, qtbot, (5, 5))
     before = len(opened.session.prompts)
     opened.panel.object_form.widget("diameter_px").native.setValue(30)
-    qtbot.waitUntil(lambda: len(opened.session.prompts) > before)
+    qtbot.waitUntil(lambda: len(opened.session.prompts) > before, timeout=60_000)
     assert opened.click.hints().diameter_px == 30
 
 
@@ -182,7 +182,7 @@ def test_a_removed_prompt_layer_comes_back_and_the_store_stays(opened, qtbot):
     store_layers = opened.labels.ready_store()
     removed = opened.click.prompts.points
     opened.viewer.layers.remove(removed)
-    qtbot.waitUntil(lambda: opened.click.prompts.points is not removed)
+    qtbot.waitUntil(lambda: opened.click.prompts.points is not removed, timeout=60_000)
     assert opened.labels.store_layers is store_layers
 
 
@@ -215,13 +215,13 @@ def test_every_error_of_a_job_is_shown_once_and_in_full(opened, qtbot, notifier)
         return job
 
     opened.thread.submit("predict", fail(ModelError("no such model", remedy="choose another one")))
-    qtbot.waitUntil(lambda: bool(notifier.messages))
+    qtbot.waitUntil(lambda: bool(notifier.messages), timeout=60_000)
     assert notifier.messages == ["no such model; choose another one"]
     assert opened.panel.message.label.text() == "no such model; choose another one"
     assert opened.panel.message.copy.isHidden()
     with qtbot.captureExceptions() as raised:
         opened.thread.submit("predict", fail(ZeroDivisionError("bug")))
-        qtbot.waitUntil(lambda: len(notifier.messages) == 2)
+        qtbot.waitUntil(lambda: len(notifier.messages) == 2, timeout=60_000)
     assert raised == []  # napari would add a notification with a traceback
     assert notifier.messages[1] == "Internal error: ZeroDivisionError: bug"
     opened.panel.message.copy.click()
@@ -242,14 +242,14 @@ def test_an_error_of_a_cancelled_job_is_shown_and_one_of_a_superseded_job_is_not
     begun.wait(10)
     opened.panel.cancel.click()
     go_on.set()
-    qtbot.waitUntil(lambda: bool(notifier.messages))
+    qtbot.waitUntil(lambda: bool(notifier.messages), timeout=60_000)
     assert "disk full" in notifier.messages[0]
     begun.clear(), go_on.clear()
     opened.thread.submit("export", job)
     begun.wait(10)
     opened.thread.submit("export", lambda _: None)
     go_on.set()
-    qtbot.waitUntil(lambda: not opened.thread.busy)
+    qtbot.waitUntil(lambda: not opened.thread.busy, timeout=60_000)
     qtbot.wait(50)
     assert len(notifier.messages) == 1
 

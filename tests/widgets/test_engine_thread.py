@@ -25,20 +25,20 @@ def outcomes(thread):
 
 
 def wait_until_idle(qtbot, thread, outcomes, count):
-    qtbot.waitUntil(lambda: not thread.busy and len(outcomes) == count)
+    qtbot.waitUntil(lambda: not thread.busy and len(outcomes) == count, timeout=60_000)
 
 
 def test_the_value_of_a_job_arrives_in_the_gui_thread(qtbot, thread):
     seen = []
     thread.finished.connect(lambda outcome: seen.append((outcome.value, threading.get_ident())))
     thread.submit("predict", lambda _: 42)
-    qtbot.waitUntil(lambda: bool(seen))
+    qtbot.waitUntil(lambda: bool(seen), timeout=60_000)
     assert seen == [(42, threading.get_ident())]
 
 
 def test_a_newer_job_replaces_one_that_waits(qtbot, thread, outcomes):
     go, ran = threading.Event(), []
-    thread.submit("other", lambda _: go.wait(10))
+    thread.submit("other", lambda _: go.wait(60))
     thread.submit("predict", lambda _: ran.append("old"))
     thread.submit("predict", lambda _: ran.append("new"))
     go.set()
@@ -57,7 +57,7 @@ def test_a_running_job_is_told_to_stop(qtbot, thread, outcomes):
         raise CancelledError("cancelled")
 
     thread.submit("predict", job)
-    begun.wait(10)
+    begun.wait(60)
     thread.cancel("predict")
     wait_until_idle(qtbot, thread, outcomes, 1)
     assert outcomes[0].error is None

@@ -240,7 +240,7 @@ def test_two_processes_end_with_one_download(server: Server, target: Path) -> No
     first = start_process(server, target)
     wait_for_bytes(part(target), 1)
     second = start_process(server, target)
-    assert (first.wait(20), second.wait(20)) == (0, 0)
+    assert (first.wait(120), second.wait(120)) == (0, 0)
     assert len(server.requests) == 1
     assert target.read_bytes() == CONTENT
     assert left_over(target) == {"weights.pth"}

@@ -43,7 +43,7 @@ def opened(qtbot, monkeypatch, tmp_path):
 def test_what_was_found_is_told_once_and_found_again_in_the_menu(opened, qtbot):
     dock = opened()
     line = dock.panel.first_start
-    qtbot.waitUntil(line.isVisible)
+    qtbot.waitUntil(line.isVisible, timeout=60_000)
     assert "processor cores" in line.label.text()
     QTest.mouseClick(line.dismiss, LEFT)
     assert not line.isVisible()
@@ -53,15 +53,15 @@ def test_what_was_found_is_told_once_and_found_again_in_the_menu(opened, qtbot):
     assert not again.panel.first_start.isVisible()
     (action,) = [action for action in again.more.menu.actions() if "models" in action.text()]
     action.trigger()
-    qtbot.waitUntil(lambda: again.first_start.dialog is not None)
+    qtbot.waitUntil(lambda: again.first_start.dialog is not None, timeout=60_000)
     assert "processor cores" in again.first_start.dialog.found.text()
     QTest.mouseClick(again.first_start.dialog.close_button, LEFT)
-    qtbot.waitUntil(lambda: again.first_start.dialog is None)
+    qtbot.waitUntil(lambda: again.first_start.dialog is None, timeout=60_000)
 
 
 def test_models_have_size_licence_and_reason_and_are_used_on_request_only(opened, qtbot):
     dock = opened()
-    qtbot.waitUntil(dock.panel.first_start.isVisible)
+    qtbot.waitUntil(dock.panel.first_start.isVisible, timeout=60_000)
     QTest.mouseClick(dock.panel.first_start.models, LEFT)
     dialog = dock.first_start.dialog
     assert isinstance(dialog, ModelsDialog)
@@ -87,5 +87,5 @@ def test_cuda_is_started_in_the_engines_thread(opened, qtbot, monkeypatch):
     card = SimpleNamespace(name="NVIDIA H200", total_memory=139 << 30)
     monkeypatch.setattr(first_start.torch.cuda, "get_device_properties", lambda index: card)
     dock = opened()
-    qtbot.waitUntil(dock.panel.first_start.isVisible)
+    qtbot.waitUntil(dock.panel.first_start.isVisible, timeout=60_000)
     assert "NVIDIA H200 (139 GiB)" in dock.panel.first_start.label.text()

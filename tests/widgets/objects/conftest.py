@@ -76,7 +76,7 @@ def dock(qtbot, notifier, monkeypatch, tmp_path):
 def objects(dock, qtbot, notifier):
     """The page with four objects, none selected."""
     dock.viewer.add_image(np.zeros((40, 90)), name="cells")
-    qtbot.waitUntil(lambda: dock.images.layer is not None)
+    qtbot.waitUntil(lambda: dock.images.layer is not None, timeout=60_000)
     paint_objects(dock.labels.ready_store().store)
     made = ObjectsPage(dock, qtbot, notifier)
     dock.panel.tabs.setCurrentIndex(OBJECTS)

@@ -198,7 +198,9 @@ def test_objects_are_coloured_by_class_by_value_and_by_id_again(objects):
     assert (objects.layer.get_color(3) != objects.layer.get_color(1)).any()
     page.selected.set([3])
     objects.do(page.edits.classify, "cell")
-    objects.qtbot.waitUntil(lambda: np.array_equal(objects.layer.get_color(3), objects.layer.get_color(1)))
+    objects.qtbot.waitUntil(
+        lambda: np.array_equal(objects.layer.get_color(3), objects.layer.get_color(1)), timeout=60_000
+    )
     for column in ("area_px", "perimeter_px"):
         page.colours.colour_by(column)
         objects.settle()
@@ -249,7 +251,7 @@ def test_the_brush_keeps_naparis_own_keys(objects):
 
 def test_another_image_takes_the_page_along(objects):
     objects.dock.viewer.add_image(np.zeros((30, 30)), name="other")
-    objects.qtbot.waitUntil(lambda: objects.dock.images.layer.name == "other")
+    objects.qtbot.waitUntil(lambda: objects.dock.images.layer.name == "other", timeout=60_000)
     objects.settle()
     assert objects.selected == []
     assert objects.dock.viewer.layers.selection.active.name == BAND_NAME

@@ -76,9 +76,9 @@ def test_progress_tiles_and_the_report_arrive(qtbot, run, engine, store, outcome
     run.progressed.connect(lambda done, total: steps.append((done, total)))
     run.start(IMAGE, store, EverythingSettings(), None)
     assert run.is_running
-    qtbot.waitUntil(lambda: bool(steps))
+    qtbot.waitUntil(lambda: bool(steps), timeout=60_000)
     engine.go.set()
-    qtbot.waitUntil(lambda: bool(outcomes))
+    qtbot.waitUntil(lambda: bool(outcomes), timeout=60_000)
     assert (steps, len(tiles)) == ([(1, 2)], 1)
     assert outcomes[0].value == "report"
     assert not run.is_running
@@ -87,9 +87,9 @@ def test_progress_tiles_and_the_report_arrive(qtbot, run, engine, store, outcome
 
 def test_a_cancelled_run_ends_without_error(qtbot, run, engine, store, outcomes):
     run.start(IMAGE, store, EverythingSettings(), None)
-    qtbot.waitUntil(lambda: bool(engine.requests))
+    qtbot.waitUntil(lambda: bool(engine.requests), timeout=60_000)
     run.cancel()
-    qtbot.waitUntil(lambda: bool(outcomes))
+    qtbot.waitUntil(lambda: bool(outcomes), timeout=60_000)
     assert run.was_cancelled(outcomes[0])
     assert (outcomes[0].value, outcomes[0].error) == (None, None)
 
@@ -108,9 +108,9 @@ def test_samples_are_announced_only_if_the_magnification_is_unknown(qtbot, run, 
     run.activity_changed.connect(activities.append)
     engine.go.set()
     run.start(IMAGE, store, settings, None)
-    qtbot.waitUntil(lambda: len(activities) == 2)
+    qtbot.waitUntil(lambda: len(activities) == 2, timeout=60_000)
     assert text in activities[1]
-    qtbot.waitUntil(lambda: not run.is_running)
+    qtbot.waitUntil(lambda: not run.is_running, timeout=60_000)
 
 
 def test_an_unfinished_run_continues_with_its_own_settings():

@@ -108,7 +108,7 @@ def stack(dock, qtbot):
     """The dock over a stack of 9 planes, of which plane 4 is shown."""
     dock.viewer.add_image(np.zeros((9, 60, 70)), name="stack")
     dock.viewer.dims.set_point(0, 4)
-    qtbot.waitUntil(lambda: not dock.thread.busy)
+    qtbot.waitUntil(lambda: not dock.thread.busy, timeout=60_000)
     qtbot.wait(50)
     return dock
 
@@ -116,4 +116,4 @@ def stack(dock, qtbot):
 def click(dock, qtbot, *point):
     """Click a point, given by plane, y and x, and wait for the answer."""
     dock.click.prompts.points.add(point)
-    qtbot.waitUntil(lambda: dock.click.answer is not None)
+    qtbot.waitUntil(lambda: dock.click.answer is not None, timeout=60_000)

@@ -82,12 +82,12 @@ def test_tracks_and_lineages_are_shown_and_follow_the_objects(movie, qtbot):
     store.set_parent(2, 1)
     dock.panel.click.stack.tracks.setChecked(True)
     name = f"stack {TRACKS_NAME}"
-    qtbot.waitUntil(lambda: name in dock.viewer.layers)
+    qtbot.waitUntil(lambda: name in dock.viewer.layers, timeout=60_000)
     tracks = dock.viewer.layers[name]
     assert tracks.graph == {2: [1]}
     assert tracks.data[tracks.data[:, 0] == 2][0].tolist() == [2, 4, 7.5, 7.5]
     dock.click.undo()  # the parent
-    qtbot.waitUntil(lambda: tracks.graph == {})
+    qtbot.waitUntil(lambda: tracks.graph == {}, timeout=60_000)
     dock.panel.click.stack.tracks.setChecked(False)
     assert name not in dock.viewer.layers
 

@@ -66,7 +66,7 @@ def page(stack):
 
 def start(dock, qtbot):
     dock.everything.start()
-    qtbot.waitUntil(lambda: not dock.everything.run.is_running)
+    qtbot.waitUntil(lambda: not dock.everything.run.is_running, timeout=60_000)
 
 
 @pytest.mark.parametrize("axis", ["z", "t"])
@@ -95,7 +95,7 @@ def test_gaps_are_filled_if_that_is_ticked(page, qtbot, engine):
 def test_a_tracked_movie_gets_a_tracks_layer(page, qtbot):
     page.panel.everything.choose_axis("t")
     start(page, qtbot)
-    qtbot.waitUntil(lambda: f"stack {TRACKS_NAME}" in page.viewer.layers)
+    qtbot.waitUntil(lambda: f"stack {TRACKS_NAME}" in page.viewer.layers, timeout=60_000)
 
 
 def test_one_plane_is_segmented_as_before(page, qtbot, engine):
@@ -117,7 +117,7 @@ def test_a_stopped_run_over_a_stack_is_continued_along_its_axis(page, qtbot, eng
 
 def test_a_single_image_has_no_choice_of_planes(dock, qtbot):
     dock.viewer.add_image(np.zeros((40, 50)))
-    qtbot.waitUntil(lambda: not dock.thread.busy)
+    qtbot.waitUntil(lambda: not dock.thread.busy, timeout=60_000)
     dock.panel.tabs.setCurrentIndex(EVERYTHING)
     assert dock.panel.everything.planes.isHidden()
 

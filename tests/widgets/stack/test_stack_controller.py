@@ -14,10 +14,10 @@ from tests.widgets.stack.conftest import click
 
 def test_a_click_is_previewed_on_the_neighbouring_planes(stack, qtbot, follow_engine):
     click(stack, qtbot, 4, 5, 5)
-    qtbot.waitUntil(lambda: len(follow_engine.requests) == 1)
+    qtbot.waitUntil(lambda: len(follow_engine.requests) == 1, timeout=60_000)
     assert follow_engine.requests[0].planes == range(2, 7)
     stack.viewer.dims.set_point(0, 5)
-    qtbot.waitUntil(lambda: stack.click.prompts.preview.data.any())
+    qtbot.waitUntil(lambda: stack.click.prompts.preview.data.any(), timeout=60_000)
     assert stack.click.answer is None  # a prompt belongs to its plane
     assert sorted(stack.panel.click.stack.strip.content.scores) == [2, 3, 4, 5, 6]
 
@@ -32,7 +32,7 @@ def test_an_object_is_followed_while_the_user_clicks_the_next(stack, qtbot, foll
     click(stack, qtbot, 4, 30, 30)
     assert len(stack.click.stack.following.running) == 1
     follow_engine.may_go.set()
-    qtbot.waitUntil(lambda: not stack.click.stack.following.running)
+    qtbot.waitUntil(lambda: not stack.click.stack.following.running, timeout=60_000)
     assert stack.click.stack.in_hand is None  # another object is being clicked
     stack.click.stack.take_next()
     assert stack.click.stack.in_hand is not None
@@ -42,7 +42,7 @@ def follow(dock, qtbot, *point):
     """Click an object, follow it through the stack, and wait until it is in hand."""
     click(dock, qtbot, *point)
     dock.click.stack.follow()
-    qtbot.waitUntil(lambda: dock.click.stack.in_hand is not None)
+    qtbot.waitUntil(lambda: dock.click.stack.in_hand is not None, timeout=60_000)
 
 
 def test_accept_saves_the_whole_object_with_one_id_and_one_undo_step(stack, qtbot):
@@ -71,12 +71,14 @@ def test_a_click_on_another_plane_corrects_it_and_undo_takes_the_correction_back
     before = stack.click.stack.in_hand.mask(6)
     stack.viewer.dims.set_point(0, 6)
     stack.click.prompts.points.add((6, 9, 9))
-    qtbot.waitUntil(lambda: bool(follow_engine.corrections) and not stack.click.stack.in_hand.is_running)
+    qtbot.waitUntil(
+        lambda: bool(follow_engine.corrections) and not stack.click.stack.in_hand.is_running, timeout=60_000
+    )
     ((plane, prompt),) = follow_engine.corrections
     assert (plane, prompt["points"].tolist()) == (6, [[9.0, 9.0]])
     assert tuple(stack.click.stack.in_hand.mask(6)[1]) == (0, 0, 4, 4)
     stack.click.undo()  # the point
-    qtbot.waitUntil(lambda: tuple(stack.click.stack.in_hand.mask(6)[1]) == tuple(before[1]))
+    qtbot.waitUntil(lambda: tuple(stack.click.stack.in_hand.mask(6)[1]) == tuple(before[1]), timeout=60_000)
 
 
 def test_an_object_is_removed_from_the_plane_shown_and_beyond_and_undo_brings_it_back(stack, qtbot, notifier):
@@ -96,7 +98,7 @@ def test_an_object_is_removed_from_the_plane_shown_and_beyond_and_undo_brings_it
 def test_a_click_far_away_begins_another_object_and_the_followed_one_waits(stack, qtbot):
     follow(stack, qtbot, 4, 5, 5)
     stack.click.prompts.points.add((4, 55, 65))
-    qtbot.waitUntil(lambda: stack.click.answer is not None)
+    qtbot.waitUntil(lambda: stack.click.answer is not None, timeout=60_000)
     assert stack.click.stack.in_hand is None
     assert len(stack.click.stack.following.waiting) == 1
 
@@ -114,14 +116,14 @@ def test_an_engine_that_fails_is_reported_and_nothing_is_lost(stack, qtbot, foll
     stack.panel.click.stack.neighbours.setChecked(False)
     click(stack, qtbot, 4, 5, 5)
     stack.click.stack.follow()
-    qtbot.waitUntil(lambda: bool(notifier.messages))
+    qtbot.waitUntil(lambda: bool(notifier.messages), timeout=60_000)
     assert "nothing is there" in notifier.messages[-1]
     assert not stack.click.stack.is_busy
 
 
 def test_a_single_image_has_nothing_to_follow_through(dock, qtbot, notifier):
     dock.viewer.add_image(np.zeros((40, 50)))
-    qtbot.waitUntil(lambda: not dock.thread.busy)
+    qtbot.waitUntil(lambda: not dock.thread.busy, timeout=60_000)
     assert dock.panel.click.stack.isHidden()
     click(dock, qtbot, 5, 5)
     dock.click.stack.follow()
@@ -134,11 +136,13 @@ def test_a_saved_object_is_opened_corrected_and_saved_again(stack, qtbot, follow
     store = stack.labels.store_layers.store
     stack.viewer.cursor.position = (4, 5, 5)
     stack.click.stack.edit()
-    qtbot.waitUntil(lambda: stack.click.stack.in_hand is not None)
+    qtbot.waitUntil(lambda: stack.click.stack.in_hand is not None, timeout=60_000)
     assert "Object 1:" in stack.panel.next_step.text()
     assert stack.click.stack.in_hand.scores[5] == pytest.approx(0.4)
     stack.click.prompts.points.add((4, 9, 9))
-    qtbot.waitUntil(lambda: bool(follow_engine.corrections) and not stack.click.stack.in_hand.is_running)
+    qtbot.waitUntil(
+        lambda: bool(follow_engine.corrections) and not stack.click.stack.in_hand.is_running, timeout=60_000
+    )
     stack.click.accept()
     assert len(store) == 1
     assert [int((store.array[plane] == 1).sum()) for plane in (6, 4, 5)] == [100, 16, 16]
@@ -151,7 +155,7 @@ def test_a_plane_that_a_correction_leaves_is_cleared(stack, qtbot):
     stack.click.accept()
     stack.viewer.cursor.position = (4, 5, 5)
     stack.click.stack.edit()
-    qtbot.waitUntil(lambda: stack.click.stack.in_hand is not None)
+    qtbot.waitUntil(lambda: stack.click.stack.in_hand is not None, timeout=60_000)
     followed = stack.click.stack.in_hand
     records = {plane: record for plane, record in followed.result.records.items() if plane < 8}
     followed.result = replace(followed.result, records=records)
@@ -171,12 +175,12 @@ def test_a_large_object_is_saved_and_taken_back_in_the_background(stack, qtbot, 
     monkeypatch.setattr("napari_sam.layers.label_store_layers._MANY_PLANES", 2)
     follow(stack, qtbot, 4, 5, 5)
     stack.click.accept()
-    qtbot.waitUntil(lambda: "is saved on planes" in stack.panel.message.label.text())
+    qtbot.waitUntil(lambda: "is saved on planes" in stack.panel.message.label.text(), timeout=60_000)
     store = stack.labels.store_layers.store
     assert (store.array[7] == 1).any()
     assert stack.labels.store_layers.edit.editable
     stack.click.undo()
-    qtbot.waitUntil(lambda: len(store) == 0)
+    qtbot.waitUntil(lambda: len(store) == 0, timeout=60_000)
 
 
 def test_an_object_that_cannot_be_saved_stays_in_hand(stack, qtbot, notifier):
@@ -201,7 +205,7 @@ def test_corrections_of_saved_objects_end_with_their_store(stack, qtbot):
     follow(stack, qtbot, 4, 5, 5)
     stack.click.accept()
     stack.click.stack.edit()
-    qtbot.waitUntil(lambda: stack.click.stack.in_hand is not None)
+    qtbot.waitUntil(lambda: stack.click.stack.in_hand is not None, timeout=60_000)
     stack.labels.release()
     assert not stack.click.stack.is_busy
 
@@ -209,7 +213,7 @@ def test_corrections_of_saved_objects_end_with_their_store(stack, qtbot):
 def test_an_object_of_a_movie_of_stacks_is_saved_on_the_depth_planes_of_its_frame(dock, qtbot):
     dock.viewer.add_image(np.zeros((2, 9, 60, 70)), name="movie")
     dock.viewer.dims.set_point((0, 1), (1, 4))
-    qtbot.waitUntil(lambda: not dock.thread.busy)
+    qtbot.waitUntil(lambda: not dock.thread.busy, timeout=60_000)
     qtbot.wait(50)
     follow(dock, qtbot, 1, 4, 5, 5)
     dock.viewer.dims.set_point(0, 0)
@@ -224,14 +228,14 @@ def test_an_object_of_a_movie_of_stacks_is_saved_on_the_depth_planes_of_its_fram
 def test_the_store_of_a_movie_whose_axis_has_no_name_gets_an_axis_of_time(stack, qtbot):
     click(stack, qtbot, 4, 5, 5)
     stack.click.stack.follow_time()
-    qtbot.waitUntil(lambda: stack.click.stack.in_hand is not None)
+    qtbot.waitUntil(lambda: stack.click.stack.in_hand is not None, timeout=60_000)
     stack.click.accept()
     assert str(stack.labels.store_layers.store.meta("axes")) == "tyx"
 
 
 def test_depth_and_time_that_the_file_names_wrongly_are_swapped(dock, qtbot, follow_engine):
     dock.viewer.add_image(np.zeros((9, 60, 70)), name="movie", axis_labels=("z", "y", "x"))
-    qtbot.waitUntil(lambda: not dock.thread.busy)
+    qtbot.waitUntil(lambda: not dock.thread.busy, timeout=60_000)
     panel = dock.panel.click.stack
     assert not panel.through_stack.isHidden()
     assert panel.through_time.isHidden()
@@ -243,7 +247,7 @@ def test_depth_and_time_that_the_file_names_wrongly_are_swapped(dock, qtbot, fol
     panel.swap.click()  # the object in hand would be lost
     assert panel.through_stack.isHidden()
     dock.click.accept()
-    qtbot.waitUntil(lambda: dock.click.stack.in_hand is None and not dock.click.stack.is_busy)
+    qtbot.waitUntil(lambda: dock.click.stack.in_hand is None and not dock.click.stack.is_busy, timeout=60_000)
     assert dock.labels.store_layers.store.meta("axes") == "tyx"
     panel.swap.click()
     assert not panel.through_stack.isHidden()

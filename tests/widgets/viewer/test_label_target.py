@@ -130,7 +130,7 @@ def test_objects_of_another_thread_are_shown_a_moment_later(target, qtbot):
     thread = threading.Thread(target=lambda: layers.store.paint(np.full((3, 3), 7), (2, 2)))
     thread.start()
     thread.join()
-    qtbot.waitUntil(lambda: bool((layers.edit.data == 7).sum() == 9))
+    qtbot.waitUntil(lambda: bool((layers.edit.data == 7).sum() == 9), timeout=60_000)
 
 
 def test_a_stroke_is_written_and_announced(target, qtbot):

@@ -31,7 +31,7 @@ def test_removed_layers_are_announced_together_a_moment_later(viewer, layer_list
     layer_list.changed.connect(lambda: calls.append(len(viewer.layers)))
     viewer.layers.clear()
     assert calls == []
-    qtbot.waitUntil(lambda: bool(calls))
+    qtbot.waitUntil(lambda: bool(calls), timeout=60_000)
     assert calls == [0]
 
 

@@ -47,7 +47,9 @@ def scatter(plot, qtbot):
 
 def laid_out(plot, qtbot):
     """Return the plot once its canvas has its final size."""
-    qtbot.waitUntil(lambda: plot.canvas.height() + plot.status.height() > 200 and plot.canvas.width() > 400)
+    qtbot.waitUntil(
+        lambda: plot.canvas.height() + plot.status.height() > 200 and plot.canvas.width() > 400, timeout=60_000
+    )
     plot.canvas.draw()
     return plot
 
