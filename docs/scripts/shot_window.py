@@ -33,13 +33,24 @@ class ShotWindow:
         Width and height of the window.
     has_dock : bool
         Whether the dock is opened.
+    viewer : napari.Viewer, optional
+        A viewer that is open.
+    dock : SamDock, optional
+        The dock that is open in it.
     """
 
-    def __init__(self, size: tuple[int, int] = SIZE, *, has_dock: bool = True) -> None:
-        self.viewer = napari.Viewer()
+    def __init__(
+        self,
+        size: tuple[int, int] = SIZE,
+        *,
+        has_dock: bool = True,
+        viewer: napari.Viewer | None = None,
+        dock: SamDock | None = None,
+    ) -> None:
+        self.viewer = viewer or napari.Viewer()
         self.viewer.window.resize(*size)
-        self.dock: SamDock | None = None
-        if has_dock:
+        self.dock = dock
+        if has_dock and dock is None:
             self.dock = SamDock(self.viewer)
             self.viewer.window.add_dock_widget(self.dock, name="SAM", area="right")
         self.canvas = self.viewer.window._qt_viewer.canvas
