@@ -5,8 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,6 +32,9 @@ def number_components(count: int, links: NDArray[np.int64], kept: NDArray[np.boo
     >>> number_components(4, np.array([[1, 3]]))
     array([1, 2, 3, 2])
     """
+    from scipy.sparse import coo_array  # noqa: PLC0415 - slow to import; the dock needs it only later
+    from scipy.sparse.csgraph import connected_components  # noqa: PLC0415
+
     graph = coo_array((np.ones(len(links), bool), (links[:, 0], links[:, 1])), shape=(count, count))
     _, component = connected_components(graph, directed=False)
     nodes = np.arange(count) if kept is None else np.flatnonzero(kept)

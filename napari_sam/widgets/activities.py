@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from napari_sam.widgets.objects.store_jobs import CHANGE, CLASSIFY, COLOUR, COPY, LIST, PLOT, QUERY
 
-PREPARE, MACHINE = "prepare", "look at this computer"
+PREPARE, MACHINE, DEVICES = "prepare", "look at this computer", "look for devices"
 ACTIVITIES = {
     PREPARE: "Loading the model and looking at the image",
     MACHINE: "Looking at this computer",
+    DEVICES: "Loading torch",
     "export": "Exporting",
     "save": "Saving the object",
     "undo": "Undoing the run",

@@ -13,6 +13,7 @@ from napari_sam.errors import ModelError
 from napari_sam.layers.image_notes import image_notes
 from napari_sam.widgets.activities import ACTIVITIES, PREPARE
 from napari_sam.widgets.class_choice import ClassChoice
+from napari_sam.widgets.device_selection import DeviceSelection
 from napari_sam.widgets.dock_context import DockContext
 from napari_sam.widgets.dock_memory import DockMemory
 from napari_sam.widgets.dock_panel import CLICK, EVERYTHING, FIND, OBJECTS, PROJECT, REFINE, REVIEW, DockPanel
@@ -20,6 +21,7 @@ from napari_sam.widgets.engine_session import EngineSession
 from napari_sam.widgets.engine_thread import EngineThread
 from napari_sam.widgets.find.find_controller import FindController
 from napari_sam.widgets.find.find_engine import ConceptEngine
+from napari_sam.widgets.keyboard_focus import KeyboardFocus
 from napari_sam.widgets.model_selection import ModelSelection, is_at_hand
 from napari_sam.widgets.more.first_start import FirstStart
 from napari_sam.widgets.more.more_menu import MoreMenu
@@ -102,6 +104,7 @@ class SamDock(QWidget):
         self.labels = LabelTarget(napari_viewer, self.panel.labels, self.layer_list, self.keys, self.notifier)
         self.memory = DockMemory.load()
         context = self._context()
+        self._devices = DeviceSelection(context, self.panel.device)
         self.click = ClickController(context, self.panel.click, follow_engine)
         self.everything = EverythingController(context, self.panel.everything, engine or JobsEngine())
         self.find = FindController(context, self.panel.find, self.click.actions, find_engine or ConceptEngine())
@@ -125,6 +128,7 @@ class SamDock(QWidget):
         self._models = ModelSelection(self.panel.model, self.session.model)
         self._working = (self.session.model, "auto")  # model and device that were loaded last
         self._window = WindowWatcher(self)
+        self._keyboard = KeyboardFocus(self, self.panel.tabs)
         self._remember()
         self._activity: napari.utils.progress | None = None
         self._page_soon = single_shot(self, 0, self._on_page_changed)
@@ -159,7 +163,7 @@ class SamDock(QWidget):
         for page in (self.panel.everything, self.panel.find, self.panel.refine):
             page.run.review.clicked.connect(self.show_review)
         self._models.model_chosen.connect(self.set_model)
-        self.panel.device.activated.connect(self.set_device)
+        self._devices.device_chosen.connect(self.set_device)
         self.panel.object_form.changed.connect(self._keep_choices)
         self._window.closing.connect(self.shutdown)
         self.viewer.layers.events.removing.connect(self._window.make_canvas_current)
@@ -204,7 +208,7 @@ class SamDock(QWidget):
 
     def set_model(self, model: str) -> None:
         """Use another model, by name or path."""
-        self._use(model, self.panel.device.currentData())
+        self._use(model, self._devices.device)
 
     def use_model(self, model: str, text: str = "") -> None:
         """Show a model, by name or path, as the one in use, and use it; `text` describes one that is not registered."""
@@ -213,7 +217,7 @@ class SamDock(QWidget):
 
     def set_device(self) -> None:
         """Run the model on the device that is chosen in the panel."""
-        self._use(self.session.model, self.panel.device.currentData())
+        self._use(self.session.model, self._devices.device)
 
     def _use(self, model: str, device: str) -> None:
         self.thread.cancel()
@@ -345,7 +349,7 @@ class SamDock(QWidget):
 
     def _on_prepared(self, error: Exception | None) -> None:
         """Keep the model and device that were loaded, or return to those that worked last."""
-        chosen = (self.session.model, self.panel.device.currentData())
+        chosen = (self.session.model, self._devices.device)
         if isinstance(error, ModelError) and chosen != self._working:
             self.click.cancel()
             self._choose(*self._working)
@@ -365,6 +369,7 @@ class SamDock(QWidget):
 
     def refresh(self) -> None:
         """Show the next step and the state of the engine, and enable the controls that can be used now."""
+        self.labels.drop_closed()
         page = self._pages[self.panel.tabs.currentIndex()]
         self.click.refresh()
         if page is not self.click:
@@ -390,9 +395,9 @@ class SamDock(QWidget):
 
     def _choose(self, model: str, device: str) -> None:
         """Show a model and a device as those in use; a device that this machine lacks is left out."""
-        self.panel.device.setCurrentIndex(max(0, self.panel.device.findData(device)))
+        self._devices.select(device)
         self._models.select(model)
-        self.session.model, self.session.device = model, self.panel.device.currentData()
+        self.session.model, self.session.device = model, self._devices.device
 
     def _keep_choices(self) -> None:
         values = self.panel.object_form.values()
@@ -435,4 +440,5 @@ class SamDock(QWidget):
         self.images.close()
         self.keys.use({})
         self.viewer.layers.events.removing.disconnect(self._window.make_canvas_current)
+        self._keyboard.close()
         self._window.close()

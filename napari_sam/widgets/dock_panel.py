@@ -17,9 +17,7 @@ from napari_sam.widgets.project.project_panel import ProjectPanel
 from napari_sam.widgets.qt_helpers import button, combo_box, row, scrolled, wrapped_label
 from napari_sam.widgets.refine.refine_panel import RefinePanel
 from napari_sam.widgets.settings_form import FieldText, SettingsForm
-from src_models.runtime import available_devices
 
-_AUTOMATIC, _NO_CHOICE = "automatic", 2  # "auto" and "cpu" are the same without an accelerator
 _HINT_LINES, _HINT_PADDING_PX = 4, 16
 CLICK, EVERYTHING, FIND, REFINE, REVIEW, OBJECTS, PROJECT = range(7)
 """Indices of the pages."""
@@ -56,8 +54,7 @@ class DockPanel(QWidget):
         self.next_step.setMinimumHeight(_HINT_LINES * self.next_step.fontMetrics().lineSpacing() + _HINT_PADDING_PX)
         self.image = combo_box("The image layer to segment")
         self.model = combo_box("The network; 'default' comes with this plugin and needs no download")
-        devices = available_devices()
-        self.device = combo_box("Where the network runs", [(_AUTOMATIC if d == "auto" else d, d) for d in devices])
+        self.device = combo_box("Where the network runs")
         self.labels = combo_box("Where accepted objects are written")
         self.new_class = combo_box("Class of the objects that you accept (keys 1 to 9); see the page “Objects”")
         self.object_form = SettingsForm(EverythingSettings(), ("overlap", "diameter_px"), _OBJECT_TEXTS)
@@ -69,7 +66,7 @@ class DockPanel(QWidget):
         self.objects = ObjectsPanel()
         self.project = ProjectPanel()
         self.tabs = QTabWidget()
-        self.tabs.tabBar().setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.tabs.tabBar().setFocusPolicy(Qt.FocusPolicy.TabFocus)
         # All are in sight in the narrowest dock; where the font of the system is wider, the bar scrolls.
         self.tabs.tabBar().setStyleSheet("QTabBar::tab { padding-left: 1px; padding-right: 1px; font-size: 11px; }")
         self.progress = QProgressBar()
@@ -85,7 +82,7 @@ class DockPanel(QWidget):
         self.more.setStyleSheet("QToolButton::menu-indicator { image: none; }")  # it would cover the text
         self.more.setAutoRaise(True)
         self.more.setToolTip("Copy changes as Python; this computer and the models")
-        self.more.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.more.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self._lay_out()
         self.show_progress(None)
 
@@ -106,11 +103,7 @@ class DockPanel(QWidget):
             (("Image", self.image), ("Model", self.model), ("Write to", self.labels), ("Class", self.new_class))
         ):
             self.object_form.insert_row(index, label, combo)
-        if self.device.count() > _NO_CHOICE:
-            self.object_form.insert_row(2, "Device", self.device)
-        else:
-            self.device.setParent(self)
-            self.device.hide()
+        self.object_form.insert_row(2, "Device", self.device)
         pages = (
             (self.click, "Click", "Object by object, by points and boxes"),
             (self.everything, "Everything", "Find all objects at once"),

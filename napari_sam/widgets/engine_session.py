@@ -8,17 +8,16 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from napari_sam.engine.embeddings.embedding_cache import EmbeddingCache
-from napari_sam.engine.embeddings.prefetch import Prefetcher
-from napari_sam.io.embedding_store import ZarrEmbeddingStore, default_folder
-from napari_sam.predictor import Predictor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
 
+    from napari_sam.engine.embeddings.prefetch import Prefetcher
     from napari_sam.engine.interactive.prediction import Prediction
     from napari_sam.engine.windows import Hints, Window
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.layers.prompt_layers import PromptKeywords
+    from napari_sam.predictor import Predictor
 
     IsCancelled = Callable[[], bool]
 
@@ -52,7 +51,9 @@ class Answer:
 
 
 def load_predictor(model: str, cache: EmbeddingCache, device: str = "auto") -> Predictor:
-    """Load a model by name or path."""
+    """Load a model by name or path; imports torch, so called by worker threads."""
+    from napari_sam.predictor import Predictor  # noqa: PLC0415 - imports torch
+
     return Predictor(model, device, cache=cache)
 
 
@@ -83,8 +84,7 @@ class EngineSession:
     def __init__(self, model: str = "default", loader: PredictorLoader = load_predictor) -> None:
         self.model, self.device = model, "auto"
         self._loader = loader
-        folder = default_folder()  # exists only if something was precomputed
-        self._cache = EmbeddingCache(store=ZarrEmbeddingStore(folder) if folder.is_dir() else None)
+        self._cache = EmbeddingCache()
         self._loaded: tuple[tuple[str, str], Predictor] | None = None  # with model and device
         self._lock = threading.RLock()
         self._known: dict[Hashable, Prediction] = {}  # answers to the boxes drawn so far
@@ -180,11 +180,22 @@ class EngineSession:
                 self._last_window = None  # the new predictor has no image yet, and the GUI thread may ask at any time
                 is_automatic = self.device == "auto"
                 load = self._loader if is_automatic else partial(self._loader, device=self.device)
+                self._read_precomputed()
                 self._loaded = (wanted, load(model, self._cache))
                 if self._prefetcher is not None:
                     self._prefetcher.close()
+                from napari_sam.engine.embeddings.prefetch import Prefetcher  # noqa: PLC0415 - imports torch
+
                 self._prefetcher = Prefetcher(self._loaded[1], _AHEAD.get(model, _AHEAD_OF_LARGE))
             return self._loaded[1]
+
+    def _read_precomputed(self) -> None:
+        """Read embeddings from the folder of precomputed ones, if there is one."""
+        from napari_sam.io.embedding_store import ZarrEmbeddingStore, default_folder  # noqa: PLC0415 - imports torch
+
+        folder = default_folder()
+        if self._cache.store is None and folder.is_dir():
+            self._cache.store = ZarrEmbeddingStore(folder)
 
     def _predictor_of(self, model: str, image: Image) -> Predictor:
         """Return the predictor of a model, with the image set; runs in the engine's thread only."""

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from qtpy.QtCore import QObject, Signal
+from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_sam.errors import CancelledError
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
     IsCancelled = Callable[[], bool]
     Job = Callable[[IsCancelled], object]
+
+
+_SHOWN_MS = 1  # a timer of 0 ms may come before the first paint
 
 
 @dataclass(frozen=True)
@@ -47,6 +50,9 @@ class Outcome:
 class EngineThread(QObject):
     """Run jobs one after another outside the GUI thread.
 
+    The first job waits for the event loop, so that the dock is shown before: Python runs one thread at a time, and the
+    first job imports torch.
+
     A new job supersedes the earlier ones of its kind: they are asked to stop, and their results no longer count.
 
     Signals
@@ -69,6 +75,8 @@ class EngineThread(QObject):
         self._pending = 0
         self._lock = threading.Lock()
         self._closed = False
+        self._is_shown = threading.Event()
+        QTimer.singleShot(_SHOWN_MS, self._is_shown.set)
 
     @property
     def busy(self) -> bool:
@@ -117,6 +125,7 @@ class EngineThread(QObject):
         """Take no more jobs, and ask the running one to stop."""
         self.cancel()
         self._closed = True
+        self._is_shown.set()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _run(self, kind: str, serial: int, job: Job) -> None:
@@ -125,6 +134,7 @@ class EngineThread(QObject):
 
         value: object = None
         error: Exception | None = None
+        self._is_shown.wait()
         began = time.perf_counter()
         try:
             if not is_cancelled():

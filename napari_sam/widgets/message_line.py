@@ -37,7 +37,7 @@ class ClosableLine(QFrame):
         self.dismiss.setAutoRaise(True)
         self.dismiss.setToolTip(tip)
         self.dismiss.setAccessibleName(tip)
-        self.dismiss.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.dismiss.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         text = QVBoxLayout()
         text.addWidget(self.label)
         text.addWidget(more, alignment=Qt.AlignmentFlag.AlignLeft)

@@ -32,13 +32,13 @@ _COMBO_CHARACTERS = 12  # narrow enough for a dock; long items are cut
 
 
 def button(text: str, tip: str, *, checkable: bool = False) -> QPushButton:
-    """Make a button that leaves the keyboard focus on the canvas."""
+    """Make a button that Tab reaches; a click with the mouse leaves the keyboard focus on the canvas."""
     made = QPushButton(text)
     made.setToolTip(tip)
     if not any(character.isalpha() for character in text):
         made.setAccessibleName(tip)  # a screen reader cannot say “◀”
     made.setCheckable(checkable)
-    made.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+    made.setFocusPolicy(Qt.FocusPolicy.TabFocus)
     return made
 
 
@@ -183,7 +183,7 @@ class Fold(QWidget):
         self.header.setCheckable(True)
         self.header.setAutoRaise(True)
         self.header.setToolButtonStyle(Qt.ToolButtonStyle.ToolButtonTextBesideIcon)
-        self.header.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.header.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.header)

@@ -9,6 +9,8 @@ import time
 import numpy as np
 import pytest
 
+import napari_sam.predictor  # noqa: F401 - imports torch, which the first dock of a session would wait for
+
 if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
     collect_ignore_glob = ["test_*", "pages/test_*"]
 

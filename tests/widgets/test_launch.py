@@ -147,3 +147,14 @@ def test_labels_given_with_an_image_for_an_open_viewer_belong_to_that_image(laun
         QApplication.processEvents()  # those of the new layers
         assert dock.images.layer is viewer.layers["image [1]"]
         assert dock.labels.store_layers.store is labels
+
+
+def test_a_store_that_its_program_closes_is_released_and_opened_again_when_needed(launch, nuclei, qtbot, tmp_path):
+    with ns.LabelStore.create(tmp_path / "mine.ome.zarr", like=ns.open_image(nuclei[0])) as labels:
+        viewer, dock = launch(nuclei[0], labels=labels)
+    viewer.layers["SAM points"].add([(122, 182)])
+    qtbot.waitUntil(lambda: dock.click.answer is not None, timeout=60_000)
+    assert dock.labels.store_layers is None
+    dock.click.accept()
+    assert dock.labels.store_path == tmp_path / "mine.ome.zarr"
+    assert len(dock.labels.store_layers.store) == 1

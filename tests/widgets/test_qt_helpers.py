@@ -9,10 +9,10 @@ from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 from napari_sam.widgets.qt_helpers import Fold, button, combo_box, refill, scrolled, single_shot
 
 
-def test_buttons_leave_the_keyboard_to_the_canvas(qtbot):
+def test_buttons_leave_the_keyboard_to_the_canvas_unless_tab_is_used(qtbot):
     made = button("Start", "Find all objects", checkable=True)
     qtbot.addWidget(made)
-    assert made.focusPolicy() == Qt.FocusPolicy.NoFocus
+    assert made.focusPolicy() == Qt.FocusPolicy.TabFocus
     assert made.isCheckable()
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy.ndimage import binary_erosion
 
 from napari_sam.layers.partial_results import PartialFrame
 
@@ -96,6 +95,8 @@ class OutlinePixels:
 
 def _rim(mask: NDArray[np.bool_], thickness: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return rows and columns of the pixels of a mask that are at most `thickness` away from its border."""
+    from scipy.ndimage import binary_erosion  # noqa: PLC0415 - slow to import
+
     inner = binary_erosion(np.pad(mask, 1), iterations=thickness)[1:-1, 1:-1]
     rows, cols = np.nonzero(mask & ~inner)
     return rows, cols

@@ -8,11 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
-from skimage.measure import points_in_poly
 
-from napari_sam.concept import Concept
-from napari_sam.engine.concepts.candidates import Candidates
-from napari_sam.engine.concepts.overlaps import Overlaps
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import ConceptError
 from napari_sam.layers.find.outline_pixels import OutlinePixels
@@ -22,7 +18,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from napari_sam.concept import Concept
+    from napari_sam.engine.concepts.candidates import Candidates
     from napari_sam.engine.concepts.feature_layout import FeatureLayout
+    from napari_sam.engine.concepts.overlaps import Overlaps
 
 Place = Hashable
 """The image and plane that an example lies on."""
@@ -317,6 +316,8 @@ class Search:
 
     def results_inside(self, corners: NDArray[np.float64]) -> list[int]:
         """Return the results, and the rejected, whose middle lies inside a polygon (m, 2) of (y, x)."""
+        from skimage.measure import points_in_poly  # noqa: PLC0415 - slow to import
+
         ranking = self.ranking
         if ranking is None or len(corners) < 3:
             return []
@@ -349,6 +350,9 @@ def rank(found: Found, choices: Choices, loaded: Concept | None, name: str, prev
     ConceptError
         If nothing is accepted, or examples were measured with another model.
     """
+    from napari_sam.engine.concepts.candidates import Candidates  # noqa: PLC0415 - imports torch
+    from napari_sam.engine.concepts.overlaps import Overlaps  # noqa: PLC0415
+
     extras = tuple(e for e in choices.examples if _is_missing(e, found))
     candidates = found.candidates
     if extras:
@@ -367,6 +371,8 @@ def rank(found: Found, choices: Choices, loaded: Concept | None, name: str, prev
 
 def learn(candidates: Candidates, choices: Choices, loaded: Concept | None, name: str) -> Concept:
     """Return a concept of the examples and verdicts; errors as in `rank`."""
+    from napari_sam.concept import Concept  # noqa: PLC0415 - imports torch
+
     layout = candidates.layout
     if loaded is None:
         concept = Concept(layout, name)
@@ -399,6 +405,9 @@ def _is_missing(example: Example, found: Found) -> bool:
     """Whether an accepted example lies in the region and no candidate shows it."""
     if not example.accepted or example.place != found.place or not found.region.contains(example.box):
         return False
+    from napari_sam.engine.concepts.candidates import Candidates  # noqa: PLC0415 - imports torch
+    from napari_sam.engine.concepts.overlaps import Overlaps  # noqa: PLC0415
+
     y0, x0, y1, x1 = found.candidates.boxes.T
     near = (y0 < example.box.y1) & (x0 < example.box.x1) & (y1 > example.box.y0) & (x1 > example.box.x0)
     shown = _candidates_of((example,), found.candidates)

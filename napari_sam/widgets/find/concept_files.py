@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog
 
-from napari_sam.concept import Concept
 from napari_sam.errors import NapariSamError
 
 if TYPE_CHECKING:
@@ -59,6 +58,8 @@ class ConceptFiles(QObject):
 
     def load(self, path: Path) -> None:
         """Look for objects of a saved concept; marks are added to it."""
+        from napari_sam.concept import Concept  # noqa: PLC0415 - imports torch
+
         try:
             loaded = Concept.load(path)
         except NapariSamError as error:

@@ -8,10 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 
-from napari_sam.engine.concepts.candidate_finder import find_candidates
-from napari_sam.engine.concepts.example_features import example_diameter, measure_examples
 from napari_sam.engine.geometry import Box
-from napari_sam.image_predictor import predictor_for_image
 from napari_sam.io.labels.editing.commit_many import NewObject
 from napari_sam.layers.find.search import Example, Found, rank
 from napari_sam.widgets.find.word_search import WordSearch
@@ -56,6 +53,9 @@ class ConceptEngine:
         self, image: Image, predictor: Predictor, examples: Sequence[Example], cancelled: IsCancelled
     ) -> list[Example]:
         """Return examples of one image with their features."""
+        from napari_sam.engine.concepts.example_features import measure_examples  # noqa: PLC0415 - imports torch
+        from napari_sam.image_predictor import predictor_for_image  # noqa: PLC0415
+
         own = predictor_for_image(predictor, image)
         masks = [(example.mask, example.box) for example in examples]
         features, around = measure_examples(own, masks, cancelled=cancelled)
@@ -68,6 +68,9 @@ class ConceptEngine:
         self, wanted: Wanted, predictor: Predictor, progress: Callable[[int, int], None], cancelled: IsCancelled
     ) -> Found:
         """Return the candidates of a region."""
+        from napari_sam.engine.concepts.candidate_finder import find_candidates  # noqa: PLC0415 - imports torch
+        from napari_sam.image_predictor import predictor_for_image  # noqa: PLC0415
+
         own = predictor_for_image(predictor, wanted.image)
         if wanted.words:
             return self._words.find(wanted, own, progress, cancelled)
@@ -88,6 +91,8 @@ class Searched:
 
 def diameter_of(wanted: Wanted) -> float | None:
     """Return the median diameter of the accepted examples, else that of the concept; level-0 pixels."""
+    from napari_sam.engine.concepts.example_features import example_diameter  # noqa: PLC0415 - imports torch
+
     masks = [(example.mask, example.box) for example in wanted.choices.examples if example.accepted]
     if masks:
         return example_diameter(masks)
@@ -213,6 +218,8 @@ def mark_object(
     image: Image, predictor: Predictor, point: tuple[int, int], place: Place, accepted: bool, cancelled: IsCancelled
 ) -> Example:
     """Return what the model sees at a point (y, x) as an example."""
+    from napari_sam.image_predictor import predictor_for_image  # noqa: PLC0415 - imports torch
+
     own = predictor_for_image(predictor, image)
     prompt = {"points": np.array([point], dtype=float), "point_labels": np.array([1])}
     (prediction,) = own.predict_many([prompt], cancelled=cancelled)

@@ -9,12 +9,9 @@ from typing import TYPE_CHECKING
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog
 
-from napari_sam.concept import Concept
 from napari_sam.errors import ConceptError, NapariSamError
 from napari_sam.io.labels.review_queue import ReviewQueue
-from napari_sam.jobs.find.find import FindReport, find
-from napari_sam.jobs.find.find_in_images import ImageResult, find_in_images
-from napari_sam.jobs.segment_image import unfinished_run
+from napari_sam.jobs.image_run import read_unfinished_run
 from napari_sam.widgets.background_run import BackgroundRun
 from napari_sam.widgets.find.find_text import folder_text, found_text
 from napari_sam.widgets.find.store_for_many import store_for_many
@@ -23,6 +20,9 @@ from napari_sam.widgets.run_controls import RemainingTime
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari_sam.concept import Concept
+    from napari_sam.jobs.find.find import FindReport
+    from napari_sam.jobs.find.find_in_images import ImageResult
     from napari_sam.jobs.find.find_settings import FindSettings
     from napari_sam.predictor import Predictor
     from napari_sam.widgets.dock_context import DockContext
@@ -100,13 +100,15 @@ class FindEverywhere(QObject):
             return
         store = store_layers.store
         try:
-            resume = True if unfinished_run(store) is not None else None
+            resume = True if read_unfinished_run(store.path) is not None else None
         except NapariSamError as error:
             self._context.notifier.error(str(error))
             return
         session, model, run = self._context.session, self._context.session.model, self.run
 
         def job(cancelled: Callable[[], bool]) -> FindReport:
+            from napari_sam.jobs.find.find import find  # noqa: PLC0415 - imports torch
+
             predictor = session.load(model)
             report = find(
                 wanted.image,
@@ -144,6 +146,8 @@ class FindEverywhere(QObject):
         self._interrupted = (images, out)
 
         def job(cancelled: Callable[[], bool]) -> FolderResult:
+            from napari_sam.jobs.find.find_in_images import find_in_images  # noqa: PLC0415 - imports torch
+
             predictor = session.load(model)
             results = find_in_images(
                 images,
@@ -180,6 +184,8 @@ class FindEverywhere(QObject):
             self._panel.run.show_progress(done, total, f"{done} of {total} {self._unit}", left)
 
     def _on_finished(self, outcome: Outcome) -> None:
+        from napari_sam.jobs.find.find import FindReport  # noqa: PLC0415 - imports torch
+
         if self._context.labels.store_layers is not None:
             self._context.labels.store_layers.catch_up()
         panel, value, seconds = self._panel.run, outcome.value, outcome.milliseconds / 1e3
@@ -207,6 +213,8 @@ def learned(wanted: Wanted, predictor: Predictor) -> Concept:
     ConceptError
         If none of them does.
     """
+    from napari_sam.concept import Concept  # noqa: PLC0415 - imports torch
+
     examples = [example for example in wanted.choices.examples if example.place == wanted.place]
     if not any(example.accepted for example in examples):
         raise ConceptError(

@@ -13,7 +13,7 @@ from napari_sam.layers.find.found_layer import BY_SCORE
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
-    from qtpy.QtGui import QMouseEvent, QPaintEvent, QWheelEvent
+    from qtpy.QtGui import QKeyEvent, QMouseEvent, QPaintEvent, QWheelEvent
 
 _BINS, _HEIGHT, _STEP = 40, 72, 0.01
 _FAINT = 90  # opacity of the bars below the threshold, of 255
@@ -36,7 +36,11 @@ class ScoreHistogram(QWidget):
         self.threshold = 0.5
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setCursor(Qt.CursorShape.SplitHCursor)
-        self.setToolTip("Candidates by score: drag the line to the score from which they count as found")
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
+        self.setAccessibleName("Least score of what counts as found")
+        self.setToolTip(
+            "Candidates by score: drag the line, or move it by arrow keys, to the score from which they count as found"
+        )
 
     def show_scores(self, scores: NDArray[np.floating]) -> None:
         """Show the scores (n,) of all candidates."""
@@ -70,6 +74,17 @@ class ScoreHistogram(QWidget):
         if event is not None:
             self._move(self.threshold + _STEP * np.sign(event.angleDelta().y()))
             event.accept()
+
+    def keyPressEvent(self, event: QKeyEvent | None) -> None:
+        """Move the line by a small step with the arrow keys, to the ends with Home and End."""
+        if event is None:
+            return
+        left, right, up, down = Qt.Key.Key_Left, Qt.Key.Key_Right, Qt.Key.Key_Up, Qt.Key.Key_Down
+        moved = {left: -_STEP, down: -_STEP, right: _STEP, up: _STEP, Qt.Key.Key_Home: -1.0, Qt.Key.Key_End: 1.0}
+        if event.key() in moved:
+            self._move(self.threshold + moved[Qt.Key(event.key())])
+        else:
+            super().keyPressEvent(event)
 
     def paintEvent(self, event: QPaintEvent | None) -> None:
         """Draw bars and line; heights are square roots, so that few candidates among many can be seen."""

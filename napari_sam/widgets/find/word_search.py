@@ -7,8 +7,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from napari_sam.concept import Concept
-from napari_sam.engine.concepts.example_features import measure_examples
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import PromptError
 from napari_sam.layers.find.search import Found
@@ -16,6 +14,7 @@ from napari_sam.layers.find.search import Found
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from napari_sam.concept import Concept
     from napari_sam.engine.concepts.candidates import Candidates
     from napari_sam.engine.concepts.concept_model import ConceptModel
     from napari_sam.predictor import Predictor
@@ -81,6 +80,8 @@ def measured(objects: TextObjects, predictor: Predictor, cancelled: Callable[[],
     PromptError
         If there are none.
     """
+    from napari_sam.engine.concepts.example_features import measure_examples  # noqa: PLC0415 - imports torch
+
     if not len(objects):
         raise PromptError(
             f"nothing there fits {objects.plan.query.text!r}", remedy="mark an example, or look elsewhere"
@@ -100,6 +101,8 @@ def measured(objects: TextObjects, predictor: Predictor, cancelled: Callable[[],
 
 def as_concept(model: ConceptModel) -> Concept:
     """Return a concept of the vocabulary as one that can be saved."""
+    from napari_sam.concept import Concept  # noqa: PLC0415 - imports torch
+
     if isinstance(model, Concept):
         return model
     concept = Concept(model.layout, model.name)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import torch
 from qtpy.QtCore import QObject, Signal
 
 from napari_sam import __version__
@@ -73,17 +72,18 @@ class FirstStart(QObject):
             self._show(self._machine)
 
     def _look(self) -> None:
-        """Look at this computer: at once, or in the engine's thread where CUDA must be started for it."""
+        """Look at this computer in the engine's thread, which imports torch and may have to start CUDA for it."""
         from napari_sam.widgets.more.machine import this_machine  # noqa: PLC0415 - only needed here
 
-        if torch.cuda.is_available():
-            self._context.thread.submit(MACHINE, lambda _: this_machine())
-        else:
-            self._show(this_machine())
+        self._context.thread.submit(MACHINE, lambda _: this_machine())
 
     def _on_finished(self, outcome: Outcome) -> None:
-        if outcome.kind == MACHINE and outcome.value is not None and self._context.thread.is_current(outcome):
+        if outcome.kind != MACHINE or self._context.thread.was_superseded(outcome):
+            return
+        if outcome.value is not None:
             self._show(outcome.value)  # type: ignore[arg-type]
+        elif outcome.error is None:  # cancelled with the other jobs, as when another model is chosen
+            self._look()
 
     def _show(self, machine: Machine) -> None:
         self._machine = machine

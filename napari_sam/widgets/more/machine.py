@@ -6,7 +6,6 @@ import os
 from dataclasses import dataclass
 
 import psutil
-import torch
 
 _GIB = 1 << 30
 
@@ -51,6 +50,8 @@ class Machine:
 
 def this_machine() -> Machine:
     """Look at this computer; with an NVIDIA card this takes a moment, as it starts CUDA."""
+    import torch  # noqa: PLC0415 - slow to import; the class is read in the GUI thread
+
     cards: list[tuple[str, int | None]] = []
     if torch.cuda.is_available():
         properties = (torch.cuda.get_device_properties(index) for index in range(torch.cuda.device_count()))

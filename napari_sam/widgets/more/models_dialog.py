@@ -61,6 +61,7 @@ class ModelsDialog(QDialog):
         self.found = wrapped_label(f"{machine.found} {machine.advice}", selectable=True)
         self.rows = [(advice, model) for advice in ADVICE for model in advice.models or (DEFAULT,)]
         self.table = QTableWidget(len(self.rows), len(_COLUMNS))
+        self.table.setTabKeyNavigation(False)  # Tab leaves it
         self.use = QPushButton("Use this model")
         self.use.setToolTip("Load the model of the chosen row; it is downloaded first if it is not on this computer")
         self.close_button = QPushButton("Close")

@@ -20,7 +20,7 @@ from napari_sam.widgets.qt_helpers import button, draw_hint, row, swatch
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from qtpy.QtGui import QPaintEvent
+    from qtpy.QtGui import QKeyEvent, QPaintEvent
 
 _NAME, _KEY, _COUNT = 0, 1, 2
 _HEIGHT_PX, _LEAST_HEIGHT_PX = 110, 90
@@ -168,25 +168,33 @@ class ClassList(QWidget):
 
 
 class _Tree(QTreeWidget):
-    """A narrow tree that takes the keyboard only while a name is edited."""
+    """A narrow tree that takes the keyboard while a name is edited, and from those who come by Tab."""
 
     def __init__(self) -> None:
         super().__init__()
         self.setHeaderLabels(["Class", "Key", "Objects"])
         self.setAccessibleName("Classes")
-        self.setToolTip("Classes of the objects, with their keys; a double click renames one")
+        self.setToolTip("Classes of the objects, with their keys; a double click or F2 renames one")
         self.setRootIsDecorated(False)
         self.setIndentation(12)
         self.setUniformRowHeights(True)
         self.setMinimumHeight(_LEAST_HEIGHT_PX)
         self.setContextMenuPolicy(Qt.ContextMenuPolicy.CustomContextMenu)
-        self.setEditTriggers(QAbstractItemView.EditTrigger.DoubleClicked)
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        triggers = QAbstractItemView.EditTrigger
+        self.setEditTriggers(triggers.DoubleClicked | triggers.EditKeyPressed)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         header = self.header()
         header.setStretchLastSection(False)
         header.setSectionResizeMode(_NAME, QHeaderView.ResizeMode.Stretch)
         for column in (_KEY, _COUNT):
             header.setSectionResizeMode(column, QHeaderView.ResizeMode.ResizeToContents)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Move among the classes; pass on letters and digits, which are keys of the page."""
+        if event.text().strip():
+            event.ignore()
+        else:
+            super().keyPressEvent(event)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the classes, or how to add one."""

@@ -11,7 +11,6 @@ from qtpy.QtCore import QObject, QTimer, Signal
 from napari_sam.engine.automatic.grid_settings import GridSettings
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import ImageError, NapariSamError
-from napari_sam.jobs.segment_image import EverythingReport
 from napari_sam.jobs.stacks.stack_report import StackReport
 from napari_sam.layers.partial_results import PartialFrame, PartialLayer, TileColours
 from napari_sam.layers.placement import image_plane_shape
@@ -349,6 +348,8 @@ class EverythingController(QObject):
             self._partial.refresh()
 
     def _on_finished(self, outcome: Outcome) -> None:
+        from napari_sam.jobs.segment_image import EverythingReport  # noqa: PLC0415 - imports torch
+
         self._refresh_timer.stop()
         self._show_tiles()
         if self._labels.store_layers is not None:

@@ -11,12 +11,10 @@ from napari_sam.engine.automatic.grid_settings import GridSettings
 from napari_sam.engine.linking.link_settings import FrameLinking, PlaneLinking
 from napari_sam.errors import NapariSamError
 from napari_sam.io.labels.review_queue import ReviewQueue
+from napari_sam.jobs.image_run import read_unfinished_run
 from napari_sam.jobs.job_settings import EverythingSettings
 from napari_sam.jobs.run_options import RunOptions
-from napari_sam.jobs.segment_everything import segment_everything
-from napari_sam.jobs.segment_image import EverythingReport, unfinished_run
 from napari_sam.jobs.stacks.open_stack import open_stack
-from napari_sam.jobs.stacks.segment_stack import StackRequest, segment_stack
 from napari_sam.jobs.stacks.stack_run import read_unfinished_stack
 from napari_sam.layers.partial_results import PartialFrame
 from napari_sam.layers.stacks.stack_axes import TIME
@@ -32,6 +30,7 @@ if TYPE_CHECKING:
 
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.labels.label_store import LabelStore
+    from napari_sam.jobs.segment_image import EverythingReport
     from napari_sam.jobs.stacks.stack_report import StackReport
     from napari_sam.predictor import Predictor
     from napari_sam.widgets.engine_session import EngineSession
@@ -70,7 +69,7 @@ class UnfinishedRun:
 
     @classmethod
     def of(cls, record: dict[str, Any]) -> UnfinishedRun:
-        """Convert the record that `unfinished_run` returns."""
+        """Convert the record that `read_unfinished_run` returns."""
         call: dict[str, Any] = record.get("call") or {}
         grid, watershed = call.get("grid"), call.get("watershed")
         settings = EverythingSettings(
@@ -170,6 +169,9 @@ class JobsEngine:
 
     def segment(self, request: RunRequest, hooks: RunHooks) -> EverythingReport | StackReport:
         """Find all objects, and write them into the store."""
+        from napari_sam.jobs.segment_everything import segment_everything  # noqa: PLC0415 - imports torch
+        from napari_sam.jobs.stacks.segment_stack import StackRequest, segment_stack  # noqa: PLC0415
+
         if request.axis:
             linking = request.linking or (FrameLinking() if request.axis == TIME else PlaneLinking())
             stack = StackRequest(open_stack(request.image, request.axis), None, linking, request.settings)
@@ -189,7 +191,7 @@ class JobsEngine:
     def unfinished(self, path: Path) -> UnfinishedRun | None:
         """Return the unfinished run of the store at `path`."""
         try:
-            record = unfinished_run(path)
+            record = read_unfinished_run(path)
             if record is not None:
                 return UnfinishedRun.of(record)
             of_stack = read_unfinished_stack(path)

@@ -11,7 +11,7 @@ from qtpy.QtWidgets import QFileDialog
 from napari_sam.errors import NapariSamError, PromptError
 from napari_sam.io.labels.review_queue import ReviewQueue
 from napari_sam.io.prompts.prompt_region import prompts_within
-from napari_sam.jobs.segment_prompts import PromptedReport, segment_prompts, unfinished_prompts
+from napari_sam.jobs.prompt_run import read_unfinished_prompts
 from napari_sam.layers.layer_prompts import FilePrompts, layers_with_objects, prompts_of_layer
 from napari_sam.layers.placement import image_plane_shape
 from napari_sam.widgets.background_run import BackgroundRun
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.labels.label_store import LabelStore
     from napari_sam.jobs.job_settings import PromptedSettings
+    from napari_sam.jobs.segment_prompts import PromptedReport
     from napari_sam.layers.layer_prompts import PromptSource
     from napari_sam.widgets.dock_context import DockContext
     from napari_sam.widgets.engine_thread import Job, Outcome
@@ -245,6 +246,8 @@ class RefineController(QObject):
         with_masks = self._panel.prompt.currentData() == MASKS
 
         def job(cancelled: Callable[[], bool]) -> PromptedReport:
+            from napari_sam.jobs.segment_prompts import segment_prompts  # noqa: PLC0415 - imports torch
+
             run.activity_changed.emit("Reading the objects…")
             table = source.read(image, masks=with_masks)
             if region is not None:
@@ -278,6 +281,8 @@ class RefineController(QObject):
             self._panel.run.show_progress(done, total, f"{done} of {total} objects", left)
 
     def _on_finished(self, outcome: Outcome) -> None:
+        from napari_sam.jobs.segment_prompts import PromptedReport  # noqa: PLC0415 - imports torch
+
         if self._labels.store_layers is not None:
             self._labels.store_layers.catch_up()
         self._panel.show_idle()
@@ -306,7 +311,7 @@ class RefineController(QObject):
 def _unfinished(path: Path) -> int | None:
     """Return the number of prompts of the unfinished run in a store; 0 if its record is damaged, None without one."""
     try:
-        record = unfinished_prompts(path)
+        record = read_unfinished_prompts(path)
     except NapariSamError:  # it can be discarded, not continued
         return 0
     return None if record is None else int(str(record["prompts"]))

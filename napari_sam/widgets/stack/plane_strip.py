@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from qtpy.QtCore import QEvent
-    from qtpy.QtGui import QMouseEvent, QPaintEvent, QWheelEvent
+    from qtpy.QtGui import QKeyEvent, QMouseEvent, QPaintEvent, QWheelEvent
 
 _HEIGHT, _MARKER_PX, _LEAST_BAR = 42, 7, 0.18
 _GAP_FROM_PX = 4.0  # cells at least this wide are drawn with a gap between them
@@ -70,7 +70,7 @@ class StripContent:
 
 
 class PlaneStrip(QWidget):
-    """Bars of the planes of an object; a click goes to a plane, and the wheel moves by one.
+    """Bars of the planes of an object; a click goes to a plane, wheel and arrow keys move by one.
 
     Signals
     -------
@@ -86,7 +86,7 @@ class PlaneStrip(QWidget):
         self.current = 0
         self._wheel = 0
         self.setMouseTracking(True)
-        self.setFocusPolicy(Qt.FocusPolicy.NoFocus)
+        self.setFocusPolicy(Qt.FocusPolicy.TabFocus)
         self.setCursor(Qt.CursorShape.PointingHandCursor)
         self.setSizePolicy(QSizePolicy.Policy.Expanding, QSizePolicy.Policy.Fixed)
         self.setFixedHeight(_HEIGHT)  # a crowded dock must not squeeze it
@@ -144,6 +144,20 @@ class PlaneStrip(QWidget):
         if steps:
             self._choose(max(0, min(self.content.count - 1, self.current - steps)))
         event.accept()
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Go to the plane before or behind, to the first or to the last."""
+        last = max(0, self.content.count - 1)
+        planes = {
+            Qt.Key.Key_Left: max(0, self.current - 1),
+            Qt.Key.Key_Right: min(last, self.current + 1),
+            Qt.Key.Key_Home: 0,
+            Qt.Key.Key_End: last,
+        }
+        if event.key() in planes:
+            self._choose(planes[event.key()])
+        else:
+            super().keyPressEvent(event)
 
     def _choose(self, plane: int) -> None:
         if self.content.count and plane != self.current:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication
 
 from napari_sam.engine.geometry import Box
@@ -92,7 +93,10 @@ def show_plane(viewer: napari.Viewer, image: ImageLayer, plane: tuple[int, ...])
 
 
 def focus_canvas() -> None:
-    """Take the keyboard focus from the widget that has it, so that keys reach the canvas."""
+    """Take the keyboard focus from the widget that has it, so that keys reach the canvas.
+
+    A button or tab that the user reached by Tab keeps it: it passes on the keys that it does not use.
+    """
     focused = QApplication.focusWidget()
-    if focused is not None:
+    if focused is not None and focused.focusPolicy() != Qt.FocusPolicy.TabFocus:
         focused.clearFocus()  # the main window then passes keys on to the canvas

@@ -311,6 +311,12 @@ class LabelTarget(QObject):
             except NapariSamError as error:
                 self._notifier.error(str(error))
 
+    def drop_closed(self) -> None:
+        """Release a store that the program which opened it has closed; the next object opens it again."""
+        if self.store_layers is not None and self.store_layers.store.closed:
+            self.release()
+            self.update_choices()
+
     def release(self, keep_layers: bool = False) -> None:
         """Release the writer; close a store, and remove its layers from the viewer unless they are to be kept."""
         if self.labels_layer is not None:
@@ -437,6 +443,7 @@ class LabelTarget(QObject):
             self._notifier.error(str(error))
 
     def _describe(self) -> None:
+        self.drop_closed()
         if self.store_layers is not None:
             self.store_layers.describe()
 

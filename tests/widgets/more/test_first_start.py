@@ -6,12 +6,12 @@ import socket
 from types import SimpleNamespace
 
 import pytest
+import torch
 from napari.components import ViewerModel
 from qtpy.QtCore import Qt
 from qtpy.QtTest import QTest
 
 from napari_sam.widgets.dock import SamDock
-from napari_sam.widgets.more import first_start
 from napari_sam.widgets.more.models_dialog import ModelsDialog
 from tests.widgets.conftest import RecordingNotifier
 from tests.widgets.test_dock_parts import FakeSession
@@ -82,10 +82,10 @@ def test_models_have_size_licence_and_reason_and_are_used_on_request_only(opened
 
 
 def test_cuda_is_started_in_the_engines_thread(opened, qtbot, monkeypatch):
-    monkeypatch.setattr(first_start.torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(first_start.torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
     card = SimpleNamespace(name="NVIDIA H200", total_memory=139 << 30)
-    monkeypatch.setattr(first_start.torch.cuda, "get_device_properties", lambda index: card)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: card)
     dock = opened()
     qtbot.waitUntil(dock.panel.first_start.isVisible, timeout=60_000)
     assert "NVIDIA H200 (139 GiB)" in dock.panel.first_start.label.text()

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-from qtpy.QtCore import QAbstractTableModel, QItemSelection, QItemSelectionModel, QModelIndex, QSignalBlocker, Qt
+from qtpy.QtCore import (
+    QAbstractTableModel,
+    QItemSelection,
+    QItemSelectionModel,
+    QModelIndex,
+    QSignalBlocker,
+    Qt,
+    Signal,
+)
 from qtpy.QtWidgets import QAbstractItemView, QTableView, QVBoxLayout
 
 from napari_sam.widgets.objects.views.docked_view import NO_OBJECTS, DockedView
@@ -16,7 +24,7 @@ if TYPE_CHECKING:
 
     import pandas as pd
     from numpy.typing import NDArray
-    from qtpy.QtGui import QPaintEvent
+    from qtpy.QtGui import QKeyEvent, QPaintEvent
 
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.labels.label_store import LabelStore
@@ -38,6 +46,7 @@ _COLUMNS = {
     "x1": "x1",
 }
 _HEIGHT_PX = 140
+_ENTER = (Qt.Key.Key_Return, Qt.Key.Key_Enter)
 
 
 class ObjectRows(QAbstractTableModel):
@@ -108,7 +117,26 @@ class ObjectRows(QAbstractTableModel):
 
 
 class _Table(QTableView):
-    """Table that says how it is filled while it has no rows."""
+    """Table that says how it is filled while it has no rows, and that Tab leaves.
+
+    Signals
+    -------
+    entered_row : int
+        The user pressed Enter on a row.
+    """
+
+    entered_row = Signal(int)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setTabKeyNavigation(False)
+
+    def keyPressEvent(self, event: QKeyEvent) -> None:
+        """Tell of Enter on a row."""
+        if event.key() in _ENTER and self.currentIndex().isValid():
+            self.entered_row.emit(self.currentIndex().row())
+        else:
+            super().keyPressEvent(event)
 
     def paintEvent(self, event: QPaintEvent) -> None:
         """Draw the table, or the hint."""
@@ -127,7 +155,9 @@ class ObjectTable(DockedView):
         super().__init__()
         self.rows = ObjectRows()
         self.view = _Table()
-        self.view.setToolTip("Rows select objects; a double click moves to an object; a click on a title sorts")
+        self.view.setToolTip(
+            "Rows select objects; a double click or Enter moves to an object; a click on a title sorts"
+        )
         self.view.setAccessibleName("Saved objects")
         self.view.setModel(self.rows)
         self.view.setSortingEnabled(True)
@@ -137,10 +167,14 @@ class ObjectTable(DockedView):
         self.view.verticalHeader().hide()
         self.view.setMinimumHeight(_HEIGHT_PX)
         self.view.selectionModel().selectionChanged.connect(self._on_selected)
-        self.view.doubleClicked.connect(lambda index: self.visited.emit(int(self.rows.labels[index.row()])))
+        self.view.doubleClicked.connect(lambda index: self._visit(index.row()))
+        self.view.entered_row.connect(self._visit)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.view)
+
+    def _visit(self, row: int) -> None:
+        self.visited.emit(int(self.rows.labels[row]))
 
     def query(self, image: Image | None) -> Query:
         """Return a function that reads the table; the image is not needed."""
