@@ -109,6 +109,27 @@ class PromptLayers:
         created.set_kind(FOREGROUND)
         return created
 
+    def move_to(self, viewer: ViewerModel, image: ImageLayer) -> None:
+        """Empty the layers and lay them on another image of as many axes, above all other layers.
+
+        Much quicker than new layers: napari takes about 0.1 s of the GUI thread to add a layer, and as long to remove
+        it.
+        """
+        self.clear()
+        self.image = image
+        transform = placement(image)
+        for layer in (self.preview, self.shapes, self.points):
+            if str(layer.mode) != "pan_zoom":
+                layer.mode = "pan_zoom"
+            layer.visible = True
+            for name, value in transform.items():
+                if not np.array_equal(np.asarray(getattr(layer, name)), np.asarray(value)):
+                    setattr(layer, name, value)
+        if list(viewer.layers)[-3:] != [self.preview, self.shapes, self.points]:
+            for layer in (self.preview, self.shapes, self.points):
+                viewer.layers.move(viewer.layers.index(layer), len(viewer.layers))
+        self.set_kind(FOREGROUND)
+
     @property
     def layers(self) -> list[Points | Shapes | Labels]:
         """Points, shapes and preview."""

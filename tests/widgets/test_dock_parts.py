@@ -259,3 +259,29 @@ def test_shutting_down_removes_all_but_the_image(opened):
     assert [layer.name for layer in opened.viewer.layers] == ["cells"]
     assert opened.thread.closed
     opened.shutdown()  # once more does no harm
+
+
+def test_another_image_takes_the_prompt_layers_over(opened, qtbot):
+    layers, removed = list(opened.click.prompts.layers), []
+    click(opened, qtbot, (5, 5))
+    opened.click.tools.use_box()
+    opened.viewer.layers.events.removed.connect(lambda event: removed.append(event.value.name))
+    other = opened.viewer.add_image(np.zeros((60, 60)), name="other", scale=(2, 3), translate=(7, 8))
+    qtbot.waitUntil(lambda: opened.click.prompts.image is other and not opened.thread.busy)
+    assert opened.click.prompts.layers == layers
+    assert removed == []
+    assert list(opened.viewer.layers)[-3:] == layers[::-1]
+    assert opened.click.prompts.is_empty
+    assert not opened.click.tools.history.can_undo(())
+    for layer in layers:
+        assert (layer.scale.tolist(), layer.translate.tolist()) == ([2, 3], [7, 8])
+    click(opened, qtbot, (9, 9))
+    assert opened.session.prompts[-1][0]["points"].tolist() == [[9, 9]]
+
+
+def test_an_image_of_more_axes_gets_prompt_layers_of_its_own(opened, qtbot):
+    before = opened.click.prompts.points
+    stack = opened.viewer.add_image(np.zeros((3, 40, 50)), name="stack")
+    qtbot.waitUntil(lambda: opened.click.prompts is not None and opened.click.prompts.image is stack)
+    assert opened.click.prompts.points.ndim == 3
+    assert before not in opened.viewer.layers

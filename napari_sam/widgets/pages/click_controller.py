@@ -313,7 +313,9 @@ class ClickController(QObject):
         self._select_soon.stop()
         self.redirect.close()
         self.stack.close()
-        self._remove_prompt_layers()
+        self._drop_answer()
+        self.stack.withdraw()
+        self._drawn.end()
 
     def _bindings(self) -> dict[str, Callable[[], None]]:
         return {
@@ -415,17 +417,13 @@ class ClickController(QObject):
             self._context.viewer.layers.selection.active = self._images.layer
 
     def _replace_prompt_layers(self) -> None:
-        self._remove_prompt_layers()
-        if self._images.layer is not None:
+        self._drop_answer()
+        self.stack.withdraw()
+        if self._images.layer is None:
+            self._drawn.end()
+        else:
             self._drawn.begin(self._images.layer)
             self._select_soon.start()
-
-    def _remove_prompt_layers(self) -> None:
-        """Remove the prompt layers that are left in the viewer, and the answer to their prompts."""
-        self._thread.cancel(PREDICT)
-        self.preview.clear()
-        self.stack.withdraw()
-        self._drawn.end()
 
     def _on_drawn(self) -> None:
         self._is_outdated = True

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 class DrawnPrompts(QObject):
-    """Add prompt layers for an image, and remove them again.
+    """Add prompt layers for an image, move them to another image, and remove them again.
 
     Parameters
     ----------
@@ -53,7 +53,14 @@ class DrawnPrompts(QObject):
         return self.layers is not None and any(layer not in present for layer in self.layers.layers)
 
     def begin(self, image: ImageLayer) -> None:
-        """Add the layers of an image."""
+        """Lay the layers on an image: those of another image, if it has as many axes, or new ones."""
+        if self.layers is not None and not self.is_incomplete and self.layers.image.ndim == image.ndim:
+            self._check_soon.stop()
+            with self._context.layer_list.own_change():
+                self.layers.move_to(self._context.viewer, image)
+            self._tools.history = PromptHistory(self.layers)
+            return
+        self.end()
         with self._context.layer_list.own_change():
             self.layers = self._tools.prompts = PromptLayers.create(self._context.viewer, image)
         self._tools.history = PromptHistory(self.layers)
