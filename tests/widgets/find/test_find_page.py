@@ -418,7 +418,7 @@ def test_more_than_is_shown_is_found_and_saved_at_once(page, monkeypatch):
         return report(store)
 
     monkeypatch.setattr(find_region, "LARGEST_SHOWN_PX", 100)
-    monkeypatch.setattr(find_everywhere, "find", find)
+    monkeypatch.setattr("napari_sam.jobs.find.find.find", find)
     found_with_view(page, whole(page, even=True)[0])
     page.panel.find.name.setText("even")
     search_all(page)
@@ -463,7 +463,7 @@ def test_all_images_of_a_folder_are_searched_and_an_interrupted_run_continues(pa
         bad = ImageError("it is damaged")
         return [ImageResult("a.tif", folder / "a", 7), ImageResult("b.tif", folder / "b", error=bad)]
 
-    monkeypatch.setattr(find_everywhere, "find_in_images", find_in_images)
+    monkeypatch.setattr("napari_sam.jobs.find.find_in_images.find_in_images", find_in_images)
     monkeypatch.setattr(find_everywhere.QFileDialog, "getExistingDirectory", lambda *_: str(tmp_path))
     found_with_view(page, whole(page, even=True)[0])
     panel = page.panel.find

@@ -15,7 +15,6 @@ from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.layers.find.search import Choices, Found, rank
 from napari_sam.text.text_query import parse_text
 from napari_sam.text.text_search import TextObjects, TextPlan
-from napari_sam.widgets.find import word_search
 from napari_sam.widgets.find.find_engine import diameter_of, save_results
 from napari_sam.widgets.find.find_everywhere import learned, new_folder
 from napari_sam.widgets.find.score_histogram import ScoreHistogram
@@ -133,7 +132,7 @@ def test_objects_of_an_open_vocabulary_model_get_features(text, rng, monkeypatch
         measured.extend(masks)
         return candidates.features, candidates.subset([])
 
-    monkeypatch.setattr(word_search, "measure_examples", measure)
+    monkeypatch.setattr("napari_sam.engine.concepts.example_features.measure_examples", measure)
     found = WordSearch().find(wanted(Choices(), words="zebra", detector="model"), None, None, None)
     assert len(measured) == len(found.candidates) == len(candidates)
     chosen = Choices(verdicts={0: True, 5: False})

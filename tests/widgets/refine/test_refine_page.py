@@ -98,7 +98,7 @@ def test_only_what_is_in_view_is_refined_and_by_boxes_if_wanted(page, monkeypatc
         tables.append(table)
         raise CancelledError("enough")
 
-    monkeypatch.setattr(refine_controller, "segment_prompts", spy)
+    monkeypatch.setattr("napari_sam.jobs.segment_prompts.segment_prompts", spy)
     page.viewer.add_labels(page.truth, name="cellpose")
     panel = page.panel.refine
     refine(page)
