@@ -14,6 +14,7 @@ import tifffile
 from PIL import Image
 
 from src_models.deep_picture import read_deep_picture
+from src_models.lossy_pictures import check_exact
 from src_models.model_errors import TrainingError
 from src_models.picture_formats import picture_formats
 from src_models.training.data.picture_alpha import masked_pixels
@@ -29,8 +30,6 @@ Channels: TypeAlias = tuple[int, ...] | None
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 PICTURE_SUFFIXES = (*TIFF_SUFFIXES, ".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".jp2")
-LOSSY_SUFFIXES = (".jpg", ".jpeg")
-"""Pictures whose values a label image cannot keep."""
 UNREADABLE = (
     OSError,
     ValueError,
@@ -72,8 +71,8 @@ def read_picture(path: Path, indices: bool = False) -> NDArray[np.generic]:
     TrainingError
         If it is too large or not a picture, or keeps no indices exactly.
     """
-    if indices and path.suffix.lower() in LOSSY_SUFFIXES:
-        raise TrainingError(f"{path}: labels must be exact", remedy="save them as TIFF or PNG")
+    if indices:
+        check_exact(path, TrainingError)
     try:
         if path.suffix.lower() in TIFF_SUFFIXES:
             with tifffile.TiffFile(path) as tiff:

@@ -23,7 +23,7 @@ from napari_sam.io.prompts.formats.label_prompts import rows_of_labels
 from napari_sam.io.prompts.formats.voc_prompts import rows_of_voc
 from napari_sam.io.prompts.formats.yolo_prompts import is_yolo, rows_of_yolo
 from napari_sam.io.prompts.prompt_rows import rows_of_table
-from src_models.training.data.picture_files import LOSSY_SUFFIXES
+from src_models.lossy_pictures import check_exact
 from src_models.user_paths import existing_path
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def rows_of_file(source: str | Path, image: Image, coordinates: str, image_id: i
         raise PromptError(
             f"{path}: cannot be read as prompts ({error})", remedy="check that the file is complete"
         ) from error
-    _check_exact(path)
+    check_exact(path, PromptError)
     return _with_classes(rows_of_labels(open_image(source), image, str(source)), source)
 
 
@@ -92,14 +92,8 @@ def label_image(source: str | Path) -> Image | None:
     path = Path(source) if "://" in str(source) else existing_path(source, PromptError)
     if path.suffix.lower() in _OUTLINES:
         return None
-    _check_exact(path)
+    check_exact(path, PromptError)
     return open_image(read_cellpose_masks(path) if path.name.lower().endswith("_seg.npy") else source)
-
-
-def _check_exact(path: Path) -> None:
-    """Refuse labels in a JPEG, which has further values along all outlines."""
-    if path.suffix.lower() in LOSSY_SUFFIXES:
-        raise PromptError(f"{path}: labels must be exact", remedy="save them as TIFF or PNG")
 
 
 def _read_csv(path: Path, image: Image) -> PromptRows:

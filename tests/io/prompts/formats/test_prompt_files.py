@@ -97,7 +97,8 @@ def test_json_with_a_byte_order_mark_is_read(tmp_path, image, name):
     assert len(read_prompts(tmp_path / name, image)) == 1
 
 
-def test_labels_in_a_jpeg_are_refused(tmp_path, image):
-    PillowImage.fromarray(np.zeros(image.shape, np.uint8)).save(tmp_path / "labels.jpg")
-    with pytest.raises(PromptError, match="labels must be exact; save them as TIFF or PNG"):
-        read_prompts(tmp_path / "labels.jpg", image)
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_labels_in_a_lossy_file_are_refused(tmp_path, image, kind):
+    PillowImage.fromarray(np.zeros(image.shape, np.uint8)).save(tmp_path / "labels.png", kind)
+    with pytest.raises(PromptError, match=r"labels\.png: a .*, but labels must be exact; save them as TIFF or PNG"):
+        read_prompts(tmp_path / "labels.png", image)
