@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 from napari_sam.cli.progress_line import ProgressLine
-from napari_sam.errors import CancelledError, NapariSamError, SettingsError, StoreError
+from napari_sam.errors import CancelledError, NapariSamError, StoreError
 from napari_sam.io.labels.store_access import JOURNAL_FILE
 
 if TYPE_CHECKING:
@@ -31,7 +31,10 @@ def check_output_path(out: Path) -> Path:
     StoreError
         If the path is something else, its parent folder is missing, or it is named like a file.
     """
+    from napari_sam.jobs.batch.existing_store import restore_replaced  # noqa: PLC0415 - the command line starts quickly
+
     out = out.expanduser()
+    restore_replaced(out)
     if (out / JOURNAL_FILE).is_file():
         return out
     if out.is_dir():
@@ -80,14 +83,8 @@ class LabelOutput:
         self.target: LabelStore | Path = path if self._opened is None else self._opened  # an empty store is false
 
     def progress(self, counted: str) -> Callable[[int, int], None]:
-        """Return a progress line whose first report deletes the replaced store."""
-        line = ProgressLine(counted)
-
-        def report(done: int, total: int) -> None:
-            self.discard_replaced()
-            line(done, total)
-
-        return report
+        """Return a progress line."""
+        return ProgressLine(counted)
 
     def discard_replaced(self) -> None:
         """Delete the replaced store."""
@@ -96,8 +93,10 @@ class LabelOutput:
             self._replaced = None
 
     def delete_new(self) -> None:
-        """Delete a new store that is still empty, after the run was refused."""
-        if self._opened is None and _is_empty(self._path):
+        """Delete a new store that is still empty, after the run was refused or nothing could be segmented."""
+        from napari_sam.jobs.batch.existing_store import is_empty  # noqa: PLC0415 - the command line starts quickly
+
+        if self._opened is None and is_empty(self._path):
             shutil.rmtree(self._path, ignore_errors=True)
 
     def abandon(self) -> None:
@@ -133,17 +132,3 @@ def label_output(path: Path, image: Image, overwrite: bool) -> Iterator[LabelOut
         output.abandon()
         raise
     output.discard_replaced()
-
-
-def _is_empty(path: Path) -> bool:
-    """Whether a store has neither objects nor finished tiles or planes."""
-    from napari_sam.io.labels.label_store import LabelStore  # noqa: PLC0415 - the command line starts quickly
-    from napari_sam.jobs.segment_image import unfinished_run  # noqa: PLC0415 - imports torch
-    from napari_sam.jobs.stacks.stack_run import read_unfinished_stack  # noqa: PLC0415
-
-    try:
-        with LabelStore.open(path, "r") as store:
-            tiles, planes = unfinished_run(path) or {}, read_unfinished_stack(path) or {}
-            return len(store) == 0 and not tiles.get("tiles_done") and not planes.get("planes_done")
-    except (StoreError, SettingsError):  # also if the record of a run is damaged
-        return False

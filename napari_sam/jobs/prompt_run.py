@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from napari_sam.engine.windows import Hints, whole_window
-from napari_sam.errors import CancelledError, SettingsError, StoreError
+from napari_sam.errors import CancelledError, NothingSegmentedError, SettingsError, StoreError
 from napari_sam.io.labels.editing.commit_many import COVERED, DUPLICATE
 from napari_sam.jobs.prompt_decoding import TableDecoder, processing_order, split_commits
 from src_models.run_record import RunRecord
@@ -142,6 +142,15 @@ class PromptRun:
         """Delete the record of the finished run."""
         if self._record is not None:
             self._record.delete()
+
+    def check_failures(self) -> None:
+        """Raise `NothingSegmentedError` if every prompt failed."""
+        total = len(self._table)
+        if total and self.counts.failures == total:
+            raise NothingSegmentedError(
+                f"not one of {total} prompts could be segmented; the first: {self.failed[0][1]}",
+                remedy="mend the cause, then try again",
+            )
 
     def steps(self) -> Iterator[int]:
         """Decode and commit the prompts; yields how many are done."""

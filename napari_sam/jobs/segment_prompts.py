@@ -156,6 +156,8 @@ def segment_prompts(  # noqa: PLR0913 - the public contract
     StoreError
         If the output cannot be written, or holds an unfinished run. A store that this call created is deleted if the
         call fails before the first commit.
+    NothingSegmentedError
+        If every prompt failed.
     CancelledError
         If `cancelled()` returned True; committed objects are kept, and the same call with ``resume=True`` continues.
 
@@ -185,6 +187,7 @@ def segment_prompts(  # noqa: PLR0913 - the public contract
         for done in run.steps():
             if progress is not None:
                 progress(done, len(table))
+        run.check_failures()
         run.finish()
     except BaseException as error:
         failed = not isinstance(error, CancelledError | KeyboardInterrupt)  # a cancelled run may be continued

@@ -18,7 +18,7 @@ import tifffile
 import torch
 
 from napari_sam.engine.window_pixels import read_window
-from napari_sam.errors import CancelledError, ImageError, NoImageError, SettingsError, StoreError
+from napari_sam.errors import CancelledError, ImageError, NoImageError, NothingSegmentedError, SettingsError, StoreError
 from napari_sam.io.labels.editing.commit_many import NewObject
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.read_prompts import read_prompts
@@ -208,6 +208,13 @@ def test_prompts_on_damaged_pixels_are_reported_and_the_others_are_segmented(ima
     report = run(image, [[300, 300, 320, 320], [5, 5, 20, 20]], box_predictor(read_pixels=read_damaged), tmp_path / "o")
     assert (report.objects, report.failures) == (1, 1)
     assert (report.failed[0].number, report.failed[0].reason) == (1, "chunk 0 is damaged")
+
+
+def test_an_image_in_which_every_prompt_fails_is_an_error_and_makes_no_store(image, tmp_path):
+    predictor = box_predictor(read_pixels=read_damaged)
+    with pytest.raises(NothingSegmentedError, match=r"not one of 2 prompts could be segmented.*chunk 0 is damaged"):
+        run(image, [[8, 8, 30, 30], [5, 5, 20, 20]], predictor, tmp_path / "o")
+    assert not (tmp_path / "o").exists()
 
 
 def test_the_history_replays_as_a_script(image, tmp_path):

@@ -89,6 +89,8 @@ class ImageLock:
         Name by which others know the holder.
     clock : callable
         Returns the seconds since 1970.
+    remedy : str
+        What to do while another holder is at work.
 
     Attributes
     ----------
@@ -103,8 +105,15 @@ class ImageLock:
         If the folder cannot be written.
     """
 
-    def __init__(self, path: Path, what: str, user: str | None = None, clock: Callable[[], float] = time.time) -> None:
-        self._path, self._clock = path, clock
+    def __init__(
+        self,
+        path: Path,
+        what: str,
+        user: str | None = None,
+        clock: Callable[[], float] = time.time,
+        remedy: str = "take another image, or wait until it is closed there",
+    ) -> None:
+        self._path, self._clock, self._remedy = path, clock, remedy
         self.lost = False
         self._holder = LockHolder(user or user_name(), socket.gethostname(), os.getpid(), secrets.token_hex(8), clock())
         try:
@@ -155,7 +164,7 @@ class ImageLock:
                 return
             holder = _read(self._path)
             if holder is not None and not _is_stale(holder, self._clock()):
-                raise _locked(what, holder)
+                raise StoreLockedError(f"{what} is open for {holder.text}", remedy=self._remedy)
             if holder is not None and self._take_over(holder):
                 return
             time.sleep(_RETRY_S)
@@ -207,10 +216,11 @@ def _read(path: Path) -> LockHolder | None:
 def _is_stale(holder: LockHolder, now: float) -> bool:
     if now - holder.renewed > STALE_S:
         return True
-    return holder.host == socket.gethostname() and holder.pid > 0 and not _is_running(holder.pid)
+    return holder.host == socket.gethostname() and holder.pid > 0 and not is_running(holder.pid)
 
 
-def _is_running(pid: int) -> bool:
+def is_running(pid: int) -> bool:
+    """Return whether a process runs on this machine; on Windows, where that is not known, True."""
     if os.name == "nt":  # os.kill would end the process
         return True
     try:
@@ -220,9 +230,3 @@ def _is_running(pid: int) -> bool:
     except OSError:
         return True
     return True
-
-
-def _locked(what: str, holder: LockHolder) -> StoreLockedError:
-    return StoreLockedError(
-        f"{what} is open for {holder.text}", remedy="take another image, or wait until it is closed there"
-    )

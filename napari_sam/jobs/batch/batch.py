@@ -88,6 +88,10 @@ class Batch:
         SettingsError
             If an earlier call had other settings, and `existing` does not say what to do; nothing is changed.
         """
+        from napari_sam.jobs.batch.existing_store import restore_replaced  # noqa: PLC0415 - imports this module
+
+        for pair in pairs:
+            restore_replaced(pair.out)
         records = [(pair, self.folder.read(pair.out.name)) for pair in pairs]
         if self.retry_failed:
             records = [(pair, record) for pair, record in records if record and record.state in (FAILED, BEGUN)]

@@ -96,7 +96,9 @@ class BatchFolder:
 
         columns = list(ImageRecord("", "", DONE, {}).row())
         table = pd.DataFrame([record.row() for record in self.records()])
-        return table if len(table) else pd.DataFrame(columns=columns)
+        if not len(table):
+            return pd.DataFrame(columns=columns)
+        return table.astype({"objects": "Int64"})  # whole numbers beside unknown ones
 
     def write_table(self) -> Path:
         """Write the table of all images, in one step.

@@ -1,0 +1,77 @@
+"""A store that is replaced is lost only once there is another."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from napari_sam.errors import CancelledError, NothingSegmentedError
+from napari_sam.io.labels.label_store import LabelStore
+from napari_sam.jobs.batch.batch import OVERWRITE
+from napari_sam.jobs.batch.existing_store import existing_store, move_aside, restore_replaced
+
+
+def draw(path, objects):
+    with LabelStore.create(path, shape=(20, 30)) as store:
+        for i in range(objects):
+            store.paint(np.full((3, 4), i + 1), (1, 5 * i))
+
+
+def count(path):
+    with LabelStore.open(path, "r") as store:
+        return len(store)
+
+
+@pytest.mark.parametrize(
+    ("error", "objects", "kept"),
+    [(NothingSegmentedError, 0, 2), (NothingSegmentedError, 1, 1), (CancelledError, 0, 0), (CancelledError, None, 2)],
+)
+def test_a_store_comes_back_if_nothing_could_be_segmented(tmp_path, error, objects, kept):
+    path = tmp_path / "a.ome.zarr"
+    draw(path, 2)
+
+    def replace():
+        with existing_store(path, OVERWRITE, is_unfinished=False):
+            if objects is not None:
+                draw(path, objects)
+            raise error("stopped")
+
+    with pytest.raises(error):
+        replace()
+    assert count(path) == kept
+    assert [child.name for child in tmp_path.iterdir()] == [path.name]
+
+
+def leave_aside(path):
+    """Move a store aside as a process would that is killed then."""
+    own = move_aside(path)
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    return own.rename(own.with_name(own.name.replace(f".{os.getpid()}.", f".{ended.pid}.")))
+
+
+def test_a_store_that_a_killed_process_moved_aside_comes_back_unless_there_is_another(tmp_path):
+    path = tmp_path / "a.ome.zarr"
+    draw(path, 2)
+    leave_aside(path)
+    restore_replaced(path)
+    assert count(path) == 2
+    aside = leave_aside(path)
+    draw(path, 1)
+    restore_replaced(path)
+    assert count(path) == 1
+    assert aside.exists()
+    move_aside(path)
+    assert not aside.exists()
+
+
+def test_a_store_that_a_running_process_replaces_is_left_to_it(tmp_path):
+    path = tmp_path / "a.ome.zarr"
+    draw(path, 2)
+    move_aside(path)
+    restore_replaced(path)
+    assert not path.exists()
