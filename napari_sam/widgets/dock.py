@@ -41,6 +41,7 @@ from napari_sam.widgets.viewer.key_bindings import KeyBindings
 from napari_sam.widgets.viewer.label_target import LabelTarget
 from napari_sam.widgets.viewer.layer_list import LayerList
 from napari_sam.widgets.viewer.window_watcher import WindowWatcher
+from src_models.checkpoints.model_choice import checked_model
 
 if TYPE_CHECKING:
     from qtpy.QtGui import QCloseEvent
@@ -211,9 +212,16 @@ class SamDock(QWidget):
         self._use(model, self._devices.device)
 
     def use_model(self, model: str, text: str = "") -> None:
-        """Show a model, by name or path, as the one in use, and use it; `text` describes one that is not registered."""
-        self._models.select(model, text)
-        self.set_model(model)
+        """Show a model, by name or path, as the one in use, and use it; `text` describes one that is not registered.
+
+        Raises
+        ------
+        UnknownModelError
+            If it is neither a registered name nor a file; the model in use stays.
+        """
+        chosen = checked_model(model)
+        self._models.select(chosen, text)
+        self.set_model(chosen)
 
     def set_device(self) -> None:
         """Run the model on the device that is chosen in the panel."""

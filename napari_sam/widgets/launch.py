@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from napari_sam.errors import ImageError, LabelsError, NapariSamError
 from napari_sam.io.labels.label_store import LabelStore
-from src_models.checkpoints.registry import model_info, model_names
+from src_models.checkpoints.model_choice import checked_model
 
 if TYPE_CHECKING:
     import napari
@@ -87,20 +87,6 @@ def launch(
 def has_display() -> bool:
     """Return whether a window can be shown on this machine."""
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY") or sys.platform in ("win32", "darwin"))
-
-
-def checked_model(model: str | Path) -> str:
-    """Return the name of a registered model, or the path of a checkpoint that exists.
-
-    Raises
-    ------
-    UnknownModelError
-        If it is neither.
-    """
-    if str(model) in model_names():
-        return str(model)
-    path = Path(model).expanduser()
-    return str(path.absolute()) if path.is_file() else model_info(str(model)).name
 
 
 def _import_napari() -> Any:

@@ -98,6 +98,9 @@ def test_the_model_is_chosen_before_the_image_is_looked_at(launch, session, tmp_
     _, dock = launch(np.zeros(SHAPE, np.uint8), model=checkpoint)
     assert dock.session.model == str(checkpoint)
     assert dock.panel.model.currentText() == "mine.safetensors"
+    with pytest.raises(UnknownModelError, match=r"did you mean .*vit_t"):
+        dock.use_model("vitt")
+    assert (dock.session.model, dock.panel.model.currentText()) == (str(checkpoint), "mine.safetensors")
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from src_models.checkpoints.integrity import file_digest
+from src_models.checkpoints.model_choice import checked_model
 from src_models.checkpoints.registry import model_names
 from src_models.run_record import as_json
 
@@ -42,6 +43,11 @@ def what_is_found(model: str, settings: EverythingSettings | FindSettings, **oth
         How they are searched.
     **others
         Further choices by name; those that are None are left out.
+
+    Raises
+    ------
+    UnknownModelError
+        If there is no such model.
     """
     coarser = {"coarser": getattr(settings, "searches_coarser", settings.coarser)}
     given = {name: value for name, value in others.items() if value is not None}
@@ -49,8 +55,15 @@ def what_is_found(model: str, settings: EverythingSettings | FindSettings, **oth
 
 
 def name_model(model: str) -> str:
-    """Return the name of a model; of a checkpoint file with the beginning of its hash, since it may be replaced."""
-    return model if model in model_names() or not Path(model).expanduser().is_file() else name_file(model)
+    """Return the name of a model; of a checkpoint file with the beginning of its hash, since it may be replaced.
+
+    Raises
+    ------
+    UnknownModelError
+        If it is neither a registered name nor a file.
+    """
+    chosen = checked_model(model)
+    return chosen if chosen in model_names() else name_file(chosen)
 
 
 def name_file(path: str | Path) -> str:

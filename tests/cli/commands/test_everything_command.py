@@ -14,7 +14,7 @@ import tifffile
 from napari_sam import samples
 from napari_sam.cli import main
 from napari_sam.engine.tiling.find_tiles import TileFailure
-from napari_sam.errors import CancelledError
+from napari_sam.errors import CancelledError, NothingSegmentedError
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.jobs import segment_everything as everything
 from napari_sam.jobs.image_run import UNFINISHED
@@ -150,6 +150,31 @@ def test_refused_prompts_leave_nothing_behind(tmp_path, capsys):
     assert everything_of(tmp_path, "--prompts", str(tmp_path / "b.csv"), "--pred-iou", "7") == 2
     assert "--pred-iou is 7.0" in capsys.readouterr().err
     assert [path.name for path in tmp_path.iterdir()] == ["b.csv"]
+
+
+def test_a_damaged_image_takes_no_objects_away(tmp_path, monkeypatch, capsys):
+    (tmp_path / "b.csv").write_text(BOXES)
+    image, out = tmp_path / "i.tif", tmp_path / "o.ome.zarr"
+    tifffile.imwrite(image, samples.nuclei(), tile=(64, 64), compression="zlib")
+    with tifffile.TiffFile(image) as tiff, image.open("r+b") as file:
+        for offset, size in zip(tiff.pages[0].dataoffsets, tiff.pages[0].databytecounts, strict=True):
+            file.seek(offset)
+            file.write(b"\xff" * size)
+    with LabelStore.create(out, shape=(512, 640)) as store:
+        store.paint(np.ones((4, 5), int), (1, 1))
+
+    def all_tiles_fail(image, predictor, output, method, **choice):
+        LabelStore.create(output, like=image, stack=False).close()
+        choice["progress"](1, 1)
+        raise NothingSegmentedError("not one of 1 tiles could be segmented")
+
+    monkeypatch.setattr(everything, "segment_everything", all_tiles_fail)
+    for options in (["--prompts", str(tmp_path / "b.csv")], []):
+        assert main(["everything", str(image), str(out), "--device", "cpu", "--overwrite", *options]) == 2
+        assert "could be segmented" in capsys.readouterr().err
+        with LabelStore.open(out, "r") as store:
+            assert len(store) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b.csv", "i.tif", "o.ome.zarr"]
 
 
 @pytest.mark.parametrize("flag", [None, "--add", "--resume", "--discard", "--overwrite"])
@@ -297,6 +322,13 @@ def test_the_same_command_again_does_what_is_left(tmp_path, batch, calls, capsys
     assert states == {"a.tif": "skipped", "b.tif": "skipped", "c.tif": "skipped", "d.tif": "done"}
     assert "3 of 4 are done already, with the same settings" in err
     assert len(calls) == 4
+
+
+def test_a_misspelled_model_is_refused_once_and_makes_nothing(tmp_path, batch, calls, capsys):
+    assert main([*batch, "--model", "vitt"]) == 2
+    err = capsys.readouterr().err
+    assert err.count("unknown model 'vitt' (did you mean vit_t") == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_killed_command_continues_with_the_image_it_was_at(tmp_path, batch, calls, monkeypatch, capsys):
