@@ -10,7 +10,7 @@ import pandas as pd
 
 from napari_sam.engine.cluster.dask_client import check_client
 from napari_sam.errors import ImageError, ProjectError
-from napari_sam.io.projects.image_entry import STATES
+from napari_sam.io.projects.image_entry import STATES, check_groups
 from napari_sam.io.projects.project_folder import ProjectFolder
 from napari_sam.project.add_report import AddReport
 from napari_sam.project.batch.project_batch import ProjectBatch
@@ -20,6 +20,7 @@ from napari_sam.project.stages.stages import Stages
 from napari_sam.project.time_per_object import TimePerObject
 from napari_sam.project.training.improve_settings import ImproveSettings
 from napari_sam.project.training.model_versions import ModelVersion, ModelVersions
+from src_models.checkpoints.model_choice import checked_model
 
 if TYPE_CHECKING:
     import os
@@ -166,18 +167,16 @@ class Project:
         Raises
         ------
         ProjectError
-            If there is no such state, or an entry is damaged.
+            If there is no such state, column or value, or an entry is damaged.
         """
         states = STATES if state is None else (state,) if isinstance(state, str) else tuple(state)
         unknown = [name for name in states if name not in STATES]
         if unknown:
             raise ProjectError(f"state is {unknown[0]!r}", parameter="state", remedy=f"choose from {', '.join(STATES)}")
-        wanted = dict(groups or {}).items()
-        return [
-            ProjectImage(self._folder, entry)
-            for entry in self._folder.entries()
-            if entry.state in states and wanted <= entry.groups.items()
-        ]
+        entries, wanted = list(self._folder.entries()), dict(groups or {})
+        check_groups(wanted, entries)
+        chosen = (entry for entry in entries if entry.state in states and wanted.items() <= entry.groups.items())
+        return [ProjectImage(self._folder, entry) for entry in chosen]
 
     def image(self, image_id: str) -> ProjectImage:
         """Return an image by its id, or by its file name or path if only one image has it.
@@ -342,11 +341,11 @@ class Project:
 
         Raises
         ------
-        ProjectError
-            If there is no such version.
+        ProjectError, UnknownModelError
+            If there is no such version, model or file.
         """
         if isinstance(version, str):
-            self._folder.save_settings(model=version)
+            self._folder.save_settings(model=checked_model(version))
         self.versions.use(0 if isinstance(version, str) else version)
         self._folder.log("model", version=version)
 
@@ -390,14 +389,14 @@ class Project:
         StoreLockedError
             If somebody else trains the model of this project.
         CancelledError
-            If `cancelled()` returned True.
+            If `cancelled()` returned True, or this machine was suspended and somebody else trains the model now.
         """
         from napari_sam.project.training.improve import ImproveRequest, improve  # noqa: PLC0415 - imports torch
 
         how = (self._folder.user, device, settings or ImproveSettings(), self.client)
         request = ImproveRequest(self.images(), self.model, self.versions, *how)
-        with self._folder.model_lock():
-            version = improve(request, progress, losses, cancelled)
+        with self._folder.model_lock() as lock:
+            version = improve(request, progress, losses, lambda: lock.lost or (cancelled is not None and cancelled()))
         self._folder.log("improved", version=version.number, better=version.better)
         return version
 
@@ -421,10 +420,8 @@ class Project:
         ----------
         path : str or path
             A new or empty folder, which appears when it is complete.
-        formats, progress
-            As in `export_dataset`.
-        state, groups
-            Which images, as in `images`.
+        formats, state, groups, progress
+            As in `export_dataset` and `images`.
         """
         from napari_sam.project.dataset.export_dataset import export_dataset  # noqa: PLC0415 - slow to import
 

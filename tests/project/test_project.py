@@ -10,7 +10,7 @@ import tifffile
 import zarr
 
 import napari_sam as ns
-from napari_sam.errors import ImageError, ProjectError, StoreLockedError
+from napari_sam.errors import ImageError, ProjectError, StoreLockedError, UnknownModelError
 
 
 @pytest.fixture
@@ -136,6 +136,27 @@ def test_images_are_asked_for_by_state_and_column(project):
         project.images("ready")
 
 
+@pytest.mark.parametrize(
+    ("groups", "message"),
+    [
+        ({"area_px": "3"}, "no image has a column 'area_px'; choose from condition"),
+        ({"condition": "treatd"}, "no image has condition 'treatd'; choose from treated"),
+    ],
+)
+def test_columns_and_values_that_no_image_has_are_refused_with_those_there_are(project, groups, message):
+    project.set_groups(project.image("b.tif").image_id, condition="treated")
+    with pytest.raises(ProjectError, match=message):
+        project.images(groups=groups)
+
+
+@pytest.mark.parametrize("name", ["area_px", "area_um2", "intensity_mean_0", "solidity", "volume_um3", "centroid_y_px"])
+def test_a_column_that_measurements_have_is_refused(project, name):
+    image = project.image("a.tif")
+    with pytest.raises(ProjectError, match=f"the column '{name}' holds measurements of objects"):
+        project.set_groups(image.image_id, **{name: "3"})
+    assert project.image("a.tif").entry.groups == {}
+
+
 def test_an_image_is_named_by_its_id_path_or_file(project, images, tmp_path):
     image = project.image("a.tif")
     assert project.image(image.image_id).entry == project.image(str(images / "a.tif")).entry == image.entry
@@ -179,6 +200,12 @@ def test_moved_images_are_found(project, images, tmp_path):
     assert len(project.relocate(tmp_path / "archive")) == 3
     assert project.missing() == []
     assert project.image("b.tif").open().shape == (40, 60)
+
+
+def test_a_misspelled_model_is_refused_at_once(project):
+    with pytest.raises(UnknownModelError, match=r"did you mean .*vit_t"):
+        project.use_model("vitt")
+    assert project.model == "default"
 
 
 def test_thumbnails_are_small_and_kept(project, images, tmp_path):

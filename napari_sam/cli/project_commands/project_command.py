@@ -265,15 +265,7 @@ def _use_options(command: argparse.ArgumentParser) -> None:
 
 
 def _use(args: argparse.Namespace) -> Result:
-    from src_models.checkpoints.registry import model_names  # noqa: PLC0415 - the command line starts quickly
-
     project, version = open_project(args), args.version
-    if not version.isdecimal() and version not in model_names() and not Path(version).expanduser().is_file():
-        raise SettingsError(
-            f"{version!r} is neither a version nor a model nor a file",
-            parameter="version",
-            remedy="see 'napari-sam models list'",
-        )
     project.use_model(int(version) if version.isdecimal() else version)
     return {"in_use": project.model}
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from napari_sam.errors import ProjectError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from napari_sam.io.json_types import JsonObject
@@ -18,14 +19,25 @@ STATES = ("unseen", "in work", "done", "checked")
 FINISHED = ("done", "checked")
 """States in which all objects of an image are accepted."""
 
+_LISTED = 20  # values of a column
 _TAKEN = frozenset(
     "image image_id name state objects by locked_by height width kind source label category failed_parts error seconds "
     "finished model output progress self".split()
 )
 
 
+_MEASURED = frozenset(
+    "plane parent n_planes voxels z0 y0 x0 z1 y1 x1 predicted_iou stability_score eccentricity orientation solidity "
+    "sphericity images objects_per_image".split()
+)
+_MEASURED_IN_UNITS = re.compile(
+    r"(area|perimeter|equivalent_diameter|volume|surface|axis_(major|middle|minor)|centroid_[zyx])"
+    r"_(world|[a-z\u00b5]{1,3})[23]?(_sd)?|intensity_(mean|min|max|std)(_.*)?"
+)
+
+
 def check_columns(names: Iterable[str]) -> None:
-    """Refuse names of columns that the tables of a project have already.
+    """Refuse names of columns that the tables of a project have already, or that `measure` writes.
 
     Raises
     ------
@@ -37,6 +49,38 @@ def check_columns(names: Iterable[str]) -> None:
             raise ProjectError(
                 f"the column {name!r} is one of the tables' own", parameter="group", remedy="choose another name"
             )
+        if name in _MEASURED or _MEASURED_IN_UNITS.fullmatch(name):
+            raise ProjectError(
+                f"the column {name!r} holds measurements of objects", parameter="group", remedy="choose another name"
+            )
+
+
+def check_groups(groups: Mapping[str, str], entries: Sequence[ImageEntry]) -> None:
+    """Refuse to choose images by columns or values that none has.
+
+    Parameters
+    ----------
+    groups : mapping of str to str
+        Value of each column.
+    entries : sequence of ImageEntry
+        All images of a project.
+
+    Raises
+    ------
+    ProjectError
+        Names the columns that there are, or the values of the column.
+    """
+    known: dict[str, set[str]] = {}
+    for entry in entries:
+        for name, value in entry.groups.items():
+            known.setdefault(name, set()).add(value)
+    for name, value in groups.items():
+        if name not in known:
+            there = f"choose from {', '.join(sorted(known))}" if known else "set columns of the images first"
+            raise ProjectError(f"no image has a column {name!r}", parameter="group", remedy=there)
+        if value not in known[name]:
+            there = ", ".join(sorted(known[name])[:_LISTED]) + ", ..." * (len(known[name]) > _LISTED)
+            raise ProjectError(f"no image has {name} {value!r}", parameter="group", remedy=f"choose from {there}")
 
 
 @dataclass(frozen=True)

@@ -288,7 +288,8 @@ class ProjectFolder:
         StoreLockedError
             If somebody else trains it; the message names who.
         """
-        return ImageLock(self.path / "locks" / "model.json", f"the model of {self.name}", self.user, self._clock)
+        what, remedy = f"the model of {self.name}", "wait until the training there has ended"
+        return ImageLock(self.path / "locks" / "model.json", what, self.user, self._clock, remedy)
 
     def holder(self, image_id: str) -> LockHolder | None:
         """Return who works on an image; None if nobody does."""

@@ -101,6 +101,8 @@ class ProjectBatch:
         ------
         SettingsError
             If an earlier call had other settings, and `options.existing` does not say what to do.
+        UnknownModelError
+            If the model in use is gone.
         CancelledError
             If `options.cancelled()` returned True.
         """

@@ -19,7 +19,8 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
 from napari_sam.engine.cluster.dask_client import gpu_resource
-from napari_sam.errors import CancelledError, DeviceError
+from napari_sam.errors import CancelledError, DeviceError, ProjectError, StoreLockedError
+from napari_sam.io.projects.image_lock import ImageLock
 from napari_sam.project.training.train_and_compare import TrainedModel, TrainingCalls, TrainingJob, train_and_compare
 from src_models.atomic import write_bytes
 from src_models.checkpoints.checkpoint_files import load_network, save_sam, weights_fingerprint
@@ -33,6 +34,8 @@ _ATTEMPTS = 3  # on workers that die
 _POLL_S = 0.2
 _MISSED = 10  # polls; the end of a training takes a moment to arrive
 _ASK_S = 0.5  # how often a worker asks whether to stop
+_WAIT_S = 60.0  # for an earlier training, which saves and stops
+_NO_ROOM = "free some space there, or set TMPDIR for the worker"
 _KEPT_S = 7 * 86400  # of a stopped run on a worker's disk
 _WORKER_FOLDER, _PAIRS, _BASE = "napari-sam-training", "pairs", "base.safetensors"
 
@@ -185,14 +188,20 @@ def _train_on_worker(delivery: _Delivery) -> _Returned:
     """Train on this worker."""
     import distributed  # noqa: PLC0415 - an extra
 
-    worker = distributed.get_worker()
+    worker, stop = distributed.get_worker(), _StopRequest(_event(delivery.stop))
+    with held_run(_run_folder(delivery), stop):
+        return _train_alone(delivery, worker, stop)
+
+
+def _train_alone(delivery: _Delivery, worker: Any, stop: _StopRequest) -> _Returned:
+    """Train in the folder of a run, which no other process or thread of this machine uses."""
     folder = _unpacked(delivery)
     pairs = replace(delivery.job.pairs, root=folder / _PAIRS)
     job = replace(delivery.job, pairs=pairs, base=str(folder / _BASE))
     calls = TrainingCalls(
         progress=lambda *values: worker.log_event(delivery.topic, ("progress", values)),
         losses=lambda *values: worker.log_event(delivery.topic, ("losses", values)),
-        cancelled=_StopRequest(_event(delivery.stop)),
+        cancelled=stop,
     )
     trained = train_and_compare(job, folder, calls)
     model = trained.file
@@ -204,6 +213,48 @@ def _train_on_worker(delivery: _Delivery) -> _Returned:
     return returned
 
 
+def held_run(folder: Path, cancelled: Callable[[], bool], wait_s: float = _WAIT_S) -> ImageLock:
+    """Take the lock of a run on this machine, which an earlier training may still hold whose client is gone.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the run; the lock lies beside it. That of a process that has ended is taken over.
+    cancelled : callable
+        Called now and then; the wait ends if it returns True.
+    wait_s : float
+        How long to wait for a training that was just told to stop, in seconds.
+
+    Raises
+    ------
+    StoreLockedError
+        If the earlier training is still there.
+    CancelledError
+        If `cancelled()` returned True.
+    DeviceError
+        If the folder cannot be written.
+    """
+    remedy = "wait until that training has ended, or restart the worker"
+    until = time.monotonic() + wait_s
+    while True:
+        try:
+            return ImageLock(folder.with_suffix(".lock"), "the same training on the worker", remedy=remedy)
+        except StoreLockedError:
+            if time.monotonic() >= until:
+                raise
+        except ProjectError as error:
+            raise DeviceError(error.message, remedy=_NO_ROOM) from error
+        if cancelled():
+            raise _stopped()
+        time.sleep(_ASK_S)
+
+
+def _run_folder(delivery: _Delivery) -> Path:
+    """Return the folder of a run on this worker."""
+    root = Path(tempfile.gettempdir()) / f"{_WORKER_FOLDER}-{os.getuid() if hasattr(os, 'getuid') else getuser()}"
+    return root / delivery.run
+
+
 def _unpacked(delivery: _Delivery) -> Path:
     """Return the folder of a run on this worker, with its pairs and its model.
 
@@ -212,10 +263,9 @@ def _unpacked(delivery: _Delivery) -> Path:
     DeviceError
         If it cannot be written.
     """
-    root = Path(tempfile.gettempdir()) / f"{_WORKER_FOLDER}-{os.getuid() if hasattr(os, 'getuid') else getuser()}"
-    folder = root / delivery.run
+    folder = _run_folder(delivery)
     try:
-        _remove_old(root, folder)
+        _remove_old(folder.parent, folder)
         if not (folder / _BASE).exists():
             shutil.rmtree(folder / _PAIRS, ignore_errors=True)
             with zipfile.ZipFile(io.BytesIO(delivery.pairs)) as archive:
@@ -224,7 +274,7 @@ def _unpacked(delivery: _Delivery) -> Path:
     except OSError as error:
         raise DeviceError(
             f"{folder} on the worker: cannot be written ({error.strerror or error})",
-            remedy="free some space there, or set TMPDIR for the worker",
+            remedy=_NO_ROOM,
         ) from error
     return folder
 
@@ -245,5 +295,5 @@ def _remove_old(root: Path, kept: Path) -> None:
     """Make the folder of a run, and remove runs that were stopped long ago."""
     kept.mkdir(parents=True, exist_ok=True)
     for other in root.iterdir():
-        if other != kept and time.time() - other.stat().st_mtime > _KEPT_S:
+        if other.is_dir() and other != kept and time.time() - other.stat().st_mtime > _KEPT_S:
             shutil.rmtree(other, ignore_errors=True)

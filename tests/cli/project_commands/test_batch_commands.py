@@ -66,7 +66,7 @@ def test_a_project_is_segmented_once_and_its_table_names_the_conditions(project,
 def test_another_model_in_use_is_another_setting(project, calls, capsys):
     assert main(["project", "everything", str(project), "--device", "cpu"]) == 0
     assert main(["project", "use", str(project), "nonsense"]) == 2
-    assert "'nonsense' is neither a version nor a model nor a file" in capsys.readouterr().err
+    assert "unknown model 'nonsense'" in capsys.readouterr().err
     Project(project).use_model("vit_t")
     assert main(["project", "everything", str(project), "--device", "cpu"]) == 2
     assert "model 'default', but model is 'vit_t'" in capsys.readouterr().err

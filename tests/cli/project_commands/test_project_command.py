@@ -113,4 +113,5 @@ def test_all_images_are_segmented_and_busy_or_finished_ones_passed_over(project,
     assert "is open for Bob" in captured.err
     listed = {row["image"]: row["state"] for row in _json(capsys, "list", project)["images"]}
     assert listed == {"a.tif": "in work", "b.tif": "unseen", "c.tif": "in work"}
-    assert _json(capsys, "everything", project, "--group", "day=3", "--device", "cpu")["inputs"] == 0
+    assert main(["project", "everything", str(project), "--group", "day=3", "--device", "cpu"]) == 2
+    assert "no image has a column 'day'" in capsys.readouterr().err

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import os
 import signal
+import subprocess
+import sys
+import tempfile
 import threading
+from pathlib import Path
 
 import pytest
 import torch
 
 import napari_sam as ns
 from napari_sam.cli import main
-from napari_sam.errors import CancelledError, DeviceError, SettingsError
+from napari_sam.errors import CancelledError, DeviceError, SettingsError, StoreLockedError
+from napari_sam.project.training.cluster_training import held_run
 from napari_sam.project.training.improve_settings import ImproveSettings
 from src_models.checkpoints.checkpoint_files import load_network
 from tests.clusters import client_of_one_worker
@@ -71,6 +78,35 @@ def test_a_stopped_training_continues_on_the_worker(remote):
     with pytest.raises(CancelledError):
         remote.improve(settings, device="cpu", progress=note, cancelled=lambda: bool(steps))
     assert steps[0] > 1
+
+
+def newest_run():
+    root = Path(tempfile.gettempdir()) / f"napari-sam-training-{os.getuid()}"
+    return max((path for path in root.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+
+
+def test_a_training_that_another_process_left_behind_is_not_joined(remote):
+    settings, begun, parts, polls = ImproveSettings(steps=60, seed=5), threading.Event(), [], itertools.count()
+    with pytest.raises(CancelledError):
+        remote.improve(settings, device="cpu", progress=lambda *_: begun.set(), cancelled=begun.is_set)
+    with held_run(newest_run(), lambda: False), pytest.raises(CancelledError):
+        remote.improve(settings, device="cpu", progress=lambda *p: parts.append(p), cancelled=lambda: next(polls) > 20)
+    assert not parts
+
+
+def test_the_lock_of_a_run_names_its_holder_and_is_taken_over_from_a_process_that_has_ended(tmp_path):
+    run = tmp_path / "0123"
+    with held_run(run, lambda: False):
+        with pytest.raises(StoreLockedError, match=r"the same training on the worker is open for .*restart the worker"):
+            held_run(run, lambda: False, wait_s=0)
+        with pytest.raises(CancelledError):
+            held_run(run, lambda: True)
+        killed = json.loads(run.with_suffix(".lock").read_text())
+    with subprocess.Popen([sys.executable, "-c", ""]) as ended:
+        pass
+    run.with_suffix(".lock").write_text(json.dumps(killed | {"pid": ended.pid}))
+    held_run(run, lambda: False, wait_s=0).release()
+    assert not run.with_suffix(".lock").exists()
 
 
 def test_a_killed_worker_is_replaced(remote, cluster):

@@ -72,8 +72,16 @@ def test_a_stopped_training_continues(project):
 
 
 def test_one_person_trains_at_a_time(project):
-    with project._folder.model_lock(), pytest.raises(StoreLockedError, match="the model of project is open for Ada"):
+    message = r"the model of project is open for Ada.*wait until the training there has ended"
+    with project._folder.model_lock(), pytest.raises(StoreLockedError, match=message):
         project.improve(SHORT)
+
+
+def test_a_training_stops_if_another_one_took_over_its_lock(project, monkeypatch):
+    lock = project._folder.model_lock()
+    monkeypatch.setattr(project._folder, "model_lock", lambda: lock)
+    with pytest.raises(CancelledError, match="stopped at step 1 of 3"):
+        project.improve(ImproveSettings(steps=3), device="cpu", progress=lambda *_: setattr(lock, "lost", True))
 
 
 def test_versions_are_listed_used_and_missing_ones_refused(tmp_path):
