@@ -9,7 +9,8 @@ from qtpy.QtCore import QObject, Signal
 from qtpy.QtWidgets import QFileDialog
 
 from napari_sam.errors import NapariSamError
-from napari_sam.io.exports.export_settings import EXTENSIONS
+from napari_sam.io.exports.export_settings import EXTENSIONS, ExportSettings
+from napari_sam.widgets.pages.outline_dialog import OutlineDialog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -63,6 +64,11 @@ class LabelActions(QObject):
     panel : ClickPanel
         Panel with the buttons.
 
+    Attributes
+    ----------
+    outlines : OutlineDialog or None
+        The window that asked for the outlines of an export last.
+
     Signals
     -------
     changed
@@ -82,6 +88,7 @@ class LabelActions(QObject):
         self._panel = panel
         self._lent: LabelStoreLayers | None = None  # whose store the thread changes
         self._is_run = False  # whether that change is a whole run
+        self.outlines: OutlineDialog | None = None  # the window that was opened last
         panel.export.clicked.connect(lambda: self.export())
         context.labels.store_closing.connect(self._on_store_closing)
         context.thread.finished.connect(self._on_finished)
@@ -108,10 +115,30 @@ class LabelActions(QObject):
             is_known = path.lower().endswith(tuple(EXTENSIONS))
             self._memory.folder = str(Path(path).parent)
             self._memory.save()
-            self.export_to(path if is_known else path + suffix, labels)
+            path = path if is_known else path + suffix
+            if path.lower().endswith(FILE_TYPES["SpatialData"]) and not is_stack and store_layers is not None:
+                self._ask_for_outlines(path, labels)
+            else:
+                self.export_to(path, labels)
 
-    def export_to(self, path: str, labels: Sequence[int] | None = None) -> None:
-        """Write objects to a file, all by default; its suffix gives the format."""
+    def _ask_for_outlines(self, path: str, labels: Sequence[int] | None) -> None:
+        """Export to a SpatialData store with the outlines that the user chooses."""
+        self.outlines = OutlineDialog(self._panel.window())
+        self.outlines.settings_chosen.connect(lambda settings: self.export_to(path, labels, settings))
+        self.outlines.open()
+
+    def export_to(self, path: str, labels: Sequence[int] | None = None, outlines: ExportSettings | None = None) -> None:
+        """Write objects to a file, all by default; its suffix gives the format.
+
+        Parameters
+        ----------
+        path : str
+            The file, or the folder of a store.
+        labels : sequence of int, optional
+            Ids of the objects.
+        outlines : ExportSettings, optional
+            How the outlines are written.
+        """
         if self._labels.store_layers is None:
             self._notifier.info("Accept an object first: there is no label store to export yet.")
             return
@@ -120,10 +147,13 @@ class LabelActions(QObject):
         read = self._images.read_quietly()
         note = f" {_IN_PIXELS}" if read is not None and read[1].control_points else ""
 
+        how = ExportSettings() if outlines is None else outlines
+        choice = {name: getattr(how, name) for name in ("simplify_px", "regularise_px", "polygons")}
+
         def job(cancelled: Callable[[], bool]) -> str:
             count = len(store) if labels is None else len(labels)
             objects = f"{count} object{'s' * (count != 1)}"
-            return f"Exported {objects} to {store.export(path, labels=labels, cancelled=cancelled)}.{note}"
+            return f"Exported {objects} to {store.export(path, labels=labels, cancelled=cancelled, **choice)}.{note}"
 
         self._thread.submit(EXPORT, job)
 

@@ -7,12 +7,14 @@ import json
 import numpy as np
 import pytest
 
+from napari_sam.io.exports.export_settings import ExportSettings
 from napari_sam.layers.objects.lookup_colormap import LookupColormap
 from napari_sam.layers.objects.selection_band import BAND_NAME, Combine
 from napari_sam.layers.objects.selection_outline import OUTLINE_NAME
 from napari_sam.widgets.dock_panel import CLICK, REVIEW
 from napari_sam.widgets.pages.review_panel import CLASSES
 from tests.widgets.objects.conftest import SIDES
+from tests.widgets.test_every_input_is_named import unnamed
 
 AROUND_2_AND_3 = np.array([(0.0, 20.0), (0.0, 60.0), (20.0, 60.0), (20.0, 20.0)])
 
@@ -223,6 +225,34 @@ def test_the_selection_is_exported(objects, tmp_path, monkeypatch):
     objects.do(objects.panel.export.click)
     assert len(json.loads(path.read_text())["features"]) == 2
     assert "2 objects" in objects.messages[0]
+
+
+@pytest.mark.parametrize(
+    ("outlines", "settings"),
+    [
+        ("labels", ExportSettings()),
+        ("edges", ExportSettings(polygons=True)),
+        ("simplified", ExportSettings(polygons=True, simplify_px=2.5)),
+        ("regular", ExportSettings(polygons=True, regularise_px=2.5)),
+    ],
+)
+def test_the_outlines_of_a_spatialdata_store_are_chosen(objects, tmp_path, monkeypatch, outlines, settings):
+    from qtpy.QtWidgets import QFileDialog
+
+    path = tmp_path / "some.sdata.zarr"
+    monkeypatch.setattr(QFileDialog, "getSaveFileName", lambda *a, **k: (str(path), ""))
+    objects.page.selected.set([2, 4])
+    objects.panel.export.click()
+    dialog = objects.dock.click.actions.outlines
+    assert unnamed(dialog) == {}
+    dialog.outlines.setCurrentIndex(dialog.outlines.findData(outlines))
+    assert dialog.distance.isVisible() == (outlines in ("simplified", "regular"))
+    dialog.distance.setValue(2.5)
+    assert dialog.settings() == settings
+    assert not path.exists()
+    objects.do(dialog.export.click)
+    assert "2 objects" in objects.messages[0]
+    assert len(list(path.glob("shapes/*/*.parquet"))) == settings.polygons
 
 
 def test_new_objects_get_the_chosen_class(objects, qtbot):
