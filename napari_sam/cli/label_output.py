@@ -31,7 +31,7 @@ def check_output_path(out: Path) -> Path:
     StoreError
         If the path is something else, its parent folder is missing, or it is named like a file.
     """
-    from napari_sam.jobs.batch.existing_store import restore_replaced  # noqa: PLC0415 - the command line starts quickly
+    from napari_sam.jobs.batch.replaced_store import restore_replaced  # noqa: PLC0415 - the command line starts quickly
 
     out = out.expanduser()
     restore_replaced(out)
@@ -74,7 +74,7 @@ class LabelOutput:
 
     def __init__(self, path: Path, image: Image, overwrite: bool) -> None:
         from napari_sam.io.labels.label_store import LabelStore  # noqa: PLC0415 - the command line starts quickly
-        from napari_sam.jobs.batch.existing_store import move_aside  # noqa: PLC0415
+        from napari_sam.jobs.batch.replaced_store import move_aside  # noqa: PLC0415
 
         exists = path.exists()
         self._path = path
@@ -94,7 +94,7 @@ class LabelOutput:
 
     def delete_new(self) -> None:
         """Delete a new store that is still empty, after the run was refused or nothing could be segmented."""
-        from napari_sam.jobs.batch.existing_store import is_empty  # noqa: PLC0415 - the command line starts quickly
+        from napari_sam.jobs.batch.replaced_store import is_empty  # noqa: PLC0415 - the command line starts quickly
 
         if self._opened is None and is_empty(self._path):
             shutil.rmtree(self._path, ignore_errors=True)

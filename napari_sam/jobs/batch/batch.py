@@ -88,7 +88,7 @@ class Batch:
         SettingsError
             If an earlier call had other settings, and `existing` does not say what to do; nothing is changed.
         """
-        from napari_sam.jobs.batch.existing_store import restore_replaced  # noqa: PLC0415 - imports this module
+        from napari_sam.jobs.batch.replaced_store import restore_replaced  # noqa: PLC0415 - the command line starts quickly
 
         for pair in pairs:
             restore_replaced(pair.out)

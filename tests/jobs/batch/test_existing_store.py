@@ -12,7 +12,8 @@ import pytest
 from napari_sam.errors import CancelledError, NothingSegmentedError
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.jobs.batch.batch import OVERWRITE
-from napari_sam.jobs.batch.existing_store import existing_store, move_aside, restore_replaced
+from napari_sam.jobs.batch.existing_store import existing_store
+from napari_sam.jobs.batch.replaced_store import move_aside, restore_replaced
 
 
 def draw(path, objects):
