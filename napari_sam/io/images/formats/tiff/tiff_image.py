@@ -78,6 +78,11 @@ def open_tiff(path: Path, choice: Choice | None = None) -> Image:
     axes = series.axes.lower() if choice.axes is None else check_axes(choice.axes, series.shape, str(path))
     if not {"y", "x"} <= set(axes):
         raise ImageError(f"{path}: axes {series.axes} do not include y and x", remedy="save it as a picture")
+    if len(axes) != len(stored[0].shape):  # damaged sizes
+        raise ImageError(
+            f"{path}: not a readable TIFF (axes {axes} of shape {tuple(stored[0].shape)})",
+            remedy="check that the file is complete",
+        )
     try:
         arrays, axes = colour_arrays(stored, axes, series.keyframe)
     except ValueError as error:
