@@ -20,6 +20,8 @@ from benchmarks.naive_sam import largest_difference
 from benchmarks.naive_sam2 import NaiveSam2
 from src_models.networks.sam2.config import SAM2_KINDS
 from src_models.networks.sam2.network import Sam2
+from src_models.runtime import choose_precision
+from src_models.video.frame_tracker import computing
 from src_models.video.video_predictor import Sam2VideoPredictor
 
 if TYPE_CHECKING:
@@ -69,20 +71,38 @@ def noise(side: int) -> NDArray[np.uint8]:
 
 
 def encode(net: Sam2, naive: Sam2, repetitions: int, agreement: dict[str, float]) -> list[Row]:
-    """Time the image encoder."""
+    """Time the image encoder: naive, ours in float32, and ours as a predictor runs it."""
     image = net.preprocess(torch.from_numpy(noise(net.img_size)).permute(2, 0, 1)[None])
+    auto = _auto()
+    variants = {"naive": lambda: naive.embed(image), "ours": lambda: net.embed(image)}
+    if auto is not torch.float32:
+        variants["auto"] = lambda: _embed_in(net, image, auto)
     with torch.inference_mode():
-        times, results = timing.interleave(
-            {"naive": lambda: naive.embed(image), "ours": lambda: net.embed(image)},
-            repetitions,
-            min(1, repetitions - 1),
-        )
+        times, results = timing.interleave(variants, repetitions, min(1, repetitions - 1))
     agreement["embedding, largest |naive - ours|"] = largest_difference(results["naive"], results["ours"], "embedding")
     case = f"{net.kind} encode {net.img_size}x{net.img_size}"
-    return [
+    rows = [
         timing.row(case, "naive float32", times["naive"]),
         timing.row(case, "ours float32", times["ours"], times["naive"], max_ratio=ENCODE_MAX_RATIO),
     ]
+    if "auto" in times:
+        name = f"ours auto ({_name(auto)})"
+        rows.append(timing.row(case, name, times["auto"], times["naive"], max_ratio=ENCODE_MAX_RATIO))
+    return rows
+
+
+def _auto() -> torch.dtype:
+    """Return the number format that predictors choose on this machine."""
+    return choose_precision("auto", torch.device("cpu"), "sam2.1_tiny")
+
+
+def _name(dtype: torch.dtype) -> str:
+    return str(dtype).removeprefix("torch.")
+
+
+def _embed_in(net: Sam2, image: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    with computing(image.device, dtype):
+        return net.embed(image)
 
 
 def track(
@@ -97,20 +117,35 @@ def track(
     def alone() -> torch.Tensor:
         return torch.cat([_followed(naive, frames, [point]) for point in points])
 
-    times, results = timing.interleave({"naive": alone, "ours": together}, repetitions=1, warmup=0)
+    def in_auto() -> torch.Tensor:
+        return _followed(net, frames, points, "auto")
+
+    variants = {"naive": alone, "ours": together}
+    if _auto() is not torch.float32:
+        variants["auto"] = in_auto
+    times, results = timing.interleave(variants, repetitions=1, warmup=0)
     agreement["masks of the last frame, share of equal pixels"] = float(
         ((results["naive"] > 0) == (results["ours"] > 0)).float().mean()
     )
     case = f"{net.kind} {objects} objects, {len(frames)} frames of {net.img_size}x{net.img_size}"
-    return [
+    rows = [
         timing.row(case, "naive float32, one by one", times["naive"]),
         timing.row(case, "ours float32, together", times["ours"], times["naive"], max_ratio=TRACK_MAX_RATIO),
     ]
+    if "auto" in times:
+        name = f"ours auto ({_name(_auto())}), together"
+        rows.append(timing.row(case, name, times["auto"], times["naive"], max_ratio=TRACK_MAX_RATIO))
+    return rows
 
 
-def _followed(net: Sam2, frames: Sequence[NDArray[np.uint8]], points: Sequence[tuple[float, float]]) -> torch.Tensor:
+def _followed(
+    net: Sam2,
+    frames: Sequence[NDArray[np.uint8]],
+    points: Sequence[tuple[float, float]],
+    precision: str = "float32",
+) -> torch.Tensor:
     """Follow objects through a video; return their logits in the last frame."""
-    predictor = Sam2VideoPredictor(net, frames, device="cpu", precision="float32")
+    predictor = Sam2VideoPredictor(net, frames, device="cpu", precision=precision)
     for i, point in enumerate(points):
         predictor.add_prompt(i, 0, points=[point])
     found = list(predictor.propagate())

@@ -17,4 +17,7 @@ def test_naive_and_ours_agree_and_are_both_timed():
         rows = encode(net, naive, 1, agreement) + track(net, naive, frames, 2, agreement)
     assert agreement["embedding, largest |naive - ours|"] < 1e-4
     assert agreement["masks of the last frame, share of equal pixels"] > 0.999
-    assert [row.ratio is not None for row in rows] == [False, True, False, True]
+    in_bfloat16 = [row for row in rows if "bfloat16" in row.variant]  # where the processor multiplies it fast
+    assert len(in_bfloat16) in (0, 2)
+    assert all(row.ratio is not None for row in in_bfloat16)
+    assert [row.ratio is not None for row in rows if row not in in_bfloat16] == [False, True, False, True]
