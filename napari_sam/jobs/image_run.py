@@ -43,6 +43,8 @@ _LATER_SETTINGS: JsonObject = {
     "border": "cut",
     "branches": "dense",
     "min_iou": 0.0,
+    "min_stability": 0.0,
+    "min_region_px": 0,
     "stage": "automatic",
 }  # that version 0.1 did not have, with what it did
 _MERGED = "merged.npz"
@@ -145,9 +147,11 @@ class ImageRun:
     def _drop_unwanted(self, levels: Sequence[MergedTiles]) -> None:
         """Leave out objects of low scores, and those that a region that does not cut objects leaves out."""
         call = self.record.asked.get("call")
-        min_iou = call.get("min_iou") if isinstance(call, dict) else None
-        if isinstance(min_iou, float) and min_iou > 0:
-            drop_low_scores(levels, min_iou)
+        asked = call if isinstance(call, dict) else {}
+        lowest = [asked.get(name) for name in ("min_iou", "min_stability")]
+        min_iou, min_stability = (value if isinstance(value, float) else 0.0 for value in lowest)
+        if min_iou > 0 or min_stability > 0:
+            drop_low_scores(levels, min_iou, min_stability)
         if self.plan.searched != self.plan.region:
             self.left_out = drop_cut_objects(levels, self.plan.region, self.plan.searched)
 

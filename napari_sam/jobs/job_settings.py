@@ -55,6 +55,11 @@ class EverythingSettings:
         lies in the region, and leaves out those that reach farther than a window around it.
     min_iou : float
         Leave out objects of a lower predicted IoU.
+    min_stability : float
+        Leave out objects of a lower stability score.
+    min_region_px : int
+        Of the objects of dense mode, fill holes and remove separate parts with fewer pixels of the network's input; the
+        largest part stays. Grid mode has `GridSettings.min_mask_region_area`.
     stage : {"automatic", "semi-automatic"}
         What is noted with the objects: "semi-automatic" if a person adds those that are missing.
 
@@ -89,6 +94,12 @@ class EverythingSettings:
         0.0, "leave out objects of a lower predicted IoU", low=0.0, high=1.0, step=0.05, option="--min-score",
         advanced=True,
     )  # fmt: skip
+    min_stability: float = setting(
+        0.0, "leave out objects of a lower stability score", low=0.0, high=1.0, step=0.05, advanced=True
+    )
+    min_region_px: int = setting(
+        0, "of dense mode, fill smaller holes and remove smaller parts", low=0, unit="px", advanced=True
+    )
     stage: str = setting(
         "automatic", "stage of annotation that is noted with the objects", choices=STAGES, advanced=True
     )

@@ -43,6 +43,8 @@ def segment_everything(  # noqa: PLR0913 - the public contract
     category: str | None = None,
     border: str = "cut",
     min_iou: float = 0.0,
+    min_stability: float = 0.0,
+    min_region_px: int = 0,
     stage: str = "automatic",
     text: str | None = None,
     detector: TextSearch | TextDetector | str | Path | None = None,
@@ -99,6 +101,10 @@ def segment_everything(  # noqa: PLR0913 - the public contract
         Whether objects end at the border of `region`, or those whose centre lies in it are followed outside it.
     min_iou : float
         Leave out objects of a lower predicted IoU.
+    min_stability : float
+        Leave out objects of a lower stability score.
+    min_region_px : int
+        Of the objects of dense mode, fill holes and remove separate parts with fewer pixels of the network's input.
     stage : {"automatic", "semi-automatic"}
         Stage of annotation that is noted with the objects.
     text : str, optional
@@ -167,6 +173,8 @@ def segment_everything(  # noqa: PLR0913 - the public contract
         "category": category,
         "border": border,
         "min_iou": float(min_iou),
+        "min_stability": float(min_stability),
+        "min_region_px": min_region_px,
         "stage": stage,
     }
     chosen = settings_from(EverythingSettings, settings, keywords)

@@ -237,7 +237,7 @@ def _plan_job(
     grid = {} if settings.grid is None else asdict(settings.grid)
     watershed = None if settings.watershed is None else asdict(settings.watershed)
     concept = None if search is None else search.spec(store)
-    spec = FinderSpec(settings.method, side, grid, watershed, settings.branches, concept)
+    spec = FinderSpec(settings.method, side, grid, watershed, settings.branches, concept, settings.min_region_px)
     factors = choose_factors(shape, side, finest, settings.searches_coarser)
     plan = plan_run(spec, region, shape, factors, settings.border)
     finder = build_finder(spec, predictor)

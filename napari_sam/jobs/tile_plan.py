@@ -98,6 +98,8 @@ class FinderSpec:
         As in `DenseFinder`.
     concept : ConceptSpec or None
         Keep only the objects of a concept.
+    min_region_px : int
+        As in `DenseFinder`.
     """
 
     method: str
@@ -106,6 +108,7 @@ class FinderSpec:
     watershed: JsonObject | None = None
     branches: str = "auto"
     concept: ConceptSpec | None = None
+    min_region_px: int = 0
 
     @classmethod
     def from_json(cls, values: JsonObject) -> FinderSpec:
@@ -121,7 +124,9 @@ class FinderSpec:
         if self.concept is not None:
             candidates = CandidateFinder(predictor, settings, side=self.side, branches=self.branches)
             return ConceptFinder(candidates, self.concept)
-        return DenseFinder(predictor, settings, side=self.side, branches=self.branches)
+        return DenseFinder(
+            predictor, settings, side=self.side, branches=self.branches, min_region_px=self.min_region_px
+        )
 
 
 def choose_method(method: str, predictor: Predictor) -> str:

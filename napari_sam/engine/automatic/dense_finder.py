@@ -16,6 +16,7 @@ from napari_sam.engine.automatic.object_finder import BRANCHES, TileObjects, is_
 from napari_sam.engine.automatic.object_proposals import propose_objects
 from napari_sam.engine.automatic.prompted_objects import EncodedWindow, RegionObject, merge_objects, prompt_objects
 from napari_sam.engine.automatic.region_windows import cover_region, even_starts, label_shape, network_record
+from napari_sam.engine.automatic.small_parts import without_small_parts
 from napari_sam.engine.embeddings.window_objects import used_cells
 from napari_sam.engine.geometry import Box
 from napari_sam.engine.windows import Window
@@ -119,6 +120,8 @@ class DenseFinder:
         "both" also prompts the mask decoder with the objects of the watershed, and with candidates below its
         thresholds; the scores of both branches then decide (`prompt_objects`). "auto" is "both" for models that were
         trained with objects of their dense decoder as prompts, such as the default model.
+    min_region_px : int
+        Fill holes of objects and remove separate parts that have fewer pixels of the network's input.
 
     Raises
     ------
@@ -143,6 +146,7 @@ class DenseFinder:
         *,
         keep: bool = False,
         branches: str = "auto",
+        min_region_px: int = 0,
     ) -> None:
         if branches not in BRANCHES:
             raise SettingsError(
@@ -151,7 +155,7 @@ class DenseFinder:
         self.embedder = predictor.embedder
         self.prompts = uses_both_branches(branches, self.embedder.model.uses_hypotheses)
         self.watershed = settings or default_settings(predictor)
-        self._side, self.keep = side, keep
+        self._side, self.keep, self.min_region_px = side, keep, min_region_px
 
     @property
     def side(self) -> int:
@@ -163,6 +167,8 @@ class DenseFinder:
         record: dict[str, Any] = {"method": self.method, "side": self.side}
         if self.prompts:  # runs of version 0.1 had no such entry, and continue
             record["branches"] = "both"
+        if self.min_region_px:
+            record["min_region_px"] = self.min_region_px
         return {**record, **network_record(self.embedder), **asdict(self.watershed)}
 
     def read(self, region: Box, factor: int) -> list[DenseWindow]:
@@ -256,12 +262,16 @@ class DenseFinder:
         """Find objects in the maps, prompt the mask decoder with them, and keep those of sufficient predicted IoU."""
         if not self.prompts:
             scored = scored_objects(self.maps(region, factor, computed), self.watershed, self.map_scale)
-            return TileObjects(scored.labels, scored.predicted_iou, scored.stability_score)
+            return TileObjects(self._tidied(scored.labels), scored.predicted_iou, scored.stability_score)
         found = self.prompted(region, factor, computed)
         found = [one for one in found if one.predicted_iou >= self.watershed.min_predicted_iou]
         labels, kept = merge_objects(label_shape(region, factor), found)
         scores = np.array([(found[i].predicted_iou, found[i].stability_score) for i in kept], np.float32).reshape(-1, 2)
-        return TileObjects(labels, scores[:, 0], scores[:, 1])
+        return TileObjects(self._tidied(labels), scores[:, 0], scores[:, 1])
+
+    def _tidied(self, labels: NDArray[np.int32]) -> NDArray[np.int32]:
+        least = self.min_region_px * self.map_scale**2
+        return without_small_parts(labels, least) if least > 0 else labels
 
     @property
     def map_scale(self) -> float:

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 AUDIT_SIZE = 50
 """Objects of an audit: if 94 % are right, the interval is from 84 to 98 %."""
 _SPECK_PX = 100  # as in the paper of SA-1B
+_STABLE = 0.5  # what a person accepts is stable to 0.7 and more
 
 
 class Stages:
@@ -185,10 +186,17 @@ def automatic_settings(min_iou: float, kind: str) -> EverythingSettings:
     min_iou : float
         Lowest predicted IoU.
     kind : str
-        Kind of the network, for its thresholds of grid mode, which also removes specks and holes.
+        Kind of the network, for its thresholds of grid mode.
+
+    Returns
+    -------
+    EverythingSettings
+        Objects of low scores are left out, and specks and holes removed.
     """
     grid = GridSettings.for_model(kind, min_mask_region_area=_SPECK_PX)
-    return EverythingSettings(border="whole", min_iou=min_iou, grid=grid)
+    return EverythingSettings(
+        border="whole", min_iou=min_iou, min_stability=_STABLE, min_region_px=_SPECK_PX, grid=grid
+    )
 
 
 def confident_settings(min_iou: float) -> EverythingSettings:

@@ -289,3 +289,15 @@ def test_the_shipped_model_finds_the_sample_nuclei(default_predictor, nuclei):
     np.maximum.at(iou, m.cols, m.iou)
     right, wrong = found.predicted_iou[iou >= 0.5], found.predicted_iou[iou < 0.5]
     assert len(wrong) == 0 or right.mean() > wrong.mean()
+
+
+def test_holes_are_filled_on_request_and_recorded_only_then(squares):
+    image = np.zeros((64, 64), np.uint8)
+    image[8:56, 8:56], image[28:36, 28:36] = 250, 0
+    squares.set_image(image)
+    plain, tidy = (DenseFinder(squares, PLAIN, branches="dense", min_region_px=least) for least in (0, 200))
+    region = (0, 0, 64, 64)
+    assert _found(plain, region).labels[31, 31] == 0
+    assert _found(tidy, region).labels[31, 31] == 1
+    assert "min_region_px" not in plain.settings()
+    assert tidy.settings() == plain.settings() | {"min_region_px": 200}

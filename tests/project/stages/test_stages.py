@@ -9,6 +9,7 @@ from PIL import Image
 import napari_sam as ns
 from napari_sam.errors import StoreLockedError
 from napari_sam.project.stages.judged_objects import judged_objects
+from napari_sam.project.stages.stages import automatic_settings, confident_settings
 from tests.project.stages.conftest import cut, write_automatic
 
 
@@ -75,3 +76,15 @@ def test_all_objects_are_found_above_the_score_at_which_half_are_right(project, 
     assert table.predicted_iou.min() >= project.stages.threshold().even
     assert table.stage.tolist() == ["automatic"] * report.objects
     assert project.stages.begin_audit().population == report.objects > 0
+
+
+def test_unstable_objects_are_left_out_and_only_where_nobody_looks_through(project, default_predictor):
+    assert (confident_settings(0.4).min_stability, confident_settings(0.4).min_region_px) == (0.0, 0)
+    chosen = automatic_settings(0.4, "default")
+    assert (chosen.min_iou, chosen.min_stability, chosen.min_region_px) == (0.4, 0.5, 100)
+    source = project.images()[0].source
+    stable = ns.segment_everything(source, default_predictor).labels.table().stability_score
+    limit = float(stable.median())
+    found = ns.segment_everything(source, default_predictor, min_stability=limit, min_region_px=100).labels.table()
+    assert len(found) == np.count_nonzero(stable >= limit) < len(stable)
+    assert found.stability_score.min() >= limit

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 _SETTINGS = (
-    "border", "branches", "category", "coarser", "diameter_px", "grid", "level", "method", "min_iou", "overlap",
-    "region", "side", "stage", "watershed",
+    "border", "branches", "category", "coarser", "diameter_px", "grid", "level", "method", "min_iou", "min_region_px",
+    "min_stability", "overlap", "region", "side", "stage", "watershed",
 )  # fmt: skip
 """Keywords of `segment_everything` that a run's record holds."""
 _NESTED = {"grid": GridSettings, "watershed": WatershedSettings}
