@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from napari_sam.widgets.find.find_panel import FindPanel
 
 SUFFIX = ".concept"
-_FILES = f"Concepts (*{SUFFIX} *.safetensors);;All files (*)"
+CONCEPT_FILES = f"Concepts (*{SUFFIX} *.safetensors);;All files (*)"
 
 
 class ConceptFiles(QObject):
@@ -52,7 +52,7 @@ class ConceptFiles(QObject):
     def ask_load(self) -> None:
         """Ask for the file of a concept, and use it."""
         folder = str(self._context.memory.start_folder)
-        path, _ = QFileDialog.getOpenFileName(self._panel, "Load a concept", folder, _FILES)
+        path, _ = QFileDialog.getOpenFileName(self._panel, "Load a concept", folder, CONCEPT_FILES)
         if path:
             self.load(Path(path))
 
@@ -74,7 +74,7 @@ class ConceptFiles(QObject):
     def ask_save(self) -> None:
         """Ask for a file, and save the concept to it."""
         start = Path(self._context.memory.start_folder) / f"concept{SUFFIX}"
-        path, _ = QFileDialog.getSaveFileName(self._panel, "Save the concept", str(start), _FILES)
+        path, _ = QFileDialog.getSaveFileName(self._panel, "Save the concept", str(start), CONCEPT_FILES)
         if path:
             self.save(Path(path) if Path(path).suffix else Path(path + SUFFIX))
 

@@ -1,15 +1,18 @@
-"""Jobs over all images of a project, in the background: find all objects, and measure them."""
+"""Jobs over all images of a project, in the background: find objects, all or of a concept, track and measure them."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject, Signal
+from qtpy.QtWidgets import QFileDialog
 
 from napari_sam.jobs.batch.batch import RESUME
 from napari_sam.project.batch.batch_options import BatchOptions
 from napari_sam.project.batch.project_batch import ProjectBatch
 from napari_sam.widgets.background_run import BackgroundRun
+from napari_sam.widgets.find.concept_files import CONCEPT_FILES
 from napari_sam.widgets.project.project_text import batch_text
 from napari_sam.widgets.run_controls import RemainingTime
 
@@ -23,6 +26,8 @@ if TYPE_CHECKING:
     from napari_sam.widgets.engine_thread import IsCancelled, Outcome
     from napari_sam.widgets.project.batch_panel import BatchPanel
     from napari_sam.widgets.project.image_opener import ImageOpener
+
+_ALL_DONE = "Nothing to do: all images are done or have objects."
 
 
 class BatchController(QObject):
@@ -60,6 +65,8 @@ class BatchController(QObject):
         self.run = BackgroundRun()
         panel.run.start.clicked.connect(self.find_all)
         panel.run.cancel.clicked.connect(self.cancel)
+        panel.find.clicked.connect(self.ask_concept)
+        panel.track.clicked.connect(self.track)
         panel.measure.clicked.connect(self.measure)
         self.run.progressed.connect(self._on_progressed)
         self.run.finished.connect(self._on_finished)
@@ -72,8 +79,27 @@ class BatchController(QObject):
 
     def find_all(self) -> None:
         """Find all objects of the images that are not done and have none."""
-        self._nothing = "Nothing to do: all images are done or have objects."
+        self._nothing = _ALL_DONE
         self._begin(lambda batch, options: batch.everything(options=options), pass_over=True)
+
+    def ask_concept(self) -> None:
+        """Ask for the file of a concept, and find its objects in the images that are not done and have none."""
+        memory = self._context.memory
+        path, _ = QFileDialog.getOpenFileName(self._panel, "Find a concept", str(memory.start_folder), CONCEPT_FILES)
+        if path:
+            memory.folder = str(Path(path).parent)
+            memory.save()
+            self.find(path)
+
+    def find(self, concept: str) -> None:
+        """Find the objects of a concept, by its file, in the images that are not done and have none."""
+        self._nothing = _ALL_DONE
+        self._begin(lambda batch, options: batch.find(concept, options=options), pass_over=True)
+
+    def track(self) -> None:
+        """Follow all objects of the movies that are not done and have none."""
+        self._nothing = _ALL_DONE
+        self._begin(lambda batch, options: batch.track(options=options), pass_over=True)
 
     def measure(self) -> None:
         """Measure the objects of all images."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
-from napari_sam.widgets.qt_helpers import button, wrapped_label
+from napari_sam.widgets.qt_helpers import button, row, wrapped_label
 from napari_sam.widgets.run_controls import RunControls
 
 _ABOUT = (
@@ -24,6 +24,13 @@ class BatchPanel(QWidget):
             kept="what was found is kept, and the next run continues",
             working="Working…",
         )
+        self.find = button(
+            "Find a concept…",
+            "Find the objects of a saved concept (see the page Find) in all images that have no objects yet",
+        )
+        self.track = button(
+            "Track all movies", "Follow all objects through time in all movies that have no objects yet, with lineages"
+        )
         self.measure = button(
             "Measure all images", "Measure the objects of all images, into the folder “measurements” of the project"
         )
@@ -31,15 +38,20 @@ class BatchPanel(QWidget):
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(wrapped_label(_ABOUT))
         layout.addWidget(self.run)
+        layout.addLayout(row((self.find, self.track)))
         layout.addWidget(self.measure)
 
     def show_idle(self, unfinished: bool = False) -> None:
         """Show that nothing runs; a run that was stopped can be continued."""
         self.run.show_idle(unfinished)
         self.run.discard.hide()  # nothing is half done that another run would not complete
-        self.measure.setEnabled(True)
+        self._enable(True)
 
     def show_running(self) -> None:
         """Show that a job has begun."""
         self.run.show_running()
-        self.measure.setEnabled(False)
+        self._enable(False)
+
+    def _enable(self, enabled: bool) -> None:
+        for control in (self.find, self.track, self.measure):
+            control.setEnabled(enabled)
