@@ -5,13 +5,12 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-import napari
 from qtpy.QtCore import QEvent
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_sam.errors import ModelError
 from napari_sam.layers.image_notes import image_notes
-from napari_sam.widgets.activities import ACTIVITIES, PREPARE
+from napari_sam.widgets.activities import PREPARE
 from napari_sam.widgets.class_choice import ClassChoice
 from napari_sam.widgets.device_selection import DeviceSelection
 from napari_sam.widgets.dock_context import DockContext
@@ -34,6 +33,7 @@ from napari_sam.widgets.pages.review_controller import ReviewController
 from napari_sam.widgets.project.project_controller import ProjectController
 from napari_sam.widgets.qt_helpers import single_shot
 from napari_sam.widgets.refine.refine_controller import RefineController
+from napari_sam.widgets.shown_activity import ShownActivity
 from napari_sam.widgets.stage_links import link_stages
 from napari_sam.widgets.viewer.canvas_view import cursor_position
 from napari_sam.widgets.viewer.image_selection import ImageSelection
@@ -44,6 +44,7 @@ from napari_sam.widgets.viewer.window_watcher import WindowWatcher
 from src_models.checkpoints.model_choice import checked_model
 
 if TYPE_CHECKING:
+    import napari
     from qtpy.QtGui import QCloseEvent
 
     from napari_sam.io.labels.review_queue import ReviewItem
@@ -131,7 +132,7 @@ class SamDock(QWidget):
         self._window = WindowWatcher(self)
         self._keyboard = KeyboardFocus(self, self.panel.tabs)
         self._remember()
-        self._activity: napari.utils.progress | None = None
+        self._activity = ShownActivity(self.panel, self.thread)
         self._page_soon = single_shot(self, 0, self._on_page_changed)
         self.images.is_held = lambda: self._is_running or self.click.stack.is_busy
         self._connect()
@@ -180,7 +181,7 @@ class SamDock(QWidget):
         self.labels.store_closing.connect(self._on_store_closing)
         self.labels.edited.connect(self.refresh)
         self.click.changed.connect(self.refresh)
-        self.click.idle.connect(self._end_activity)
+        self.click.idle.connect(self._activity.end)
         self.click.correction_ended.connect(self.show_review)
         self.click.actions.run_undone.connect(self.everything.run_undone)
         self.click.actions.run_redone.connect(self.everything.run_redone)
@@ -204,7 +205,7 @@ class SamDock(QWidget):
         """Stop what the engine is doing."""
         self.click.cancel()
         self.thread.cancel()
-        self._end_activity()
+        self._activity.end()
         self.refresh()
 
     def set_model(self, model: str) -> None:
@@ -332,23 +333,12 @@ class SamDock(QWidget):
             self.thread.submit(PREPARE, self.session.prepare_job(read[1], self.click.hints()))
 
     def _on_job_started(self, kind: str) -> None:
-        text = ACTIVITIES.get(kind, "Segmenting")
-        if self._activity is None:
-            activity = napari.utils.progress(total=0, desc=f"SAM: {text}")
-            # napari has handled events meanwhile: the job may be over, or another one may have begun.
-            if self._activity is None:
-                self._activity = activity
-            else:
-                activity.close()
-        if self.thread.busy:
-            self.panel.show_progress(text)
-        else:
-            self._end_activity()
+        self._activity.begin(kind)
         self.refresh()
 
     def _on_job_finished(self, outcome: Outcome) -> None:
         if not self.thread.busy:
-            self._end_activity()
+            self._activity.end()
         if outcome.error is not None and not self.thread.was_superseded(outcome):
             self.notifier.failure(outcome.error)
         if outcome.kind == PREPARE and self.thread.is_current(outcome):
@@ -366,12 +356,6 @@ class SamDock(QWidget):
             self._working = chosen
             self._keep_choices()
             self.images.announce_view()
-
-    def _end_activity(self) -> None:
-        if self._activity is not None:
-            self._activity.close()
-            self._activity = None
-        self.panel.show_progress(None)
 
     # ---- state --------------------------------------------------------------------------------------------
 
@@ -440,7 +424,7 @@ class SamDock(QWidget):
         for page in (self.everything, self.find, self.refine, self.review, self.objects):
             page.close()
         self.session.close()
-        self._end_activity()
+        self._activity.end()
         self.labels.close()
         self.project.close()
         self._page_soon.stop()

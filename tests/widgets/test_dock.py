@@ -360,7 +360,7 @@ def test_closing_the_dock_removes_its_layers_and_stops_its_thread(window, nuclei
 
 def test_clearing_ends_the_progress(window, nuclei, monkeypatch):
     layer = window.show(nuclei[0])
-    Slow(monkeypatch, 0.5)
+    Slow(monkeypatch, 2.0)
     window.click(layer, A)
     window.wait(lambda: window.panel.progress.isVisible())
     window.key("C", "ShiftModifier")
