@@ -355,6 +355,7 @@ class SamDock(QWidget):
         elif error is None:
             self._working = chosen
             self._keep_choices()
+            self.layer_list.settle()
             self.images.announce_view()
 
     # ---- state --------------------------------------------------------------------------------------------
