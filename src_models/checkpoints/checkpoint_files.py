@@ -38,14 +38,16 @@ if TYPE_CHECKING:
 _DENSE, _QUALITY, _JUDGE = _OWN_PARTS = "dense_decoder.", "quality_head.", "mask_judge."
 _SUFFIXES = frozenset({".pth", ".pt", ".safetensors", ".ckpt", ".bin"})
 _DTYPES = (torch.float32, torch.float16, torch.bfloat16)
+_DRAWING = nn.init.__name__  # the module of the functions that draw weights
 
 
 class _EmptyOnMeta(TorchFunctionMode):
     """Create uninitialised tensors on the meta device, so that building a network takes neither time nor memory.
 
-    Layers create their weights with `torch.empty` and then draw random numbers, which does nothing on the meta
-    device. Computed tensors, such as index tables in buffers that no checkpoint holds, keep their values;
-    ``torch.device("meta")`` would lose them.
+    Layers create their weights with `torch.empty` and then draw random numbers, which does nothing on the meta device
+    and is left out: the first drawing would import torch's compiler, which takes longer than all the rest. Computed
+    tensors, such as index tables in buffers that no checkpoint holds, keep their values; ``torch.device("meta")``
+    would lose them.
     """
 
     def __torch_function__(
@@ -54,6 +56,9 @@ class _EmptyOnMeta(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         if func is torch.empty:
             kwargs["device"] = "meta"
+        drawn = args[0] if args else kwargs.get("tensor")
+        if getattr(func, "__module__", "") == _DRAWING and isinstance(drawn, Tensor) and drawn.is_meta:
+            return drawn
         return func(*args, **kwargs)
 
 
