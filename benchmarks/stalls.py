@@ -6,9 +6,9 @@ A scripted user opens napari with an image, opens the dock from the Plugins menu
 every page, opens a second image, and switches between the two. A timer of the event loop beats every 5 ms; where it
 comes late, a second thread notes what the GUI thread is doing (`--stacks` prints that).
 
-Reported for each step: how long the event loop stood still at most, and the most processor time that the GUI thread used
-in one stall. The difference is waiting: for the processor, for a lock, or for a disk. On a busy machine only the second
-number is meaningful.
+Reported for each step: how long the event loop stood still at most, and the most processor time that the GUI thread
+used in one stall. The difference is waiting: for the processor, for a lock, or for a disk. On a busy machine only the
+second number is meaningful.
 """
 
 from __future__ import annotations
@@ -248,9 +248,8 @@ def _report(heart: Heartbeat, has_stacks: bool) -> None:
         of_step = [s for s in heart.stalls if s.step == step]
         late = [s for s in of_step if s.wall_ms > MAX_STALL_MS]
         wall_ms, cpu_ms = max(s.wall_ms for s in of_step), max(s.cpu_ms for s in of_step)
-        print(
-            f"| {step} | {wall_ms:.0f} | {cpu_ms:.0f} | {sum(s.cpu_ms > MAX_STALL_MS for s in of_step)} of {len(late)} |"
-        )
+        busy = sum(s.cpu_ms > MAX_STALL_MS for s in of_step)
+        print(f"| {step} | {wall_ms:.0f} | {cpu_ms:.0f} | {busy} of {len(late)} |")
         for stall in late if has_stacks else ():
             print(f"    {stall.wall_ms:.0f} ms, processor {stall.cpu_ms:.0f} ms")
             for place, samples in stall.places.most_common(5):
