@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Protocol
 
 from napari_sam.engine.embeddings.embedding_cache import EmbeddingCache
+from src_models.checkpoints.registry import model_info, model_names
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Hashable
@@ -98,6 +99,13 @@ class EngineSession:
         """The predictor in use; None before it is loaded."""
         is_current = self._loaded is not None and self._loaded[0] == (self.model, self.device)
         return self._loaded[1] if self._loaded is not None and is_current else None
+
+    @property
+    def kind(self) -> str:
+        """Kind of the network in use; before a checkpoint of one's own is loaded, its path."""
+        if self.predictor is not None:
+            return self.predictor.runner.kind
+        return model_info(self.model).kind if self.model in model_names() else self.model
 
     def predict_job(
         self, image: Image, plane: tuple[int, ...], prompts: list[PromptKeywords], hints: Hints

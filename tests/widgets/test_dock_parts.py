@@ -22,7 +22,7 @@ SQUARE = np.ones((10, 10), bool)
 class FakeSession:
     """Answers every prompt with a square."""
 
-    model = "default"
+    model = kind = "default"
 
     def __init__(self):
         self.prompts = []

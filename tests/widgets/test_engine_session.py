@@ -19,7 +19,7 @@ class FakePredictor:
     def __init__(self):
         self.asked, self.images = [], []
         self.device = "cpu"
-        self.runner = SimpleNamespace(dtype="torch.float32")
+        self.runner = SimpleNamespace(dtype="torch.float32", kind="default")
 
     def set_source(self, image):
         self.images.append(image)
@@ -113,3 +113,12 @@ def test_another_model_is_described_before_it_has_an_image(session, predictors, 
     session.model = "vit_b"
     session.load("vit_b")  # as the everything thread does
     assert "embedding not yet" in session.describe(None, None)
+
+
+def test_the_kind_of_a_checkpoint_is_that_of_its_network(session):
+    assert session.kind == "default"
+    session.model = "vit_b"
+    assert session.kind == "vit_b"
+    session.model = "/models/fine_tuned.safetensors"
+    predict(session, [box(3)])
+    assert session.kind == "default"  # so that grid mode begins with its thresholds

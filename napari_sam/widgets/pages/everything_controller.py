@@ -289,7 +289,7 @@ class EverythingController(QObject):
     def _on_grid_toggled(self, is_checked: bool) -> None:
         if is_checked:
             form = self._panel.form.section("grid").form
-            form.set_settings(GridSettings.for_model(self._context.session.model))
+            form.set_settings(GridSettings.for_model(self._context.session.kind))
 
     # ---- progress -----------------------------------------------------------------------------------------
 

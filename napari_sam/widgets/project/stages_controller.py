@@ -93,7 +93,7 @@ class StagesController(QObject):
 
     def find_all(self) -> None:
         """Find all objects of the image."""
-        self._run(automatic_settings(self._even, self._context.session.model))
+        self._run(automatic_settings(self._even, self._context.session.kind))
 
     def audit(self) -> None:
         """Review what is left of the audit's sample, in the image that is open first; begin one if none is left."""
