@@ -9,15 +9,15 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-_OPAQUE = 255  # least value of opaque pixels, also in pictures of 16 bits
-_DECIDED = 0.8  # least share of values that are 0 or the largest
+_OPAQUE = 255  # opaque also in some pictures of 16 bits
+_DECIDED = 0.8  # least share of the values above 0 that are opaque
 
 
 def is_transparency(values: NDArray[np.generic]) -> bool:
     """Return whether values are those of an alpha channel.
 
-    Some libraries declare the fourth channel of any picture as alpha, whatever it holds. In an alpha channel few values
-    lie between none and all; one that is 0 everywhere was never filled.
+    Some libraries declare the fourth channel of any picture as alpha, whatever it holds. In an alpha channel, most
+    values above 0 are fully opaque. One that is 0 everywhere was never filled, and one that is never 0 masks nothing.
 
     Parameters
     ----------
@@ -29,9 +29,10 @@ def is_transparency(values: NDArray[np.generic]) -> bool:
     >>> is_transparency(np.array([0, 0, 255], np.uint8)), is_transparency(np.arange(256, dtype=np.uint8))
     (True, False)
     """
-    if not values.any():
+    visible = values[values != 0]
+    if not 0 < visible.size < values.size:
         return False
-    opaque = values.max()
-    if values.dtype.kind in "iu" and opaque < _OPAQUE:  # such as a mask of 0 and 1
+    opaque = float(visible.max())
+    if opaque not in ((1.0,) if values.dtype.kind == "f" else (_OPAQUE, np.iinfo(values.dtype).max)):  # type: ignore[type-var]
         return False
-    return float(np.mean((values == 0) | (values == opaque))) >= _DECIDED
+    return float(np.mean(visible == opaque)) >= _DECIDED

@@ -88,8 +88,10 @@ class LabelOutput:
 
     def discard_replaced(self) -> None:
         """Delete the replaced store."""
+        from napari_sam.jobs.batch.replaced_store import discard  # noqa: PLC0415 - the command line starts quickly
+
         if self._replaced is not None:
-            shutil.rmtree(self._replaced, ignore_errors=True)
+            discard(self._replaced, self._path)
             self._replaced = None
 
     def delete_new(self) -> None:
@@ -100,13 +102,14 @@ class LabelOutput:
             shutil.rmtree(self._path, ignore_errors=True)
 
     def abandon(self) -> None:
-        """Close the store after an error, and restore the replaced one unless a new one exists."""
+        """Close the store after an error, and restore the replaced one unless the new one holds something."""
+        from napari_sam.jobs.batch.replaced_store import put_back  # noqa: PLC0415 - the command line starts quickly
+
         if self._opened is not None:
             self._opened.close()
-        if self._replaced is not None and not self._path.exists():
-            self._replaced.replace(self._path)
+        if self._replaced is not None:
+            put_back(self._replaced, self._path)
             self._replaced = None
-        self.discard_replaced()
 
 
 @contextlib.contextmanager

@@ -149,7 +149,7 @@ class ImageRun:
         call = self.record.asked.get("call")
         asked = call if isinstance(call, dict) else {}
         lowest = [asked.get(name) for name in ("min_iou", "min_stability")]
-        min_iou, min_stability = (value if isinstance(value, float) else 0.0 for value in lowest)
+        min_iou, min_stability = (value if isinstance(value, int | float) else 0.0 for value in lowest)
         if min_iou > 0 or min_stability > 0:
             drop_low_scores(levels, min_iou, min_stability)
         if self.plan.searched != self.plan.region:

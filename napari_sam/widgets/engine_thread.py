@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     Job = Callable[[IsCancelled], object]
 
 
+_SHOWN_AT_LATEST_S = 5.0
 _SHOWN_MS = 1  # a timer of 0 ms may come before the first paint
 
 
@@ -134,7 +135,7 @@ class EngineThread(QObject):
 
         value: object = None
         error: Exception | None = None
-        self._is_shown.wait()
+        self._is_shown.wait(_SHOWN_AT_LATEST_S)  # a script may end before the window is shown
         began = time.perf_counter()
         try:
             if not is_cancelled():

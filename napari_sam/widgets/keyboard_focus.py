@@ -76,6 +76,9 @@ class KeyboardFocus(QObject):
         focused = QApplication.focusWidget()
         if focused is not None:
             focused.clearFocus()
+        viewer = self._dock.window().parentWidget()  # of a dock that floats
+        if viewer is not None:
+            viewer.activateWindow()
 
     def close(self) -> None:
         """Stop following the focus."""

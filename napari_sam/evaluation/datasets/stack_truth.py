@@ -12,6 +12,7 @@ from scipy import ndimage
 
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import EvaluationError
+from napari_sam.io.images.formats.masked_level import unmasked
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.tracks.track_table import TrackTable, make_tracks, read_track_file
 
@@ -154,7 +155,7 @@ def open_stack_truth(labels: Path, kind: str, tracks: Path | None = None) -> Lab
     LabelsError
         If the file of tracks is damaged.
     """
-    image = open_image(labels)
+    image = unmasked(open_image(labels))
     if len(image.plane_axes) != 1 or image.channel_count != 1:
         raise EvaluationError(
             f"{labels}: labels with the axes {image.array_axes}", remedy=f"give labels ({STACK_AXES[kind]}, y, x)"

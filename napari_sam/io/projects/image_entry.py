@@ -32,7 +32,7 @@ _MEASURED = frozenset(
 )
 _MEASURED_IN_UNITS = re.compile(
     r"(area|perimeter|equivalent_diameter|volume|surface|axis_(major|middle|minor)|centroid_[zyx])"
-    r"_(world|[a-z\u00b5]{1,3})[23]?(_sd)?|intensity_(mean|min|max|std)(_.*)?"
+    r"_(world|px|[nu\u00b5mck]?m|in|ft)[23]?(_sd)?|intensity_(mean|min|max|std)(_.*)?"
 )
 
 

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 from typing import TYPE_CHECKING
 
-from napari_sam.errors import CancelledError, NapariSamError, StoreError
+from napari_sam.errors import StoreError
 from napari_sam.jobs.batch.batch import ADD, DISCARD, OVERWRITE, RESUME
-from napari_sam.jobs.batch.replaced_store import is_empty, move_aside
+from napari_sam.jobs.batch.replaced_store import discard, move_aside, put_back
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,15 +55,11 @@ def existing_store(path: Path, existing: str, *, is_unfinished: bool) -> Iterato
 
 @contextlib.contextmanager
 def _replaced(path: Path) -> Iterator[None]:
-    """Move a store aside, and delete it at the end, or move it back after an error."""
+    """Move a store aside, and delete it at the end; after an error, move it back unless the new one holds something."""
     aside = move_aside(path)
     try:
         yield
-    except BaseException as error:
-        if isinstance(error, NapariSamError) and not isinstance(error, CancelledError) and is_empty(path):
-            shutil.rmtree(path, ignore_errors=True)
-        if not path.exists():
-            aside.replace(path)
+    except BaseException:
+        put_back(aside, path)
         raise
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    discard(aside, path)

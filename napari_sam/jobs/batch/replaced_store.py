@@ -58,12 +58,36 @@ def move_aside(path: Path) -> Path:
     return aside
 
 
+def put_back(aside: Path, path: Path) -> None:
+    """Bring a store back after an error, unless the one that took its place holds something: then it is deleted.
+
+    Raises
+    ------
+    OSError
+        If the new, empty store cannot be moved out of the way; the old one stays where it is.
+    """
+    if path.exists() and not is_empty(path):
+        discard(aside, path)
+        return
+    empty = aside.with_name(f"{aside.name}.empty")
+    if path.exists():
+        path.replace(empty)
+    aside.replace(path)
+    shutil.rmtree(empty, ignore_errors=True)
+
+
+def discard(aside: Path, path: Path) -> None:
+    """Delete a store that was moved aside, and those of processes that were killed."""
+    for old in (aside, *_left_aside(path)):
+        shutil.rmtree(old, ignore_errors=True)
+
+
 def restore_replaced(path: Path) -> None:
-    """Bring a store back that was moved aside by a process which was killed before it wrote a new one."""
-    left = [] if path.exists() else _left_aside(path)
-    if left:
+    """Bring a store back that was moved aside by a process which was killed before it wrote anything into a new one."""
+    left = _left_aside(path)
+    if left and (not path.exists() or is_empty(path)):
         with contextlib.suppress(OSError):
-            max(left, key=lambda aside: aside.stat().st_mtime).replace(path)
+            put_back(max(left, key=lambda aside: aside.stat().st_mtime), path)
 
 
 def _left_aside(path: Path) -> list[Path]:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from napari_sam.engine.cluster.dask_client import gpu_resource
 from napari_sam.errors import CancelledError, DeviceError, ProjectError, StoreLockedError
-from napari_sam.io.projects.image_lock import ImageLock
+from napari_sam.io.projects.image_lock import STALE_S, ImageLock
 from napari_sam.project.training.train_and_compare import TrainedModel, TrainingCalls, TrainingJob, train_and_compare
 from src_models.atomic import write_bytes
 from src_models.checkpoints.checkpoint_files import load_network, save_sam, weights_fingerprint
@@ -34,7 +34,7 @@ _ATTEMPTS = 3  # on workers that die
 _POLL_S = 0.2
 _MISSED = 10  # polls; the end of a training takes a moment to arrive
 _ASK_S = 0.5  # how often a worker asks whether to stop
-_WAIT_S = 60.0  # for an earlier training, which saves and stops
+_WAIT_S = STALE_S + 30.0  # for an earlier training, which saves and stops, or whose machine is gone
 _NO_ROOM = "free some space there, or set TMPDIR for the worker"
 _KEPT_S = 7 * 86400  # of a stopped run on a worker's disk
 _WORKER_FOLDER, _PAIRS, _BASE = "napari-sam-training", "pairs", "base.safetensors"

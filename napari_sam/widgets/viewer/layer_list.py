@@ -69,12 +69,14 @@ class LayerList(QObject):
         if is_costly:
             self._take_objects_back()
         self._is_removing = True
-        with self.own_change():
-            for layer in present:
-                with _quick_collection() if is_costly and layer is not present[-1] else nullcontext():
-                    if layer in self._viewer.layers:  # others may react to a removal
-                        self._viewer.layers.remove(layer)
-        self._is_removing = False
+        try:
+            with self.own_change():
+                for layer in present:
+                    with _quick_collection() if is_costly and layer is not present[-1] else nullcontext():
+                        if layer in self._viewer.layers:  # others may react to a removal
+                            self._viewer.layers.remove(layer)
+        finally:
+            self._is_removing = False
 
     def settle(self) -> None:
         """Let garbage collections pass over the objects that exist now, such as those of all modules."""

@@ -34,8 +34,7 @@ def masked_pixels(path: Path, array: NDArray[np.generic]) -> NDArray[np.bool_] |
     alpha = _alpha_channel(path)
     if alpha is None or array.ndim != 3 or alpha >= array.shape[-1]:
         return None
-    masked = array[..., alpha] == 0
-    return masked if masked.any() and is_transparency(array[..., alpha]) else None
+    return array[..., alpha] == 0 if is_transparency(array[..., alpha]) else None
 
 
 def _alpha_channel(path: Path) -> int | None:

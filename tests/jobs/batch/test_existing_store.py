@@ -13,7 +13,7 @@ from napari_sam.errors import CancelledError, NothingSegmentedError
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.jobs.batch.batch import OVERWRITE
 from napari_sam.jobs.batch.existing_store import existing_store
-from napari_sam.jobs.batch.replaced_store import move_aside, restore_replaced
+from napari_sam.jobs.batch.replaced_store import move_aside, put_back, restore_replaced
 
 
 def draw(path, objects):
@@ -29,7 +29,14 @@ def count(path):
 
 @pytest.mark.parametrize(
     ("error", "objects", "kept"),
-    [(NothingSegmentedError, 0, 2), (NothingSegmentedError, 1, 1), (CancelledError, 0, 0), (CancelledError, None, 2)],
+    [
+        (NothingSegmentedError, 0, 2),
+        (NothingSegmentedError, 1, 1),
+        (CancelledError, 0, 2),
+        (KeyError, 0, 2),
+        (KeyError, 1, 1),
+        (CancelledError, None, 2),
+    ],
 )
 def test_a_store_comes_back_if_nothing_could_be_segmented(tmp_path, error, objects, kept):
     path = tmp_path / "a.ome.zarr"
@@ -62,12 +69,31 @@ def test_a_store_that_a_killed_process_moved_aside_comes_back_unless_there_is_an
     restore_replaced(path)
     assert count(path) == 2
     aside = leave_aside(path)
+    draw(path, 0)  # killed before its first object
+    restore_replaced(path)
+    assert count(path) == 2
+    aside = leave_aside(path)
     draw(path, 1)
     restore_replaced(path)
     assert count(path) == 1
     assert aside.exists()
     move_aside(path)
     assert not aside.exists()
+
+
+def test_nothing_is_deleted_if_the_new_store_cannot_be_moved_out_of_the_way(tmp_path, monkeypatch):
+    path = tmp_path / "a.ome.zarr"
+    draw(path, 2)
+    aside = move_aside(path)
+    draw(path, 0)
+
+    def refuse(*_):
+        raise PermissionError("in use")
+
+    monkeypatch.setattr(type(path), "replace", refuse)
+    with pytest.raises(PermissionError):
+        put_back(aside, path)
+    assert count(aside) == 2
 
 
 def test_a_store_that_a_running_process_replaces_is_left_to_it(tmp_path):

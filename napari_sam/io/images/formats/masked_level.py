@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
     FullIndex = tuple[int | slice, ...]
 
 
-_WINDOWS, _WINDOW_PX = 5, 64  # windows along each axis that show whether a channel is an alpha channel
+_WINDOWS, _WINDOW_PX, _WHOLE_PX = 5, 64, 2048  # what is read to tell an alpha channel, along each axis
+_BAND_PX = 1 << 24  # of a mask, read at once
 
 
 class Mask(Protocol):
@@ -96,7 +98,7 @@ def shows_transparency(samples: LevelArray, axes: str, alpha: int) -> bool:
     Parameters
     ----------
     samples : array-like
-        A level with all its samples, best the coarsest. A grid of small windows of it is read.
+        A level with all its samples, best the coarsest. Of a large one, a grid of small windows is read.
     axes : str
         Its axes, with "s" for samples.
     alpha : int
@@ -123,9 +125,11 @@ def shows_transparency(samples: LevelArray, axes: str, alpha: int) -> bool:
 
 
 def _spread(length: int) -> list[slice]:
-    """Return up to `_WINDOWS` windows spread evenly along an axis."""
-    starts = np.linspace(0, max(length - _WINDOW_PX, 0), _WINDOWS).round().astype(int)
-    return [slice(start, start + _WINDOW_PX) for start in dict.fromkeys(starts.tolist())]
+    """Return windows spread evenly along an axis, or one of its whole length."""
+    if length <= _WHOLE_PX:
+        return [slice(0, length)]
+    starts = np.linspace(0, length - _WINDOW_PX, _WINDOWS).round().astype(int)
+    return [slice(start, start + _WINDOW_PX) for start in starts.tolist()]
 
 
 class SampleMask:
@@ -175,12 +179,31 @@ class PlaneMask:
         rows, cols = rows * int(level.shape[0]) // height, cols * int(level.shape[1]) // width
         if not (len(rows) and len(cols)):
             return np.zeros([1] * sum(isinstance(i, slice) for i in index), bool)
-        top, left = int(rows.min()), int(cols.min())
-        block = np.asarray(level[slice(top, int(rows.max()) + 1), slice(left, int(cols.max()) + 1)])
-        valid = block[np.ix_(rows - top, cols - left)] != 0
-        masked: NDArray[np.bool_] = ~(valid.any(axis=-1) if valid.ndim == 3 else valid)
+        masked = self._masked(level, rows, cols)
         masked = masked if y < x else masked.T
         return masked.reshape([n for n, i in zip(_lengths(masked, axes), index, strict=True) if isinstance(i, slice)])
+
+    @staticmethod
+    def _masked(level: LevelArray, rows: NDArray[np.int64], cols: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Return where a level masks the pixels of rows and columns; it is read in bands, as it may be much finer."""
+        left, stop = int(cols.min()), int(cols.max()) + 1
+        count = max(1, int(_BAND_PX / (stop - left) * len(rows) / (int(np.ptp(rows)) + 1)))
+        bands = []
+        for band in np.split(rows, range(count, len(rows), count)):
+            top = int(band.min())
+            block = np.asarray(level[slice(top, int(band.max()) + 1), slice(left, stop)])
+            valid = block[np.ix_(band - top, cols - left)] != 0
+            bands.append(~(valid.any(axis=-1) if valid.ndim == 3 else valid))
+        return np.concatenate(bands)
+
+
+def unmasked(image: Image) -> Image:
+    """Return an image, such as one of labels, with the pixels that its file stores under its masks, too."""
+    if not any(isinstance(array, MaskedLevel) for array in image.arrays):
+        return image
+    made = copy.copy(image)
+    made.arrays = [getattr(array, "unmasked", array) for array in image.arrays]
+    return made
 
 
 class MaskedLevel:

@@ -8,6 +8,7 @@ import numpy as np
 
 from napari_sam.engine.interactive.prompts import MaskPrompt
 from napari_sam.errors import PromptError
+from napari_sam.io.images.formats.masked_level import unmasked
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.images.pyramid_files import chunk_boxes
 from napari_sam.io.object_boxes import boxes_of
@@ -73,7 +74,7 @@ def rows_of_labels(source: Any, image: Image, name: str) -> PromptRows:
     """
     import pandas as pd  # noqa: PLC0415 - slow to import
 
-    labels = open_image(source)
+    labels = unmasked(open_image(source))
     if labels.dtype.kind not in "biu" or labels.channel_count > 1:
         raise PromptError(
             f"{name}: {labels.channel_count} channels of {labels.dtype} are not labels",

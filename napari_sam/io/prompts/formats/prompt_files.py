@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from napari_sam.errors import PromptError
+from napari_sam.io.images.formats.masked_level import unmasked
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.prompts.formats.cellpose_masks import read_cellpose_masks
 from napari_sam.io.prompts.formats.coco_prompts import rows_of_coco
@@ -93,7 +94,7 @@ def label_image(source: str | Path) -> Image | None:
     if path.suffix.lower() in _OUTLINES:
         return None
     check_exact(path, PromptError)
-    return open_image(read_cellpose_masks(path) if path.name.lower().endswith("_seg.npy") else source)
+    return unmasked(open_image(read_cellpose_masks(path) if path.name.lower().endswith("_seg.npy") else source))
 
 
 def _read_csv(path: Path, image: Image) -> PromptRows:

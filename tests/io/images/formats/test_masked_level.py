@@ -189,14 +189,32 @@ def test_masked_pixels_do_not_darken_an_overview(tmp_path, monkeypatch):
     assert (read(build_overview(image), 1) == 200).all()
 
 
-@pytest.mark.parametrize("kind", ["measured", "empty"])
+FOURTH = {
+    "measured": lambda rng: rng.poisson(1, (H, W)).astype(np.uint16),
+    "sparse": lambda rng: np.where(rng.random((H, W)) < 0.1, rng.integers(200, 6000, (H, W)), 0).astype(np.uint16),
+    "empty": lambda rng: np.zeros((H, W), np.uint16),
+    "opaque": lambda rng: np.full((H, W), 65535, np.uint16),
+}
+
+
+@pytest.mark.parametrize("kind", FOURTH)
 def test_a_fourth_channel_that_tifffile_declares_as_alpha_by_default_masks_nothing(tmp_path, rgb, rng, kind):
-    fourth = rng.poisson(1, (H, W)).astype(np.uint8) if kind == "measured" else np.zeros((H, W), np.uint8)
-    pixels = np.dstack([rgb, fourth])
+    pixels = np.dstack([rgb.astype(np.uint16), FOURTH[kind](rng)])
     tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb")
-    PillowImage.fromarray(pixels).save(tmp_path / "a.png")
+    (tmp_path / "a.png").write_bytes(imagecodecs.png_encode(pixels))
     for name in ("a.tif", "a.png"):
         image = open_image(tmp_path / name)
         assert image.nodata is None
         np.testing.assert_array_equal(read(image)[..., :3], rgb)
         assert masked_pixels(tmp_path / name, pixels) is None
+
+
+def test_the_overviews_of_a_mask_file_mask_coarse_levels(tmp_path, rgb, alpha, monkeypatch):
+    pixels = np.kron(rgb, np.ones((4, 4, 1), np.uint8))
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(pixels, photometric="rgb", tile=(64, 64), subifds=1)
+        file.write(pixels[::4, ::4], photometric="rgb", tile=(64, 64), subfiletype=1)
+    tifffile.imwrite(tmp_path / "a.tif.msk", np.kron(alpha, np.ones((4, 4), np.uint8)), tile=(64, 64))
+    monkeypatch.setattr("napari_sam.io.images.formats.masked_level._BAND_PX", 5000)  # so that bands are read
+    image = open_image(tmp_path / "a.tif")
+    np.testing.assert_array_equal((read(image, 1) == 0).all(axis=-1), alpha == 0)

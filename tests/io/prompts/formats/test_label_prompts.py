@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import tifffile
 
 from napari_sam.errors import PromptError
 from napari_sam.io.images.open_image import open_image
@@ -42,6 +43,16 @@ def test_a_label_store_gives_boxes_and_categories(drawn, image, tmp_path):
     table = read_prompts(str(tmp_path / "l.ome.zarr"), image, masks=True)
     assert table.category == [None, "cell"]
     assert table.keywords(1)["mask"].mask.all()
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32])
+def test_a_mask_of_a_label_file_changes_no_label(drawn, image, tmp_path, dtype):
+    tifffile.imwrite(tmp_path / "l.tif", drawn.astype(dtype))
+    before = keywords(read_prompts(str(tmp_path / "l.tif"), image))
+    tifffile.imwrite(
+        tmp_path / "l.tif.msk", np.where(np.arange(SHAPE[1]) < 20, 0, 255).astype(np.uint8) * np.ones(SHAPE, np.uint8)
+    )
+    assert keywords(read_prompts(str(tmp_path / "l.tif"), image)) == before
 
 
 def test_a_negative_label_is_refused(drawn, image):

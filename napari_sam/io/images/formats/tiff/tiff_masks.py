@@ -73,7 +73,8 @@ def external_mask(path: Path, shape: tuple[int, int]) -> PlaneMask | None:
         tiff = tifffile.TiffFile(file)
         weakref.finalize(tiff, tiff.filehandle.close)
         series, files = tiff.series[0], TiffFiles()
-        levels = [TiffLevel(level, files) for level in series.levels]
+        reduced = series.levels[1:] or [s for s in tiff.series[1:] if is_mask(s) and _size(s) < _size(series)]
+        levels = [TiffLevel(level, files) for level in (series, *reduced)]
     except (tifffile.TiffFileError, IndexError, *READ_ERRORS) as error:
         raise ImageError(f"{file}: the mask of {path.name} cannot be read ({error})", remedy=_REMEDY) from error
     if not series.axes.upper().startswith("YX") or tuple(series.shape[:2]) != shape:
