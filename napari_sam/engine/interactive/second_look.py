@@ -35,7 +35,7 @@ class SecondLook:
     """
 
     below: float = 0.6
-    below_box: float = 0.75
+    below_box: float = 0.88
     factor: float = 1.6
     gain: float = 0.02
     shrink: float = 0.8
