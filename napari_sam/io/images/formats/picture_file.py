@@ -68,7 +68,7 @@ def open_picture(path: Path, choice: Choice | None = None) -> Image:
 
 def _mask(image: Image, path: Path, alpha: NDArray[np.generic] | None) -> None:
     """Make transparent pixels, and those masked by a file of GDAL, "no data"."""
-    beside = external_mask(path, image.shape)
+    beside = external_mask(path, image)
     masks = [PlaneMask([alpha])] if alpha is not None and is_transparency(alpha) else []
     name = "masked" if beside is None else f"masked by {file_identity(mask_file(path))}"
     mask_image(image, [masks if beside is None else [*masks, beside]], name)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import warnings
+from functools import partial
 
 import imagecodecs
 import numpy as np
@@ -13,7 +15,6 @@ from PIL import Image as PillowImage
 from napari_sam import open_image
 from napari_sam.engine.normalisation import choose_normalisation
 from napari_sam.engine.window_pixels import network_rgb
-from napari_sam.errors import ImageError
 from napari_sam.io.images.overview import build_overview
 from napari_sam.io.pixel_fingerprint import pixel_fingerprint
 from src_models.training.data.picture_alpha import masked_pixels
@@ -158,14 +159,17 @@ def test_masked_pixels_have_the_value_that_the_file_declares(tmp_path, alpha):
     np.testing.assert_array_equal(read(image)[..., 0] == 9, (alpha == 0) | (grey == 9))
 
 
-def test_a_mask_of_another_size_or_damaged_is_refused(tmp_path, rgb):
-    PillowImage.fromarray(rgb).save(tmp_path / "a.png")
-    tifffile.imwrite(tmp_path / "a.png.msk", np.ones((5, 5), np.uint8))
-    with pytest.raises(ImageError, match=r"a\.png\.msk: its shape \(5, 5\)"):
-        open_image(tmp_path / "a.png")
-    (tmp_path / "a.png.msk").write_bytes(b"no TIFF")
-    with pytest.raises(ImageError, match=r"a\.png\.msk: the mask of a\.png cannot be read"):
-        open_image(tmp_path / "a.png")
+@pytest.mark.parametrize("name", ["a.png", "a.tif"])
+def test_a_mask_of_another_size_or_damaged_is_named_and_not_used(tmp_path, rgb, name):
+    (PillowImage.fromarray(rgb).save if name == "a.png" else partial(tifffile.imwrite, data=rgb))(tmp_path / name)
+    identity = open_image(tmp_path / name).identity
+    tifffile.imwrite(tmp_path / f"{name}.msk", np.ones((5, 5), np.uint8))
+    for said in (r"a\.\w+\.msk is not used: its shape \(5, 5\)", r"a\.\w+\.msk is not used: it cannot be read"):
+        image = open_image(tmp_path / name)
+        assert any(re.search(said, note) for note in image.choices)
+        np.testing.assert_array_equal(read(image), rgb)
+        assert image.identity == identity
+        (tmp_path / f"{name}.msk").write_bytes(b"no TIFF")
 
 
 def test_a_mask_makes_no_other_image_but_other_embeddings(tmp_path, rgb, alpha):

@@ -111,7 +111,7 @@ def open_tiff(path: Path, choice: Choice | None = None) -> Image:
 
 def _mask(image: Image, path: Path, stored: list[TiffLevel | ZarrView], page: TiffPage, own: Mask | None) -> None:
     """Make what alpha channel, mask directories and a mask file mask "no data"."""
-    beside = external_mask(path, image.shape) if not any(n > 1 for n in image.plane_axes.values()) else None
+    beside = external_mask(path, image) if not any(n > 1 for n in image.plane_axes.values()) else None
     shared = [mask for mask in (own, beside) if mask is not None]
     alphas = alpha_masks(stored, image.array_axes, page)
     masks = [shared if alpha is None else [*shared, alpha] for alpha in alphas]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import weakref
 from typing import TYPE_CHECKING
 
-from napari_sam.errors import ImageError
 from napari_sam.io.images.formats.masked_level import PlaneMask, SampleMask, shows_transparency
 from napari_sam.io.images.formats.tiff.tiff_level import TiffFiles, TiffLevel
 from napari_sam.io.images.formats.tiff.tiff_series import is_mask
@@ -17,10 +16,10 @@ if TYPE_CHECKING:
 
     from tifffile import TiffFile, TiffPage, TiffPageSeries
 
+    from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.images.level_protocols import LevelArray
 
 _ALPHA = (1, 2)  # values of ExtraSamples: associated and unassociated
-_REMEDY = "delete it, or write it again"
 
 
 def alpha_sample(page: TiffPage) -> int | None:
@@ -49,20 +48,18 @@ def mask_file(path: Path) -> Path:
     return path.with_name(f"{path.name}.msk")
 
 
-def external_mask(path: Path, shape: tuple[int, int]) -> PlaneMask | None:
-    """Return the mask that GDAL keeps in a file beside an image; None without such a file.
+def external_mask(path: Path, image: Image) -> PlaneMask | None:
+    """Return the mask that GDAL keeps in a file beside an image; None without such a file, or one that is not used.
+
+    A file that is damaged or of another size, such as that of an image that was replaced by a crop, is not used; a note
+    of the image names it.
 
     Parameters
     ----------
     path : Path
-        The image.
-    shape : (int, int)
-        Its height and width.
-
-    Raises
-    ------
-    ImageError
-        If the mask is damaged, or of another size.
+        Path of the image.
+    image : Image
+        The image, which receives the note.
     """
     file = mask_file(path)
     if not file.is_file():
@@ -76,9 +73,11 @@ def external_mask(path: Path, shape: tuple[int, int]) -> PlaneMask | None:
         reduced = series.levels[1:] or [s for s in tiff.series[1:] if is_mask(s) and _size(s) < _size(series)]
         levels = [TiffLevel(level, files) for level in (series, *reduced)]
     except (tifffile.TiffFileError, IndexError, *READ_ERRORS) as error:
-        raise ImageError(f"{file}: the mask of {path.name} cannot be read ({error})", remedy=_REMEDY) from error
-    if not series.axes.upper().startswith("YX") or tuple(series.shape[:2]) != shape:
-        raise ImageError(f"{file}: its shape {tuple(series.shape)} is not that of {path.name}, {shape}", remedy=_REMEDY)
+        image.notes += (f"its mask {file.name} is not used: it cannot be read ({error})",)
+        return None
+    if not series.axes.upper().startswith("YX") or tuple(series.shape[:2]) != tuple(image.shape):
+        image.notes += (f"its mask {file.name} is not used: its shape {tuple(series.shape)} is not {image.shape}",)
+        return None
     return PlaneMask(levels)
 
 
