@@ -14,6 +14,7 @@ from napari_sam import samples
 from napari_sam.widgets.dock_panel import EVERYTHING, FIND, OBJECTS, PROJECT, REFINE, REVIEW
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from napari.layers import Layer
     from numpy.typing import NDArray
 
@@ -231,7 +232,24 @@ def project() -> ShotWindow:
     return window
 
 
-def find() -> None:
+class Drawing:
+    """A figure of matplotlib that is saved and closed as a window is."""
+
+    def __init__(self, figure: Figure) -> None:
+        self._figure = figure
+
+    def save(self, path: Path) -> None:
+        """Write the figure."""
+        self._figure.savefig(path, dpi=100)
+
+    def close(self) -> None:
+        """Close the figure."""
+        from matplotlib import pyplot
+
+        pyplot.close(self._figure)
+
+
+def find() -> Drawing:
     """Draw one nucleus as the example, and all nuclei found by it."""
     from matplotlib import colormaps, pyplot
     from skimage.segmentation import find_boundaries
@@ -265,5 +283,4 @@ def find() -> None:
         axis.axis("off")
     shades = pyplot.cm.ScalarMappable(pyplot.Normalize(0.4, 1), "viridis")
     figure.colorbar(shades, ax=axes[1], label="score", shrink=0.9)
-    figure.savefig(Path(__file__).resolve().parents[1] / "images" / "find.png", dpi=100)
-    pyplot.close(figure)
+    return Drawing(figure)

@@ -57,7 +57,7 @@ def make(name: str, out: Path) -> None:
     begin = time.monotonic()
     window = getattr(scenes, name)()
     if window is None:
-        sys.stderr.write(f"{name}: {'drawn' if name == 'find' else 'its image is not here, so it stays as it is'}\n")
+        sys.stderr.write(f"{name}: its image is not here, so it stays as it is\n")
         return
     window.save(out / f"{name}.png")
     window.close()
