@@ -51,11 +51,13 @@ class WindowObjects:
     def unpacked(cls, packed: torch.Tensor) -> WindowObjects:
         """Return the objects of a tensor from `packed`."""
         side = packed.shape[1]  # windows are square in the network's frame
-        labels, bits = packed[:side], packed[side:]
+        values = packed.numpy()  # every click does this: NumPy needs no threads, which wait for each other
+        labels, bits = values[:side], values[side:]
         if not len(bits):
-            return cls(labels.numpy(), None)
-        levels = torch.stack([bits >> shift & _LEVELS for shift in (0, _BITS, 2 * _BITS)])
-        return cls(labels.numpy(), levels.float() / _LEVELS)
+            return cls(labels, None)
+        maps = np.stack([bits >> shift & _LEVELS for shift in (0, _BITS, 2 * _BITS)]).astype(np.float32)
+        maps /= _LEVELS
+        return cls(labels, torch.from_numpy(maps))
 
 
 def objects_key(key: EmbeddingKey, *, dense_in_weights: bool, with_maps: bool = False) -> EmbeddingKey:
