@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SYSTEM := xvfb libgl1 libgl1-mesa-dri libegl1 libxkbcommon-x11-0 libdbus-1-3 libxcb-cursor0 libxcb-icccm4 \
 	libxcb-image0 libxcb-keysyms1 libxcb-randr0 libxcb-render-util0 libxcb-xinerama0 libxcb-shape0 libxcb-xfixes0
-WINDOW = $(shell test -n "$$DISPLAY" -o -z "$$(command -v xvfb-run)" || echo xvfb-run -a -s '"-screen 0 1600x1000x24"')
+WINDOW = $(shell test -n "$$DISPLAY" -o -z "$$(command -v xvfb-run)" || echo xvfb-run -a -s '"-screen 0 1600x1000x24 -noreset"')
 
 .PHONY: install demo test lint docs screenshots notebooks report bench clean
 
