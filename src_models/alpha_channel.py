@@ -1,4 +1,4 @@
-"""Whether a channel that a file declares as alpha holds transparency."""
+"""Alpha channels: which channel a TIFF declares as one, and whether it holds transparency."""
 
 from __future__ import annotations
 
@@ -7,10 +7,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 if TYPE_CHECKING:
+    import tifffile
     from numpy.typing import NDArray
 
+_ALPHA = (1, 2)  # values of TIFF's ExtraSamples: associated and unassociated
 _OPAQUE = 255  # opaque also in some pictures of 16 bits
 _DECIDED = 0.8  # least share of the values above 0 that are opaque
+
+
+def alpha_sample(page: tifffile.TiffPage) -> int | None:
+    """Return the index of the alpha channel that a page of a TIFF declares; None without one."""
+    extra = [int(kind) for kind in page.extrasamples]
+    first = int(page.samplesperpixel) - len(extra)
+    return next((first + i for i, kind in enumerate(extra) if kind in _ALPHA), None)
 
 
 def is_transparency(values: NDArray[np.generic]) -> bool:

@@ -95,10 +95,10 @@ class LabelOutput:
             self._replaced = None
 
     def delete_new(self) -> None:
-        """Delete a new store that is still empty, after the run was refused or nothing could be segmented."""
+        """Delete a new store that replaces none and is still empty, after the run was refused or found nothing."""
         from napari_sam.jobs.batch.replaced_store import is_empty  # noqa: PLC0415 - the command line starts quickly
 
-        if self._opened is None and is_empty(self._path):
+        if self._opened is None and self._replaced is None and is_empty(self._path):
             shutil.rmtree(self._path, ignore_errors=True)
 
     def abandon(self) -> None:

@@ -14,6 +14,7 @@ from napari_sam.engine.automatic.dense_maps import check_region
 from napari_sam.engine.cluster.dask_client import check_client
 from napari_sam.engine.geometry import Box
 from napari_sam.engine.tiling.find_tiles import TileFailure, find_tiles
+from napari_sam.errors import SettingsError
 from napari_sam.image_predictor import predictor_for_image
 from napari_sam.io.candidates.candidate_files import WINDOW
 from napari_sam.io.images.lazy_image import Image
@@ -237,6 +238,12 @@ def _plan_job(
     grid = {} if settings.grid is None else asdict(settings.grid)
     watershed = None if settings.watershed is None else asdict(settings.watershed)
     concept = None if search is None else search.spec(store)
+    if concept is not None and settings.min_region_px:
+        raise SettingsError(
+            f"min_region_px is {settings.min_region_px}, which a search for a concept or a word does not use",
+            parameter="min_region_px",
+            remedy="leave {min_region_px} at 0",
+        )
     spec = FinderSpec(settings.method, side, grid, watershed, settings.branches, concept, settings.min_region_px)
     factors = choose_factors(shape, side, finest, settings.searches_coarser)
     plan = plan_run(spec, region, shape, factors, settings.border)

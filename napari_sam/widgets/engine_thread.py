@@ -127,7 +127,7 @@ class EngineThread(QObject):
         self.cancel()
         self._closed = True
         self._is_shown.set()
-        self._pool.shutdown(wait=False, cancel_futures=True)
+        self._pool.shutdown(wait=False)  # jobs that wait end as they begin, so that the thread is busy no longer
 
     def _run(self, kind: str, serial: int, job: Job) -> None:
         def is_cancelled() -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
+from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, QObject, QRectF, Qt
 from qtpy.QtGui import QColor, QKeyEvent, QKeySequence, QPainter, QPen
 from qtpy.QtWidgets import (
@@ -83,7 +84,8 @@ class KeyboardFocus(QObject):
     def close(self) -> None:
         """Stop following the focus."""
         QApplication.instance().focusChanged.disconnect(self._on_focus_changed)
-        self._frame.follow(None)
+        if isalive(self._frame):
+            self._frame.follow(None)
 
     def eventFilter(self, watched: QObject, event: QEvent) -> bool:
         """Go to the canvas when Escape reaches the dock, which its controls have no use for."""
@@ -94,6 +96,8 @@ class KeyboardFocus(QObject):
         return bool(super().eventFilter(watched, event))
 
     def _on_focus_changed(self, before: QWidget | None, focused: QWidget | None) -> None:
+        if not isalive(self._frame):  # with the parent of the control that it was around
+            self._frame = FocusFrame()
         self._frame.follow(focused if self.is_in_dock else None)
 
 
@@ -109,7 +113,7 @@ class FocusFrame(QWidget):
 
     def follow(self, widget: QWidget | None) -> None:
         """Stay around a widget; None hides the frame."""
-        if self._followed is not None:
+        if self._followed is not None and isalive(self._followed):
             self._followed.removeEventFilter(self)
         self._followed = widget
         if widget is None:

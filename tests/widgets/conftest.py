@@ -35,6 +35,7 @@ class Window:
         self.viewer, self.qtbot, self.dock = viewer, qtbot, dock
         self.errors = notifier.messages
         viewer.window.resize(1300, 850)
+        viewer.window._qt_window.statusBar().setFixedHeight(30)  # its first text would take a pixel from the canvas
         if dock.parent() is None:
             viewer.window.add_dock_widget(dock, name="SAM", area="right")
         self.canvas = viewer.window._qt_viewer.canvas

@@ -79,3 +79,14 @@ def test_a_closed_thread_takes_no_jobs(thread):
     thread.submit("predict", pytest.fail)
     assert thread.closed
     assert not thread.busy
+
+
+def test_a_thread_that_is_closed_while_jobs_wait_is_busy_no_longer(qtbot, thread):
+    begun, go, ran = threading.Event(), threading.Event(), []
+    thread.submit("other", lambda _: begun.set() or go.wait(60))
+    thread.submit("predict", lambda _: ran.append("waited"))
+    qtbot.waitUntil(begun.is_set, timeout=60_000)
+    thread.close()
+    go.set()
+    qtbot.waitUntil(lambda: not thread.busy, timeout=60_000)
+    assert not ran

@@ -6,9 +6,10 @@ import itertools
 
 import pandas as pd
 import pytest
+from qtpy.compat import isalive
 from qtpy.QtCore import QPoint, Qt
 from qtpy.QtTest import QTest
-from qtpy.QtWidgets import QAbstractButton, QApplication, QLineEdit, QTabBar
+from qtpy.QtWidgets import QAbstractButton, QApplication, QLineEdit, QPushButton, QTabBar, QVBoxLayout, QWidget
 
 from napari_sam.widgets.dock_panel import OBJECTS
 from napari_sam.widgets.find.score_histogram import ScoreHistogram
@@ -165,3 +166,16 @@ def test_enter_in_the_table_goes_to_the_object_and_tab_leaves_it(qtbot):
     QTest.keyClick(table.view, Qt.Key.Key_Return)
     assert visited == [5]
     assert not table.view.tabKeyNavigation()
+
+
+def test_the_frame_survives_controls_that_are_deleted_under_it(opened):
+    for _ in range(2):
+        row = QWidget(opened.dock)
+        QVBoxLayout(row).addWidget(QPushButton("once"))
+        row.show()
+        row.layout().itemAt(0).widget().setFocus(Qt.FocusReason.TabFocusReason)
+        opened.wait(lambda row=row: bool(row.findChildren(FocusFrame)))  # which goes with the row
+        row.deleteLater()
+        opened.wait(lambda row=row: not isalive(row))
+    press(opened, "F6")
+    assert any(frame.isVisible() for frame in opened.dock.findChildren(FocusFrame))

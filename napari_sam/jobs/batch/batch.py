@@ -88,10 +88,9 @@ class Batch:
         SettingsError
             If an earlier call had other settings, and `existing` does not say what to do; nothing is changed.
         """
-        from napari_sam.jobs.batch.replaced_store import restore_replaced  # noqa: PLC0415 - the command line starts quickly
+        from napari_sam.jobs.batch.replaced_store import restore_all  # noqa: PLC0415 - the command line starts quickly
 
-        for pair in pairs:
-            restore_replaced(pair.out)
+        restore_all([pair.out for pair in pairs])
         records = [(pair, self.folder.read(pair.out.name)) for pair in pairs]
         if self.retry_failed:
             records = [(pair, record) for pair, record in records if record and record.state in (FAILED, BEGUN)]

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 from napari_sam.errors import SettingsError, StoreError, StoreLockedError
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.projects.image_lock import is_running
+from napari_sam.jobs.image_run import read_unfinished_run
+from napari_sam.jobs.stacks.stack_run import read_unfinished_stack
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 _ENDING = ".replaced"
@@ -20,12 +23,9 @@ _ENDING = ".replaced"
 
 def is_empty(path: Path) -> bool:
     """Whether a label store has neither objects nor finished tiles or planes."""
-    from napari_sam.jobs.segment_image import unfinished_run  # noqa: PLC0415 - imports torch
-    from napari_sam.jobs.stacks.stack_run import read_unfinished_stack  # noqa: PLC0415
-
     try:
         with LabelStore.open(path, "r") as store:
-            tiles, planes = unfinished_run(path) or {}, read_unfinished_stack(path) or {}
+            tiles, planes = read_unfinished_run(path) or {}, read_unfinished_stack(path) or {}
             return len(store) == 0 and not tiles.get("tiles_done") and not planes.get("planes_done")
     except (StoreError, SettingsError):  # also if the record of a run is damaged
         return False
@@ -90,15 +90,30 @@ def restore_replaced(path: Path) -> None:
             put_back(max(left, key=lambda aside: aside.stat().st_mtime), path)
 
 
+def restore_all(paths: Sequence[Path]) -> None:
+    """Bring the stores of a batch back, as `restore_replaced`; each folder is listed once if nothing was left there."""
+    folders = {path.absolute().parent for path in paths}
+    with_left = {folder for folder in folders if any(name.endswith(_ENDING) for name in _names_in(folder))}
+    for path in paths:
+        if path.absolute().parent in with_left:
+            restore_replaced(path)
+
+
+def _names_in(folder: Path) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
 def _left_aside(path: Path) -> list[Path]:
     """Return the stores that processes of this machine which have ended moved aside for `path`."""
     prefix, found = _prefix(path), []
-    with contextlib.suppress(OSError):
-        for aside in path.absolute().parent.iterdir():
-            pid = aside.name.removeprefix(prefix).removesuffix(_ENDING)
-            is_aside = aside.name.startswith(prefix) and aside.name.endswith(_ENDING)
-            if is_aside and pid.isdecimal() and not is_running(int(pid)):
-                found.append(aside)
+    for name in _names_in(path.absolute().parent):
+        pid = name.removeprefix(prefix).removesuffix(_ENDING)
+        is_aside = name.startswith(prefix) and name.endswith(_ENDING)
+        if is_aside and pid.isdecimal() and not is_running(int(pid)):
+            found.append(path.with_name(name))
     return found
 
 

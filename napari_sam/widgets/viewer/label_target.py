@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +24,8 @@ from napari_sam.widgets.qt_helpers import single_shot
 from napari_sam.widgets.viewer.key_bindings import BRUSH_KEYS
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import napari
     from napari.layers import Image as ImageLayer
     from qtpy.QtWidgets import QComboBox
@@ -212,10 +215,8 @@ class LabelTarget(QObject):
         """Write to the store at `path` from now on; tell the user if that fails."""
         if self._image is None:
             return
-        try:
+        with self._told():
             self.use_store(path)
-        except NapariSamError as error:
-            self._notifier.error(str(error))
 
     def use_store(self, store: LabelStore | Path, *, lasting: bool = True) -> None:
         """Write to a store from now on.
@@ -277,11 +278,8 @@ class LabelTarget(QObject):
         if self._image is None or self._own_path is None or path.absolute() == self._own_path:
             return
         self.release()
-        try:
+        with self._told():
             moved = move_store(self._own_path, path)
-        except NapariSamError as error:
-            self._notifier.error(str(error))
-        else:
             self._own_path = move_place(self._image, moved).path
             self._notifier.info(f"Objects of “{self._image.name}” are saved in {moved} from now on.")
         if self._own_path.exists():
@@ -290,26 +288,20 @@ class LabelTarget(QObject):
     def follow(self, view: tuple[int, int, int, int], plane: tuple[int, ...]) -> None:
         """Show the part of the store that is in view."""
         if self.store_layers is not None:
-            try:
+            with self._told():
                 self.store_layers.move_to(view, plane)
-            except NapariSamError as error:
-                self._notifier.error(str(error))
 
     def show_volume(self) -> None:
         """Show all planes of the store, for the 3-D view."""
         if self.store_layers is not None:
-            try:
+            with self._told():
                 self.store_layers.show_volume()
-            except NapariSamError as error:
-                self._notifier.error(str(error))
 
     def flush(self) -> None:
         """Write what was drawn to the journal, except a stroke that is still under way."""
         if self.store_layers is not None and not self.store_layers.is_drawing:
-            try:
+            with self._told():
                 self.store_layers.flush()
-            except NapariSamError as error:
-                self._notifier.error(str(error))
 
     def drop_closed(self) -> None:
         """Release a store that the program which opened it has closed; the next object opens it again."""
@@ -423,10 +415,8 @@ class LabelTarget(QObject):
 
     def _catch_up(self) -> None:
         if self.store_layers is not None:
-            try:
+            with self._told():
                 self.store_layers.catch_up()
-            except NapariSamError as error:
-                self._notifier.error(str(error))
         self.update_count()
 
     def _poll(self) -> None:
@@ -435,10 +425,16 @@ class LabelTarget(QObject):
         if layers is None:
             self._poll_timer.stop()
             return
-        try:
+        with self._told():
             layers.write_categories()
             if layers.read_only:
                 layers.catch_up()
+
+    @contextmanager
+    def _told(self) -> Iterator[None]:
+        """Tell the user of errors."""
+        try:
+            yield
         except NapariSamError as error:
             self._notifier.error(str(error))
 

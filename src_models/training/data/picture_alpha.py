@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import tifffile
 from PIL import Image
 
-from src_models.alpha_channel import is_transparency
+from src_models.alpha_channel import alpha_sample, is_transparency
 from src_models.picture_formats import picture_formats
 
 if TYPE_CHECKING:
@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-_ALPHA = (1, 2)  # values of TIFF's ExtraSamples: associated and unassociated
 _TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
@@ -43,10 +42,7 @@ def _alpha_channel(path: Path) -> int | None:
         is_tiff = file.read(4) in _TIFF
     if is_tiff:
         with tifffile.TiffFile(path) as tiff:
-            page = tiff.series[0].keyframe
-            extra = [int(kind) for kind in page.extrasamples]
-            first = int(page.samplesperpixel) - len(extra)
-            return next((first + i for i, kind in enumerate(extra) if kind in _ALPHA), None)
+            return alpha_sample(tiff.series[0].keyframe)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the size was checked before
         with Image.open(path, formats=picture_formats()) as picture:

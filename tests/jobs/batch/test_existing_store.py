@@ -13,7 +13,7 @@ from napari_sam.errors import CancelledError, NothingSegmentedError
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.jobs.batch.batch import OVERWRITE
 from napari_sam.jobs.batch.existing_store import existing_store
-from napari_sam.jobs.batch.replaced_store import move_aside, put_back, restore_replaced
+from napari_sam.jobs.batch.replaced_store import move_aside, put_back, restore_all, restore_replaced
 
 
 def draw(path, objects):
@@ -79,6 +79,19 @@ def test_a_store_that_a_killed_process_moved_aside_comes_back_unless_there_is_an
     assert aside.exists()
     move_aside(path)
     assert not aside.exists()
+
+
+def test_the_stores_of_a_batch_come_back_and_folders_without_any_are_listed_once(tmp_path, monkeypatch):
+    paths = [tmp_path / "a" / f"{i}.ome.zarr" for i in range(3)] + [tmp_path / "b" / f"{i}.ome.zarr" for i in range(5)]
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+    draw(paths[1], 2)
+    leave_aside(paths[1])
+    listed = []
+    monkeypatch.setattr(os, "listdir", lambda folder, listdir=os.listdir: listed.append(folder.name) or listdir(folder))
+    restore_all(paths)
+    assert count(paths[1]) == 2
+    assert listed.count("b") == 1
 
 
 def test_nothing_is_deleted_if_the_new_store_cannot_be_moved_out_of_the_way(tmp_path, monkeypatch):

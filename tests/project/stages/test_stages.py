@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 import napari_sam as ns
-from napari_sam.errors import StoreLockedError
+from napari_sam.errors import SettingsError, StoreLockedError
 from napari_sam.project.stages.judged_objects import judged_objects
 from napari_sam.project.stages.stages import automatic_settings, confident_settings
 from tests.project.stages.conftest import cut, write_automatic
@@ -88,3 +88,10 @@ def test_unstable_objects_are_left_out_and_only_where_nobody_looks_through(proje
     found = ns.segment_everything(source, default_predictor, min_stability=limit, min_region_px=100).labels.table()
     assert len(found) == np.count_nonzero(stable >= limit) < len(stable)
     assert found.stability_score.min() >= limit
+
+
+def test_a_search_for_words_refuses_what_it_does_not_use(nuclei, default_predictor):
+    with pytest.raises(
+        SettingsError, match="min_region_px is 100, which a search for a concept or a word does not use"
+    ):
+        ns.segment_everything(nuclei[0], default_predictor, text="nucleus", min_region_px=100)

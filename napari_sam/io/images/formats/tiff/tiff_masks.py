@@ -9,6 +9,7 @@ from napari_sam.io.images.formats.masked_level import PlaneMask, SampleMask, sho
 from napari_sam.io.images.formats.tiff.tiff_level import TiffFiles, TiffLevel
 from napari_sam.io.images.formats.tiff.tiff_series import is_mask
 from napari_sam.io.images.read_errors import READ_ERRORS
+from src_models.alpha_channel import alpha_sample
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,15 +19,6 @@ if TYPE_CHECKING:
 
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.images.level_protocols import LevelArray
-
-_ALPHA = (1, 2)  # values of ExtraSamples: associated and unassociated
-
-
-def alpha_sample(page: TiffPage) -> int | None:
-    """Return the index of the alpha channel that a page declares; None without one."""
-    extra = [int(kind) for kind in page.extrasamples]
-    first = int(page.samplesperpixel) - len(extra)
-    return next((first + i for i, kind in enumerate(extra) if kind in _ALPHA), None)
 
 
 def internal_mask(tiff: TiffFile, number: int, files: TiffFiles) -> PlaneMask | None:
