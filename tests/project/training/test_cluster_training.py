@@ -8,7 +8,6 @@ import os
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from pathlib import Path
 
@@ -27,10 +26,12 @@ distributed = pytest.importorskip("distributed")
 
 
 @pytest.fixture(scope="module")
-def cluster():
-    """One worker in a process of its own, which is replaced when it dies."""
-    with client_of_one_worker(processes=True) as client:
-        yield client
+def cluster(tmp_path_factory):
+    """One worker in a process of its own, which is replaced when it dies, and that finds no runs of other processes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("worker")))
+        with client_of_one_worker(processes=True) as client:
+            yield client
 
 
 @pytest.fixture
@@ -81,7 +82,7 @@ def test_a_stopped_training_continues_on_the_worker(remote):
 
 
 def newest_run():
-    root = Path(tempfile.gettempdir()) / f"napari-sam-training-{os.getuid()}"
+    root = Path(os.environ["TMPDIR"]) / f"napari-sam-training-{os.getuid()}"
     return max((path for path in root.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
 
 
