@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -36,6 +36,7 @@ _PRECISIONS = {
     "float16": torch.float16,
     "fp16": torch.float16,
 }
+_SMALL_ENCODER = 15_000_000  # parameters: the default model, MobileSAM and EfficientSAM-Ti, but not ViT-B
 _FEW_PROMPTS = 4  # that a user's click decodes; grids of points decode many, which keep several threads busy
 _DECODE_BATCH = 8  # objects decoded together on a CPU, whose image tokens fit into the cache
 
@@ -169,6 +170,15 @@ class Runner:
         self._pe: dict[tuple[int, int], Tensor] = {}
         one = set_passive_waiting() if decode_on_one_thread is None else decode_on_one_thread
         self.decode_on_one_thread = one and self.device.type == "cpu"
+        self._is_small = sum(p.numel() for p in net.image_encoder.parameters()) <= _SMALL_ENCODER
+
+    def one_window(self) -> AbstractContextManager[None]:
+        """Compute a single window for which someone waits: a small encoder on one thread where threads spin.
+
+        On a busy machine two spinning threads take seconds for what one computes in a tenth of a second. Batches of
+        windows (everything-mode) and large encoders, which one thread would delay more, are better without this.
+        """
+        return one_thread() if self.decode_on_one_thread and self._is_small else nullcontext()
 
     def encode(self, images: Sequence[NDArray[np.uint8]]) -> Tensor:
         """Embed RGB images.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import replace
 
 import numpy as np
@@ -21,6 +22,7 @@ class GreyRunner:
 
     kind, img_size, device, dtype = "grey", 256, torch.device("cpu"), torch.float32
     has_dense = has_judge = False
+    one_window = staticmethod(nullcontext)
     net = None
 
     def __init__(self):

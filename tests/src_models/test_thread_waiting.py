@@ -115,3 +115,16 @@ def test_only_few_prompts_are_decoded_on_one_thread(net, prompts, expected):
     embedding = torch.randn(1, 256, 64, 64)
     runner.decode(embedding, [(np.full((1, 2), 200, np.float32), np.ones(1, np.int64))] * prompts)
     assert threads == [expected]
+
+
+@pytest.mark.usefixtures("two_threads")
+@pytest.mark.parametrize(("spinning", "small", "expected"), [(True, True, 1), (True, False, 2), (False, True, 2)])
+def test_a_window_is_computed_on_one_thread_by_a_small_encoder_where_threads_spin(
+    net, monkeypatch, spinning, small, expected
+):
+    size = sum(p.numel() for p in net.image_encoder.parameters())
+    monkeypatch.setattr("src_models.runtime._SMALL_ENCODER", size if small else size - 1)
+    runner = Runner(net, "cpu", "float32", decode_on_one_thread=spinning)
+    with runner.one_window():
+        assert torch.get_num_threads() == expected
+    assert torch.get_num_threads() == 2

@@ -219,7 +219,8 @@ class Embedder:
                 if cached is not None:  # another thread was faster
                     return cached
                 _raise_if(cancelled)
-                embedding = runner.encode([pixels])
+                with runner.one_window():
+                    embedding = runner.encode([pixels])
                 self.cache.put(key, embedding)
                 return embedding
 
@@ -256,7 +257,7 @@ class Embedder:
         _raise_if(cancelled)
         with self.priority_lock.pause_background():
             _, pixels = self.read(window)
-            with self.priority_lock:
+            with self.priority_lock, runner.one_window():
                 embedding = encode(pixels)
         self.cache.put(key, embedding)
         return embedding
@@ -267,7 +268,8 @@ class Embedder:
         cached = self.cache.get(self.objects_key(key))
         if cached is not None:
             return WindowObjects.unpacked(cached)
-        found = detect_objects(self.model.runner, window, embedding)
+        with self.model.runner.one_window():
+            found = detect_objects(self.model.runner, window, embedding)
         if self.cache.holds(key, embedding):  # the embedding may be that of the previous image
             self.cache.put(self.objects_key(key), found.packed())
         return found
