@@ -11,6 +11,7 @@ from napari.utils.colormaps import CyclicLabelColormap
 from skimage.draw import polygon2mask
 
 from napari_sam.engine.interactive.prompts import MaskPrompt
+from napari_sam.layers.insert_layer import insert_unselected
 from napari_sam.layers.placement import TEMPORARY, data_to_image, image_plane_shape, placement, translate_to
 
 if TYPE_CHECKING:
@@ -103,8 +104,9 @@ class PromptLayers:
             canvas_size_limits=(9, 14),
             **transform,
         )
-        for layer in (preview, shapes, points):
-            viewer.add_layer(layer)
+        for layer in (preview, shapes):
+            insert_unselected(viewer, len(viewer.layers), layer)
+        viewer.add_layer(points)
         created = cls(image, points, shapes, preview)
         created.set_kind(FOREGROUND)
         return created

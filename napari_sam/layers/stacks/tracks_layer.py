@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from napari.layers import Tracks
 
+from napari_sam.layers.insert_layer import insert_unselected
 from napari_sam.layers.placement import placement
 
 if TYPE_CHECKING:
@@ -103,7 +104,6 @@ def show_tracks(
         layer.data = data
         layer.graph = graph
         return layer
-    active = viewer.layers.selection.active
     made = Tracks(
         data,
         graph=graph,
@@ -112,6 +112,5 @@ def show_tracks(
         head_length=0,
         **placement(image),
     )
-    viewer.add_layer(made)
-    viewer.layers.selection.active = active
+    insert_unselected(viewer, len(viewer.layers), made)
     return made

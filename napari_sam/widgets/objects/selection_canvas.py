@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from qtpy.QtCore import QObject
 
+from napari_sam.layers.insert_layer import insert_unselected
 from napari_sam.layers.objects.selection_band import PICK, SelectionBand
 
 if TYPE_CHECKING:
@@ -61,9 +62,10 @@ class SelectionCanvas(QObject):
         self._outline_layer = self._new_outline(image)
         self._band = SelectionBand(image, self._on_click, self._on_area)
         with self._context.layer_list.own_change():
-            for layer in (self._outline_layer, self._band.layer):
-                viewer.add_layer(layer)
-                self._context.keys.add_layer(layer)
+            insert_unselected(viewer, len(viewer.layers), self._outline_layer)
+            viewer.add_layer(self._band.layer)
+        for layer in (self._outline_layer, self._band.layer):
+            self._context.keys.add_layer(layer)
         viewer.mouse_drag_callbacks.append(self._callback)
         self.tool = self._tool
 

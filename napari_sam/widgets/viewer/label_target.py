@@ -15,6 +15,7 @@ from napari_sam.errors import ImageError, LabelsError, NapariSamError, StoreErro
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.labels.move_store import move_store
 from napari_sam.io.labels.store_paths import data_dir
+from napari_sam.layers.insert_layer import insert_unselected
 from napari_sam.layers.label_store_layers import LabelStoreLayers
 from napari_sam.layers.labels_layer import LabelsLayerWriter
 from napari_sam.layers.placement import TEMPORARY
@@ -368,14 +369,12 @@ class LabelTarget(QObject):
     def _show(self, opened: LabelStoreLayers) -> None:
         """Insert the layers of a store right above the image, below the prompts, and keep the active layer."""
         layers = self._viewer.layers
-        active = layers.selection.active
         mark = opened.edit.metadata["napari_sam"]
         # The same objects, left in the viewer when their image was removed.
         self._layer_list.remove(x for x in list(layers) if isinstance(x, Labels) and _mark_of(x) == mark)
         with self._layer_list.own_change():
             for layer in reversed(opened.layers):
-                layers.insert(layers.index(self._image) + 1, layer)
-            layers.selection.active = active
+                insert_unselected(self._viewer, layers.index(self._image) + 1, layer)
         opened.edit.events.set_data.connect(self._on_set_data)
         opened.on_changed_elsewhere = self._store_notifier.changed.emit
         self._keys.add_layer(opened.edit, BRUSH_KEYS)
