@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +15,19 @@ import napari_sam.predictor  # noqa: F401 - imports torch, which the first dock 
 
 if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
     collect_ignore_glob = ["test_*", "pages/test_*"]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def young_garbage():
+    """Let napari collect the young garbage only when a layer goes, as its own fixture does between two windows.
+
+    It looks at all objects of the process else, which takes a second of most tests once all modules are loaded.
+    """
+    from napari._vispy import canvas
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(canvas, "gc", SimpleNamespace(collect=lambda: gc.collect(1)))
+        yield
 
 
 class RecordingNotifier:
