@@ -113,7 +113,8 @@ def relief(depth: NDArray[np.float32], round_px: float, light: float, steep: flo
     """
     share = np.clip(depth / np.float32(round_px), 0, 1)
     height = np.sqrt(np.maximum(share * (2 - share), 0)) * np.float32(round_px)  # quarter circle
-    dy, dx = np.gradient(ndimage.gaussian_filter(height, 1.0))
+    smooth = ndimage.gaussian_filter(height, 1.0)
+    dy, dx = (np.gradient(smooth, axis=axis) if smooth.shape[axis] > 1 else 0 * smooth for axis in (0, 1))  # a line
     lean = dy * np.float32(np.sin(light)) + dx * np.float32(np.cos(light))
     out: NDArray[np.float32] = 1 + np.float32(steep) * np.clip(lean, -1.5, 1.5)
     return out
