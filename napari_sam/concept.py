@@ -17,6 +17,7 @@ from napari_sam.errors import ConceptError, LabelsError
 from napari_sam.image_predictor import predictor_for_image
 from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.label_store import LabelStore
+from napari_sam.io.labels.reading.own_plane import at_own_plane
 from src_models.atomic import write_bytes
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike
 
     from napari_sam.engine.concepts.example_features import Mask
+    from napari_sam.io.images.lazy_image import Image
     from napari_sam.predictor import Predictor
 
 
@@ -80,7 +82,7 @@ class Concept(ConceptModel):
                 "positive is empty", parameter="positive", remedy="give the label of at least one object of the kind"
             )
         masks, kinds = _examples(labels, positive, negative)
-        return cls.from_masks(image, masks, kinds, predictor, name)
+        return cls.from_masks(_image_of(image, labels), masks, kinds, predictor, name)
 
     @classmethod
     def from_masks(
@@ -145,7 +147,7 @@ class Concept(ConceptModel):
                 "positive and negative are empty", parameter="positive", remedy="give the label of at least one object"
             )
         masks, kinds = _examples(labels, positive, negative)
-        own = predictor_for_image(self.layout.model if predictor is None else predictor, open_image(image))
+        own = predictor_for_image(self.layout.model if predictor is None else predictor, _image_of(image, labels))
         features, around = measure_examples(own, masks, self.diameter_px)
         self.layout.check_same(around.layout)
         self.add_population(around.features)
@@ -213,6 +215,13 @@ class Concept(ConceptModel):
         scores = self.score(self.features)
         kinds = (scores[self.accepted].tolist(), scores[~self.accepted].tolist())
         return as_html("Concept", facts, strip_of_scores(*kinds, self.threshold, "Scores of the examples"))
+
+
+def _image_of(source: Any, labels: LabelStore | ArrayLike) -> Image:
+    """Open an image; of a file with a stack, the plane that a label store of a single plane was made on."""
+    image = open_image(source)
+    is_file = isinstance(source, str | Path)
+    return at_own_plane(image, labels) if is_file and isinstance(labels, LabelStore) else image
 
 
 def _examples(

@@ -88,7 +88,8 @@ def _add_model_options(command: argparse.ArgumentParser, default: str) -> None:
 def _run_concept(args: argparse.Namespace) -> Result:
     from napari_sam.concept import Concept  # noqa: PLC0415 - imports torch
 
-    image = open_plane(args.image, args.channels, args.plane, series=args.series, axes=args.axes)
+    plane = _plane_of_labels(args.labels) if args.plane is None else args.plane
+    image = open_plane(args.image, args.channels, plane, series=args.series, axes=args.axes)
     earlier = None if args.earlier is None else Concept.load(args.earlier)
     if args.model is None:
         args.model = "default" if earlier is None else earlier.layout.model
@@ -116,6 +117,17 @@ def _run_concept(args: argparse.Namespace) -> Result:
     }
 
 
+def _plane_of_labels(path: str) -> tuple[int, ...] | None:
+    """Return the plane of a stack that a label store was made on; None where that is not known, or there is none."""
+    from napari_sam.io.labels.label_store import LabelStore  # noqa: PLC0415 - the command line starts quickly
+    from napari_sam.io.labels.reading.own_plane import plane_of_labels  # noqa: PLC0415
+
+    if not (Path(path).expanduser() / JOURNAL_FILE).is_file():
+        return None
+    with LabelStore.open(path, "r") as store:
+        return plane_of_labels(store.meta) or None
+
+
 class _Labels:
     """Objects of a label store or of a label image."""
 
@@ -128,11 +140,18 @@ class _Labels:
         self._path, self._image = path, image
 
     def __enter__(self) -> LabelStore | NDArray[np.generic]:
-        from napari_sam.io.images.open_image import open_image  # noqa: PLC0415 - imports zarr
+        from napari_sam.io.prompts.formats.prompt_files import label_image  # noqa: PLC0415 - the command line starts quickly
 
         if self._store is not None:
             return self._store
-        drawn = open_image(self._path)
+        drawn = label_image(self._path)
+        if drawn is None or drawn.dtype.kind not in "biu" or drawn.channel_count > 1:
+            kind = "outlines or a table" if drawn is None else f"{drawn.channel_count} channels of {drawn.dtype}"
+            raise SettingsError(
+                f"{self._path}: {kind}, not labels",
+                parameter="labels",
+                remedy="give a label store, or a label image of whole numbers",
+            )
         if tuple(drawn.shape) != tuple(self._image.shape):
             raise SettingsError(
                 f"{self._path}: labels of shape {tuple(drawn.shape)} for an image of shape {tuple(self._image.shape)}",

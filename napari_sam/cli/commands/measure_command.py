@@ -105,11 +105,9 @@ def measure_store(
     from napari_sam.io.labels.measurement.measured_table import write_table  # noqa: PLC0415
     from napari_sam.io.labels.measurement.properties import PROPERTIES  # noqa: PLC0415
 
-    opened = None if image is None else _open(args, image)
     with LabelStore.open(pair.source, "r") as store:
-        if own_image:
-            image = _own_image(store)
-            opened = None if image is None else _open(args, image)
+        image = _own_image(store) if own_image else image
+        opened = None if image is None else _open(args, image, store)
         if args.volumes:
             table = _measure_volumes(args, store, opened)
         else:
@@ -132,9 +130,20 @@ def _measure_volumes(args: argparse.Namespace, store: LabelStore, image: Image |
     return measure_volumes(store, image, args.channels, z_step=args.z_step, progress=progress)
 
 
-def _open(args: argparse.Namespace, path: str) -> Image:
+def _open(args: argparse.Namespace, path: str, store: LabelStore) -> Image:
+    """Open an image, at the plane that the labels are of if no other is chosen."""
+    from napari_sam.io.labels.reading.own_plane import at_own_plane  # noqa: PLC0415 - the command line starts quickly
+
     image = open_chosen(path, args.series, args.axes)
-    return image if args.plane is None else at_plane(image, args.plane)
+    if args.plane is None:
+        return at_own_plane(image, store)
+    if len(store.shape) > 2:
+        raise SettingsError(
+            f"plane {','.join(map(str, args.plane))}: {store.path} holds labels of a whole stack, and all are measured",
+            parameter="plane",
+            remedy="leave {plane} out",
+        )
+    return at_plane(image, args.plane)
 
 
 def _own_image(store: LabelStore) -> str | None:

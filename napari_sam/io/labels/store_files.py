@@ -80,11 +80,17 @@ class StoreDescription:
             return facts | {"image": None, "created": time.time()}
         position = MapPosition(self.like.crs, self.like.transform, int(getattr(self.like, "control_points", 0)))
         return facts | {
-            "image": {"identity": self.like.identity, "uri": self.layout.uri},
+            "image": {"identity": self.like.identity, "uri": self.layout.uri, **_chosen(self.like)},
             "created": time.time(),
             "unit": getattr(self.like, "unit", None),
             **position.as_json(),
         }
+
+
+def _chosen(image: ImageGeometry) -> Record:
+    """Return the plane and channels of an image that are segmented, where it has them."""
+    chosen = {"plane": getattr(image, "plane", None), "channels": getattr(image, "selected", None)}
+    return {name: [int(i) for i in index] for name, index in chosen.items() if isinstance(index, tuple)}
 
 
 def describe_store(

@@ -62,6 +62,9 @@ def _image(value: object) -> None:
         raise ValueError(f"image {value!r}")
     optional_text(value.get("identity"))
     optional_text(value.get("uri"))
+    for name in ("plane", "channels"):
+        if any(whole(index) < 0 for index in _items(value.get(name) or [])):
+            raise ValueError(f"{name} {value[name]!r}")
 
 
 def _placements(value: object) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ from napari_sam.io.labels.journal.rows import TableRow
 from napari_sam.io.labels.measurement.measured_table import join_measurements
 from napari_sam.io.labels.measurement.object_measurer import ObjectMeasurer
 from napari_sam.io.labels.measurement.properties import PROPERTIES, PieceSizes, checked_properties
+from napari_sam.io.labels.reading.own_plane import at_own_plane
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -140,12 +142,12 @@ def checked_channels(image: Image, channels: Sequence[int] | None) -> list[int]:
 
 
 def open_fitting(source: Any, labels: StoreView) -> Image:
-    """Open an image that the labels were made on.
+    """Open an image that the labels were made on; of a file with a stack, the plane that they were made on.
 
     Raises
     ------
     ImageError
-        If it has another shape than the labels.
+        If it has another shape than the labels, or it is not known which plane of it they were made on.
     """
     image = open_image(source)
     leading = len(labels.shape) - 2
@@ -154,9 +156,11 @@ def open_fitting(source: Any, labels: StoreView) -> Image:
             f"{image.name}: shape {tuple(image.shape)} is not that of the labels, {labels.shape[-2:]}",
             remedy="give the image that the labels were made on",
         )
-    if leading and len(image.plane) != leading:
+    if leading and tuple(image.plane_axes.values()) != tuple(labels.shape[:-2]):
+        sizes = ", ".join(f"{axis} {size}" for axis, size in image.plane_axes.items())
         raise ImageError(
-            f"{image.name}: axes {image.array_axes} do not fit labels of shape {labels.shape}",
+            f"{image.name}: axes {image.array_axes}{f' with {sizes}' if sizes else ''} do not fit labels of axes "
+            f"{labels.meta('axes')} and shape {tuple(labels.shape)}",
             remedy="give the image that the labels were made on",
         )
-    return completed(image)
+    return at_own_plane(completed(image), labels) if isinstance(source, str | Path) else completed(image)

@@ -16,6 +16,7 @@ from napari_sam.errors import LabelsError, NapariSamError
 from napari_sam.io.geo.crs import crs_name
 from napari_sam.io.images.image_html import PICTURE_EXACT_PX, pixel_size_text
 from napari_sam.io.images.open_image import completed, open_image
+from napari_sam.io.labels.reading.own_plane import open_own_image
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -163,8 +164,8 @@ def _image_of(store: StoreView, plane: tuple[int, ...]) -> Image | None:
     if not uri or "://" in uri or not Path(uri.split("#")[0]).exists():
         return None
     with suppress(NapariSamError):
-        image = _checked(open_image(uri), store)
-        if len(plane) == len(image.plane):
+        image = _checked(open_own_image(uri, store.meta), store)
+        if plane and len(plane) == len(image.plane):
             image = completed(image.with_plane(plane, image.selected))
         return replace(image, exact_px=PICTURE_EXACT_PX)
     return None
