@@ -11,9 +11,14 @@ if TYPE_CHECKING:
 
     from napari_sam.errors import NapariSamError
 
-_WORDS = {"LabelStore.create": "'napari-sam everything'", "LabelStore.open": "--add"} | {
-    f"existing={word}": f"--{word}" for word in ("resume", "add", "overwrite", "discard")
-}
+_WORDS = {
+    "LabelStore.create": "'napari-sam everything'",
+    "LabelStore.open": "--add",
+    "LabelStore.table": "'napari-sam export LABELS - --format csv'",
+    "napari_sam.segment_everything": "'napari-sam everything'",
+    "napari_sam.segment_volume": "'napari-sam everything --volume'",
+    "napari_sam.track": "'napari-sam track'",
+} | {f"existing={word}": f"--{word}" for word in ("resume", "add", "overwrite", "discard")}
 Result: TypeAlias = Mapping[str, object] | None
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from napari_sam.predictor import Predictor
 
 IMAGE_HELP = "TIFF, OME-Zarr, PNG, JPEG …"
-_NUMBERS = re.compile(r"-[\d.][\d.,eE+-]*")
+_NUMBERS = re.compile(r"-[\d.][\d.,:eE+-]*")
 
 
 def join_negative_numbers(argv: Sequence[str]) -> list[str]:

@@ -12,7 +12,7 @@ import json
 import sys
 import warnings
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from napari_sam import __version__
 from napari_sam.cli.command import command_words
@@ -140,9 +140,17 @@ def _impossible_path(error: OSError | RuntimeError) -> str | None:
     return text if isinstance(error, RuntimeError) and "home directory" in text else None
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser, also of each command, that reports what it cannot parse in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Report bad input, and exit with status 2."""
+        self.exit(2, f"{self.prog}: {' '.join(message.split())}; see '{self.prog} --help'\n")
+
+
 def command_parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
-    parser = argparse.ArgumentParser(prog="napari-sam", description="Segment anything in images of any size.")
+    parser = _Parser(prog="napari-sam", description="Segment anything in images of any size.")
     parser.add_argument("--version", action="version", version=f"napari-sam-xl {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:

@@ -174,8 +174,20 @@ def run_stack(
 
 
 def chosen_planes(args: argparse.Namespace, count: int) -> range | None:
-    """Return the planes that ``--planes`` chooses of `count`."""
+    """Return the planes that ``--planes`` chooses of `count`.
+
+    Raises
+    ------
+    SettingsError
+        If it chooses none, or one that does not exist.
+    """
     if args.planes is None:
         return None
     start, stop = args.planes
+    if not 0 <= start < (count if stop is None else stop) <= count:
+        raise SettingsError(
+            f"planes is {start}:{'' if stop is None else stop}, and the stack has planes 0 to {count - 1}",
+            parameter="planes",
+            remedy=f"give A:B, B excluded, inside 0:{count}",
+        )
     return range(start, count if stop is None else stop)

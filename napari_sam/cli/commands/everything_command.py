@@ -72,7 +72,6 @@ _WORDS = {
     "resume=False": "--discard",
     "overwrite=True": "--overwrite",
     "errors=skip": "--skip-bad",
-    "min_iou": "--pred-iou",
     "masks": "--prompt-masks",
     "side": "--level",
 }
@@ -276,6 +275,12 @@ def _check(args: argparse.Namespace) -> None:
     settings_from(args, GridSettings)
     check_workers(args.workers)
     check_stack_options(args)
+    if args.border == "whole" and (prompted or args.region is None):
+        raise SettingsError(
+            "border is 'whole', a setting of a region in which all objects are found",
+            parameter="border",
+            remedy="leave {border} or {prompts} out" if prompted else "give {region}, too",
+        )
     if prompted:
         _check_prompted(args)
     _check_text(args)
@@ -293,7 +298,14 @@ def _check_text(args: argparse.Namespace) -> None:
 
 
 def _check_prompts_option(args: argparse.Namespace) -> None:
-    """Refuse ``--prompts`` where it does not go with the method, or with many images."""
+    """Refuse ``--prompts`` where it does not go with the method or with many images, and its options without it."""
+    given = {"prompt_masks": args.prompt_masks, "image_id": args.image_id, "skip_bad": args.skip_bad}
+    given["coordinates"] = args.coordinates if args.coordinates != "auto" else None
+    for name, value in given.items():
+        if value and args.prompts is None and args.method != "prompted":
+            raise SettingsError(
+                f"{name} is {value}, a setting of prompts", parameter=name, remedy="give {prompts} FILE, too"
+            )
     if args.prompts is not None and args.out_dir is not None:
         raise SettingsError(
             f"prompts {args.prompts} belong to one image",
@@ -312,13 +324,14 @@ def _check_prompts_option(args: argparse.Namespace) -> None:
 
 def _check_prompted(args: argparse.Namespace) -> None:
     """Refuse or report options that prompted mode does not use."""
-    for name in ("level", "scheduler"):
+    for name in ("level", "scheduler", "branches", "min_iou"):
         if getattr(args, name) is not None:
             raise SettingsError(
                 f"{name} is {getattr(args, name)}, which prompted mode does not use",
                 parameter=name,
-                remedy=f"leave {{{name}}} out",
+                remedy="give {pred_iou_thresh} instead" if name == "min_iou" else f"leave {{{name}}} out",
             )
+    args.words = {**args.words, "min_iou": args.words["pred_iou_thresh"]}  # the same setting of prompted mode
     for option, given in (("--workers", args.workers > 1), ("--no-coarser", args.no_coarser)):
         if given:
             sys.stderr.write(f"napari-sam: {option} has no effect with --prompts\n")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from napari_sam.cli.command import Command, Result
 from napari_sam.cli.options import IMAGE_HELP, add_image_options, add_model_options, floats, open_plane
 from napari_sam.cli.text_options import add_text_models, add_text_option, check_text_models, text_keywords
-from napari_sam.errors import LabelsError, PromptError
+from napari_sam.errors import LabelsError, PromptError, SettingsError
 
 if TYPE_CHECKING:
     import argparse
@@ -101,6 +102,10 @@ def _run(args: argparse.Namespace) -> Result:
     from napari_sam.predictor import Predictor  # noqa: PLC0415
 
     _take_plane(args)
+    if args.diameter_px is not None and not 0 < args.diameter_px < math.inf:
+        raise SettingsError(
+            f"diameter_px is {args.diameter_px}", parameter="diameter_px", remedy="give a positive number of pixels"
+        )
     if args.output is not None and args.output.exists() and args.output.resolve() == Path(args.image).resolve():
         raise LabelsError(f"{args.output}: is the image itself", parameter="output", remedy="choose another path")
     image = open_plane(args.image, args.channels, args.plane, series=args.series, axes=args.axes)
@@ -117,7 +122,7 @@ def _run(args: argparse.Namespace) -> Result:
     objects = [describe(i, p) for i, p in enumerate(predictions, start=1)]
     if args.output is not None:
         rendered, origin = render_labels(predictions, image.shape, args.crop)
-        write_labels(args.output, rendered, origin)
+        write_labels(args.output, rendered, origin, image.position)
     elif not args.json:
         sys.stderr.write("napari-sam: the masks were not written; give --output MASKS.tif or .png to keep them\n")
     return {

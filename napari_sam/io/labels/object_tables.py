@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from napari_sam.errors import LabelsError
+from napari_sam.io.geo.geotiff import make_geo_tags
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from napari_sam.engine.interactive.prediction import Prediction
+    from napari_sam.io.geo.geotiff import MapPosition, Tag
     from napari_sam.io.json_types import JsonObject
 
 _MAX_PX = 1 << 29  # of a dense label image (2 GiB)
@@ -84,7 +86,12 @@ def describe(label: int, prediction: Prediction) -> JsonObject:
     }
 
 
-def write_labels(path: str | Path, labels: NDArray[np.uint32], origin: tuple[int, int] = (0, 0)) -> None:
+def write_labels(
+    path: str | Path,
+    labels: NDArray[np.uint32],
+    origin: tuple[int, int] = (0, 0),
+    position: MapPosition | None = None,
+) -> None:
     """Write a label image as TIFF or PNG.
 
     Parameters
@@ -95,6 +102,8 @@ def write_labels(path: str | Path, labels: NDArray[np.uint32], origin: tuple[int
         (H, W).
     origin : (int, int)
         (y, x) of its first pixel in the image it belongs to; kept in a TIFF's description.
+    position : MapPosition, optional
+        Where the image lies on the map; a TIFF becomes a GeoTIFF.
 
     Raises
     ------
@@ -108,7 +117,8 @@ def write_labels(path: str | Path, labels: NDArray[np.uint32], origin: tuple[int
         if path.suffix.lower() in (".tif", ".tiff"):
             import tifffile  # noqa: PLC0415 - only writing needs it
 
-            tifffile.imwrite(path, labels, compression="zlib", metadata={"origin_yx": list(origin)})
+            tags = _geo_tags(position, origin, labels.shape)
+            tifffile.imwrite(path, labels, compression="zlib", metadata={"origin_yx": list(origin)}, extratags=tags)
         elif path.suffix.lower() == ".png":
             if int(labels.max(initial=0)) > np.iinfo(np.uint16).max:
                 raise LabelsError(f"{path}: {int(labels.max())} objects do not fit a 16-bit PNG", remedy="write .tif")
@@ -121,6 +131,15 @@ def write_labels(path: str | Path, labels: NDArray[np.uint32], origin: tuple[int
             )
     except OSError as error:
         raise LabelsError(f"{path}: cannot be written: {error}", remedy="free space, or choose another path") from error
+
+
+def _geo_tags(position: MapPosition | None, origin: tuple[int, int], shape: tuple[int, ...]) -> list[Tag]:
+    """Return the GeoTIFF tags of a part of an image; none for an image that lies on no map."""
+    if position is None or position.transform is None:
+        return []
+    a, b, c, d, e, f = position.transform
+    y, x = origin
+    return make_geo_tags(position.crs, (a, b, c + a * x + b * y, d, e, f + d * x + e * y), shape)
 
 
 def overlay(rgb: NDArray[np.uint8], labels: NDArray[np.integer]) -> NDArray[np.uint8]:

@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 _OTHER = {
-    "z": ("t", "a movie is followed by napari_sam.track"),
-    "t": ("z", "a volume is segmented by napari_sam.segment_volume"),
+    "z": ("t", "follow a movie with {napari_sam.track}"),
+    "t": ("z", "segment a volume with {napari_sam.segment_volume}"),
 }
 _COLOURS = 4  # most channels of an array that is not named
 
@@ -52,14 +52,14 @@ def open_stack(source: Any, axis: str) -> ImageStack:
         raise ImageError(
             f"{image.name}: one plane, no stack along {axis}",
             parameter="axis",
-            remedy="give a stack, or segment one image with napari_sam.segment_everything",
+            remedy="give a stack, or segment one image with {napari_sam.segment_everything}",
         )
     other, words = _OTHER.get(axis, ("", ""))
     if several == [other]:
         raise ImageError(
-            f"{image.name}: its {sizes[other]} planes lie along {other}, not along {axis}; {words}",
+            f"{image.name}: its {sizes[other]} planes lie along {other}, not along {axis}",
             parameter="axis",
-            remedy=f"or, if the file names its axes wrongly, give {{axes={swapped_axes(image.array_axes)}}}",
+            remedy=f"{words}; or, if the file names its axes wrongly, give {{axes={swapped_axes(image.array_axes)}}}",
         )
     return ImageStack(image, axis)  # whose error lists the axes
 

@@ -11,6 +11,8 @@ import tifffile
 
 from napari_sam import samples
 from napari_sam.cli import main
+from napari_sam.io.geo.geotiff import make_geo_tags
+from napari_sam.io.images.open_image import open_image
 from tests.text.tiny_models import make_grounding_dino
 
 NUCLEI = str(samples.NUCLEI)
@@ -46,6 +48,14 @@ def test_masks_do_not_replace_the_image(tmp_path, monkeypatch, capsys, way):
     assert main(["segment", "a.tif", "--point", "3,3", "--output", output]) == 2
     assert "is the image itself" in capsys.readouterr().err
     assert Path("a.tif").read_bytes() == before
+
+
+def test_masks_of_an_image_on_the_map_lie_there(tmp_path):
+    tags = make_geo_tags("EPSG:32632", (2.0, 0.0, 5e5, 0.0, -3.0, 5e6), (64, 64))
+    tifffile.imwrite(tmp_path / "a.tif", np.zeros((64, 64), np.uint8), extratags=tags)
+    out = tmp_path / "m.tif"
+    assert main(["segment", str(tmp_path / "a.tif"), "--box", "8,16,40,50", "--output", str(out)]) == 0
+    assert open_image(out).position == open_image(tmp_path / "a.tif").position
 
 
 def test_several_boxes_are_several_objects(capsys):

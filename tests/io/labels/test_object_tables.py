@@ -10,6 +10,8 @@ import tifffile
 from PIL import Image
 
 from napari_sam.errors import LabelsError
+from napari_sam.io.geo.geotiff import MapPosition
+from napari_sam.io.images.open_image import open_image
 from napari_sam.io.labels.object_tables import object_table, overlay, render_labels, write_labels
 
 
@@ -34,6 +36,17 @@ def test_a_crop_knows_where_it_lies(two, tmp_path):
     write_labels(tmp_path / "c.tif", crop, (y, x))
     with tifffile.TiffFile(tmp_path / "c.tif") as tiff:
         assert tiff.shaped_metadata[0]["origin_yx"] == [y, x]
+
+
+@pytest.mark.parametrize("crs", ["EPSG:32632", None])
+def test_masks_of_an_image_on_the_map_lie_there(two, tmp_path, crs):
+    rasterio = pytest.importorskip("rasterio")
+    turned = rasterio.Affine.translation(5e5, 5e6) @ rasterio.Affine.rotation(20) @ rasterio.Affine.scale(2, -3)
+    crop, (y, x) = render_labels(two, (512, 640), crop=True)
+    write_labels(tmp_path / "m.tif", crop, (y, x), MapPosition(crs, tuple(turned)[:6]))
+    with rasterio.open(tmp_path / "m.tif") as read:
+        np.testing.assert_allclose(tuple(read.transform), tuple(turned @ rasterio.Affine.translation(x, y)))
+    assert open_image(tmp_path / "m.tif").crs == crs
 
 
 def test_what_is_written_reads_back(two, tmp_path):

@@ -25,7 +25,7 @@ def existing_row(journal: Journal, label: int) -> ObjectRow:
     """
     row = journal.objects.row(label)
     if row is None:
-        raise LabelsError(f"there is no object {label}", remedy="table() lists the objects that exist")
+        raise LabelsError(f"there is no object {label}", remedy="{LabelStore.table} lists the objects that exist")
     return row
 
 
@@ -68,7 +68,7 @@ def existing_rows(journal: Journal, labels: Iterable[int]) -> dict[int, ObjectRo
     if missing:
         raise LabelsError(
             f"there is no object {missing[0]}" + (f", and {len(missing) - 1} more" if len(missing) > 1 else ""),
-            remedy="table() lists the objects that exist",
+            remedy="{LabelStore.table} lists the objects that exist",
         )
     return rows
 

@@ -36,7 +36,7 @@ def parent_rows(
     rows = journal.objects.rows(sorted({*children, *named}))
     missing = sorted({*children, *named} - rows.keys())
     if missing:
-        raise LabelsError(f"there is no object {missing[0]}", remedy="table() lists the objects that exist")
+        raise LabelsError(f"there is no object {missing[0]}", remedy="{LabelStore.table} lists the objects that exist")
     for child in children:
         _check_stack(rows[child])
         _check_no_circle(journal, child, children)
@@ -54,7 +54,7 @@ def check_parent(journal: Journal, child: int, parent: int) -> None:
     row = journal.objects.row(parent)
     if row is None:
         raise LabelsError(
-            f"there is no object {parent}", parameter="parent", remedy="table() lists the objects that exist"
+            f"there is no object {parent}", parameter="parent", remedy="{LabelStore.table} lists the objects that exist"
         )
     _check_stack(row)
     _check_no_circle(journal, child, {child: int(parent)})

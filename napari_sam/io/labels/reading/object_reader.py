@@ -188,7 +188,9 @@ class ObjectReader:
             chosen = np.unique(np.array([checked_id(value) for value in labels], np.int64))
             missing = chosen[~np.isin(chosen, table[:, 0])]
             if len(missing):
-                raise LabelsError(f"there is no object {missing[0]}", remedy="table() lists the objects that exist")
+                raise LabelsError(
+                    f"there is no object {missing[0]}", remedy="{LabelStore.table} lists the objects that exist"
+                )
             table = table[np.isin(table[:, 0], chosen)]
         return table[:, 0], table[:, 1], table[:, 2]
 
