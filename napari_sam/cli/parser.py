@@ -150,7 +150,7 @@ class _Parser(argparse.ArgumentParser):
 
 def command_parser() -> argparse.ArgumentParser:
     """Build the parser of the command line."""
-    parser = _Parser(prog="napari-sam", description="Segment anything in images of any size.")
+    parser: argparse.ArgumentParser = _Parser(prog="napari-sam", description="Segment anything in images of any size.")
     parser.add_argument("--version", action="version", version=f"napari-sam-xl {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for command in COMMANDS:

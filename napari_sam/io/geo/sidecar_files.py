@@ -1,7 +1,8 @@
-"""Map positions beside an image: world files, and the .aux.xml files of GDAL and ArcGIS."""
+"""What files beside an image declare: world files, and the .aux.xml files of GDAL and ArcGIS."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree
@@ -68,16 +69,47 @@ def _world_files(path: Path) -> Iterator[Path]:
         yield path.with_suffix(f".{name.upper()}")
 
 
-def _auxiliary_position(path: Path) -> MapPosition:
-    """Return what the .aux.xml file of an image says."""
+def nodata_beside(path: Path) -> float | None:
+    """Return the "no data" value that the .aux.xml file of an image declares.
+
+    None without one, or if its bands have different ones. As in GDAL, it overrides what the file itself says.
+
+    Parameters
+    ----------
+    path : Path
+        The image.
+    """
+    root = _auxiliary_root(path)
+    if root is None:
+        return None
+    try:
+        values = [float(band.text or "") for band in root.iterfind("PAMRasterBand/NoDataValue")]
+    except ValueError:
+        return None
+    is_one = values and all(v == values[0] or (math.isnan(v) and math.isnan(values[0])) for v in values)
+    return values[0] if is_one else None
+
+
+def _auxiliary_root(path: Path) -> ElementTree.Element | None:
+    """Return the content of the .aux.xml file of an image; None without one, or if it is damaged."""
     text = _text(path.with_name(f"{path.name}.aux.xml"), _XML_BYTES)
     if text is None:
+        return None
+    try:
+        return ElementTree.fromstring(text)  # noqa: S314 - expat limits the expansion of entities
+    except ElementTree.ParseError:
+        return None
+
+
+def _auxiliary_position(path: Path) -> MapPosition:
+    """Return what the .aux.xml file of an image says."""
+    root = _auxiliary_root(path)
+    if root is None:
         return MapPosition()
     try:
-        root = ElementTree.fromstring(text)  # noqa: S314 - expat limits the expansion of entities
         points = [[float(p.get(key, "nan")) for key in ("Pixel", "Line", "X", "Y")] for p in root.iter("GCP")]
         numbers = [float(v) for v in (root.findtext("GeoTransform") or "").split(",") if v.strip()]
-    except (ElementTree.ParseError, ValueError):
+    except ValueError:
         return MapPosition()
     affine: Affine | None = None
     if len(numbers) == 6:

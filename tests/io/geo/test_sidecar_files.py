@@ -69,3 +69,38 @@ def test_tags_of_the_file_precede_a_world_file(tmp_path):
     tifffile.imwrite(tmp_path / "a.tif", PIXELS, metadata=None, extratags=tags)
     (tmp_path / "a.tfw").write_text(WORLD)
     assert open_image(tmp_path / "a.tif").transform == pytest.approx((2, 0, 7, 0, -3, 9))
+
+
+def _auxiliary(path, *values):
+    bands = "".join(
+        f'<PAMRasterBand band="{i}"><NoDataValue>{v}</NoDataValue></PAMRasterBand>' for i, v in enumerate(values, 1)
+    )
+    path.with_name(f"{path.name}.aux.xml").write_text(f"<PAMDataset>{bands}</PAMDataset>")
+    return path
+
+
+@pytest.mark.parametrize("name", ["a.png", "a.tif", "tagged.tif"])
+@pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
+def test_the_nodata_value_of_an_auxiliary_file_is_that_of_gdal(tmp_path, name):
+    rasterio = pytest.importorskip("rasterio")
+    if name == "tagged.tif":
+        tags = [(42113, 2, 2, "5", True)]
+        tifffile.imwrite(tmp_path / name, PIXELS, metadata=None, extratags=tags)
+    else:
+        picture(tmp_path / name)
+    before = open_image(tmp_path / name).identity
+    _auxiliary(tmp_path / name, "7")
+    with rasterio.open(tmp_path / name) as read:
+        assert open_image(tmp_path / name).nodata == read.nodata == 7
+    assert open_image(tmp_path / name).identity != before
+
+
+@pytest.mark.parametrize("values", [(), ("",), ("x",), ("1", "2")])
+def test_no_single_nodata_value_is_none(tmp_path, values):
+    assert open_image(_auxiliary(picture(tmp_path / "a.png"), *values)).nodata is None
+
+
+def test_nodata_may_be_no_number(tmp_path):
+    path = tmp_path / "f.tif"
+    tifffile.imwrite(path, PIXELS.astype("float32"), metadata=None)
+    assert np.isnan(open_image(_auxiliary(path, "nan", "nan")).nodata)

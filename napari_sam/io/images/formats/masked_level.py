@@ -68,6 +68,21 @@ def fill_of(dtype: np.dtype[np.generic], declared: float | None) -> float | None
     return float(limits.min)
 
 
+def declare_nodata(image: Image, value: float | None) -> None:
+    """Set the "no data" value that a file beside an image declares; other pixels are then black, by another identity.
+
+    Parameters
+    ----------
+    image : Image
+        The image.
+    value : float or None
+        The value; None changes nothing.
+    """
+    if value is not None and value != image.nodata:
+        image.nodata = value
+        image.identity += f"|nodata {value:g}"
+
+
 def mask_image(image: Image, masks: Sequence[Sequence[Mask]], name: str = "masked") -> None:
     """Make the masked pixels of an image "no data".
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from napari_sam.errors import ImageError
 from napari_sam.io.geo.geojp2 import read_jp2_position
-from napari_sam.io.geo.sidecar_files import map_position
+from napari_sam.io.geo.sidecar_files import map_position, nodata_beside
 from napari_sam.io.images.address import Choice, check_axes
 from napari_sam.io.images.formats.file_identity import file_identity
-from napari_sam.io.images.formats.masked_level import PlaneMask, mask_image
+from napari_sam.io.images.formats.masked_level import PlaneMask, declare_nodata, mask_image
 from napari_sam.io.images.formats.tiff.tiff_masks import external_mask, mask_file
 from napari_sam.io.images.lazy_image import Image, default_channels
 from src_models.alpha_channel import is_transparency
@@ -61,6 +61,7 @@ def open_picture(path: Path, choice: Choice | None = None) -> Image:
         uri=uri,
         notes=(f"opened frame 0 of {frames}: choose with {{series}}",) * (frames > 1 and choice.series is None),
     )
+    declare_nodata(image, nodata_beside(path))
     _mask(image, path, alpha)
     image.locate(map_position(path, read_jp2_position(path)))
     return image

@@ -10,10 +10,10 @@ import numpy as np
 
 from napari_sam.errors import ImageError
 from napari_sam.io.geo.geotiff import read_geo_tags
-from napari_sam.io.geo.sidecar_files import map_position
+from napari_sam.io.geo.sidecar_files import map_position, nodata_beside
 from napari_sam.io.images.address import Choice, check_axes
 from napari_sam.io.images.formats.file_identity import file_identity
-from napari_sam.io.images.formats.masked_level import mask_image
+from napari_sam.io.images.formats.masked_level import declare_nodata, mask_image
 from napari_sam.io.images.formats.tiff.tiff_colour import MIN_IS_WHITE, colour_arrays
 from napari_sam.io.images.formats.tiff.tiff_directories import check_directories
 from napari_sam.io.images.formats.tiff.tiff_level import OversizeError, TiffFiles, TiffLevel, declared_nodata
@@ -103,6 +103,7 @@ def open_tiff(path: Path, choice: Choice | None = None) -> Image:
         bits=_bits(series.keyframe),
         inverted=series.keyframe.photometric == MIN_IS_WHITE,
     )
+    declare_nodata(image, nodata_beside(path))
     _mask(image, path, stored, series.keyframe, internal)
     image.place(placements)
     image.locate(position)
