@@ -181,8 +181,14 @@ def _multiscale_image(store: ZarrStore, multiscale: JsonObject, chosen: str | No
 def _add_metadata(image: Image, multiscale: JsonObject, ome: JsonObject, private: JsonObject) -> None:
     """Set pixel size, unit, channel names, map position and nodata value of an image."""
     groups = [part.get("coordinateTransformations") for part in (multiscale["datasets"][0], multiscale)]
-    units = {a["name"]: a.get("unit") for a in multiscale.get("axes", []) if isinstance(a, dict)}
-    image.place(_placements(image.array_axes, units, groups))
+    unknown = {str(t.get("type")) for group in groups for t in group or [] if not _is_understood(t)}
+    if unknown:
+        image.notes += (
+            f"its pixel size is unknown: transformations of type {', '.join(sorted(unknown))} are not read",
+        )
+    else:
+        units = [a.get("unit") if isinstance(a, dict) else None for a in multiscale.get("axes", image.array_axes)]
+        image.place(_placements(image.array_axes, units, groups))
     channels = (ome.get("omero") or {}).get("channels") or []
     names = tuple(str(i if c.get("label") is None else c["label"]) for i, c in enumerate(channels))
     image.channel_names = names if len(names) == image.channel_count else ()
@@ -210,21 +216,35 @@ def _combined(count: int, groups: list[Any]) -> tuple[list[float], list[float]]:
     """Return scale and translation of transformations that are applied one after the other."""
     scale, translation = [1.0] * count, [0.0] * count
     for transformation in (t for group in groups for t in group or []):
-        if transformation.get("type") == "scale" and "scale" in transformation:
-            factors = [float(v) for v in transformation["scale"]]
+        if transformation.get("type") == "scale":
+            factors = _numbers(transformation["scale"], count)
             scale = [a * b for a, b in zip(scale, factors, strict=True)]
             translation = [a * b for a, b in zip(translation, factors, strict=True)]
-        elif transformation.get("type") == "translation" and "translation" in transformation:
-            shift = [float(v) for v in transformation["translation"]]
+        elif transformation.get("type") == "translation":
+            shift = _numbers(transformation["translation"], count)
             translation = [a + b for a, b in zip(translation, shift, strict=True)]
     return scale, translation
 
 
-def _placements(axes: str, units: dict[str, Any], groups: list[Any]) -> dict[str, AxisPlacement]:
+def _numbers(values: Any, count: int) -> list[float]:
+    """Return the numbers of a transformation, one for each axis."""
+    numbers = [float(value) for value in values]
+    if len(numbers) != count:
+        raise ValueError(f"{len(numbers)} numbers of a transformation for {count} axes")
+    return numbers
+
+
+def _is_understood(transformation: JsonObject) -> bool:
+    """Return whether a transformation is one of those from which sizes and positions follow."""
+    kind = transformation.get("type")
+    return kind == "identity" or (kind in ("scale", "translation") and kind in transformation)
+
+
+def _placements(axes: str, units: list[Any], groups: list[Any]) -> dict[str, AxisPlacement]:
     """Return the placement of each axis: all scales and translations, one after the other."""
     scale, translation = _combined(len(axes), groups)
     placements = {
-        axis: AxisPlacement(size, start, normal_unit(None if units.get(axis) is None else str(units[axis])))
-        for axis, size, start in zip(axes, scale, translation, strict=True)
+        axis: AxisPlacement(size, start, normal_unit(None if unit is None else str(unit)))
+        for axis, size, start, unit in zip(axes, scale, translation, units, strict=True)
     }
     return in_one_unit(placements)
