@@ -67,6 +67,7 @@ def test_what_cannot_be_parsed_is_one_line(folder, capsys, arguments, words):
         (("everything", "z.tif", "o.ome.zarr", "--volume", "--planes", "1:9"), "give A:B, B excluded, inside 0:3"),
         (("everything", "z.tif", "o.ome.zarr", "--track"), "'napari-sam everything --volume'; or, if the file names"),
         (("track", "a.tif", "o.ome.zarr"), "segment one image with 'napari-sam everything'"),
+        (("measure", "s.ome.zarr", "--out", "s.ome.zarr/o.csv"), "lies in the label store; choose a path outside"),
         (("export", "s.ome.zarr", "o.csv", "--objects", "9"), "'napari-sam export LABELS - --format csv' lists"),
     ],
 )

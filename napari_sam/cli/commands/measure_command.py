@@ -87,6 +87,10 @@ def _run(args: argparse.Namespace) -> Result:
         batch = replace(batch_of(args, "measure", asked_of_measuring(args)), of_stores=True)
         return run_each(args, pairs, partial(measure_store, image=None, own_image=True), batch)
     check_table_path(args.out)
+    if args.out.resolve().is_relative_to(Path(args.labels).resolve()):
+        raise SettingsError(
+            f"out {args.out} lies in the label store", parameter="out", remedy="choose a path outside the store"
+        )
     if len(args.image) > 1:
         raise SettingsError(
             f"{len(args.image)} images were given, of one label store",

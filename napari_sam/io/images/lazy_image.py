@@ -15,6 +15,7 @@ from napari_sam.io.geo.crs import crs_name, known_crs
 from napari_sam.io.geo.geotiff import MapPosition
 from napari_sam.io.geo.map_coordinates import are_degrees, control_points_text, pixel_size
 from napari_sam.io.images.address import axis_notes
+from napari_sam.io.images.check_image import check_plane
 from napari_sam.io.images.image_sample import spread_sample
 from napari_sam.io.images.read_errors import READ_ERRORS, read_error
 
@@ -272,8 +273,7 @@ class Image:
     def advice(self) -> str | None:
         """Reason why this image is slow to read, and the remedy; None if it is not."""
         name = self.uri or "IMAGE"
-        reasons = (getattr(array, "slow_reason", None) for array in self.arrays)
-        reason = next((r for r in reasons if r), None)
+        reason = next((r for r in (getattr(array, "slow_reason", None) for array in self.arrays) if r), None)
         if reason is not None:
             return f"{reason}; run once: napari-sam transcode {name} OUT.ome.zarr"
         base = self.levels[len(self.arrays) - 1]
@@ -354,10 +354,11 @@ class Image:
         return blocks
 
     def with_plane(self, plane: Sequence[int], selected: Sequence[int]) -> Image:
-        """Return the same file at another plane or with other channels, without coarse levels."""
+        """Return the same file at a plane and with channels that it has, or raise ImageError; without coarse levels."""
         index, channels = tuple(int(i) for i in plane), tuple(int(c) for c in selected)
         if (index, channels) == (self.plane, self.selected):
             return self
+        check_plane(self, index, channels)
         identity = f"{self.file_identity}|plane{index}|channels{channels}"
         return replace(self, plane=index, selected=channels, identity=identity, coarse=[], _lock=threading.Lock())
 

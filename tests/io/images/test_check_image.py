@@ -8,6 +8,7 @@ import pytest
 from napari_sam.errors import ImageError
 from napari_sam.io.images.check_image import check_image
 from napari_sam.io.images.lazy_image import Image
+from napari_sam.io.images.open_image import open_image
 
 
 def image(*shapes, dtypes=("uint8",), axes="yx"):
@@ -35,3 +36,21 @@ def test_an_invalid_image_is_named_with_the_remedy(made, message):
 
 def test_levels_may_be_rounded_either_way():
     check_image(image((99, 99), (50, 49), (25, 24)))
+
+
+@pytest.mark.parametrize(
+    ("plane", "channels", "words"),
+    [
+        ((3,), (0,), r"planes 3 \(z\); give an index for each axis"),
+        ((-1,), (0,), r"plane is \(-1,\)"),
+        ((), (0,), r"plane is \(\)"),
+        ((0, 0), (0,), r"plane is \(0, 0\)"),
+        ((1,), (2,), "has channels 0 to 1"),
+        ((1,), (), r"channels is \(\)"),
+    ],
+)
+def test_planes_and_channels_that_do_not_exist_are_refused(plane, channels, words):
+    image = open_image(np.zeros((3, 2, 8, 9)), axes="zcyx")
+    assert image.with_plane((2,), (1,)).plane == (2,)
+    with pytest.raises(ImageError, match=words):
+        image.with_plane(plane, channels)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import weakref
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -19,7 +18,7 @@ from napari_sam.io.images.formats.tiff.tiff_directories import check_directories
 from napari_sam.io.images.formats.tiff.tiff_level import OversizeError, TiffFiles, TiffLevel, declared_nodata
 from napari_sam.io.images.formats.tiff.tiff_masks import alpha_masks, external_mask, internal_mask, mask_file
 from napari_sam.io.images.formats.tiff.tiff_pixel_size import axis_placements
-from napari_sam.io.images.formats.tiff.tiff_series import choose_series, levels_of, missing_files
+from napari_sam.io.images.formats.tiff.tiff_series import choose_series, levels_of, missing_files, open_pages
 from napari_sam.io.images.lazy_image import CHANNEL_NAMES, SPATIAL, Image, default_channels
 from napari_sam.io.images.read_errors import READ_ERRORS
 
@@ -59,9 +58,9 @@ def open_tiff(path: Path, choice: Choice | None = None) -> Image:
     choice = choice or Choice()
     try:
         check_directories(path)
-        tiff = tifffile.TiffFile(path)
-        weakref.finalize(tiff, tiff.filehandle.close)  # with the image, or after an error
-        number, notes = choose_series(tiff, choice.series)
+        tiff, flaws = open_pages(path)
+        number, others = choose_series(tiff, choice.series)
+        notes = (*flaws, *others)
         series = tiff.series[number]
         missing = missing_files(tiff)
         files = TiffFiles(missing=tuple(missing))
@@ -98,7 +97,11 @@ def open_tiff(path: Path, choice: Choice | None = None) -> Image:
         plane=(0,) * sum(a not in SPATIAL + CHANNEL_NAMES for a in axes),
         persistent=True,
         uri=choice.address(str(path.resolve())),
-        notes=(*notes, *(f"{name} is missing beside it: planes stored there cannot be read" for name in missing)),
+        notes=(
+            *flaws,
+            *notes,
+            *(f"{name} is missing beside it: planes stored there cannot be read" for name in missing),
+        ),
         nodata=declared_nodata(series.keyframe),
         bits=_bits(series.keyframe),
         inverted=series.keyframe.photometric == MIN_IS_WHITE,

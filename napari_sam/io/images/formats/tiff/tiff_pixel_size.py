@@ -51,6 +51,8 @@ def axis_placements(tiff: TiffFile, page: TiffPage, image: int = 0) -> Placement
         found = _lsm_placements(tiff.lsm_metadata or {})
     elif tiff.is_imagej:
         found = _imagej_placements(page, tiff.imagej_metadata or {})
+    elif page.is_ome:  # opened as a plain TIFF, because the rest of its OME-XML cannot be used
+        found = ome_placements(page.description or "", image)
     return in_one_unit(found)
 
 

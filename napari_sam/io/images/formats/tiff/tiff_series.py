@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,38 @@ if TYPE_CHECKING:
 _ASIDE = re.compile(r"(thumbnail|label|macro|map|overview|preview|barcode)(\s*image)?", re.IGNORECASE)
 _LISTED = 5
 _TRANSPARENCY = 4  # bit of the subfile type
+
+
+def open_pages(path: Path) -> tuple[TiffFile, tuple[str, ...]]:
+    """Open the directory of a TIFF, and return it with what to tell the user about it.
+
+    OME-XML that lacks a size or the order of its planes does not keep its pages from being read one by one.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    """
+    import tifffile  # noqa: PLC0415 - keeps the import of this module fast
+
+    tiff = _opened(path)
+    if not tiff.is_ome:
+        return tiff, ()
+    try:
+        list(tiff.series)
+    except (KeyError, tifffile.TiffFileError) as error:
+        lacks = f" lacks {error.args[0]}" if isinstance(error, KeyError) and error.args else " cannot be used"
+        return _opened(path, is_ome=False), (f"its OME metadata{lacks}: opened as a plain TIFF",)
+    return tiff, ()
+
+
+def _opened(path: Path, **flags: bool) -> TiffFile:
+    """Open a TIFF that is closed when nothing refers to it any more."""
+    import tifffile  # noqa: PLC0415 - keeps the import of this module fast
+
+    tiff = tifffile.TiffFile(path, **flags)
+    weakref.finalize(tiff, tiff.filehandle.close)  # with the image, or after an error
+    return tiff
 
 
 def choose_series(tiff: TiffFile, number: int | None) -> tuple[int, tuple[str, ...]]:

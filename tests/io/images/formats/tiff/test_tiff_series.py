@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 import tifffile
@@ -117,3 +119,20 @@ def test_the_first_plane_is_not_that_of_another_file_when_its_own_is_missing(ome
     path.unlink()
     with pytest.raises(ImageError, match=r"it is in part0\.ome\.tif"):
         open_image(path.with_name("part1.ome.tif"), channels=(0,)).read(0, 0, 0, 20, 30)
+
+
+_OME = """<?xml version="1.0"?><OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06"><Image ID="Image:0">
+<Pixels ID="Pixels:0" DimensionOrder="XYCZT" Type="uint8" SizeX="40" SizeY="30" SizeC="1" SizeZ="1" SizeT="1"
+PhysicalSizeX="0.25" PhysicalSizeY="0.5"><Channel ID="Channel:0:0" SamplesPerPixel="1"/><TiffData/>
+</Pixels></Image></OME>"""
+
+
+@pytest.mark.parametrize("name", ["SizeX", "SizeY", "SizeC", "SizeZ", "SizeT", "DimensionOrder"])
+def test_ome_metadata_without_a_size_leaves_the_pages_readable(tmp_path, name):
+    pixels = np.arange(1200, dtype=np.uint8).reshape(30, 40)
+    xml = re.sub(rf'\b{name}="\w+"', "", _OME)
+    tifffile.imwrite(tmp_path / "a.ome.tif", pixels, description=xml.encode(), metadata=None)
+    image = open_image(tmp_path / "a.ome.tif")
+    assert np.array_equal(image.read(0, 0, 0, 30, 40)[..., 0], pixels)
+    assert f"its OME metadata lacks {name}" in " ".join(image.notes)
+    assert (image.scale, image.unit) == ((0.5, 0.25), "micrometer")
