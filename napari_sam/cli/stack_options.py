@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
+from string import ascii_lowercase
 from typing import TYPE_CHECKING, Any
 
 from napari_sam.cli.run_results import dask_client, list_failures, resume_choice, summary
@@ -71,8 +72,12 @@ def stack_kind(args: argparse.Namespace) -> str | None:
 
 
 def stack_axis(args: argparse.Namespace) -> str:
-    """Return the axis of which all planes are segmented; empty if a single plane is."""
-    return {"volume": "z", "track": "t"}.get(stack_kind(args) or "", "")
+    """Return the axis of which all planes are segmented.
+
+    If a single plane is, every letter: `check_plane` refuses a stack of which no plane was chosen, and nothing else is
+    to be told about its planes.
+    """
+    return {"volume": "z", "track": "t"}.get(stack_kind(args) or "", ascii_lowercase)
 
 
 def check_stack_options(args: argparse.Namespace) -> None:

@@ -67,6 +67,7 @@ def test_what_cannot_be_parsed_is_one_line(folder, capsys, arguments, words):
         (("everything", "z.tif", "o.ome.zarr", "--volume", "--planes", "1:9"), "give A:B, B excluded, inside 0:3"),
         (("everything", "z.tif", "o.ome.zarr", "--track"), "'napari-sam everything --volume'; or, if the file names"),
         (("track", "a.tif", "o.ome.zarr"), "segment one image with 'napari-sam everything'"),
+        (("everything", "z.tif", "o.ome.zarr"), "choose it with --plane 0, counted from 0"),
         (("measure", "s.ome.zarr", "--out", "s.ome.zarr/o.csv"), "lies in the label store; choose a path outside"),
         (("export", "s.ome.zarr", "o.csv", "--objects", "9"), "'napari-sam export LABELS - --format csv' lists"),
     ],
@@ -78,3 +79,10 @@ def test_what_is_not_used_or_out_of_range_is_one_line_and_writes_nothing(folder,
     assert words in written
     assert written.count("\n") == 1
     assert sorted(folder.iterdir()) == before
+
+
+def test_a_folder_that_cannot_keep_embeddings_is_one_error_and_no_warning(folder, capsys):
+    assert main(["precompute", "a.tif", "--cache", "p.csv"]) == 2
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert lines[-1].startswith("napari-sam: embeddings cannot be kept in ")
+    assert not any("Warning" in line for line in lines)

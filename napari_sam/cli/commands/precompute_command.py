@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,6 +37,7 @@ def _add_options(command: argparse.ArgumentParser) -> None:
 
 
 def _run(args: argparse.Namespace) -> Result:
+    from napari_sam.engine.embeddings.embedding_cache import CacheWarning  # noqa: PLC0415 - imports torch
     from napari_sam.engine.embeddings.precompute import precompute  # noqa: PLC0415 - imports torch
     from napari_sam.io.embedding_store import ZarrEmbeddingStore, default_folder  # noqa: PLC0415
     from napari_sam.predictor import Predictor  # noqa: PLC0415
@@ -47,7 +49,9 @@ def _run(args: argparse.Namespace) -> Result:
     predictor = Predictor(args.model, args.device, args.precision, store)
     predictor.set_image(image)
     try:
-        report = precompute(predictor, args.region, diameter_px=args.diameter_px, progress=ProgressLine("window"))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", CacheWarning)  # what cannot be kept is the error of this command
+            report = precompute(predictor, args.region, diameter_px=args.diameter_px, progress=ProgressLine("window"))
     except KeyboardInterrupt:
         sys.stderr.write("\nfinished embeddings are kept; continue with the same command\n")
         raise

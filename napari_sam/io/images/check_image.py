@@ -35,30 +35,6 @@ def check_image(image: Image) -> None:
         _check_shape(image, level)
 
 
-def check_plane(image: Image, plane: tuple[int, ...], channels: tuple[int, ...]) -> None:
-    """Refuse a plane or channels that an image does not have.
-
-    Raises
-    ------
-    ImageError
-        With the value, and what there is.
-    """
-    sizes = image.plane_axes
-    if len(plane) != len(sizes) or not all(0 <= i < n for i, n in zip(plane, sizes.values(), strict=True)):
-        has = " x ".join(f"{n} ({axis})" for axis, n in sizes.items())
-        raise ImageError(
-            f"plane is {plane}; {image.name} has {f'planes {has}' if has else 'a single one'}",
-            parameter="plane",
-            remedy="give an index for each axis, from 0" if has else "give an empty tuple",
-        )
-    if not channels or not all(0 <= c < image.channel_count for c in channels):
-        raise ImageError(
-            f"channels is {channels}; {image.name} has channels 0 to {image.channel_count - 1}",
-            parameter="channels",
-            remedy="choose among them",
-        )
-
-
 def _check_level(image: Image, level: int) -> None:
     """Check that a level has the axes, dtype and channels of the next finer one."""
     finer, array = image.arrays[level - 1], image.arrays[level]

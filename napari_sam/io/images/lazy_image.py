@@ -15,7 +15,7 @@ from napari_sam.io.geo.crs import crs_name, known_crs
 from napari_sam.io.geo.geotiff import MapPosition
 from napari_sam.io.geo.map_coordinates import are_degrees, control_points_text, pixel_size
 from napari_sam.io.images.address import axis_notes
-from napari_sam.io.images.check_image import check_plane
+from napari_sam.io.images.check_plane import check_plane
 from napari_sam.io.images.image_sample import spread_sample
 from napari_sam.io.images.read_errors import READ_ERRORS, read_error
 
@@ -358,7 +358,7 @@ class Image:
         index, channels = tuple(int(i) for i in plane), tuple(int(c) for c in selected)
         if (index, channels) == (self.plane, self.selected):
             return self
-        check_plane(self, index, channels)
+        check_plane(self.name, self.plane_axes, index, self.channel_count, channels)
         identity = f"{self.file_identity}|plane{index}|channels{channels}"
         return replace(self, plane=index, selected=channels, identity=identity, coarse=[], _lock=threading.Lock())
 

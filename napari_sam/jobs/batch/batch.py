@@ -143,10 +143,12 @@ class Batch:
         if record.asked != self.asked:
             return self._with_other_settings(pair, record)
         if record.state == DONE:
-            same = record.version == self._version(pair)
+            version = self._version(pair)
+            same = record.version == version
             if self.of_stores and not same:
                 return BatchItem(pair, note="objects have changed and are measured again")
-            note = "" if same else "has changed since its objects were found, which were kept"
+            what = "has changed since its objects were found" if version else "is not there any more"
+            note = "" if same else f"{what}; its objects are kept"
             return BatchItem(pair, done=record, note=note)
         return BatchItem(pair, self._continuation(pair, record))
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tifffile
@@ -134,6 +136,15 @@ def test_an_image_that_has_changed_since_is_pointed_out(tmp_path, pairs):
     item = run.plan(pairs)[0]
     assert item.done is not None
     assert "has changed since" in item.note
+
+
+def test_an_image_that_is_gone_is_not_said_to_have_changed(tmp_path, pairs):
+    run = batch(tmp_path)
+    finish(run, run.plan(pairs)[0])
+    Path(pairs[0].source).unlink()
+    item = run.plan(pairs)[0]
+    assert item.done is not None
+    assert item.note == "is not there any more; its objects are kept"
 
 
 def test_a_damaged_record_counts_as_none(tmp_path, pairs):
