@@ -20,7 +20,7 @@ from napari_sam.cli.run_results import (
     list_failures,
     summary,
 )
-from napari_sam.cli.setting_options import SettingOption, add_settings, settings_from
+from napari_sam.cli.setting_options import SettingOption, add_settings, given_settings, settings_from
 from napari_sam.cli.stack_options import add_linking_options, chosen_planes, describe_stopped, run_stack
 from napari_sam.engine.linking.link_settings import FrameLinking
 from napari_sam.errors import SettingsError
@@ -147,20 +147,40 @@ def _prompts(args: argparse.Namespace) -> list[dict[str, object]]:
     """
     prompts: list[dict[str, object]] = [{"points": [point]} for point in args.point]
     prompts += [{"box": box} for box in args.box]
+    if not prompts:
+        _check_all_objects(args)
+        return prompts
     unused = {
+        **given_settings(args, FrameLinking),
+        "method": args.method,
+        "workers": args.workers if args.workers > 1 else None,
         "scheduler": args.scheduler,
         "level": args.level,
         "diameter_px": args.diameter_px,
         "out_dir": args.out_dir,
     }
+    if unused.pop("divisions", None) is not None:
+        unused["no_divisions"] = True
     for name, value in unused.items():
-        if prompts and value is not None:
+        if value is not None:
             raise SettingsError(
                 f"{name} is {value}, which following objects at points and boxes does not use",
                 parameter=name,
                 remedy=f"leave {{{name}}} out",
             )
     return prompts
+
+
+def _check_all_objects(args: argparse.Namespace) -> None:
+    """Refuse options of objects at points and boxes where there are none."""
+    for name, default in (("axis", "t"), ("carry", "auto")):
+        value = getattr(args, name)
+        if value != default:
+            raise SettingsError(
+                f"{name} is {value!r}, a setting of objects at points and boxes",
+                parameter=name,
+                remedy="give {point} or {box}, too; all objects of a volume: {napari_sam.segment_volume}",
+            )
 
 
 def _progress_folder(args: argparse.Namespace) -> Path:

@@ -162,6 +162,13 @@ def test_objects_at_points_and_boxes_are_followed(tmp_path, write, capsys):
         (("--point", "0,30,300"), "300"),
         (("--point", "0,30,30", "--resume"), "resume is True, and no stopped run"),
         (("--point", "0,30,30", "--axis", "q"), "axis is 'q'"),
+        (("--point", "0,30,30", "--max-gap", "3"), "--max-gap is 3, which following objects at points and boxes"),
+        (("--point", "0,30,30", "--max-distance", "3"), "leave --max-distance out"),
+        (("--point", "0,30,30", "--no-divisions"), "leave --no-divisions out"),
+        (("--point", "0,30,30", "--method", "grid"), "leave --method out"),
+        (("--point", "0,30,30", "--workers", "2"), "leave --workers out"),
+        (("--axis", "z"), "--axis is 'z', a setting of objects at points and boxes; give --point or --box, too"),
+        (("--carry", "memory"), "--carry is 'memory', a setting of objects at points and boxes"),
     ],
 )
 def test_prompts_that_cannot_be_followed_are_refused_and_leave_nothing(tmp_path, write, capsys, options, message):
