@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from napari.layers import Labels
+from napari.utils.colormaps import label_colormap
 
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import LabelsError
-from napari_sam.layers.placement import translate_to
+from napari_sam.layers.objects.lookup_colormap import LookupColormap
+from napari_sam.layers.placement import image_plane_shape, set_changed, translate_to
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     from napari.layers import Image as ImageLayer
     from numpy.typing import NDArray
 
@@ -29,6 +33,8 @@ class EditLayer:
         Store to copy from and to write strokes into.
     image : napari.layers.Image
         Image that the labels belong to.
+    spare : napari.layers.Labels, optional
+        Layer of a closed store to use instead of a new one; see `spare_layer`.
     **keywords
         Name and transform of the layer, as for `napari.layers.Labels`.
 
@@ -44,14 +50,14 @@ class EditLayer:
         Index of the current plane along the leading axes.
     """
 
-    def __init__(self, store: LabelStore, image: ImageLayer, **keywords: object) -> None:
+    def __init__(self, store: LabelStore, image: ImageLayer, spare: Labels | None = None, **keywords: object) -> None:
         shape = store.shape
         self._store, self._image = store, image
         self.whole = int(np.prod(shape, dtype=np.int64)) <= EDIT_PX**2
         self.plane: tuple[int, ...] = (0,) * (len(shape) - 2)
         self.region = Box(0, 0, shape[-2], shape[-1]) if self.whole else Box(0, 0, 1, 1)
         data = store.array[...] if self.whole else np.zeros((1,) * len(shape), np.uint32)
-        self.layer = Labels(data, **keywords)
+        self.layer = Labels(data, **keywords) if spare is None else _taken_over(spare, data, keywords)
         self._snapshot: NDArray[np.uint32] = data.copy()
 
     @property
@@ -131,6 +137,30 @@ class EditLayer:
                 self.layer.refresh()
                 raise
             self._snapshot[plane][cut] = values
+
+
+def spare_layer(layers: Sequence[Labels], image: ImageLayer) -> Labels | None:
+    """Return the one of the layers of a closed store that can show the objects of another image; None without one.
+
+    napari takes 0.1 s of the GUI thread to remove a layer and to add another one. Layers are reused where both stores
+    are shown whole by one layer, of as many axes.
+    """
+    shape = image_plane_shape(image)
+    is_whole = int(np.prod(shape, dtype=np.int64)) <= EDIT_PX**2
+    return layers[0] if len(layers) == 1 and is_whole and layers[0].ndim == len(shape) else None
+
+
+def _taken_over(layer: Labels, data: NDArray[np.uint32], keywords: Mapping[str, object]) -> Labels:
+    """Make a layer that showed another store the same as a new one, except the width of brush and outlines."""
+    layer.visible = False  # drawn once, with all that is new
+    layer.show_selected_label = layer.preserve_labels = False
+    if isinstance(layer.colormap, LookupColormap):  # colours of the other store's objects
+        layer.colormap = label_colormap(49)  # as of a new layer
+    layer.features = {}
+    layer.data = data
+    set_changed(layer, keywords)
+    layer.visible = True
+    return layer
 
 
 def grown(view: Box, shape: tuple[int, ...]) -> Box:

@@ -1,4 +1,4 @@
-"""Inserting a layer that is not to be selected."""
+"""Inserting layers that are not to be selected."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from napari.components import ViewerModel
+    from napari.layers import Image as ImageLayer
     from napari.layers import Layer
 
 
@@ -30,3 +31,12 @@ def insert_unselected(viewer: ViewerModel, index: int, layer: Layer) -> None:
         viewer.layers.insert(index, layer)
         selection.active = active
         selection.update(selected)
+
+
+def lay_above(viewer: ViewerModel, image: ImageLayer, layer: Layer) -> None:
+    """Insert a layer right above an image, or move it there, and leave the selection as it is."""
+    place = viewer.layers.index(image) + 1
+    if layer not in viewer.layers:
+        insert_unselected(viewer, place, layer)
+    elif viewer.layers.index(layer) != place:
+        viewer.layers.move(viewer.layers.index(layer), place)

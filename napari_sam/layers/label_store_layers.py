@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from napari_sam.io.images.lazy_image import Image
     from napari_sam.io.labels.label_store import LabelStore
 
+    Report = Callable[[str], None]
+
 _MOST_FEATURES = 2000
 _MANY_PLANES, _MANY_OBJECTS = 32, 100  # a change of more is undone in a thread
 
@@ -49,6 +51,8 @@ class LabelStoreLayers:
         Image that the labels belong to.
     report : callable
         Called with a message when a stroke could not be written.
+    spare : napari.layers.Labels, optional
+        Layer of a closed store to use instead of a new one; see `spare_layer`.
 
     Attributes
     ----------
@@ -66,7 +70,7 @@ class LabelStoreLayers:
     """
 
     def __init__(
-        self, store: LabelStore, image: ImageLayer, report: Callable[[str], None], read_only: str = ""
+        self, store: LabelStore, image: ImageLayer, report: Report, read_only: str = "", spare: Labels | None = None
     ) -> None:
         check_fit(store, image)
         self.store, self.image, self._report, self.read_only = store, image, report, read_only
@@ -82,7 +86,7 @@ class LabelStoreLayers:
         self._categories = ShownCategories(store)
         name = f"{image.name} objects"
         keywords = placement(image) | {"opacity": 0.6, "metadata": {"napari_sam": {"store": str(store.path)}}}
-        self._editing = EditLayer(store, image, name=name, **keywords)
+        self._editing = EditLayer(store, image, spare, name=name, **keywords)
         self.display: Labels | None = None
         if not self._editing.whole:
             self.display = Labels(store.levels, multiscale=True, name=f"{name}, all", **keywords)
@@ -96,7 +100,7 @@ class LabelStoreLayers:
 
     @classmethod
     def open(
-        cls, path: Path, image: ImageLayer, report: Callable[[str], None], source: Image | None = None
+        cls, path: Path, image: ImageLayer, report: Report, source: Image | None = None, spare: Labels | None = None
     ) -> LabelStoreLayers:
         """Open the store at `path`, or make one there.
 
@@ -110,6 +114,8 @@ class LabelStoreLayers:
             Called with a message when a stroke could not be written.
         source : Image, optional
             The image as the engine reads it; a new store takes its name, pixel size and georeference from it.
+        spare : napari.layers.Labels, optional
+            Layer of a closed store to use instead of a new one.
 
         Raises
         ------
@@ -120,7 +126,7 @@ class LabelStoreLayers:
         """
         store, read_only = open_store(path, image, source)
         try:
-            return cls(store, image, report, read_only)
+            return cls(store, image, report, read_only, spare)
         except LabelsError:
             store.close()
             raise

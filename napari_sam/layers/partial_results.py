@@ -9,7 +9,7 @@ import numpy as np
 from napari.layers import Labels
 
 from napari_sam.engine.geometry import Box
-from napari_sam.layers.insert_layer import insert_unselected
+from napari_sam.layers.insert_layer import lay_above
 from napari_sam.layers.placement import TEMPORARY, crop_placement, placement
 
 if TYPE_CHECKING:
@@ -122,7 +122,7 @@ class PartialLayer:
         data = self._data[(None,) * len(plane)]
         self.layer = Labels(data, name=PARTIAL_NAME, opacity=0.5, metadata={TEMPORARY: True}, **placed)
         self.layer.editable = False
-        insert_unselected(viewer, viewer.layers.index(image) + 1, self.layer)  # the user keeps the current tool
+        lay_above(viewer, image, self.layer)  # the user keeps the current tool
 
     def put(self, tile: TileColours) -> None:
         """Add a tile, which the next `refresh` shows."""

@@ -9,7 +9,7 @@ import numpy as np
 from napari_sam.errors import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from napari.components import ViewerModel
     from napari.layers import Image as ImageLayer
@@ -54,6 +54,13 @@ def placement(image: ImageLayer) -> dict[str, object]:
         "shear": image.shear,
         "affine": image.affine,
     }
+
+
+def set_changed(layer: Layer, values: Mapping[str, object]) -> None:
+    """Set those attributes of a layer that have other values: napari draws the layer again with each that is set."""
+    for name, value in values.items():
+        if not np.array_equal(np.asarray(getattr(layer, name)), np.asarray(value)):
+            setattr(layer, name, value)
 
 
 def translate_to(image: ImageLayer, origin: Sequence[float]) -> NDArray[np.float64]:

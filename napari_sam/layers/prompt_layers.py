@@ -12,7 +12,14 @@ from skimage.draw import polygon2mask
 
 from napari_sam.engine.interactive.prompts import MaskPrompt
 from napari_sam.layers.insert_layer import insert_unselected
-from napari_sam.layers.placement import TEMPORARY, data_to_image, image_plane_shape, placement, translate_to
+from napari_sam.layers.placement import (
+    TEMPORARY,
+    data_to_image,
+    image_plane_shape,
+    placement,
+    set_changed,
+    translate_to,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -124,9 +131,7 @@ class PromptLayers:
             if str(layer.mode) != "pan_zoom":
                 layer.mode = "pan_zoom"
             layer.visible = True
-            for name, value in transform.items():
-                if not np.array_equal(np.asarray(getattr(layer, name)), np.asarray(value)):
-                    setattr(layer, name, value)
+            set_changed(layer, transform)
         if list(viewer.layers)[-3:] != [self.preview, self.shapes, self.points]:
             for layer in (self.preview, self.shapes, self.points):
                 viewer.layers.move(viewer.layers.index(layer), len(viewer.layers))

@@ -8,7 +8,8 @@ import pytest
 from napari_sam.engine.geometry import Box
 from napari_sam.errors import LabelsError
 from napari_sam.io.labels.label_store import LabelStore
-from napari_sam.layers.edit_layer import EDIT_PX, EditLayer, grown
+from napari_sam.layers.edit_layer import EDIT_PX, EditLayer, grown, spare_layer
+from napari_sam.layers.objects.lookup_colormap import LookupColormap
 
 
 @pytest.fixture
@@ -77,3 +78,29 @@ def test_a_grown_region_holds_the_view_and_stays_small(view):
     region = grown(Box(*view), (100_000, 100_000))
     assert region.contains(view)
     assert max(region.shape) <= EDIT_PX
+
+
+def test_a_spare_layer_is_like_a_new_one(viewer, store, tmp_path):
+    image = viewer.add_image(np.zeros((40, 50)), scale=(2, 2))
+    spare = EditLayer(store, image, name="first", opacity=0.6).layer
+    spare.colormap = LookupColormap.of([1], [0], np.ones((1, 4)), (0.5, 0.5, 0.5, 1))
+    spare.opacity, spare.visible, spare.show_selected_label = 0.1, False, True
+    spare.features = {"index": [0, 1], "category": ["", "cell"]}
+    with LabelStore.create(tmp_path / "second.ome.zarr", shape=(20, 30)) as second:
+        second.paint(np.full((2, 2), 5), (0, 0))
+        editing = EditLayer(second, image, spare, name="second", opacity=0.6, scale=(2, 2))
+        assert editing.layer is spare
+        assert (spare.name, spare.opacity, spare.visible, spare.show_selected_label) == ("second", 0.6, True, False)
+        assert not isinstance(spare.colormap, LookupColormap)
+        assert not len(spare.features)
+        assert spare.scale.tolist() == [2, 2]
+        assert (spare.data == 5).sum() == 4
+        assert not editing.has_strokes
+
+
+@pytest.mark.parametrize(("shape", "is_reused"), [((30, 20), True), ((3, 30, 20), False), ((6000, 6000), False)])
+def test_a_layer_is_reused_where_it_can_show_the_other_image_whole(viewer, store, shape, is_reused):
+    layer = EditLayer(store, viewer.add_image(np.zeros((40, 50))), name="edit").layer
+    other = viewer.add_image(np.zeros(shape, np.uint8))
+    assert (spare_layer([layer], other) is layer) is is_reused
+    assert spare_layer([layer, layer], other) is None

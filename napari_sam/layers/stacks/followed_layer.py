@@ -9,7 +9,7 @@ from napari.layers import Labels
 from napari.utils.colormaps import CyclicLabelColormap
 
 from napari_sam.engine.geometry import Box
-from napari_sam.layers.insert_layer import insert_unselected
+from napari_sam.layers.insert_layer import lay_above
 from napari_sam.layers.placement import TEMPORARY, placement, translate_to
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ class FollowedLayer:
         self.layer = Labels(data, name=FOLLOWED_NAME, metadata={TEMPORARY: True}, opacity=0.9, **placement(image))
         self.layer.colormap = CyclicLabelColormap(colors=np.array([_COLOUR, _COLOUR]), background_value=0)
         self.layer.editable = False
-        insert_unselected(viewer, viewer.layers.index(image) + 1, self.layer)
+        lay_above(viewer, image, self.layer)
 
     def show(self, masks: Sequence[MaskCrop], plane: tuple[int, ...]) -> None:
         """Outline masks with their boxes (y0, x0, y1, x1) on a plane; those too far apart for one crop are left out."""

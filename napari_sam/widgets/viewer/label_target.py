@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from enum import Enum
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,8 @@ from napari_sam.errors import ImageError, LabelsError, NapariSamError, StoreErro
 from napari_sam.io.labels.label_store import LabelStore
 from napari_sam.io.labels.move_store import move_store
 from napari_sam.io.labels.store_paths import data_dir
-from napari_sam.layers.insert_layer import insert_unselected
+from napari_sam.layers.edit_layer import spare_layer
+from napari_sam.layers.insert_layer import lay_above
 from napari_sam.layers.label_store_layers import LabelStoreLayers
 from napari_sam.layers.labels_layer import LabelsLayerWriter
 from napari_sam.layers.placement import TEMPORARY
@@ -23,12 +23,15 @@ from napari_sam.layers.stacks.stack_axes import stack_image
 from napari_sam.layers.store_places import move_place, remember_labels_layer, remembered_labels_layer, store_place
 from napari_sam.widgets.qt_helpers import single_shot
 from napari_sam.widgets.viewer.key_bindings import BRUSH_KEYS
+from napari_sam.widgets.viewer.label_choices import LabelChoice, label_items
+from napari_sam.widgets.viewer.store_notifier import StoreNotifier
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import napari
     from napari.layers import Image as ImageLayer
+    from napari.layers import Layer
     from qtpy.QtWidgets import QComboBox
 
     from napari_sam.layers.label_writer import LabelWriter
@@ -37,20 +40,6 @@ if TYPE_CHECKING:
     from napari_sam.widgets.viewer.layer_list import LayerList
 
 _CATCH_UP_MS, _STROKE_MS, _TABLE_MS, _POLL_MS = 150, 300, 800, 1000
-
-
-class _Choice(Enum):
-    """Items of the box besides the labels layers."""
-
-    OWN_STORE = "the label store of the image"
-    MOVE_STORE = "move or rename the label store"
-    OPEN_STORE = "open a label store"
-
-
-class StoreNotifier(QObject):
-    """Carry the changes that other threads make in a store to the GUI thread."""
-
-    changed = Signal()
 
 
 class LabelTarget(QObject):
@@ -140,19 +129,25 @@ class LabelTarget(QObject):
 
     def set_image(self, image: ImageLayer | None) -> None:
         """Release the writer, and show the objects that were saved for another image."""
-        self.release(keep_layers=image is None)
+        left = self._let_go()
         self._image, self._own_path = image, None
         if image is None:
             return
-        try:
+        spare = spare_layer(left, image)
+        self._layer_list.remove(x for x in left if x is not spare)
+        with suppress(ImageError):  # reported where the image is read
             self._own_path = store_place(image).path
-        except ImageError:
-            return  # reported where the image is read
+            self._show_saved(image, self._own_path, spare)
+        if spare is not None and (self.store_layers is None or self.store_layers.edit is not spare):
+            self._layer_list.remove([spare])
+
+    def _show_saved(self, image: ImageLayer, path: Path, spare: Labels | None) -> None:
+        """Write to what was used for an image last, if it still exists."""
         labels = remembered_labels_layer(image)
         if labels is not None and labels in self._viewer.layers:
             self._use_labels_layer(labels)
-        elif self._own_path.exists():
-            self.open_store(self._own_path)
+        elif path.exists():
+            self.open_store(path, spare)
 
     def update_choices(self) -> None:
         """Offer the labels layers in the viewer; release a writer whose layer was removed."""
@@ -161,12 +156,9 @@ class LabelTarget(QObject):
             self.release()
         store_layers = [] if self.store_layers is None else self.store_layers.layers
         labels = [x for x in layers if isinstance(x, Labels) and TEMPORARY not in x.metadata and x not in store_layers]
-        items: list[tuple[str, Labels | _Choice]] = [(self._own_text(), _Choice.OWN_STORE)]
-        items += [(x.name, x) for x in labels]
-        if self._image is not None and self._own_path is not None and not store_place(self._image).is_fixed:
-            items.append(("move or rename this label store…", _Choice.MOVE_STORE))
-        items.append(("open a label store…", _Choice.OPEN_STORE))
-        selected = _Choice.OWN_STORE if self.labels_layer is None else self.labels_layer.layer
+        is_movable = self._image is not None and self._own_path is not None and not store_place(self._image).is_fixed
+        items = label_items(self._own_text(), labels, is_movable)
+        selected = LabelChoice.OWN_STORE if self.labels_layer is None else self.labels_layer.layer
         with QSignalBlocker(self._combo):
             self._combo.clear()
             for text, data in items:
@@ -212,14 +204,14 @@ class LabelTarget(QObject):
             )
         return self.store_layers
 
-    def open_store(self, path: Path) -> None:
-        """Write to the store at `path` from now on; tell the user if that fails."""
+    def open_store(self, path: Path, spare: Labels | None = None) -> None:
+        """Write to the store at `path` from now on, shown by a spare layer if any; tell the user if that fails."""
         if self._image is None:
             return
         with self._told():
-            self.use_store(path)
+            self.use_store(path, spare=spare)
 
-    def use_store(self, store: LabelStore | Path, *, lasting: bool = True) -> None:
+    def use_store(self, store: LabelStore | Path, *, lasting: bool = True, spare: Labels | None = None) -> None:
         """Write to a store from now on.
 
         Parameters
@@ -228,6 +220,8 @@ class LabelTarget(QObject):
             A store that is open, which is closed with the dock; or the folder of one, which is made if there is none.
         lasting : bool
             Whether the image's objects are looked for there in later sessions, too.
+        spare : napari.layers.Labels, optional
+            Layer of a closed store to show the folder's objects with; see `spare_layer`.
 
         Raises
         ------
@@ -246,7 +240,7 @@ class LabelTarget(QObject):
             reason = "" if store.writable else f"{path} is open for reading only"
             opened = LabelStoreLayers(store, image, self._notifier.error, reason)
         else:
-            opened = LabelStoreLayers.open(path, image, self._notifier.error, stack_image(image))
+            opened = LabelStoreLayers.open(path, image, self._notifier.error, stack_image(image), spare)
         self.release()
         self._show(opened)
         remember_labels_layer(image, None)
@@ -312,15 +306,20 @@ class LabelTarget(QObject):
 
     def release(self, keep_layers: bool = False) -> None:
         """Release the writer; close a store, and remove its layers from the viewer unless they are to be kept."""
+        left = self._let_go()
+        if not keep_layers:
+            self._layer_list.remove(left)
+
+    def _let_go(self) -> list[Labels]:
+        """Release the writer, close a store, and return its layers, except one that alone has strokes."""
         if self.labels_layer is not None:
             self._keys.remove_layer(self.labels_layer.layer)
         closing, self.store_layers, self.labels_layer = self.store_layers, None, None
         self.store_closing.emit()
         if closing is None:
-            return
+            return []
         closing.edit.events.set_data.disconnect(self._on_set_data)
-        if closing.close() and not keep_layers:
-            self._layer_list.remove(closing.layers)
+        return closing.layers if closing.close() else []
 
     def close(self) -> None:
         """Release the writer for good; its layers stay in the viewer."""
@@ -331,18 +330,18 @@ class LabelTarget(QObject):
 
     def _on_chosen(self) -> None:
         choice = self._combo.currentData()
-        if choice is _Choice.OPEN_STORE:
+        if choice is LabelChoice.OPEN_STORE:
             start = data_dir() if self._own_path is None else self._own_path.parent
             folder = QFileDialog.getExistingDirectory(self._combo, "Open a label store (.ome.zarr)", str(start))
             if folder:
                 self.open_store(Path(folder))
-        elif choice is _Choice.MOVE_STORE:
+        elif choice is LabelChoice.MOVE_STORE:
             path, _ = QFileDialog.getSaveFileName(
                 self._combo, "Where to save the objects", str(self._own_path), "Label stores (*.ome.zarr)"
             )
             if path:
                 self.move_store(Path(path))
-        elif choice is _Choice.OWN_STORE:
+        elif choice is LabelChoice.OWN_STORE:
             if self._image is not None:
                 remember_labels_layer(self._image, None)
             if self.store_path != self._own_path or self.labels_layer is not None:
@@ -371,10 +370,10 @@ class LabelTarget(QObject):
         layers = self._viewer.layers
         mark = opened.edit.metadata["napari_sam"]
         # The same objects, left in the viewer when their image was removed.
-        self._layer_list.remove(x for x in list(layers) if isinstance(x, Labels) and _mark_of(x) == mark)
+        self._layer_list.remove(x for x in list(layers) if _mark_of(x) == mark and x is not opened.edit)
         with self._layer_list.own_change():
             for layer in reversed(opened.layers):
-                insert_unselected(self._viewer, layers.index(self._image) + 1, layer)
+                lay_above(self._viewer, self._image, layer)
         opened.edit.events.set_data.connect(self._on_set_data)
         opened.on_changed_elsewhere = self._store_notifier.changed.emit
         self._keys.add_layer(opened.edit, BRUSH_KEYS)
@@ -443,6 +442,6 @@ class LabelTarget(QObject):
             self.store_layers.describe()
 
 
-def _mark_of(layer: Labels) -> object:
-    """Return what tells of which store a labels layer shows the objects."""
-    return layer.metadata.get("napari_sam")
+def _mark_of(layer: Layer) -> object:
+    """Return what tells of which store a layer shows the objects; None for other layers."""
+    return layer.metadata.get("napari_sam") if isinstance(layer, Labels) else None

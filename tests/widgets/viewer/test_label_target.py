@@ -153,3 +153,37 @@ def test_changes_that_another_thread_queued_are_dropped_when_closed(target, comb
     target.close()
     monkeypatch.setattr(target, "update_count", lambda: pytest.fail("the box may be deleted"))
     qtbot.wait(300)  # longer than changes are collected
+
+
+def test_the_objects_of_another_image_are_shown_on_the_same_layer(target, viewer, image):
+    target.ready().commit(prediction(np.ones((5, 5), bool)), ())
+    layer = target.store_layers.edit
+    layer.selected_label, layer.visible, layer.opacity = 7, False, 0.1
+    other = viewer.add_image(np.zeros((30, 20)), name="other", scale=(2, 3))
+    target.set_image(other)
+    assert layer not in viewer.layers  # nothing was saved for it
+    target.ready().commit(prediction(np.ones((3, 4), bool)), ())
+    shown = target.store_layers.edit
+    target.set_image(image)
+    assert target.store_layers.edit is shown
+    assert [x.name for x in viewer.layers] == ["cells", "cells objects", "other"]
+    assert (shown.data == 1).sum() == 25
+    assert shown.scale.tolist() == image.scale.tolist()
+    assert shown.selected_label == 2
+    target.set_image(other)
+    assert (target.store_layers.edit.data == 1).sum() == 12
+    assert viewer.layers.index(shown) == viewer.layers.index(other) + 1
+
+
+def test_strokes_on_a_reused_layer_go_to_the_store_of_its_image(target, viewer, image, tmp_path):
+    target.ready().commit(prediction(np.ones((5, 5), bool)), ())
+    other = viewer.add_image(np.ones((41, 50)), name="other")
+    target.set_image(other)
+    target.ready().commit(prediction(np.ones((3, 4), bool)), ())
+    target.set_image(image)
+    target.store_layers.edit.data[20:22, 20:22] = 9
+    target.flush()
+    target.set_image(other)
+    assert not (target.store_layers.store.array[...] == 9).any()
+    target.set_image(image)
+    assert (target.store_layers.store.array[...] == 9).sum() == 4
