@@ -85,12 +85,14 @@ def test_a_spare_layer_is_like_a_new_one(viewer, store, tmp_path):
     spare = EditLayer(store, image, name="first", opacity=0.6).layer
     spare.colormap = LookupColormap.of([1], [0], np.ones((1, 4)), (0.5, 0.5, 0.5, 1))
     spare.opacity, spare.visible, spare.show_selected_label = 0.1, False, True
+    spare.brush_size, spare.contour = 3, 2  # as the user set them, for all images
     spare.features = {"index": [0, 1], "category": ["", "cell"]}
     with LabelStore.create(tmp_path / "second.ome.zarr", shape=(20, 30)) as second:
         second.paint(np.full((2, 2), 5), (0, 0))
         editing = EditLayer(second, image, spare, name="second", opacity=0.6, scale=(2, 2))
         assert editing.layer is spare
         assert (spare.name, spare.opacity, spare.visible, spare.show_selected_label) == ("second", 0.6, True, False)
+        assert (spare.brush_size, spare.contour) == (3, 2)
         assert not isinstance(spare.colormap, LookupColormap)
         assert not len(spare.features)
         assert spare.scale.tolist() == [2, 2]
