@@ -35,11 +35,11 @@ _LIGHT = "trained on cells and nuclei in light microscopy; finds all objects in 
 _GENERAL = "trained on photographs of all kinds"
 
 ADVICE = (
-    ModelAdvice("nuclei and cells in fluorescence", "dsb2018", 0.767, 0.861, ("vit_t_lm", "vit_b_lm"), _LIGHT),
-    ModelAdvice("cells in phase contrast", "usiigaci_t98g", 0.615, 0.726, ("vit_b_lm",), _LIGHT),
-    ModelAdvice("H&E slides", "gbm_he", 0.690, 0.806, ("vit_b_histopathology",), "trained on nuclei in histopathology"),
+    ModelAdvice("nuclei and cells in fluorescence", "dsb2018", 0.779, 0.864, ("vit_t_lm", "vit_b_lm"), _LIGHT),
+    ModelAdvice("cells in phase contrast", "usiigaci_t98g", 0.627, 0.726, ("vit_b_lm",), _LIGHT),
+    ModelAdvice("H&E slides", "gbm_he", 0.679, 0.798, ("vit_b_histopathology",), "trained on nuclei in histopathology"),
     ModelAdvice(
-        "axons in electron microscopy", "axon_tem_srf", 0.866, 0.890, (), "the default model is trained on them"
+        "axons in electron microscopy", "axon_tem_srf", 0.868, 0.896, (), "the default model is trained on them"
     ),
     ModelAdvice(
         "mitochondria and nuclei in electron microscopy",
@@ -49,8 +49,8 @@ ADVICE = (
         ("vit_t_em_organelles", "vit_b_em_organelles"),
         "trained on mitochondria and nuclei in electron microscopy",
     ),
-    ModelAdvice("fields", "agoro_fields", 0.701, 0.849, ("vit_b",), _GENERAL),
-    ModelAdvice("buildings", "buildings", 0.580, 0.690, ("vit_b",), _GENERAL),
-    ModelAdvice("photographs", "coco128", 0.428, 0.629, ("sam2.1_small", "vit_b"), _GENERAL + "; SAM 2 also on films"),
+    ModelAdvice("fields", "agoro_fields", 0.664, 0.848, ("vit_b",), _GENERAL),
+    ModelAdvice("buildings", "buildings", 0.590, 0.687, ("vit_b",), _GENERAL),
+    ModelAdvice("photographs", "coco128", 0.416, 0.623, ("sam2.1_small", "vit_b"), _GENERAL + "; SAM 2 also on films"),
     ModelAdvice("objects through stacks and films", None, None, None, ("sam2.1_tiny",), "follows objects by a memory"),
 )
