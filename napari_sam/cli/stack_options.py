@@ -106,14 +106,28 @@ def check_stack_options(args: argparse.Namespace) -> None:
 
 
 def check_plane(args: argparse.Namespace, image: Image) -> None:
-    """Refuse a stack of which no plane is chosen: the labels are of one plane.
+    """Refuse a stack of which no plane is chosen, and a plane along the axis of which all planes are segmented.
 
     Raises
     ------
     ImageError
-        If it has several planes.
+        If it has several planes, and the labels would be of one.
+    SettingsError
+        If all planes are segmented along an axis, and one is chosen there.
     """
     axes = image.plane_axes
+    if stack_kind(args) is not None:
+        axis = stack_axis(args)
+        index = dict(zip(axes, args.plane or (), strict=False)).get(axis)
+        if index or (index is not None and len(axes) == 1):
+            raise SettingsError(
+                f"plane is {','.join(map(str, args.plane))}, and all planes along {axis} are segmented",
+                parameter="plane",
+                remedy="leave {plane} out, or choose planes with {planes} A:B"
+                if len(axes) == 1
+                else f"give 0 along {axis}, or choose planes there with {{planes}} A:B",
+            )
+        return
     if args.plane is None and math.prod(axes.values()) > 1:
         sizes = " x ".join(f"{size} along {axis}" for axis, size in axes.items())
         raise ImageError(

@@ -65,6 +65,10 @@ def test_what_cannot_be_parsed_is_one_line(folder, capsys, arguments, words):
         (("segment", "a.tif", "--point", "3,3", "--diameter", "-4"), "--diameter is -4.0; give a positive number"),
         (("everything", "z.tif", "o.ome.zarr", "--volume", "--planes", "2:1"), "--planes is 2:1, and the stack has"),
         (("everything", "z.tif", "o.ome.zarr", "--volume", "--planes", "1:9"), "give A:B, B excluded, inside 0:3"),
+        (
+            ("everything", "z.tif", "o.ome.zarr", "--volume", "--plane", "1"),
+            "--plane is 1, and all planes along z are segmented; leave --plane out, or choose planes with --planes A:B",
+        ),
         (("everything", "z.tif", "o.ome.zarr", "--track"), "'napari-sam everything --volume'; or, if the file names"),
         (("track", "a.tif", "o.ome.zarr"), "segment one image with 'napari-sam everything'"),
         (("everything", "z.tif", "o.ome.zarr"), "choose it with --plane 0, counted from 0"),

@@ -230,8 +230,7 @@ def _run_image(args: argparse.Namespace, models: CommandModel) -> tuple[dict[str
     image = open_plane(
         args.image, args.channels, args.plane, series=args.series, axes=args.axes, along=stack_axis(args)
     )
-    if stack_kind(args) is None:
-        check_plane(args, image)
+    check_plane(args, image)
     prompted = args.method == "prompted"
     if is_finished(args, _kind(args)):
         result, store = nothing_to_resume(args, image)

@@ -271,8 +271,7 @@ def _find_in_image(args: argparse.Namespace, concept: Concept, model: CommandMod
     image = open_plane(
         args.image, args.channels, args.plane, series=args.series, axes=args.axes, along=stack_axis(args)
     )
-    if stack_kind(args) is None:
-        check_plane(args, image)
+    check_plane(args, image)
     if is_finished(args, "tiles" if stack_kind(args) is None else "planes"):
         result, store = nothing_to_resume(args, image)
         store.close()
