@@ -25,11 +25,15 @@ hypothesis.settings.load_profile("any-machine")
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest-xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Run the tests of a file, and all window tests, in one worker process of ``pytest -n``; the windows first."""
+    """Run the tests of a file, and all window tests, in one worker process of ``pytest -n``; the windows first.
+
+    Windows of two processes on one display would take the focus from each other.
+    """
     items.sort(key=lambda item: "widgets" not in item.path.parent.parts)  # the longest group must not begin last
     for item in items:
-        group = "windows" if "widgets" in item.path.parent.parts else str(item.path)
+        group = "windows" if "widgets" in item.path.parent.parts else item.nodeid.split("::")[0]
         item.add_marker(pytest.mark.xdist_group(group))
 
 

@@ -25,10 +25,15 @@ PARTS_OF_QT = (QLineEdit, QTabBar)
 def opened(window, nuclei):
     """A window with an image, whose canvas has the focus."""
     window.layer = window.show(nuclei[0], name="nuclei")
+    focus_canvas(window)
+    return window
+
+
+def focus_canvas(window):
+    """Give the focus to the canvas: a window of a test in another process may have taken it."""
     window.viewer.window._qt_window.activateWindow()
     window.canvas.native.setFocus()
     window.wait(lambda: QApplication.focusWidget() is window.canvas.native)
-    return window
 
 
 def press(window, key, modifier=Qt.KeyboardModifier.NoModifier):
@@ -60,7 +65,7 @@ def test_tab_visits_every_control_of_every_page_from_top_to_bottom(opened):
     for page in PAGES:
         opened.panel.tabs.setCurrentIndex(page)
         opened.settle()
-        opened.canvas.native.setFocus()
+        focus_canvas(opened)
         visited = reached(opened)
         assert visited[0] is opened.panel.tabs.tabBar()
         on_page = [x for x in visited if opened.panel.tabs.currentWidget().isAncestorOf(x)]
