@@ -13,6 +13,7 @@ from qtpy.QtTest import QTest
 
 from napari_sam.widgets.dock import SamDock
 from napari_sam.widgets.more.models_dialog import ModelsDialog
+from src_models.checkpoints.model_advice import ADVICE
 from tests.widgets.conftest import RecordingNotifier
 from tests.widgets.test_dock_parts import FakeSession
 
@@ -69,7 +70,8 @@ def test_models_have_size_licence_and_reason_and_are_used_on_request_only(opened
     row = next(index for index, (_, model) in enumerate(dialog.rows) if model == "vit_b")
     texts = [dialog.table.item(row, column).text() for column in range(dialog.table.columnCount())]
     assert texts[1:4] == ["vit_b", "375 MB", "Apache-2.0"]
-    assert "mean IoU 0.701 from a click" in texts[4]
+    fields = next(advice for advice in ADVICE if "vit_b" in advice.models)  # the first that names it
+    assert f"mean IoU {fields.click:.3f} from a click" in texts[4]
     assert dock.session.model == "default"
     item = dialog.table.visualItemRect(dialog.table.item(row, 0)).center()
     QTest.mouseClick(dialog.table.viewport(), LEFT, Qt.KeyboardModifier.NoModifier, item)
