@@ -18,6 +18,6 @@ def client_of_one_worker(*, processes: bool) -> Iterator[Any]:
         distributed.LocalCluster(
             n_workers=1, threads_per_worker=1, processes=processes, dashboard_address=":0", silence_logs=50
         ) as made,
-        distributed.Client(made) as client,
+        distributed.Client(made, set_as_default=False) as client,
     ):
         yield client

@@ -117,7 +117,7 @@ class _ClusterRun(Generic[Task, Result]):
         import distributed  # noqa: PLC0415 - an extra
 
         wait_for: Callable[..., object] = distributed.wait
-        with contextlib.suppress(TimeoutError):
+        with contextlib.suppress(TimeoutError), self._client.as_current():  # it need not be the default client
             wait_for(list(self.in_flight), timeout=POLL_S, return_when="FIRST_COMPLETED")
 
     def finished(self, handler: TaskHandler[Task, Result]) -> Iterator[tuple[Task, Result]]:

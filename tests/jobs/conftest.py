@@ -11,7 +11,7 @@ def cluster():
         made = distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0", silence_logs=50
         )
-        client = distributed.Client(made)
+        client = distributed.Client(made, set_as_default=False)  # which outlives the tests of this folder
         yield client
         client.close()
         made.close()
