@@ -8,7 +8,6 @@ import re
 import sys
 from typing import TYPE_CHECKING
 
-from napari_sam.errors import ImageError
 from src_models.model_errors import named_arguments
 
 if TYPE_CHECKING:
@@ -201,12 +200,4 @@ def at_plane(image: Image, plane: Sequence[int]) -> Image:
     """
     from napari_sam.io.images.open_image import completed  # noqa: PLC0415 - the command line starts quickly
 
-    sizes = list(image.plane_axes.values())
-    if len(plane) != len(sizes) or not all(0 <= p < n for p, n in zip(plane, sizes, strict=True)):
-        has = f"axes of {' x '.join(map(str, sizes))} planes" if sizes else "one plane only"
-        raise ImageError(
-            f"plane {','.join(map(str, plane))}: {image.name} has {has}",
-            parameter="plane",
-            remedy="give an index for each, from 0" if sizes else "leave {plane} out",
-        )
     return completed(image.with_plane(plane, image.selected))

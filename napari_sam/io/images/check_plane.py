@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 from napari_sam.errors import ImageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
+
+
+def has_plane(sizes: Mapping[str, int], plane: Sequence[int]) -> bool:
+    """Return whether axes of these sizes have a plane.
+
+    >>> has_plane({"t": 5, "z": 3}, (4, 2)), has_plane({"z": 3}, (-1,)), has_plane({}, (0,))
+    (True, False, False)
+    """
+    return len(plane) == len(sizes) and all(0 <= i < n for i, n in zip(plane, sizes.values(), strict=True))
 
 
 def check_plane(
@@ -33,12 +42,12 @@ def check_plane(
     ImageError
         With the value, and what there is.
     """
-    if len(plane) != len(sizes) or not all(0 <= i < n for i, n in zip(plane, sizes.values(), strict=True)):
+    if not has_plane(sizes, plane):
         has = " x ".join(f"{n} ({axis})" for axis, n in sizes.items())
         raise ImageError(
-            f"plane is {plane}; {name} has {f'planes {has}' if has else 'a single one'}",
+            f"plane {','.join(map(str, plane)) or '()'}: {name} has {f'planes {has}' if has else 'one plane only'}",
             parameter="plane",
-            remedy="give an index for each axis, from 0" if has else "give an empty tuple",
+            remedy="give an index for each axis, from 0" if has else "leave {plane} out",
         )
     if not channels or not all(0 <= c < channel_count for c in channels):
         raise ImageError(

@@ -114,7 +114,7 @@ def test_a_plane_of_a_stack_is_selected(tmp_path, capsys):
     assert main([*arguments, "--plane", "3"]) == 2
     assert "--plane 3" in capsys.readouterr().err
     assert main([*arguments, "--plane", "0,0"]) == 2
-    assert "has axes of 3 planes" in capsys.readouterr().err
+    assert "s.tif has planes 3 (z)" in capsys.readouterr().err
 
 
 def test_words_need_something_that_knows_them(capsys):

@@ -7,6 +7,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from napari_sam.errors import ImageError
+from napari_sam.io.images.check_plane import has_plane
 from napari_sam.io.images.open_image import completed, open_image
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def open_own_image(uri: str, meta: Callable[[str], Any]) -> Image:
     """
     image = open_image(uri)
     plane, channels = plane_of_labels(meta), _recorded(meta, "channels")
-    if plane is None or not _has_plane(image, plane):
+    if plane is None or not has_plane(image.plane_axes, plane):
         plane = image.plane
     if not channels or max(channels) >= image.channel_count:
         channels = image.selected
@@ -57,7 +58,7 @@ def at_own_plane(image: Image, labels: StoreView) -> Image:
     plane = plane_of_labels(labels.meta)
     if plane is None and (labels.meta("image") or {}).get("uri") == image.uri:
         plane = image.plane  # of a store that an earlier version made on the first plane
-    if plane is None or not _has_plane(image, plane):
+    if plane is None or not has_plane(image.plane_axes, plane):
         sizes = " x ".join(f"{size} along {axis}" for axis, size in image.plane_axes.items())
         raise ImageError(
             f"{image.name}: a stack of {sizes}, and the labels are of a single plane, it is not known which",
@@ -80,8 +81,3 @@ def _recorded(meta: Callable[[str], Any], name: str) -> tuple[int, ...] | None:
     found = _IN_IDENTITY.search(str(image.get("identity")))  # all that earlier versions kept
     text = None if found is None else found[1 if name == "plane" else 2]
     return None if text is None else tuple(int(part) for part in text.split(",") if part.strip())
-
-
-def _has_plane(image: Image, plane: tuple[int, ...]) -> bool:
-    sizes = tuple(image.plane_axes.values())
-    return len(plane) == len(sizes) and all(0 <= i < n for i, n in zip(plane, sizes, strict=True))

@@ -97,11 +97,7 @@ def open_tiff(path: Path, choice: Choice | None = None) -> Image:
         plane=(0,) * sum(a not in SPATIAL + CHANNEL_NAMES for a in axes),
         persistent=True,
         uri=choice.address(str(path.resolve())),
-        notes=(
-            *flaws,
-            *notes,
-            *(f"{name} is missing beside it: planes stored there cannot be read" for name in missing),
-        ),
+        notes=(*notes, *(f"{name} is missing beside it: planes stored there cannot be read" for name in missing)),
         nodata=declared_nodata(series.keyframe),
         bits=_bits(series.keyframe),
         inverted=series.keyframe.photometric == MIN_IS_WHITE,
